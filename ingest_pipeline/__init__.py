@@ -1,0 +1,1 @@
+"""Discord messages into a database you own: complete, exact, fresh and provably so."""

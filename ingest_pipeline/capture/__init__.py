@@ -1,0 +1,1 @@
+"""How bytes come in: exporter runs, landing files and the reader of both."""

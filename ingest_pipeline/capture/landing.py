@@ -1,0 +1,179 @@
+"""The landing store: raw exports, one document for each session, window and channel.
+
+A document is in the exporter's own JSON form, its messages byte for byte as they came; it is
+immutable until replaced whole. A complete export of several windows is split into one document
+each. What may not replace a newer document goes to quarantine with its reason. The store is a
+folder, or any fsspec URL such as `s3://bucket/prefix`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import BinaryIO
+from uuid import uuid4
+
+from upath import UPath
+
+from ingest_pipeline.capture.payloads import ExportHeader, read_header
+from ingest_pipeline.capture.window_split import split_export
+from ingest_pipeline.domain.window import Window
+from ingest_pipeline.errors import ExportMismatch, LandingRefused
+
+
+@dataclass(frozen=True, slots=True)
+class Landed:
+    """A document in the store.
+
+    Attributes:
+        session_id: The session it belongs to.
+        key: The window's key, such as `T+005m`.
+        window: The time it covers.
+        channel_id: The channel it was read from.
+        path: Where it is.
+    """
+
+    session_id: str
+    key: str
+    window: Window
+    channel_id: int
+    path: UPath
+
+    def open(self) -> BinaryIO:
+        """Open the document for reading."""
+        return self.path.open("rb")
+
+    @property
+    def size_bytes(self) -> int:
+        """Size of the document."""
+        return int(self.path.stat().st_size)
+
+    def header(self) -> ExportHeader:
+        """Read what the document says of itself."""
+        with self.open() as stream:
+            return read_header(stream, str(self.path))
+
+
+class LandingStore:
+    """Where raw exports land.
+
+    Args:
+        root: A folder or an fsspec URL.
+    """
+
+    def __init__(self, root: str) -> None:
+        """Point at the root; nothing is touched yet."""
+        self.root = UPath(root)
+
+    def document(self, session_id: str, key: str, window: Window, channel_id: int) -> Landed:
+        """Return the place of a document, whether it is there or not."""
+        path = self.root / session_id / key / f"{channel_id}.json"
+        return Landed(session_id, key, window, channel_id, path)
+
+    def land(
+        self,
+        export: Path,
+        session_id: str,
+        windows: Sequence[tuple[str, Window]],
+        channel_id: int,
+        exported_at: datetime,
+    ) -> list[Landed]:
+        """Split a complete export by window and put each part in its place.
+
+        Args:
+            export: The exporter's file, complete and checked.
+            session_id: The session it was made for.
+            windows: Keys and times of the windows it covers, in order.
+            channel_id: The channel it was read from.
+            exported_at: When the exporter started, aware UTC.
+
+        Returns:
+            One document for each window, also for those without a message.
+
+        Raises:
+            ExportMismatch: A newer document is there already; the export is in quarantine.
+            LandingRefused: The store cannot be written.
+        """
+        places = [self.document(session_id, key, window, channel_id) for key, window in windows]
+        with _store_errors(str(self.root)):
+            newest = max((self._landed_at(place) for place in places), default=None)
+            if newest is not None and newest > exported_at:
+                kept = self.quarantine(export, f"a newer export, of {newest.isoformat()}, is landed already")
+                raise ExportMismatch(
+                    f"the export of channel {channel_id} of {exported_at.isoformat()} is older than what session "
+                    f"{session_id!r} has landed ({newest.isoformat()}): it was put aside at {kept}"
+                )
+            with split_export(export, [place.window for place in places], exported_at) as parts:
+                for place, part in zip(places, parts, strict=True):
+                    self._replace(place.path, part)
+        return places
+
+    def landed(
+        self, session_id: str, windows: Sequence[tuple[str, Window]], channel_ids: Sequence[int]
+    ) -> list[Landed]:
+        """Return the documents that are there, of some windows and channels of a session."""
+        places = [
+            self.document(session_id, key, window, channel_id)
+            for key, window in windows
+            for channel_id in channel_ids
+        ]
+        return [place for place in places if place.path.exists()]
+
+    def quarantine(self, damaged: Path, reason: str) -> UPath:
+        """Put a file that must not be taken for good aside, with the reason beside it."""
+        folder = self.root / "_quarantine" / f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{uuid4().hex[:8]}"
+        self._replace(folder / damaged.name, damaged)
+        folder.joinpath("reason.json").write_text(json.dumps({"file": damaged.name, "reason": reason}))
+        return folder
+
+    def _landed_at(self, place: Landed) -> datetime:
+        if not place.path.exists():
+            return datetime.min.replace(tzinfo=UTC)
+        try:
+            return place.header().exported_at or datetime.min.replace(tzinfo=UTC)
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with it, it may be replaced
+            del error
+            return datetime.min.replace(tzinfo=UTC)
+
+    def _replace(self, target: UPath, source: Path) -> None:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if target.protocol in {"", "file", "local"}:
+            _replace_local(Path(target.path), source)
+        else:
+            # An object store shows an upload only when it is whole, so it needs no second name.
+            target.fs.put_file(str(source), target.path)
+
+
+def _replace_local(target: Path, source: Path) -> None:
+    """Copy a file to a name of its own beside the target, force it to disk, and rename it over."""
+    temporary = target.with_name(f".{target.name}.{uuid4().hex}.tmp")
+    try:
+        with source.open("rb") as reader, temporary.open("xb") as writer:
+            while chunk := reader.read(1 << 20):
+                writer.write(chunk)
+            writer.flush()
+            os.fsync(writer.fileno())
+        temporary.replace(target)
+    finally:
+        temporary.unlink(missing_ok=True)
+    folder = os.open(target.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+@contextmanager
+def _store_errors(root: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise LandingRefused(
+            f"the landing store {root} cannot be written ({error.strerror or error}): free space, mend its "
+            "permissions, or set INGEST_LANDING_URL to another place"
+        ) from error

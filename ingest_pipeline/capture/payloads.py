@@ -1,0 +1,276 @@
+"""Streaming reader of exporter JSON, in memory bounded by one slice whatever the file's size.
+
+Each slice of the message array is decoded with a typed decoder. A slice that will not decode is
+taken element by element: an element that is JSON but no message costs itself only (it is yielded as
+None, for the caller to count), while damage to the document's structure rejects the whole file.
+
+The shape is DiscordChatExporter's (Core/Exporting/JsonMessageWriter.cs, versions 2.18 to 2.48).
+What the messages mean is for `domain/normalize.py`.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, BinaryIO, TypeVar
+
+import msgspec
+
+from ingest_pipeline.capture.slices import CHUNK_BYTES, elements, slices
+from ingest_pipeline.domain.message import Id, RawMessage
+from ingest_pipeline.domain.normalize import parse_timestamp
+from ingest_pipeline.domain.snowflake import parse_snowflake
+from ingest_pipeline.errors import ExportMalformed, ExportTruncated
+
+_OPENING = re.compile(rb'"messages"\s*:\s*\[')
+_HEADER_BYTES = 4 * 1024 * 1024
+Element = TypeVar("Element")
+_BOM = b"\xef\xbb\xbf"
+
+
+class _Place(msgspec.Struct, rename="camel"):
+    id: Id = None
+    name: str | None = None
+    type: str | int | None = None
+    category_id: Id = None
+
+
+class _DateRange(msgspec.Struct, rename="camel"):
+    after: str | None = None
+    before: str | None = None
+
+
+class _Envelope(msgspec.Struct, rename="camel"):
+    guild: _Place | None = None
+    channel: _Place | None = None
+    date_range: _DateRange | None = None
+    exported_at: str | None = None
+    message_count: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ExportHeader:
+    """What an export says of itself before its messages.
+
+    Attributes:
+        channel_id: The channel the messages are in.
+        channel_name: Its name at the time of reading.
+        channel_type: The exporter's name for its type, such as `GuildTextChat`.
+        guild_id: The guild; None for direct messages (the exporter writes 0) and when absent.
+        guild_name: Its name.
+        after: Lower bound asked for, aware UTC, or None.
+        before: Upper bound asked for, aware UTC, or None.
+        exported_at: Start of the exporter's run, aware UTC; None before exporter 2.40.1.
+    """
+
+    channel_id: int
+    channel_name: str
+    channel_type: str
+    guild_id: int | None
+    guild_name: str | None
+    after: datetime | None
+    before: datetime | None
+    exported_at: datetime | None
+
+
+def read_export(stream: BinaryIO, name: str) -> tuple[ExportHeader, Iterator[list[RawMessage | None]]]:
+    """Read an export's header and offer its messages in slices, in the file's order.
+
+    Args:
+        stream: The document's bytes, read once from here to the end.
+        name: What to call it in errors.
+
+    Returns:
+        The header, and an iterator of slices (some hundred messages each), where None stands for
+        an element that is no message. Only a caller that exhausts it knows the document is whole.
+
+    Raises:
+        ExportMalformed: Not JSON of the exporter's shape; also from the iterator.
+        ExportTruncated: The document ends too early, or its `messageCount` is not the number of
+            elements; also from the iterator.
+    """
+    head, buffer = _split_head(stream, name)
+    header = _header(_decode_envelope(head, name), name)
+    decoder = msgspec.json.Decoder(list[RawMessage])
+    return header, _decoded(stream, buffer, name, lambda run: _decode_run(decoder, run, name))
+
+
+def read_header(stream: BinaryIO, name: str) -> ExportHeader:
+    """Read only what an export says of itself before its messages.
+
+    Raises:
+        ExportMalformed: Not JSON of the exporter's shape.
+        ExportTruncated: The document ends before its messages.
+    """
+    return _header(_decode_envelope(_split_head(stream, name)[0], name), name)
+
+
+def read_document(stream: BinaryIO, name: str) -> tuple[dict[str, Any], Iterator[list[bytes]]]:
+    """Read an export's head as plain JSON and offer its messages as the bytes they are.
+
+    Returns:
+        Everything before the message array, and an iterator of slices of elements.
+
+    Raises:
+        ExportMalformed: As for `read_export`.
+        ExportTruncated: As for `read_export`.
+    """
+    head, buffer = _split_head(stream, name)
+    _header(_decode_envelope(head, name), name)
+    return dict(json.loads(head)), _decoded(stream, buffer, name, lambda run: _raw_elements(run, name))
+
+
+def _split_head(stream: BinaryIO, name: str) -> tuple[bytes, bytes]:
+    """Return what stands before `"messages"`, closed to an object, and what follows its `[`."""
+    buffer = stream.read(CHUNK_BYTES).removeprefix(_BOM)
+    if not buffer.strip():
+        raise ExportTruncated(f"{name} is empty: export it again")
+    if not buffer.lstrip().startswith(b"{"):
+        raise ExportMalformed(f"{name} is not a JSON object: give a file exported with --format Json")
+    while not (opening := _OPENING.search(buffer)):
+        chunk = stream.read(CHUNK_BYTES)
+        if not chunk or len(buffer) > _HEADER_BYTES:
+            raise _no_messages(buffer, name)
+        buffer += chunk
+    return buffer[: opening.start()].rstrip().removesuffix(b",") + b"}", buffer[opening.end() :]
+
+
+def _no_messages(buffer: bytes, name: str) -> ExportMalformed | ExportTruncated:
+    """Say why a document without a message array cannot be read: cut off, or of another kind."""
+    try:
+        json.loads(text := buffer.decode().rstrip())
+    except UnicodeDecodeError as error:
+        if error.end >= len(buffer):
+            return ExportTruncated(f"{name} ends before its messages: export it again")
+        return ExportMalformed(f"{name} is not UTF-8 ({error}): export it again")
+    except (ValueError, RecursionError) as error:
+        if _is_cut_off(error, len(text)):
+            return ExportTruncated(f"{name} ends before its messages: export it again")
+        return ExportMalformed(f"{name} is not JSON ({error}): export it again")
+    return ExportMalformed(
+        f"{name} has no array 'messages' at its top level: give a file exported with --format Json"
+    )
+
+
+def _is_cut_off(error: Exception, length: int) -> bool:
+    """Tell whether a JSON error is that the text ends too early; an escape may be cut in two."""
+    if not isinstance(error, json.JSONDecodeError) or error.msg == "Extra data":
+        return False
+    return error.msg.startswith("Unterminated string") or error.pos >= length - len(r"\uXXXX")
+
+
+def _decode_envelope(document: bytes, name: str) -> _Envelope:
+    try:
+        return msgspec.json.decode(document, type=_Envelope)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ExportMalformed(f"{name} has a damaged header ({error}): export it again") from error
+
+
+def _header(envelope: _Envelope, name: str) -> ExportHeader:
+    channel = envelope.channel or _Place()
+    channel_id = parse_snowflake(channel.id)
+    if channel_id is None:
+        raise ExportMalformed(
+            f"{name} names no channel before its messages (channel.id is {channel.id!r}): "
+            "give a file as the exporter wrote it"
+        )
+    guild = envelope.guild or _Place()
+    date_range = envelope.date_range or _DateRange()
+    return ExportHeader(
+        channel_id=channel_id,
+        channel_name=channel.name or "",
+        channel_type=str(channel.type or ""),
+        guild_id=parse_snowflake(guild.id),
+        guild_name=guild.name,
+        after=parse_timestamp(date_range.after),
+        before=parse_timestamp(date_range.before),
+        exported_at=parse_timestamp(envelope.exported_at),
+    )
+
+
+def _decoded(
+    stream: BinaryIO, buffer: bytes, name: str, decode: Callable[[bytes], list[Element]]
+) -> Iterator[list[Element]]:
+    """Yield every slice decoded, and check at the end that the document is whole."""
+    count = 0
+    trailer = b"}"
+    for run, is_rest in slices(stream, buffer):
+        body = run
+        if is_rest:
+            body, trailer = _split_rest(run, name)
+        batch = decode(body) if body.strip() else []
+        count += len(batch)
+        yield batch
+    stated = _decode_envelope(b"{" + trailer, name).message_count
+    if stated is not None and stated != count:
+        raise ExportTruncated(
+            f"{name} states messageCount {stated} and holds {count} messages: export it again"
+        )
+
+
+def _split_rest(rest: bytes, name: str) -> tuple[bytes, bytes]:
+    """Split the end of a document into its last elements and what follows the closing bracket.
+
+    Only the end is parsed in the ordinary way, because only there the position of a fault tells a
+    document that was cut off from one that is damaged.
+    """
+    try:
+        text = "[" + rest.decode()
+        _, end = json.JSONDecoder().raw_decode(text)
+    except UnicodeDecodeError as error:
+        if error.end >= len(rest):
+            raise ExportTruncated(f"{name} ends inside a character: export it again") from error
+        raise ExportMalformed(f"{name} is not UTF-8 ({error}): export it again") from error
+    except json.JSONDecodeError as error:
+        if _is_cut_off(error, len(text.rstrip())):
+            raise ExportTruncated(f"{name} ends inside its messages: export it again") from error
+        raise ExportMalformed(f"{name} is damaged inside a message ({error}): export it again") from error
+    except (ValueError, RecursionError) as error:
+        raise ExportMalformed(f"{name} holds a value that cannot be read ({error})") from error
+    trailer = text[end:].strip()
+    if not trailer.endswith("}"):
+        raise ExportTruncated(f"{name} ends before its messageCount: export it again")
+    return text[1 : end - 1].encode(), trailer.removeprefix(",").encode()
+
+
+def _decode_run(
+    decoder: msgspec.json.Decoder[list[RawMessage]], run: bytes, name: str
+) -> list[RawMessage | None]:
+    try:
+        return list(decoder.decode(b"[" + run + b"]"))
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return [_decode_element(element, name) for element in elements(run)]
+
+
+def _raw_elements(run: bytes, name: str) -> list[bytes]:
+    try:
+        raw = msgspec.json.decode(b"[" + run + b"]", type=list[msgspec.Raw])
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ExportMalformed(f"{name} is damaged inside a message ({error}): export it again") from error
+    return [bytes(element) for element in raw]
+
+
+def _decode_element(element: bytes, name: str) -> RawMessage | None:
+    """Decode one element the slow way: half surrogate pairs are mended, other shapes give None."""
+    try:
+        value = json.loads(element)
+    except (ValueError, RecursionError) as error:
+        raise ExportMalformed(f"{name} is damaged inside a message ({error}): export it again") from error
+    try:
+        return msgspec.convert(_mend(value), RawMessage)
+    except (msgspec.ValidationError, RecursionError):
+        return None
+
+
+def _mend(value: Any) -> Any:
+    """Replace half surrogate pairs, which no database can store, by U+FFFD."""
+    if isinstance(value, str):
+        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    if isinstance(value, list):
+        return [_mend(item) for item in value]
+    if isinstance(value, dict):
+        return {_mend(key): _mend(item) for key, item in value.items()}
+    return value

@@ -1,0 +1,175 @@
+"""Fetching one asset of a GitHub release: described, downloaded, compared, unpacked safely.
+
+The description is the REST API's (https://docs.github.com/en/rest/releases/releases), where
+`digest` of an asset, `sha256:…`, exists since June 2025.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import http.client
+import json
+import stat
+import time
+import urllib.error
+import urllib.request
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+from urllib.parse import urlsplit
+
+from ingest_pipeline.errors import ConfigurationError, TransientError
+
+MAX_DESCRIPTION_BYTES = 4 * 1024 * 1024
+MAX_UNPACKED_BYTES = 1024 * 1024 * 1024
+_CHUNK_BYTES = 256 * 1024
+_HEADERS = {
+    "Accept": "application/vnd.github+json, application/octet-stream",
+    "User-Agent": "ingest-pipeline",
+}
+_NETWORK_ERRORS = (OSError, http.client.HTTPException)
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseAsset:
+    """An archive of a release.
+
+    Attributes:
+        version: The release's version, such as `2.47`.
+        name: The archive's file name.
+        url: Where it is.
+        size_bytes: Its size.
+        sha256: Its digest in hexadecimal; None when the release does not give one.
+    """
+
+    version: str
+    name: str
+    url: str
+    size_bytes: int
+    sha256: str | None
+
+
+def latest_release(api_url: str, name: str, timeout_seconds: float) -> ReleaseAsset:
+    """Return the asset of a name in the release that an address describes.
+
+    Raises:
+        TransientError: The address gives no answer, or none of the known shape.
+        ConfigurationError: The release has no such asset, or names an unsafe address.
+    """
+    text = _get(api_url, timeout_seconds)
+    try:
+        release = json.loads(text)
+        version = str(release["tag_name"]).removeprefix("v")
+        assets = {str(entry["name"]): entry for entry in release["assets"]}
+    except (ValueError, KeyError, TypeError) as error:
+        raise TransientError(f"{api_url} does not describe a release: the exporter stays as it is") from error
+    if name not in assets:
+        raise ConfigurationError(
+            f"release {version} of the exporter has no {name}: install another and set INGEST_EXPORTER_PATH"
+        )
+    return _asset(api_url, version, assets[name])
+
+
+def download_asset(asset: ReleaseAsset, target: Path, timeout_seconds: float, deadline: float) -> None:
+    """Download an asset and compare it with its description.
+
+    Args:
+        asset: What to download.
+        target: The file to write.
+        timeout_seconds: Longest wait for the next bytes.
+        deadline: `time.monotonic()` at which the download is given up.
+
+    Raises:
+        TransientError: It cannot be fetched in time, or is not what the release describes.
+    """
+    digest, size = hashlib.sha256(), 0
+    with target.open("wb") as file:
+        try:
+            with _open(asset.url, timeout_seconds) as answer:
+                while chunk := answer.read(_CHUNK_BYTES):
+                    digest.update(chunk)
+                    size += len(chunk)
+                    if size > asset.size_bytes:
+                        break
+                    if time.monotonic() > deadline:
+                        raise TransientError(f"{asset.url} took too long to download: try again later")
+                    file.write(chunk)
+        except _NETWORK_ERRORS as error:
+            raise _unreachable(asset.url, error) from error
+    if size != asset.size_bytes:
+        raise TransientError(
+            f"{asset.url} arrived with {size} bytes instead of {asset.size_bytes}: try again later"
+        )
+    if asset.sha256 and digest.hexdigest() != asset.sha256:
+        raise TransientError(
+            f"{asset.url} has SHA-256 {digest.hexdigest()} instead of {asset.sha256}: try again later, "
+            "and do not use the file"
+        )
+
+
+def unpack(archive: Path, folder: Path) -> None:
+    """Unpack a ZIP archive whose every member stays inside the folder.
+
+    Raises:
+        TransientError: The archive is damaged.
+        ConfigurationError: A member would land outside the folder, is a link, or the whole is too big.
+    """
+    try:
+        with zipfile.ZipFile(archive) as content:
+            _check_members(content.infolist())
+            if damaged := content.testzip():
+                raise TransientError(f"{archive.name} is damaged at {damaged}: try again later")
+            content.extractall(folder)
+    except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError) as error:
+        raise TransientError(f"{archive.name} is no whole ZIP archive ({error}): try again later") from error
+
+
+def _check_members(members: list[zipfile.ZipInfo]) -> None:
+    for member in members:
+        # ZipInfo has normalised the name already; the archive's own spelling is what must be judged.
+        name = member.orig_filename
+        path = PurePosixPath(name)
+        is_outside = path.is_absolute() or ".." in path.parts or "\\" in name or ":" in name
+        if is_outside or stat.S_ISLNK(member.external_attr >> 16):
+            raise ConfigurationError(
+                f"the exporter's archive holds {name!r}, which would land outside its folder: do not use it"
+            )
+    if sum(member.file_size for member in members) > MAX_UNPACKED_BYTES:
+        raise ConfigurationError("the exporter's archive unpacks to more than 1 GB: do not use it")
+
+
+def _asset(api_url: str, version: str, entry: dict[str, Any]) -> ReleaseAsset:
+    url, digest = str(entry.get("browser_download_url")), str(entry.get("digest") or "")
+    # A version becomes a folder's name, and an answer over HTTPS must not lead to an open connection.
+    if not version.replace(".", "").replace("-", "").isalnum() or version.startswith((".", "-")):
+        raise ConfigurationError(f"{api_url} names version {version!r}, which is none")
+    if urlsplit(url).scheme not in {"https", urlsplit(api_url).scheme}:
+        raise ConfigurationError(f"{api_url} leads to {url}, which is not HTTPS: do not use it")
+    return ReleaseAsset(
+        version=version,
+        name=str(entry["name"]),
+        url=url,
+        size_bytes=int(entry.get("size") or 0),
+        sha256=digest.removeprefix("sha256:").lower() if digest.startswith("sha256:") else None,
+    )
+
+
+def _get(url: str, timeout_seconds: float) -> bytes:
+    try:
+        with _open(url, timeout_seconds) as answer:
+            return bytes(answer.read(MAX_DESCRIPTION_BYTES))
+    except _NETWORK_ERRORS as error:
+        raise _unreachable(url, error) from error
+
+
+def _open(url: str, timeout_seconds: float) -> Any:
+    if urlsplit(url).scheme not in {"http", "https"}:
+        raise ConfigurationError(f"{url} is no web address: give one that starts with https://")
+    request = urllib.request.Request(url, headers=_HEADERS)  # noqa: S310 - the scheme is checked above
+    return urllib.request.urlopen(request, timeout=timeout_seconds)  # noqa: S310 - as above
+
+
+def _unreachable(url: str, error: Exception) -> TransientError:
+    said = f"HTTP {error.code}" if isinstance(error, urllib.error.HTTPError) else str(error) or repr(error)
+    return TransientError(f"{url} cannot be reached ({said}): the exporter stays as it is, try again later")

@@ -1,0 +1,91 @@
+"""Splitting one export into a document for each window, every message byte for byte."""
+
+from __future__ import annotations
+
+import json
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from datetime import datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import IO, Any
+
+import msgspec
+
+from ingest_pipeline.capture.payloads import read_document
+from ingest_pipeline.domain.normalize import parse_timestamp
+from ingest_pipeline.domain.window import Window
+
+
+class _Stamp(msgspec.Struct):
+    timestamp: Any = None
+
+
+@contextmanager
+def split_export(export: Path, windows: Sequence[Window], exported_at: datetime) -> Iterator[list[Path]]:
+    """Write one document for each window into a temporary folder that lasts as long as the context.
+
+    A message that no window takes (no readable time, or posted in the millisecond after the last
+    window, which the exporter lets through) goes to the nearest one: there the normaliser counts it.
+
+    Args:
+        export: A complete export in the exporter's JSON form.
+        windows: The windows, in time order.
+        exported_at: Written into documents whose exporter was too old to say it.
+
+    Yields:
+        A file for each window, in order.
+
+    Raises:
+        ExportMalformed: The export is damaged.
+        ExportTruncated: The export is cut off.
+    """
+    starts = [window.start for window in windows]
+    with TemporaryDirectory(prefix="ingest-split-") as folder, ExitStack() as files:
+        parts = [_Part(Path(folder) / f"{index}.json", files) for index in range(len(windows))]
+        with export.open("rb") as stream:
+            envelope, runs = read_document(stream, export.name)
+            for part, window in zip(parts, windows, strict=True):
+                part.begin(envelope, window, exported_at)
+            for run in runs:
+                for element in run:
+                    parts[_index(element, starts)].add(element)
+        for part in parts:
+            part.end()
+        yield [part.path for part in parts]
+
+
+def _index(element: bytes, starts: Sequence[datetime]) -> int:
+    try:
+        posted_at = parse_timestamp(msgspec.json.decode(element, type=_Stamp).timestamp)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        posted_at = None
+    return max(bisect_right(starts, posted_at) - 1, 0) if posted_at else 0
+
+
+class _Part:
+    """One document being written."""
+
+    def __init__(self, path: Path, files: ExitStack) -> None:
+        self.path = path
+        self.count = 0
+        self._file: IO[bytes] = files.enter_context(path.open("xb"))
+
+    def begin(self, envelope: dict[str, Any], window: Window, exported_at: datetime) -> None:
+        head = {
+            **envelope,
+            "dateRange": {"after": window.start.isoformat(), "before": window.end.isoformat()},
+            "exportedAt": envelope.get("exportedAt") or exported_at.isoformat(),
+        }
+        text = json.dumps(head, ensure_ascii=False, indent=2).removesuffix("\n}")
+        self._file.write(f'{text},\n  "messages": ['.encode("utf-8", "replace"))
+
+    def add(self, element: bytes) -> None:
+        self._file.write((b"," if self.count else b"") + b"\n    " + element)
+        self.count += 1
+
+    def end(self) -> None:
+        close = "\n  ]" if self.count else "]"
+        self._file.write(f'{close},\n  "messageCount": {self.count}\n}}'.encode())
+        self._file.close()

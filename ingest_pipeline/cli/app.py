@@ -1,0 +1,88 @@
+"""The `ingest` command, assembled. What a command does is in the module of its group."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from ingest_pipeline.cli import database, doctor, imports, messages, sessions
+from ingest_pipeline.cli.failures import ReportingGroup
+from ingest_pipeline.cli.invocation import invocation_of
+from ingest_pipeline.errors import ExitCode
+
+# Without rich's panels: errors stay on one line, so that they can be searched for in a log.
+app = typer.Typer(
+    name="ingest",
+    cls=ReportingGroup,
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+app.command("import-messages")(imports.import_messages)
+app.command("poll-recent-messages")(imports.poll_recent_messages)
+app.command("backfill")(imports.backfill)
+app.command("messages")(messages.messages)
+app.command("doctor")(doctor.doctor)
+app.add_typer(sessions.app)
+app.add_typer(database.app)
+
+
+def _show_version(wanted: bool) -> None:
+    if not wanted:
+        return
+    from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415 - slow to load
+
+    try:
+        typer.echo(f"ingest {version('ingest_pipeline')}")
+    except PackageNotFoundError:
+        typer.echo("ingest (not installed, run from its source)")
+    raise typer.Exit
+
+
+@app.callback()
+def _top(
+    context: typer.Context,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", help="Show debug messages, and a traceback with an error.")
+    ] = False,
+    version: Annotated[
+        bool,
+        typer.Option("--version", help="Show the version and exit.", callback=_show_version, is_eager=True),
+    ] = False,
+) -> None:
+    """Put Discord messages into a database you own: complete, exact and fresh.
+
+    Data goes to standard output, everything else to standard error. Exit codes: 0 done, 1 unexpected
+    error, 2 wrong usage, 3 configuration, 4 no such session, 5 bad input, 6 exporter failed,
+    7 time limit, 8 exporter unavailable, 9 database, 130 interrupted.
+    """
+    invocation_of(context).verbose = verbose
+
+
+def main() -> None:
+    """Run the command on the process's arguments and exit."""
+    for stream in (sys.stdout, sys.stderr):
+        # Under a locale without Unicode a message is shown with escapes instead of not at all.
+        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    try:
+        app(prog_name="ingest")
+    except KeyboardInterrupt:
+        sys.exit(ExitCode.INTERRUPTED)
+    finally:
+        _flush()
+
+
+def _flush() -> None:
+    """Write out what is buffered; a reader that went away gets no complaint at exit."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+if __name__ == "__main__":
+    main()

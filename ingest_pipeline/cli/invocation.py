@@ -1,0 +1,115 @@
+"""What every command begins with: settings, logging, the database and the sessions file."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ingest_pipeline.errors import BadInput, ConfigurationError
+
+if TYPE_CHECKING:
+    from ingest_pipeline.services import Services
+    from ingest_pipeline.settings import Settings
+
+_logger = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Invocation:
+    """One run of the `ingest` command.
+
+    Attributes:
+        verbose: Whether debug messages and tracebacks are shown.
+        secrets: Texts that must never be shown.
+    """
+
+    verbose: bool = False
+    secrets: tuple[str, ...] = ()
+
+    def redact(self, text: str) -> str:
+        """Return a text without the secrets in it."""
+        for secret in self.secrets:
+            text = text.replace(secret, "***")
+        return text
+
+
+def invocation_of(context: Any) -> Invocation:
+    """Return the run that a Typer context belongs to."""
+    return context.ensure_object(Invocation)  # type: ignore[no-any-return]
+
+
+def begin(context: Any, *, as_json: bool = False) -> Settings:
+    """Load the settings and start logging to standard error.
+
+    Settings come from the environment and, below it, from `.env` in the current folder or else in
+    the project's.
+
+    Args:
+        context: The command's Typer context.
+        as_json: Log one JSON object a line instead of text.
+
+    Raises:
+        ConfigurationError: A setting is wrong.
+    """
+    from ingest_pipeline.settings import PROJECT_ROOT, load_settings  # noqa: PLC0415 - costs 0.1 s
+
+    here = Path.cwd() / ".env"
+    settings = load_settings(here if here.is_file() else PROJECT_ROOT / ".env")
+    invocation = invocation_of(context)
+    secrets = (settings.discord_oauth_token, settings.discord_bot_token, settings.database_url)
+    invocation.secrets = tuple(secret.get_secret_value() for secret in secrets if secret)
+    _start_logging("DEBUG" if invocation.verbose else settings.log_level, as_json=as_json)
+    return settings
+
+
+@contextmanager
+def open_services(settings: Settings) -> Iterator[Services]:
+    """Build the working parts, with the sessions file taken over, and close the database afterwards.
+
+    A sessions file with errors is warned of and leaves the sessions as they were.
+    """
+    from ingest_pipeline.services import build_services  # noqa: PLC0415 - loads the database engines
+    from ingest_pipeline.session_sync import sync_sessions_file  # noqa: PLC0415 - likewise
+
+    services = build_services(settings)
+    try:
+        try:
+            sync_sessions_file(services.database, settings, datetime.now(UTC))
+        except BadInput as error:
+            _logger.warning("the sessions file was not taken over: %s", error)
+        yield services
+    finally:
+        services.database.close()
+
+
+class _JsonFormatter(logging.Formatter):
+    """One JSON object a line."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return a log record as JSON with time (UTC), level, logger and message."""
+        entry = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname,
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        if record.exc_info:
+            entry["exception"] = self.formatException(record.exc_info)
+        return json.dumps(entry)
+
+
+def _start_logging(level: str, *, as_json: bool) -> None:
+    if level.upper() not in logging.getLevelNamesMapping():
+        raise ConfigurationError(f"INGEST_LOG_LEVEL is {level!r}: use DEBUG, INFO, WARNING or ERROR")
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_JsonFormatter() if as_json else logging.Formatter("%(levelname)s %(message)s"))
+    logger = logging.getLogger("ingest_pipeline")
+    logger.handlers = [handler]
+    logger.setLevel(level.upper())

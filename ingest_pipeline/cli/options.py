@@ -1,0 +1,40 @@
+"""Options that several commands share, and the reading of their values."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated
+
+import typer
+
+from ingest_pipeline.capture.session_rows import parse_channel_id, parse_moment
+from ingest_pipeline.domain.window import Window
+
+JsonOption = Annotated[
+    bool, typer.Option("--json", help="Print one JSON object on standard output; log JSON on standard error.")
+]
+SessionOption = Annotated[str, typer.Option("--session-id", help="The session's id.", metavar="ID")]
+TIME = "TIME"
+CHANNEL = "CHANNEL"
+
+
+def read_bounds(start: str | None, end: str | None) -> tuple[datetime | None, datetime | None]:
+    """Return the times of `--start` and `--end`, aware UTC, or None where absent.
+
+    Raises:
+        WindowInvalid: One is no time or has no offset, or the end is not after the start.
+    """
+    first = None if start is None else parse_moment(start, "--start")
+    last = None if end is None else parse_moment(end, "--end")
+    if first is not None and last is not None:
+        Window(first, last)
+    return first, last
+
+
+def read_channel(text: str | None) -> int | None:
+    """Return the channel of `--channel-id`, or None when absent.
+
+    Raises:
+        BadInput: The text is no Discord id.
+    """
+    return None if text is None else parse_channel_id(text)

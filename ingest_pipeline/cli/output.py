@@ -1,0 +1,111 @@
+"""What commands print: data on standard output, progress on standard error.
+
+On a terminal rows are a table; in a pipe they are lines of tab-separated cells, whole and without
+decoration; with `--json` they are one JSON object.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import unicodedata
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from ingest_pipeline.ingest import IngestReport
+
+
+def print_json(value: dict[str, Any]) -> None:
+    """Print one JSON object on one line; times become ISO 8601."""
+    text = json.dumps(value, ensure_ascii=False, default=_json_default)
+    try:
+        text.encode(sys.stdout.encoding or "ascii")
+    except UnicodeEncodeError:
+        text = json.dumps(value, default=_json_default)
+    typer.echo(text)
+
+
+def print_rows(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """Print rows: a table on a terminal, tab-separated lines with a header elsewhere."""
+    cells = [[cell_text(value) for value in row] for row in rows]
+    if not sys.stdout.isatty():
+        for line in ([*columns], *cells):
+            typer.echo("\t".join(line))
+        return
+    from rich.console import Console  # noqa: PLC0415 - only for terminals
+    from rich.table import Table  # noqa: PLC0415 - only for terminals
+    from rich.text import Text  # noqa: PLC0415 - only for terminals
+
+    table = Table(*columns, header_style="bold")
+    for line in cells:
+        # Plain Text: message content must not be taken for rich's markup.
+        table.add_row(*(Text(cell) for cell in line))
+    Console().print(table)
+
+
+def print_report(report: IngestReport) -> None:
+    """Print what became of every message received."""
+    if report.start and report.end:
+        typer.echo(f"{report.session_id}: {moment_text(report.start)} to {moment_text(report.end)}")
+    typer.echo(
+        f"received {report.received}: created {report.created}, updated {report.updated}, "
+        f"unchanged {report.unchanged}, stale {report.stale}, skipped {sum(report.skipped.values())}"
+    )
+    for reason, count in sorted(report.skipped.items()):
+        typer.echo(f"  skipped as {reason}: {count}")
+    typer.echo(f"correlation id {report.correlation_id}, {report.seconds:.2f} s")
+
+
+def cell_text(value: object) -> str:
+    """Return a value as one line without control characters, which could drive a terminal."""
+    if value is None:
+        return ""
+    if isinstance(value, datetime):
+        return moment_text(value)
+    return "".join(" " if unicodedata.category(letter).startswith("C") else letter for letter in str(value))
+
+
+def moment_text(moment: datetime) -> str:
+    """Return an aware UTC time as ISO 8601 with Z."""
+    return moment.isoformat().replace("+00:00", "Z")
+
+
+@contextmanager
+def counting(what: str) -> Iterator[Callable[[int], None] | None]:
+    """Show a running count on standard error while the context lasts; None without a terminal."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console  # noqa: PLC0415 - only for terminals
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn  # noqa: PLC0415
+
+    columns = (SpinnerColumn(), TextColumn("{task.completed:,.0f} {task.description}"), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(what, total=None)
+        yield lambda count: bar.update(task, completed=count)
+
+
+@contextmanager
+def describing() -> Iterator[Callable[[str], None] | None]:
+    """Show what is being done on standard error while the context lasts; None without a terminal."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console  # noqa: PLC0415 - only for terminals
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn  # noqa: PLC0415
+
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("reading", total=None)
+        yield lambda step: bar.update(task, description=step)
+
+
+def _json_default(value: object) -> str:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    raise TypeError(f"{type(value).__name__} has no JSON form")

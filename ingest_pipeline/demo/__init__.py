@@ -1,0 +1,1 @@
+"""A simulated live session and the stand-in exporter that serves it."""

@@ -1,0 +1,192 @@
+"""Documents of normalised rows: what every import, whatever its source, hands to the merge.
+
+A document reads one landed export (or one stored Parquet file of it) as often as asked, in batches
+of Arrow rows, and keeps a tally of what became of each message.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from itertools import chain
+from typing import Any, BinaryIO, Protocol
+
+import pyarrow as pa
+
+from ingest_pipeline.capture.payloads import ExportHeader, read_export
+from ingest_pipeline.domain.message import RawMessage
+from ingest_pipeline.domain.normalize import (
+    ROW_COLUMNS,
+    ChannelPolicy,
+    Row,
+    SkipReason,
+    build_normaliser,
+)
+from ingest_pipeline.domain.window import Window
+from ingest_pipeline.storage.schema import STAGING_SCHEMA
+
+
+@dataclass(slots=True)
+class Tally:
+    """What a document held: every message is a row or one of the skips.
+
+    Attributes:
+        received: Elements of the message array.
+        rows: Messages that became rows.
+        highest_id: Largest id among the rows, 0 without any.
+        skipped: Count for each reason.
+    """
+
+    received: int = 0
+    rows: int = 0
+    highest_id: int = 0
+    skipped: Counter[str] = field(default_factory=Counter)
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """Where a document's rows come from, the same for all of them.
+
+    Attributes:
+        session_id: The session they are imported for, or None.
+        source: `export`, `file`, `history` or `gateway`.
+        observed_at: When Discord was read, aware UTC: the order of two versions without an edit.
+        correlation_id: The journey they belong to.
+    """
+
+    session_id: str | None
+    source: str
+    observed_at: datetime
+    correlation_id: str
+
+
+class Document(Protocol):
+    """One channel's messages of one stretch of time, normalised.
+
+    Attributes:
+        channel_id: The channel.
+        window: The bounds of the document, or None when it has none.
+        complete: Whether it holds everything Discord had in the window when it was read: only then
+            does merging it prove coverage.
+        provenance: Where its rows come from.
+    """
+
+    channel_id: int
+    window: Window | None
+    complete: bool
+    provenance: Provenance
+
+    def batches(self, tally: Tally) -> Iterator[pa.Table]:
+        """Read the document once, from its start, as tables of `STAGING_SCHEMA`.
+
+        Raises:
+            BadInput: The document is damaged; what was yielded before must not be kept.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ExportDocument:
+    """A document in the exporter's JSON form.
+
+    Attributes:
+        opener: Opens the bytes.
+        name: What to call it in errors.
+        header: What it says of itself.
+        policy: How its channel's messages are taken.
+        window: Bounds on the time of posting.
+        complete: See `Document`.
+        provenance: See `Document`.
+    """
+
+    opener: Callable[[], BinaryIO]
+    name: str
+    header: ExportHeader
+    policy: ChannelPolicy
+    window: Window | None
+    complete: bool
+    provenance: Provenance
+
+    @property
+    def channel_id(self) -> int:
+        """The channel the export is of."""
+        return self.header.channel_id
+
+    def batches(self, tally: Tally) -> Iterator[pa.Table]:
+        """See `Document`."""
+        with self.opener() as stream:
+            _, slices = read_export(stream, self.name)
+            yield from normalised_batches(
+                slices,
+                guild_id=self.header.guild_id,
+                channel_id=self.header.channel_id,
+                policy=self.policy,
+                window=self.window,
+                provenance=self.provenance,
+                tally=tally,
+            )
+
+
+def normalised_batches(
+    slices: Iterable[Sequence[RawMessage | None]],
+    *,
+    guild_id: int | None,
+    channel_id: int,
+    policy: ChannelPolicy,
+    window: Window | None,
+    provenance: Provenance,
+    tally: Tally,
+) -> Iterator[pa.Table]:
+    """Normalise slices of one channel's messages into tables of `STAGING_SCHEMA`, counting all.
+
+    This is the one way from raw messages to rows, for exports, history and gateway alike.
+    """
+    normalise = build_normaliser(channel_id, policy, window)
+    constants = {
+        "session_id": provenance.session_id,
+        "guild_id": guild_id,
+        "channel_id": channel_id,
+        "source": provenance.source,
+        "observed_at": provenance.observed_at,
+        "correlation_id": provenance.correlation_id,
+    }
+    for messages in slices:
+        rows: list[Row] = []
+        for raw in messages:
+            result = normalise(raw)
+            if isinstance(result, SkipReason):
+                tally.skipped[result.value] += 1
+            else:
+                rows.append(result)
+        tally.received += len(messages)
+        tally.rows += len(rows)
+        if rows:
+            tally.highest_id = max(tally.highest_id, *(row[0] for row in rows))
+            yield _table(rows, constants)
+
+
+def _table(rows: list[Row], constants: dict[str, Any]) -> pa.Table:
+    columns = dict(zip(ROW_COLUMNS, zip(*rows, strict=True), strict=True))
+    return pa.Table.from_arrays(
+        [
+            pa.array(columns[column.name], column.type)
+            if column.name in columns
+            else pa.repeat(pa.scalar(constants[column.name], column.type), len(rows))
+            for column in STAGING_SCHEMA
+        ],
+        schema=STAGING_SCHEMA,
+    )
+
+
+def rebatch(tables: Iterable[pa.Table], rows: int) -> Iterator[pa.Table]:
+    """Join small tables until they hold a number of rows, so that each merge is worth its cost."""
+    pending: list[pa.Table] = []
+    for table in chain(tables):
+        pending.append(table)
+        if sum(len(part) for part in pending) >= rows:
+            yield pa.concat_tables(pending)
+            pending = []
+    if pending:
+        yield pa.concat_tables(pending)

@@ -1,0 +1,1 @@
+"""What messages say: parsers from text to typed facts."""

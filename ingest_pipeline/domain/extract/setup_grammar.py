@@ -1,0 +1,399 @@
+"""One line of trade setups: from its words and numbers to a setup, or to the reason why not.
+
+    line    = phrase level [targets] [stop] [note]
+    phrase  = words of the vocabulary in any order: aggressiveness, kind, direction, side, `zone`, fillers
+    level   = number | number dash number
+    targets = marker numbers { marker numbers }
+    marker  = an arrow | `Target`, `TP1`, `PT` … with or without a colon | `targeting` | a parenthesis
+    stop    = (`stop` | `SL`) number
+
+No number is ever guessed. A line is refused, with the reason, when a word before the level is not
+in the vocabulary; when a number follows the level without a marker; when a pair of numbers may be
+a zone or a level and its target; when a comma may be a decimal, a thousands or a list comma; when
+words and arrows contradict each other; when two setups share the line. Numbers stay as written: a
+target on the wrong side of its level is recorded, not repaired.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+from ingest_pipeline.domain.extract.setup_tokens import (
+    AGGRESSIVENESS,
+    CONJUNCTIONS,
+    DIRECTIONS,
+    FILLERS,
+    KINDS,
+    LIST_OPENERS,
+    SIDES,
+    WITHDRAWN,
+    ZONES,
+    Aggressiveness,
+    Direction,
+    Kind,
+    Side,
+    Sign,
+    Token,
+    tokenize,
+)
+
+# A zone is narrow and a target near; numbers farther apart were not meant to stand together.
+_WIDEST_ZONE = Decimal("0.2")
+_FARTHEST_TARGET = Decimal(3)
+
+_DIRECTION_OF: dict[Kind, Direction] = {
+    "breakout": "long",
+    "breakdown": "short",
+    "rejection": "short",
+    "bounce": "long",
+}
+_KIND_OF_SIDE: dict[tuple[str, str], Kind] = {
+    ("long", "above"): "breakout",
+    ("short", "below"): "breakdown",
+}
+_KIND_OF_ARROW: dict[Sign, Kind] = {Sign.UP: "breakout", Sign.DOWN: "breakdown"}
+_SIDE_OF_KIND: dict[Kind, Side] = {"breakout": "above", "breakdown": "below"}
+_ARROWS = frozenset({Sign.UP, Sign.DOWN, Sign.ONWARD})
+_NUMERIC = frozenset({Sign.NUMBER, Sign.ODD})
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why a line is no setup; reads on after "the line …"."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Details:
+    """Targets and stop level, of a setup line or of a line below it."""
+
+    targets: tuple[Decimal, ...]
+    stop: Decimal | None
+
+
+@dataclass(frozen=True, slots=True)
+class SetupLine:
+    """A setup as one line gives it; a single level has `low == high`."""
+
+    kind: Kind
+    direction: Direction
+    aggressiveness: Aggressiveness | None
+    low: Decimal
+    high: Decimal
+    targets: tuple[Decimal, ...]
+    stop: Decimal | None
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Phrase:
+    kind: Kind
+    direction: Direction
+    aggressiveness: Aggressiveness | None
+    zone: bool
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Level:
+    low: Decimal
+    high: Decimal
+    joint: str
+    grouped: bool
+    end: int
+
+
+def read_setup(text: str) -> SetupLine | Refusal:
+    """Read one cleaned line without its ticker.
+
+    Args:
+        text: The line, from its first arrow or word on.
+
+    Returns:
+        The setup, or why the line is none.
+    """
+    tokens = tokenize(text)
+    first = next((i for i, token in enumerate(tokens) if token.sign in _NUMERIC), None)
+    if first is None:
+        return Refusal("names no level")
+    phrase = _read_phrase(tokens[:first], text)
+    if isinstance(phrase, Refusal):
+        return phrase
+    level = _read_level(tokens, first, text)
+    if isinstance(level, Refusal):
+        return level
+    tail = _Tail(tokens[level.end :], phrase.direction)
+    problem = tail.read() or _zone_problem(level, phrase, tail) or _note_problem(tail)
+    problem = problem or distance_problem(level.low, level.high, tail.details)
+    if problem:
+        return Refusal(problem)
+    return SetupLine(
+        kind=phrase.kind,
+        direction=phrase.direction,
+        aggressiveness=phrase.aggressiveness,
+        low=level.low,
+        high=level.high,
+        targets=tail.details.targets,
+        stop=tail.details.stop,
+        label=phrase.label,
+    )
+
+
+def read_details(text: str, direction: Direction) -> Details | Refusal | None:
+    """Read a line that only adds targets or a stop to the setup above it.
+
+    Args:
+        text: The cleaned line.
+        direction: The direction of that setup.
+
+    Returns:
+        What it adds, why it cannot be read, or None for a line that does not begin like one.
+    """
+    tokens = tokenize(text)
+    words = [token for token in tokens if token.sign is Sign.WORD]
+    if not words or not (words[0].is_target_word or words[0].is_stop_word):
+        return None
+    if any(token.sign in _NUMERIC for token in tokens[: tokens.index(words[0])]):
+        return None
+    tail = _Tail(tokens, direction)
+    problem = tail.read()
+    if problem:
+        return Refusal(problem)
+    return tail.details if tail.targets or tail.stop is not None else Refusal("names no price")
+
+
+def distance_problem(low: Decimal, high: Decimal, details: Details) -> str | None:
+    """Return why numbers cannot belong together by their size, or None."""
+    if low <= 0:
+        return "has a level of 0"
+    if high - low > low * _WIDEST_ZONE:
+        return f"has zone ends {low} and {high} too far apart for one zone"
+    stops = () if details.stop is None else (details.stop,)
+    for price in (*details.targets, *stops):
+        if not low / _FARTHEST_TARGET <= price <= high * _FARTHEST_TARGET:
+            return f"has {price} too far from the level {low} to be meant as a price beside it"
+    return None
+
+
+def _read_phrase(tokens: list[Token], text: str) -> _Phrase | Refusal:
+    words = [token for token in tokens if token.sign is Sign.WORD]
+    if any(token.is_target_word or token.is_stop_word for token in words):
+        return Refusal("names targets or a stop but no level before them")
+    unknown = next((token.text for token in words if not _is_known(token.text)), None)
+    if unknown is not None:
+        return Refusal(f"has {unknown!r} before the level, which the grammar does not know")
+    if words and any(token.sign in _ARROWS and token.start > words[0].start for token in tokens):
+        return Refusal("has an arrow where the level should be")
+    kinds = {KINDS[token.text] for token in words if token.text in KINDS}
+    directions = {DIRECTIONS[token.text] for token in words if token.text in DIRECTIONS}
+    degrees = {AGGRESSIVENESS[token.text] for token in words if token.text in AGGRESSIVENESS}
+    sides = {SIDES[token.text] for token in words if token.text in SIDES}
+    sides |= {"above" for token in tokens if token.sign is Sign.ABOVE}
+    sides |= {"below" for token in tokens if token.sign is Sign.BELOW}
+    if len(kinds) > 1 or len(directions) > 1 or len(degrees) > 1 or {"above", "below"} <= sides:
+        return Refusal("says two things at once about one level")
+    degree = next(iter(degrees), None)
+    arrow = next((token.sign for token in tokens if token.sign in _KIND_OF_ARROW), None)
+    kind = next(iter(kinds), None) or _implied_kind(directions, sides, degree, arrow)
+    if kind is None:
+        return Refusal("names no kind of setup")
+    direction = next(iter(directions), _DIRECTION_OF[kind])
+    problem = _contradiction(kind, direction, sides)
+    if problem:
+        return Refusal(problem)
+    label = text[words[0].start : words[-1].end]
+    return _Phrase(kind, direction, degree, any(token.text in ZONES for token in words), label)
+
+
+def _is_known(word: str) -> bool:
+    return any(word in table for table in (KINDS, DIRECTIONS, AGGRESSIVENESS, SIDES, ZONES, FILLERS))
+
+
+def _implied_kind(
+    directions: set[Direction], sides: set[Side], degree: Aggressiveness | None, arrow: Sign | None
+) -> Kind | None:
+    """Return the kind where it is not named: `Long Over` breaks out, `(arrow) Con 560.00` breaks down."""
+    for direction in directions:
+        for side in sides:
+            if (direction, side) in _KIND_OF_SIDE:
+                return _KIND_OF_SIDE[direction, side]
+    if degree is not None and arrow is not None and not directions:
+        return _KIND_OF_ARROW[arrow]
+    return None
+
+
+def _contradiction(kind: Kind, direction: Direction, sides: set[Side]) -> str | None:
+    if kind != "rejection" and direction != _DIRECTION_OF[kind]:
+        return f"calls a {kind} {direction}"
+    opposite = {"above": "below", "below": "above"}
+    expected = _SIDE_OF_KIND.get(kind)
+    if expected is not None and opposite[expected] in sides:
+        return f"has a {kind} {opposite[expected]} its level"
+    return None
+
+
+def _read_level(tokens: list[Token], first: int, text: str) -> _Level | Refusal:
+    start = tokens[first]
+    if start.sign is Sign.ODD:
+        return Refusal(f"has {start.text!r}, which cannot be read as a price")
+    following = tokens[first + 1 : first + 3]
+    if len(following) == 2 and following[1].sign is Sign.NUMBER:
+        link, second = following
+        joint = _joint(link, start, second, tokens[:first])
+        if joint and "," not in text[start.end : second.start]:
+            low, high = sorted((start.value, second.value))
+            return _Level(low, high, joint, start.is_grouped or second.is_grouped, first + 3)
+    return _Level(start.value, start.value, "", start.is_grouped, first + 1)
+
+
+def _joint(link: Token, start: Token, second: Token, before: list[Token]) -> str | None:
+    """Return how two numbers are joined to a zone, or None when they are not."""
+    if link.sign is Sign.DASH:
+        return "tight" if start.end == link.start and link.end == second.start else "spaced"
+    if link.sign is Sign.WORD and (
+        link.text in {"to", "through", "thru"}
+        or (link.text == "and" and any(token.text == "between" for token in before))
+    ):
+        return "spaced"
+    return None
+
+
+def _zone_problem(level: _Level, phrase: _Phrase, tail: _Tail) -> str | None:
+    """Refuse a pair of numbers that may as well be a level and its target."""
+    if not level.joint or phrase.zone or tail.zone or tail.targets:
+        return None
+    if level.joint == "tight" and phrase.kind in {"rejection", "bounce"}:
+        return None
+    return f"has {level.low} and {level.high}, which may be a zone or a level and its target"
+
+
+def _note_problem(tail: _Tail) -> str | None:
+    if tail.note and not tail.targets:
+        return f"goes on after the level with {' '.join(tail.note)!r}, which the grammar does not know"
+    return None
+
+
+@dataclass(slots=True)
+class _Tail:
+    """Reads what follows the level, token by token."""
+
+    tokens: list[Token]
+    direction: Direction
+    targets: list[Decimal] = field(default_factory=list)
+    stop: Decimal | None = None
+    note: list[str] = field(default_factory=list)
+    zone: bool = False
+    _position: int = 0
+    _listing: bool = False
+    _outer: list[bool] = field(default_factory=list)
+
+    @property
+    def details(self) -> Details:
+        return Details(tuple(self.targets), self.stop)
+
+    def read(self) -> str | None:
+        """Read all tokens; return the first problem."""
+        handlers: dict[Sign, Callable[[Token], str | None]] = {
+            Sign.NUMBER: self._number,
+            Sign.ODD: self._odd,
+            Sign.WORD: self._word,
+            Sign.UP: self._arrow,
+            Sign.DOWN: self._arrow,
+            Sign.ONWARD: self._arrow,
+            Sign.OPENING: self._open,
+            Sign.CLOSING: self._close,
+        }
+        while self._position < len(self.tokens):
+            token = self.tokens[self._position]
+            self._position += 1
+            handler = handlers.get(token.sign)
+            problem = handler(token) if handler else None
+            if problem:
+                return problem
+        return None
+
+    def _peek(self, ahead: int = 0) -> Token | None:
+        index = self._position + ahead
+        return self.tokens[index] if index < len(self.tokens) else None
+
+    def _next_is(self, sign: Sign, ahead: int = 0) -> bool:
+        token = self._peek(ahead)
+        return token is not None and token.sign is sign
+
+    def _number(self, token: Token) -> str | None:
+        if not self._listing:
+            return f"has {token.text} after the level without a mark that makes it a target"
+        if self._next_is(Sign.DASH) and self._next_is(Sign.NUMBER, 1):
+            return f"has a target from {token.text} on written as a range"
+        self.targets.append(token.value)
+        return None
+
+    def _odd(self, token: Token) -> str | None:
+        return f"has {token.text!r}, which cannot be read as a price"
+
+    def _arrow(self, token: Token) -> str | None:
+        if token.sign is (Sign.DOWN if self.direction == "long" else Sign.UP):
+            return f"has an arrow against its direction, {self.direction}"
+        self._listing = True
+        return None
+
+    def _open(self, token: Token) -> str | None:
+        self._outer.append(self._listing)
+        if self._next_is(Sign.NUMBER):
+            if self.targets:
+                return f"has a second list of numbers after {token.text!r}"
+            self._listing = True
+        return None
+
+    def _close(self, _token: Token) -> str | None:
+        if self._outer:
+            self._listing = self._outer.pop()
+        return None
+
+    def _word(self, token: Token) -> str | None:
+        if token.is_target_word:
+            self._listing = True
+            self._skip_index()
+            return None
+        if token.is_stop_word:
+            return self._read_stop()
+        if token.text in LIST_OPENERS and self._next_is(Sign.NUMBER):
+            self._listing = True
+            return None
+        if token.text in CONJUNCTIONS and self._listing and self._next_is(Sign.NUMBER):
+            return None
+        return self._note(token)
+
+    def _note(self, token: Token) -> str | None:
+        if token.text in WITHDRAWN:
+            return f"is withdrawn: {token.text!r}"
+        if any(character.isnumeric() for character in token.text):
+            return f"has {token.text!r}, which the grammar does not know"
+        if not self.targets and token.text in ZONES | {"support", "resistance", "level"}:
+            self.zone = self.zone or token.text in ZONES
+            return None
+        self._listing = False
+        if not self._outer:
+            self.note.append(token.text)
+        return None
+
+    def _skip_index(self) -> None:
+        """Pass over the 1 of `Target 1: 185`."""
+        token = self._peek()
+        if token and token.sign is Sign.NUMBER and token.text in "123456789" and self._next_is(Sign.COLON, 1):
+            self._position += 1
+
+    def _read_stop(self) -> str | None:
+        self._listing = False
+        while (token := self._peek()) and (token.sign in {Sign.COLON, Sign.NEAR} or token.text in SIDES):
+            self._position += 1
+        if token is None or token.sign is not Sign.NUMBER:
+            return "names a stop without its level"
+        if self.stop is not None:
+            return "names two stops"
+        self._position += 1
+        self.stop = token.value
+        return None

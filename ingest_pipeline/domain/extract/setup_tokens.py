@@ -1,0 +1,214 @@
+"""Words, numbers and signs of a trade-setups line, and the vocabulary that gives them a meaning.
+
+How they combine into a setup is `setup_grammar.py`. A digit that is not plainly part of a price
+(`130s`, `10%`, `9:30`, `141,40`) becomes an `ODD` token, which no rule takes for a number.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import Enum, auto
+from typing import Literal
+
+Kind = Literal["breakout", "breakdown", "rejection", "bounce"]
+Direction = Literal["long", "short"]
+Aggressiveness = Literal["aggressive", "conservative"]
+Side = Literal["above", "below", "near"]
+
+KINDS: dict[str, Kind] = {
+    "breakout": "breakout",
+    "breakdown": "breakdown",
+    "rejection": "rejection",
+    "rejections": "rejection",
+    "reject": "rejection",
+    "rejects": "rejection",
+    "rejecting": "rejection",
+    "bounce": "bounce",
+    "bounces": "bounce",
+    "bouncing": "bounce",
+}
+DIRECTIONS: dict[str, Direction] = {"long": "long", "longs": "long", "short": "short", "shorts": "short"}
+AGGRESSIVENESS: dict[str, Aggressiveness] = {
+    "aggressive": "aggressive",
+    "aggr": "aggressive",
+    "agg": "aggressive",
+    "conservative": "conservative",
+    "conserv": "conservative",
+    "cons": "conservative",
+    "con": "conservative",
+}
+SIDES: dict[str, Side] = {
+    "above": "above",
+    "over": "above",
+    "below": "below",
+    "under": "below",
+    "beneath": "below",
+    "near": "near",
+    "at": "near",
+    "from": "near",
+    "off": "near",
+    "around": "near",
+}
+ZONES = frozenset({"zone", "range", "area", "between"})
+FILLERS = frozenset(
+    {
+        *("entry", "entries", "trigger", "setup", "trade", "scalp", "level", "levels", "price", "key"),
+        *("strong", "potential", "possible", "support", "resistance", "lookingfor", "watch", "for", "if"),
+        *("on", "of", "a", "the"),
+    }
+)
+STOPS = frozenset({"stop", "stops", "sl", "stoploss"})
+LIST_OPENERS = frozenset({"targeting", "lookingfor", "for"})
+CONJUNCTIONS = frozenset({"and", "then"})
+WITHDRAWN = frozenset(
+    {"cancel", "cancelled", "canceled", "void", "voided", "invalid", "invalidated", "ignore", "skip"}
+)
+LEADING_WORDS = frozenset({*KINDS, *DIRECTIONS, *AGGRESSIVENESS})
+VOCABULARY = frozenset({*LEADING_WORDS, *SIDES, *ZONES, *FILLERS, *STOPS, *WITHDRAWN, *CONJUNCTIONS})
+
+_TARGET = re.compile(r"(?:targets?|tgts?|tps?|pts?|t|takeprofits?)[0-9]?")
+
+# What DiscordChatExporter and Discord's own clients write for these emoji where they are not Unicode.
+_SHORTCODES = {
+    ":x:": "\u274c",
+    ":small_red_triangle_down:": "\U0001f53b",
+    ":small_red_triangle:": "\U0001f53a",
+    ":arrow_up_small:": "\U0001f53c",
+    ":arrow_down_small:": "\U0001f53d",
+    ":arrow_up:": "\u2b06",
+    ":arrow_down:": "\u2b07",
+    ":arrow_right:": "\u27a1",
+    ":arrows_counterclockwise:": "\U0001f504",
+    ":warning:": "\u26a0",
+    ":dart:": "\U0001f3af",
+}
+_SHORTCODE = re.compile(r":[a-z_]{1,40}:")
+_MARKUP = str.maketrans(
+    {
+        **dict.fromkeys("*_`\u00a0\u2007\u2009\u202f", " "),
+        **dict.fromkeys("\u200b\u200c\u200d\u2060\ufe0e\ufe0f\ufeff", ""),
+    }
+)
+
+_PRICE = r"[0-9]{1,3}(?:,[0-9]{3})+(?:\.[0-9]+)?(?![0-9])|[0-9]+(?:\.[0-9]+)?|\.[0-9]+"
+_TOKEN = re.compile(
+    rf"""
+      (?P<odd>
+          (?:{_PRICE})(?:[^\W\d_]|%)[\w%]*            # 130s, 5m, 10%, 590C
+        | [0-9]+(?::[0-9]+)+                          # 9:30
+        | [0-9]+(?:\.[0-9]+){{2,}}                    # 5.29.25
+        | (?<![0-9.,])[0-9]+,(?:[0-9]{{1,2}}|[0-9]{{4,}})(?![0-9])   # 141,40
+        | (?:[0-9],?){{10,}}[0-9.]*                   # longer than any price
+        | [0-9]*\.[0-9]{{9,}}
+        | (?:(?![0-9])\d)+                            # digits of other scripts
+      )
+    | (?P<number>{_PRICE})
+    | (?P<word>
+          (?:break(?:s|ing)?[\s-]*(?:outs?|downs?)|stop[\s-]?loss|take[\s-]?profits?[0-9]?|looking\s+for)(?!\w)
+        | [^\W\d_][\w'\u2019]*(?:-[^\W\d_][\w'\u2019]*)*
+      )
+    | (?P<up>[\U0001f53c\U0001f53a\U0001f199\U0001f4c8\u2b06\u2191\u23eb\u25b2\u25b3])
+    | (?P<down>[\U0001f53b\U0001f53d\U0001f4c9\u2b07\u2193\u23ec\u25bc\u25bd])
+    | (?P<onward>[-=\u2013\u2014]+>|>>+|[\u2192\u27f6\u2794\u279c\u27a1\u25b6\u25b8\U0001f3af])
+    | (?P<dash>[-\u2010-\u2015\u2212]+)
+    | (?P<colon>[:=])
+    | (?P<above>>)
+    | (?P<below><)
+    | (?P<near>[~@\u2248])
+    | (?P<opening>[(\[{{])
+    | (?P<closing>[)\]}}])
+    """,
+    re.VERBOSE | re.IGNORECASE,
+)
+
+
+class Sign(Enum):
+    """What a token is."""
+
+    NUMBER = auto()
+    ODD = auto()
+    WORD = auto()
+    UP = auto()
+    DOWN = auto()
+    ONWARD = auto()
+    DASH = auto()
+    COLON = auto()
+    ABOVE = auto()
+    BELOW = auto()
+    NEAR = auto()
+    OPENING = auto()
+    CLOSING = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """One token of a cleaned line.
+
+    Attributes:
+        sign: What it is.
+        text: As written; for a word in lower case and without the hyphen or space inside
+            `break-out`, `stop loss` and the like.
+        start: Where it begins in the cleaned line.
+        end: Where the next character stands.
+        value: The price, for a NUMBER.
+    """
+
+    sign: Sign
+    text: str
+    start: int
+    end: int
+    value: Decimal = Decimal(0)
+
+    @property
+    def is_target_word(self) -> bool:
+        """Whether it announces targets: `Target`, `TP1`, `PT`."""
+        return self.sign is Sign.WORD and _TARGET.fullmatch(self.text) is not None
+
+    @property
+    def is_stop_word(self) -> bool:
+        """Whether it announces a stop level."""
+        return self.sign is Sign.WORD and self.text in STOPS
+
+    @property
+    def is_grouped(self) -> bool:
+        """Whether its commas may group thousands or separate numbers."""
+        return "," in self.text
+
+
+def clean(line: str) -> str:
+    """Return a line without Discord markup, variation selectors and invisible characters, stripped."""
+    with_emoji = _SHORTCODE.sub(lambda match: _SHORTCODES.get(match[0], match[0]), line)
+    return " ".join(with_emoji.translate(_MARKUP).split())
+
+
+def tokenize(text: str) -> list[Token]:
+    """Split a cleaned line into tokens; what no rule looks at (commas, other symbols) is left out."""
+    return [_token(match) for match in _TOKEN.finditer(text)]
+
+
+def _token(match: re.Match[str]) -> Token:
+    sign = Sign[(match.lastgroup or "").upper()]
+    text = match[0]
+    if sign is Sign.NUMBER:
+        return Token(sign, text, match.start(), match.end(), Decimal(text.replace(",", "")))
+    if sign is Sign.WORD:
+        return Token(sign, _word(text), match.start(), match.end())
+    return Token(sign, text, match.start(), match.end())
+
+
+def _word(text: str) -> str:
+    word = text.lower()
+    joined = re.sub(r"[\s-]+", "", word)
+    if joined.startswith("break") and joined.endswith(("out", "outs")):
+        return "breakout"
+    if joined.startswith("break") and joined.endswith(("down", "downs")):
+        return "breakdown"
+    return joined if joined.startswith(("stoploss", "takeprofit", "lookingfor")) else word
+
+
+def is_symbol(character: str) -> bool:
+    """Tell whether a character is an emoji or another pictorial symbol."""
+    return unicodedata.category(character) in {"So", "Sk"} or character in "\u2192\u2191\u20e3"

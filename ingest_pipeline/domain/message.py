@@ -1,0 +1,120 @@
+"""A message as it arrives, whatever it arrived through, before anything is decided about it.
+
+The shape is the exporter's JSON message (DiscordChatExporter 2.18 to 2.48, JsonMessageWriter.cs);
+gateway events and REST history are mapped onto it in `capture/payloads.py`, so that one normaliser
+serves all. Every key may be absent and ids may be strings or numbers: what is unusable is for the
+normaliser to count, not for the reader to fail on.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+Text = str | None
+Id = str | int | None
+
+
+class Emoji(msgspec.Struct, rename="camel"):
+    """An emoji: `id` is empty or null for Unicode ones."""
+
+    id: Id = None
+    name: Text = None
+    code: Text = None
+
+
+class Author(msgspec.Struct, rename="camel"):
+    """The author as of the time of reading, not of posting."""
+
+    id: Id = None
+    name: Text = None
+    nickname: Text = None
+    is_bot: bool | None = None
+
+
+class Attachment(msgspec.Struct, rename="camel"):
+    """An uploaded file; `url` is signed and expires."""
+
+    id: Id = None
+    url: Text = None
+    file_name: Text = None
+    file_size_bytes: int | float | str | None = None
+
+
+class Picture(msgspec.Struct, rename="camel"):
+    """An embed's image, thumbnail or video; `canonical_url` (2.46.1 on) is the unproxied one."""
+
+    url: Text = None
+    canonical_url: Text = None
+
+
+class EmbedField(msgspec.Struct, rename="camel"):
+    """A name and value inside an embed."""
+
+    name: Text = None
+    value: Text = None
+
+
+class EmbedPart(msgspec.Struct, rename="camel"):
+    """An embed's author (`name`) or footer (`text`)."""
+
+    name: Text = None
+    text: Text = None
+
+
+class Embed(msgspec.Struct, rename="camel"):
+    """A rich embed or link preview."""
+
+    title: Text = None
+    url: Text = None
+    description: Text = None
+    timestamp: str | int | float | None = None
+    author: EmbedPart | None = None
+    footer: EmbedPart | None = None
+    thumbnail: Picture | None = None
+    image: Picture | None = None
+    video: Picture | None = None
+    fields: list[EmbedField] | None = None
+
+
+class Sticker(msgspec.Struct, rename="camel"):
+    """A sticker."""
+
+    id: Id = None
+    name: Text = None
+
+
+class Reaction(msgspec.Struct, rename="camel"):
+    """An emoji and how many reacted with it; who did is not kept (the exporter's list flaps)."""
+
+    emoji: Emoji | None = None
+    count: int | float | str | None = None
+
+
+class Reference(msgspec.Struct, rename="camel"):
+    """The message replied to or forwarded."""
+
+    message_id: Id = None
+
+
+class Forwarded(msgspec.Struct, rename="camel"):
+    """The snapshot inside a forwarded message (2.47 on)."""
+
+    content: Text = None
+
+
+class RawMessage(msgspec.Struct, rename="camel"):
+    """One message, undecided."""
+
+    id: Id = None
+    type: str | int | None = None
+    timestamp: str | int | float | None = None
+    timestamp_edited: str | int | float | None = None
+    is_pinned: bool | None = None
+    content: Text = None
+    author: Author | None = None
+    attachments: list[Attachment] | None = None
+    embeds: list[Embed] | None = None
+    stickers: list[Sticker] | None = None
+    reactions: list[Reaction] | None = None
+    reference: Reference | None = None
+    forwarded_message: Forwarded | None = None

@@ -1,0 +1,172 @@
+"""Every error this project raises on purpose, in one tree.
+
+The branch says what to do: a `PermanentError` needs a person or another input, a
+`TransientError` may succeed when tried again. Each message names the offending value and
+the remedy. Third-party exceptions are translated where they are caught, never re-raised bare.
+
+    IngestError
+    ├── PermanentError
+    │   ├── ConfigurationError
+    │   │   ├── SessionNotFound
+    │   │   └── ExporterUnavailable
+    │   ├── BadInput
+    │   │   ├── SessionInvalid
+    │   │   ├── WindowInvalid
+    │   │   ├── ExportMalformed
+    │   │   ├── ExportTruncated
+    │   │   └── ExportMismatch
+    │   ├── ExporterRejected
+    │   │   ├── TokenRejected
+    │   │   ├── ChannelForbidden
+    │   │   ├── ChannelNotFound
+    │   │   └── IntentMissing
+    │   └── LandingRefused
+    └── TransientError
+        ├── ExporterFailed
+        │   ├── ExporterTimeout
+        │   └── RateLimited
+        ├── DatabaseBusy
+        └── DatabaseUnavailable
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+
+class ExitCode(IntEnum):
+    """Exit codes of the `ingest` command; 2 is Typer's own for wrong usage."""
+
+    OK = 0
+    UNEXPECTED = 1
+    USAGE = 2
+    CONFIGURATION = 3
+    SESSION_NOT_FOUND = 4
+    BAD_INPUT = 5
+    EXPORTER_FAILED = 6
+    TIMEOUT = 7
+    EXPORTER_UNAVAILABLE = 8
+    DATABASE = 9
+    INTERRUPTED = 130
+
+
+class IngestError(Exception):
+    """Base of every error raised on purpose.
+
+    Attributes:
+        exit_code: What the `ingest` command returns when this error ends it.
+        retryable: Whether the same call may succeed later without anyone acting.
+    """
+
+    exit_code: ExitCode = ExitCode.UNEXPECTED
+    retryable: bool = False
+
+
+class PermanentError(IngestError):
+    """Trying again without a change cannot help."""
+
+
+class TransientError(IngestError):
+    """Trying again later may help."""
+
+    retryable = True
+
+
+class ConfigurationError(PermanentError):
+    """A setting, file or option of ours is missing or wrong."""
+
+    exit_code = ExitCode.CONFIGURATION
+
+
+class SessionNotFound(ConfigurationError):
+    """No session has this id."""
+
+    exit_code = ExitCode.SESSION_NOT_FOUND
+
+
+class ExporterUnavailable(ConfigurationError):
+    """The DiscordChatExporter executable is absent or cannot be started."""
+
+    exit_code = ExitCode.EXPORTER_UNAVAILABLE
+
+
+class BadInput(PermanentError):
+    """Input from outside cannot be taken as it is."""
+
+    exit_code = ExitCode.BAD_INPUT
+
+
+class SessionInvalid(BadInput):
+    """A session row breaks a rule: id, times, fields."""
+
+
+class WindowInvalid(BadInput):
+    """A time window is naive, empty or reversed."""
+
+
+class ExportMalformed(BadInput):
+    """An export is not JSON of the exporter's shape."""
+
+
+class ExportTruncated(BadInput):
+    """An export ends before its end, or its own messageCount disagrees."""
+
+
+class ExportMismatch(BadInput):
+    """An export is of another channel, or older than what it would replace."""
+
+
+class ExporterRejected(PermanentError):
+    """Discord refused the export and will refuse it again."""
+
+    exit_code = ExitCode.EXPORTER_FAILED
+
+
+class TokenRejected(ExporterRejected):
+    """Discord does not accept the token."""
+
+
+class ChannelForbidden(ExporterRejected):
+    """The account may not read the channel."""
+
+
+class ChannelNotFound(ExporterRejected):
+    """The channel does not exist for this account, or cannot hold messages itself."""
+
+
+class IntentMissing(ExporterRejected):
+    """The bot account lacks the message content intent."""
+
+
+class LandingRefused(PermanentError):
+    """The landing store cannot take the document: read-only, full or out of reach."""
+
+    exit_code = ExitCode.CONFIGURATION
+
+
+class ExporterFailed(TransientError):
+    """An exporter run did not end in a complete export."""
+
+    exit_code = ExitCode.EXPORTER_FAILED
+
+
+class ExporterTimeout(ExporterFailed):
+    """An exporter run passed its time limit and was stopped."""
+
+    exit_code = ExitCode.TIMEOUT
+
+
+class RateLimited(ExporterFailed):
+    """Discord asked for fewer requests and the exporter gave up."""
+
+
+class DatabaseBusy(TransientError):
+    """Another process holds the embedded database for longer than the stated bound."""
+
+    exit_code = ExitCode.DATABASE
+
+
+class DatabaseUnavailable(TransientError):
+    """The database cannot be reached or refuses the connection."""
+
+    exit_code = ExitCode.DATABASE

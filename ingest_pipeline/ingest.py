@@ -1,0 +1,185 @@
+"""The one path into the table: normalised documents are merged, and what they prove is recorded.
+
+Polls, backfills, file imports, history imports and the gateway all end in `ingest_landed`.
+What to read and when is decided by its callers.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from itertools import chain
+from typing import Any
+from uuid import uuid4
+
+from ingest_pipeline.documents import Document, Tally, rebatch
+from ingest_pipeline.domain.snowflake import first_id_at
+from ingest_pipeline.storage.database import Connection, Database
+from ingest_pipeline.storage.ledger import Proof, record_proof
+from ingest_pipeline.storage.messages import MergeCounts, merge_messages
+
+Progress = Callable[[int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class IngestReport:
+    """What became of every message received.
+
+    `received` is always `created + updated + unchanged + stale` and all of `skipped` together.
+
+    Attributes:
+        received: Messages in the documents.
+        created: New rows.
+        updated: Rows really changed.
+        unchanged: Messages that were there already.
+        stale: Messages older than what was there.
+        skipped: Count for each `SkipReason` that occurred.
+        coverage: Intervals `(channel_id, low, high]` of ids proven complete.
+        correlation_id: The journey all rows and log lines of this import carry.
+        seconds: Wall time of reading and merging.
+        session_id: The session imported for, or None.
+        start: Earliest bound of the documents, aware UTC, or None.
+        end: Latest bound of the documents, aware UTC, or None.
+        tallies: What each document held, in their order.
+    """
+
+    received: int
+    created: int
+    updated: int
+    unchanged: int
+    stale: int
+    skipped: dict[str, int]
+    coverage: list[tuple[int, int, int]]
+    correlation_id: str
+    seconds: float
+    session_id: str | None = None
+    start: datetime | None = None
+    end: datetime | None = None
+    tallies: list[Tally] = field(default_factory=list)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the report as JSON values: ids as strings, times as ISO 8601 in UTC."""
+        return {
+            "session_id": self.session_id,
+            "start": self.start.isoformat() if self.start else None,
+            "end": self.end.isoformat() if self.end else None,
+            "received": self.received,
+            "created": self.created,
+            "updated": self.updated,
+            "unchanged": self.unchanged,
+            "stale": self.stale,
+            "skipped": self.skipped,
+            "coverage": [
+                {"channel_id": str(channel), "low": str(low), "high": str(high)}
+                for channel, low, high in self.coverage
+            ],
+            "correlation_id": self.correlation_id,
+            "seconds": round(self.seconds, 3),
+        }
+
+
+def new_correlation_id() -> str:
+    """Return an id for a journey that nothing outside names."""
+    return uuid4().hex
+
+
+def ingest_landed(
+    database: Database,
+    documents: Sequence[Document],
+    *,
+    correlation_id: str,
+    settle: timedelta,
+    batch_rows: int = 20_000,
+    now: datetime | None = None,
+    progress: Progress | None = None,
+) -> IngestReport:
+    """Merge documents and record what they prove, all in one transaction.
+
+    A damaged document leaves the table as it was. The transaction is tried again by the database
+    when another process was in the way; documents are then read again.
+
+    Args:
+        database: Where to.
+        documents: What; each is read once for each try.
+        correlation_id: The journey.
+        settle: How long after its end a window may still change (see `Settings.settle_seconds`).
+        batch_rows: Rows for each merge statement.
+        now: Time of the merge, aware UTC; the present by default.
+        progress: Called with the number of messages read so far.
+
+    Raises:
+        BadInput: A document is damaged.
+        DatabaseBusy: Another process held the database for too long.
+        DatabaseUnavailable: The database cannot be reached.
+    """
+    began = time.monotonic()
+    moment = now or datetime.now(UTC)
+
+    def work(connection: Connection) -> tuple[MergeCounts, list[Tally], list[Proof]]:
+        tallies = [Tally() for _ in documents]
+        counts = MergeCounts()
+        for batch in rebatch(_read(documents, tallies, progress), batch_rows):
+            counts += merge_messages(connection, batch, now=moment)
+        proofs = [
+            proof
+            for document, tally in zip(documents, tallies, strict=True)
+            if (proof := _proof(document, tally, settle))
+        ]
+        for proof in proofs:
+            record_proof(connection, proof)
+        return counts, tallies, proofs
+
+    counts, tallies, proofs = database.run(work)
+    windows = [document.window for document in documents if document.window]
+    return IngestReport(
+        received=sum(tally.received for tally in tallies),
+        created=counts.created,
+        updated=counts.updated,
+        unchanged=counts.unchanged,
+        stale=counts.stale,
+        skipped=dict(sum((tally.skipped for tally in tallies), Counter())),
+        coverage=[(proof.channel_id, proof.low, proof.high) for proof in proofs],
+        correlation_id=correlation_id,
+        seconds=time.monotonic() - began,
+        session_id=documents[0].provenance.session_id if documents else None,
+        start=min((window.start for window in windows), default=None),
+        end=max((window.end for window in windows), default=None),
+        tallies=tallies,
+    )
+
+
+def _read(
+    documents: Sequence[Document], tallies: Sequence[Tally], progress: Progress | None
+) -> Iterator[Any]:
+    for table in chain.from_iterable(
+        document.batches(tally) for document, tally in zip(documents, tallies, strict=True)
+    ):
+        yield table
+        if progress:
+            progress(sum(tally.received for tally in tallies))
+
+
+def _proof(document: Document, tally: Tally, settle: timedelta) -> Proof | None:
+    """Return the ids that a complete reading of a window proves.
+
+    Everything up to the newest message read is proven by Discord's own order, whatever any clock
+    says. Beyond it only time speaks: what was posted `settle` before the reading is taken as seen,
+    which allows this machine's clock to be that much ahead of Discord's.
+    """
+    if not document.complete or document.window is None:
+        return None
+    window, read_at = document.window, document.provenance.observed_at
+    high = min(window.high, max(tally.highest_id, first_id_at(read_at - settle) - 1))
+    if high <= window.low:
+        return None
+    return Proof(
+        channel_id=document.channel_id,
+        low=window.low,
+        high=high,
+        source=document.provenance.source,
+        observed_at=read_at,
+        correlation_id=document.provenance.correlation_id,
+    )

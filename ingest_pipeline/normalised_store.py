@@ -1,0 +1,161 @@
+"""Normalised rows on disk: one Parquet file for each session, window and channel.
+
+They are what the `normalized_messages` asset materialises: a frame anyone can open with pandas, and
+the document that the `messages` asset merges. The tally and provenance travel in the file's own
+metadata, so a file is enough to merge from.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from upath import UPath
+
+from ingest_pipeline.documents import Document, Provenance, Tally
+from ingest_pipeline.domain.window import Window
+from ingest_pipeline.storage.schema import STAGING_SCHEMA
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_METADATA = b"ingest_pipeline"
+
+
+@dataclass(frozen=True, slots=True)
+class StoredDocument:
+    """A normalised document read back from its Parquet file."""
+
+    path: UPath
+    channel_id: int
+    window: Window | None
+    complete: bool
+    provenance: Provenance
+    tally: Tally
+
+    def batches(self, tally: Tally) -> Iterator[pa.Table]:
+        """See `Document`; the tally is the one of the first normalisation."""
+        tally.received, tally.rows, tally.highest_id = (
+            self.tally.received,
+            self.tally.rows,
+            self.tally.highest_id,
+        )
+        tally.skipped = Counter(self.tally.skipped)
+        with self.path.open("rb") as stream, pq.ParquetFile(stream) as file:
+            for batch in file.iter_batches():
+                yield pa.Table.from_batches([batch]).cast(STAGING_SCHEMA)
+
+
+class NormalisedStore:
+    """Where normalised documents are kept.
+
+    Args:
+        root: A folder or an fsspec URL.
+    """
+
+    def __init__(self, root: str) -> None:
+        """Point at the root; nothing is touched yet."""
+        self.root = UPath(root)
+
+    def path(self, session_id: str, key: str, channel_id: int) -> UPath:
+        """Return where a document is kept, whether it is there or not."""
+        return self.root / session_id / key / f"{channel_id}.parquet"
+
+    def save(self, document: Document, session_id: str, key: str) -> StoredDocument:
+        """Normalise a document into its file, which is replaced whole.
+
+        Raises:
+            BadInput: The document is damaged; the file is as it was.
+        """
+        target = self.path(session_id, key, document.channel_id)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        is_local = target.protocol in {"", "file", "local"}
+        temporary = target.with_name(f".{target.name}.{uuid4().hex}.tmp") if is_local else target
+        tally = Tally()
+        try:
+            tables = list(document.batches(tally)) if not is_local else document.batches(tally)
+            with temporary.open("wb") as stream, pq.ParquetWriter(stream, STAGING_SCHEMA) as writer:
+                for table in tables:
+                    writer.write_table(table)
+                writer.add_key_value_metadata({_METADATA: _describe(document, tally)})
+            if is_local:
+                temporary.replace(target)
+        finally:
+            if is_local:
+                temporary.unlink(missing_ok=True)
+        return self.load(session_id, key, document.channel_id)
+
+    def load(self, session_id: str, key: str, channel_id: int) -> StoredDocument:
+        """Open a document that was saved.
+
+        Raises:
+            FileNotFoundError: It never was.
+        """
+        path = self.path(session_id, key, channel_id)
+        with path.open("rb") as stream, pq.ParquetFile(stream) as file:
+            stated = json.loads((file.metadata.metadata or {})[_METADATA])
+        window = stated["window"]
+        return StoredDocument(
+            path=path,
+            channel_id=channel_id,
+            window=Window(*map(datetime.fromisoformat, window)) if window else None,
+            complete=stated["complete"],
+            provenance=Provenance(
+                **{**stated["provenance"], "observed_at": datetime.fromisoformat(stated["observed_at"])}
+            ),
+            tally=Tally(**{**stated["tally"], "skipped": Counter(stated["tally"]["skipped"])}),
+        )
+
+    def frame(self, session_id: str, keys: Sequence[str]) -> pd.DataFrame:
+        """Return the stored rows of some windows as one pandas frame, ordered by time and id.
+
+        Returns:
+            The columns of `STAGING_SCHEMA`; text as Arrow-backed strings, ids as Int64 (nullable),
+            times as `datetime64[us, UTC]`.
+        """
+        tables = [
+            pq.read_table(stream)
+            for key in keys
+            for path in sorted((self.root / session_id / key).glob("*.parquet"))
+            for stream in [path.open("rb")]
+        ]
+        table = pa.concat_tables(tables) if tables else STAGING_SCHEMA.empty_table()
+        return to_frame(table.sort_by([("posted_at", "ascending"), ("discord_id", "ascending")]))
+
+
+def to_frame(table: pa.Table) -> pd.DataFrame:
+    """Return an Arrow table as a pandas frame whose integer columns stay integers, also with nulls."""
+    import pandas as pd
+
+    integers = {pa.int64(): pd.Int64Dtype(), pa.int32(): pd.Int32Dtype()}
+    return table.to_pandas(types_mapper=integers.get)
+
+
+def _describe(document: Document, tally: Tally) -> str:
+    provenance = document.provenance
+    stated: dict[str, Any] = {
+        "window": [document.window.start.isoformat(), document.window.end.isoformat()]
+        if document.window
+        else None,
+        "complete": document.complete,
+        "observed_at": provenance.observed_at.isoformat(),
+        "provenance": {
+            "session_id": provenance.session_id,
+            "source": provenance.source,
+            "correlation_id": provenance.correlation_id,
+        },
+        "tally": {
+            "received": tally.received,
+            "rows": tally.rows,
+            "highest_id": tally.highest_id,
+            "skipped": dict(tally.skipped),
+        },
+    }
+    return json.dumps(stated)

@@ -1,0 +1,141 @@
+"""Every setting, read once by an entry point and passed down.
+
+Settings come from the environment with the prefix `INGEST_`; the two tokens and the poll interval
+keep the names they have in the project's founding notes. What a user edits while things run
+(sessions, per-channel policies) lives in files under `data/` and is not here.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from ingest_pipeline.errors import ConfigurationError
+
+PROJECT_ROOT = Path(__file__).resolve().parent.parent
+DEFAULT_CHANNEL_ID = 1101802452224856174
+
+PositiveInt = Annotated[int, Field(gt=0)]
+
+
+class Settings(BaseSettings):
+    """The deployment's settings; frozen.
+
+    Attributes:
+        data_dir: Where everything that is written goes (database, landing files, Dagster's home).
+        database_url: `postgresql://…`, or None for DuckDB at `data_dir/ingest.duckdb`.
+        landing_url: Folder or fsspec URL (`s3://bucket/prefix`) of the landing store; None for
+            `data_dir/landing`.
+        discord_oauth_token: The account token the exporter reads with.
+        discord_bot_token: The bot's token for the gateway.
+        poll_interval_seconds: Seconds between two ticks while a session is live.
+        exporter_path: The DiscordChatExporter CLI executable.
+        exporter_timeout_seconds: Time limit of one exporter run.
+        window_minutes: Width of a window partition.
+        session_max_hours: Time covered by the window keys; a longer session's last window takes the rest.
+        overlap_seconds: How far a poll reaches back behind what is proven.
+        settle_seconds: How long after its end a window may still change; also the largest clock
+            error against Discord that proofs tolerate.
+        max_backoff_seconds: Longest pause between polls after repeated failure.
+        database_wait_seconds: Longest wait for another process to release the embedded database.
+        sweep_hours: How long after its end a session that is not proven complete is still polled.
+        batch_rows: Rows merged in one step, which bounds memory.
+        default_channel_id: The channel of sessions that name none.
+        log_level: Level of our own loggers.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix="INGEST_", frozen=True, extra="ignore", env_ignore_empty=True, populate_by_name=True
+    )
+
+    data_dir: Path = PROJECT_ROOT / "data"
+    database_url: SecretStr | None = None
+    landing_url: str | None = None
+    discord_oauth_token: SecretStr | None = Field(None, validation_alias="DISCORD_OAUTH_TOKEN")
+    discord_bot_token: SecretStr | None = Field(None, validation_alias="DISCORD_BOT_TOKEN")
+    poll_interval_seconds: PositiveInt = Field(30, validation_alias="POLL_INTERVAL_SECONDS")
+    exporter_path: Path = PROJECT_ROOT / "discord_msg_fetcher" / "DiscordChatExporter.Cli"
+    exporter_timeout_seconds: PositiveInt = 120
+    window_minutes: PositiveInt = 5
+    session_max_hours: PositiveInt = 6
+    overlap_seconds: Annotated[int, Field(ge=0)] = 30
+    settle_seconds: Annotated[int, Field(ge=0)] = 60
+    max_backoff_seconds: PositiveInt = 900
+    database_wait_seconds: PositiveInt = 60
+    sweep_hours: Annotated[int, Field(ge=0)] = 24
+    batch_rows: PositiveInt = 20_000
+    default_channel_id: PositiveInt = DEFAULT_CHANNEL_ID
+    log_level: str = "INFO"
+
+    @property
+    def database_path(self) -> Path:
+        """The embedded database's file."""
+        return self.data_dir / "ingest.duckdb"
+
+    @property
+    def landing_root(self) -> str:
+        """The landing store's folder or URL."""
+        return self.landing_url or str(self.data_dir / "landing")
+
+    @property
+    def normalized_root(self) -> str:
+        """The folder or URL of the normalised Parquet files."""
+        return (
+            f"{self.landing_url.rstrip('/')}/_normalized"
+            if self.landing_url
+            else str(self.data_dir / "normalized")
+        )
+
+    @property
+    def sessions_file(self) -> Path:
+        """The sessions that a user edits by hand."""
+        return self.data_dir / "sessions.yaml"
+
+    @property
+    def channels_file(self) -> Path:
+        """Per-channel policies and other settings that a user edits by hand."""
+        return self.data_dir / "settings.yaml"
+
+    @property
+    def dagster_home(self) -> Path:
+        """Dagster's own folder: runs, event log, schedules."""
+        return self.data_dir / "dagster"
+
+    @property
+    def overlap(self) -> timedelta:
+        """`overlap_seconds` as a duration."""
+        return timedelta(seconds=self.overlap_seconds)
+
+    @property
+    def settle(self) -> timedelta:
+        """`settle_seconds` as a duration."""
+        return timedelta(seconds=self.settle_seconds)
+
+
+def load_settings(env_file: Path | None = None, **overrides: object) -> Settings:
+    """Read the settings from the environment and, below it, an `.env` file.
+
+    Args:
+        env_file: A file of `NAME=value` lines; ignored when absent.
+        **overrides: Values by field name that win over both.
+
+    Raises:
+        ConfigurationError: A value does not fit its setting; the message names the variable, never
+            the value of a secret.
+    """
+    try:
+        return Settings(_env_file=env_file, **overrides)  # type: ignore[call-arg, arg-type]
+    except ValidationError as error:
+        problems = "; ".join(f"{_variable(issue['loc'])}: {issue['msg']}" for issue in error.errors())
+        raise ConfigurationError(
+            f"wrong settings: {problems}. Correct them in the environment or .env"
+        ) from None
+
+
+def _variable(location: tuple[int | str, ...]) -> str:
+    name = str(location[0]) if location else "settings"
+    return name if name.isupper() else f"INGEST_{name.upper()}"

@@ -1,0 +1,1 @@
+"""The database: one schema, one merge, on DuckDB and PostgreSQL."""

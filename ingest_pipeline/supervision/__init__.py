@@ -1,0 +1,1 @@
+"""The running stack: its parts, their processes, their output and how all of it stops."""

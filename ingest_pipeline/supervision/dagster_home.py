@@ -1,0 +1,98 @@
+"""Dagster's own folder: its configuration, its workspace and the code server's socket.
+
+The checkout's `dagster.yaml` holds everything but the choice of storage. That choice is made here,
+from the environment: nothing said means SQLite in the folder itself; with
+`INGEST_DAGSTER_POSTGRES_URL` set, runs, events and schedules live in that PostgreSQL database. The
+written file names the variable, never its value.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+
+from ingest_pipeline.errors import ConfigurationError
+
+POSTGRES_VARIABLE = "INGEST_DAGSTER_POSTGRES_URL"
+CODE_LOCATION = "ingest_pipeline.definitions"
+# Linux allows 107 bytes in a socket's path, macOS 103 (unix(7), sys/un.h).
+LONGEST_SOCKET_PATH_BYTES = 100
+
+POSTGRES_STORAGE = f"""
+storage:
+  postgres:
+    postgres_url:
+      env: {POSTGRES_VARIABLE}
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class DagsterHome:
+    """A prepared Dagster home.
+
+    Attributes:
+        folder: Value of `DAGSTER_HOME`.
+        workspace: File that points webserver and daemon to the code server.
+        code_socket: Where the code server listens.
+    """
+
+    folder: Path
+    workspace: Path
+    code_socket: Path
+
+
+def prepare_dagster_home(folder: Path, template: Path, environment: Mapping[str, str]) -> DagsterHome:
+    """Write Dagster's configuration into its home where it differs from what is there.
+
+    Args:
+        folder: The home; made when absent.
+        template: The checkout's `dagster.yaml`.
+        environment: Says whether Dagster keeps its own state in PostgreSQL.
+
+    Raises:
+        ConfigurationError: The folder cannot be written or the template cannot be read.
+    """
+    home = DagsterHome(folder, folder / "workspace.yaml", _code_socket(folder))
+    try:
+        configuration = template.read_text(encoding="utf-8")
+        if environment.get(POSTGRES_VARIABLE):
+            configuration += POSTGRES_STORAGE
+        folder.mkdir(parents=True, exist_ok=True)
+        home.code_socket.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _write_if_different(folder / "dagster.yaml", configuration)
+        _write_if_different(home.workspace, _workspace(home.code_socket))
+        # A socket left by a killed server would look like one that is just starting.
+        home.code_socket.unlink(missing_ok=True)
+    except OSError as error:
+        raise ConfigurationError(
+            f"cannot prepare {folder}: {error.strerror} ({error.filename}). Make it writable, or set "
+            "INGEST_DATA_DIR to another folder"
+        ) from None
+    return home
+
+
+def _workspace(code_socket: Path) -> str:
+    server = f"{{socket: {json.dumps(str(code_socket))}, location_name: {CODE_LOCATION}}}"
+    return f"load_from:\n  - grpc_server: {server}\n"
+
+
+def _code_socket(folder: Path) -> Path:
+    path = folder / "code.sock"
+    if len(bytes(path)) <= LONGEST_SOCKET_PATH_BYTES:
+        return path
+    digest = sha256(bytes(folder)).hexdigest()[:12]
+    return Path(tempfile.gettempdir()) / f"ingest-{digest}" / "code.sock"
+
+
+def _write_if_different(path: Path, text: str) -> None:
+    with suppress(FileNotFoundError):
+        if path.read_text(encoding="utf-8") == text:
+            return
+    draft = path.with_name(f".{path.name}.new")
+    draft.write_text(text, encoding="utf-8")
+    draft.replace(path)

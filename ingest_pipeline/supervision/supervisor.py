@@ -1,0 +1,136 @@
+"""Runs all parts until asked to stop, and then leaves none of their processes behind."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from ingest_pipeline.supervision.child import Child
+from ingest_pipeline.supervision.console import Console
+from ingest_pipeline.supervision.keeper import Keeper, Reporter
+from ingest_pipeline.supervision.parts import Part
+
+LOOK_EVERY_SECONDS = 0.1
+PROBE_EVERY_SECONDS = 0.2
+STOP_GRACE_SECONDS = 20.0
+KILL_GRACE_SECONDS = 2.0
+WAIT_FOR_READY_SECONDS = 60.0
+
+
+class StopRequest:
+    """Counts the requests to stop; a second one means at once.
+
+    A plain counter rather than a lock-holding event, because a signal handler may interrupt the
+    very code that holds the lock.
+    """
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def listen(self) -> None:
+        """Count Ctrl-C, SIGTERM and a closed terminal from now on."""
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, self.ask)
+
+    def ask(self, *_: object) -> None:
+        """Ask to stop."""
+        self.count += 1
+
+
+class Supervisor:
+    """Starts parts in order, restarts those that die, stops all together.
+
+    Args:
+        parts: What to run; a part's `after` must be named before it.
+        environment: The whole environment of every part.
+        folder: Their working directory.
+        console: Takes their output and our own lines.
+        reporter: Is told of every process group.
+        on_ready: Called once with the name of each part that began to serve.
+    """
+
+    def __init__(
+        self,
+        parts: Sequence[Part],
+        *,
+        environment: Mapping[str, str],
+        folder: Path,
+        console: Console,
+        reporter: Reporter,
+        on_ready: Callable[[str], None],
+    ) -> None:
+        self._environment = environment
+        self._folder = folder
+        self._console = console
+        self._on_ready = on_ready
+        self._ready: set[str] = set()
+        self._probe_at = 0.0
+        self._keepers = [
+            Keeper(part, start=self._start, say=console.say, reporter=reporter) for part in parts
+        ]
+
+    def run(self, stop: StopRequest) -> bool:
+        """Run until asked to stop.
+
+        Returns:
+            True when every part ended by itself after being asked, False when some were killed.
+        """
+        began = time.monotonic()
+        while not stop.count:
+            now = time.monotonic()
+            for keeper in self._keepers:
+                if self._may_start(keeper.part, now - began):
+                    keeper.look(now)
+            self._note_ready(now)
+            time.sleep(LOOK_EVERY_SECONDS)
+        return self._stop_all(stop)
+
+    def _start(self, part: Part) -> Child:
+        return Child(
+            part.command,
+            environment=self._environment,
+            folder=self._folder,
+            on_line=lambda line: self._console.write(part.name, line),
+        )
+
+    def _may_start(self, part: Part, elapsed: float) -> bool:
+        return part.after is None or part.after in self._ready or elapsed > WAIT_FOR_READY_SECONDS
+
+    def _note_ready(self, now: float) -> None:
+        if now < self._probe_at:
+            return
+        self._probe_at = now + PROBE_EVERY_SECONDS
+        for part in (keeper.part for keeper in self._keepers):
+            if part.is_ready and part.name not in self._ready and part.is_ready():
+                self._ready.add(part.name)
+                self._on_ready(part.name)
+
+    def _stop_all(self, stop: StopRequest) -> bool:
+        self._console.say("stopping; Ctrl-C again kills at once")
+        self._signal_all(signal.SIGTERM)
+        asked = stop.count
+        deadline = time.monotonic() + STOP_GRACE_SECONDS
+        while not self._all_gone():
+            if stop.count > asked or time.monotonic() > deadline:
+                return self._kill_all()
+            time.sleep(LOOK_EVERY_SECONDS)
+        self._console.say("stopped")
+        return True
+
+    def _kill_all(self) -> bool:
+        left = [keeper.part.name for keeper in self._keepers if not keeper.is_gone()]
+        self._signal_all(signal.SIGKILL)
+        deadline = time.monotonic() + KILL_GRACE_SECONDS
+        while not self._all_gone() and time.monotonic() < deadline:
+            time.sleep(LOOK_EVERY_SECONDS)
+        self._console.say(f"killed {', '.join(left)}")
+        return False
+
+    def _signal_all(self, number: int) -> None:
+        for keeper in self._keepers:
+            keeper.stop(number)
+
+    def _all_gone(self) -> bool:
+        return all([keeper.is_gone() for keeper in self._keepers])

@@ -1,0 +1,123 @@
+"""A landing document is replaced whole by a newer complete export, or not at all."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ingest_pipeline.capture.landing import Landed, LandingStore
+from ingest_pipeline.domain.window import Window, WindowGrid
+from ingest_pipeline.errors import BadInput, ExportMismatch, LandingRefused
+from ingest_pipeline_tests.exports import CHANNEL_ID, START, message, write_export
+
+SESSION = Window(START, START + timedelta(minutes=12))
+GRID = WindowGrid()
+WINDOWS = [(key, window) for key in GRID.keys if (window := GRID.window(key, SESSION))]
+READ_AT = START + timedelta(hours=1)
+
+
+@pytest.fixture(params=["folder", "memory"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> LandingStore:
+    """A store on the local disk and one on another fsspec filesystem."""
+    return LandingStore(str(tmp_path / "landing") if request.param == "folder" else f"memory://{tmp_path}")
+
+
+def land(
+    store: LandingStore, path: Path, messages: list[Any], read_at: datetime = READ_AT, **head: Any
+) -> list[Landed]:
+    """Land an export of the whole session."""
+    export = write_export(path / "export.json", messages, exportedAt=read_at.isoformat(), **head)
+    return store.land(export, "monza", WINDOWS, CHANNEL_ID, read_at)
+
+
+def contents(landed: list[Landed]) -> list[list[str]]:
+    """Return the texts in each document."""
+    return [[m["content"] for m in json.loads(place.path.read_text())["messages"]] for place in landed]
+
+
+def test_one_export_lands_as_a_document_for_each_window(store: LandingStore, tmp_path: Path) -> None:
+    """Every message in the window it was posted in; a quiet window lands too."""
+    landed = land(store, tmp_path, [message(0, "a"), message(299.999, "b"), message(600, "c")])
+    assert contents(landed) == [["a", "b"], [], ["c"]]
+    documents = [json.loads(place.path.read_text()) for place in landed]
+    assert [document["messageCount"] for document in documents] == [2, 0, 1]
+    assert [document["dateRange"]["after"] for document in documents] == [
+        window.start.isoformat() for _, window in WINDOWS
+    ]
+    assert landed == store.landed("monza", WINDOWS, [CHANNEL_ID])
+
+
+def test_messages_are_kept_byte_for_byte(store: LandingStore, tmp_path: Path) -> None:
+    """Also what this project does not know of."""
+    odd = message(1, "\U0001f4fb é", unknownKey={"x": [1.50, 1e3]})
+    (first, *_) = land(store, tmp_path, [odd])
+    element = json.dumps(odd, ensure_ascii=False, indent=2).replace("\n", "\n    ").encode()
+    assert element in first.path.read_bytes()
+
+
+def test_what_no_window_takes_lands_beside_its_nearest_neighbour(store: LandingStore, tmp_path: Path) -> None:
+    """The normaliser counts it there; nothing is lost on the way."""
+    landed = land(
+        store, tmp_path, [message(1, "a", timestamp=None), 7, message(-1, "early"), message(720, "late")]
+    )
+    assert [json.loads(place.path.read_text())["messageCount"] for place in landed] == [3, 0, 1]
+
+
+def test_a_newer_export_replaces_the_document(store: LandingStore, tmp_path: Path) -> None:
+    """The second reading is what is there."""
+    land(store, tmp_path, [message(1, "first")])
+    landed = land(store, tmp_path, [message(1, "second")], READ_AT + timedelta(seconds=30))
+    assert contents(landed)[0] == ["second"]
+
+
+def test_an_older_export_is_put_aside_with_its_reason(store: LandingStore, tmp_path: Path) -> None:
+    """The good document stays."""
+    landed = land(store, tmp_path, [message(1, "new")])
+    with pytest.raises(ExportMismatch, match="put aside"):
+        land(store, tmp_path, [message(1, "old")], READ_AT - timedelta(seconds=1))
+    assert contents(landed)[0] == ["new"]
+    (reason,) = store.root.glob("_quarantine/*/reason.json")
+    assert "newer export" in json.loads(reason.read_text())["reason"]
+
+
+@pytest.mark.parametrize("damage", [lambda raw: raw[:-20], lambda raw: raw.replace(b'"id"', b'"id', 1)])
+def test_a_damaged_export_replaces_nothing(store: LandingStore, tmp_path: Path, damage: Any) -> None:
+    """Not even the windows before the damage."""
+    landed = land(store, tmp_path, [message(1, "good")])
+    export = write_export(tmp_path / "bad.json", [message(1, "bad"), message(650, "x")])
+    export.write_bytes(damage(export.read_bytes()))
+    with pytest.raises(BadInput):
+        store.land(export, "monza", WINDOWS, CHANNEL_ID, READ_AT + timedelta(minutes=1))
+    assert contents(landed)[0] == ["good"]
+
+
+def test_a_half_written_document_may_be_replaced(store: LandingStore, tmp_path: Path) -> None:
+    """Whatever a crash or a hand left there, the next export mends it."""
+    landed = land(store, tmp_path, [message(1, "good")])
+    landed[0].path.write_bytes(b'{"guild": {"id"')
+    again = land(store, tmp_path, [message(1, "again")], READ_AT + timedelta(seconds=1))
+    assert contents(again)[0] == ["again"]
+
+
+def test_the_header_tells_when_the_document_was_read(store: LandingStore, tmp_path: Path) -> None:
+    """Also when the exporter was too old to write it."""
+    landed = land(store, tmp_path, [message(1)])
+    assert landed[0].header().exported_at == READ_AT
+
+
+def test_a_store_that_cannot_be_written_says_what_to_do(tmp_path: Path) -> None:
+    """A file stands where the folder should be."""
+    (tmp_path / "landing").write_text("")
+    with pytest.raises(LandingRefused, match="INGEST_LANDING_URL"):
+        land(LandingStore(str(tmp_path / "landing")), tmp_path, [message(1)])
+
+
+def test_no_temporary_file_stays(tmp_path: Path) -> None:
+    """Neither beside the documents nor elsewhere."""
+    land(LandingStore(str(tmp_path / "landing")), tmp_path, [message(1)])
+    names = {path.name for path in (tmp_path / "landing").rglob("*") if path.is_file()}
+    assert names == {f"{CHANNEL_ID}.json"}

@@ -1,0 +1,120 @@
+"""Windows are half-open, aware, and tile their session."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ingest_pipeline.domain.snowflake import created_at, first_id_at, parse_snowflake
+from ingest_pipeline.domain.window import Window, WindowGrid, contiguous
+from ingest_pipeline.errors import WindowInvalid
+
+START = datetime(2026, 9, 6, 13, 0, tzinfo=UTC)
+GRID = WindowGrid()
+
+moments = st.datetimes(
+    min_value=datetime(2015, 1, 2),  # noqa: DTZ001 - Hypothesis adds the zone
+    max_value=datetime(2090, 1, 1),  # noqa: DTZ001
+    timezones=st.just(UTC),
+)
+lengths = st.integers(min_value=1, max_value=20 * 3600 * 1000).map(lambda ms: timedelta(milliseconds=ms))
+
+
+@given(st.integers(min_value=0, max_value=(1 << 63) - 1))
+def test_an_id_lies_between_the_first_ids_of_its_millisecond_and_the_next(snowflake: int) -> None:
+    """The time inside an id and the id range of a time agree."""
+    moment = created_at(snowflake)
+    assert first_id_at(moment) <= snowflake
+    assert snowflake < first_id_at(moment + timedelta(milliseconds=1)) or snowflake >> 41 == (1 << 22) - 1
+
+
+@pytest.mark.parametrize(
+    "value", [None, "", "12a", "-5", "1.5", "１２", 0, -1, True, 1.5, 2**63, "9" * 40, [1]]
+)
+def test_what_is_no_snowflake_is_none(value: object) -> None:
+    """Ids outside a signed 64-bit integer, or not decimal, are refused."""
+    assert parse_snowflake(value) is None
+
+
+@pytest.mark.parametrize("value", ["1101802452224856174", 1101802452224856174])
+def test_a_snowflake_may_be_text_or_number(value: object) -> None:
+    """Both JSON forms give the same integer."""
+    assert parse_snowflake(value) == 1101802452224856174
+
+
+def test_a_naive_bound_is_refused_with_the_remedy() -> None:
+    """The message shows how to write the time."""
+    with pytest.raises(WindowInvalid, match="2026-09-06T13:00:00Z"):
+        Window(START.replace(tzinfo=None), START)
+
+
+@pytest.mark.parametrize("length", [timedelta(0), timedelta(seconds=-1)])
+def test_an_empty_or_reversed_window_is_refused(length: timedelta) -> None:
+    """A window has a positive length."""
+    with pytest.raises(WindowInvalid, match="later than the start"):
+        Window(START, START + length)
+
+
+def test_a_window_holds_its_start_and_not_its_end() -> None:
+    """Half-open at both the time and the id."""
+    window = Window(START, START + timedelta(minutes=5))
+    assert window.start in window
+    assert window.end not in window
+    assert window.low < first_id_at(window.start) <= window.high < first_id_at(window.end)
+
+
+def test_any_offset_is_brought_to_utc() -> None:
+    """Times compare and print in one zone."""
+    tokyo = timezone(timedelta(hours=9))
+    assert Window(START.astimezone(tokyo), START + timedelta(1)).start.isoformat() == START.isoformat()
+
+
+@given(moments, lengths)
+def test_the_windows_of_a_session_tile_it(start: datetime, length: timedelta) -> None:
+    """No instant of a session is outside its windows or in two of them."""
+    session = Window(start, start + length)
+    windows = [window for key in GRID.keys if (window := GRID.window(key, session))]
+    assert windows[0].start == session.start
+    assert windows[-1].end == session.end
+    assert all(left.end == right.start for left, right in zip(windows, windows[1:], strict=False))
+    assert len(list(contiguous((str(window), window) for window in windows))) == 1
+
+
+@given(moments, lengths, st.integers(0, 10**6), st.integers(1, 10**6))
+def test_the_keys_touching_a_span_are_those_that_share_time_with_it(
+    start: datetime, length: timedelta, offset: int, width: int
+) -> None:
+    """The shortcut agrees with looking at every window."""
+    session = Window(start, start + length)
+    span = Window(
+        start + timedelta(seconds=offset - 1000), start + timedelta(seconds=offset - 1000, milliseconds=width)
+    )
+    expected = [
+        key for key in GRID.keys if (window := GRID.window(key, session)) and window.intersection(span)
+    ]
+    assert GRID.keys_touching(span, session) == expected
+
+
+def test_a_session_longer_than_the_grid_ends_in_its_last_window() -> None:
+    """A day of trading is covered whole by the keys of six hours."""
+    session = Window(START, START + timedelta(hours=16))
+    last = GRID.window(GRID.keys[-1], session)
+    assert last == Window(START + timedelta(minutes=355), session.end)
+
+
+@pytest.mark.parametrize("key", ["", "T+003m", "T+360m", "T+-05m", "5", "T+5m"])
+def test_a_key_outside_the_grid_is_refused(key: str) -> None:
+    """The message names the grid's first and last key."""
+    with pytest.raises(WindowInvalid, match=r"T\+000m … T\+355m"):
+        GRID.index(key)
+
+
+def test_a_hole_between_windows_begins_a_new_run() -> None:
+    """Only windows that touch are read by one exporter call."""
+    session = Window(START, START + timedelta(hours=1))
+    keyed = [(key, GRID.window(key, session)) for key in ("T+000m", "T+005m", "T+020m")]
+    runs = contiguous((key, window) for key, window in keyed if window)
+    assert [[key for key, _ in run] for run in runs] == [["T+000m", "T+005m"], ["T+020m"]]
