@@ -1,4 +1,4 @@
-"""One child process in a process group of its own, and its output line by line."""
+"""One child process in a session of its own, and its output line by line."""
 
 from __future__ import annotations
 
@@ -10,13 +10,12 @@ from contextlib import suppress
 from pathlib import Path
 
 from ingest_pipeline.errors import ConfigurationError
-from ingest_pipeline.supervision.warden import signal_group
 
 LINE_LIMIT_BYTES = 65_536
 
 
 class Child:
-    """A started process; a group of its own, so that what it starts can be stopped with it.
+    """A started process that leads a session, so that what it starts can be stopped with it.
 
     Args:
         command: Program and arguments; never a secret among them, since any user can list them.
@@ -47,22 +46,18 @@ class Child:
                 start_new_session=True,
             )
         except OSError as error:
-            raise ConfigurationError(f"cannot start {command[0]}: {error.strerror}") from None
+            raise ConfigurationError(f"cannot be started ({command[0]}: {error.strerror})") from None
         self._reader = threading.Thread(target=self._read, args=(on_line,), daemon=True)
         self._reader.start()
 
     @property
-    def group(self) -> int:
-        """The process group's id, which is the process's own."""
+    def leader(self) -> int:
+        """Its process id, which is also its process group's and its session's."""
         return self._process.pid
 
     def exit_code(self) -> int | None:
         """Return how the process ended (negative: by that signal), or None while it runs."""
         return self._process.poll()
-
-    def signal_group(self, number: int) -> bool:
-        """Send a signal to every process of the group; False when none is left."""
-        return signal_group(self.group, number)
 
     def finish_reading(self, timeout_seconds: float) -> None:
         """Wait until all output was handed on, at most so long."""
@@ -78,7 +73,7 @@ class Child:
 
 
 def describe_exit(code: int) -> str:
-    """Say how a process ended: its exit code or the signal that ended it."""
+    """Say how a process ended: its exit code, or the signal that ended it."""
     if code >= 0:
         return f"exit code {code}"
     try:

@@ -7,13 +7,13 @@ run well for a minute.
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Callable
 from typing import Protocol
 
 from ingest_pipeline.errors import ConfigurationError
 from ingest_pipeline.supervision.child import Child, describe_exit
 from ingest_pipeline.supervision.parts import Part
+from ingest_pipeline.supervision.processes import ask_to_stop, is_alive, kill
 
 FIRST_PAUSE_SECONDS = 1.0
 LONGEST_PAUSE_SECONDS = 60.0
@@ -23,13 +23,13 @@ LAST_OUTPUT_SECONDS = 1.0
 
 
 class Reporter(Protocol):
-    """Is told which process groups live, so that none is forgotten."""
+    """Is told which processes of ours live, so that none is forgotten."""
 
-    def started(self, group: int) -> None:
-        """Note a new process group."""
+    def started(self, leader: int) -> None:
+        """Note a started part."""
 
-    def ended(self, group: int) -> None:
-        """Note that a process group is empty."""
+    def ended(self, leader: int) -> None:
+        """Note that nothing of a part is left."""
 
 
 class Keeper:
@@ -39,7 +39,7 @@ class Keeper:
         part: What to run.
         start: Starts the part's process.
         say: Takes a line about what happened.
-        reporter: Is told of every process group.
+        reporter: Is told of every start and end.
     """
 
     def __init__(
@@ -72,16 +72,21 @@ class Keeper:
         elif self._child.exit_code() is not None:
             self._after_death(self._child, now)
 
-    def stop(self, number: int) -> None:
-        """Send a signal to everything the part started."""
+    def ask_to_stop(self) -> None:
+        """Ask the part, and what it started, to end."""
         if self._child is not None:
-            self._child.signal_group(number)
+            ask_to_stop(self._child.leader)
+
+    def kill(self) -> None:
+        """End the part, and what it started, at once."""
+        if self._child is not None:
+            kill(self._child.leader)
 
     def is_gone(self) -> bool:
         """Tell whether no process of the part is left; forgets it then."""
         if self._child is None:
             return True
-        if self._child.exit_code() is None or self._child.signal_group(0):
+        if self._child.exit_code() is None or is_alive(self._child.leader):
             return False
         self._forget(self._child)
         return True
@@ -93,16 +98,16 @@ class Keeper:
             self._plan_restart(now, str(error))
             return
         self._started_at = now
-        self._reporter.started(self._child.group)
+        self._reporter.started(self._child.leader)
 
     def _after_death(self, child: Child, now: float) -> None:
         # What the dead part had started would meet its successor: it is stopped first.
         if self._leftover_deadline is None:
             self._leftover_deadline = now + LEFTOVER_GRACE_SECONDS
-            child.signal_group(signal.SIGTERM)
-        if child.signal_group(0) and now < self._leftover_deadline:
+            ask_to_stop(child.leader)
+        if is_alive(child.leader) and now < self._leftover_deadline:
             return
-        child.signal_group(signal.SIGKILL)
+        kill(child.leader)
         lived = now - self._started_at
         if lived >= STABLE_SECONDS:
             self._pause = FIRST_PAUSE_SECONDS
@@ -116,6 +121,6 @@ class Keeper:
 
     def _forget(self, child: Child) -> None:
         child.finish_reading(LAST_OUTPUT_SECONDS)
-        self._reporter.ended(child.group)
+        self._reporter.ended(child.leader)
         self._child = None
         self._leftover_deadline = None

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TextIO
 
 from ingest_pipeline.errors import ConfigurationError
-from ingest_pipeline.supervision import warden
+from ingest_pipeline.settings import PROJECT_ROOT
 
 TAKEOVER_SECONDS = 15.0
 LOOK_EVERY_SECONDS = 0.2
@@ -64,25 +64,26 @@ class Warden:
 
     def __init__(self, lock: TextIO) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-P", "-S", warden.__file__],
+            [sys.executable, "-m", "ingest_pipeline.supervision.warden"],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             start_new_session=True,
             pass_fds=[lock.fileno()],
+            cwd=PROJECT_ROOT,
             text=True,
         )
 
-    def started(self, group: int) -> None:
-        """Note a new process group."""
-        self._send(f"+{group}")
+    def started(self, leader: int) -> None:
+        """Note a started part."""
+        self._send(f"+{leader}")
 
-    def ended(self, group: int) -> None:
-        """Note that a process group is empty."""
-        self._send(f"-{group}")
+    def ended(self, leader: int) -> None:
+        """Note that nothing of a part is left."""
+        self._send(f"-{leader}")
 
     def dismiss(self) -> None:
-        """End the warden; groups not reported as ended are stopped by it first."""
+        """End the warden; parts not reported as ended are stopped by it first."""
         if self._process.stdin:
             with suppress(OSError):
                 self._process.stdin.close()

@@ -47,7 +47,7 @@ class Supervisor:
         environment: The whole environment of every part.
         folder: Their working directory.
         console: Takes their output and our own lines.
-        reporter: Is told of every process group.
+        reporter: Is told of every start and end.
         on_ready: Called once with the name of each part that began to serve.
     """
 
@@ -109,7 +109,8 @@ class Supervisor:
 
     def _stop_all(self, stop: StopRequest) -> bool:
         self._console.say("stopping; Ctrl-C again kills at once")
-        self._signal_all(signal.SIGTERM)
+        for keeper in self._keepers:
+            keeper.ask_to_stop()
         asked = stop.count
         deadline = time.monotonic() + STOP_GRACE_SECONDS
         while not self._all_gone():
@@ -121,16 +122,13 @@ class Supervisor:
 
     def _kill_all(self) -> bool:
         left = [keeper.part.name for keeper in self._keepers if not keeper.is_gone()]
-        self._signal_all(signal.SIGKILL)
+        for keeper in self._keepers:
+            keeper.kill()
         deadline = time.monotonic() + KILL_GRACE_SECONDS
         while not self._all_gone() and time.monotonic() < deadline:
             time.sleep(LOOK_EVERY_SECONDS)
         self._console.say(f"killed {', '.join(left)}")
         return False
-
-    def _signal_all(self, number: int) -> None:
-        for keeper in self._keepers:
-            keeper.stop(number)
 
     def _all_gone(self) -> bool:
         return all([keeper.is_gone() for keeper in self._keepers])

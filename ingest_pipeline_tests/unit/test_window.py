@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
@@ -79,7 +80,7 @@ def test_the_windows_of_a_session_tile_it(start: datetime, length: timedelta) ->
     windows = [window for key in GRID.keys if (window := GRID.window(key, session))]
     assert windows[0].start == session.start
     assert windows[-1].end == session.end
-    assert all(left.end == right.start for left, right in zip(windows, windows[1:], strict=False))
+    assert all(left.end == right.start for left, right in itertools.pairwise(windows))
     assert len(list(contiguous((str(window), window) for window in windows))) == 1
 
 
