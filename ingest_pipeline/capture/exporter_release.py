@@ -30,6 +30,7 @@ from ingest_pipeline.errors import ConfigurationError, ExporterUnavailable
 API_URL = "https://api.github.com/repos/Tyrrrz/DiscordChatExporter/releases/latest"
 EXECUTABLE = "DiscordChatExporter.Cli"
 DOWNLOAD_SECONDS = 300.0
+_KEPT_SECONDS = 24 * 3600
 
 # The CLI's assets as of 2.47 (facts of its release page); each brings its own .NET.
 _PLATFORMS = {
@@ -191,8 +192,8 @@ def _check_executable(executable: Path, asset: ReleaseAsset) -> None:
 
 
 def _forget_older(releases: Path, kept: set[Path]) -> None:
-    """Delete all versions but the current one and the one that a running export may still use."""
+    """Delete what is older than a day and not in use: another process may be installing just now."""
     names = {path.name for path in kept}
     for path in releases.iterdir():
-        if path.name not in names and not path.name.startswith("."):
+        if path.name not in names and path.stat().st_mtime < time.time() - _KEPT_SECONDS:
             shutil.rmtree(path, ignore_errors=True)

@@ -14,6 +14,7 @@ import time
 import urllib.error
 import urllib.request
 import zipfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -85,18 +86,12 @@ def download_asset(asset: ReleaseAsset, target: Path, timeout_seconds: float, de
     """
     digest, size = hashlib.sha256(), 0
     with target.open("wb") as file:
-        try:
-            with _open(asset.url, timeout_seconds) as answer:
-                while chunk := answer.read(_CHUNK_BYTES):
-                    digest.update(chunk)
-                    size += len(chunk)
-                    if size > asset.size_bytes:
-                        break
-                    if time.monotonic() > deadline:
-                        raise TransientError(f"{asset.url} took too long to download: try again later")
-                    file.write(chunk)
-        except _NETWORK_ERRORS as error:
-            raise _unreachable(asset.url, error) from error
+        for chunk in _chunks(asset.url, timeout_seconds, deadline):
+            digest.update(chunk)
+            size += len(chunk)
+            if size > asset.size_bytes:
+                break
+            file.write(chunk)
     if size != asset.size_bytes:
         raise TransientError(
             f"{asset.url} arrived with {size} bytes instead of {asset.size_bytes}: try again later"
@@ -163,6 +158,17 @@ def _get(url: str, timeout_seconds: float) -> bytes:
         raise _unreachable(url, error) from error
 
 
+def _chunks(url: str, timeout_seconds: float, deadline: float) -> Iterator[bytes]:
+    try:
+        with _open(url, timeout_seconds) as answer:
+            while chunk := answer.read(_CHUNK_BYTES):
+                if time.monotonic() > deadline:
+                    raise TransientError(f"{url} took too long to download: try again later")
+                yield chunk
+    except _NETWORK_ERRORS as error:
+        raise _unreachable(url, error) from error
+
+
 def _open(url: str, timeout_seconds: float) -> Any:
     if urlsplit(url).scheme not in {"http", "https"}:
         raise ConfigurationError(f"{url} is no web address: give one that starts with https://")
@@ -171,5 +177,8 @@ def _open(url: str, timeout_seconds: float) -> Any:
 
 
 def _unreachable(url: str, error: Exception) -> TransientError:
-    said = f"HTTP {error.code}" if isinstance(error, urllib.error.HTTPError) else str(error) or repr(error)
+    said = str(error) or repr(error)
+    if isinstance(error, urllib.error.HTTPError):
+        said = f"HTTP {error.code}"
+        error.close()
     return TransientError(f"{url} cannot be reached ({said}): the exporter stays as it is, try again later")

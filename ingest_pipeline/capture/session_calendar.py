@@ -86,7 +86,7 @@ def calendar_rows(text: str, name: str) -> list[SessionRow]:
 
 
 def _calendars(text: str, name: str) -> Sequence[Component]:
-    import icalendar  # noqa: PLC0415 - only this format needs it
+    import icalendar
 
     # Zones of an earlier file stay in the library's cache and would serve this one.
     icalendar.use_zoneinfo()  # type: ignore[no-untyped-call]

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from ingest_pipeline.cli import database, doctor, imports, messages, sessions
+from ingest_pipeline.cli import doctor, imports, messages, sessions
 from ingest_pipeline.cli.failures import ReportingGroup
 from ingest_pipeline.cli.invocation import invocation_of
 from ingest_pipeline.errors import ExitCode
@@ -28,13 +28,12 @@ app.command("backfill")(imports.backfill)
 app.command("messages")(messages.messages)
 app.command("doctor")(doctor.doctor)
 app.add_typer(sessions.app)
-app.add_typer(database.app)
 
 
 def _show_version(wanted: bool) -> None:
     if not wanted:
         return
-    from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415 - slow to load
+    from importlib.metadata import PackageNotFoundError, version
 
     try:
         typer.echo(f"ingest {version('ingest_pipeline')}")
@@ -46,10 +45,11 @@ def _show_version(wanted: bool) -> None:
 @app.callback()
 def _top(
     context: typer.Context,
+    *,
     verbose: Annotated[
         bool, typer.Option("--verbose", help="Show debug messages, and a traceback with an error.")
     ] = False,
-    version: Annotated[
+    _version: Annotated[
         bool,
         typer.Option("--version", help="Show the version and exit.", callback=_show_version, is_eager=True),
     ] = False,

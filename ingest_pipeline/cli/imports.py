@@ -23,6 +23,7 @@ from ingest_pipeline.domain.session import live_sessions, next_session
 
 def import_messages(
     context: typer.Context,
+    *,
     session_id: SessionOption,
     channel_id: Annotated[
         str | None,
@@ -49,16 +50,16 @@ def import_messages(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Import a session's messages from Discord, or from an export file.
+    """Import a session's messages.
 
-    Importing again is safe: a message is known by its Discord id. With --file the channel is the
+    They come from Discord, or with --file from an export. Importing again is safe: a message is known by its Discord id. With --file the channel is the
     file's; a --channel-id that contradicts it is an error.
     """
     settings = begin(context, as_json=as_json)
     first, last = read_bounds(start, end)
     channel = read_channel(channel_id)
     with open_services(settings) as services, counting("messages read") as progress:
-        from ingest_pipeline import imports  # noqa: PLC0415 - loads the engines, which help needs not
+        from ingest_pipeline import imports
 
         report = imports.import_messages(
             services,
@@ -84,15 +85,16 @@ def poll_recent_messages(
     ] = 30,
     as_json: JsonOption = False,
 ) -> None:
-    """Import what the live session has new; without a live session, say which comes next.
+    """Import what the live session has new.
 
-    The trailing window is read, and whatever before it is not proven complete yet.
+    The trailing window is read, and whatever before it is not proven complete yet. Without a live
+    session the command says which comes next.
     """
     settings = begin(context, as_json=as_json)
     now = datetime.now(UTC)
     with open_services(settings) as services:
-        from ingest_pipeline import imports  # noqa: PLC0415 - loads the engines, which help needs not
-        from ingest_pipeline.storage.sessions import list_sessions  # noqa: PLC0415 - likewise
+        from ingest_pipeline import imports
+        from ingest_pipeline.storage.sessions import list_sessions
 
         with services.database.read() as connection:
             sessions = list_sessions(connection)
@@ -116,10 +118,13 @@ def poll_recent_messages(
 
 
 def backfill(context: typer.Context, session_id: SessionOption, as_json: JsonOption = False) -> None:
-    """Read a whole session anew: one exporter run for each channel, landed, then merged."""
+    """Read a whole session anew.
+
+    One exporter run for each channel reads all of it; the exports land, then are merged.
+    """
     settings = begin(context, as_json=as_json)
     with open_services(settings) as services, describing() as progress:
-        from ingest_pipeline import imports  # noqa: PLC0415 - loads the engines, which help needs not
+        from ingest_pipeline import imports
 
         report = imports.backfill_session(services, session_id, progress=progress)
     if as_json:

@@ -58,7 +58,7 @@ def begin(context: Any, *, as_json: bool = False) -> Settings:
     Raises:
         ConfigurationError: A setting is wrong.
     """
-    from ingest_pipeline.settings import PROJECT_ROOT, load_settings  # noqa: PLC0415 - costs 0.1 s
+    from ingest_pipeline.settings import PROJECT_ROOT, load_settings
 
     here = Path.cwd() / ".env"
     settings = load_settings(here if here.is_file() else PROJECT_ROOT / ".env")
@@ -75,8 +75,8 @@ def open_services(settings: Settings) -> Iterator[Services]:
 
     A sessions file with errors is warned of and leaves the sessions as they were.
     """
-    from ingest_pipeline.services import build_services  # noqa: PLC0415 - loads the database engines
-    from ingest_pipeline.session_sync import sync_sessions_file  # noqa: PLC0415 - likewise
+    from ingest_pipeline.services import build_services
+    from ingest_pipeline.session_sync import sync_sessions_file
 
     services = build_services(settings)
     try:

@@ -26,8 +26,8 @@ def messages(
     """Show a session's messages, oldest first."""
     settings = begin(context, as_json=as_json)
     with open_services(settings) as services:
-        from ingest_pipeline.storage.messages import list_messages  # noqa: PLC0415 - loads the engines
-        from ingest_pipeline.storage.sessions import find_session  # noqa: PLC0415 - likewise
+        from ingest_pipeline.storage.messages import list_messages
+        from ingest_pipeline.storage.sessions import find_session
 
         with services.database.read() as connection:
             find_session(connection, session_id)

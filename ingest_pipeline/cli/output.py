@@ -12,6 +12,7 @@ import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -37,9 +38,9 @@ def print_rows(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None
         for line in ([*columns], *cells):
             typer.echo("\t".join(line))
         return
-    from rich.console import Console  # noqa: PLC0415 - only for terminals
-    from rich.table import Table  # noqa: PLC0415 - only for terminals
-    from rich.text import Text  # noqa: PLC0415 - only for terminals
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
 
     table = Table(*columns, header_style="bold")
     for line in cells:
@@ -78,31 +79,28 @@ def moment_text(moment: datetime) -> str:
 @contextmanager
 def counting(what: str) -> Iterator[Callable[[int], None] | None]:
     """Show a running count on standard error while the context lasts; None without a terminal."""
-    if not sys.stderr.isatty():
-        yield None
-        return
-    from rich.console import Console  # noqa: PLC0415 - only for terminals
-    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn  # noqa: PLC0415
-
-    columns = (SpinnerColumn(), TextColumn("{task.completed:,.0f} {task.description}"), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(what, total=None)
-        yield lambda count: bar.update(task, completed=count)
+    with _bar("{task.completed:,.0f} {task.description}", what) as update:
+        yield update and (lambda count: update(completed=count))
 
 
 @contextmanager
 def describing() -> Iterator[Callable[[str], None] | None]:
     """Show what is being done on standard error while the context lasts; None without a terminal."""
+    with _bar("{task.description}", "reading") as update:
+        yield update and (lambda step: update(description=step))
+
+
+@contextmanager
+def _bar(template: str, description: str) -> Iterator[Callable[..., None] | None]:
     if not sys.stderr.isatty():
         yield None
         return
-    from rich.console import Console  # noqa: PLC0415 - only for terminals
-    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn  # noqa: PLC0415
+    from rich.console import Console
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    columns = (SpinnerColumn(), TextColumn(template), TimeElapsedColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("reading", total=None)
-        yield lambda step: bar.update(task, description=step)
+        yield partial(bar.update, bar.add_task(description, total=None))
 
 
 def _json_default(value: object) -> str:

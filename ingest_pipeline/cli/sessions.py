@@ -38,7 +38,7 @@ def import_sessions(
     as_json: JsonOption = False,
 ) -> None:
     """Import sessions from a file; existing ones take the file's values, none is removed."""
-    from ingest_pipeline.capture.session_files import read_sessions  # noqa: PLC0415 - loads YAML
+    from ingest_pipeline.capture.session_files import read_sessions
 
     settings = begin(context, as_json=as_json)
     default_channel_id = read_channel(channel_id) or settings.default_channel_id
@@ -60,6 +60,7 @@ def import_sessions(
 def add_session(
     context: typer.Context,
     session_id: SessionArgument,
+    *,
     start: Annotated[str, typer.Option(help="First moment, with Z or an offset.", metavar=TIME)],
     end: Annotated[str, typer.Option(help="Moment after the last.", metavar=TIME)],
     channel_id: Annotated[
@@ -112,7 +113,7 @@ def list_all(context: typer.Context, as_json: JsonOption = False) -> None:
     settings = begin(context, as_json=as_json)
     now = datetime.now(UTC)
     with open_services(settings) as services:
-        from ingest_pipeline.storage.sessions import list_sessions  # noqa: PLC0415 - loads the engines
+        from ingest_pipeline.storage.sessions import list_sessions
 
         with services.database.read() as connection:
             sessions = list_sessions(connection)
@@ -143,8 +144,8 @@ def show_session(context: typer.Context, session_id: SessionArgument, as_json: J
     """Show one session and how many messages it has."""
     settings = begin(context, as_json=as_json)
     with open_services(settings) as services:
-        from ingest_pipeline.storage.messages import count_in_window  # noqa: PLC0415 - loads the engines
-        from ingest_pipeline.storage.sessions import find_session  # noqa: PLC0415 - likewise
+        from ingest_pipeline.storage.messages import count_in_window
+        from ingest_pipeline.storage.sessions import find_session
 
         with services.database.read() as connection:
             session = find_session(connection, session_id)
@@ -163,7 +164,7 @@ def remove(context: typer.Context, session_id: SessionArgument, as_json: JsonOpt
     """Remove a session; its messages stay, linked to no session."""
     settings = begin(context, as_json=as_json)
     with open_services(settings) as services:
-        from ingest_pipeline.storage.sessions import find_session, remove_session  # noqa: PLC0415
+        from ingest_pipeline.storage.sessions import find_session, remove_session
 
         with services.database.write() as connection:
             session = find_session(connection, session_id)
@@ -193,7 +194,7 @@ def _state(session: Session, now: datetime) -> str:
 
 def _save(database: Database, settings: Settings, found: list[Session]) -> Any:
     """Store sessions and warn of those that outlast the window keys."""
-    from ingest_pipeline.storage.sessions import save_sessions  # noqa: PLC0415 - loads the engines
+    from ingest_pipeline.storage.sessions import save_sessions
 
     covered = timedelta(hours=settings.session_max_hours)
     for session in found:
@@ -208,7 +209,7 @@ def _save(database: Database, settings: Settings, found: list[Session]) -> Any:
 
 
 def _refuse_other_values(database: Database, session: Session) -> None:
-    from ingest_pipeline.storage.sessions import list_sessions  # noqa: PLC0415 - loads the engines
+    from ingest_pipeline.storage.sessions import list_sessions
 
     with database.read() as connection:
         stored = {each.session_id: each for each in list_sessions(connection)}.get(session.session_id)

@@ -131,4 +131,5 @@ class Supervisor:
         return False
 
     def _all_gone(self) -> bool:
-        return all([keeper.is_gone() for keeper in self._keepers])
+        gone = [keeper.is_gone() for keeper in self._keepers]
+        return all(gone)

@@ -104,9 +104,7 @@ class ThreadActions:
         """
         with self._state.lock:
             parent = self._state.channel(parent_id)
-            public = (
-                ChannelKind.NEWS_THREAD if parent.kind is ChannelKind.NEWS else ChannelKind.PUBLIC_THREAD
-            )
+            public = ChannelKind.NEWS_THREAD if parent.kind is ChannelKind.NEWS else ChannelKind.PUBLIC_THREAD
             kind = ChannelKind.PRIVATE_THREAD if private else public
             thread = self._open(parent, name, kind, from_message or self._state.snowflakes.mint())
             if from_message is not None:

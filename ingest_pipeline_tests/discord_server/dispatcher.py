@@ -57,9 +57,7 @@ class Dispatcher:
         """Number one event in one session and wake its sender."""
         connection = self.connections.get(session.connection or 0)
         deaf = connection is not None and (connection.deaf or self._faults.deaf) and name not in HANDSHAKE
-        session.dispatch(
-            name, body, only_for=only_for, unheard_by=session.connection if deaf else None
-        )
+        session.dispatch(name, body, only_for=only_for, unheard_by=session.connection if deaf else None)
         if connection is not None:
             connection.poke()
 

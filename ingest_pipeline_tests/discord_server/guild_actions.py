@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ingest_pipeline_tests.discord_server import payloads, permissions
-from ingest_pipeline_tests.discord_server.events import Event
+from ingest_pipeline_tests.discord_server.events import Event, Payload
 from ingest_pipeline_tests.discord_server.guild_state import GuildState
 from ingest_pipeline_tests.discord_server.model import Guild, Member, Role
 
@@ -100,5 +100,5 @@ class GuildActions:
         """Create a webhook's face, as relays of team radio use; return its id to post with."""
         return self._state.add_user(name, webhook=True).id
 
-    def _publish(self, name: str, guild: Guild, body: payloads.Payload) -> None:
+    def _publish(self, name: str, guild: Guild, body: Payload) -> None:
         self._state.publish(Event(name, body, guild.id))

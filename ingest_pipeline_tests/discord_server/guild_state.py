@@ -130,9 +130,7 @@ class GuildState:
 
     def _living(self, guild_id: int) -> Iterator[Channel]:
         return (
-            channel
-            for channel in self.channels.values()
-            if channel.guild_id == guild_id and not channel.gone
+            channel for channel in self.channels.values() if channel.guild_id == guild_id and not channel.gone
         )
 
 

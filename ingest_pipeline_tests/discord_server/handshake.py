@@ -18,7 +18,7 @@ from aiohttp import WSMsgType, web
 
 from ingest_pipeline_tests.discord_server import payloads
 from ingest_pipeline_tests.discord_server.dispatcher import Dispatcher
-from ingest_pipeline_tests.discord_server.events import GUILD_MEMBERS, KNOWN_INTENTS, PRIVILEGED
+from ingest_pipeline_tests.discord_server.events import GUILD_MEMBERS, KNOWN_INTENTS, PRIVILEGED, Payload
 from ingest_pipeline_tests.discord_server.faults import Faults
 from ingest_pipeline_tests.discord_server.guild_state import GuildState
 from ingest_pipeline_tests.discord_server.journal import IdentifyRecord, Journal, ResumeRecord
@@ -139,9 +139,7 @@ class Handshake:
                 frame = json.loads(message.data)
                 await self._receive(connection, request, frame.get("op"), frame.get("d") or {})
 
-    async def _receive(
-        self, connection: Connection, request: web.Request, op: int | None, data: Any
-    ) -> None:
+    async def _receive(self, connection: Connection, request: web.Request, op: int | None, data: Any) -> None:
         if op == Op.HEARTBEAT:
             with self._journal.change():
                 self._journal.heartbeats += 1
@@ -156,9 +154,7 @@ class Handshake:
         elif op == Op.REQUEST_MEMBERS:
             self._send_members(connection.session, data)
 
-    async def _identify(
-        self, connection: Connection, request: web.Request, data: Mapping[str, Any]
-    ) -> None:
+    async def _identify(self, connection: Connection, request: web.Request, data: Mapping[str, Any]) -> None:
         intents = int(data.get("intents", 0))
         pair = data.get("shard")
         shard = (int(pair[0]), int(pair[1])) if pair else None
@@ -183,9 +179,7 @@ class Handshake:
             return DISALLOWED_INTENTS
         return None
 
-    async def _welcome(
-        self, connection: Connection, intents: int, shard: tuple[int, int] | None
-    ) -> None:
+    async def _welcome(self, connection: Connection, intents: int, shard: tuple[int, int] | None) -> None:
         await asyncio.sleep(self._faults.ready_delay_seconds)
         session = Session(intents, shard, connection=connection.number)
         guilds_later = self._faults.guild_create_delay_seconds
@@ -203,9 +197,9 @@ class Handshake:
             with self._state.lock:
                 self._send_guilds(session)
 
-    def _ready(self, session: Session) -> payloads.Payload:
+    def _ready(self, session: Session) -> Payload:
         guilds = [guild for guild in self._state.joined_guilds() if session.covers(guild.id)]
-        body: payloads.Payload = {
+        body: Payload = {
             "v": 10,
             "user": payloads.user(self._state.bot),
             "guilds": [{"id": str(guild.id), "unavailable": True} for guild in guilds],
@@ -223,9 +217,7 @@ class Handshake:
                 body = payloads.guild_create(self._state, guild) | {"unavailable": False}
                 self._dispatcher.dispatch(session, "GUILD_CREATE", json.dumps(body))
 
-    async def _resume(
-        self, connection: Connection, request: web.Request, data: Mapping[str, Any]
-    ) -> None:
+    async def _resume(self, connection: Connection, request: web.Request, data: Mapping[str, Any]) -> None:
         session_id, sequence = str(data.get("session_id")), int(data.get("seq") or 0)
         replayed = 0
         with self._state.lock:

@@ -105,7 +105,9 @@ class RateLimits:
     @staticmethod
     def _refusal(window: _Window, headers: dict[str, str], *, is_global: bool) -> Verdict:
         seconds = max(0.001, window.ends - time.monotonic())
-        return Verdict(headers | refusal_headers(seconds, "global" if is_global else "user"), seconds, is_global)
+        return Verdict(
+            headers | refusal_headers(seconds, "global" if is_global else "user"), seconds, is_global
+        )
 
 
 def refusal_headers(seconds: float, scope: str) -> dict[str, str]:

@@ -52,7 +52,7 @@ def encoder(compression: str) -> Callable[[str], bytes | str]:
         deflate = zlib.compressobj(1)
         return lambda text: deflate.compress(text.encode()) + deflate.flush(zlib.Z_SYNC_FLUSH)
     if compression == "zstd-stream":
-        import zstandard  # noqa: PLC0415 - optional: asked for only by clients that have it themselves
+        import zstandard  # only clients that have it themselves ask for it
 
         block = zstandard.COMPRESSOBJ_FLUSH_BLOCK
         squeeze = zstandard.ZstdCompressor(level=1).compressobj()

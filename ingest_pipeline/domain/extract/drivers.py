@@ -124,7 +124,7 @@ def load_drivers(path: Path) -> DriverTable:
     Raises:
         ConfigurationError: The file cannot be read, is not YAML, or is refused by `from_mapping`.
     """
-    import yaml  # noqa: PLC0415 - only entry points that read the file need it
+    import yaml
 
     try:
         obj = yaml.safe_load(path.read_text(encoding="utf-8"))

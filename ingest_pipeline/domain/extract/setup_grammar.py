@@ -16,19 +16,16 @@ target on the wrong side of its level is recorded, not repaired.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from decimal import Decimal
 
+from ingest_pipeline.domain.extract.setup_tail import Details, Tail
 from ingest_pipeline.domain.extract.setup_tokens import (
     AGGRESSIVENESS,
-    CONJUNCTIONS,
     DIRECTIONS,
     FILLERS,
     KINDS,
-    LIST_OPENERS,
     SIDES,
-    WITHDRAWN,
     ZONES,
     Aggressiveness,
     Direction,
@@ -67,14 +64,6 @@ class Refusal:
 
 
 @dataclass(frozen=True, slots=True)
-class Details:
-    """Targets and stop level, of a setup line or of a line below it."""
-
-    targets: tuple[Decimal, ...]
-    stop: Decimal | None
-
-
-@dataclass(frozen=True, slots=True)
 class SetupLine:
     """A setup as one line gives it; a single level has `low == high`."""
 
@@ -102,7 +91,6 @@ class _Level:
     low: Decimal
     high: Decimal
     joint: str
-    grouped: bool
     end: int
 
 
@@ -125,7 +113,7 @@ def read_setup(text: str) -> SetupLine | Refusal:
     level = _read_level(tokens, first, text)
     if isinstance(level, Refusal):
         return level
-    tail = _Tail(tokens[level.end :], phrase.direction)
+    tail = Tail(text, tokens[level.end :], phrase.direction)
     problem = tail.read() or _zone_problem(level, phrase, tail) or _note_problem(tail)
     problem = problem or distance_problem(level.low, level.high, tail.details)
     if problem:
@@ -158,7 +146,7 @@ def read_details(text: str, direction: Direction) -> Details | Refusal | None:
         return None
     if any(token.sign in _NUMERIC for token in tokens[: tokens.index(words[0])]):
         return None
-    tail = _Tail(tokens, direction)
+    tail = Tail(text, tokens, direction)
     problem = tail.read()
     if problem:
         return Refusal(problem)
@@ -180,20 +168,14 @@ def distance_problem(low: Decimal, high: Decimal, details: Details) -> str | Non
 
 def _read_phrase(tokens: list[Token], text: str) -> _Phrase | Refusal:
     words = [token for token in tokens if token.sign is Sign.WORD]
-    if any(token.is_target_word or token.is_stop_word for token in words):
-        return Refusal("names targets or a stop but no level before them")
-    unknown = next((token.text for token in words if not _is_known(token.text)), None)
-    if unknown is not None:
-        return Refusal(f"has {unknown!r} before the level, which the grammar does not know")
-    if words and any(token.sign in _ARROWS and token.start > words[0].start for token in tokens):
-        return Refusal("has an arrow where the level should be")
+    problem = _wording_problem(words, tokens)
+    if problem:
+        return Refusal(problem)
     kinds = {KINDS[token.text] for token in words if token.text in KINDS}
     directions = {DIRECTIONS[token.text] for token in words if token.text in DIRECTIONS}
     degrees = {AGGRESSIVENESS[token.text] for token in words if token.text in AGGRESSIVENESS}
-    sides = {SIDES[token.text] for token in words if token.text in SIDES}
-    sides |= {"above" for token in tokens if token.sign is Sign.ABOVE}
-    sides |= {"below" for token in tokens if token.sign is Sign.BELOW}
-    if len(kinds) > 1 or len(directions) > 1 or len(degrees) > 1 or {"above", "below"} <= sides:
+    sides = _sides(tokens)
+    if max(len(kinds), len(directions), len(degrees)) > 1 or {"above", "below"} <= sides:
         return Refusal("says two things at once about one level")
     degree = next(iter(degrees), None)
     arrow = next((token.sign for token in tokens if token.sign in _KIND_OF_ARROW), None)
@@ -206,6 +188,23 @@ def _read_phrase(tokens: list[Token], text: str) -> _Phrase | Refusal:
         return Refusal(problem)
     label = text[words[0].start : words[-1].end]
     return _Phrase(kind, direction, degree, any(token.text in ZONES for token in words), label)
+
+
+def _wording_problem(words: list[Token], tokens: list[Token]) -> str | None:
+    if any(token.is_target_word or token.is_stop_word for token in words):
+        return "names targets or a stop but no level before them"
+    unknown = next((token.text for token in words if not _is_known(token.text)), None)
+    if unknown is not None:
+        return f"has {unknown!r} before the level, which the grammar does not know"
+    if words and any(token.sign in _ARROWS and token.start > words[0].start for token in tokens):
+        return "has an arrow where the level should be"
+    return None
+
+
+def _sides(tokens: list[Token]) -> set[Side]:
+    symbols: dict[Sign, Side] = {Sign.ABOVE: "above", Sign.BELOW: "below"}
+    named = {SIDES[token.text] for token in tokens if token.sign is Sign.WORD and token.text in SIDES}
+    return named | {symbols[token.sign] for token in tokens if token.sign in symbols}
 
 
 def _is_known(word: str) -> bool:
@@ -240,13 +239,13 @@ def _read_level(tokens: list[Token], first: int, text: str) -> _Level | Refusal:
     if start.sign is Sign.ODD:
         return Refusal(f"has {start.text!r}, which cannot be read as a price")
     following = tokens[first + 1 : first + 3]
-    if len(following) == 2 and following[1].sign is Sign.NUMBER:
+    if [token.sign for token in following[1:]] == [Sign.NUMBER]:
         link, second = following
         joint = _joint(link, start, second, tokens[:first])
         if joint and "," not in text[start.end : second.start]:
             low, high = sorted((start.value, second.value))
-            return _Level(low, high, joint, start.is_grouped or second.is_grouped, first + 3)
-    return _Level(start.value, start.value, "", start.is_grouped, first + 1)
+            return _Level(low, high, joint, first + 3)
+    return _Level(start.value, start.value, "", first + 1)
 
 
 def _joint(link: Token, start: Token, second: Token, before: list[Token]) -> str | None:
@@ -261,7 +260,7 @@ def _joint(link: Token, start: Token, second: Token, before: list[Token]) -> str
     return None
 
 
-def _zone_problem(level: _Level, phrase: _Phrase, tail: _Tail) -> str | None:
+def _zone_problem(level: _Level, phrase: _Phrase, tail: Tail) -> str | None:
     """Refuse a pair of numbers that may as well be a level and its target."""
     if not level.joint or phrase.zone or tail.zone or tail.targets:
         return None
@@ -270,130 +269,7 @@ def _zone_problem(level: _Level, phrase: _Phrase, tail: _Tail) -> str | None:
     return f"has {level.low} and {level.high}, which may be a zone or a level and its target"
 
 
-def _note_problem(tail: _Tail) -> str | None:
+def _note_problem(tail: Tail) -> str | None:
     if tail.note and not tail.targets:
         return f"goes on after the level with {' '.join(tail.note)!r}, which the grammar does not know"
     return None
-
-
-@dataclass(slots=True)
-class _Tail:
-    """Reads what follows the level, token by token."""
-
-    tokens: list[Token]
-    direction: Direction
-    targets: list[Decimal] = field(default_factory=list)
-    stop: Decimal | None = None
-    note: list[str] = field(default_factory=list)
-    zone: bool = False
-    _position: int = 0
-    _listing: bool = False
-    _outer: list[bool] = field(default_factory=list)
-
-    @property
-    def details(self) -> Details:
-        return Details(tuple(self.targets), self.stop)
-
-    def read(self) -> str | None:
-        """Read all tokens; return the first problem."""
-        handlers: dict[Sign, Callable[[Token], str | None]] = {
-            Sign.NUMBER: self._number,
-            Sign.ODD: self._odd,
-            Sign.WORD: self._word,
-            Sign.UP: self._arrow,
-            Sign.DOWN: self._arrow,
-            Sign.ONWARD: self._arrow,
-            Sign.OPENING: self._open,
-            Sign.CLOSING: self._close,
-        }
-        while self._position < len(self.tokens):
-            token = self.tokens[self._position]
-            self._position += 1
-            handler = handlers.get(token.sign)
-            problem = handler(token) if handler else None
-            if problem:
-                return problem
-        return None
-
-    def _peek(self, ahead: int = 0) -> Token | None:
-        index = self._position + ahead
-        return self.tokens[index] if index < len(self.tokens) else None
-
-    def _next_is(self, sign: Sign, ahead: int = 0) -> bool:
-        token = self._peek(ahead)
-        return token is not None and token.sign is sign
-
-    def _number(self, token: Token) -> str | None:
-        if not self._listing:
-            return f"has {token.text} after the level without a mark that makes it a target"
-        if self._next_is(Sign.DASH) and self._next_is(Sign.NUMBER, 1):
-            return f"has a target from {token.text} on written as a range"
-        self.targets.append(token.value)
-        return None
-
-    def _odd(self, token: Token) -> str | None:
-        return f"has {token.text!r}, which cannot be read as a price"
-
-    def _arrow(self, token: Token) -> str | None:
-        if token.sign is (Sign.DOWN if self.direction == "long" else Sign.UP):
-            return f"has an arrow against its direction, {self.direction}"
-        self._listing = True
-        return None
-
-    def _open(self, token: Token) -> str | None:
-        self._outer.append(self._listing)
-        if self._next_is(Sign.NUMBER):
-            if self.targets:
-                return f"has a second list of numbers after {token.text!r}"
-            self._listing = True
-        return None
-
-    def _close(self, _token: Token) -> str | None:
-        if self._outer:
-            self._listing = self._outer.pop()
-        return None
-
-    def _word(self, token: Token) -> str | None:
-        if token.is_target_word:
-            self._listing = True
-            self._skip_index()
-            return None
-        if token.is_stop_word:
-            return self._read_stop()
-        if token.text in LIST_OPENERS and self._next_is(Sign.NUMBER):
-            self._listing = True
-            return None
-        if token.text in CONJUNCTIONS and self._listing and self._next_is(Sign.NUMBER):
-            return None
-        return self._note(token)
-
-    def _note(self, token: Token) -> str | None:
-        if token.text in WITHDRAWN:
-            return f"is withdrawn: {token.text!r}"
-        if any(character.isnumeric() for character in token.text):
-            return f"has {token.text!r}, which the grammar does not know"
-        if not self.targets and token.text in ZONES | {"support", "resistance", "level"}:
-            self.zone = self.zone or token.text in ZONES
-            return None
-        self._listing = False
-        if not self._outer:
-            self.note.append(token.text)
-        return None
-
-    def _skip_index(self) -> None:
-        """Pass over the 1 of `Target 1: 185`."""
-        token = self._peek()
-        if token and token.sign is Sign.NUMBER and token.text in "123456789" and self._next_is(Sign.COLON, 1):
-            self._position += 1
-
-    def _read_stop(self) -> str | None:
-        self._listing = False
-        while (token := self._peek()) and (token.sign in {Sign.COLON, Sign.NEAR} or token.text in SIDES):
-            self._position += 1
-        if token is None or token.sign is not Sign.NUMBER:
-            return "names a stop without its level"
-        if self.stop is not None:
-            return "names two stops"
-        self._position += 1
-        self.stop = token.value
-        return None

@@ -172,11 +172,6 @@ class Token:
         """Whether it announces a stop level."""
         return self.sign is Sign.WORD and self.text in STOPS
 
-    @property
-    def is_grouped(self) -> bool:
-        """Whether its commas may group thousands or separate numbers."""
-        return "," in self.text
-
 
 def clean(line: str) -> str:
     """Return a line without Discord markup, variation selectors and invisible characters, stripped."""

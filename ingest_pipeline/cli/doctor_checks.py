@@ -1,0 +1,206 @@
+"""What `ingest doctor` looks at. A check reads and probes; it never repairs, and never shows a secret."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+from uuid import uuid4
+
+from ingest_pipeline.capture.channel_policies import load_channel_policies
+from ingest_pipeline.capture.edited_files import decode_text, mapping_items, read_edited_file, yaml_root
+from ingest_pipeline.capture.session_files import read_sessions
+from ingest_pipeline.cli.output import moment_text
+from ingest_pipeline.domain.session import live_sessions, next_session
+from ingest_pipeline.errors import IngestError
+from ingest_pipeline.settings import Settings
+
+LOW_DISK_BYTES = 1_000_000_000
+FULL_DISK_BYTES = 100_000_000
+# A busy database is reported soon instead of after the whole INGEST_DATABASE_WAIT_SECONDS.
+DATABASE_WAIT_SECONDS = 5
+
+# User and bot tokens are three base64url parts; older accounts with two-factor login have "mfa.…".
+_TOKEN = re.compile(r"[\w-]{18,}\.[\w-]{4,}\.[\w-]{20,}|mfa\.[\w-]{60,}", re.ASCII)
+
+
+class State(StrEnum):
+    """How a check ended."""
+
+    OK = "ok"
+    WARN = "warn"
+    FAIL = "fail"
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One finding.
+
+    Attributes:
+        name: What was looked at.
+        state: How it is.
+        detail: What was found.
+        remedy: What to do; empty when nothing.
+    """
+
+    name: str
+    state: State
+    detail: str
+    remedy: str = ""
+
+
+def run_checks(settings: Settings) -> list[Check]:
+    """Run every check; one that cannot finish is a failure of its own, never an exception."""
+    checks: dict[str, Callable[[Settings], Check]] = {
+        "token": check_token,
+        "exporter": check_exporter,
+        "database": check_database,
+        "sessions": check_sessions,
+        "channels": check_channels,
+        "landing": check_landing,
+        "dagster home": check_dagster_home,
+        "disk": check_disk,
+    }
+    return [replace(_run(check, settings), name=name) for name, check in checks.items()]
+
+
+def _run(check: Callable[[Settings], Check], settings: Settings) -> Check:
+    try:
+        return check(settings)
+    except IngestError as error:
+        return Check("", State.FAIL, str(error))
+    except Exception as error:  # noqa: BLE001 - a broken part must not hide the others
+        return Check("", State.FAIL, f"{type(error).__name__}: {error}")
+
+
+def check_token(settings: Settings) -> Check:
+    """Look whether the account token is there and shaped like one; whether Discord takes it is not asked."""
+    if settings.discord_oauth_token is None:
+        return Check(
+            "token",
+            State.FAIL,
+            "DISCORD_OAUTH_TOKEN is not set",
+            "put it into .env; without it, `./start.sh` runs the demo",
+        )
+    if not _TOKEN.fullmatch(settings.discord_oauth_token.get_secret_value()):
+        return Check(
+            "token",
+            State.WARN,
+            "DISCORD_OAUTH_TOKEN is set but not shaped like a Discord token",
+            "copy it again: no quotes, no spaces, no 'Bot ' before it",
+        )
+    return Check("token", State.OK, "DISCORD_OAUTH_TOKEN is set")
+
+
+def check_exporter(settings: Settings) -> Check:
+    """Start the exporter and ask for its version."""
+    from ingest_pipeline.capture.chat_exporter import ChatExporter
+
+    path = settings.exporter_path
+    if not path.is_file():
+        remedy = "run ./start.sh, which fetches it, or set INGEST_EXPORTER_PATH"
+        return Check("exporter", State.FAIL, f"{path} does not exist", remedy)
+    if not os.access(path, os.X_OK):
+        return Check("exporter", State.FAIL, f"{path} is not executable", f"run `chmod +x {path}`")
+    timeout = settings.exporter_timeout_seconds
+    exporter = ChatExporter(path, settings.discord_oauth_token, timeout_seconds=timeout)
+    return Check("exporter", State.OK, f"version {exporter.version()} at {path}")
+
+
+def check_database(settings: Settings) -> Check:
+    """Open the database, which applies its migrations, write to it and count its rows."""
+    from ingest_pipeline.storage.messages import table_summary
+    from ingest_pipeline.storage.open import open_database
+    from ingest_pipeline.storage.state import set_state
+
+    database = open_database(settings.model_copy(update={"database_wait_seconds": DATABASE_WAIT_SECONDS}))
+    try:
+        with database.write() as connection:
+            set_state(connection, "doctor_wrote_at", datetime.now(UTC).isoformat())
+        with database.read() as connection:
+            rows = table_summary(connection)["rows"]
+        return Check("database", State.OK, f"{database.engine}, migrated and writable, {rows:,} messages")
+    finally:
+        database.close()
+
+
+def check_sessions(settings: Settings) -> Check:
+    """Read the sessions file and the stored sessions."""
+    from ingest_pipeline.storage.open import open_database
+    from ingest_pipeline.storage.sessions import list_sessions
+
+    if settings.sessions_file.is_file():
+        read_sessions(settings.sessions_file, default_channel_id=settings.default_channel_id)
+    database = open_database(settings.model_copy(update={"database_wait_seconds": DATABASE_WAIT_SECONDS}))
+    try:
+        with database.read() as connection:
+            sessions = list_sessions(connection)
+    finally:
+        database.close()
+    now = datetime.now(UTC)
+    live, coming = live_sessions(sessions, now), next_session(sessions, now)
+    told = f"{len(sessions)} stored, live: {live[0].session_id if live else 'none'}, next: "
+    told += f"{coming.session_id} at {moment_text(coming.start_time)}" if coming else "none"
+    if live or coming:
+        return Check("sessions", State.OK, told)
+    return Check("sessions", State.WARN, told, "add one with `ingest sessions add`")
+
+
+def check_channels(settings: Settings) -> Check:
+    """Read the channel policies."""
+    policies = load_channel_policies(settings.channels_file)
+    return Check("channels", State.OK, f"{len(policies.channels)} channels with a policy of their own")
+
+
+def check_landing(settings: Settings) -> Check:
+    """Write a file into the landing store and delete it."""
+    from upath import UPath
+
+    root = UPath(settings.landing_root)
+    probe = root / f".probe-{uuid4().hex}"
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        probe.write_bytes(b"probe")
+        probe.unlink()
+    except OSError as error:
+        remedy = "give this user the right to write there, or set INGEST_LANDING_URL"
+        return Check("landing", State.FAIL, f"{root} cannot be written: {error.strerror or error}", remedy)
+    return Check("landing", State.OK, f"{root} can be written")
+
+
+def check_dagster_home(settings: Settings) -> Check:
+    """Look whether Dagster's folder is there, writable, and its dagster.yaml readable."""
+    home = Path(os.environ.get("DAGSTER_HOME") or settings.dagster_home)
+    if not home.is_dir():
+        return Check("dagster home", State.WARN, f"{home} does not exist", "run ./start.sh, which makes it")
+    if not os.access(home, os.W_OK):
+        remedy = "give this user the right to write there, or set INGEST_DATA_DIR"
+        return Check("dagster home", State.FAIL, f"{home} cannot be written", remedy)
+    config = home / "dagster.yaml"
+    if not config.is_file():
+        remedy = "run ./start.sh, which puts it there"
+        return Check("dagster home", State.WARN, f"{config} does not exist", remedy)
+    root = yaml_root(decode_text(read_edited_file(config), str(config)), str(config))
+    if root is not None:
+        mapping_items(root, str(config), "the document")
+    return Check("dagster home", State.OK, f"{home} is writable and has its dagster.yaml")
+
+
+def check_disk(settings: Settings) -> Check:
+    """Look how much room the data folder's disk has."""
+    folder = settings.data_dir.absolute()
+    while not folder.exists():
+        folder = folder.parent
+    free = shutil.disk_usage(folder).free
+    detail = f"{free / 1e9:.1f} GB free at {folder}"
+    remedy = "make room, or set INGEST_DATA_DIR to another disk"
+    if free < FULL_DISK_BYTES:
+        return Check("disk", State.FAIL, detail, remedy)
+    if free < LOW_DISK_BYTES:
+        return Check("disk", State.WARN, detail, remedy)
+    return Check("disk", State.OK, detail)

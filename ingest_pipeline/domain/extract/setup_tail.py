@@ -1,0 +1,171 @@
+"""What follows the level of a setup: targets, a stop, a note.
+
+Reads token by token and keeps track of whether a list of targets is open: only then may a number
+be taken. Rules and refusals are described in `setup_grammar.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+from ingest_pipeline.domain.extract.setup_tokens import (
+    CONJUNCTIONS,
+    LIST_OPENERS,
+    SIDES,
+    WITHDRAWN,
+    ZONES,
+    Direction,
+    Sign,
+    Token,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Details:
+    """Targets and stop level, of a setup line or of a line below it."""
+
+    targets: tuple[Decimal, ...]
+    stop: Decimal | None
+
+
+@dataclass(slots=True)
+class Tail:
+    """What follows the level, once `read` has gone through it.
+
+    Attributes:
+        text: The cleaned line.
+        tokens: Those of its tokens that follow the level.
+        direction: The setup's direction, which arrows must not contradict.
+        targets: The targets, in the order written.
+        stop: The stop level.
+        note: Words that belong to neither; those in parentheses are left out.
+        zone: Whether a word right after the level calls it a zone.
+    """
+
+    text: str
+    tokens: list[Token]
+    direction: Direction
+    targets: list[Decimal] = field(default_factory=list)
+    stop: Decimal | None = None
+    note: list[str] = field(default_factory=list)
+    zone: bool = False
+    _position: int = 0
+    _listing: bool = False
+    _outer: list[bool] = field(default_factory=list)
+
+    @property
+    def details(self) -> Details:
+        """Targets and stop as they are so far."""
+        return Details(tuple(self.targets), self.stop)
+
+    def read(self) -> str | None:
+        """Read all tokens; return the first problem."""
+        handlers: dict[Sign, Callable[[Token], str | None]] = {
+            Sign.NUMBER: self._number,
+            Sign.ODD: self._odd,
+            Sign.WORD: self._word,
+            Sign.UP: self._arrow,
+            Sign.DOWN: self._arrow,
+            Sign.ONWARD: self._arrow,
+            Sign.OPENING: self._open,
+            Sign.CLOSING: self._close,
+        }
+        while self._position < len(self.tokens):
+            token = self.tokens[self._position]
+            self._position += 1
+            handler = handlers.get(token.sign)
+            problem = handler(token) if handler else None
+            if problem:
+                return problem
+        return None
+
+    def _peek(self, ahead: int = 0) -> Token | None:
+        index = self._position + ahead
+        return self.tokens[index] if index < len(self.tokens) else None
+
+    def _next_is(self, sign: Sign, ahead: int = 0) -> bool:
+        token = self._peek(ahead)
+        return token is not None and token.sign is sign
+
+    def _number(self, token: Token) -> str | None:
+        if not self._listing:
+            return f"has {token.text} after the level without a mark that makes it a target"
+        if self._next_is(Sign.DASH) and self._next_is(Sign.NUMBER, 1):
+            return f"has a target from {token.text} on written as a range"
+        self.targets.append(token.value)
+        return None
+
+    def _odd(self, token: Token) -> str | None:
+        return f"has {token.text!r}, which cannot be read as a price"
+
+    def _arrow(self, token: Token) -> str | None:
+        if token.sign is (Sign.DOWN if self.direction == "long" else Sign.UP):
+            return f"has an arrow against its direction, {self.direction}"
+        self._listing = True
+        return None
+
+    def _open(self, token: Token) -> str | None:
+        self._outer.append(self._listing)
+        if self._next_is(Sign.NUMBER):
+            if self.targets:
+                return f"has a second list of numbers after {token.text!r}"
+            self._listing = True
+        return None
+
+    def _close(self, _token: Token) -> str | None:
+        if self._outer:
+            self._listing = self._outer.pop()
+        return None
+
+    def _word(self, token: Token) -> str | None:
+        if token.is_target_word:
+            self._listing = True
+            return self._index()
+        if token.is_stop_word:
+            return self._read_stop()
+        if token.text in LIST_OPENERS and self._next_is(Sign.NUMBER):
+            self._listing = True
+            return None
+        if token.text in CONJUNCTIONS and self._listing and self._next_is(Sign.NUMBER):
+            return None
+        return self._note(token)
+
+    def _note(self, token: Token) -> str | None:
+        if token.text in WITHDRAWN:
+            return f"is withdrawn: {token.text!r}"
+        if any(character.isnumeric() for character in token.text):
+            return f"has {token.text!r}, which the grammar does not know"
+        if not self.targets and token.text in ZONES | {"support", "resistance", "level"}:
+            self.zone = self.zone or token.text in ZONES
+            return None
+        self._listing = False
+        if not self._outer:
+            self.note.append(token.text)
+        return None
+
+    def _index(self) -> str | None:
+        """Pass over the 1 of `Target 1: 185`; refuse a 1 that may count targets or be one."""
+        token, following = self._peek(), self._peek(1)
+        if token is None or following is None or token.sign is not Sign.NUMBER or len(token.text) > 1:
+            return None
+        if following.sign is Sign.COLON:
+            self._position += 1
+            return None
+        listed = "," in self.text[token.end : following.start]
+        if (following.sign is Sign.NUMBER and not listed) or self._next_is(Sign.NUMBER, 2):
+            return f"has a {token.text} that may count the targets or be one"
+        return None
+
+    def _read_stop(self) -> str | None:
+        self._listing = False
+        while (token := self._peek()) and (token.sign in {Sign.COLON, Sign.NEAR} or token.text in SIDES):
+            self._position += 1
+        if token is None or token.sign is not Sign.NUMBER:
+            return "names a stop without its level"
+        if self.stop is not None:
+            return "names two stops"
+        self._position += 1
+        self.stop = token.value
+        return None

@@ -1,0 +1,135 @@
+"""Runs the whole stack: the web interface, the daemon with its sensor, and their code server.
+
+`./start.sh` ends here. Without a Discord token the demo runs instead of the real sessions. How parts
+are started, kept and stopped is in `supervision/`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TextIO
+
+from ingest_pipeline.errors import ExitCode, IngestError
+from ingest_pipeline.settings import PROJECT_ROOT, Settings, load_settings
+from ingest_pipeline.supervision.banner import banner
+from ingest_pipeline.supervision.console import Console, Redactor
+from ingest_pipeline.supervision.dagster_home import prepare_dagster_home
+from ingest_pipeline.supervision.deployment import (
+    Deployment,
+    demo_deployment,
+    real_deployment,
+    secrets_of,
+)
+from ingest_pipeline.supervision.lock import Warden, hold_folder
+from ingest_pipeline.supervision.parts import dagster_parts, require_free_port, web_url
+from ingest_pipeline.supervision.supervisor import StopRequest, Supervisor
+
+DEFAULT_HOST = "127.0.0.1"
+DEFAULT_PORT = 3000
+HIGHEST_PORT = 65535
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the stack until it is stopped.
+
+    Args:
+        arguments: Command line; the process's own when None.
+
+    Returns:
+        0 after an orderly stop, 130 when parts had to be killed, or the code of the error that
+        prevented the start.
+    """
+    options = _parse(arguments)
+    sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]
+    try:
+        settings = load_settings()
+        demo = options.demo or settings.discord_oauth_token is None
+        if demo and not options.demo:
+            print("DISCORD_OAUTH_TOKEN is not set: starting the demo (a simulated live session)")  # noqa: T201
+        require_free_port(options.host, options.port)
+        lock = hold_folder((settings.data_dir / "demo") if demo else settings.data_dir)
+        deployment = (demo_deployment if demo else real_deployment)(settings, os.environ)
+        return _run(deployment, settings, lock, options.host, options.port)
+    except IngestError as error:
+        print(f"cannot start: {error}", file=sys.stderr)  # noqa: T201
+        return int(error.exit_code)
+
+
+def _run(deployment: Deployment, settings: Settings, lock: TextIO, host: str, port: int) -> int:
+    logs = deployment.data_dir / "logs"
+    home = prepare_dagster_home(
+        deployment.data_dir / "dagster", PROJECT_ROOT / "dagster.yaml", deployment.environment
+    )
+    logs.mkdir(exist_ok=True)
+    colour = sys.stdout.isatty() and "NO_COLOR" not in os.environ
+    console = Console(sys.stdout, logs, Redactor(secrets_of(settings)), colour=colour)
+    stop = StopRequest()
+    stop.listen()
+    console.say(f"starting on {deployment.data_dir}")
+    if not deployment.is_demo:
+        _bootstrap_exporter(settings, console.say)
+    warden = Warden(lock)
+
+    def on_ready(name: str) -> None:
+        if name == "webserver":
+            console.show(banner(deployment, web_url(host, port)))
+
+    supervisor = Supervisor(
+        dagster_parts(home.workspace, home.code_socket, host, port),
+        environment=deployment.environment,
+        folder=home.folder,
+        console=console,
+        reporter=warden,
+        on_ready=on_ready,
+    )
+    try:
+        orderly = supervisor.run(stop)
+    finally:
+        warden.dismiss()
+        console.close()
+        lock.close()
+    return int(ExitCode.OK if orderly else ExitCode.INTERRUPTED)
+
+
+def _bootstrap_exporter(settings: Settings, say: Callable[[str], None]) -> None:
+    """Install or update the exporter beside the start, which does not wait for the network."""
+    if "exporter_path" in settings.model_fields_set:
+        say(f"using the exporter {settings.exporter_path}")
+        return
+    folder = settings.exporter_path.parent
+    threading.Thread(target=_ensure_exporter, args=(folder, say), daemon=True).start()
+
+
+def _ensure_exporter(folder: Path, say: Callable[[str], None]) -> None:
+    from ingest_pipeline.capture.exporter_release import ensure_exporter
+
+    try:
+        installation = ensure_exporter(folder)
+    except IngestError as error:
+        say(f"the exporter was not updated, everything else runs: {error}")
+        return
+    state = "installed" if installation.updated else "is up to date"
+    say(f"exporter {installation.version} {state} in {folder}")
+
+
+def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="./start.sh", description=__doc__, allow_abbrev=False)
+    parser.add_argument("--demo", action="store_true", help="run the demo even when a token is set")
+    parser.add_argument("--host", default=DEFAULT_HOST, help="address of the web interface")
+    parser.add_argument("--port", type=_port, default=DEFAULT_PORT, help="port of the web interface")
+    return parser.parse_args(arguments)
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or not 0 < int(text) <= HIGHEST_PORT:
+        raise argparse.ArgumentTypeError(f"{text!r} is no port: give a number from 1 to {HIGHEST_PORT}")
+    return int(text)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,58 @@
+"""What a person sees once the web interface answers."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from ingest_pipeline.supervision.deployment import Deployment
+
+RULE = "─" * 78
+
+
+def banner(deployment: Deployment, url: str) -> str:
+    """Return the lines that say where everything is.
+
+    Args:
+        deployment: What runs.
+        url: Address of the web interface.
+    """
+    rows = [("Web", url), *(_demo_rows() if deployment.is_demo else [])]
+    rows += [
+        ("Data", _data(deployment)),
+        ("Query", _query(deployment)),
+        ("Logs", _short(deployment.data_dir / "logs")),
+        ("Stop", "Ctrl-C"),
+    ]
+    title = "ingest_pipeline is running" + (" the demo" if deployment.is_demo else "")
+    lines = [f"  {name.ljust(6)} {text}" for name, text in rows]
+    return "\n".join(["", RULE, f"  {title}", "", *lines, RULE, "", ""])
+
+
+def _demo_rows() -> list[tuple[str, str]]:
+    return [
+        ("Shows", "a simulated session that is live now, new messages all the time, and a finished one"),
+        ("Real", "put DISCORD_OAUTH_TOKEN=… into .env (see .env.example) and start again"),
+    ]
+
+
+def _data(deployment: Deployment) -> str:
+    if deployment.environment.get("INGEST_DATABASE_URL"):
+        return f"PostgreSQL (INGEST_DATABASE_URL); files in {_short(deployment.data_dir)}"
+    return _short(deployment.data_dir / "ingest.duckdb")
+
+
+def _query(deployment: Deployment) -> str:
+    command = Path(sys.executable).with_name("ingest")
+    if not deployment.is_demo:
+        return f"{_short(command)} sessions list"
+    inside = os.path.relpath(command, deployment.data_dir)
+    return f"(cd {_short(deployment.data_dir)} && {inside} sessions list)"
+
+
+def _short(path: Path) -> str:
+    try:
+        return str(path.relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)
