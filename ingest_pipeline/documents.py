@@ -7,7 +7,7 @@ of Arrow rows, and keeps a tally of what became of each message.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import chain
@@ -20,6 +20,7 @@ from ingest_pipeline.domain.message import RawMessage
 from ingest_pipeline.domain.normalize import (
     ROW_COLUMNS,
     ChannelPolicy,
+    Normaliser,
     Row,
     SkipReason,
     build_normaliser,
@@ -63,20 +64,30 @@ class Provenance:
 
 
 class Document(Protocol):
-    """One channel's messages of one stretch of time, normalised.
+    """One channel's messages of one stretch of time, normalised."""
 
-    Attributes:
-        channel_id: The channel.
-        window: The bounds of the document, or None when it has none.
-        complete: Whether it holds everything Discord had in the window when it was read: only then
-            does merging it prove coverage.
-        provenance: Where its rows come from.
-    """
+    @property
+    def channel_id(self) -> int:
+        """The channel."""
+        ...
 
-    channel_id: int
-    window: Window | None
-    complete: bool
-    provenance: Provenance
+    @property
+    def window(self) -> Window | None:
+        """The bounds of the document, or None when it has none."""
+        ...
+
+    @property
+    def complete(self) -> bool:
+        """Whether it holds everything Discord had in the window when it was read.
+
+        Only then does merging it prove coverage.
+        """
+        ...
+
+    @property
+    def provenance(self) -> Provenance:
+        """Where its rows come from."""
+        ...
 
     def batches(self, tally: Tally) -> Iterator[pa.Table]:
         """Read the document once, from its start, as tables of `STAGING_SCHEMA`.
@@ -139,12 +150,9 @@ def normalised_batches(
     provenance: Provenance,
     tally: Tally,
 ) -> Iterator[pa.Table]:
-    """Normalise slices of one channel's messages into tables of `STAGING_SCHEMA`, counting all.
-
-    This is the one way from raw messages to rows, for exports, history and gateway alike.
-    """
+    """Normalise slices of one channel's messages, read at one time, into tables of `STAGING_SCHEMA`."""
     normalise = build_normaliser(channel_id, policy, window)
-    constants = {
+    shared = {
         "session_id": provenance.session_id,
         "guild_id": guild_id,
         "channel_id": channel_id,
@@ -153,31 +161,46 @@ def normalised_batches(
         "correlation_id": provenance.correlation_id,
     }
     for messages in slices:
-        rows: list[Row] = []
-        for raw in messages:
-            result = normalise(raw)
-            if isinstance(result, SkipReason):
-                tally.skipped[result.value] += 1
-            else:
-                rows.append(result)
-        tally.received += len(messages)
-        tally.rows += len(rows)
+        rows = normalised_rows(normalise, messages, tally)
         if rows:
-            tally.highest_id = max(tally.highest_id, *(row[0] for row in rows))
-            yield _table(rows, constants)
+            yield rows_table(rows, shared)
 
 
-def _table(rows: list[Row], constants: dict[str, Any]) -> pa.Table:
+def normalised_rows(normalise: Normaliser, messages: Sequence[RawMessage | None], tally: Tally) -> list[Row]:
+    """Normalise messages and count every one of them.
+
+    This is the one way from raw messages to rows, for exports, history and gateway alike.
+    """
+    rows: list[Row] = []
+    for raw in messages:
+        result = normalise(raw)
+        if isinstance(result, SkipReason):
+            tally.skipped[result.value] += 1
+        else:
+            rows.append(result)
+    tally.received += len(messages)
+    tally.rows += len(rows)
+    tally.highest_id = max(tally.highest_id, *(row[0] for row in rows), 0)
+    return rows
+
+
+def rows_table(rows: Sequence[Row], shared: Mapping[str, Any]) -> pa.Table:
+    """Return rows as a table of `STAGING_SCHEMA`.
+
+    Args:
+        rows: Rows of `ROW_COLUMNS`; at least one.
+        shared: The other columns: a value for all rows, or a list with one for each.
+    """
     columns = dict(zip(ROW_COLUMNS, zip(*rows, strict=True), strict=True))
-    return pa.Table.from_arrays(
-        [
-            pa.array(columns[column.name], column.type)
-            if column.name in columns
-            else pa.repeat(pa.scalar(constants[column.name], column.type), len(rows))
-            for column in STAGING_SCHEMA
-        ],
-        schema=STAGING_SCHEMA,
-    )
+    arrays = []
+    for column in STAGING_SCHEMA:
+        if column.name in columns:
+            arrays.append(pa.array(columns[column.name], column.type))
+        elif isinstance(value := shared[column.name], list):
+            arrays.append(pa.array(value, column.type))
+        else:
+            arrays.append(pa.repeat(pa.scalar(value, column.type), len(rows)))
+    return pa.Table.from_arrays(arrays, schema=STAGING_SCHEMA)
 
 
 def rebatch(tables: Iterable[pa.Table], rows: int) -> Iterator[pa.Table]:

@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import BinaryIO
 
 from ingest_pipeline.capture.chat_exporter import ExportRequest, ExportResult
 from ingest_pipeline.capture.landing import Landed
@@ -278,7 +279,7 @@ def _export_document(
     with result.path.open("rb") as stream:
         header = read_header(stream, result.path.name)
     return ExportDocument(
-        opener=partial(result.path.open, "rb"),
+        opener=partial(_open, result.path),
         name=str(result.path),
         header=header,
         policy=services.policies().policy(result.channel_id),
@@ -310,7 +311,7 @@ def _file_document(
             "leave --channel-id out, or give the other channel's file"
         )
     return ExportDocument(
-        opener=partial(file.open, "rb"),
+        opener=partial(_open, file),
         name=str(file),
         header=header,
         policy=services.policies().policy(header.channel_id),
@@ -318,6 +319,10 @@ def _file_document(
         complete=False,
         provenance=Provenance(session.session_id, "file", header.exported_at or modified_at, correlation_id),
     )
+
+
+def _open(path: Path) -> BinaryIO:
+    return path.open("rb")
 
 
 def _modified_at(seconds: float) -> datetime:

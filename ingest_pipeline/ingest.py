@@ -95,6 +95,7 @@ def ingest_landed(
     batch_rows: int = 20_000,
     now: datetime | None = None,
     progress: Progress | None = None,
+    also: Callable[[Connection], None] | None = None,
 ) -> IngestReport:
     """Merge documents and record what they prove, all in one transaction.
 
@@ -109,6 +110,8 @@ def ingest_landed(
         batch_rows: Rows for each merge statement.
         now: Time of the merge, aware UTC; the present by default.
         progress: Called with the number of messages read so far.
+        also: What else belongs into the transaction (a cursor, a checkpoint, deletions); called before
+            the merge, once for each try.
 
     Raises:
         BadInput: A document is damaged.
@@ -119,6 +122,8 @@ def ingest_landed(
     moment = now or datetime.now(UTC)
 
     def work(connection: Connection) -> tuple[MergeCounts, list[Tally], list[Proof]]:
+        if also:
+            also(connection)
         tallies = [Tally() for _ in documents]
         counts = MergeCounts()
         for batch in rebatch(_read(documents, tallies, progress), batch_rows):

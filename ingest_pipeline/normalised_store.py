@@ -135,7 +135,8 @@ def to_frame(table: pa.Table) -> pd.DataFrame:
     import pandas as pd
 
     integers = {pa.int64(): pd.Int64Dtype(), pa.int32(): pd.Int32Dtype()}
-    return table.to_pandas(types_mapper=integers.get)
+    frame: pd.DataFrame = table.to_pandas(types_mapper=integers.get)
+    return frame
 
 
 def _describe(document: Document, tally: Tally) -> str:

@@ -51,8 +51,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         demo = options.demo or settings.discord_oauth_token is None
         if demo and not options.demo:
             print("DISCORD_OAUTH_TOKEN is not set: starting the demo (a simulated live session)")  # noqa: T201
-        require_free_port(options.host, options.port)
         lock = hold_folder((settings.data_dir / "demo") if demo else settings.data_dir)
+        require_free_port(options.host, options.port)
         deployment = (demo_deployment if demo else real_deployment)(settings, os.environ)
         return _run(deployment, settings, lock, options.host, options.port)
     except IngestError as error:

@@ -27,8 +27,9 @@ def read_edited_file(path: Path) -> bytes:
     try:
         with path.open("rb") as stream:
             content = stream.read(MAX_BYTES + 1)
-    except OSError as error:
-        raise BadInput(f"{path} cannot be read: {error.strerror or error}. Check the path") from error
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise BadInput(f"{path} cannot be read: {reason}. Check the path") from error
     if len(content) > MAX_BYTES:
         raise BadInput(
             f"{path} is larger than {MAX_BYTES:,} bytes: split it, or check that it is the right file"

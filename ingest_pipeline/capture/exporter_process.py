@@ -71,7 +71,7 @@ def run_exporter(
     timeout_seconds: float,
     grace_seconds: float,
 ) -> FinishedRun:
-    """Run the exporter once, in a process group of its own.
+    """Run the exporter once, in a session and process group of its own.
 
     Args:
         executable: The DiscordChatExporter CLI.
@@ -94,7 +94,7 @@ def run_exporter(
             stderr=subprocess.PIPE,
             cwd=folder,
             env=_environment(token),
-            process_group=0,
+            start_new_session=True,
         )
     except OSError as error:
         raise _cannot_start(executable, error) from error

@@ -105,6 +105,7 @@ def _calendars(text: str, name: str) -> Sequence[Component]:
     return calendars
 
 
+# What icalendar cannot read it keeps as text, any attribute of which raises; hence `isinstance(…, str)`.
 def _row(event: Component, where: str) -> SessionRow:
     fields: dict[str, Value] = {}
     problems: list[str] = []
@@ -132,10 +133,13 @@ def _row(event: Component, where: str) -> SessionRow:
 def _own_fields(event: Component) -> Iterator[tuple[str, Value]]:
     for key, value in event.items():
         if key.startswith(_OWN):
-            yield (
-                key.removeprefix(_OWN),
-                [str(item) for item in value] if isinstance(value, list) else str(value),
-            )
+            texts = [_unescape(str(item)) for item in (value if isinstance(value, list) else [value])]
+            yield key.removeprefix(_OWN), texts if len(texts) > 1 else texts[0]
+
+
+def _unescape(text: str) -> str:
+    """Undo TEXT's escapes (RFC 5545, 3.3.11), which icalendar leaves in properties it does not know."""
+    return re.sub(r"\\(.)", lambda match: "\n" if match[1] in "nN" else match[1], text)
 
 
 def _text(event: Component, name: str) -> str | None:
@@ -149,6 +153,8 @@ def _first_category(event: Component) -> str | None:
     value = event.get("CATEGORIES")
     if isinstance(value, list):
         value = value[0]
+    if isinstance(value, str):
+        return None
     return next((str(category) for category in getattr(value, "cats", ())), None)
 
 
@@ -203,5 +209,4 @@ def _value(event: Component, name: str) -> Any:
         raise SessionInvalid(f"{name} is missing: give one")
     if isinstance(value, list):
         raise SessionInvalid(f"{name} is given {len(value)} times: keep one")
-    # icalendar keeps what it cannot read as text whose attributes raise.
     return str(value) if isinstance(value, str) else getattr(value, "dt", str(value))

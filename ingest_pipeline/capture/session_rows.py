@@ -75,10 +75,12 @@ def build_sessions(rows: Iterable[SessionRow], name: str, *, default_channel_id:
     for row in rows:
         values, row_problems = _convert(row)
         session_id = values.get("session_id")
-        if session_id is not None:
-            first = places.setdefault(session_id, row.where)
-            if first is not row.where:
-                row_problems.append(f"the id was already given in {first}: give each session its own")
+        if session_id in places:
+            row_problems.append(
+                f"the id was already given in {places[session_id]}: give each session its own"
+            )
+        elif session_id is not None:
+            places[session_id] = row.where
         label = row.where if session_id is None else f"{row.where}, session {session_id!r}"
         problems += [f"{label}: {problem}" for problem in row_problems]
         if not row_problems:

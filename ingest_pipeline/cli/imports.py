@@ -52,8 +52,8 @@ def import_messages(
 ) -> None:
     """Import a session's messages.
 
-    They come from Discord, or with --file from an export. Importing again is safe: a message is known by its Discord id. With --file the channel is the
-    file's; a --channel-id that contradicts it is an error.
+    They come from Discord, or with --file from an export, whose channel is then used: a --channel-id
+    that contradicts it is an error. Importing again is safe: a message is known by its Discord id.
     """
     settings = begin(context, as_json=as_json)
     first, last = read_bounds(start, end)

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from ingest_pipeline.cli.invocation import begin, open_services
-from ingest_pipeline.cli.options import JsonOption, SessionOption
+from ingest_pipeline.cli.options import DriverOption, JsonOption, SessionOption
 from ingest_pipeline.cli.output import print_json, print_rows
 
 _JSON_COLUMNS = ("attachments", "embeds", "stickers", "reactions")
@@ -17,7 +17,7 @@ _JSON_COLUMNS = ("attachments", "embeds", "stickers", "reactions")
 def messages(
     context: typer.Context,
     session_id: SessionOption,
-    driver: Annotated[str | None, typer.Option(help="Only this driver's.")] = None,
+    driver: DriverOption = None,
     limit: Annotated[
         int | None, typer.Option(help="At most so many, the newest.", min=1, max=10**9, metavar="N")
     ] = None,

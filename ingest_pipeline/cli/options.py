@@ -10,10 +10,20 @@ import typer
 from ingest_pipeline.capture.session_rows import parse_channel_id, parse_moment
 from ingest_pipeline.domain.window import Window
 
+
+def _storable(text: str | None) -> str | None:
+    """Return text of the command line without the halves of surrogate pairs that stand for wrong bytes."""
+    return None if text is None else text.encode(errors="replace").decode()
+
+
 JsonOption = Annotated[
     bool, typer.Option("--json", help="Print one JSON object on standard output; log JSON on standard error.")
 ]
-SessionOption = Annotated[str, typer.Option("--session-id", help="The session's id.", metavar="ID")]
+SessionOption = Annotated[
+    str, typer.Option("--session-id", help="The session's id.", metavar="ID", callback=_storable)
+]
+SessionArgument = Annotated[str, typer.Argument(metavar="ID", help="The session's id.", callback=_storable)]
+DriverOption = Annotated[str | None, typer.Option(help="Only this driver's.", callback=_storable)]
 TIME = "TIME"
 CHANNEL = "CHANNEL"
 

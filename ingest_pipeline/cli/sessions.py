@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,18 +13,16 @@ import typer
 
 from ingest_pipeline.capture.session_rows import SessionRow, build_sessions
 from ingest_pipeline.cli.invocation import begin, open_services
-from ingest_pipeline.cli.options import CHANNEL, TIME, JsonOption, read_channel
+from ingest_pipeline.cli.options import CHANNEL, TIME, JsonOption, SessionArgument, read_channel
 from ingest_pipeline.cli.output import cell_text, print_json, print_rows
 from ingest_pipeline.domain.session import Session
 from ingest_pipeline.errors import BadInput, SessionInvalid
 
 if TYPE_CHECKING:
     from ingest_pipeline.settings import Settings
-    from ingest_pipeline.storage.database import Database
+    from ingest_pipeline.storage.database import Connection
 
 _logger = logging.getLogger(__name__)
-
-SessionArgument = Annotated[str, typer.Argument(metavar="ID", help="The session's id.")]
 
 app = typer.Typer(name="sessions", help="Import, add, list, show and remove sessions.", no_args_is_help=True)
 
@@ -45,8 +44,12 @@ def import_sessions(
     found = read_sessions(file, default_channel_id=default_channel_id)
     if not found:
         raise BadInput(f"{file} holds no sessions: add some")
+    _warn_of_long_ones(settings, found)
     with open_services(settings) as services:
-        changes = _save(services.database, settings, found)
+        from ingest_pipeline.storage.sessions import save_sessions
+
+        now = datetime.now(UTC)
+        changes = services.database.run(lambda connection: save_sessions(connection, found, now=now))
     if as_json:
         print_json({**asdict(changes), "session_ids": [session.session_id for session in found]})
     else:
@@ -96,10 +99,17 @@ def add_session(
         ),
     )
     [session] = build_sessions([row], "sessions add", default_channel_id=settings.default_channel_id)
+    _warn_of_long_ones(settings, [session])
     with open_services(settings) as services:
-        if not replace:
-            _refuse_other_values(services.database, session)
-        changes = _save(services.database, settings, [session])
+        from ingest_pipeline.storage.sessions import SessionChanges, list_sessions, save_sessions
+
+        def save(connection: Connection) -> SessionChanges:
+            stored = {each.session_id: each for each in list_sessions(connection)}
+            if not replace:
+                _refuse_other_values(stored.get(session.session_id), session)
+            return save_sessions(connection, [session], now=datetime.now(UTC))
+
+        changes = services.database.run(save)
     result = "created" if changes.created else "updated" if changes.updated else "unchanged"
     if as_json:
         print_json({"result": result, "session": session_json(session)})
@@ -164,15 +174,13 @@ def remove(context: typer.Context, session_id: SessionArgument, as_json: JsonOpt
     """Remove a session; its messages stay, linked to no session."""
     settings = begin(context, as_json=as_json)
     with open_services(settings) as services:
-        from ingest_pipeline.storage.sessions import find_session, remove_session
+        from ingest_pipeline.storage.sessions import remove_session
 
-        with services.database.write() as connection:
-            session = find_session(connection, session_id)
-            remove_session(connection, session.session_id)
+        services.database.run(lambda connection: remove_session(connection, session_id))
     if as_json:
-        print_json({"removed": session.session_id})
+        print_json({"removed": session_id})
     else:
-        typer.echo(f"session {session.session_id} removed; its messages stay")
+        typer.echo(f"session {session_id} removed; its messages stay")
 
 
 def session_json(session: Session, now: datetime | None = None) -> dict[str, Any]:
@@ -192,27 +200,17 @@ def _state(session: Session, now: datetime) -> str:
     return "coming" if session.start_time > now else "ended"
 
 
-def _save(database: Database, settings: Settings, found: list[Session]) -> Any:
-    """Store sessions and warn of those that outlast the window keys."""
-    from ingest_pipeline.storage.sessions import save_sessions
-
-    covered = timedelta(hours=settings.session_max_hours)
+def _warn_of_long_ones(settings: Settings, found: Sequence[Session]) -> None:
     for session in found:
-        if session.end_time - session.start_time > covered:
+        if session.end_time - session.start_time > timedelta(hours=settings.session_max_hours):
             _logger.warning(
                 "session %s is longer than INGEST_SESSION_MAX_HOURS (%d): its last window takes the rest",
                 session.session_id,
                 settings.session_max_hours,
             )
-    with database.write() as connection:
-        return save_sessions(connection, found, now=datetime.now(UTC))
 
 
-def _refuse_other_values(database: Database, session: Session) -> None:
-    from ingest_pipeline.storage.sessions import list_sessions
-
-    with database.read() as connection:
-        stored = {each.session_id: each for each in list_sessions(connection)}.get(session.session_id)
+def _refuse_other_values(stored: Session | None, session: Session) -> None:
     if stored is None or stored == session:
         return
     before, after = session_json(stored), session_json(session)

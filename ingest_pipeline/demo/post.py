@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from hashlib import blake2b
 from typing import Any
 
@@ -12,12 +12,11 @@ from ingest_pipeline.demo.radio import EMOJI
 from ingest_pipeline.domain.snowflake import created_at
 
 GUILD_ID = 690_000_000_000_000_001
-_MENTION = re.compile(r"<@(\d+)>")
 _SHORTCODE = re.compile(r":(\w+):")
 _BY_SHORTCODE = {shortcode: emoji for emoji, (shortcode, _) in EMOJI.items()}
 
 
-@dataclass(frozen=True, slots=True, order=True)
+@dataclass(frozen=True, slots=True)
 class Author:
     """An account as the exporter shows it."""
 
@@ -47,7 +46,7 @@ class Author:
 
 @dataclass(frozen=True, slots=True)
 class Reaction:
-    """An emoji and who reacts with it when, in order of time."""
+    """An emoji, and who reacts with it when."""
 
     emoji: str
     users: tuple[tuple[datetime, Author], ...]
@@ -64,6 +63,7 @@ class Post:
         edits: When it is edited, and what it says from then on; in order of time.
         attachment: Name and size of an uploaded file.
         preview: When a link's preview appears, its title and address.
+        mentioned: Whom its content names as `<@id>`.
         reply_to: The message it answers.
         reactions: Who reacts to it.
         deleted_at: When it is deleted.
@@ -75,6 +75,7 @@ class Post:
     edits: tuple[tuple[datetime, str], ...] = ()
     attachment: tuple[str, int] | None = None
     preview: tuple[datetime, str, str] | None = None
+    mentioned: Author | None = None
     reply_to: int | None = None
     reactions: tuple[Reaction, ...] = ()
     deleted_at: datetime | None = None
@@ -113,7 +114,7 @@ class Post:
             "embeds": self._embeds(now),
             "stickers": [],
             "reactions": [shown for reaction in self.reactions if (shown := _reaction(reaction, now))],
-            "mentions": [],
+            "mentions": [self.mentioned.document(now)] if self.mentioned else [],
             **({"reference": self._reference(channel_id)} if self.reply_to else {}),
             "inlineEmojis": [_emoji(emoji) for emoji in _emojis_in(content)],
         }
@@ -136,7 +137,12 @@ class Post:
         if self.preview is None or self.preview[0] > now:
             return []
         _, title, address = self.preview
-        picture = {"url": f"{address}/p.jpg", "canonicalUrl": f"{address}/p.jpg", "width": 1200, "height": 630}
+        picture = {
+            "url": f"{address}/p.jpg",
+            "canonicalUrl": f"{address}/p.jpg",
+            "width": 1200,
+            "height": 630,
+        }
         return [
             {
                 "title": title,

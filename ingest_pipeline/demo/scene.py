@@ -143,9 +143,10 @@ def _radio(rng: random.Random, snowflake: int) -> Post:
 
 def _chat(rng: random.Random, snowflake: int) -> Post:
     content = rng.choice(CHAT)
-    if rng.random() < 0.1:
-        content = f"<@{rng.choice(_FANS).user_id}> {content}"
-    return Post(snowflake, rng.choice(_FANS), content)
+    mentioned = rng.choice(_FANS) if rng.random() < 0.1 else None
+    if mentioned:
+        content = f"<@{mentioned.user_id}> {content}"
+    return Post(snowflake, rng.choice(_FANS), content, mentioned=mentioned)
 
 
 def _clip(rng: random.Random, snowflake: int) -> Post:
@@ -170,10 +171,8 @@ def _reactions(rng: random.Random, posted_at: datetime) -> tuple[Reaction, ...]:
         Reaction(
             emoji,
             tuple(
-                sorted(
-                    (posted_at + timedelta(seconds=rng.expovariate(1 / 40)), fan)
-                    for fan in rng.sample(_FANS, rng.randrange(1, 6))
-                )
+                (posted_at + timedelta(seconds=rng.expovariate(1 / 40)), fan)
+                for fan in rng.sample(_FANS, rng.randrange(1, 6))
             ),
         )
         for emoji in rng.sample(REACTIONS, rng.randrange(1, 3))

@@ -54,6 +54,8 @@ _MAX_COUNT = 2**31 - 1
 
 Row = tuple[Any, ...]
 
+Normaliser = Callable[[RawMessage | None], "Row | SkipReason"]
+
 
 class SkipReason(StrEnum):
     """Why a message became no row.
@@ -110,9 +112,7 @@ def parse_timestamp(value: object) -> datetime | None:
         return None
 
 
-def build_normaliser(
-    channel_id: int, policy: ChannelPolicy, window: Window | None
-) -> Callable[[RawMessage | None], Row | SkipReason]:
+def build_normaliser(channel_id: int, policy: ChannelPolicy, window: Window | None) -> Normaliser:
     """Return the function that decides about each message of one channel.
 
     Args:

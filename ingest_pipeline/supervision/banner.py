@@ -6,6 +6,8 @@ import os
 import sys
 from pathlib import Path
 
+import yaml
+
 from ingest_pipeline.supervision.deployment import Deployment
 
 RULE = "─" * 78
@@ -47,8 +49,20 @@ def _query(deployment: Deployment) -> str:
     command = Path(sys.executable).with_name("ingest")
     if not deployment.is_demo:
         return f"{_short(command)} sessions list"
+    # From its own folder, whose .env speaks of the demo: elsewhere the command is about real data.
     inside = os.path.relpath(command, deployment.data_dir)
-    return f"(cd {_short(deployment.data_dir)} && {inside} sessions list)"
+    session = _latest_session(deployment.data_dir / "sessions.yaml")
+    wanted = f"messages --session-id {session} --limit 5" if session else "sessions list"
+    return f"(cd {_short(deployment.data_dir)} && {inside} {wanted})"
+
+
+def _latest_session(path: Path) -> str | None:
+    """Return the last session of the demo's file, which is the live one."""
+    try:
+        rows = yaml.safe_load(path.read_text(encoding="utf-8"))["sessions"]
+        return str(rows[-1]["session_id"])
+    except (OSError, yaml.YAMLError, LookupError, TypeError):
+        return None
 
 
 def _short(path: Path) -> str:

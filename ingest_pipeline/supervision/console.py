@@ -1,7 +1,7 @@
 """What the parts say: prefixed on the console, dated in rotating files, free of secrets.
 
 Lines come from other programs and may quote messages from Discord, so control characters, which
-a terminal would obey, are dropped.
+a terminal would obey, are dropped. Debug lines go to the files alone.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ SHORTEST_SECRET = 6
 OWN_NAME = "start"
 
 _URL_CREDENTIALS = re.compile(r"://[^/\s@]+@")
+_COLOUR_CODES = re.compile(r"\x1b\[[0-9;]*m")
+_DEBUG_MARK = " - DEBUG - "
 _CONTROL_CHARACTERS = {code: None for code in (*range(32), *range(127, 160)) if code != ord("\t")}
 _COLOURS = {OWN_NAME: "1", "webserver": "36", "daemon": "35", "code": "33"}
 
@@ -43,7 +45,8 @@ class Redactor:
         """Return the line without secrets, URL credentials and control characters."""
         for secret in self._secrets:
             line = line.replace(secret, "***")
-        return _URL_CREDENTIALS.sub("://***@", line).translate(_CONTROL_CHARACTERS)
+        plain = _COLOUR_CODES.sub("", _URL_CREDENTIALS.sub("://***@", line))
+        return plain.translate(_CONTROL_CHARACTERS)
 
 
 class Console:
@@ -74,7 +77,8 @@ class Console:
         text = self._redactor.clean(line.rstrip())
         with self._lock:
             self._file(name).handle(logging.makeLogRecord({"msg": text}))
-            self._show(f"{self._label(name)} │ {text}\n")
+            if text and _DEBUG_MARK not in text:
+                self._show(f"{self._label(name)} │ {text}\n")
 
     def show(self, text: str) -> None:
         """Write text to the console alone, unprefixed: banners, which no file needs."""

@@ -4,17 +4,18 @@ Two class attributes decide where discord.py 2.7 connects: ``discord.http.Route.
 ``discord.gateway.DiscordWebSocket.DEFAULT_GATEWAY`` (its source, http.py and gateway.py). Both hold for the
 whole process, so they are put back afterwards.
 
-As a program it sets them and then runs any module, for bots that a test kills::
+As a program it sets them and then calls any entry point, for bots that a test kills::
 
-    python -m ingest_pipeline_tests.discord_server.attach REST_URL GATEWAY_URL MODULE [ARGUMENT…]
+    python -m ingest_pipeline_tests.discord_server.attach REST_URL GATEWAY_URL MODULE:FUNCTION [ARGUMENT…]
 """
 
 from __future__ import annotations
 
-import runpy
+import pkgutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import yarl
@@ -24,6 +25,9 @@ from discord.gateway import DiscordWebSocket
 from discord.http import Route
 
 from ingest_pipeline_tests.discord_server.server import DiscordServer
+
+PROJECT_ROOT = Path(__file__).resolve().parents[2]
+"""Where ``command``'s processes must be started."""
 
 
 @contextmanager
@@ -63,22 +67,30 @@ def _short_delay(backoff: ExponentialBackoff[Any]) -> float:
     return 0.05
 
 
-def command(server: DiscordServer, module: str, *arguments: str) -> list[str]:
-    """Return the argument list of a process that runs a module against ``server``."""
+def command(server: DiscordServer, entry_point: str, *arguments: str) -> list[str]:
+    """Return the argument list of a process that runs an entry point against ``server``.
+
+    Start it with ``cwd=PROJECT_ROOT``, so that it finds this package.
+
+    Args:
+        server: A started server.
+        entry_point: ``module:function``, as console scripts are declared.
+        arguments: What the entry point finds in ``sys.argv`` after its name.
+    """
     program = "ingest_pipeline_tests.discord_server.attach"
-    return [sys.executable, "-m", program, server.rest_url, server.gateway_url, module, *arguments]
+    return [sys.executable, "-m", program, server.rest_url, server.gateway_url, entry_point, *arguments]
 
 
 def main(arguments: list[str]) -> None:
-    """Run a module, as ``python -m`` would, with discord.py pointed at a server.
+    """Run an entry point with discord.py pointed at a server.
 
     Args:
-        arguments: The server's REST URL and gateway URL, the module, and the module's own arguments.
+        arguments: The server's REST URL and gateway URL, the entry point, and its own arguments.
     """
-    rest_url, gateway_url, module, *rest = arguments
-    sys.argv = [module, *rest]
+    rest_url, gateway_url, entry_point, *rest = arguments
+    sys.argv = [entry_point, *rest]
     with _pointed_at(rest_url, gateway_url, impatient=True):
-        runpy.run_module(module, run_name="__main__", alter_sys=True)
+        pkgutil.resolve_name(entry_point)()
 
 
 if __name__ == "__main__":

@@ -10,6 +10,8 @@ skew is ``ServerClock.skew_seconds``.
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
@@ -19,6 +21,8 @@ from typing import Literal
 
 from ingest_pipeline_tests.discord_server.events import MESSAGE_EVENTS, PRIVILEGED, Event
 from ingest_pipeline_tests.discord_server.journal import RequestRecord
+
+_DELAY_STEP_SECONDS = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,14 +83,15 @@ class _Ration:
         self._skip = aim.skip
         self._left = aim.times
 
-    def take(self) -> bool:
+    def is_due(self) -> bool:
         if self._skip > 0:
             self._skip -= 1
             return False
-        if self._left is None:
-            return True
-        self._left -= 1
-        return self._left >= 0
+        return self._left is None or self._left > 0
+
+    def use(self) -> None:
+        if self._left is not None:
+            self._left -= 1
 
 
 class RequestFaultKind(Enum):
@@ -140,11 +145,11 @@ class EventFault:
     later: tuple[int, int] = (1, 1)
     strip: tuple[str, ...] = ()
 
-    def strikes(self, event: Event) -> bool:
-        """Tell whether it strikes an event, using up one of its times if so."""
+    def is_due(self, event: Event) -> bool:
+        """Tell whether it would strike an event, counting the event among those it skips."""
         if not self.aim.include(event) or self.random.random() >= self.aim.probability:
             return False
-        return self.ration.take()
+        return self.ration.is_due()
 
     def distance(self) -> int:
         """Draw how many further events go first."""
@@ -168,6 +173,9 @@ class Faults:
         ignore_heartbeats: No op 11.
         max_page: Most messages on a page of history, though more remain.
         page_delay_seconds: How long each page of history takes.
+
+    Every delay is watched while it runs: set to zero, it ends at once. A test that must do something
+    *during* one therefore sets a long delay, acts, and puts it back.
     """
 
     def __init__(self) -> None:
@@ -251,18 +259,22 @@ class Faults:
 
     def striking(self, request: RequestRecord) -> list[RequestFault]:
         """Return the faults that strike a request, using them up: any delay and action, then one ending."""
-        struck: list[RequestFault] = []
         with self._lock:
-            for fault in sorted(self._request_faults, key=lambda item: item.ends_request):
-                ended = bool(struck) and struck[-1].ends_request
-                if not ended and fault.aim.include(request) and fault.ration.take():
-                    struck.append(fault)
+            due = [fault for fault in self._request_faults if fault.aim.include(request)]
+            due = [fault for fault in due if fault.ration.is_due()]
+            endings = [fault for fault in due if fault.ends_request]
+            struck = [fault for fault in due if not fault.ends_request] + endings[:1]
+            for fault in struck:
+                fault.ration.use()
         return struck
 
     def striking_event(self, event: Event) -> EventFault | None:
         """Return the first fault that strikes an event, using it up."""
         with self._lock:
-            return next((fault for fault in self._event_faults if fault.strikes(event)), None)
+            due = [fault for fault in self._event_faults if fault.is_due(event)]
+            for fault in due[:1]:
+                fault.ration.use()
+        return due[0] if due else None
 
     def takes_resume(self) -> bool:
         """Tell whether the next RESUME may succeed, using up a refusal if not."""
@@ -278,6 +290,13 @@ class Faults:
                 self._request_faults.append(fault)
             else:
                 self._event_faults.append(fault)
+
+
+async def wait_out(seconds: Callable[[], float]) -> None:
+    """Sleep for as long as a fault's delay says, and no longer once the test puts it back to zero."""
+    started = time.monotonic()
+    while (left := started + seconds() - time.monotonic()) > 0:  # noqa: ASYNC110 - set from any thread
+        await asyncio.sleep(min(left, _DELAY_STEP_SECONDS))
 
 
 def _source(aim: Events) -> Random:

@@ -19,7 +19,7 @@ from aiohttp import WSMsgType, web
 from ingest_pipeline_tests.discord_server import payloads
 from ingest_pipeline_tests.discord_server.dispatcher import Dispatcher
 from ingest_pipeline_tests.discord_server.events import GUILD_MEMBERS, KNOWN_INTENTS, PRIVILEGED, Payload
-from ingest_pipeline_tests.discord_server.faults import Faults
+from ingest_pipeline_tests.discord_server.faults import Faults, wait_out
 from ingest_pipeline_tests.discord_server.guild_state import GuildState
 from ingest_pipeline_tests.discord_server.journal import IdentifyRecord, Journal, ResumeRecord
 from ingest_pipeline_tests.discord_server.sessions import Session
@@ -180,9 +180,9 @@ class Handshake:
         return None
 
     async def _welcome(self, connection: Connection, intents: int, shard: tuple[int, int] | None) -> None:
-        await asyncio.sleep(self._faults.ready_delay_seconds)
+        await wait_out(lambda: self._faults.ready_delay_seconds)
         session = Session(intents, shard, connection=connection.number)
-        guilds_later = self._faults.guild_create_delay_seconds
+        guilds_later = self._faults.guild_create_delay_seconds > 0
         with self._state.lock:
             if connection.number not in self._dispatcher.connections or connection.ending is not None:
                 return
@@ -193,7 +193,7 @@ class Handshake:
             if not guilds_later:
                 self._send_guilds(session)
         if guilds_later:
-            await asyncio.sleep(guilds_later)
+            await wait_out(lambda: self._faults.guild_create_delay_seconds)
             with self._state.lock:
                 self._send_guilds(session)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -12,7 +13,7 @@ import discord
 from ingest_pipeline_tests.discord_server.server import DiscordServer
 
 _POLL_SECONDS = 0.005
-_READY_SECONDS = 0.1
+_READY_SECONDS = 0.05
 
 
 class Listener(discord.Client):
@@ -28,7 +29,8 @@ class Listener(discord.Client):
         chosen = intents or discord.Intents(
             guilds=True, guild_messages=True, guild_reactions=True, message_content=True
         )
-        super().__init__(intents=chosen, guild_ready_timeout=_READY_SECONDS, **options)
+        options.setdefault("guild_ready_timeout", _READY_SECONDS)
+        super().__init__(intents=chosen, **options)
         self.heard: list[tuple[str, Any]] = []
         self.died: BaseException | None = None
 
@@ -66,7 +68,7 @@ class Listener(discord.Client):
         """
         try:
             async with asyncio.timeout(seconds):
-                while not condition():
+                while not condition():  # noqa: ASYNC110 - it may depend on the server, in another thread
                     await asyncio.sleep(_POLL_SECONDS)
         except TimeoutError:
             heard = [name for name, _ in self.heard][-30:]
@@ -93,8 +95,23 @@ async def listening(
     task = asyncio.create_task(listener.run_connect())
     try:
         if wait_until_ready:
-            await listener.until_ready()
+            await listener.until(
+                lambda: (
+                    listener.count("ready") > 0 and not any(guild.unavailable for guild in listener.guilds)
+                )
+            )
         yield listener
     finally:
         await listener.close()
         await task
+
+
+class _Printer(Listener):
+    async def on_message(self, message: discord.Message) -> None:
+        sys.stdout.write(f"{message.id}\n")
+        sys.stdout.flush()
+
+
+def print_live_messages() -> None:
+    """Print the id of each message heard, one a line, until killed; the token is the first argument."""
+    asyncio.run(_Printer().start(sys.argv[1]))

@@ -93,7 +93,8 @@ class RateLimits:
         return window
 
     def _headers(self, route: str, limit: int, window: _Window) -> dict[str, str]:
-        remaining_seconds = max(0.0, window.ends - time.monotonic())
+        # Rounded up: a client that waits exactly this long must not come a fraction too early.
+        remaining_seconds = math.ceil(max(0.0, window.ends - time.monotonic()) * 1000) / 1000
         return {
             "X-RateLimit-Limit": str(limit),
             "X-RateLimit-Remaining": str(limit - window.used),

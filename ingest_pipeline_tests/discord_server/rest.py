@@ -12,7 +12,7 @@ from typing import Any
 from aiohttp import web
 
 from ingest_pipeline_tests.discord_server.answers import Answers, ApiError, Call
-from ingest_pipeline_tests.discord_server.faults import Faults, RequestFault, RequestFaultKind
+from ingest_pipeline_tests.discord_server.faults import Faults, RequestFault, RequestFaultKind, wait_out
 from ingest_pipeline_tests.discord_server.guild_state import GuildState
 from ingest_pipeline_tests.discord_server.journal import Journal, RequestRecord
 from ingest_pipeline_tests.discord_server.rate_limits import RateLimits, refusal_headers
@@ -102,7 +102,7 @@ class Rest:
             if response is not None:
                 return response
         if record.route == "history":
-            await asyncio.sleep(self._faults.page_delay_seconds)
+            await wait_out(lambda: self._faults.page_delay_seconds)
         response = self._answer(request, record)
         return await _send_half(request, record, response) if truncated else response
 

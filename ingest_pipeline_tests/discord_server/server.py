@@ -27,7 +27,9 @@ numbered under one lock.
 - ``server.clock.skew_seconds = 30``: Discord's clock is ahead of ours.
 - ``server.journal``: every request, IDENTIFY and RESUME; ``journal.wait_for(condition)``.
 
-A bot in a process of its own, to be killed: ``attach.command(server, "ingest_pipeline.cli", "bot")``.
+A bot in a process of its own, to be killed::
+
+    subprocess.Popen(command(server, "ingest_pipeline.cli.app:main", "bot"), cwd=PROJECT_ROOT)   # attach.py
 
 Inside a running event loop use ``async with DiscordServer() as server`` instead: then the server shares
 that loop, and nothing that blocks (``journal.wait_for``) may be called on it.

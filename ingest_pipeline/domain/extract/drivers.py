@@ -52,7 +52,8 @@ class DriverTable:
 
     A driver is found by the full name, the last word of it (`Leclerc`), initial and last word
     (`C. Leclerc`), the code, the number (`16`, `#16`, `car 16`) and every alias, whatever the case,
-    accents and punctuation. A last word that two drivers of a season share names neither of them.
+    accents and punctuation. A last word that two drivers of a season share names neither of them,
+    unless it is given to one as an alias.
     """
 
     def __init__(self, drivers: Sequence[Driver]) -> None:
@@ -261,14 +262,10 @@ def _claim(index: dict[str, Driver], driver: Driver, label: str, value: str) -> 
     holder = index.setdefault(key, driver)
     if holder is not driver:
         _refuse(value, driver, holder, label)
-    if label == "alias" and (key in _derived_names(driver) or _claimed_before(driver, key)):
+    if label == "alias" and [_fold(name) for _, name in _own_names(driver)].count(key) > 1:
         raise ConfigurationError(
             f"driver {driver.name!r}: alias {value!r} repeats what the entry has anyway: remove it"
         )
-
-
-def _claimed_before(driver: Driver, key: str) -> bool:
-    return [_fold(value) for _, value in _own_names(driver)].count(key) > 1
 
 
 def _refuse(value: str, driver: Driver, holder: Driver, label: str) -> None:

@@ -52,6 +52,7 @@ _KIND_OF_SIDE: dict[tuple[str, str], Kind] = {
 }
 _KIND_OF_ARROW: dict[Sign, Kind] = {Sign.UP: "breakout", Sign.DOWN: "breakdown"}
 _SIDE_OF_KIND: dict[Kind, Side] = {"breakout": "above", "breakdown": "below"}
+_BRACKETS = str.maketrans(dict.fromkeys("()[]{}", " "))
 _ARROWS = frozenset({Sign.UP, Sign.DOWN, Sign.ONWARD})
 _NUMERIC = frozenset({Sign.NUMBER, Sign.ODD})
 
@@ -186,7 +187,7 @@ def _read_phrase(tokens: list[Token], text: str) -> _Phrase | Refusal:
     problem = _contradiction(kind, direction, sides)
     if problem:
         return Refusal(problem)
-    label = text[words[0].start : words[-1].end]
+    label = " ".join(text[words[0].start : words[-1].end].translate(_BRACKETS).split())
     return _Phrase(kind, direction, degree, any(token.text in ZONES for token in words), label)
 
 
@@ -241,23 +242,23 @@ def _read_level(tokens: list[Token], first: int, text: str) -> _Level | Refusal:
     following = tokens[first + 1 : first + 3]
     if [token.sign for token in following[1:]] == [Sign.NUMBER]:
         link, second = following
-        joint = _joint(link, start, second, tokens[:first])
-        if joint and "," not in text[start.end : second.start]:
+        joint = _joint(link, text[start.end : second.start], tokens[:first])
+        if joint:
             low, high = sorted((start.value, second.value))
             return _Level(low, high, joint, first + 3)
     return _Level(start.value, start.value, "", first + 1)
 
 
-def _joint(link: Token, start: Token, second: Token, before: list[Token]) -> str | None:
-    """Return how two numbers are joined to a zone, or None when they are not."""
+def _joint(link: Token, between: str, before: list[Token]) -> str:
+    """Return how two numbers are joined to a zone, or nothing when they are not."""
+    if "," in between:
+        return ""
     if link.sign is Sign.DASH:
-        return "tight" if start.end == link.start and link.end == second.start else "spaced"
-    if link.sign is Sign.WORD and (
-        link.text in {"to", "through", "thru"}
-        or (link.text == "and" and any(token.text == "between" for token in before))
-    ):
+        return "spaced" if " " in between else "tight"
+    named = any(token.text == "between" for token in before)
+    if link.text in {"to", "through", "thru"} or (link.text == "and" and named):
         return "spaced"
-    return None
+    return ""
 
 
 def _zone_problem(level: _Level, phrase: _Phrase, tail: Tail) -> str | None:

@@ -94,6 +94,8 @@ class Tail:
             return f"has {token.text} after the level without a mark that makes it a target"
         if self._next_is(Sign.DASH) and self._next_is(Sign.NUMBER, 1):
             return f"has a target from {token.text} on written as a range"
+        if self._may_count(token):
+            return f"has a {token.text} that may count the targets or be one"
         self.targets.append(token.value)
         return None
 
@@ -122,7 +124,8 @@ class Tail:
     def _word(self, token: Token) -> str | None:
         if token.is_target_word:
             self._listing = True
-            return self._index()
+            self._skip_index()
+            return None
         if token.is_stop_word:
             return self._read_stop()
         if token.text in LIST_OPENERS and self._next_is(Sign.NUMBER):
@@ -145,18 +148,21 @@ class Tail:
             self.note.append(token.text)
         return None
 
-    def _index(self) -> str | None:
-        """Pass over the 1 of `Target 1: 185`; refuse a 1 that may count targets or be one."""
-        token, following = self._peek(), self._peek(1)
-        if token is None or following is None or token.sign is not Sign.NUMBER or len(token.text) > 1:
-            return None
-        if following.sign is Sign.COLON:
+    def _skip_index(self) -> None:
+        """Pass over the 1 of `Target 1: 185`."""
+        token = self._peek()
+        if token and token.sign is Sign.NUMBER and len(token.text) == 1 and self._next_is(Sign.COLON, 1):
             self._position += 1
-            return None
-        listed = "," in self.text[token.end : following.start]
-        if (following.sign is Sign.NUMBER and not listed) or self._next_is(Sign.NUMBER, 2):
-            return f"has a {token.text} that may count the targets or be one"
-        return None
+
+    def _may_count(self, token: Token) -> bool:
+        """Tell whether a digit may number the targets: `Target 1 185`, `Targets: 1) 185`."""
+        following = self._peek()
+        if following is None or len(token.text) > 1:
+            return False
+        between = self.text[token.end : following.start]
+        if following.sign is Sign.CLOSING:
+            return not between and not self._outer
+        return following.sign is Sign.NUMBER and not set(between) & set(",;/|")
 
     def _read_stop(self) -> str | None:
         self._listing = False

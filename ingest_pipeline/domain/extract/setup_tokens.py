@@ -165,7 +165,7 @@ class Token:
     @property
     def is_target_word(self) -> bool:
         """Whether it announces targets: `Target`, `TP1`, `PT`."""
-        return self.sign is Sign.WORD and _TARGET.fullmatch(self.text) is not None
+        return self.sign is Sign.WORD and is_target_word(self.text)
 
     @property
     def is_stop_word(self) -> bool:
@@ -207,3 +207,8 @@ def _word(text: str) -> str:
 def is_symbol(character: str) -> bool:
     """Tell whether a character is an emoji or another pictorial symbol."""
     return unicodedata.category(character) in {"So", "Sk"} or character in "\u2192\u2191\u20e3"
+
+
+def is_target_word(text: str) -> bool:
+    """Tell whether a word announces targets: `Target`, `TP1`, `PT`, whatever the case."""
+    return _TARGET.fullmatch(text.lower()) is not None

@@ -1,0 +1,73 @@
+"""What an error of discord.py or of the network means, as one of our own errors.
+
+Status codes and error codes are those of https://docs.discord.com/developers/topics/opcodes-and-status-codes.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from ingest_pipeline.errors import (
+    ChannelForbidden,
+    ChannelNotFound,
+    ExporterFailed,
+    ExporterRejected,
+    IngestError,
+    RateLimited,
+    TokenRejected,
+)
+
+if TYPE_CHECKING:
+    from discord.errors import HTTPException
+
+_UNKNOWN_MESSAGE = 10_008
+_LONGEST_REASON = 200
+
+
+class MessageGone(ChannelNotFound):
+    """A single message does not exist (any more)."""
+
+
+_REFUSALS: dict[int, tuple[type[IngestError], str]] = {
+    401: (
+        TokenRejected,
+        "copy DISCORD_BOT_TOKEN anew from https://discord.com/developers/applications, Bot, Reset Token",
+    ),
+    403: (ChannelForbidden, "give the bot View Channel and Read Message History there"),
+    404: (ChannelNotFound, "check the id, and that the bot was invited to the guild"),
+    429: (RateLimited, "stop what else uses this bot or this address, and try again in an hour"),
+}
+_FAILED = (ExporterFailed, "try again later")
+_UNEXPECTED = (ExporterRejected, "this request should not be made: please report it")
+
+
+def translated(error: Exception, path: str) -> IngestError:
+    """Return what an error of a request means.
+
+    Args:
+        error: What was raised; an error that is not of Discord or the network is raised again.
+        path: The path requested, for the message.
+    """
+    import aiohttp
+    from discord import errors
+
+    if isinstance(error, IngestError):
+        return error
+    if isinstance(error, errors.LoginFailure):
+        return TokenRejected(f"Discord does not accept the bot's token: {_REFUSALS[401][1]}")
+    if isinstance(error, errors.RateLimited):
+        return RateLimited(f"Discord asks to wait {error.retry_after:.0f} s before GET {path}: try again then")
+    if isinstance(error, errors.HTTPException):
+        return _refusal(error, path)
+    if isinstance(error, (aiohttp.ClientError, OSError, json.JSONDecodeError)):
+        return ExporterFailed(f"Discord did not answer GET {path} ({type(error).__name__}): {_FAILED[1]}")
+    raise error
+
+
+def _refusal(error: HTTPException, path: str) -> IngestError:
+    reason = " ".join(error.text.split())[:_LONGEST_REASON] or "no reason given"
+    kind, remedy = _FAILED if error.status >= 500 else _REFUSALS.get(error.status, _UNEXPECTED)
+    if error.status == 404 and error.code == _UNKNOWN_MESSAGE:
+        kind, remedy = MessageGone, "the message is deleted"
+    return kind(f"Discord answered GET {path} with {error.status} ({reason}): {remedy}")

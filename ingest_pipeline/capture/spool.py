@@ -1,0 +1,183 @@
+"""A durable queue of gateway events: appended, forced to disk, then read back to be processed.
+
+An event counts as received once `flush` has returned. Whoever processes events keeps the position it
+has reached in the database, in the transaction of the rows it wrote, so that a crash between any two
+steps replays events and never loses one. Records are lines: the time of receipt in microseconds
+since 1970, a space, and the event's JSON, in which a raw line break cannot occur.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from threading import Lock
+
+from ingest_pipeline.errors import LandingRefused
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+_SUFFIX = ".jsonl"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Position:
+    """A place between two records: bytes from the start of a numbered segment."""
+
+    segment: int = 0
+    offset: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One event as it was received.
+
+    Attributes:
+        received_at: Aware UTC, to the microsecond.
+        event: The gateway frame's JSON.
+    """
+
+    received_at: datetime
+    event: bytes
+
+
+class Spool:
+    """The queue, in a folder of its own. One process writes it; its methods may be called from threads.
+
+    Args:
+        folder: Where the segments are; made when absent.
+        segment_bytes: Size at which a new segment is begun.
+
+    Raises:
+        LandingRefused: The folder cannot be made.
+    """
+
+    def __init__(self, folder: Path, segment_bytes: int = 64 * 1024 * 1024) -> None:
+        """Cut a torn last line off, which no flush had confirmed, and begin a new segment."""
+        self._folder = folder
+        self._segment_bytes = segment_bytes
+        self._buffer: list[bytes] = []
+        self._buffer_lock = Lock()
+        self._file_lock = Lock()
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            segments = self._segments()
+            if segments:
+                _cut_torn_line(self._path(segments[-1]))
+        except OSError as error:
+            raise _refused(folder, error) from error
+        self._durable = Position(segments[-1] + 1 if segments else 1)
+
+    @property
+    def durable(self) -> Position:
+        """The end of what is safely on disk."""
+        return self._durable
+
+    def append(self, event: bytes, received_at: datetime) -> None:
+        """Take an event into memory; it is durable after the next `flush`."""
+        line = b"%d %b\n" % ((received_at - _EPOCH) // _MICROSECOND, event)
+        with self._buffer_lock:
+            self._buffer.append(line)
+
+    def flush(self) -> Position:
+        """Force everything appended before this call to disk and return the end of it.
+
+        Raises:
+            LandingRefused: The disk is full or read-only; what was appended stays in memory, for the
+                next call.
+        """
+        with self._file_lock:
+            with self._buffer_lock:
+                lines, self._buffer = self._buffer, []
+            if lines:
+                try:
+                    self._write(b"".join(lines))
+                except OSError as error:
+                    with self._buffer_lock:
+                        self._buffer[:0] = lines
+                    raise _refused(self._folder, error) from error
+            return self._durable
+
+    def read(self, after: Position, limit: int) -> tuple[list[Record], Position]:
+        """Return up to some durable records after a position, and the position behind them."""
+        records: list[Record] = []
+        position = after
+        for segment in self._segments():
+            if segment < after.segment or segment > self._durable.segment:
+                continue
+            offset = after.offset if segment == after.segment else 0
+            end = self._durable.offset if segment == self._durable.segment else None
+            with self._path(segment).open("rb") as file:
+                file.seek(offset)
+                while len(records) < limit and (end is None or offset < end) and (line := file.readline()):
+                    offset += len(line)
+                    records.append(_record(line))
+            position = Position(segment, offset)
+            if len(records) >= limit:
+                break
+        return records, position
+
+    def forget(self, before: Position) -> int:
+        """Delete the segments that lie wholly before a position and return how many there were."""
+        old = [
+            segment for segment in self._segments() if segment < min(before.segment, self._durable.segment)
+        ]
+        for segment in old:
+            self._path(segment).unlink(missing_ok=True)
+        return len(old)
+
+    def _write(self, block: bytes) -> None:
+        start = self._durable
+        if start.offset >= self._segment_bytes:
+            start = Position(start.segment + 1)
+        path = self._path(start.segment)
+        is_new = not path.exists()
+        with path.open("ab") as file:
+            # A failed write may have left part of a block behind: it was never confirmed.
+            file.truncate(start.offset)
+            file.write(block)
+            file.flush()
+            os.fsync(file.fileno())
+        if is_new:
+            _sync_folder(self._folder)
+        self._durable = Position(start.segment, start.offset + len(block))
+
+    def _path(self, segment: int) -> Path:
+        return self._folder / f"{segment:010d}{_SUFFIX}"
+
+    def _segments(self) -> list[int]:
+        return sorted(int(path.stem) for path in self._folder.glob(f"*{_SUFFIX}") if path.stem.isdigit())
+
+
+def _record(line: bytes) -> Record:
+    stamp, _, event = line.rstrip(b"\n").partition(b" ")
+    return Record(_EPOCH + int(stamp) * _MICROSECOND, event)
+
+
+def _cut_torn_line(path: Path) -> None:
+    with path.open("rb+") as file:
+        size = file.seek(0, os.SEEK_END)
+        tail = b""
+        while size and b"\n" not in tail:
+            start = max(size - (1 << 16), 0)
+            file.seek(start)
+            tail = file.read(size - start)
+            size = start
+        file.truncate(size + tail.rfind(b"\n") + 1)
+        os.fsync(file.fileno())
+
+
+def _sync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _refused(folder: Path, error: OSError) -> LandingRefused:
+    return LandingRefused(
+        f"the gateway spool {folder} cannot be written ({error.strerror or error}): free space or mend its "
+        "permissions; events are kept in memory meanwhile"
+    )

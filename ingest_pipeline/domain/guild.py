@@ -1,0 +1,129 @@
+"""Guilds and channels as the catalogue knows them, and which of them are monitored.
+
+How they are read from Discord is in `capture/discovery.py`, how they are kept in
+`storage/catalogue.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from fnmatch import fnmatchcase
+
+THREAD_TYPES = frozenset({"news_thread", "public_thread", "private_thread"})
+FORUM_TYPES = frozenset({"forum", "media"})
+_MESSAGE_TYPES = frozenset({"text", "news", "voice", "stage"}) | THREAD_TYPES
+
+
+class ReadingState(StrEnum):
+    """Whether the bot can read what was posted in a channel before.
+
+    Attributes:
+        READABLE: It can.
+        NO_HISTORY: It sees the channel but lacks Read Message History: Discord answers every request
+            for messages with an empty list, which proves nothing.
+        FORBIDDEN: It does not see the channel.
+        MISSING: The channel is gone.
+        UNKNOWN: Nobody has looked yet.
+    """
+
+    READABLE = "readable"
+    NO_HISTORY = "no_history"
+    FORBIDDEN = "forbidden"
+    MISSING = "missing"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Guild:
+    """A guild the bot is or was in.
+
+    Attributes:
+        guild_id: Its id.
+        name: Its name.
+        icon: Hash of its icon, or None.
+        owner_id: Its owner, or None when not told.
+        joined_at: When the bot joined, aware UTC, or None when not told.
+    """
+
+    guild_id: int
+    name: str
+    icon: str | None = None
+    owner_id: int | None = None
+    joined_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Channel:
+    """A channel, category, forum or thread.
+
+    Attributes:
+        channel_id: Its id.
+        guild_id: Its guild.
+        name: Its name, without `#`.
+        channel_type: Such as `text`, `forum` or `public_thread`; a number for types not known here.
+        parent_id: The category of a channel, the channel of a thread, or None.
+        is_nsfw: Whether it is marked so.
+        position: Its place among its siblings, from 0.
+        is_archived: Whether it is an archived thread.
+        reading_state: Whether its history can be read.
+        last_message_id: The newest message ever posted in it, which may be deleted by now, or None.
+    """
+
+    channel_id: int
+    guild_id: int
+    name: str
+    channel_type: str = "text"
+    parent_id: int | None = None
+    is_nsfw: bool = False
+    position: int = 0
+    is_archived: bool = False
+    reading_state: ReadingState = ReadingState.UNKNOWN
+    last_message_id: int | None = None
+
+    @property
+    def is_thread(self) -> bool:
+        """Whether it is a thread or forum post."""
+        return self.channel_type in THREAD_TYPES
+
+    @property
+    def holds_messages(self) -> bool:
+        """Whether messages are posted in it itself; a forum holds only threads."""
+        return self.channel_type in _MESSAGE_TYPES
+
+    @property
+    def is_readable(self) -> bool:
+        """Whether there is a history and the bot can read it."""
+        return self.holds_messages and self.reading_state is ReadingState.READABLE
+
+
+def monitored_ids(channels: Iterable[Channel], patterns: Collection[str]) -> set[int]:
+    """Return the channels that some pattern matches, by id or by name.
+
+    A pattern is an id or a glob such as `*aplus-setups*`, compared without regard to case and to a
+    leading `#`. A thread is monitored with its channel, a channel with its category.
+
+    Args:
+        channels: All of a guild's channels and threads.
+        patterns: The guild's patterns; none match nothing.
+    """
+    known = {channel.channel_id: channel for channel in channels}
+    wanted = [pattern.strip().lstrip("#").casefold() for pattern in patterns]
+
+    def matches(channel: Channel) -> bool:
+        name = channel.name.casefold()
+        return any(
+            pattern == str(channel.channel_id) or fnmatchcase(name, pattern) for pattern in wanted if pattern
+        )
+
+    def lineage(channel: Channel) -> Iterable[Channel]:
+        seen: set[int] = set()
+        current: Channel | None = channel
+        while current is not None and current.channel_id not in seen:
+            seen.add(current.channel_id)
+            yield current
+            current = known.get(current.parent_id) if current.parent_id else None
+
+    return {channel.channel_id for channel in known.values() if any(map(matches, lineage(channel)))}

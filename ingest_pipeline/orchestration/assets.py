@@ -1,0 +1,133 @@
+"""The three assets between Discord and the table; each hands its run's windows to a use case.
+
+What a step does is in `imports.py` and `ingest.py`, what it tells about itself in `metadata.py`.
+The docstrings of the assets are their descriptions in Dagster's catalogue.
+"""
+
+import warnings
+from collections.abc import Mapping
+from functools import partial
+from urllib.parse import urlsplit
+
+import dagster as dg
+
+from ingest_pipeline.domain.session import Session
+from ingest_pipeline.imports import merge_documents, normalise_windows, refresh_landing, stored_documents
+from ingest_pipeline.orchestration.columns import normalised_columns, table_columns
+from ingest_pipeline.orchestration.failures import TRANSIENT_RETRIES, ingest_errors_as_failures
+from ingest_pipeline.orchestration.metadata import (
+    Metadata,
+    landing_metadata,
+    normalised_metadata,
+    report_metadata,
+    table_metadata,
+)
+from ingest_pipeline.orchestration.partitions import (
+    keys_by_session,
+    partition_key,
+    session_windows_partitions,
+)
+from ingest_pipeline.orchestration.resources import NORMALISED_FRAMES
+from ingest_pipeline.services import Services, window_grid
+from ingest_pipeline.settings import Settings
+from ingest_pipeline.storage.sessions import find_session
+
+WRITER_POOL = "database_writer"
+
+
+def raw_export(
+    context: dg.AssetExecutionContext, services: dg.ResourceParam[Services]
+) -> dg.MaterializeResult[None]:
+    """Discord's messages as DiscordChatExporter writes them, one JSON document for each window and channel.
+
+    Contiguous windows are read by one exporter run for each channel. A document is replaced whole, and
+    only by a complete, newer export.
+    """
+    with ingest_errors_as_failures(context):
+        for session, keys in _requested(context, services):
+            exported = refresh_landing(services, session, keys, context.log.info)
+            _record(context, session, landing_metadata(services, session, keys, exported))
+    return dg.MaterializeResult(metadata={"correlation_id": context.run_id})
+
+
+def normalized_messages(
+    context: dg.AssetExecutionContext, services: dg.ResourceParam[Services]
+) -> dg.MaterializeResult[None]:
+    """One row for each message, as a Parquet file for each window and channel.
+
+    Every message received is a row or is counted under the reason it was skipped for. An asset with the
+    same partitions and a parameter `normalized_messages` is given the rows as a pandas frame.
+    """
+    with ingest_errors_as_failures(context):
+        for session, keys in _requested(context, services):
+            documents = normalise_windows(services, session, keys, context.run_id)
+            _record(context, session, normalised_metadata(services, session, keys, documents))
+    return dg.MaterializeResult(metadata={"correlation_id": context.run_id})
+
+
+def messages(
+    context: dg.AssetExecutionContext, services: dg.ResourceParam[Services]
+) -> dg.MaterializeResult[None]:
+    """The table: each message once, under its Discord id, in its newest version.
+
+    All windows of a run are merged in one transaction, together with the coverage they prove.
+    """
+    with ingest_errors_as_failures(context):
+        requested = _requested(context, services)
+        documents = [stored for session in requested for stored in stored_documents(services, *session)]
+        report = merge_documents(services, documents, context.run_id)
+        for session, keys in requested:
+            _record(context, session, table_metadata(services, session, keys))
+    return dg.MaterializeResult(metadata=report_metadata(report))
+
+
+def build_assets(settings: Settings) -> list[dg.AssetsDefinition]:
+    """Return the assets with the partitions and the database of a deployment."""
+    asset = partial(
+        dg.asset,
+        group_name="discord",
+        owners=["team:ingest"],
+        partitions_def=session_windows_partitions(window_grid(settings)),
+        backfill_policy=dg.BackfillPolicy.single_run(),
+        retry_policy=TRANSIENT_RETRIES,
+        code_version="1",
+    )
+    table = {"dagster/column_schema": table_columns(), "dagster/table_name": _table_name(settings)}
+    with warnings.catch_warnings():
+        # The parameter is marked beta; without it a session of 24 windows would be 24 runs.
+        warnings.filterwarnings("ignore", "Parameter `backfill_policy`", dg.BetaWarning)
+        return [
+            asset(kinds={"json", "discord"})(raw_export),
+            asset(
+                deps=["raw_export"],
+                kinds={"pandas", "parquet"},
+                io_manager_key=NORMALISED_FRAMES,
+                metadata={"dagster/column_schema": normalised_columns()},
+            )(normalized_messages),
+            asset(
+                deps=["normalized_messages"],
+                kinds={"postgres" if settings.database_url else "duckdb", "sql"},
+                pool=None if settings.database_url else WRITER_POOL,
+                metadata=table,
+            )(messages),
+        ]
+
+
+def _requested(context: dg.AssetExecutionContext, services: Services) -> list[tuple[Session, list[str]]]:
+    """Return the sessions of a run's partitions, with their window keys."""
+    keys = keys_by_session(context.partition_keys)
+    with services.database.read() as connection:
+        return [(find_session(connection, session_id), keys[session_id]) for session_id in keys]
+
+
+def _record(context: dg.AssetExecutionContext, session: Session, described: Mapping[str, Metadata]) -> None:
+    for key, metadata in described.items():
+        context.add_asset_metadata(metadata, partition_key=str(partition_key(session.session_id, key)))
+
+
+def _table_name(settings: Settings) -> str:
+    """Return the table's full name: database, schema, table."""
+    if settings.database_url is None:
+        return f"{settings.database_path.stem}.main.messages"
+    database = urlsplit(settings.database_url.get_secret_value()).path.strip("/")
+    return f"{database or 'postgres'}.public.messages"

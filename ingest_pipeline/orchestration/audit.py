@@ -1,0 +1,221 @@
+"""Comparing what landed, what was normalised, what the table holds and what the ledger proves.
+
+Everything is counted anew from the files and the table, not taken from what earlier steps said of
+themselves. No Dagster here; `checks.py` shows the findings.
+"""
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from enum import StrEnum
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from ingest_pipeline.capture.landing import Landed
+from ingest_pipeline.capture.payloads import read_document
+from ingest_pipeline.domain.session import Session
+from ingest_pipeline.domain.window import Window
+from ingest_pipeline.errors import BadInput
+from ingest_pipeline.imports import session_windows
+from ingest_pipeline.normalised_store import StoredDocument
+from ingest_pipeline.services import Services
+from ingest_pipeline.storage.database import Connection
+from ingest_pipeline.storage.ledger import gaps
+from ingest_pipeline.storage.messages import count_in_window, ids_in_window
+
+_EXAMPLES = 5
+
+
+class Rule(StrEnum):
+    """What must hold of every window that was read.
+
+    Attributes:
+        UNIQUE: A message is there once, in the files and in the table.
+        INSIDE: Every row was posted in its window.
+        COUNTS: Every landed message is a row or a counted skip, and every row is in the table unless
+            it was deleted.
+        PROVEN: A window that had ended and settled when it was read is proven by the ledger.
+    """
+
+    UNIQUE = "discord_ids_are_unique"
+    INSIDE = "rows_are_inside_their_window"
+    COUNTS = "counts_agree"
+    PROVEN = "ended_windows_are_proven"
+
+
+@dataclass(slots=True)
+class Findings:
+    """What an audit looked at and what it found wrong.
+
+    Attributes:
+        windows: Windows looked at, once for each channel.
+        landed: Messages in their landed documents.
+        rows: Rows in their normalised documents.
+        problems: What is wrong, by rule; each names session, window and channel.
+    """
+
+    windows: int = 0
+    landed: int = 0
+    rows: int = 0
+    problems: dict[Rule, list[str]] = field(default_factory=lambda: {rule: [] for rule in Rule})
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """One channel's share of one window, with its normalised ids and times of posting."""
+
+    place: str
+    channel_id: int
+    window: Window
+    landed: Landed
+    stored: StoredDocument | None
+    ids: list[int]
+    posted_at: list[datetime]
+
+
+class Audit:
+    """One pass over windows of sessions.
+
+    Args:
+        services: The working parts.
+        is_underway: Tells of a correlation id whether its import has not ended yet. What another run
+            has normalised meanwhile is left to that run.
+        now: The present, aware UTC; the real one by default.
+    """
+
+    def __init__(
+        self, services: Services, is_underway: Callable[[str], bool], now: datetime | None = None
+    ) -> None:
+        """Begin without findings."""
+        self.findings = Findings()
+        self._services = services
+        self._is_underway = is_underway
+        self._now = now or datetime.now(UTC)
+        self._places: dict[int, str] = {}
+
+    def look_at(self, session: Session, keys: Sequence[str]) -> None:
+        """Look at those of a session's windows that have begun.
+
+        The files are read before the table: what they hold then has to be in the table by then.
+        """
+        parts = [
+            self._part(session, key, window, channel_id)
+            for key, window in session_windows(self._services, session, keys, self._now)
+            for channel_id in session.channel_ids
+        ]
+        for part in parts:
+            self._compare_files(part)
+            self._look_at_rows(part)
+        with self._services.database.read() as connection:
+            for part in parts:
+                self._look_at_table(connection, part, session.channel_ids)
+                self._look_at_ledger(connection, part)
+
+    def _part(self, session: Session, key: str, window: Window, channel_id: int) -> _Part:
+        path = self._services.normalised.path(session.session_id, key, channel_id)
+        stored = (
+            self._services.normalised.load(session.session_id, key, channel_id) if path.exists() else None
+        )
+        rows = _rows(stored) if stored else None
+        self.findings.windows += 1
+        self.findings.rows += len(rows) if rows else 0
+        return _Part(
+            place=f"{session.session_id} {key} channel {channel_id}",
+            channel_id=channel_id,
+            window=window,
+            landed=self._services.landing.document(session.session_id, key, window, channel_id),
+            stored=stored,
+            ids=rows["discord_id"].to_pylist() if rows else [],
+            posted_at=rows["posted_at"].to_pylist() if rows else [],
+        )
+
+    def _compare_files(self, part: _Part) -> None:
+        if not part.landed.path.exists() or part.stored is None:
+            # One that has not ended may have begun since the run read its windows.
+            if part.window.end <= self._now:
+                self._report(Rule.COUNTS, part, "has not been read and normalised: materialise it")
+            return
+        try:
+            exported_at = part.landed.header().exported_at
+            landed = count_landed(part.landed)
+        except BadInput as error:
+            self._report(Rule.COUNTS, part, f"has a damaged landed document: {error}")
+            return
+        self.findings.landed += landed
+        kept, skipped = len(part.ids), part.stored.tally.skipped.total()
+        is_replaced = exported_at is not None and exported_at > part.stored.provenance.observed_at
+        if landed != kept + skipped and not is_replaced:
+            self._report(Rule.COUNTS, part, f"landed {landed} messages, normalised {kept}, skipped {skipped}")
+
+    def _look_at_rows(self, part: _Part) -> None:
+        outside = [
+            discord_id
+            for discord_id, posted_at in zip(part.ids, part.posted_at, strict=True)
+            if posted_at not in part.window
+        ]
+        if outside:
+            self._report(Rule.INSIDE, part, f"holds messages of other times: {_some(outside)}")
+        twice = [
+            discord_id
+            for discord_id in part.ids
+            if self._places.setdefault(discord_id, part.place) != part.place
+        ]
+        twice += [] if len(set(part.ids)) == len(part.ids) else [i for i in part.ids if part.ids.count(i) > 1]
+        if twice:
+            self._report(Rule.UNIQUE, part, f"has messages that were normalised before: {_some(set(twice))}")
+
+    def _look_at_table(self, connection: Connection, part: _Part, channel_ids: Sequence[int]) -> None:
+        there = ids_in_window(connection, [part.channel_id], part.window)
+        rows = count_in_window(connection, [part.channel_id], part.window)
+        if rows != len(there):
+            self._report(Rule.UNIQUE, part, f"has {rows} rows in the table for {len(there)} messages")
+        missing = set(part.ids) - there
+        if missing and len(channel_ids) > 1:
+            missing -= ids_in_window(connection, channel_ids, part.window)
+        missing -= _deleted(connection, missing)
+        if missing and part.stored and not self._is_underway(part.stored.provenance.correlation_id):
+            self._report(Rule.COUNTS, part, f"lacks rows in the table: {_some(missing)}")
+
+    def _look_at_ledger(self, connection: Connection, part: _Part) -> None:
+        read_at = part.stored.provenance.observed_at if part.stored else self._now
+        if part.window.end + self._services.settings.settle > read_at:
+            return
+        unproven = gaps(connection, part.channel_id, part.window.low, part.window.high)
+        if unproven:
+            self._report(
+                Rule.PROVEN, part, f"is not proven complete in {len(unproven)} places: read it again"
+            )
+
+    def _report(self, rule: Rule, part: _Part, problem: str) -> None:
+        self.findings.problems[rule].append(f"{part.place} {problem}")
+
+
+def count_landed(document: Landed) -> int:
+    """Count the messages of a landed document by reading it whole.
+
+    Raises:
+        BadInput: The document is damaged.
+    """
+    with document.open() as stream:
+        _, slices = read_document(stream, str(document.path))
+        return sum(len(elements) for elements in slices)
+
+
+def _rows(stored: StoredDocument) -> pa.Table:
+    with stored.path.open("rb") as stream:
+        return pq.read_table(stream, columns=["discord_id", "posted_at"])
+
+
+def _deleted(connection: Connection, ids: Collection[int]) -> set[int]:
+    """Return which of some messages are known to be deleted."""
+    return {
+        discord_id
+        for discord_id in ids
+        if not (connection.fetch_one("count_unknown_tombstones", discord_ids=[discord_id]) or {"n": 1})["n"]
+    }
+
+
+def _some(ids: Collection[int]) -> str:
+    shown = ", ".join(map(str, sorted(ids)[:_EXAMPLES]))
+    return f"{shown} and {len(ids) - _EXAMPLES} more" if len(ids) > _EXAMPLES else shown

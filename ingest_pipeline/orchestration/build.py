@@ -1,0 +1,24 @@
+"""Dagster's definitions from settings: everything that a code location holds."""
+
+import dagster as dg
+
+from ingest_pipeline.orchestration.assets import build_assets
+from ingest_pipeline.orchestration.checks import message_checks
+from ingest_pipeline.orchestration.jobs import ingest_job
+from ingest_pipeline.orchestration.resources import build_resources
+from ingest_pipeline.orchestration.sensors import build_live_session_sensor
+from ingest_pipeline.services import build_services
+from ingest_pipeline.settings import Settings
+
+
+def build_definitions(settings: Settings) -> dg.Definitions:
+    """Return the definitions of a deployment; nothing is opened or connected until something runs."""
+    return dg.Definitions(
+        assets=build_assets(settings),
+        asset_checks=[message_checks],
+        jobs=[ingest_job],
+        sensors=[build_live_session_sensor(settings)],
+        resources=build_resources(build_services(settings)),
+        # What is started from the catalogue needs no more processes than the job does.
+        executor=dg.in_process_executor,
+    )

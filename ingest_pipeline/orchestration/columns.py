@@ -1,0 +1,55 @@
+"""The columns of the tables as Dagster's catalogue shows them."""
+
+import dagster as dg
+
+from ingest_pipeline.storage.schema import STAGING_SCHEMA
+
+_DESCRIPTIONS = {
+    "discord_id": "The message's snowflake: its identity",
+    "session_id": "The session it was read for; empty for a monitored channel without one",
+    "posted_at": "When it was posted, UTC",
+    "edited_at": "When it was last edited, UTC",
+    "driver": "Who speaks, as far as the message says",
+    "raw_content": "The content as it came",
+    "message_text": "The content without emoji and driver",
+    "attachments": "JSON array: id, file_name, url, size_bytes, content_type",
+    "embeds": "JSON array",
+    "stickers": "JSON array",
+    "reactions": "JSON array: emoji, count",
+    "is_highlight_candidate": "Whether it may be worth a clip",
+    "source": "export, file, history or gateway",
+    "observed_at": "When Discord was read, UTC: the order of two versions without an edit",
+    "content_digest": "Tells two versions of a message apart",
+    "correlation_id": "The journey it came by: the run id of a Dagster run",
+}
+_TABLE_COLUMNS = {
+    "deleted_at": "When it was deleted, UTC, as far as known",
+    "created_at": "When the row came into the table, UTC",
+    "updated_at": "When the row last really changed, UTC",
+}
+
+
+def normalised_columns() -> dg.TableSchema:
+    """Return the columns of the normalised Parquet files."""
+    return dg.TableSchema(_staging_columns())
+
+
+def table_columns() -> dg.TableSchema:
+    """Return the columns of the table `messages`."""
+    added = [
+        dg.TableColumn(name, "timestamp[us, tz=UTC]", description)
+        for name, description in _TABLE_COLUMNS.items()
+    ]
+    return dg.TableSchema([*_staging_columns(), *added])
+
+
+def _staging_columns() -> list[dg.TableColumn]:
+    return [
+        dg.TableColumn(
+            field.name,
+            str(field.type),
+            _DESCRIPTIONS.get(field.name),
+            constraints=dg.TableColumnConstraints(nullable=field.nullable, unique=field.name == "discord_id"),
+        )
+        for field in STAGING_SCHEMA
+    ]

@@ -1,0 +1,44 @@
+"""The one place where the project's errors become Dagster's failures.
+
+Dagster has two ways to try again: a retry policy on an asset, and retries of whole runs in
+`dagster.yaml`. `allow_retries` stops the first only, so a permanent error tags its run as well.
+See https://docs.dagster.io/guides/build/ops/op-retries and
+https://docs.dagster.io/deployment/execution/run-retries
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import dagster as dg
+
+from ingest_pipeline.errors import IngestError
+
+TRANSIENT_RETRIES = dg.RetryPolicy(max_retries=2, delay=2, backoff=dg.Backoff.EXPONENTIAL)
+
+
+@contextmanager
+def ingest_errors_as_failures(context: dg.AssetExecutionContext) -> Iterator[None]:
+    """Turn an `IngestError` of the enclosed work into a failure that says what to do.
+
+    Raises:
+        dagster.Failure: In place of the `IngestError`.
+    """
+    try:
+        yield
+    except IngestError as error:
+        if not error.retryable:
+            context.instance.add_run_tags(context.run_id, {"dagster/max_retries": "0"})
+        raise as_failure(error) from error
+
+
+def as_failure(error: IngestError) -> dg.Failure:
+    """Return the Dagster failure for an error; only a transient one allows retries."""
+    return dg.Failure(
+        description=str(error),
+        metadata={
+            "error": type(error).__name__,
+            "what to do": str(error),
+            "tried again by itself": dg.MetadataValue.bool(error.retryable),
+        },
+        allow_retries=error.retryable,
+    )

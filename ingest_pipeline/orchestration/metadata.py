@@ -1,0 +1,174 @@
+"""What the assets tell about each partition they materialise, as Dagster shows it.
+
+Counts named `run_…` are of the whole run, since all windows of a run are merged by one statement;
+everything else is of the partition.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+
+import dagster as dg
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from ingest_pipeline.domain.session import Session
+from ingest_pipeline.domain.snowflake import created_at
+from ingest_pipeline.domain.window import Window
+from ingest_pipeline.imports import Exported, session_windows
+from ingest_pipeline.ingest import IngestReport
+from ingest_pipeline.normalised_store import StoredDocument
+from ingest_pipeline.orchestration.audit import count_landed
+from ingest_pipeline.orchestration.pictures import as_markdown, messages_per_minute_svg
+from ingest_pipeline.services import Services
+from ingest_pipeline.storage.database import Connection
+from ingest_pipeline.storage.ledger import proven_until
+from ingest_pipeline.storage.messages import count_in_window, messages_per_minute, table_summary
+
+Metadata = dict[str, dg.RawMetadataValue]
+ROWS = "dagster/partition_row_count"
+
+
+def landing_metadata(
+    services: Services, session: Session, keys: Sequence[str], exported: Sequence[Exported]
+) -> dict[str, Metadata]:
+    """Describe what landed for each window key."""
+
+    def describe(key: str, window: Window) -> Metadata:
+        runs = [run for run in exported if key in run.keys]
+        landed = [document for run in runs for document in run.documents if document.key == key]
+        warnings = [warning for run in runs for warning in run.warnings]
+        described: Metadata = {
+            ROWS: sum(count_landed(document) for document in landed),
+            "bytes": sum(document.size_bytes for document in landed),
+            "landed": _paths([str(document.path) for document in landed]),
+            "exporter_runs": len(runs),
+            "exporter_seconds": round(sum(run.seconds for run in runs), 3),
+            "exporter_messages": sum(run.messages for run in runs),
+        }
+        if warnings:
+            described["warnings"] = dg.MetadataValue.md("\n".join(f"- {line}" for line in warnings))
+        return described
+
+    return _by_key(services, session, keys, describe)
+
+
+def normalised_metadata(
+    services: Services, session: Session, keys: Sequence[str], documents: Sequence[StoredDocument]
+) -> dict[str, Metadata]:
+    """Describe the normalised rows of each window key."""
+
+    def describe(key: str, window: Window) -> Metadata:
+        mine = [document for document in documents if document.path.parent.name == key]
+        skipped = sum((document.tally.skipped for document in mine), Counter[str]())
+        described: Metadata = {
+            ROWS: sum(document.tally.rows for document in mine),
+            "received": sum(document.tally.received for document in mine),
+            "skipped": skipped.total(),
+            **{f"skipped_{reason}": count for reason, count in sorted(skipped.items())},
+            "files": _paths([str(document.path) for document in mine]),
+        }
+        return {**described, **_posted_range(mine)}
+
+    return _by_key(services, session, keys, describe)
+
+
+def table_metadata(services: Services, session: Session, keys: Sequence[str]) -> dict[str, Metadata]:
+    """Describe what the table holds for each window key, with a picture of the session so far."""
+    with services.database.read() as connection:
+        minutes = messages_per_minute(connection, session.channel_ids, session.window)
+        rows_in_table = table_summary(connection)["rows"]
+
+        def describe(key: str, window: Window) -> Metadata:
+            return {
+                ROWS: count_in_window(connection, session.channel_ids, window),
+                "dagster/row_count": rows_in_table,
+                "messages_per_minute": _picture(session, minutes, window),
+                "proven_until": dg.MetadataValue.timestamp(_proven(connection, session, window)),
+            }
+
+        return _by_key(services, session, keys, describe)
+
+
+def report_metadata(report: IngestReport) -> Metadata:
+    """Describe what a merge did, for all partitions of its run."""
+    return {
+        "correlation_id": report.correlation_id,
+        "run_received": report.received,
+        "run_created": report.created,
+        "run_updated": report.updated,
+        "run_unchanged": report.unchanged,
+        "run_stale": report.stale,
+        **{f"run_skipped_{reason}": count for reason, count in sorted(report.skipped.items())},
+        "run_merge_seconds": round(report.seconds, 3),
+    }
+
+
+def _by_key(
+    services: Services, session: Session, keys: Sequence[str], describe: Callable[[str, Window], Metadata]
+) -> dict[str, Metadata]:
+    """Describe every key; a window that is past the session's end or still to come held nothing to do."""
+    begun = dict(session_windows(services, session, keys))
+    described: dict[str, Metadata] = {}
+    for key in keys:
+        window = services.grid.window(key, session.window)
+        if window is not None and key in begun:
+            described[key] = {"window": _times(window), **describe(key, window)}
+        else:
+            described[key] = {ROWS: 0, "note": _nothing_to_do(session, window)}
+    return described
+
+
+def _nothing_to_do(session: Session, window: Window | None) -> str:
+    if window is None:
+        return f"nothing to do: the session ends at {_time(session.end_time)}, before this window"
+    return f"nothing to do yet: this window begins at {_time(window.start)}"
+
+
+def _posted_range(documents: Sequence[StoredDocument]) -> Metadata:
+    columns = [_posted_at(document) for document in documents if document.tally.rows]
+    if not columns:
+        return {}
+    bounds = [pc.min_max(column) for column in columns]
+    return {
+        "first_posted": dg.MetadataValue.timestamp(min(each["min"].as_py() for each in bounds)),
+        "last_posted": dg.MetadataValue.timestamp(max(each["max"].as_py() for each in bounds)),
+    }
+
+
+def _posted_at(document: StoredDocument) -> pa.ChunkedArray:
+    with document.path.open("rb") as stream:
+        return pq.read_table(stream, columns=["posted_at"])["posted_at"]
+
+
+def _proven(connection: Connection, session: Session, window: Window) -> datetime:
+    """Return the time up to which every channel is proven complete from a window's start on."""
+    return min(
+        created_at(proven_until(connection, channel_id, window.low) + 1) for channel_id in session.channel_ids
+    )
+
+
+def _picture(
+    session: Session, minutes: Sequence[tuple[datetime, int]], window: Window
+) -> dg.MarkdownMetadataValue:
+    now = datetime.now(UTC)
+    shown = Window(session.start_time, max(min(session.end_time, now), window.end))
+    svg = messages_per_minute_svg(minutes, shown, window, session.session_id)
+    return dg.MetadataValue.md(as_markdown(svg, f"messages per minute of {session.session_id}"))
+
+
+def _paths(paths: Sequence[str]) -> dg.MetadataValue[str] | str:
+    if not paths:
+        return "none"
+    if len(paths) == 1:
+        return dg.MetadataValue.path(paths[0])
+    return dg.MetadataValue.md("\n".join(f"- `{path}`" for path in paths))
+
+
+def _times(window: Window) -> str:
+    return f"{_time(window.start)} to {_time(window.end)}"
+
+
+def _time(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M:%S} UTC"

@@ -1,0 +1,58 @@
+"""What assets, checks and sensors are handed: the services, and frames of normalised messages.
+
+Both are built once for each process that loads the definitions, and open nothing until used.
+"""
+
+from typing import TYPE_CHECKING
+
+import dagster as dg
+
+from ingest_pipeline.normalised_store import NormalisedStore
+from ingest_pipeline.orchestration.partitions import keys_by_session
+from ingest_pipeline.services import Services
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+NORMALISED_FRAMES = "normalised_frames"
+
+
+class NormalisedFrames(dg.IOManager):
+    """Hands the rows of `normalized_messages` to downstream assets as a pandas frame.
+
+    A parameter named `normalized_messages` of an asset with the same partitions is given the rows of
+    all windows of the run: the columns of `STAGING_SCHEMA`, ordered by time and id within a session.
+
+    Args:
+        store: Where the rows are.
+    """
+
+    def __init__(self, store: NormalisedStore) -> None:
+        """Keep the store."""
+        self._store = store
+
+    def load_input(self, context: dg.InputContext) -> "pd.DataFrame":
+        """Return the frame for the partitions of an input."""
+        import pandas as pd
+
+        frames = [
+            self._store.frame(session_id, keys)
+            for session_id, keys in keys_by_session(context.asset_partition_keys).items()
+        ]
+        return pd.concat(frames, ignore_index=True)
+
+    def handle_output(self, context: dg.OutputContext, obj: object) -> None:
+        """Refuse a returned value: `normalized_messages` writes its files itself.
+
+        Raises:
+            DagsterInvariantViolationError: Always.
+        """
+        raise dg.DagsterInvariantViolationError(
+            f"{context.get_identifier()} returned a {type(obj).__name__}: normalised rows are only written "
+            "through NormalisedStore.save; return a MaterializeResult"
+        )
+
+
+def build_resources(services: Services) -> dict[str, object]:
+    """Return the resources by the names that assets, checks and sensors ask for."""
+    return {"services": services, NORMALISED_FRAMES: NormalisedFrames(services.normalised)}

@@ -1,0 +1,118 @@
+"""The 30-second tick: keeps partitions in step with the sessions and reads what is live.
+
+What to read is decided in `tick.py` and `polling.py`; how runs are asked for in `live_runs.py`.
+"""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+import dagster as dg
+
+from ingest_pipeline.domain.session import Session
+from ingest_pipeline.errors import BadInput, TransientError
+from ingest_pipeline.orchestration.jobs import ingest_job
+from ingest_pipeline.orchestration.live_runs import (
+    live_run_request,
+    new_outcomes,
+    recent_live_runs,
+    run_in_progress,
+)
+from ingest_pipeline.orchestration.partitions import SESSION
+from ingest_pipeline.orchestration.tick import Decision, TickState, decide
+from ingest_pipeline.services import Services
+from ingest_pipeline.session_sync import sync_sessions_file
+from ingest_pipeline.settings import Settings
+from ingest_pipeline.storage.sessions import list_sessions
+
+PartitionsRequest = dg.AddDynamicPartitionsRequest | dg.DeleteDynamicPartitionsRequest
+
+
+def build_live_session_sensor(settings: Settings) -> dg.SensorDefinition:
+    """Return the sensor, which runs unless somebody turns it off."""
+    return dg.sensor(
+        name="live_session_sensor",
+        job=ingest_job,
+        minimum_interval_seconds=settings.poll_interval_seconds,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description=(
+            "Reads the live session: every window that is not proven complete up to now. Outages heal at the "
+            "next tick, a session that keeps failing is tried less often, and one that has ended is read until "
+            "it is proven complete. Without a live session it says which is next."
+        ),
+    )(live_session_sensor)
+
+
+def live_session_sensor(
+    context: dg.SensorEvaluationContext, services: dg.ResourceParam[Services]
+) -> dg.SensorResult:
+    """Evaluate one tick."""
+    now = datetime.now(UTC)
+    runs = recent_live_runs(context.instance)
+    state = _state(context, runs, now)
+    try:
+        sessions, mistakes = _current_sessions(services, now)
+        decision = _decide(services, sessions, state, run_in_progress(runs, now), now)
+    except TransientError as error:
+        return dg.SensorResult(skip_reason=f"nothing is read this time: {error}", cursor=state.to_cursor())
+    return dg.SensorResult(
+        run_requests=_run_requests(decision, services),
+        skip_reason=_said(context, decision, mistakes),
+        cursor=state.to_cursor(),
+        dynamic_partitions_requests=partition_changes(context.instance, sessions),
+    )
+
+
+def partition_changes(instance: dg.DagsterInstance, sessions: Sequence[Session]) -> list[PartitionsRequest]:
+    """Return what makes Dagster's session partitions the same as the stored sessions."""
+    partitions = dg.DynamicPartitionsDefinition(name=SESSION)
+    there = set(instance.get_dynamic_partitions(SESSION))
+    stored = [session.session_id for session in sessions]
+    added = [session_id for session_id in stored if session_id not in there]
+    removed = sorted(there.difference(stored))
+    requests: list[PartitionsRequest] = []
+    if added:
+        requests.append(partitions.build_add_request(added))
+    if removed:
+        requests.append(partitions.build_delete_request(removed))
+    return requests
+
+
+def _state(context: dg.SensorEvaluationContext, runs: Sequence[dg.RunRecord], now: datetime) -> TickState:
+    """Return what earlier ticks left, brought up to date with the runs that ended since."""
+    earlier = TickState.from_cursor(context.cursor)
+    return earlier.after(new_outcomes(context.instance, runs, earlier.last_run_id), now)
+
+
+def _current_sessions(services: Services, now: datetime) -> tuple[list[Session], list[str]]:
+    """Take over the user's sessions and return all; a file with a mistake leaves the stored ones in force."""
+    mistakes = []
+    try:
+        sync_sessions_file(services.database, services.settings, now)
+    except BadInput as error:
+        mistakes.append(f"the sessions stay as they were: {error}")
+    with services.database.read() as connection:
+        return list_sessions(connection), mistakes
+
+
+def _said(context: dg.SensorEvaluationContext, decision: Decision, mistakes: Sequence[str]) -> str | None:
+    """Log what somebody should know, and return the skip reason, which repeats it, if there is one."""
+    notes = [*mistakes, *decision.warnings]
+    for note in notes:
+        context.log.warning(note)
+    return "; ".join([decision.skip_reason, *notes]) if decision.skip_reason else None
+
+
+def _decide(
+    services: Services, sessions: Sequence[Session], state: TickState, running: str | None, now: datetime
+) -> Decision:
+    if running is not None:
+        return Decision(skip_reason=f"run {running} is still reading")
+    with services.database.read() as connection:
+        return decide(connection, sessions, services.grid, services.settings, state, now)
+
+
+def _run_requests(decision: Decision, services: Services) -> list[dg.RunRequest]:
+    plan = decision.plan
+    if plan.session is None or not plan.keys:
+        return []
+    return [live_run_request(plan.session, plan, services.grid, services.settings)]

@@ -1,0 +1,135 @@
+"""What a database is to the rest of the project, whichever engine is behind it.
+
+The engines are in `duckdb_engine.py` and `postgres_engine.py`; what is read and written is in
+`messages.py`, `ledger.py`, `sessions.py` and `state.py`.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Any, Protocol, TypeVar
+
+import pyarrow as pa
+
+from ingest_pipeline.errors import DatabaseBusy, DatabaseUnavailable
+
+Result = TypeVar("Result")
+
+MAX_TRIES = 20
+_FIRST_PAUSE_SECONDS = 0.05
+_LONGEST_PAUSE_SECONDS = 5.0
+_logger = logging.getLogger(__name__)
+
+
+class TransactionConflict(DatabaseBusy):
+    """Another transaction was in the way: the same work may succeed when done again."""
+
+
+class ConnectionLost(DatabaseUnavailable):
+    """The server went away in mid-transaction: the work may succeed on a new connection."""
+
+
+class Connection(Protocol):
+    """One transaction on a database. Queries are called by name (see `queries.py`)."""
+
+    engine: str
+
+    def execute(self, query: str, **parameters: object) -> int:
+        """Run a statement and return how many rows it changed, 0 when it changes none."""
+        ...
+
+    def fetch_all(self, query: str, **parameters: object) -> list[dict[str, Any]]:
+        """Return all rows; times are aware UTC, JSON is text."""
+        ...
+
+    def fetch_one(self, query: str, **parameters: object) -> dict[str, Any] | None:
+        """Return the first row, or None."""
+        ...
+
+    def fetch_arrow(self, query: str, **parameters: object) -> pa.Table:
+        """Return all rows as an Arrow table; times are `timestamp[us, UTC]`."""
+        ...
+
+    def stage(self, rows: pa.Table) -> None:
+        """Fill the temporary table `staged_messages` anew with rows of `STAGING_SCHEMA`."""
+        ...
+
+    def run_script(self, script: str) -> None:
+        """Run the statements of a migration."""
+        ...
+
+
+class Database(Protocol):
+    """A database, opened lazily and brought to the newest schema on first use."""
+
+    engine: str
+
+    def write(self) -> AbstractContextManager[Connection]:
+        """Open one transaction: committed on leaving, rolled back on an error; tried once.
+
+        Raises:
+            DatabaseBusy: Another process, thread or transaction was in the way for too long.
+            DatabaseUnavailable: The database cannot be reached or written.
+        """
+        ...
+
+    def run(self, work: Callable[[Connection], Result]) -> Result:
+        """Do work in one transaction, all of it again when a conflict or lost connection undoes it.
+
+        Args:
+            work: Called with the transaction; must be fit to be called more than once.
+
+        Raises:
+            DatabaseBusy: As for `write`.
+            DatabaseUnavailable: As for `write`.
+        """
+        ...
+
+    def read(self) -> AbstractContextManager[Connection]:
+        """Open a read-only snapshot.
+
+        Raises:
+            DatabaseBusy: As for `write`.
+            DatabaseUnavailable: As for `write`.
+        """
+        ...
+
+    def inspect(self) -> AbstractContextManager[Connection | None]:
+        """Open a read-only snapshot without migrating; None when there is no database yet."""
+        ...
+
+    def migrate(self) -> list[str]:
+        """Apply the migrations that are missing and return their names; safe in several processes at once.
+
+        Raises:
+            ConfigurationError: The database was written by a newer version of this project.
+        """
+        ...
+
+    def close(self) -> None:
+        """Let go of every connection; the next use opens anew."""
+        ...
+
+
+def pause_seconds(tries: int) -> float:
+    """Return how long to wait after so many tries: exponential with full jitter, capped."""
+    longest = min(_FIRST_PAUSE_SECONDS * 2 ** min(tries - 1, 10), _LONGEST_PAUSE_SECONDS)
+    return random.uniform(0.1 * longest, longest)  # noqa: S311 - spreads retries, guards nothing
+
+
+def run_transaction(database: Database, work: Callable[[Connection], Result]) -> Result:
+    """Do work in one write transaction, again after a transient failure, `MAX_TRIES` times at most."""
+    for tries in range(1, MAX_TRIES):
+        try:
+            with database.write() as connection:
+                return work(connection)
+        except (TransactionConflict, ConnectionLost) as error:
+            pause = pause_seconds(tries)
+            _logger.info("transaction undone (%s); doing it again in %.2f s", error, pause)
+            time.sleep(pause)
+    with database.write() as connection:
+        return work(connection)

@@ -1,0 +1,234 @@
+"""The embedded engine: one DuckDB file, opened for each transaction.
+
+DuckDB lets one process write or several read, never both, so no connection outlives its
+transaction, and a file that is in use elsewhere is tried again within a bound.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+from ingest_pipeline.errors import DatabaseBusy, DatabaseUnavailable
+from ingest_pipeline.storage import migrations
+from ingest_pipeline.storage.database import (
+    Connection,
+    Result,
+    TransactionConflict,
+    pause_seconds,
+    run_transaction,
+)
+from ingest_pipeline.storage.process_lock import lock_for
+from ingest_pipeline.storage.queries import load_queries
+from ingest_pipeline.storage.schema import STAGING_SCHEMA
+
+# Extensions are never fetched from the network: all that is used here is linked into the wheel.
+_CONFIGURATION = {"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"}
+_HOLDER = re.compile(r"Conflicting lock is held in (.+?) \(PID (\d+)\)")
+_LONGEST_POLL_SECONDS = 0.25
+_OUT_OF_REACH = (duckdb.IOException, duckdb.FatalException, duckdb.OutOfMemoryException)
+
+
+class DuckDBConnection:
+    """A transaction on the embedded database."""
+
+    engine = "duckdb"
+
+    def __init__(self, raw: duckdb.DuckDBPyConnection) -> None:
+        """Wrap an open connection."""
+        self._raw = raw
+        self._queries = load_queries(self.engine)
+        self._is_staged = False
+
+    def execute(self, query: str, **parameters: object) -> int:
+        """See `Connection`."""
+        result = self._raw.execute(self._text(query, parameters), parameters or None)
+        changed = max(result.rowcount, 0)
+        # An unread result would keep the connection from its next statement.
+        result.fetchall()
+        return changed
+
+    def fetch_all(self, query: str, **parameters: object) -> list[dict[str, Any]]:
+        """See `Connection`."""
+        return self.fetch_arrow(query, **parameters).to_pylist()
+
+    def fetch_one(self, query: str, **parameters: object) -> dict[str, Any] | None:
+        """See `Connection`."""
+        return next(iter(self.fetch_all(query, **parameters)), None)
+
+    def fetch_arrow(self, query: str, **parameters: object) -> pa.Table:
+        """See `Connection`.
+
+        Rows come through Arrow, since DuckDB's own Python conversion of times needs pytz.
+        """
+        relation = self._raw.sql(self._text(query, parameters), params=parameters or None)
+        return relation.to_arrow_table()
+
+    def stage(self, rows: pa.Table) -> None:
+        """See `Connection`; the rows are scanned where they are."""
+        if self._is_staged:
+            self._raw.unregister("staged_messages")
+        self._raw.register("staged_messages", rows.cast(STAGING_SCHEMA))
+        self._is_staged = True
+
+    def run_script(self, script: str) -> None:
+        """See `Connection`."""
+        self._raw.execute(script)
+
+    def _text(self, query: str, parameters: dict[str, object]) -> str:
+        found = self._queries[query]
+        found.check(parameters)
+        return found.text
+
+
+class DuckDBDatabase:
+    """The embedded database in one file.
+
+    Args:
+        path: The file; made, with its folder, by the first write.
+        wait_seconds: Longest wait for another process or thread to let go of it.
+    """
+
+    engine = "duckdb"
+
+    def __init__(self, path: Path, wait_seconds: float) -> None:
+        """Touch nothing yet."""
+        self._path = path
+        self._wait_seconds = wait_seconds
+        self._lock = lock_for(path)
+        self._is_migrated = False
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """See `Database`."""
+        self._migrate_once()
+        with self._transaction(read_only=False) as connection:
+            yield connection
+
+    def run(self, work: Callable[[Connection], Result]) -> Result:
+        """See `Database`."""
+        return run_transaction(self, work)
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """See `Database`."""
+        self._migrate_once()
+        with self._transaction(read_only=True) as connection:
+            yield connection
+
+    @contextmanager
+    def inspect(self) -> Iterator[Connection | None]:
+        """See `Database`."""
+        if not self._path.exists():
+            yield None
+            return
+        with self._transaction(read_only=True) as connection:
+            yield connection
+
+    def migrate(self) -> list[str]:
+        """See `Database`."""
+        with self._transaction(read_only=False) as connection:
+            applied = migrations.apply_pending(connection)
+        self._is_migrated = True
+        return applied
+
+    def close(self) -> None:
+        """See `Database`; nothing stays open between transactions."""
+
+    def _migrate_once(self) -> None:
+        if self._is_migrated:
+            return
+        with self.inspect() as connection:
+            is_current = connection is not None and not migrations.pending(connection)
+        if not is_current:
+            self.migrate()
+        self._is_migrated = True
+
+    @contextmanager
+    def _transaction(self, *, read_only: bool) -> Iterator[Connection]:
+        with (
+            self._lock.held(exclusive=not read_only, wait_seconds=self._wait_seconds),
+            self._translated_errors(),
+        ):
+            raw = self._open(read_only=read_only)
+            try:
+                connection = DuckDBConnection(raw)
+                connection.execute("configure_session")
+                raw.begin()
+                yield connection
+                raw.commit()
+            except BaseException:
+                with suppress(duckdb.Error):
+                    raw.rollback()
+                raise
+            finally:
+                raw.close()
+
+    def _open(self, *, read_only: bool) -> duckdb.DuckDBPyConnection:
+        if not read_only:
+            self._make_folder()
+        deadline = time.monotonic() + self._wait_seconds
+        tries = 0
+        while True:
+            try:
+                return duckdb.connect(str(self._path), read_only=read_only, config=_CONFIGURATION)
+            except (duckdb.IOException, duckdb.ConnectionException) as error:
+                if not _is_in_use(error):
+                    raise
+                tries += 1
+                pause = min(pause_seconds(tries), _LONGEST_POLL_SECONDS)
+                if time.monotonic() + pause > deadline:
+                    raise self._busy(error) from error
+                time.sleep(pause)
+
+    def _make_folder(self) -> None:
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise DatabaseUnavailable(
+                f"the folder {self._path.parent} cannot be made ({error.strerror}): "
+                "set INGEST_DATA_DIR to a folder that can be written"
+            ) from error
+
+    def _busy(self, error: duckdb.Error) -> DatabaseBusy:
+        holder = _HOLDER.search(str(error))
+        who = f"process {holder[2]} ({holder[1]})" if holder else "other code in this process"
+        return DatabaseBusy(
+            f"{self._path} was in use by {who} for {self._wait_seconds:g} s: wait for it or stop it, "
+            "raise INGEST_DATABASE_WAIT_SECONDS, or move to PostgreSQL with INGEST_DATABASE_URL, "
+            "where many processes write at once"
+        )
+
+    @contextmanager
+    def _translated_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except duckdb.TransactionException as error:
+            if "conflict" in str(error).lower():
+                raise TransactionConflict(f"{self._path}: {_first_line(error)}") from error
+            raise self._unavailable(error) from error
+        except _OUT_OF_REACH as error:
+            raise self._unavailable(error) from error
+
+    def _unavailable(self, error: duckdb.Error) -> DatabaseUnavailable:
+        return DatabaseUnavailable(
+            f"{self._path} cannot be used: {_first_line(error)}. Check that the disk has room, that the "
+            "folder can be written and that the file is an ingest_pipeline database"
+        )
+
+
+def _is_in_use(error: duckdb.Error) -> bool:
+    # The second text is DuckDB's when the file is open in this process, but not by this module.
+    text = str(error)
+    return "Could not set lock on file" in text or "different configuration" in text
+
+
+def _first_line(error: duckdb.Error) -> str:
+    return str(error).partition("\n")[0]

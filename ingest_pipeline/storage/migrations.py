@@ -1,0 +1,101 @@
+"""The schema's history: numbered SQL files, each applied once and recorded.
+
+Files are `sql/<engine>/migrations/NNNN_name.sql`, or `sql/shared/migrations/…` when both engines
+take the same statements. A file that has been released is never changed; the next one corrects it.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cache
+
+from ingest_pipeline.errors import ConfigurationError
+from ingest_pipeline.storage.database import Connection
+from ingest_pipeline.storage.queries import sql_folder
+
+_FILE = re.compile(r"(\d{4})_\w+\.sql")
+
+
+@dataclass(frozen=True, slots=True)
+class Migration:
+    """One step of the schema.
+
+    Attributes:
+        version: Its number, from 1, without gaps.
+        name: Its file name without `.sql`.
+        script: Its statements.
+    """
+
+    version: int
+    name: str
+    script: str
+
+
+@cache
+def load_migrations(engine: str) -> tuple[Migration, ...]:
+    """Read an engine's migrations in order.
+
+    Raises:
+        ValueError: The numbers are not 1, 2, 3, …
+    """
+    found: list[Migration] = []
+    for part in ("shared", engine):
+        folder = sql_folder(part) / "migrations"
+        for entry in folder.iterdir() if folder.is_dir() else ():
+            match = _FILE.fullmatch(entry.name)
+            if match:
+                script = entry.read_text(encoding="utf-8")
+                found.append(Migration(int(match[1]), entry.name.removesuffix(".sql"), script))
+    found.sort(key=lambda migration: migration.version)
+    if [migration.version for migration in found] != list(range(1, len(found) + 1)):
+        raise ValueError(f"migrations for {engine} are not numbered 1, 2, 3, …: {[m.name for m in found]}")
+    return tuple(found)
+
+
+def applied_versions(connection: Connection) -> set[int]:
+    """Return the numbers of the migrations that a database has; none when it is empty."""
+    if connection.fetch_one("find_migrations_table") is None:
+        return set()
+    return {row["version"] for row in connection.fetch_all("applied_migrations")}
+
+
+def pending(connection: Connection) -> list[str]:
+    """Return the names of the migrations that a database lacks.
+
+    Raises:
+        ConfigurationError: A newer version of this project has migrated it.
+    """
+    return [migration.name for migration in _missing(connection, applied_versions(connection))]
+
+
+def apply_pending(connection: Connection) -> list[str]:
+    """Apply what is missing inside an open transaction and return the names.
+
+    Processes that start at once wait for each other: on DuckDB for the file, on PostgreSQL for an
+    advisory lock. Those that come later find nothing to do.
+
+    Raises:
+        ConfigurationError: A newer version of this project has migrated it.
+    """
+    connection.execute("lock_migrations")
+    connection.execute("create_migrations_table")
+    missing = _missing(connection, applied_versions(connection))
+    for migration in missing:
+        connection.run_script(migration.script)
+        connection.execute(
+            "record_migration", version=migration.version, name=migration.name, applied_at=datetime.now(UTC)
+        )
+    return [migration.name for migration in missing]
+
+
+def _missing(connection: Connection, applied: set[int]) -> list[Migration]:
+    known = load_migrations(connection.engine)
+    newest = max(applied, default=0)
+    if newest > len(known):
+        raise ConfigurationError(
+            f"the database has schema version {newest} and this program knows {len(known)}: "
+            "update the program"
+        )
+    return [migration for migration in known if migration.version not in applied]

@@ -1,0 +1,93 @@
+"""One transaction on PostgreSQL: named queries in, plain rows and Arrow tables out."""
+
+from __future__ import annotations
+
+from typing import Any, LiteralString, cast
+
+import psycopg
+import pyarrow as pa
+from psycopg.rows import dict_row, tuple_row
+
+from ingest_pipeline.storage.copy_text import copy_text
+from ingest_pipeline.storage.queries import load_queries
+from ingest_pipeline.storage.schema import STAGING_SCHEMA
+
+_ARROW_TYPES = {
+    "bool": pa.bool_(),
+    "int2": pa.int16(),
+    "int4": pa.int32(),
+    "int8": pa.int64(),
+    "int8[]": pa.list_(pa.int64()),
+    "float8": pa.float64(),
+    "date": pa.date32(),
+    "timestamptz": pa.timestamp("us", tz="UTC"),
+    "text": pa.string(),
+    "json": pa.string(),
+    "name": pa.string(),
+}
+
+
+class PostgresConnection:
+    """A transaction on PostgreSQL.
+
+    Args:
+        raw: A connection with a transaction begun.
+    """
+
+    engine = "postgres"
+
+    def __init__(self, raw: psycopg.Connection[Any]) -> None:
+        """Wrap the connection."""
+        self._raw = raw
+        self._queries = load_queries(self.engine)
+        self._is_staged = False
+
+    def execute(self, query: str, **parameters: object) -> int:
+        """See `Connection`."""
+        cursor = self._raw.execute(self._text(query, parameters), parameters)
+        # A SELECT reports the rows it returned: those are not changes.
+        return 0 if cursor.description else max(cursor.rowcount, 0)
+
+    def fetch_all(self, query: str, **parameters: object) -> list[dict[str, Any]]:
+        """See `Connection`."""
+        with self._raw.cursor(row_factory=dict_row) as cursor:
+            return cursor.execute(self._text(query, parameters), parameters).fetchall()
+
+    def fetch_one(self, query: str, **parameters: object) -> dict[str, Any] | None:
+        """See `Connection`."""
+        with self._raw.cursor(row_factory=dict_row) as cursor:
+            return cursor.execute(self._text(query, parameters), parameters).fetchone()
+
+    def fetch_arrow(self, query: str, **parameters: object) -> pa.Table:
+        """See `Connection`."""
+        with self._raw.cursor(row_factory=tuple_row) as cursor:
+            cursor.execute(self._text(query, parameters), parameters)
+            return self._as_arrow(cursor)
+
+    def stage(self, rows: pa.Table) -> None:
+        """See `Connection`."""
+        self.execute("empty_staging" if self._is_staged else "create_staging")
+        self._is_staged = True
+        with self._raw.cursor() as cursor, cursor.copy(self._text("fill_staging", {})) as copy:
+            copy.write(copy_text(rows.cast(STAGING_SCHEMA)))
+
+    def run_script(self, script: str) -> None:
+        """See `Connection`."""
+        self._raw.execute(cast("LiteralString", script))
+
+    def _text(self, query: str, parameters: dict[str, object]) -> LiteralString:
+        found = self._queries[query]
+        found.check(parameters)
+        return cast("LiteralString", found.pyformat)
+
+    def _as_arrow(self, cursor: psycopg.Cursor[Any]) -> pa.Table:
+        described = cursor.description or ()
+        types = [_ARROW_TYPES[column.type_display] for column in described]
+        rows = cursor.fetchall()
+        columns = zip(*rows, strict=True) if rows else [()] * len(types)
+        return pa.table(
+            [pa.array(values, kind) for values, kind in zip(columns, types, strict=True)],
+            schema=pa.schema(
+                [(column.name, kind) for column, kind in zip(described, types, strict=True)]
+            ),
+        )

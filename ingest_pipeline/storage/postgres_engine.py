@@ -1,0 +1,223 @@
+"""The server engine: PostgreSQL through psycopg 3 and a pool, for many processes that write at once.
+
+Writers of the same messages take turns on advisory locks (see `sql/postgres/locks.sql`); what still
+collides is undone and done again by `run`.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import psycopg
+from psycopg import errors as pg
+from psycopg.types.string import TextLoader
+from psycopg_pool import ConnectionPool, PoolTimeout
+from pydantic import SecretStr
+
+from ingest_pipeline.errors import ConfigurationError, DatabaseBusy, DatabaseUnavailable
+from ingest_pipeline.storage import migrations
+from ingest_pipeline.storage.database import (
+    Connection,
+    ConnectionLost,
+    Result,
+    TransactionConflict,
+    pause_seconds,
+    run_transaction,
+)
+from ingest_pipeline.storage.postgres_connection import PostgresConnection
+
+MAX_CONNECTIONS = 10
+_CONNECT_SECONDS = 10
+_HOPELESS = re.compile(r"authentication failed|no password supplied|does not exist|no pg_hba\.conf entry")
+_logger = logging.getLogger(__name__)
+
+
+class PostgresDatabase:
+    """A database on a PostgreSQL server.
+
+    Args:
+        url: `postgresql://user:password@host:port/database`.
+        wait_seconds: Longest wait for the server, for a free connection and for a lock.
+    """
+
+    engine = "postgres"
+
+    def __init__(self, url: SecretStr, wait_seconds: float) -> None:
+        """Connect to nothing yet."""
+        self._url = url
+        self._wait_seconds = wait_seconds
+        self._opening = threading.Lock()
+        self._pool: ConnectionPool[psycopg.Connection[Any]] | None = None
+        self._is_migrated = False
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """See `Database`."""
+        self._migrate_once()
+        with self._transaction() as connection:
+            yield connection
+
+    def run(self, work: Callable[[Connection], Result]) -> Result:
+        """See `Database`.
+
+        When the connection is lost while committing, nobody can tell whether the server did: the work
+        is done again, which leaves the same tables, as everything stored here may be stored twice.
+        """
+        return run_transaction(self, work)
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """See `Database`."""
+        self._migrate_once()
+        with self._snapshot() as connection:
+            yield connection
+
+    @contextmanager
+    def inspect(self) -> Iterator[Connection | None]:
+        """See `Database`."""
+        with self._snapshot() as connection:
+            yield connection
+
+    def migrate(self) -> list[str]:
+        """See `Database`."""
+        with self._transaction() as connection:
+            applied = migrations.apply_pending(connection)
+        self._is_migrated = True
+        return applied
+
+    def close(self) -> None:
+        """See `Database`."""
+        with self._opening:
+            if self._pool is not None:
+                self._pool.close()
+                self._pool = None
+
+    def _migrate_once(self) -> None:
+        if self._is_migrated:
+            return
+        with self._snapshot() as connection:
+            is_current = not migrations.pending(connection)
+        if not is_current:
+            self.migrate()
+        self._is_migrated = True
+
+    @contextmanager
+    def _snapshot(self) -> Iterator[Connection]:
+        with self._transaction() as connection:
+            connection.execute("begin_snapshot")
+            yield connection
+
+    @contextmanager
+    def _transaction(self) -> Iterator[Connection]:
+        pool = self._open_pool()
+        with self._translated_errors(), pool.connection(timeout=self._wait_seconds) as raw:
+            try:
+                with raw.transaction():
+                    yield PostgresConnection(raw)
+            except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+                if raw.closed:
+                    raise ConnectionLost(f"the connection to PostgreSQL broke: {self._reason(error)}") from error
+                raise
+
+    def _open_pool(self) -> ConnectionPool[psycopg.Connection[Any]]:
+        with self._opening:
+            if self._pool is None:
+                self._wait_for_server()
+                self._pool = ConnectionPool(
+                    self._url.get_secret_value(),
+                    kwargs=_connection_options(),
+                    min_size=0,
+                    max_size=MAX_CONNECTIONS,
+                    configure=self._configure,
+                    check=ConnectionPool.check_connection,
+                    open=True,
+                    name="ingest_pipeline",
+                )
+            return self._pool
+
+    def _configure(self, raw: psycopg.Connection[Any]) -> None:
+        raw.adapters.register_loader("json", TextLoader)
+        milliseconds = str(int(self._wait_seconds * 1000))
+        PostgresConnection(raw).execute("configure_session", lock_timeout=milliseconds)
+
+    def _wait_for_server(self) -> None:
+        """Connect once, trying again with growing pauses, so that what is wrong is said and not timed out."""
+        deadline = time.monotonic() + self._wait_seconds
+        tries = 0
+        while True:
+            try:
+                psycopg.connect(self._url.get_secret_value(), **_connection_options()).close()
+            except psycopg.OperationalError as error:
+                tries += 1
+                pause = pause_seconds(tries)
+                if _HOPELESS.search(str(error)):
+                    raise ConfigurationError(
+                        f"PostgreSQL refuses INGEST_DATABASE_URL: {self._reason(error)}. "
+                        "Correct its user, password or database"
+                    ) from None
+                if time.monotonic() + pause > deadline:
+                    raise self._unreachable(error) from None
+                _logger.warning("PostgreSQL cannot be reached, trying again: %s", self._reason(error))
+                time.sleep(pause)
+            except psycopg.ProgrammingError:
+                raise ConfigurationError(
+                    "INGEST_DATABASE_URL cannot be read: write postgresql://user:password@host:5432/database, "
+                    "with special characters of the password percent-encoded"
+                ) from None
+            else:
+                return
+
+    @contextmanager
+    def _translated_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except (pg.SerializationFailure, pg.DeadlockDetected) as error:
+            raise TransactionConflict(f"another transaction was in the way: {self._reason(error)}") from error
+        except pg.LockNotAvailable as error:
+            raise DatabaseBusy(
+                f"another process held a lock for {self._wait_seconds:g} s: try again later, find it in "
+                "pg_stat_activity, or raise INGEST_DATABASE_WAIT_SECONDS"
+            ) from error
+        except pg.InsufficientPrivilege as error:
+            raise ConfigurationError(
+                f"the database user may not do this ({self._reason(error)}): grant it the rights, "
+                "or set another user in INGEST_DATABASE_URL"
+            ) from error
+        except PoolTimeout as error:
+            raise self._unreachable(error) from error
+        except (psycopg.OperationalError, pg.ReadOnlySqlTransaction) as error:
+            raise DatabaseUnavailable(
+                f"PostgreSQL cannot do this now: {self._reason(error)}. Check the server's disk and log"
+            ) from error
+
+    def _unreachable(self, error: Exception) -> DatabaseUnavailable:
+        return DatabaseUnavailable(
+            f"PostgreSQL gave no connection for {self._wait_seconds:g} s ({self._reason(error)}): "
+            "check that the server runs and that INGEST_DATABASE_URL names it"
+        )
+
+    def _reason(self, error: Exception) -> str:
+        """Return the first line of an error without the password."""
+        text = str(error).strip().partition("\n")[0]
+        password = urlsplit(self._url.get_secret_value()).password
+        for secret in filter(None, (password, unquote(password or ""))):
+            text = text.replace(secret, "***")
+        return text
+
+
+def _connection_options() -> dict[str, Any]:
+    # Nothing is prepared: statements on temporary tables gain nothing, and poolers stay possible.
+    return {
+        "autocommit": True,
+        "prepare_threshold": None,
+        "connect_timeout": _CONNECT_SECONDS,
+        "client_encoding": "utf8",
+        "fallback_application_name": "ingest_pipeline",
+    }

@@ -1,0 +1,93 @@
+"""Named SQL: every statement lives in a `.sql` file under `sql/`, with a name and a description.
+
+    -- name: count_messages
+    -- Count the rows of a channel.
+    SELECT count(*) AS n FROM messages WHERE channel_id = $channel_id::BIGINT
+
+Statements that both engines understand stand in `sql/shared`, others under the same name in
+`sql/duckdb` and `sql/postgres`. The form follows procrastinate's `queries.sql`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+
+_HEADER = re.compile(r"^-- name: *(\w+) *\n-- *(\S.*)\n", re.MULTILINE)
+_PARAMETER = re.compile(r"\$([a-z_][a-z0-9_]*)")
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """One named statement.
+
+    Attributes:
+        name: What the code calls it.
+        description: What it does, in one line.
+        text: The statement, with `$name` parameters.
+        parameters: The names of its parameters.
+    """
+
+    name: str
+    description: str
+    text: str
+    parameters: frozenset[str]
+
+    def check(self, given: Mapping[str, object]) -> None:
+        """Refuse parameters that are missing or unknown, which the engines treat differently.
+
+        Raises:
+            ValueError: They do not fit.
+        """
+        if self.parameters != given.keys():
+            raise ValueError(
+                f"query {self.name} takes the parameters {sorted(self.parameters)}, not {sorted(given)}"
+            )
+
+    @property
+    def pyformat(self) -> str:
+        """The statement as psycopg takes it: `%(name)s` parameters, `%` doubled."""
+        return _PARAMETER.sub(r"%(\1)s", self.text.replace("%", "%%"))
+
+
+def sql_folder(part: str) -> Traversable:
+    """Return `sql/<part>` of the installed package."""
+    return files("ingest_pipeline.storage") / "sql" / part
+
+
+@cache
+def load_queries(engine: str) -> Mapping[str, Query]:
+    """Read the statements for an engine, by name.
+
+    Args:
+        engine: `duckdb` or `postgres`.
+
+    Raises:
+        ValueError: Two statements have one name.
+    """
+    queries: dict[str, Query] = {}
+    for part in ("shared", engine):
+        for query in _parse_folder(sql_folder(part)):
+            if query.name in queries:
+                raise ValueError(f"two queries are called {query.name} for {engine}")
+            queries[query.name] = query
+    return queries
+
+
+def _parse_folder(folder: Traversable) -> Iterator[Query]:
+    for entry in sorted(folder.iterdir(), key=lambda item: item.name):
+        if entry.name.endswith(".sql"):
+            yield from parse_queries(entry.read_text(encoding="utf-8"))
+
+
+def parse_queries(source: str) -> Iterator[Query]:
+    """Cut the text of a `.sql` file into its named statements."""
+    headers = list(_HEADER.finditer(source))
+    ends = [header.start() for header in headers[1:]] + [len(source)]
+    for header, end in zip(headers, ends, strict=True):
+        text = source[header.end() : end].strip().removesuffix(";")
+        yield Query(header[1], header[2].strip(), text, frozenset(_PARAMETER.findall(text)))

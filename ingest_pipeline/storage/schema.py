@@ -1,0 +1,49 @@
+"""The Arrow schema of normalised rows on their way into the table `messages`.
+
+What the columns mean is decided in `domain/normalize.py`; how they are merged in `messages.py`.
+"""
+
+from __future__ import annotations
+
+import pyarrow as pa
+
+_TIME = pa.timestamp("us", tz="UTC")
+
+
+def _required(name: str, kind: pa.DataType) -> pa.Field:
+    return pa.field(name, kind, nullable=False)
+
+
+STAGING_SCHEMA: pa.Schema = pa.schema(
+    [
+        _required("discord_id", pa.int64()),
+        pa.field("session_id", pa.string()),
+        pa.field("guild_id", pa.int64()),
+        _required("channel_id", pa.int64()),
+        _required("posted_at", _TIME),
+        pa.field("edited_at", _TIME),
+        pa.field("driver", pa.string()),
+        pa.field("author_id", pa.int64()),
+        pa.field("author_name", pa.string()),
+        pa.field("author_nickname", pa.string()),
+        _required("author_is_bot", pa.bool_()),
+        _required("raw_content", pa.string()),
+        _required("message_text", pa.string()),
+        _required("message_type", pa.string()),
+        _required("is_pinned", pa.bool_()),
+        pa.field("reference_id", pa.int64()),
+        _required("attachments", pa.string()),
+        _required("attachment_count", pa.int32()),
+        _required("embeds", pa.string()),
+        _required("embed_count", pa.int32()),
+        _required("stickers", pa.string()),
+        _required("reactions", pa.string()),
+        _required("reaction_count", pa.int32()),
+        _required("is_highlight_candidate", pa.bool_()),
+        _required("source", pa.string()),
+        _required("observed_at", _TIME),
+        _required("content_digest", pa.int64()),
+        _required("correlation_id", pa.string()),
+    ]
+)
+"""One normalised row: ids int64, times UTC to the microsecond, JSON as text."""

@@ -1,0 +1,30 @@
+-- name: lock_migrations
+-- Let one process migrate at a time.
+SELECT pg_advisory_xact_lock(1768842612, 0);
+
+-- name: lock_staged
+-- Take turns with whoever merges or deletes ids near the staged ones, in one order for all.
+SELECT pg_advisory_xact_lock(1768842613, stretch)
+FROM (
+    -- Stretches of 4.7 hours (2^46 of an id), folded into 256 so that no batch takes more locks.
+    SELECT DISTINCT ((discord_id >> 46) % 256)::INTEGER AS stretch
+    FROM staged_messages
+    ORDER BY stretch
+) AS stretches;
+
+-- name: lock_ids
+-- Take turns with whoever merges or deletes ids near these, in the order of lock_staged.
+SELECT pg_advisory_xact_lock(1768842613, stretch)
+FROM (
+    SELECT DISTINCT ((discord_id >> 46) % 256)::INTEGER AS stretch
+    FROM unnest($discord_ids::BIGINT[]) AS ids (discord_id)
+    ORDER BY stretch
+) AS stretches;
+
+-- name: lock_sessions
+-- Take turns with whoever changes sessions.
+SELECT pg_advisory_xact_lock(1768842614, 0);
+
+-- name: lock_coverage
+-- Take turns with whoever records proofs for this channel.
+SELECT pg_advisory_xact_lock(1768842615, ($channel_id::BIGINT % 2147483647)::INTEGER);

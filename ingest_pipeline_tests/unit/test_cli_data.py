@@ -1,0 +1,336 @@
+"""The command line on real data: sessions, imports, polls, backfills and what is shown of them."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from ingest_pipeline.demo.install import install_stand_in
+from ingest_pipeline.domain.snowflake import first_id_at
+from ingest_pipeline.errors import ExitCode
+from ingest_pipeline_tests.cli_runs import Cli
+from ingest_pipeline_tests.exports import CHANNEL_ID, START, message, write_export
+
+
+@pytest.fixture
+def cli(tmp_path: Path) -> Cli:
+    """The command in an empty folder."""
+    return Cli(tmp_path)
+
+
+@pytest.fixture
+def export(cli: Cli) -> Path:
+    """Three radio messages, a text without a driver, one with media only and one past the session."""
+    messages = [
+        message(10),
+        message(20, ":studio_microphone: `Norris` Copy."),
+        message(30, ":studio_microphone: `Leclerc` Understood. 👍"),
+        message(40, "[red]plain[/red]\ttext\nof two lines"),
+        message(50, "", stickers=[{"id": "5", "name": "flag"}]),
+        message(timedelta(hours=5)),
+    ]
+    return write_export(cli.folder / "export.json", messages)
+
+
+def write_world(cli: Cli, **content: object) -> None:
+    """Install the stand-in exporter with a world of two messages, one of them posted just now."""
+    now = datetime.now(UTC)
+    messages = [
+        {"id": str(first_id_at(posted_at)), "content": f":studio_microphone: `Leclerc` {name}"}
+        for name, posted_at in (("early", now - timedelta(minutes=20)), ("late", now - timedelta(seconds=5)))
+    ]
+    world = {
+        "version": "2.47",
+        "guild": {"id": "1", "name": "Demo", "iconUrl": ""},
+        "channels": [{"id": str(CHANNEL_ID), "name": "team-radio", "messages": messages}],
+        **content,
+    }
+    path = cli.folder / "world.json"
+    path.write_text(json.dumps(world), encoding="utf-8")
+    cli.environment["INGEST_EXPORTER_PATH"] = str(install_stand_in(cli.folder, path))
+    cli.environment["DISCORD_OAUTH_TOKEN"] = "x" * 24 + "." + "y" * 6 + "." + "z" * 38
+
+
+def add_live_session(cli: Cli) -> None:
+    """Add a session that began half an hour ago."""
+    start = datetime.now(UTC).replace(microsecond=0) - timedelta(minutes=30)
+    cli.add_session("live", start=start.isoformat(), end=(start + timedelta(hours=1)).isoformat())
+
+
+def test_an_import_prints_one_object_that_accounts_for_every_message(cli: Cli, export: Path) -> None:
+    """With --json standard output is the report and nothing else; logs go elsewhere."""
+    cli.add_session()
+    report = cli("import-messages", "--session-id", "race", "--file", str(export), "--json").json
+    assert (report["received"], report["created"]) == (6, 4)
+    assert report["skipped"] == {"media_only": 1, "outside_window": 1}
+    assert (report["session_id"], report["start"]) == ("race", "2026-09-06T13:00:00+00:00")
+    assert {"updated", "unchanged", "stale", "end", "correlation_id", "seconds"} <= set(report)
+
+
+def test_importing_again_creates_and_updates_nothing(cli: Cli, export: Path) -> None:
+    """The second import finds every message as it was; in text, too, the counts are there."""
+    cli.add_session()
+    cli("import-messages", "--session-id", "race", "--file", str(export))
+    again = cli("import-messages", "--session-id", "race", "--file", str(export))
+    assert again.code == 0
+    assert "received 6: created 0, updated 0, unchanged 4, stale 0, skipped 2" in again.stdout
+    assert "skipped as media_only: 1" in again.stdout
+
+
+def test_bounds_to_the_second_are_kept(cli: Cli, export: Path) -> None:
+    """Start is included, end is not."""
+    cli.add_session()
+    bounds = ("--start", "2026-09-06T13:00:20Z", "--end", "2026-09-06T15:00:30+02:00")
+    report = cli("import-messages", "--session-id", "race", "--file", str(export), *bounds, "--json").json
+    assert (report["created"], report["skipped"]) == (1, {"outside_window": 5})
+
+
+def test_the_file_s_channel_is_used_and_never_contradicted(cli: Cli, export: Path) -> None:
+    """A session of another channel takes the file; a contradicting option is refused."""
+    cli.add_session(channel_id="11")
+    wrong = cli("import-messages", "--session-id", "race", "--file", str(export), "--channel-id", "11")
+    assert wrong.code == ExitCode.BAD_INPUT
+    assert "leave --channel-id out" in wrong.stderr
+    assert cli("import-messages", "--session-id", "race", "--file", str(export)).code == 0
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"hello", b"\xff\xfe", b'{"messages": [{"id": "1"'])
+def test_a_malformed_export_ends_with_five_and_leaves_the_table(cli: Cli, content: bytes) -> None:
+    """Damage is told on standard error; nothing is printed as data or stored."""
+    cli.add_session()
+    path = cli.folder / "broken.json"
+    path.write_bytes(content)
+    outcome = cli("import-messages", "--session-id", "race", "--file", str(path), "--json")
+    assert (outcome.code, outcome.stdout) == (ExitCode.BAD_INPUT, "")
+    assert str(path) in outcome.stderr
+    assert cli("messages", "--session-id", "race", "--json").json["count"] == 0
+
+
+@pytest.mark.parametrize("command", ["import-messages", "backfill", "messages"])
+def test_an_unknown_session_ends_with_four_and_names_the_nearest(cli: Cli, command: str) -> None:
+    """A typing error is answered with the id that was meant."""
+    cli.add_session("2026-monza-race")
+    outcome = cli(command, "--session-id", "2026-monza-rice")
+    assert (outcome.code, outcome.stdout) == (ExitCode.SESSION_NOT_FOUND, "")
+    assert "2026-monza-race" in outcome.stderr
+
+
+def test_without_an_exporter_an_import_ends_with_eight(cli: Cli) -> None:
+    """The path that was tried and the way to get it are named."""
+    cli.add_session()
+    cli.environment["DISCORD_OAUTH_TOKEN"] = "invented"
+    outcome = cli("import-messages", "--session-id", "race")
+    assert outcome.code == ExitCode.EXPORTER_UNAVAILABLE
+    assert "no-exporter" in outcome.stderr
+
+
+@pytest.mark.parametrize(
+    ("fault", "code"), [("forbidden", ExitCode.EXPORTER_FAILED), ("bad-token", ExitCode.EXPORTER_FAILED)]
+)
+def test_a_refused_export_ends_with_six(cli: Cli, fault: str, code: int) -> None:
+    """What Discord refuses is the exporter's failure, without a word on the token's value."""
+    write_world(cli, fault=fault)
+    add_live_session(cli)
+    outcome = cli("import-messages", "--session-id", "live", "--json")
+    assert (outcome.code, outcome.stdout) == (code, "")
+    assert cli.environment["DISCORD_OAUTH_TOKEN"] not in outcome.stderr
+
+
+def test_messages_are_shown_as_lines_and_as_json(cli: Cli, export: Path) -> None:
+    """Ids are strings in JSON, times have their offset, JSON columns are what they hold."""
+    cli.add_session()
+    cli("import-messages", "--session-id", "race", "--file", str(export))
+    shown = cli("messages", "--session-id", "race", "--json").json
+    first = shown["messages"][0]
+    assert (shown["session_id"], shown["count"]) == ("race", 4)
+    assert first["discord_id"] == message(10)["id"]
+    assert (first["channel_id"], first["driver"]) == (str(CHANNEL_ID), "Leclerc")
+    assert first["posted_at"] == "2026-09-06T13:00:10+00:00"
+    assert (first["attachments"], first["reference_id"]) == ([], None)
+    lines = cli("messages", "--session-id", "race").stdout.splitlines()
+    assert lines[0].split("\t") == ["posted", "id", "driver", "author", "text"]
+    assert lines[4].split("\t")[4] == "[red]plain[/red] text of two lines"
+
+
+def test_messages_can_be_limited_to_a_driver_and_to_the_newest(cli: Cli, export: Path) -> None:
+    """Both filters together, oldest first."""
+    cli.add_session()
+    cli("import-messages", "--session-id", "race", "--file", str(export))
+    of_driver = cli("messages", "--session-id", "race", "--driver", "Leclerc", "--json").json["messages"]
+    assert [row["message_text"] for row in of_driver] == ["Box, box.", "Understood. 👍"]
+    newest = cli("messages", "--session-id", "race", "--limit", "2", "--json").json["messages"]
+    assert [row["driver"] for row in newest] == ["Leclerc", None]
+
+
+def test_a_poll_without_a_live_session_names_the_next_one(cli: Cli) -> None:
+    """Nothing to do is no failure."""
+    assert "no session is live and none is coming" in cli("poll-recent-messages").stdout
+    cli.add_session("later", start="2098-09-06T13:00:00Z", end="2098-09-06T15:00:00Z")
+    outcome = cli("poll-recent-messages")
+    assert outcome.code == 0
+    assert outcome.stdout == "no session is live; next is later at 2098-09-06T13:00:00Z\n"
+    told = cli("poll-recent-messages", "--json").json
+    assert told == {
+        "live": False,
+        "next_session": {"session_id": "later", "start": "2098-09-06T13:00:00+00:00"},
+    }
+
+
+def test_a_poll_of_a_live_session_reads_what_is_missing(cli: Cli) -> None:
+    """The first poll reads from the start, so that nothing before the trailing window is lost."""
+    write_world(cli)
+    add_live_session(cli)
+    report = cli("poll-recent-messages", "--json").json
+    assert (report["live"], report["session_id"], report["created"]) == (True, "live", 2)
+    again = cli("poll-recent-messages", "--window-seconds", "60")
+    assert again.code == 0
+    assert "created 0" in again.stdout
+
+
+def test_a_backfill_reads_the_whole_session(cli: Cli) -> None:
+    """Raw exports land window by window and their messages are in the table."""
+    write_world(cli)
+    add_live_session(cli)
+    report = cli("backfill", "--session-id", "live", "--json").json
+    assert (report["received"], report["created"]) == (2, 2)
+    assert any((cli.folder / "data" / "landing" / "live").rglob("*.json"))
+
+
+def test_exports_are_kept_only_when_asked(cli: Cli) -> None:
+    """The exporter's files go where they are told to, and away afterwards."""
+    write_world(cli)
+    add_live_session(cli)
+    target = cli.folder / "kept"
+    arguments = ("import-messages", "--session-id", "live", "--output-dir", str(target))
+    assert cli(*arguments).code == 0
+    assert list(target.iterdir()) == []
+    assert cli(*arguments, "--keep-file").code == 0
+    assert len(list(target.iterdir())) == 1
+
+
+def test_a_session_is_added_once(cli: Cli) -> None:
+    """The same again changes nothing; other values need --replace."""
+    add = ("sessions", "add", "race", "--start", "2026-09-06T13:00:00Z", "--end")
+    assert cli(*add, "2026-09-06T15:00:00Z", "--year", "2026").stdout == "session race created\n"
+    assert cli(*add, "2026-09-06T17:00:00+02:00", "--year", "2026").stdout == "session race unchanged\n"
+    refused = cli(*add, "2026-09-06T16:00:00Z", "--year", "2026")
+    assert refused.code == ExitCode.BAD_INPUT
+    assert "end_time is 2026-09-06T15:00:00+00:00, not 2026-09-06T16:00:00+00:00" in refused.stderr
+    assert "--replace" in refused.stderr
+    assert cli(*add, "2026-09-06T16:00:00Z", "--replace", "--json").json["result"] == "updated"
+
+
+def test_every_field_of_a_session_can_be_added_and_shown(cli: Cli, export: Path) -> None:
+    """What goes in comes out, with its state and its messages."""
+    options = {
+        "name": "Italian Grand Prix",
+        "year": "2026",
+        "round_number": "16",
+        "session_type": "Race",
+        "location": "Monza",
+        "country": "Italy",
+    }
+    cli.add_session(**options)
+    cli("import-messages", "--session-id", "race", "--file", str(export))
+    shown = cli("sessions", "show", "race", "--json").json
+    assert shown == {
+        "session_id": "race",
+        "start_time": "2026-09-06T13:00:00+00:00",
+        "end_time": "2026-09-06T15:00:00+00:00",
+        "channel_ids": [str(CHANNEL_ID)],
+        "year": 2026,
+        "round_number": 16,
+        "session_type": "Race",
+        "event_name": "Italian Grand Prix",
+        "location": "Monza",
+        "country": "Italy",
+        "state": shown["state"],
+        "messages": 4,
+    }
+    assert "event_name:    Italian Grand Prix\n" in cli("sessions", "show", "race").stdout
+
+
+def test_sessions_are_listed_with_their_state(cli: Cli) -> None:
+    """By start: ended, live, coming."""
+    add_live_session(cli)
+    cli.add_session("later", start="2098-09-06T13:00:00Z", end="2098-09-06T15:00:00Z")
+    cli.add_session("before", start="2020-09-06T13:00:00Z", end="2020-09-06T15:00:00Z")
+    listed = cli("sessions", "list", "--json").json["sessions"]
+    assert [(each["session_id"], each["state"]) for each in listed] == [
+        ("before", "ended"),
+        ("live", "live"),
+        ("later", "coming"),
+    ]
+    lines = cli("sessions", "list").stdout.splitlines()
+    assert [line.split("\t")[:2] for line in lines[1:]] == [
+        ["before", "ended"],
+        ["live", "live"],
+        ["later", "coming"],
+    ]
+
+
+def test_a_removed_session_leaves_its_messages(cli: Cli, export: Path) -> None:
+    """Adding it again and importing again links them again."""
+    cli.add_session()
+    cli("import-messages", "--session-id", "race", "--file", str(export))
+    assert cli("sessions", "remove", "race").stdout == "session race removed; its messages stay\n"
+    assert cli("sessions", "show", "race").code == ExitCode.SESSION_NOT_FOUND
+    assert cli("sessions", "remove", "race").code == ExitCode.SESSION_NOT_FOUND
+    cli.add_session()
+    report = cli("import-messages", "--session-id", "race", "--file", str(export), "--json").json
+    assert (report["created"], report["unchanged"]) == (0, 4)
+    assert cli("messages", "--session-id", "race", "--json").json["count"] == 4
+
+
+def test_sessions_are_imported_from_files(cli: Cli) -> None:
+    """Twice the same file changes nothing; a wrong file changes nothing either."""
+    path = cli.folder / "season.csv"
+    path.write_text("id,start,end\nrace,2026-09-06T13:00:00Z,2026-09-06T15:00:00Z\n", encoding="utf-8")
+    first = cli("sessions", "import", str(path), "--channel-id", "11", "--json").json
+    assert first == {"created": 1, "updated": 0, "unchanged": 0, "session_ids": ["race"]}
+    assert cli("sessions", "show", "race", "--json").json["channel_ids"] == ["11"]
+    again = cli("sessions", "import", str(path), "--channel-id", "11")
+    assert again.stdout == "1 sessions: created 0, updated 0, unchanged 1\n"
+    path.write_text(
+        "id,start,end\nfp1,2026-09-06T13:00:00Z,2026-09-06T15:00:00Z\nfp2,x,y\n", encoding="utf-8"
+    )
+    refused = cli("sessions", "import", str(path))
+    assert refused.code == ExitCode.BAD_INPUT
+    assert "line 3, session 'fp2': start_time 'x' is not a time" in refused.stderr
+    assert cli("sessions", "show", "fp1").code == ExitCode.SESSION_NOT_FOUND
+    path.write_text("id,start,end\n", encoding="utf-8")
+    assert "holds no sessions" in cli("sessions", "import", str(path)).stderr
+
+
+def test_the_sessions_file_is_taken_over_by_the_next_command(cli: Cli) -> None:
+    """Edits count at once; a wrong edit is warned of and leaves the sessions as they were."""
+    data = cli.folder / "data"
+    data.mkdir()
+    file = data / "sessions.yaml"
+    session = "- {{id: race, start: 2026-09-06T13:00:00Z, end: {end}}}\n"
+    file.write_text(session.format(end="2026-09-06T15:00:00Z"), encoding="utf-8")
+    assert cli("sessions", "show", "race", "--json").json["end_time"] == "2026-09-06T15:00:00+00:00"
+    file.write_text(session.format(end="soon"), encoding="utf-8")
+    outcome = cli("sessions", "show", "race", "--json")
+    assert outcome.json["end_time"] == "2026-09-06T15:00:00+00:00"
+    assert "was not taken over" in outcome.stderr
+    file.write_text(session.format(end="2026-09-06T16:00:00Z"), encoding="utf-8")
+    assert cli("sessions", "show", "race", "--json").json["end_time"] == "2026-09-06T16:00:00+00:00"
+
+
+def test_text_of_another_encoding_is_printed_escaped(cli: Cli, export: Path) -> None:
+    """A pipe without Unicode gets JSON with escapes, and lines with escapes, but no error."""
+    cli.add_session()
+    cli("import-messages", "--session-id", "race", "--file", str(export))
+    cli.environment |= {"PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}
+    told = cli.process("messages", "--session-id", "race", "--json")
+    assert told.json["messages"][2]["message_text"] == "Understood. 👍"
+    assert "\\U0001f44d" in cli.process("messages", "--session-id", "race").stdout
+
+
+def test_start_of_the_fixture_is_the_session_s() -> None:
+    """The helpers of this module and `exports.py` speak of the same time."""
+    assert datetime(2026, 9, 6, 13, tzinfo=UTC) == START

@@ -1,0 +1,118 @@
+"""What a flush has confirmed is read back, whatever happened after it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ingest_pipeline.capture.spool import Position, Spool
+from ingest_pipeline.errors import LandingRefused
+
+START = Position()
+NOW = datetime(2026, 9, 6, 13, 0, 0, 123456, tzinfo=UTC)
+
+
+def fill(spool: Spool, events: list[bytes]) -> None:
+    """Append and flush."""
+    for index, event in enumerate(events):
+        spool.append(event, NOW + timedelta(seconds=index))
+    spool.flush()
+
+
+def events(spool: Spool, after: Position = START) -> list[bytes]:
+    """Read everything after a position."""
+    return [record.event for record in spool.read(after, 10**6)[0]]
+
+
+def test_records_come_back_in_order_with_their_time(tmp_path: Path) -> None:
+    """To the microsecond."""
+    spool = Spool(tmp_path)
+    fill(spool, [b'{"t":"A"}', b'{"t":"B b"}'])
+    records, end = spool.read(Position(), 10)
+    assert [(r.event, r.received_at - NOW) for r in records] == [
+        (b'{"t":"A"}', timedelta(0)),
+        (b'{"t":"B b"}', timedelta(seconds=1)),
+    ]
+    assert end == spool.durable
+
+
+def test_what_is_not_flushed_is_not_read(tmp_path: Path) -> None:
+    """Only the disk counts."""
+    spool = Spool(tmp_path)
+    spool.append(b"{}", NOW)
+    assert events(spool) == []
+
+
+def test_a_new_process_reads_what_the_last_one_flushed(tmp_path: Path) -> None:
+    """Segments of any number."""
+    fill(Spool(tmp_path, segment_bytes=30), [b"1", b"2"])
+    again = Spool(tmp_path, segment_bytes=30)
+    for event in (b"3", b"4", b"5"):
+        fill(again, [event])
+    assert events(Spool(tmp_path)) == [b"1", b"2", b"3", b"4", b"5"]
+
+
+def test_a_torn_line_is_cut_off(tmp_path: Path) -> None:
+    """A crash in the middle of a write leaves half a record that nothing had confirmed."""
+    fill(Spool(tmp_path), [b"1", b"2"])
+    (segment,) = tmp_path.iterdir()
+    with segment.open("ab") as file:
+        file.write(b"17571636")
+    spool = Spool(tmp_path)
+    fill(spool, [b"3"])
+    assert events(spool) == [b"1", b"2", b"3"]
+
+
+@pytest.mark.parametrize("torn", [b"", b"no line at all", b"x" * 200_000])
+def test_a_segment_of_nothing_whole_is_emptied(tmp_path: Path, torn: bytes) -> None:
+    """Also one longer than is read at a time."""
+    (tmp_path / "0000000001.jsonl").write_bytes(torn)
+    spool = Spool(tmp_path)
+    fill(spool, [b"1"])
+    assert events(spool) == [b"1"]
+
+
+def test_forgetting_keeps_what_is_not_processed(tmp_path: Path) -> None:
+    """Whole segments only."""
+    spool = Spool(tmp_path, segment_bytes=1)
+    for event in (b"1", b"2", b"3"):
+        fill(spool, [event])
+    _, position = spool.read(Position(), 2)
+    assert spool.forget(position) == 1
+    assert events(spool, position) == [b"3"]
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3])
+@given(batches=st.lists(st.lists(st.binary().filter(lambda b: b"\n" not in b), max_size=4), max_size=6))
+def test_reading_in_steps_gives_everything_once(
+    tmp_path_factory: pytest.TempPathFactory, limit: int, batches: list[list[bytes]]
+) -> None:
+    """Wherever segments and steps end."""
+    spool = Spool(tmp_path_factory.mktemp("spool"), segment_bytes=60)
+    for batch in batches:
+        fill(spool, batch)
+    got: list[bytes] = []
+    position = Position()
+    while True:
+        records, position = spool.read(position, limit)
+        if not records:
+            break
+        got.extend(record.event for record in records)
+    assert got == [event for batch in batches for event in batch]
+
+
+def test_a_disk_that_refuses_keeps_events_in_memory(tmp_path: Path) -> None:
+    """They are written when it takes them again."""
+    folder = tmp_path / "spool"
+    spool = Spool(folder)
+    folder.rmdir()
+    spool.append(b"1", NOW)
+    with pytest.raises(LandingRefused, match="kept in memory"):
+        spool.flush()
+    folder.mkdir()
+    spool.flush()
+    assert events(spool) == [b"1"]

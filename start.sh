@@ -1,0 +1,39 @@
+#!/usr/bin/env bash
+# Installs what is missing and runs the whole stack until Ctrl-C.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")"
+
+usage() {
+  cat <<'TEXT'
+Usage: ./start.sh [--demo] [--port 3000] [--host 127.0.0.1]
+
+Installs the pinned packages into .venv (once), then runs the web interface and the daemon that
+polls live sessions, until Ctrl-C.
+
+  --demo         a simulated live session, even when a token is set
+  --port PORT    port of the web interface (default 3000)
+  --host HOST    its address (default 127.0.0.1: this machine only)
+
+Settings are read from .env; .env.example describes them. Without DISCORD_OAUTH_TOKEN the demo runs.
+TEXT
+}
+
+for argument in "$@"; do
+  case $argument in
+    -h | --help)
+      usage
+      exit 0
+      ;;
+  esac
+done
+
+source scripts/bootstrap.sh
+install_requirements requirements.txt
+
+if [ -f .env ]; then
+  set -a +u
+  source .env
+  set +a -u
+fi
+
+exec "$venv_python" -m ingest_pipeline.supervise "$@"

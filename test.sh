@@ -1,0 +1,18 @@
+#!/usr/bin/env bash
+# Installs what is missing and runs the whole test suite. Arguments are handed to pytest:
+#   ./test.sh ingest_pipeline_tests/unit -x
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")"
+
+source scripts/bootstrap.sh
+install_requirements requirements-dev.txt
+
+# The tests bring settings of their own: whatever the caller's shell or .env says about real data and
+# real accounts must not reach them.
+for name in $(compgen -e); do
+  case $name in
+    INGEST_* | DISCORD_* | DAGSTER_* | POLL_INTERVAL_SECONDS) unset "$name" ;;
+  esac
+done
+
+exec "$venv_python" -m pytest --durations=5 "$@" < /dev/null
