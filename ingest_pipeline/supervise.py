@@ -51,10 +51,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         demo = options.demo or settings.discord_oauth_token is None
         if demo and not options.demo:
             print("DISCORD_OAUTH_TOKEN is not set: starting the demo (a simulated live session)")  # noqa: T201
-        lock = hold_folder((settings.data_dir / "demo") if demo else settings.data_dir)
-        require_free_port(options.host, options.port)
-        deployment = (demo_deployment if demo else real_deployment)(settings, os.environ)
-        return _run(deployment, settings, lock, options.host, options.port)
+        with hold_folder((settings.data_dir / "demo") if demo else settings.data_dir) as lock:
+            require_free_port(options.host, options.port)
+            deployment = (demo_deployment if demo else real_deployment)(settings, os.environ)
+            return _run(deployment, settings, lock, options.host, options.port)
     except IngestError as error:
         print(f"cannot start: {error}", file=sys.stderr)  # noqa: T201
         return int(error.exit_code)
@@ -92,7 +92,6 @@ def _run(deployment: Deployment, settings: Settings, lock: TextIO, host: str, po
     finally:
         warden.dismiss()
         console.close()
-        lock.close()
     return int(ExitCode.OK if orderly else ExitCode.INTERRUPTED)
 
 

@@ -57,7 +57,9 @@ def translated(error: Exception, path: str) -> IngestError:
     if isinstance(error, errors.LoginFailure):
         return TokenRejected(f"Discord does not accept the bot's token: {_REFUSALS[401][1]}")
     if isinstance(error, errors.RateLimited):
-        return RateLimited(f"Discord asks to wait {error.retry_after:.0f} s before GET {path}: try again then")
+        return RateLimited(
+            f"Discord asks to wait {error.retry_after:.0f} s before GET {path}: try again then"
+        )
     if isinstance(error, errors.HTTPException):
         return _refusal(error, path)
     if isinstance(error, (aiohttp.ClientError, OSError, json.JSONDecodeError)):

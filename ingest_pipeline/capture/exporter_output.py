@@ -119,7 +119,7 @@ _FAILURE = re.compile(
     r"|request to '.*failed:",
     re.IGNORECASE | re.MULTILINE,
 )
-# Up to 2.44 an empty range ends with exit code 1 and without a file (issues #1327, #1349).
+# Up to 2.44 an empty range ends with exit code 1 and without a file (DiscordChatExporter #1327, #1349).
 _EMPTY = re.compile(
     r"does not contain any (?:matching )?messages|no messages found for the specified period",
     re.IGNORECASE,

@@ -32,7 +32,8 @@ EXECUTABLE = "DiscordChatExporter.Cli"
 DOWNLOAD_SECONDS = 300.0
 _KEPT_SECONDS = 24 * 3600
 
-# The CLI's assets as of 2.47 (https://github.com/Tyrrrz/DiscordChatExporter/releases); each brings its own .NET.
+# The CLI's assets as of 2.47 (https://github.com/Tyrrrz/DiscordChatExporter/releases); each brings
+# its own .NET.
 _PLATFORMS = {
     ("linux", "x86_64", "glibc"): "linux-x64",
     ("linux", "x86_64", "musl"): "linux-musl-x64",

@@ -32,20 +32,25 @@ def print_json(value: dict[str, Any]) -> None:
 
 
 def print_rows(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """Print rows: a table on a terminal, tab-separated lines with a header elsewhere."""
+    """Print rows: a table of the columns that are not empty on a terminal, tab-separated lines elsewhere."""
     cells = [[cell_text(value) for value in row] for row in rows]
     if not sys.stdout.isatty():
         for line in ([*columns], *cells):
             typer.echo("\t".join(line))
         return
+    from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(*columns, header_style="bold")
+    filled = [index for index in range(len(columns)) if any(line[index] for line in cells)]
+    table = Table(box=SIMPLE_HEAD)
+    for index in filled:
+        # Folded, as an id or a time that is cut off is of no use.
+        table.add_column(columns[index], overflow="fold")
     for line in cells:
         # Plain Text: message content must not be taken for rich's markup.
-        table.add_row(*(Text(cell) for cell in line))
+        table.add_row(*(Text(line[index]) for index in filled))
     Console().print(table)
 
 
@@ -72,8 +77,9 @@ def cell_text(value: object) -> str:
 
 
 def moment_text(moment: datetime) -> str:
-    """Return an aware UTC time as ISO 8601 with Z."""
-    return moment.isoformat().replace("+00:00", "Z")
+    """Return an aware UTC time as ISO 8601 with Z, with as many digits as it needs."""
+    whole, point, fraction = moment.isoformat().removesuffix("+00:00").partition(".")
+    return f"{whole}{point}{fraction.rstrip('0')}Z"
 
 
 @contextmanager

@@ -154,12 +154,12 @@ def show_session(context: typer.Context, session_id: SessionArgument, as_json: J
     """Show one session and how many messages it has."""
     settings = begin(context, as_json=as_json)
     with open_services(settings) as services:
-        from ingest_pipeline.storage.messages import count_in_window
+        from ingest_pipeline.storage.messages import list_messages
         from ingest_pipeline.storage.sessions import find_session
 
         with services.database.read() as connection:
             session = find_session(connection, session_id)
-            count = count_in_window(connection, session.channel_ids, session.window)
+            count = len(list_messages(connection, session_id))
     shown = {**session_json(session, datetime.now(UTC)), "messages": count}
     if as_json:
         print_json(shown)

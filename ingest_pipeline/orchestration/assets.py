@@ -47,7 +47,7 @@ def raw_export(
         for session, keys in _requested(context, services):
             exported = refresh_landing(services, session, keys, context.log.info)
             _record(context, session, landing_metadata(services, session, keys, exported))
-    return dg.MaterializeResult(metadata={"correlation_id": context.run_id})
+    return dg.MaterializeResult(metadata={"correlation_id": context.run.run_id})
 
 
 def normalized_messages(
@@ -60,9 +60,9 @@ def normalized_messages(
     """
     with ingest_errors_as_failures(context):
         for session, keys in _requested(context, services):
-            documents = normalise_windows(services, session, keys, context.run_id)
+            documents = normalise_windows(services, session, keys, context.run.run_id)
             _record(context, session, normalised_metadata(services, session, keys, documents))
-    return dg.MaterializeResult(metadata={"correlation_id": context.run_id})
+    return dg.MaterializeResult(metadata={"correlation_id": context.run.run_id})
 
 
 def messages(
@@ -75,7 +75,7 @@ def messages(
     with ingest_errors_as_failures(context):
         requested = _requested(context, services)
         documents = [stored for session in requested for stored in stored_documents(services, *session)]
-        report = merge_documents(services, documents, context.run_id)
+        report = merge_documents(services, documents, context.run.run_id)
         for session, keys in requested:
             _record(context, session, table_metadata(services, session, keys))
     return dg.MaterializeResult(metadata=report_metadata(report))

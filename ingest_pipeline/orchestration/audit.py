@@ -92,7 +92,6 @@ class Audit:
         self._services = services
         self._is_underway = is_underway
         self._now = now or datetime.now(UTC)
-        self._places: dict[int, str] = {}
 
     def look_at(self, session: Session, keys: Sequence[str]) -> None:
         """Look at those of a session's windows that have begun.
@@ -104,9 +103,10 @@ class Audit:
             for key, window in session_windows(self._services, session, keys, self._now)
             for channel_id in session.channel_ids
         ]
+        seen: set[int] = set()
         for part in parts:
             self._compare_files(part)
-            self._look_at_rows(part)
+            self._look_at_rows(part, seen)
         with self._services.database.read() as connection:
             for part in parts:
                 self._look_at_table(connection, part, session.channel_ids)
@@ -148,7 +148,7 @@ class Audit:
         if landed != kept + skipped and not is_replaced:
             self._report(Rule.COUNTS, part, f"landed {landed} messages, normalised {kept}, skipped {skipped}")
 
-    def _look_at_rows(self, part: _Part) -> None:
+    def _look_at_rows(self, part: _Part, seen: set[int]) -> None:
         outside = [
             discord_id
             for discord_id, posted_at in zip(part.ids, part.posted_at, strict=True)
@@ -156,14 +156,11 @@ class Audit:
         ]
         if outside:
             self._report(Rule.INSIDE, part, f"holds messages of other times: {_some(outside)}")
-        twice = [
-            discord_id
-            for discord_id in part.ids
-            if self._places.setdefault(discord_id, part.place) != part.place
-        ]
-        twice += [] if len(set(part.ids)) == len(part.ids) else [i for i in part.ids if part.ids.count(i) > 1]
+        twice: list[int] = []
+        for discord_id in part.ids:
+            (twice.append if discord_id in seen else seen.add)(discord_id)
         if twice:
-            self._report(Rule.UNIQUE, part, f"has messages that were normalised before: {_some(set(twice))}")
+            self._report(Rule.UNIQUE, part, f"repeats messages of the session: {_some(twice)}")
 
     def _look_at_table(self, connection: Connection, part: _Part, channel_ids: Sequence[int]) -> None:
         there = ids_in_window(connection, [part.channel_id], part.window)

@@ -5,6 +5,7 @@ without partitions, they look at everything that has begun. The comparison is in
 """
 
 from collections.abc import Iterator
+from typing import Any
 
 import dagster as dg
 
@@ -28,7 +29,7 @@ _DESCRIPTIONS = {
 
 
 @dg.multi_asset_check(
-    specs=[dg.AssetCheckSpec(rule, asset=_ASSETS[rule], description=_DESCRIPTIONS[rule]) for rule in Rule],
+    specs=[dg.AssetCheckSpec(rule.value, asset=_ASSETS[rule], description=_DESCRIPTIONS[rule]) for rule in Rule],
     can_subset=True,
 )
 def message_checks(
@@ -63,7 +64,7 @@ def _is_underway(context: dg.AssetCheckExecutionContext, correlation_id: str) ->
 
 def _result(check: dg.AssetCheckKey, findings: Findings) -> dg.AssetCheckResult:
     problems = findings.problems[Rule(check.name)]
-    metadata: dict[str, dg.RawMetadataValue] = {
+    metadata: dict[str, Any] = {
         "windows": findings.windows,
         "messages_landed": findings.landed,
         "rows": findings.rows,

@@ -27,7 +27,7 @@ def ingest_errors_as_failures(context: dg.AssetExecutionContext) -> Iterator[Non
         yield
     except IngestError as error:
         if not error.retryable:
-            context.instance.add_run_tags(context.run_id, {"dagster/max_retries": "0"})
+            context.instance.add_run_tags(context.run.run_id, {"dagster/max_retries": "0"})
         raise as_failure(error) from error
 
 

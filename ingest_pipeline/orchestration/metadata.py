@@ -5,8 +5,9 @@ everything else is of the partition.
 """
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
+from typing import Any
 
 import dagster as dg
 import pyarrow as pa
@@ -26,7 +27,7 @@ from ingest_pipeline.storage.database import Connection
 from ingest_pipeline.storage.ledger import proven_until
 from ingest_pipeline.storage.messages import count_in_window, messages_per_minute, table_summary
 
-Metadata = dict[str, dg.RawMetadataValue]
+Metadata = dict[str, Any]
 ROWS = "dagster/partition_row_count"
 
 
@@ -34,61 +35,42 @@ def landing_metadata(
     services: Services, session: Session, keys: Sequence[str], exported: Sequence[Exported]
 ) -> dict[str, Metadata]:
     """Describe what landed for each window key."""
-
-    def describe(key: str, window: Window) -> Metadata:
-        runs = [run for run in exported if key in run.keys]
-        landed = [document for run in runs for document in run.documents if document.key == key]
-        warnings = [warning for run in runs for warning in run.warnings]
-        described: Metadata = {
-            ROWS: sum(count_landed(document) for document in landed),
-            "bytes": sum(document.size_bytes for document in landed),
-            "landed": _paths([str(document.path) for document in landed]),
-            "exporter_runs": len(runs),
-            "exporter_seconds": round(sum(run.seconds for run in runs), 3),
-            "exporter_messages": sum(run.messages for run in runs),
-        }
-        if warnings:
-            described["warnings"] = dg.MetadataValue.md("\n".join(f"- {line}" for line in warnings))
-        return described
-
-    return _by_key(services, session, keys, describe)
+    begun = session_windows(services, session, keys)
+    described = {
+        key: _landing(window, key, [run for run in exported if key in run.keys]) for key, window in begun
+    }
+    return {**_nothing_to_do(services, session, keys), **described}
 
 
 def normalised_metadata(
     services: Services, session: Session, keys: Sequence[str], documents: Sequence[StoredDocument]
 ) -> dict[str, Metadata]:
     """Describe the normalised rows of each window key."""
-
-    def describe(key: str, window: Window) -> Metadata:
-        mine = [document for document in documents if document.path.parent.name == key]
-        skipped = sum((document.tally.skipped for document in mine), Counter[str]())
-        described: Metadata = {
-            ROWS: sum(document.tally.rows for document in mine),
-            "received": sum(document.tally.received for document in mine),
-            "skipped": skipped.total(),
-            **{f"skipped_{reason}": count for reason, count in sorted(skipped.items())},
-            "files": _paths([str(document.path) for document in mine]),
-        }
-        return {**described, **_posted_range(mine)}
-
-    return _by_key(services, session, keys, describe)
+    begun = session_windows(services, session, keys)
+    described = {
+        key: _normalised(window, [each for each in documents if each.path.parent.name == key])
+        for key, window in begun
+    }
+    return {**_nothing_to_do(services, session, keys), **described}
 
 
 def table_metadata(services: Services, session: Session, keys: Sequence[str]) -> dict[str, Metadata]:
     """Describe what the table holds for each window key, with a picture of the session so far."""
+    begun = session_windows(services, session, keys)
     with services.database.read() as connection:
         minutes = messages_per_minute(connection, session.channel_ids, session.window)
         rows_in_table = table_summary(connection)["rows"]
-
-        def describe(key: str, window: Window) -> Metadata:
-            return {
+        described: dict[str, Metadata] = {
+            key: {
+                "window": _times(window),
                 ROWS: count_in_window(connection, session.channel_ids, window),
                 "dagster/row_count": rows_in_table,
                 "messages_per_minute": _picture(session, minutes, window),
                 "proven_until": dg.MetadataValue.timestamp(_proven(connection, session, window)),
             }
-
-        return _by_key(services, session, keys, describe)
+            for key, window in begun
+        }
+    return {**_nothing_to_do(services, session, keys), **described}
 
 
 def report_metadata(report: IngestReport) -> Metadata:
@@ -105,25 +87,48 @@ def report_metadata(report: IngestReport) -> Metadata:
     }
 
 
-def _by_key(
-    services: Services, session: Session, keys: Sequence[str], describe: Callable[[str, Window], Metadata]
-) -> dict[str, Metadata]:
-    """Describe every key; a window that is past the session's end or still to come held nothing to do."""
-    begun = dict(session_windows(services, session, keys))
-    described: dict[str, Metadata] = {}
-    for key in keys:
-        window = services.grid.window(key, session.window)
-        if window is not None and key in begun:
-            described[key] = {"window": _times(window), **describe(key, window)}
-        else:
-            described[key] = {ROWS: 0, "note": _nothing_to_do(session, window)}
+def _landing(window: Window, key: str, runs: Sequence[Exported]) -> Metadata:
+    landed = [document for run in runs for document in run.documents if document.key == key]
+    warnings = [warning for run in runs for warning in run.warnings]
+    described: Metadata = {
+        "window": _times(window),
+        ROWS: sum(count_landed(document) for document in landed),
+        "bytes": sum(document.size_bytes for document in landed),
+        "landed": _paths([str(document.path) for document in landed]),
+        "exporter_runs": len(runs),
+        "exporter_seconds": round(sum(run.seconds for run in runs), 3),
+        "exporter_messages": sum(run.messages for run in runs),
+    }
+    if warnings:
+        described["warnings"] = dg.MetadataValue.md("\n".join(f"- {line}" for line in warnings))
     return described
 
 
-def _nothing_to_do(session: Session, window: Window | None) -> str:
-    if window is None:
-        return f"nothing to do: the session ends at {_time(session.end_time)}, before this window"
-    return f"nothing to do yet: this window begins at {_time(window.start)}"
+def _normalised(window: Window, documents: Sequence[StoredDocument]) -> Metadata:
+    skipped = sum((document.tally.skipped for document in documents), Counter[str]())
+    described: Metadata = {
+        "window": _times(window),
+        ROWS: sum(document.tally.rows for document in documents),
+        "received": sum(document.tally.received for document in documents),
+        "skipped": skipped.total(),
+        **{f"skipped_{reason}": count for reason, count in sorted(skipped.items())},
+        "files": _paths([str(document.path) for document in documents]),
+    }
+    return {**described, **_posted_range(documents)}
+
+
+def _nothing_to_do(services: Services, session: Session, keys: Sequence[str]) -> dict[str, Metadata]:
+    """Say of every window that it held nothing to do; what did is described in its place."""
+    notes: dict[str, Metadata] = {}
+    for key in keys:
+        window = services.grid.window(key, session.window)
+        reason = (
+            f"nothing to do yet: this window begins at {_time(window.start)}"
+            if window
+            else f"nothing to do: the session ends at {_time(session.end_time)}, before this window"
+        )
+        notes[key] = {ROWS: 0, "note": reason}
+    return notes
 
 
 def _posted_range(documents: Sequence[StoredDocument]) -> Metadata:

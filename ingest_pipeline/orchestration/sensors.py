@@ -35,9 +35,9 @@ def build_live_session_sensor(settings: Settings) -> dg.SensorDefinition:
         minimum_interval_seconds=settings.poll_interval_seconds,
         default_status=dg.DefaultSensorStatus.RUNNING,
         description=(
-            "Reads the live session: every window that is not proven complete up to now. Outages heal at the "
-            "next tick, a session that keeps failing is tried less often, and one that has ended is read until "
-            "it is proven complete. Without a live session it says which is next."
+            "Reads the live session: every window that is not proven complete up to now. Outages heal at "
+            "the next tick, a session that keeps failing is tried less often, and one that has ended is "
+            "read until it is proven complete. Without a live session it says which is next."
         ),
     )(live_session_sensor)
 
@@ -108,7 +108,7 @@ def _decide(
     if running is not None:
         return Decision(skip_reason=f"run {running} is still reading")
     with services.database.read() as connection:
-        return decide(connection, sessions, services.grid, services.settings, state, now)
+        return decide(connection, sessions, state, now, grid=services.grid, settings=services.settings)
 
 
 def _run_requests(decision: Decision, services: Services) -> list[dg.RunRequest]:

@@ -142,20 +142,21 @@ class Decision:
 def decide(
     connection: Connection,
     sessions: Sequence[Session],
-    grid: WindowGrid,
-    settings: Settings,
     state: TickState,
     now: datetime,
+    *,
+    grid: WindowGrid,
+    settings: Settings,
 ) -> Decision:
     """Choose what to read now.
 
     Args:
         connection: For the coverage ledger.
         sessions: All sessions.
-        grid: How sessions are cut into windows.
-        settings: For the overlap, the sweep and the pauses.
         state: What earlier ticks left.
         now: The present, aware UTC.
+        grid: How sessions are cut into windows.
+        settings: For the overlap, the sweep and the pauses.
     """
     waiting = state.waiting(now, settings)
     plan = plan_poll(
@@ -169,11 +170,12 @@ def decide(
     warnings = _warnings(plan)
     if plan.keys:
         return Decision(plan, warnings=warnings)
+    stored = {session.session_id for session in sessions}
     pauses = [
-        f"session {session_id} waits {_span(rest)} more after {state.failing[session_id].failures} failed runs "
-        f"in a row: {state.failing[session_id].error}"
+        f"session {session_id} waits {_span(rest)} more after {failing.failures} failed runs in a row: "
+        f"{failing.error}"
         for session_id, rest in waiting.items()
-        if any(session.session_id == session_id for session in sessions)
+        if session_id in stored and (failing := state.failing[session_id])
     ]
     return Decision(skip_reason="; ".join([*pauses, _idle(plan, now)]), warnings=warnings)
 
@@ -182,10 +184,8 @@ def _warnings(plan: PollPlan) -> tuple[str, ...]:
     if plan.session is None or not plan.also_live:
         return ()
     others = ", ".join(session.session_id for session in plan.also_live)
-    return (
-        f"several sessions are live: {plan.session.session_id}, which started first, is read, and after its "
-        f"end {others}",
-    )
+    first = plan.session.session_id
+    return (f"several sessions are live: {first} started first and is read, after its end {others}",)
 
 
 def _idle(plan: PollPlan, now: datetime) -> str:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
+import subprocess
+from contextlib import redirect_stderr, redirect_stdout
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -11,6 +14,7 @@ from pydantic import SecretStr
 
 from ingest_pipeline.capture.chat_exporter import ChatExporter, ExportRequest
 from ingest_pipeline.demo.install import install_stand_in
+from ingest_pipeline.demo.stand_in import main
 from ingest_pipeline.domain.snowflake import first_id_at
 from ingest_pipeline.domain.window import Window
 
@@ -72,3 +76,31 @@ def exporter(
 def files_in(folder: Path) -> list[Path]:
     """Return every file below a folder."""
     return sorted(path for path in folder.rglob("*") if path.is_file())
+
+
+def run(executable: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run an executable with a bare environment and the right token."""
+    return subprocess.run(
+        [str(executable), *arguments],
+        env={"DISCORD_TOKEN": TOKEN, "FUCK_RUSSIA": "true", "TZ": "UTC", **environment},
+        cwd=executable.parent,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+
+
+def run_here(world: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run the stand-in's main function in this process, as `run` does in one of its own."""
+    stdout, stderr = io.StringIO(), io.StringIO()
+    given = {"DISCORD_TOKEN": TOKEN, "FUCK_RUSSIA": "true", **environment}
+    with redirect_stdout(stdout), redirect_stderr(stderr):
+        exit_code = main(arguments, world, given)
+    return subprocess.CompletedProcess([], exit_code, stdout.getvalue(), stderr.getvalue())
+
+
+def export(folder: Path, *arguments: str, environment: dict[str, str] | None = None, **world: Any) -> Any:
+    """Export the channel of a world to `folder/out.json` and return the finished run."""
+    command = ("export", "-c", str(CHANNEL_ID), "-f", "json", "-o", str(folder / "out.json"))
+    return run_here(write_world(folder, **world), *command, *arguments, **(environment or {}))

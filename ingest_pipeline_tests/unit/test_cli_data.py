@@ -325,7 +325,7 @@ def test_text_of_another_encoding_is_printed_escaped(cli: Cli, export: Path) -> 
     """A pipe without Unicode gets JSON with escapes, and lines with escapes, but no error."""
     cli.add_session()
     cli("import-messages", "--session-id", "race", "--file", str(export))
-    cli.environment |= {"PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}
+    cli.environment |= {"PYTHONIOENCODING": "latin-1", "PYTHONUTF8": "0"}
     told = cli.process("messages", "--session-id", "race", "--json")
     assert told.json["messages"][2]["message_text"] == "Understood. 👍"
     assert "\\U0001f44d" in cli.process("messages", "--session-id", "race").stdout

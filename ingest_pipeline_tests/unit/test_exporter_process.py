@@ -130,3 +130,23 @@ def test_the_child_gets_the_token_by_environment_and_no_other_secret(
     assert f"DISCORD_TOKEN={TOKEN}" in seen["environ"]
     assert "TZ=UTC" in seen["environ"]
     assert "another-secret" not in seen["environ"]
+
+
+def test_a_descendant_that_left_the_group_does_not_keep_us_waiting(tmp_path: Path) -> None:
+    """It holds the pipes and cannot be reached; the run ends without it."""
+    script = tmp_path / "leaver"
+    script.write_text("#!/bin/sh\nsetsid sleep 3.14159 &\nexec sleep 60\n")
+    script.chmod(0o755)
+    runner = ChatExporter(script, None, timeout_seconds=0.2, grace_seconds=0.1)
+    with pytest.raises(ExporterTimeout):
+        runner.export(REQUEST, tmp_path / "out")
+    assert processes_with("3.14159")
+
+
+def test_an_executable_that_is_being_written_may_be_there_soon(tmp_path: Path) -> None:
+    """The system's "Text file busy" passes."""
+    script = tmp_path / "cli"
+    script.write_text("#!/bin/sh\n")
+    script.chmod(0o755)
+    with script.open("a"), pytest.raises(ExporterFailed, match="try again"):
+        ChatExporter(script, None).version()

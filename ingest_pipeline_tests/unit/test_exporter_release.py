@@ -272,6 +272,26 @@ def test_a_failed_update_leaves_the_working_installation(
     assert ChatExporter(folder / EXECUTABLE, None).version() == "2.47"
 
 
+def test_an_archive_that_unpacks_to_too_much_is_refused(
+    tmp_path: Path, releases: Releases, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A small archive can hold terabytes of zeros."""
+    monkeypatch.setattr("ingest_pipeline.capture.release_download.MAX_UNPACKED_BYTES", 4000)
+    releases.publish("2.47", archive("2.47"))
+    with pytest.raises(ConfigurationError, match="unpacks to more"):
+        releases.ensure(tmp_path)
+
+
+def test_a_damaged_record_means_installing_again(tmp_path: Path, releases: Releases) -> None:
+    """Whatever is in it."""
+    releases.publish("2.47", archive("2.47"))
+    for damage in ("[]", "{"):
+        record = releases.ensure(tmp_path).path.resolve().with_name("release.json")
+        record.write_text(damage)
+        assert installed_version(tmp_path) is None
+        assert releases.ensure(tmp_path).updated
+
+
 def test_a_release_without_a_digest_is_taken_by_its_size(tmp_path: Path, releases: Releases) -> None:
     """Older releases have none."""
     releases.publish("2.45", archive("2.45"), digest=None)

@@ -157,10 +157,7 @@ def _split(url: str) -> SplitResult:
 
 
 def _host(parts: SplitResult) -> str:
-    try:
-        return (parts.hostname or "").lower()
-    except ValueError:
-        return ""
+    return parts.hostname or ""
 
 
 def _last_part(url: str) -> str:

@@ -56,6 +56,9 @@ __all__ = [
 
 SETUP_PARSER_VERSION = 1
 
+# A cross leads rejections; before any other setup it says that the setup failed or no longer holds.
+_CROSSES = frozenset("\u274c\u274e\u2716\U0001f6ab")
+
 
 def parse_setups(content: str, posted_at: datetime) -> SetupMessage:
     """Read one message.
@@ -150,6 +153,10 @@ class _Reader:
             if isinstance(setup, Refusal):
                 heading = lead if setup_headings.may_begin_with_ticker(lead) else None
                 self._leave(number, line, setup.reason, heading)
+            elif setup.kind != "rejection" and _CROSSES.intersection(lead.symbols):
+                self._leave(
+                    number, line, f"is crossed out by its emoji, being no rejection but a {setup.kind}"
+                )
             else:
                 self._setup(number, line, setup)
         else:

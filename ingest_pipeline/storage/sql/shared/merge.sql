@@ -30,7 +30,10 @@ WITH readings AS (
         is_highlight_candidate, source, content_digest, correlation_id,
         observed_at, observed_at AS first_observed_at, 'kept' AS origin
     FROM message_revisions
-    WHERE (discord_id, content_digest) IN (SELECT discord_id, content_digest FROM staged_messages)
+    WHERE
+        (discord_id, content_digest) IN (SELECT discord_id, content_digest FROM staged_messages)
+        -- Said again for DuckDB, which skips blocks by one column only.
+        AND discord_id IN (SELECT discord_id FROM staged_messages)
 ),
 grouped AS (
     SELECT

@@ -1,0 +1,49 @@
+"""A supervisor over parts given on the command line, for tests that need one as a process of its own.
+
+Usage: supervised_program.py FOLDER NAME=SHELL_COMMAND…
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from ingest_pipeline.errors import IngestError
+from ingest_pipeline.supervision.console import Console, Redactor
+from ingest_pipeline.supervision.lock import Warden, hold_folder
+from ingest_pipeline.supervision.parts import Part
+from ingest_pipeline.supervision.supervisor import StopRequest, Supervisor
+
+
+def main() -> int:
+    """Run the parts until stopped; 0 after an orderly stop, 130 after a kill, 3 when refused."""
+    folder = Path(sys.argv[1])
+    parts = [
+        Part(name, ("/bin/sh", "-c", command))
+        for name, command in (argument.split("=", 1) for argument in sys.argv[2:])
+    ]
+    stop = StopRequest()
+    stop.listen()
+    try:
+        lock = hold_folder(folder)
+    except IngestError as error:
+        sys.stdout.write(f"{error}\n")
+        return int(error.exit_code)
+    warden = Warden(lock)
+    supervisor = Supervisor(
+        parts,
+        environment=os.environ,
+        folder=folder,
+        console=Console(sys.stdout, folder, Redactor([])),
+        reporter=warden,
+        on_ready=lambda _: None,
+    )
+    try:
+        return 0 if supervisor.run(stop) else 130
+    finally:
+        warden.dismiss()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
