@@ -87,7 +87,7 @@ def refresh_landing(
             with TemporaryDirectory(prefix="ingest-export-") as folder:
                 result = services.exporter.export(ExportRequest(channel_id, span), Path(folder))
                 documents = services.landing.land(
-                    result.path, session.session_id, run, channel_id, result.exported_at
+                    result.path, session.session_id, run, channel_id, result.started_at
                 )
             exported.append(
                 Exported(
@@ -261,7 +261,7 @@ def load_session(services: Services, session_id: str) -> Session:
 
 def _landed_document(landed: Landed, policy: ChannelPolicy, correlation_id: str) -> ExportDocument:
     header = landed.header()
-    observed_at = header.exported_at or _modified_at(landed.path.stat().st_mtime)
+    observed_at = header.read_at or _modified_at(landed.path.stat().st_mtime)
     return ExportDocument(
         opener=landed.open,
         name=str(landed.path),
@@ -285,7 +285,7 @@ def _export_document(
         policy=services.policies().policy(result.channel_id),
         window=result.window,
         complete=True,
-        provenance=Provenance(session.session_id, "export", result.exported_at, correlation_id),
+        provenance=Provenance(session.session_id, "export", result.started_at, correlation_id),
     )
 
 
@@ -317,7 +317,7 @@ def _file_document(
         policy=services.policies().policy(header.channel_id),
         window=window,
         complete=False,
-        provenance=Provenance(session.session_id, "file", header.exported_at or modified_at, correlation_id),
+        provenance=Provenance(session.session_id, "file", header.read_at or modified_at, correlation_id),
     )
 
 

@@ -58,6 +58,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except IngestError as error:
         print(f"cannot start: {error}", file=sys.stderr)  # noqa: T201
         return int(error.exit_code)
+    except KeyboardInterrupt:
+        return int(ExitCode.INTERRUPTED)
 
 
 def _run(deployment: Deployment, settings: Settings, lock: TextIO, host: str, port: int) -> int:

@@ -81,7 +81,7 @@ class LandingStore:
         session_id: str,
         windows: Sequence[tuple[str, Window]],
         channel_id: int,
-        exported_at: datetime,
+        read_at: datetime,
     ) -> list[Landed]:
         """Split a complete export by window and put each part in its place.
 
@@ -90,7 +90,7 @@ class LandingStore:
             session_id: The session it was made for.
             windows: Keys and times of the windows it covers, in order.
             channel_id: The channel it was read from.
-            exported_at: When the exporter started, aware UTC.
+            read_at: When the exporter was started, aware UTC: nothing in the export was read before.
 
         Returns:
             One document for each window, also for those without a message.
@@ -102,13 +102,13 @@ class LandingStore:
         places = [self.document(session_id, key, window, channel_id) for key, window in windows]
         with _store_errors(str(self.root)):
             newest = max((self._landed_at(place) for place in places), default=None)
-            if newest is not None and newest > exported_at:
+            if newest is not None and newest > read_at:
                 kept = self.quarantine(export, f"a newer export, of {newest.isoformat()}, is landed already")
                 raise ExportMismatch(
-                    f"the export of channel {channel_id} of {exported_at.isoformat()} is older than what session "
+                    f"the export of channel {channel_id} of {read_at.isoformat()} is older than what session "
                     f"{session_id!r} has landed ({newest.isoformat()}): it was put aside at {kept}"
                 )
-            with split_export(export, [place.window for place in places], exported_at) as parts:
+            with split_export(export, [place.window for place in places], read_at) as parts:
                 for place, part in zip(places, parts, strict=True):
                     self._replace(place.path, part)
         return places
@@ -135,7 +135,7 @@ class LandingStore:
         if not place.path.exists():
             return datetime.min.replace(tzinfo=UTC)
         try:
-            return place.header().exported_at or datetime.min.replace(tzinfo=UTC)
+            return place.header().read_at or datetime.min.replace(tzinfo=UTC)
         except Exception as error:  # noqa: BLE001 - whatever is wrong with it, it may be replaced
             del error
             return datetime.min.replace(tzinfo=UTC)

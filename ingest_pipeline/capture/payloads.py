@@ -48,6 +48,7 @@ class _Envelope(msgspec.Struct, rename="camel"):
     channel: _Place | None = None
     date_range: _DateRange | None = None
     exported_at: str | None = None
+    read_at: str | None = None
     message_count: int | None = None
 
 
@@ -63,7 +64,9 @@ class ExportHeader:
         guild_name: Its name.
         after: Lower bound asked for, aware UTC, or None.
         before: Upper bound asked for, aware UTC, or None.
-        exported_at: Start of the exporter's run, aware UTC; None before exporter 2.40.1.
+        exported_at: When the exporter began to write, aware UTC; None before exporter 2.40.1.
+        read_at: A time at which nothing in the document had been read yet, aware UTC: written by the
+            landing store, since the exporter stamps a document after its first page; else `exported_at`.
     """
 
     channel_id: int
@@ -74,6 +77,7 @@ class ExportHeader:
     after: datetime | None
     before: datetime | None
     exported_at: datetime | None
+    read_at: datetime | None
 
 
 def read_export(stream: BinaryIO, name: str) -> tuple[ExportHeader, Iterator[list[RawMessage | None]]]:
@@ -178,6 +182,7 @@ def _header(envelope: _Envelope, name: str) -> ExportHeader:
             "give a file as the exporter wrote it"
         )
     guild = envelope.guild or _Place()
+    exported_at = parse_timestamp(envelope.exported_at)
     date_range = envelope.date_range or _DateRange()
     return ExportHeader(
         channel_id=channel_id,
@@ -187,7 +192,8 @@ def _header(envelope: _Envelope, name: str) -> ExportHeader:
         guild_name=guild.name,
         after=parse_timestamp(date_range.after),
         before=parse_timestamp(date_range.before),
-        exported_at=parse_timestamp(envelope.exported_at),
+        exported_at=exported_at,
+        read_at=parse_timestamp(envelope.read_at) or exported_at,
     )
 
 

@@ -23,7 +23,7 @@ class _Stamp(msgspec.Struct):
 
 
 @contextmanager
-def split_export(export: Path, windows: Sequence[Window], exported_at: datetime) -> Iterator[list[Path]]:
+def split_export(export: Path, windows: Sequence[Window], read_at: datetime) -> Iterator[list[Path]]:
     """Write one document for each window into a temporary folder that lasts as long as the context.
 
     A message that no window takes (no readable time, or posted in the millisecond after the last
@@ -32,7 +32,7 @@ def split_export(export: Path, windows: Sequence[Window], exported_at: datetime)
     Args:
         export: A complete export in the exporter's JSON form.
         windows: The windows, in time order.
-        exported_at: Written into documents whose exporter was too old to say it.
+        read_at: Written into each document: nothing in it was read before.
 
     Yields:
         A file for each window, in order.
@@ -47,7 +47,7 @@ def split_export(export: Path, windows: Sequence[Window], exported_at: datetime)
         with export.open("rb") as stream:
             envelope, runs = read_document(stream, export.name)
             for part, window in zip(parts, windows, strict=True):
-                part.begin(envelope, window, exported_at)
+                part.begin(envelope, window, read_at)
             for run in runs:
                 for element in run:
                     parts[_index(element, starts)].add(element)
@@ -72,11 +72,11 @@ class _Part:
         self.count = 0
         self._file: IO[bytes] = files.enter_context(path.open("xb"))
 
-    def begin(self, envelope: dict[str, Any], window: Window, exported_at: datetime) -> None:
+    def begin(self, envelope: dict[str, Any], window: Window, read_at: datetime) -> None:
         head = {
             **envelope,
             "dateRange": {"after": window.start.isoformat(), "before": window.end.isoformat()},
-            "exportedAt": envelope.get("exportedAt") or exported_at.isoformat(),
+            "readAt": read_at.isoformat(),
         }
         text = json.dumps(head, ensure_ascii=False, indent=2).removesuffix("\n}")
         self._file.write(f'{text},\n  "messages": ['.encode("utf-8", "replace"))

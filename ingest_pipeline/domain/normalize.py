@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from hashlib import blake2b
-from mimetypes import guess_type
+from mimetypes import MimeTypes
 from typing import Any, Literal
 
 import msgspec
@@ -51,6 +51,8 @@ DOCUMENT_COLUMNS = ("session_id", "guild_id", "channel_id", "source", "observed_
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
 _MAX_COUNT = 2**31 - 1
+# The standard library's own table only: the machine's would make rows differ between machines.
+_TYPES = MimeTypes(filenames=())
 
 Row = tuple[Any, ...]
 
@@ -227,7 +229,7 @@ def _attachment(item: Attachment) -> dict[str, Any]:
         "url": _clean(item.url),
         "size_bytes": _count(item.file_size_bytes),
         # The exporter does not write the type, so it is taken from the name for every source alike.
-        "content_type": guess_type(name)[0] if name else None,
+        "content_type": _TYPES.guess_type(name)[0] if name else None,
     }
 
 

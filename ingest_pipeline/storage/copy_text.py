@@ -19,9 +19,13 @@ def copy_text(rows: pa.Table) -> bytes:
     Args:
         rows: Columns of any type that casts to text, and lists of integers.
     """
+    return "".join(f"{line}\n" for line in copy_lines(rows).to_pylist()).encode()
+
+
+def copy_lines(rows: pa.Table) -> pa.ChunkedArray:
+    """Return each row as one line of COPY text; equal lines mean equal rows."""
     columns = [pc.fill_null(_as_text(column), _NULL) for column in rows.itercolumns()]
-    lines = pc.binary_join_element_wise(*columns, "\t")
-    return "".join(f"{line}\n" for line in lines.to_pylist()).encode()
+    return pc.binary_join_element_wise(*columns, "\t")
 
 
 def _as_text(column: pa.ChunkedArray) -> pa.ChunkedArray:

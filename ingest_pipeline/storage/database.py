@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from typing import Any, Protocol, TypeVar
 
@@ -33,29 +33,40 @@ class ConnectionLost(DatabaseUnavailable):
     """The server went away in mid-transaction: the work may succeed on a new connection."""
 
 
+Names = Mapping[str, str] | None
+
+
 class Connection(Protocol):
-    """One transaction on a database. Queries are called by name (see `queries.py`)."""
+    """One transaction on a database.
+
+    Queries are called by name (see `queries.py`); `names` fills the `{name}` places of those that
+    have any.
+    """
 
     engine: str
 
-    def execute(self, query: str, **parameters: object) -> int:
+    def execute(self, query: str, names: Names = None, /, **parameters: object) -> int:
         """Run a statement and return how many rows it changed, 0 when it changes none."""
         ...
 
-    def fetch_all(self, query: str, **parameters: object) -> list[dict[str, Any]]:
+    def fetch_all(self, query: str, names: Names = None, /, **parameters: object) -> list[dict[str, Any]]:
         """Return all rows; times are aware UTC, JSON is text."""
         ...
 
-    def fetch_one(self, query: str, **parameters: object) -> dict[str, Any] | None:
+    def fetch_one(self, query: str, names: Names = None, /, **parameters: object) -> dict[str, Any] | None:
         """Return the first row, or None."""
         ...
 
-    def fetch_arrow(self, query: str, **parameters: object) -> pa.Table:
+    def fetch_arrow(self, query: str, names: Names = None, /, **parameters: object) -> pa.Table:
         """Return all rows as an Arrow table; times are `timestamp[us, UTC]`."""
         ...
 
     def stage(self, rows: pa.Table) -> None:
         """Fill the temporary table `staged_messages` anew with rows of `STAGING_SCHEMA`."""
+        ...
+
+    def load(self, table: str, rows: pa.Table) -> None:
+        """Append rows to a table; columns go by their names."""
         ...
 
     def run_script(self, script: str) -> None:

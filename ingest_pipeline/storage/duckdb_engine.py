@@ -11,10 +11,8 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
 
 import duckdb
-import pyarrow as pa
 
 from ingest_pipeline.errors import DatabaseBusy, DatabaseUnavailable
 from ingest_pipeline.storage import migrations
@@ -25,67 +23,14 @@ from ingest_pipeline.storage.database import (
     pause_seconds,
     run_transaction,
 )
+from ingest_pipeline.storage.duckdb_connection import DuckDBConnection
 from ingest_pipeline.storage.process_lock import lock_for
-from ingest_pipeline.storage.queries import load_queries
-from ingest_pipeline.storage.schema import STAGING_SCHEMA
 
 # Extensions are never fetched from the network: all that is used here is linked into the wheel.
 _CONFIGURATION = {"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"}
 _HOLDER = re.compile(r"Conflicting lock is held in (.+?) \(PID (\d+)\)")
 _LONGEST_POLL_SECONDS = 0.25
 _OUT_OF_REACH = (duckdb.IOException, duckdb.FatalException, duckdb.OutOfMemoryException)
-
-
-class DuckDBConnection:
-    """A transaction on the embedded database."""
-
-    engine = "duckdb"
-
-    def __init__(self, raw: duckdb.DuckDBPyConnection) -> None:
-        """Wrap an open connection."""
-        self._raw = raw
-        self._queries = load_queries(self.engine)
-        self._is_staged = False
-
-    def execute(self, query: str, **parameters: object) -> int:
-        """See `Connection`."""
-        result = self._raw.execute(self._text(query, parameters), parameters or None)
-        changed = max(result.rowcount, 0)
-        # An unread result would keep the connection from its next statement.
-        result.fetchall()
-        return changed
-
-    def fetch_all(self, query: str, **parameters: object) -> list[dict[str, Any]]:
-        """See `Connection`."""
-        return self.fetch_arrow(query, **parameters).to_pylist()
-
-    def fetch_one(self, query: str, **parameters: object) -> dict[str, Any] | None:
-        """See `Connection`."""
-        return next(iter(self.fetch_all(query, **parameters)), None)
-
-    def fetch_arrow(self, query: str, **parameters: object) -> pa.Table:
-        """See `Connection`.
-
-        Rows come through Arrow, since DuckDB's own Python conversion of times needs pytz.
-        """
-        relation = self._raw.sql(self._text(query, parameters), params=parameters or None)
-        return relation.to_arrow_table()
-
-    def stage(self, rows: pa.Table) -> None:
-        """See `Connection`; the rows are scanned where they are."""
-        if self._is_staged:
-            self._raw.unregister("staged_messages")
-        self._raw.register("staged_messages", rows.cast(STAGING_SCHEMA))
-        self._is_staged = True
-
-    def run_script(self, script: str) -> None:
-        """See `Connection`."""
-        self._raw.execute(script)
-
-    def _text(self, query: str, parameters: dict[str, object]) -> str:
-        found = self._queries[query]
-        found.check(parameters)
-        return found.text
 
 
 class DuckDBDatabase:
@@ -143,7 +88,8 @@ class DuckDBDatabase:
         """See `Database`; nothing stays open between transactions."""
 
     def _migrate_once(self) -> None:
-        if self._is_migrated:
+        # The file may have been deleted since: then it is made anew, not found without tables.
+        if self._is_migrated and self._path.exists():
             return
         with self.inspect() as connection:
             is_current = connection is not None and not migrations.pending(connection)
@@ -153,11 +99,12 @@ class DuckDBDatabase:
 
     @contextmanager
     def _transaction(self, *, read_only: bool) -> Iterator[Connection]:
+        deadline = time.monotonic() + self._wait_seconds
         with (
             self._lock.held(exclusive=not read_only, wait_seconds=self._wait_seconds),
             self._translated_errors(),
         ):
-            raw = self._open(read_only=read_only)
+            raw = self._open(deadline, read_only=read_only)
             try:
                 connection = DuckDBConnection(raw)
                 connection.execute("configure_session")
@@ -171,10 +118,9 @@ class DuckDBDatabase:
             finally:
                 raw.close()
 
-    def _open(self, *, read_only: bool) -> duckdb.DuckDBPyConnection:
+    def _open(self, deadline: float, *, read_only: bool) -> duckdb.DuckDBPyConnection:
         if not read_only:
             self._make_folder()
-        deadline = time.monotonic() + self._wait_seconds
         tries = 0
         while True:
             try:

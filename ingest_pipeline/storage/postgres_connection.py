@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, LiteralString, cast
 
 import psycopg
@@ -9,7 +10,8 @@ import pyarrow as pa
 from psycopg.rows import dict_row, tuple_row
 
 from ingest_pipeline.storage.copy_text import copy_text
-from ingest_pipeline.storage.queries import load_queries
+from ingest_pipeline.storage.database import Names
+from ingest_pipeline.storage.queries import load_queries, pyformat, quoted
 from ingest_pipeline.storage.schema import STAGING_SCHEMA
 
 _ARROW_TYPES = {
@@ -42,52 +44,52 @@ class PostgresConnection:
         self._queries = load_queries(self.engine)
         self._is_staged = False
 
-    def execute(self, query: str, **parameters: object) -> int:
+    def execute(self, query: str, names: Names = None, /, **parameters: object) -> int:
         """See `Connection`."""
-        cursor = self._raw.execute(self._text(query, parameters), parameters)
+        cursor = self._raw.execute(self._statement(query, names, parameters), parameters)
         # A SELECT reports the rows it returned: those are not changes.
         return 0 if cursor.description else max(cursor.rowcount, 0)
 
-    def fetch_all(self, query: str, **parameters: object) -> list[dict[str, Any]]:
+    def fetch_all(self, query: str, names: Names = None, /, **parameters: object) -> list[dict[str, Any]]:
         """See `Connection`."""
         with self._raw.cursor(row_factory=dict_row) as cursor:
-            return cursor.execute(self._text(query, parameters), parameters).fetchall()
+            return cursor.execute(self._statement(query, names, parameters), parameters).fetchall()
 
-    def fetch_one(self, query: str, **parameters: object) -> dict[str, Any] | None:
+    def fetch_one(self, query: str, names: Names = None, /, **parameters: object) -> dict[str, Any] | None:
         """See `Connection`."""
         with self._raw.cursor(row_factory=dict_row) as cursor:
-            return cursor.execute(self._text(query, parameters), parameters).fetchone()
+            return cursor.execute(self._statement(query, names, parameters), parameters).fetchone()
 
-    def fetch_arrow(self, query: str, **parameters: object) -> pa.Table:
+    def fetch_arrow(self, query: str, names: Names = None, /, **parameters: object) -> pa.Table:
         """See `Connection`."""
         with self._raw.cursor(row_factory=tuple_row) as cursor:
-            cursor.execute(self._text(query, parameters), parameters)
+            cursor.execute(self._statement(query, names, parameters), parameters)
             return self._as_arrow(cursor)
 
     def stage(self, rows: pa.Table) -> None:
         """See `Connection`."""
         self.execute("empty_staging" if self._is_staged else "create_staging")
         self._is_staged = True
-        with self._raw.cursor() as cursor, cursor.copy(self._text("fill_staging", {})) as copy:
-            copy.write(copy_text(rows.cast(STAGING_SCHEMA)))
+        self.load("staged_messages", rows.cast(STAGING_SCHEMA))
+
+    def load(self, table: str, rows: pa.Table) -> None:
+        """See `Connection`."""
+        columns = ", ".join(quoted(name) for name in rows.column_names)
+        statement = self._statement("load_rows", {"table": quoted(table), "columns": columns}, {})
+        with self._raw.cursor() as cursor, cursor.copy(statement) as copy:
+            copy.write(copy_text(rows))
 
     def run_script(self, script: str) -> None:
         """See `Connection`."""
         self._raw.execute(cast("LiteralString", script))
 
-    def _text(self, query: str, parameters: dict[str, object]) -> LiteralString:
-        found = self._queries[query]
-        found.check(parameters)
-        return cast("LiteralString", found.pyformat)
+    def _statement(self, query: str, names: Names, parameters: Mapping[str, object]) -> LiteralString:
+        return cast("LiteralString", pyformat(self._queries[query].statement(names, parameters)))
 
     def _as_arrow(self, cursor: psycopg.Cursor[Any]) -> pa.Table:
         described = cursor.description or ()
-        types = [_ARROW_TYPES[column.type_display] for column in described]
+        types = [_ARROW_TYPES.get(column.type_display) for column in described]
         rows = cursor.fetchall()
         columns = zip(*rows, strict=True) if rows else [()] * len(types)
-        return pa.table(
-            [pa.array(values, kind) for values, kind in zip(columns, types, strict=True)],
-            schema=pa.schema(
-                [(column.name, kind) for column, kind in zip(described, types, strict=True)]
-            ),
-        )
+        arrays = [pa.array(values, kind) for values, kind in zip(columns, types, strict=True)]
+        return pa.table(arrays, names=[column.name for column in described])

@@ -123,7 +123,9 @@ class PostgresDatabase:
                     yield PostgresConnection(raw)
             except (psycopg.OperationalError, psycopg.InterfaceError) as error:
                 if raw.closed:
-                    raise ConnectionLost(f"the connection to PostgreSQL broke: {self._reason(error)}") from error
+                    raise ConnectionLost(
+                        f"the connection to PostgreSQL broke: {self._reason(error)}"
+                    ) from error
                 raise
 
     def _open_pool(self) -> ConnectionPool[psycopg.Connection[Any]]:

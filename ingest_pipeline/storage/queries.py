@@ -5,7 +5,9 @@
     SELECT count(*) AS n FROM messages WHERE channel_id = $channel_id::BIGINT
 
 Statements that both engines understand stand in `sql/shared`, others under the same name in
-`sql/duckdb` and `sql/postgres`. The form follows procrastinate's `queries.sql`.
+`sql/duckdb` and `sql/postgres`; what only one engine's own code calls is in its `engine.sql`. The
+form follows procrastinate's `queries.sql`. The few statements that serve every table alike have
+`{name}` places, which only identifiers out of the database's own catalogue may fill.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from importlib.resources.abc import Traversable
 
 _HEADER = re.compile(r"^-- name: *(\w+) *\n-- *(\S.*)\n", re.MULTILINE)
 _PARAMETER = re.compile(r"\$([a-z_][a-z0-9_]*)")
+_PLACE = re.compile(r"\{([a-z_]+)\}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,30 +31,41 @@ class Query:
     Attributes:
         name: What the code calls it.
         description: What it does, in one line.
-        text: The statement, with `$name` parameters.
-        parameters: The names of its parameters.
+        text: The statement, with `$name` parameters and perhaps `{name}` places.
     """
 
     name: str
     description: str
     text: str
-    parameters: frozenset[str]
 
-    def check(self, given: Mapping[str, object]) -> None:
-        """Refuse parameters that are missing or unknown, which the engines treat differently.
+    def statement(self, names: Mapping[str, str] | None, parameters: Mapping[str, object]) -> str:
+        """Return the statement, complete but for its parameters.
+
+        Args:
+            names: SQL for the `{name}` places: identifiers, quoted.
+            parameters: The parameters it is to be run with.
 
         Raises:
-            ValueError: They do not fit.
+            ValueError: Names or parameters are missing or unknown, which the engines treat differently.
         """
-        if self.parameters != given.keys():
-            raise ValueError(
-                f"query {self.name} takes the parameters {sorted(self.parameters)}, not {sorted(given)}"
-            )
+        places = set(_PLACE.findall(self.text))
+        if places != (names or {}).keys():
+            raise ValueError(f"query {self.name} has the places {sorted(places)}, not {sorted(names or ())}")
+        text = _PLACE.sub(lambda place: names[place[1]], self.text) if names else self.text
+        wanted = set(_PARAMETER.findall(text))
+        if wanted != parameters.keys():
+            raise ValueError(f"query {self.name} takes {sorted(wanted)}, not {sorted(parameters)}")
+        return text
 
-    @property
-    def pyformat(self) -> str:
-        """The statement as psycopg takes it: `%(name)s` parameters, `%` doubled."""
-        return _PARAMETER.sub(r"%(\1)s", self.text.replace("%", "%%"))
+
+def pyformat(statement: str) -> str:
+    """Return a statement as psycopg takes it: `%(name)s` parameters, `%` doubled."""
+    return _PARAMETER.sub(r"%(\1)s", statement.replace("%", "%%"))
+
+
+def quoted(identifier: str) -> str:
+    """Return an identifier as SQL."""
+    return '"' + identifier.replace('"', '""') + '"'
 
 
 def sql_folder(part: str) -> Traversable:
@@ -90,4 +104,4 @@ def parse_queries(source: str) -> Iterator[Query]:
     ends = [header.start() for header in headers[1:]] + [len(source)]
     for header, end in zip(headers, ends, strict=True):
         text = source[header.end() : end].strip().removesuffix(";")
-        yield Query(header[1], header[2].strip(), text, frozenset(_PARAMETER.findall(text)))
+        yield Query(header[1], header[2].strip(), text)

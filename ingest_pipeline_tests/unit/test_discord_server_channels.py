@@ -48,6 +48,7 @@ async def test_guilds_come_and_go(server: DiscordServer, guild: int) -> None:
         other = server.guilds.create("Garage")
         server.guilds.rename(other, "Pit wall")
         server.guilds.go_dark(guild)
+        server.messages.post(channel_ids[0], "unheard in the dark")
         server.guilds.come_back(guild)
         server.guilds.remove(other)
         await client.until(lambda: client.count("guild_remove") == 1)
@@ -60,6 +61,7 @@ async def test_guilds_come_and_go(server: DiscordServer, guild: int) -> None:
             "guild_available",
             "guild_remove",
         ]
+        assert client.message_ids() == []
         with pytest.raises(discord.Forbidden):
             await client.fetch_guild(other)
         assert [found.id async for found in client.fetch_guilds()] == [guild]

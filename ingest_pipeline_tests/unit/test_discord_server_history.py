@@ -263,3 +263,21 @@ async def test_pins_and_reactions_can_be_read(server: DiscordServer, radio: int)
         users = [[user.id async for user in item.users()] for item in message.reactions]
         assert users == [[server.state.member.id], [server.state.bot.id]]
     assert server.truth(radio).live[first].reactions == {"🔥": 1, "ferrari:42": 1}
+
+
+async def test_reaction_users_come_in_pages(server: DiscordServer, radio: int) -> None:
+    """By ascending id, after an exclusive bound, until a page is empty."""
+    guild_id = server.state.channel(radio).guild_id
+    fans = [server.guilds.add_member(guild_id, f"fan {n}") for n in range(5)]
+    message = server.messages.post(radio, "P1!")
+    for fan in reversed(fans):
+        server.messages.react(radio, message, "🔥", user_id=fan)
+    async with listening(server) as client:
+        found: list[int] = []
+        pages = 0
+        while users := await client.http.get_reaction_users(
+            radio, message, "🔥", 2, after=found[-1] if found else None
+        ):
+            found += [int(user["id"]) for user in users]
+            pages += 1
+    assert (found, pages) == (fans, 3)

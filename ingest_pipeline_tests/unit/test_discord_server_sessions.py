@@ -15,6 +15,7 @@ import pytest
 from ingest_pipeline_tests.discord_server.attach import PROJECT_ROOT, attached, command
 from ingest_pipeline_tests.discord_server.listener import Listener, listening
 from ingest_pipeline_tests.discord_server.server import DiscordServer
+from ingest_pipeline_tests.discord_server.sessions import Session
 from ingest_pipeline_tests.discord_server.transport import Ending
 
 pytestmark = pytest.mark.anyio
@@ -286,6 +287,36 @@ async def test_a_client_ends_its_session_by_how_it_closes(
             await socket.send_json({"op": 6, "d": resume})
             answers = [await socket.receive_json(timeout=5) for _ in range(2 if resumable else 1)]
     assert [answer["t"] for answer in answers] == (["GUILD_CREATE", "RESUMED"] if resumable else [None])
+
+
+async def test_a_session_follows_the_connection_that_resumes_it(server: DiscordServer, radio: int) -> None:
+    """A RESUME while the old connection still stands takes the session away from it."""
+    identify = {"op": 2, "d": {"token": server.token, "intents": 1}}
+    async with aiohttp.ClientSession() as session:
+        former = await session.ws_connect(server.gateway_url)
+        await former.receive_json(timeout=5)
+        await former.send_json(identify)
+        ready = await former.receive_json(timeout=5)
+        async with session.ws_connect(server.gateway_url) as socket:
+            await socket.receive_json(timeout=5)
+            resume = {"token": server.token, "session_id": ready["d"]["session_id"], "seq": 2}
+            await socket.send_json({"op": 6, "d": resume})
+            assert (await socket.receive_json(timeout=5))["t"] == "RESUMED"
+            server.journal.wait_for(lambda: server.journal.disconnections == 1)
+            assert server.gateway.connected() == 1
+            server.channels.rename(radio, "radio")
+            assert (await socket.receive_json(timeout=5))["t"] == "CHANNEL_UPDATE"
+        await former.close()
+
+
+def test_a_session_keeps_only_so_much_for_replay() -> None:
+    """What lies too far back can no longer be resumed from; what is kept keeps its numbers."""
+    session = Session(intents=1)
+    for _ in range(100_001):
+        session.dispatch("MESSAGE_CREATE", "{}")
+    assert not session.can_replay_from(0)
+    assert session.can_replay_from(session.sequence - 50_000)
+    assert [dispatch.sequence for dispatch in session.after(session.sequence - 2, 10)] == [100_000, 100_001]
 
 
 async def test_a_closed_client_leaves_nothing_connected(server: DiscordServer, radio: int) -> None:

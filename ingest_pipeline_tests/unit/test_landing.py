@@ -104,9 +104,11 @@ def test_a_half_written_document_may_be_replaced(store: LandingStore, tmp_path: 
 
 
 def test_the_header_tells_when_the_document_was_read(store: LandingStore, tmp_path: Path) -> None:
-    """Also when the exporter was too old to write it."""
-    landed = land(store, tmp_path, [message(1)])
-    assert landed[0].header().exported_at == READ_AT
+    """The exporter's own stamp is younger than its first page, and stays in the document."""
+    export = write_export(tmp_path / "export.json", [message(1)])
+    landed = store.land(export, "monza", WINDOWS, CHANNEL_ID, READ_AT)
+    assert landed[0].header().exported_at == START + timedelta(hours=3)
+    assert landed[0].header().read_at == READ_AT
 
 
 def test_a_store_that_cannot_be_written_says_what_to_do(tmp_path: Path) -> None:

@@ -68,7 +68,8 @@ def parse_setups(content: str, posted_at: datetime) -> SetupMessage:
         posted_at: Aware time of posting, by which a date without a year is completed.
 
     Returns:
-        What it plans. Any text can be read; one that plans nothing is all unparsed lines.
+        What it plans, with lines counted from 1 as `str.splitlines` splits them. Any text can be
+        read; one that plans nothing is all unparsed lines.
 
     Raises:
         BadInput: `posted_at` has no time zone.

@@ -21,6 +21,6 @@ WITH NO DATA;
 -- Make room for the next batch.
 TRUNCATE staged_messages;
 
--- name: fill_staging
--- Take rows from the client.
-COPY staged_messages FROM STDIN;
+-- name: load_rows
+-- Take rows for a table from the client.
+COPY {table} ({columns}) FROM STDIN;

@@ -53,7 +53,9 @@ CREATE TABLE messages (
     deleted_at TIMESTAMPTZ,
     created_at TIMESTAMPTZ NOT NULL,
     updated_at TIMESTAMPTZ NOT NULL
-);
+)
+-- Room in each page, so that seeing a message again moves no index entry.
+WITH (fillfactor = 80);
 
 CREATE INDEX messages_by_session ON messages (session_id, posted_at, discord_id);
 CREATE INDEX messages_by_channel ON messages (channel_id, posted_at);

@@ -1,0 +1,182 @@
+"""Manifests of sealed sessions: what each channel held, in versions, and what changed between them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from hashlib import sha256
+
+import pyarrow as pa
+
+from ingest_pipeline.domain.session import Session
+from ingest_pipeline.storage.database import Connection
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What is different in a channel since the version before; ids in ascending order.
+
+    Attributes:
+        added: Messages that were not there.
+        removed: Messages that are deleted now.
+        changed: Messages with another content.
+    """
+
+    added: tuple[int, ...] = ()
+    removed: tuple[int, ...] = ()
+    changed: tuple[int, ...] = ()
+
+    def __bool__(self) -> bool:
+        """Whether anything is different."""
+        return bool(self.added or self.removed or self.changed)
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """What one channel of a session held when it was sealed.
+
+    Attributes:
+        session_id: The session.
+        version: From 1; the next is written only when something has changed.
+        channel_id: The channel.
+        message_count: Its live messages.
+        first_id: The first of them, or None.
+        last_id: The last of them, or None.
+        digest: SHA-256, in hex, over `id:content_digest` lines in the order of ids.
+        source: How the session was read again before: `history` or `export`.
+        sealed_at: When, aware UTC.
+        changes: What is different since the version before.
+    """
+
+    session_id: str
+    version: int
+    channel_id: int
+    message_count: int
+    first_id: int | None
+    last_id: int | None
+    digest: str
+    source: str
+    sealed_at: datetime
+    changes: Changes = field(default_factory=Changes)
+
+
+def write_manifests(
+    connection: Connection, session: Session, *, source: str, now: datetime
+) -> list[Manifest]:
+    """Seal a session as it is in the table now.
+
+    Args:
+        connection: An open write transaction.
+        session: The session.
+        source: How it was read again just before: `history` or `export`.
+        now: Time of sealing, aware UTC.
+
+    Returns:
+        The manifests of its channels: those of a new version, or, when nothing has changed, those of
+        the version there is.
+    """
+    connection.execute("lock_sessions")
+    newest = newest_manifests(connection, session.session_id)
+    before = _contents(connection.fetch_arrow("sealed_messages", session_id=session.session_id))
+    held = {channel_id: _sealable(connection, session, channel_id) for channel_id in session.channel_ids}
+    current = {channel_id: _digests(table) for channel_id, table in held.items()}
+    changes = {
+        channel_id: _compare(before.get(channel_id, {}), digests) for channel_id, digests in current.items()
+    }
+    if {manifest.channel_id for manifest in newest} == held.keys() and not any(changes.values()):
+        return newest
+    version = max((manifest.version for manifest in newest), default=0) + 1
+    manifests = [
+        Manifest(
+            session_id=session.session_id,
+            version=version,
+            channel_id=channel_id,
+            message_count=len(digests),
+            first_id=min(digests, default=None),
+            last_id=max(digests, default=None),
+            digest=_digest(digests),
+            source=source,
+            sealed_at=now,
+            changes=changes[channel_id] if version > 1 else Changes(),
+        )
+        for channel_id, digests in current.items()
+    ]
+    for manifest in manifests:
+        stated = json.dumps(asdict(manifest.changes)) if manifest.changes else "{}"
+        connection.execute("insert_manifest", **{**asdict(manifest), "changes": stated})
+    _keep(connection, session.session_id, current)
+    return manifests
+
+
+def newest_manifests(connection: Connection, session_id: str) -> list[Manifest]:
+    """Return the manifests of a session's newest version by channel; none when it was never sealed."""
+    manifests = list_manifests(connection, session_id)
+    return [manifest for manifest in manifests if manifest.version == manifests[0].version]
+
+
+def list_manifests(connection: Connection, session_id: str) -> list[Manifest]:
+    """Return a session's manifests, the newest version first, then by channel."""
+    return [
+        Manifest(**{**row, "changes": _changes(row["changes"])})
+        for row in connection.fetch_all("list_manifests", session_id=session_id)
+    ]
+
+
+def sealed_versions(connection: Connection) -> dict[str, int]:
+    """Return the newest version of every sealed session."""
+    return {row["session_id"]: row["version"] for row in connection.fetch_all("newest_manifest_versions")}
+
+
+def _sealable(connection: Connection, session: Session, channel_id: int) -> pa.Table:
+    window = session.window
+    return connection.fetch_arrow(
+        "sealable_messages", channel_id=channel_id, low=window.low, high=window.high
+    )
+
+
+def _digests(table: pa.Table) -> dict[int, int]:
+    return dict(zip(table["discord_id"].to_pylist(), table["content_digest"].to_pylist(), strict=True))
+
+
+def _contents(table: pa.Table) -> dict[int, dict[int, int]]:
+    found: dict[int, dict[int, int]] = {}
+    for row in table.to_pylist():
+        found.setdefault(row["channel_id"], {})[row["discord_id"]] = row["content_digest"]
+    return found
+
+
+def _compare(before: Mapping[int, int], now: Mapping[int, int]) -> Changes:
+    return Changes(
+        added=tuple(sorted(now.keys() - before.keys())),
+        removed=tuple(sorted(before.keys() - now.keys())),
+        changed=tuple(sorted(each for each in now.keys() & before.keys() if now[each] != before[each])),
+    )
+
+
+def _digest(digests: Mapping[int, int]) -> str:
+    lines = (f"{discord_id}:{digests[discord_id]}\n" for discord_id in sorted(digests))
+    return sha256("".join(lines).encode()).hexdigest()
+
+
+def _changes(text: str) -> Changes:
+    return Changes(**{key: tuple(ids) for key, ids in json.loads(text).items()})
+
+
+def _keep(connection: Connection, session_id: str, current: Mapping[int, Mapping[int, int]]) -> None:
+    connection.execute("forget_sealed", session_id=session_id)
+    rows = [
+        (channel_id, discord_id, digest)
+        for channel_id, digests in current.items()
+        for discord_id, digest in digests.items()
+    ]
+    if rows:
+        channel_ids, discord_ids, content_digests = map(list, zip(*rows, strict=True))
+        connection.execute(
+            "keep_sealed",
+            session_id=session_id,
+            channel_ids=channel_ids,
+            discord_ids=discord_ids,
+            content_digests=content_digests,
+        )

@@ -1,0 +1,50 @@
+"""What the table holds between two ids of a channel, to compare a fresh reading with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from ingest_pipeline.storage.database import Connection
+
+
+@dataclass(frozen=True, slots=True)
+class StoredVersion:
+    """A stored message, as far as its version goes.
+
+    Attributes:
+        discord_id: The message.
+        content_digest: Its content.
+        observed_at: When that was last read, aware UTC.
+        deleted_at: When it was deleted, aware UTC, or None.
+    """
+
+    discord_id: int
+    content_digest: int
+    observed_at: datetime
+    deleted_at: datetime | None
+
+
+def live_between(
+    connection: Connection, channel_id: int, low: int, high: int, *, observed_before: datetime
+) -> dict[int, datetime]:
+    """Return the live messages of a channel with an id in `(low, high]` that were last read before a time.
+
+    Returns:
+        Their ids, with when each was last read (aware UTC).
+    """
+    rows = connection.fetch_all(
+        "live_between", channel_id=channel_id, low=low, high=high, observed_before=observed_before
+    )
+    return {row["discord_id"]: row["observed_at"] for row in rows}
+
+
+def stored_between(connection: Connection, channel_id: int, low: int, high: int) -> dict[int, StoredVersion]:
+    """Return the messages of a channel with an id in `(low, high]`, deleted ones too, by id."""
+    rows = connection.fetch_all("stored_between", channel_id=channel_id, low=low, high=high)
+    return {row["discord_id"]: StoredVersion(**row) for row in rows}
+
+
+def newest_stored(connection: Connection) -> dict[int, int]:
+    """Return the id of the newest stored message, deleted ones too, of each channel that has one."""
+    return {row["channel_id"]: row["newest_id"] for row in connection.fetch_all("newest_stored")}

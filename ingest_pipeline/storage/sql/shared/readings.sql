@@ -1,0 +1,26 @@
+-- name: live_between
+-- The live messages of a channel with an id in (low, high] that were last read before a time.
+SELECT discord_id, observed_at
+FROM live_messages
+WHERE
+    channel_id = $channel_id::BIGINT
+    AND discord_id > $low::BIGINT
+    AND discord_id <= $high::BIGINT
+    AND observed_at < $observed_before::TIMESTAMPTZ
+ORDER BY discord_id;
+
+-- name: stored_between
+-- The messages of a channel with an id in (low, high], deleted ones too, as far as versions go.
+SELECT discord_id, content_digest, observed_at, deleted_at
+FROM messages
+WHERE
+    channel_id = $channel_id::BIGINT
+    AND discord_id > $low::BIGINT
+    AND discord_id <= $high::BIGINT
+ORDER BY discord_id;
+
+-- name: newest_stored
+-- The newest message stored of each channel.
+SELECT channel_id, max(discord_id) AS newest_id
+FROM messages
+GROUP BY channel_id;

@@ -1,0 +1,44 @@
+"""The tables a database has, as its own catalogue describes them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from ingest_pipeline.storage.database import Connection
+from ingest_pipeline.storage.queries import quoted
+
+
+@dataclass(slots=True)
+class Table:
+    """A table's shape.
+
+    Attributes:
+        name: Its name.
+        columns: Its columns and the engine's names of their types, in order.
+        key: The columns of its primary key, in order.
+    """
+
+    name: str
+    columns: dict[str, str] = field(default_factory=dict)
+    key: list[str] = field(default_factory=list)
+
+
+def list_tables(connection: Connection) -> list[Table]:
+    """Return every table of the schema, ordered by name."""
+    tables: dict[str, Table] = {}
+    positions: dict[tuple[str, str], int] = {}
+    for row in connection.fetch_all("list_columns"):
+        table = tables.setdefault(row["table_name"], Table(row["table_name"]))
+        table.columns[row["column_name"]] = row["data_type"]
+        if row["key_position"] is not None:
+            table.key.append(row["column_name"])
+            positions[table.name, row["column_name"]] = row["key_position"]
+    for table in tables.values():
+        table.key.sort(key=lambda column, name=table.name: positions[name, column])
+    return list(tables.values())
+
+
+def count_rows(connection: Connection, table: str) -> int:
+    """Return how many rows a table has."""
+    row = connection.fetch_one("count_rows", {"table": quoted(table)})
+    return int(row["n"]) if row else 0

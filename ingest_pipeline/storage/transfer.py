@@ -1,0 +1,248 @@
+"""Moving a whole database to another one, such as from DuckDB to PostgreSQL or back.
+
+Tables are found in the source's catalogue and copied in the order of their keys, a page and its
+progress in one transaction, so a copy that was interrupted goes on where it stopped. The source is
+read from one snapshot throughout. At the end the number of rows and a digest of them all are
+compared, table by table; the digest does not depend on the order of rows, which the engines are
+free to choose.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from hashlib import blake2b
+from typing import Any
+
+import pyarrow as pa
+
+from ingest_pipeline.errors import ConfigurationError, PermanentError
+from ingest_pipeline.storage.copy_text import copy_lines
+from ingest_pipeline.storage.database import Connection, Database
+from ingest_pipeline.storage.queries import quoted
+from ingest_pipeline.storage.tables import Table, count_rows, list_tables
+
+PAGE_ROWS = 50_000
+_NOT_COPIED = {"schema_migrations", "copy_progress"}
+# Facts about the project itself, which any look at the target may have left there.
+_OVERWRITTEN = "state"
+
+Progress = Callable[[str, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class TableCopy:
+    """One table that was copied and verified.
+
+    Attributes:
+        name: The table.
+        rows: Its rows, the same number on both sides.
+        digest: The digest of its rows, the same on both sides: 16 hexadecimal digits.
+        resumed_from: Rows that an earlier, interrupted copy had brought.
+    """
+
+    name: str
+    rows: int
+    digest: str
+    resumed_from: int
+
+
+@dataclass(frozen=True, slots=True)
+class CopyReport:
+    """A finished copy.
+
+    Attributes:
+        tables: Every table, by name.
+        seconds: Wall time.
+    """
+
+    tables: tuple[TableCopy, ...]
+    seconds: float
+
+    @property
+    def rows(self) -> int:
+        """Rows in all tables together."""
+        return sum(table.rows for table in self.tables)
+
+
+@dataclass(frozen=True, slots=True)
+class TableDigest:
+    """How many rows a table has, and what they are.
+
+    Attributes:
+        rows: Their number.
+        digest: The sum, modulo 2**64, of an 8-byte BLAKE2b of each row's text: 16 hexadecimal digits.
+    """
+
+    rows: int
+    digest: str
+
+
+def copy_database(
+    source: Database, target: Database, progress: Progress | None = None, *, page_rows: int = PAGE_ROWS
+) -> CopyReport:
+    """Copy every table of a database into an empty one, or go on with a copy that was interrupted.
+
+    While it runs nobody can write to a DuckDB source; a PostgreSQL source may be written to, and
+    what is written after the start is not copied.
+
+    Args:
+        source: Read from one snapshot; migrated if need be.
+        target: Migrated, then filled.
+        progress: Called with a table's name and its rows copied so far, after each page.
+        page_rows: Rows in a transaction.
+
+    Raises:
+        ConfigurationError: The target has rows of its own, or the two have different tables.
+        PermanentError: The two sides differ after copying.
+        DatabaseBusy: One of them is in use elsewhere.
+        DatabaseUnavailable: One of them cannot be reached.
+    """
+    began = time.monotonic()
+    target.migrate()
+    with source.read() as reading:
+        tables = [table for table in list_tables(reading) if table.name not in _NOT_COPIED]
+        done = target.run(partial(_begin, tables=tables))
+        copied = tuple(
+            _copy_table(reading, target, table, done[table.name], progress, page_rows) for table in tables
+        )
+        target.run(_end)
+    return CopyReport(copied, time.monotonic() - began)
+
+
+def table_digest(connection: Connection, table: Table, page_rows: int = PAGE_ROWS) -> TableDigest:
+    """Return the number of a table's rows and their digest, which no order of rows changes."""
+    rows = total = 0
+    for page in _pages(connection, table, None, page_rows):
+        rows += page.num_rows
+        for line in copy_lines(page).to_pylist():
+            total += int.from_bytes(blake2b(line.encode(), digest_size=8).digest(), "big")
+    return TableDigest(rows, f"{total % 2**64:016x}")
+
+
+def _begin(connection: Connection, tables: list[Table]) -> dict[str, tuple[int, str | None]]:
+    """Return how far each table has come: rows and position; refuse a target with rows of its own."""
+    there = {table.name: table for table in list_tables(connection)}
+    for table in tables:
+        if not table.key:
+            raise ConfigurationError(f"table {table.name} has no primary key: it cannot be copied in order")
+        if table.name not in there or there[table.name].columns.keys() != table.columns.keys():
+            raise ConfigurationError(
+                f"table {table.name} is not the same in the target: remove what is not ingest_pipeline's own"
+            )
+    found = connection.fetch_all("list_copy_progress")
+    if found:
+        return {row["table_name"]: (row["copied_rows"], row["position"]) for row in found}
+    filled = [
+        table.name for table in tables if table.name != _OVERWRITTEN and count_rows(connection, table.name)
+    ]
+    if filled:
+        raise ConfigurationError(
+            f"the target has rows already in {', '.join(filled)}: copy into an empty database"
+        )
+    connection.execute("clear_table", {"table": quoted(_OVERWRITTEN)})
+    for table in tables:
+        connection.execute("set_copy_progress", table_name=table.name, position=None, copied_rows=0)
+    return {table.name: (0, None) for table in tables}
+
+
+def _end(connection: Connection) -> None:
+    connection.execute("end_copy")
+
+
+def _copy_table(
+    reading: Connection,
+    target: Database,
+    table: Table,
+    done: tuple[int, str | None],
+    progress: Progress | None,
+    page_rows: int,
+) -> TableCopy:
+    """Copy what is missing of a table and verify it; copy it anew when a resumed one is not the same."""
+    resumed_from = done[0]
+    expected = table_digest(reading, table, page_rows)
+    _append_pages(reading, target, table, done, progress, page_rows)
+    found = _digest_of(target, table, page_rows)
+    if found != expected and resumed_from:
+        # The source has changed since the interrupted copy.
+        resumed_from = 0
+        target.run(partial(_restart, table=table))
+        _append_pages(reading, target, table, (0, None), progress, page_rows)
+        found = _digest_of(target, table, page_rows)
+    if found != expected:
+        raise PermanentError(
+            f"table {table.name} differs after copying: {expected.rows} rows with digest {expected.digest} "
+            f"here, {found.rows} rows with digest {found.digest} there. Let nothing write to the target, "
+            "empty it and copy again"
+        )
+    return TableCopy(table.name, expected.rows, expected.digest, resumed_from)
+
+
+def _append_pages(
+    reading: Connection,
+    target: Database,
+    table: Table,
+    done: tuple[int, str | None],
+    progress: Progress | None,
+    page_rows: int,
+) -> None:
+    copied, position = done
+    for page in _pages(reading, table, position, page_rows):
+        copied += page.num_rows
+        target.run(partial(_append, table=table.name, page=page, position=_last(page, table), copied=copied))
+        if progress:
+            progress(table.name, copied)
+
+
+def _append(connection: Connection, table: str, page: pa.Table, position: str, copied: int) -> None:
+    connection.load(table, page)
+    connection.execute("set_copy_progress", table_name=table, position=position, copied_rows=copied)
+
+
+def _restart(connection: Connection, table: Table) -> None:
+    connection.execute("clear_table", {"table": quoted(table.name)})
+    connection.execute("set_copy_progress", table_name=table.name, position=None, copied_rows=0)
+
+
+def _digest_of(database: Database, table: Table, page_rows: int) -> TableDigest:
+    with database.read() as connection:
+        there = next(found for found in list_tables(connection) if found.name == table.name)
+        # The source's order of columns, so that rows read alike.
+        same = Table(table.name, {name: there.columns[name] for name in table.columns}, there.key)
+        return table_digest(connection, same, page_rows)
+
+
+def _pages(connection: Connection, table: Table, position: str | None, page_rows: int) -> Iterator[pa.Table]:
+    """Read a table in the order of its key, from behind a position to the end."""
+    names = {
+        "table": quoted(table.name),
+        "columns": ", ".join(quoted(column) for column in table.columns),
+        "key": ", ".join(quoted(column) for column in table.key),
+    }
+    casts = ", ".join(f"$key_{index}::{table.columns[name]}" for index, name in enumerate(table.key))
+    while True:
+        if position is None:
+            page = connection.fetch_arrow("read_first_page", names, maximum=page_rows)
+        else:
+            values = {f"key_{index}": value for index, value in enumerate(json.loads(position))}
+            next_names = {**names, "position": casts}
+            page = connection.fetch_arrow("read_next_page", next_names, **values, maximum=page_rows)
+        if page.num_rows:
+            yield page
+            position = _last(page, table)
+        if page.num_rows < page_rows:
+            return
+
+
+def _last(page: pa.Table, table: Table) -> str:
+    """Return the key of a page's last row as JSON."""
+    last: dict[str, Any] = page.slice(page.num_rows - 1).select(table.key).to_pylist()[0]
+    return json.dumps([_plain(last[column]) for column in table.key])
+
+
+def _plain(value: object) -> object:
+    return value.isoformat() if isinstance(value, datetime) else value
