@@ -45,7 +45,7 @@ class GuildView:
         guild: The guild.
         channels: Its channels, then the threads that could be listed.
         seen_at: When it was asked for, aware UTC.
-        unlisted: Channels whose archived threads could not be listed whole, for want of a permission.
+        unlisted: Channels whose threads were not listed whole: not asked for, or for want of a permission.
     """
 
     guild: Guild
@@ -107,7 +107,9 @@ async def view_guild(rest: DiscordRest, guild_id: int, *, archived: bool = True)
         threads.update((payload["id"], payload) for payload in found)
         if not is_whole:
             unlisted.append(int(parent["id"]))
-    if archived:
+    if not archived:
+        unlisted = [int(channel_id) for channel_id in channels]
+    else:
         # A thread that was archived when the active ones were listed may have become active before
         # its channel's turn came.
         threads.update((payload["id"], payload) for payload in await rest.active_threads(guild_id))

@@ -108,7 +108,8 @@ async def read_history(
     empty_pages = 0
     while low < min(last.message_id, high):
         answer = await rest.history(channel_id, after=low)
-        if not answer.messages:
+        reached = min(int(answer.messages[-1]["id"]), high) if answer.messages else low
+        if reached <= low:
             empty_pages += 1
             last = await find_newest(rest, channel_id)
             if low < last.message_id and empty_pages == _MAX_EMPTY_PAGES:
@@ -118,7 +119,6 @@ async def read_history(
                 )
             continue
         empty_pages = 0
-        reached = min(int(answer.messages[-1]["id"]), high)
         wanted = [message for message in answer.messages if low < int(message["id"]) <= high]
         yield Page(wanted, low, reached, answer.requested_at)
         low = reached

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from ingest_pipeline.cli import doctor, imports, messages, sessions
+from ingest_pipeline.cli import database, doctor, imports, messages, sessions
 from ingest_pipeline.cli.failures import ReportingGroup
 from ingest_pipeline.cli.invocation import invocation_of
 from ingest_pipeline.errors import ExitCode
@@ -28,6 +28,7 @@ app.command("backfill")(imports.backfill)
 app.command("messages")(messages.messages)
 app.command("doctor")(doctor.doctor)
 app.add_typer(sessions.app)
+app.add_typer(database.app)
 
 
 def _show_version(wanted: bool) -> None:

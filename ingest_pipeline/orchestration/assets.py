@@ -19,7 +19,6 @@ from ingest_pipeline.orchestration.metadata import (
     Metadata,
     landing_metadata,
     normalised_metadata,
-    report_metadata,
     table_metadata,
 )
 from ingest_pipeline.orchestration.partitions import (
@@ -47,7 +46,7 @@ def raw_export(
         for session, keys in _requested(context, services):
             exported = refresh_landing(services, session, keys, context.log.info)
             _record(context, session, landing_metadata(services, session, keys, exported))
-    return dg.MaterializeResult(metadata={"correlation_id": context.run.run_id})
+    return dg.MaterializeResult()
 
 
 def normalized_messages(
@@ -62,7 +61,7 @@ def normalized_messages(
         for session, keys in _requested(context, services):
             documents = normalise_windows(services, session, keys, context.run.run_id)
             _record(context, session, normalised_metadata(services, session, keys, documents))
-    return dg.MaterializeResult(metadata={"correlation_id": context.run.run_id})
+    return dg.MaterializeResult()
 
 
 def messages(
@@ -77,8 +76,8 @@ def messages(
         documents = [stored for session in requested for stored in stored_documents(services, *session)]
         report = merge_documents(services, documents, context.run.run_id)
         for session, keys in requested:
-            _record(context, session, table_metadata(services, session, keys))
-    return dg.MaterializeResult(metadata=report_metadata(report))
+            _record(context, session, table_metadata(services, session, keys, report))
+    return dg.MaterializeResult()
 
 
 def build_assets(settings: Settings) -> list[dg.AssetsDefinition]:
@@ -122,7 +121,10 @@ def _requested(context: dg.AssetExecutionContext, services: Services) -> list[tu
 
 def _record(context: dg.AssetExecutionContext, session: Session, described: Mapping[str, Metadata]) -> None:
     for key, metadata in described.items():
-        context.add_asset_metadata(metadata, partition_key=str(partition_key(session.session_id, key)))
+        context.add_asset_metadata(
+            {**metadata, "correlation_id": context.run.run_id},
+            partition_key=str(partition_key(session.session_id, key)),
+        )
 
 
 def _table_name(settings: Settings) -> str:

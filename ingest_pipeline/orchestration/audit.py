@@ -137,14 +137,14 @@ class Audit:
                 self._report(Rule.COUNTS, part, "has not been read and normalised: materialise it")
             return
         try:
-            exported_at = part.landed.header().exported_at
+            read_at = part.landed.header().read_at
             landed = count_landed(part.landed)
         except BadInput as error:
             self._report(Rule.COUNTS, part, f"has a damaged landed document: {error}")
             return
         self.findings.landed += landed
         kept, skipped = len(part.ids), part.stored.tally.skipped.total()
-        is_replaced = exported_at is not None and exported_at > part.stored.provenance.observed_at
+        is_replaced = read_at is not None and read_at > part.stored.provenance.observed_at
         if landed != kept + skipped and not is_replaced:
             self._report(Rule.COUNTS, part, f"landed {landed} messages, normalised {kept}, skipped {skipped}")
 

@@ -7,7 +7,6 @@ from ingest_pipeline.orchestration.checks import message_checks
 from ingest_pipeline.orchestration.jobs import ingest_job
 from ingest_pipeline.orchestration.resources import build_resources
 from ingest_pipeline.orchestration.sensors import build_live_session_sensor
-from ingest_pipeline.services import build_services
 from ingest_pipeline.settings import Settings
 
 
@@ -18,7 +17,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
         asset_checks=[message_checks],
         jobs=[ingest_job],
         sensors=[build_live_session_sensor(settings)],
-        resources=build_resources(build_services(settings)),
+        resources=build_resources(settings),
         # What is started from the catalogue needs no more processes than the job does.
         executor=dg.in_process_executor,
     )

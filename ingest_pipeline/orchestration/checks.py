@@ -29,7 +29,9 @@ _DESCRIPTIONS = {
 
 
 @dg.multi_asset_check(
-    specs=[dg.AssetCheckSpec(rule.value, asset=_ASSETS[rule], description=_DESCRIPTIONS[rule]) for rule in Rule],
+    specs=[
+        dg.AssetCheckSpec(rule.value, asset=_ASSETS[rule], description=_DESCRIPTIONS[rule]) for rule in Rule
+    ],
     can_subset=True,
 )
 def message_checks(

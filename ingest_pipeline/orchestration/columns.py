@@ -7,15 +7,27 @@ from ingest_pipeline.storage.schema import STAGING_SCHEMA
 _DESCRIPTIONS = {
     "discord_id": "The message's snowflake: its identity",
     "session_id": "The session it was read for; empty for a monitored channel without one",
+    "guild_id": "The guild's snowflake; empty for direct messages",
+    "channel_id": "The channel's snowflake",
     "posted_at": "When it was posted, UTC",
     "edited_at": "When it was last edited, UTC",
     "driver": "Who speaks, as far as the message says",
+    "author_id": "The author's snowflake",
+    "author_name": "The author's user name",
+    "author_nickname": "The author's name in the guild when it was read",
+    "author_is_bot": "Whether a bot or a webhook wrote it",
     "raw_content": "The content as it came",
     "message_text": "The content without emoji and driver",
+    "message_type": "The exporter's name for its kind, such as Default or Reply",
+    "is_pinned": "Whether it was pinned when it was read",
+    "reference_id": "The message it answers or forwards",
     "attachments": "JSON array: id, file_name, url, size_bytes, content_type",
+    "attachment_count": "How many attachments",
     "embeds": "JSON array",
+    "embed_count": "How many embeds",
     "stickers": "JSON array",
     "reactions": "JSON array: emoji, count",
+    "reaction_count": "How many reactions in all",
     "is_highlight_candidate": "Whether it may be worth a clip",
     "source": "export, file, history or gateway",
     "observed_at": "When Discord was read, UTC: the order of two versions without an edit",
@@ -23,6 +35,7 @@ _DESCRIPTIONS = {
     "correlation_id": "The journey it came by: the run id of a Dagster run",
 }
 _TABLE_COLUMNS = {
+    "first_observed_at": "When this content was first read, UTC",
     "deleted_at": "When it was deleted, UTC, as far as known",
     "created_at": "When the row came into the table, UTC",
     "updated_at": "When the row last really changed, UTC",
@@ -48,7 +61,7 @@ def _staging_columns() -> list[dg.TableColumn]:
         dg.TableColumn(
             field.name,
             str(field.type),
-            _DESCRIPTIONS.get(field.name),
+            _DESCRIPTIONS[field.name],
             constraints=dg.TableColumnConstraints(nullable=field.nullable, unique=field.name == "discord_id"),
         )
         for field in STAGING_SCHEMA

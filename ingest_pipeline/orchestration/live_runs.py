@@ -5,12 +5,10 @@ from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 
-from ingest_pipeline.domain.session import Session
-from ingest_pipeline.domain.window import WindowGrid
 from ingest_pipeline.orchestration.partitions import partition_key, range_tags
 from ingest_pipeline.orchestration.tick import RunOutcome
 from ingest_pipeline.polling import PollPlan
-from ingest_pipeline.settings import Settings
+from ingest_pipeline.services import Services
 
 TRIGGER_TAG = "ingest/trigger"
 SESSION_TAG = "ingest/session"
@@ -21,6 +19,7 @@ PRIORITY_TAG = "dagster/priority"
 _LIVE = {TRIGGER_TAG: "live"}
 _LOOK_BACK = 20
 _ATTEMPTS = 3
+_LONGEST_LINE = 300
 _GRACE = timedelta(seconds=60)
 _UNFINISHED = {
     dg.DagsterRunStatus.NOT_STARTED,
@@ -30,19 +29,16 @@ _UNFINISHED = {
 }
 
 
-def live_run_request(session: Session, plan: PollPlan, grid: WindowGrid, settings: Settings) -> dg.RunRequest:
-    """Return the one run that reads a plan's windows, and those between them.
+def live_run_requests(plan: PollPlan, services: Services) -> list[dg.RunRequest]:
+    """Return the one run that reads a plan's windows and those between them, or none for an empty plan.
 
     It has no run key: Dagster never repeats a run key, not even after a failure. It comes before
     backfills in the queue, and Dagster's run monitoring ends it when it takes longer than all
     attempts of its exporter runs may.
-
-    Args:
-        session: The plan's session.
-        plan: A plan with keys.
-        grid: How sessions are cut into windows.
-        settings: For the time limits.
     """
+    session, settings = plan.session, services.settings
+    if session is None or not plan.keys:
+        return []
     seconds = _ATTEMPTS * (
         settings.exporter_timeout_seconds * len(session.channel_ids) + settings.database_wait_seconds
     )
@@ -55,8 +51,8 @@ def live_run_request(session: Session, plan: PollPlan, grid: WindowGrid, setting
     if plan.also_live:
         tags[ALSO_LIVE_TAG] = ",".join(other.session_id for other in plan.also_live)
     if len(plan.keys) == 1:
-        return dg.RunRequest(partition_key=partition_key(session.session_id, plan.keys[0]), tags=tags)
-    return dg.RunRequest(tags={**tags, **range_tags(session.session_id, plan.keys, grid)})
+        return [dg.RunRequest(partition_key=partition_key(session.session_id, plan.keys[0]), tags=tags)]
+    return [dg.RunRequest(tags={**tags, **range_tags(session.session_id, plan.keys, services.grid)})]
 
 
 def recent_live_runs(instance: dg.DagsterInstance) -> Sequence[dg.RunRecord]:
@@ -117,12 +113,19 @@ def _limit(run: dg.DagsterRun) -> timedelta:
 def _error_line(instance: dg.DagsterInstance, run: dg.DagsterRun) -> str:
     """Return the first line of what made a run fail: the step's own words when there are any."""
     wanted = {dg.DagsterEventType.STEP_FAILURE, dg.DagsterEventType.RUN_FAILURE}
-    lines = []
-    for entry in instance.all_logs(run.run_id, of_type=wanted):
-        event = entry.dagster_event
-        if event is None:
-            continue
-        stated = event.step_failure_data.user_failure_data if event.is_step_failure else None
-        lines.append((stated.description if stated else None) or event.message or "")
+    lines = [_stated(entry) for entry in instance.all_logs(run.run_id, of_type=wanted)]
     first = next((line for line in lines if line.strip()), "it failed without a message")
-    return first.strip().splitlines()[0][:300]
+    return first.strip().splitlines()[0][:_LONGEST_LINE]
+
+
+def _stated(entry: dg.EventLogEntry) -> str:
+    event = entry.dagster_event
+    if event is None or not event.is_step_failure:
+        return (event.message if event else None) or ""
+    failure = event.step_failure_data
+    if failure.user_failure_data and failure.user_failure_data.description:
+        return failure.user_failure_data.description
+    error = failure.error
+    while error and error.cause:
+        error = error.cause
+    return error.message if error else ""

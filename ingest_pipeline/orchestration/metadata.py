@@ -6,7 +6,7 @@ everything else is of the partition.
 
 from collections import Counter
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import dagster as dg
@@ -29,6 +29,8 @@ from ingest_pipeline.storage.messages import count_in_window, messages_per_minut
 
 Metadata = dict[str, Any]
 ROWS = "dagster/partition_row_count"
+PICTURE = "messages_per_minute"
+_MINUTE = timedelta(minutes=1)
 
 
 def landing_metadata(
@@ -54,7 +56,9 @@ def normalised_metadata(
     return {**_nothing_to_do(services, session, keys), **described}
 
 
-def table_metadata(services: Services, session: Session, keys: Sequence[str]) -> dict[str, Metadata]:
+def table_metadata(
+    services: Services, session: Session, keys: Sequence[str], report: IngestReport
+) -> dict[str, Metadata]:
     """Describe what the table holds for each window key, with a picture of the session so far."""
     begun = session_windows(services, session, keys)
     with services.database.read() as connection:
@@ -62,29 +66,19 @@ def table_metadata(services: Services, session: Session, keys: Sequence[str]) ->
         rows_in_table = table_summary(connection)["rows"]
         described: dict[str, Metadata] = {
             key: {
+                PICTURE: _picture(session, minutes, window),
                 "window": _times(window),
                 ROWS: count_in_window(connection, session.channel_ids, window),
                 "dagster/row_count": rows_in_table,
-                "messages_per_minute": _picture(session, minutes, window),
                 "proven_until": dg.MetadataValue.timestamp(_proven(connection, session, window)),
+                **_report(report),
             }
             for key, window in begun
         }
-    return {**_nothing_to_do(services, session, keys), **described}
-
-
-def report_metadata(report: IngestReport) -> Metadata:
-    """Describe what a merge did, for all partitions of its run."""
-    return {
-        "correlation_id": report.correlation_id,
-        "run_received": report.received,
-        "run_created": report.created,
-        "run_updated": report.updated,
-        "run_unchanged": report.unchanged,
-        "run_stale": report.stale,
-        **{f"run_skipped_{reason}": count for reason, count in sorted(report.skipped.items())},
-        "run_merge_seconds": round(report.seconds, 3),
-    }
+    notes = _nothing_to_do(services, session, keys)
+    # The catalogue shows the latest event of an asset: after a backfill, that of its last window.
+    notes[keys[-1]] |= {PICTURE: _picture(session, minutes, None), "dagster/row_count": rows_in_table}
+    return {**notes, **described}
 
 
 def _landing(window: Window, key: str, runs: Sequence[Exported]) -> Metadata:
@@ -115,6 +109,18 @@ def _normalised(window: Window, documents: Sequence[StoredDocument]) -> Metadata
         "files": _paths([str(document.path) for document in documents]),
     }
     return {**described, **_posted_range(documents)}
+
+
+def _report(report: IngestReport) -> Metadata:
+    return {
+        "run_received": report.received,
+        "run_created": report.created,
+        "run_updated": report.updated,
+        "run_unchanged": report.unchanged,
+        "run_stale": report.stale,
+        **{f"run_skipped_{reason}": count for reason, count in sorted(report.skipped.items())},
+        "run_merge_seconds": round(report.seconds, 3),
+    }
 
 
 def _nothing_to_do(services: Services, session: Session, keys: Sequence[str]) -> dict[str, Metadata]:
@@ -155,11 +161,13 @@ def _proven(connection: Connection, session: Session, window: Window) -> datetim
 
 
 def _picture(
-    session: Session, minutes: Sequence[tuple[datetime, int]], window: Window
+    session: Session, minutes: Sequence[tuple[datetime, int]], window: Window | None
 ) -> dg.MarkdownMetadataValue:
-    now = datetime.now(UTC)
-    shown = Window(session.start_time, max(min(session.end_time, now), window.end))
-    svg = messages_per_minute_svg(minutes, shown, window, session.session_id)
+    """Draw the session from its start up to now, with a window in the strong colour."""
+    end = min(
+        session.end_time, max(datetime.now(UTC), window.end if window else session.start_time + _MINUTE)
+    )
+    svg = messages_per_minute_svg(minutes, Window(session.start_time, end), window, session.session_id)
     return dg.MetadataValue.md(as_markdown(svg, f"messages per minute of {session.session_id}"))
 
 

@@ -1,6 +1,6 @@
 """What assets, checks and sensors are handed: the services, and frames of normalised messages.
 
-Both are built once for each process that loads the definitions, and open nothing until used.
+All are built once for each process that loads the definitions, and open nothing until used.
 """
 
 from typing import TYPE_CHECKING
@@ -9,12 +9,14 @@ import dagster as dg
 
 from ingest_pipeline.normalised_store import NormalisedStore
 from ingest_pipeline.orchestration.partitions import keys_by_session
-from ingest_pipeline.services import Services
+from ingest_pipeline.services import build_services
+from ingest_pipeline.settings import Settings
 
 if TYPE_CHECKING:
     import pandas as pd
 
 NORMALISED_FRAMES = "normalised_frames"
+_TICK_WAIT_SECONDS = 10
 
 
 class NormalisedFrames(dg.IOManager):
@@ -53,6 +55,16 @@ class NormalisedFrames(dg.IOManager):
         )
 
 
-def build_resources(services: Services) -> dict[str, object]:
-    """Return the resources by the names that assets, checks and sensors ask for."""
-    return {"services": services, NORMALISED_FRAMES: NormalisedFrames(services.normalised)}
+def build_resources(settings: Settings) -> dict[str, object]:
+    """Return the resources by the names that assets, checks and sensors ask for.
+
+    A tick gets services of its own, which wait for the database only briefly: Dagster gives up on a
+    sensor after 60 seconds (DAGSTER_SENSOR_GRPC_TIMEOUT_SECONDS), and the next tick is near anyway.
+    """
+    services = build_services(settings)
+    wait = min(settings.database_wait_seconds, _TICK_WAIT_SECONDS)
+    return {
+        "services": services,
+        "tick_services": build_services(settings.model_copy(update={"database_wait_seconds": wait})),
+        NORMALISED_FRAMES: NormalisedFrames(services.normalised),
+    }

@@ -4,6 +4,7 @@ What to read is decided in `tick.py` and `polling.py`; how runs are asked for in
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import dagster as dg
@@ -12,7 +13,7 @@ from ingest_pipeline.domain.session import Session
 from ingest_pipeline.errors import BadInput, TransientError
 from ingest_pipeline.orchestration.jobs import ingest_job
 from ingest_pipeline.orchestration.live_runs import (
-    live_run_request,
+    live_run_requests,
     new_outcomes,
     recent_live_runs,
     run_in_progress,
@@ -43,20 +44,19 @@ def build_live_session_sensor(settings: Settings) -> dg.SensorDefinition:
 
 
 def live_session_sensor(
-    context: dg.SensorEvaluationContext, services: dg.ResourceParam[Services]
+    context: dg.SensorEvaluationContext, tick_services: dg.ResourceParam[Services]
 ) -> dg.SensorResult:
     """Evaluate one tick."""
     now = datetime.now(UTC)
     runs = recent_live_runs(context.instance)
     state = _state(context, runs, now)
     try:
-        sessions, mistakes = _current_sessions(services, now)
-        decision = _decide(services, sessions, state, run_in_progress(runs, now), now)
+        sessions, decision = _look(tick_services, state, run_in_progress(runs, now), now)
     except TransientError as error:
         return dg.SensorResult(skip_reason=f"nothing is read this time: {error}", cursor=state.to_cursor())
     return dg.SensorResult(
-        run_requests=_run_requests(decision, services),
-        skip_reason=_said(context, decision, mistakes),
+        run_requests=live_run_requests(decision.plan, tick_services),
+        skip_reason=_said(context, decision),
         cursor=state.to_cursor(),
         dynamic_partitions_requests=partition_changes(context.instance, sessions),
     )
@@ -83,36 +83,36 @@ def _state(context: dg.SensorEvaluationContext, runs: Sequence[dg.RunRecord], no
     return earlier.after(new_outcomes(context.instance, runs, earlier.last_run_id), now)
 
 
-def _current_sessions(services: Services, now: datetime) -> tuple[list[Session], list[str]]:
-    """Take over the user's sessions and return all; a file with a mistake leaves the stored ones in force."""
-    mistakes = []
+def _look(
+    services: Services, state: TickState, running: str | None, now: datetime
+) -> tuple[list[Session], Decision]:
+    """Take over the user's sessions, and return all with what is to be done."""
+    mistakes = _take_over_sessions(services, now)
+    with services.database.read() as connection:
+        sessions = list_sessions(connection)
+        decision = decide(
+            connection,
+            sessions,
+            state,
+            now,
+            grid=services.grid,
+            settings=services.settings,
+            running=running,
+        )
+    return sessions, replace(decision, warnings=(*mistakes, *decision.warnings))
+
+
+def _take_over_sessions(services: Services, now: datetime) -> list[str]:
+    """Take over the user's sessions; a file with mistakes leaves the stored ones in force."""
     try:
         sync_sessions_file(services.database, services.settings, now)
     except BadInput as error:
-        mistakes.append(f"the sessions stay as they were: {error}")
-    with services.database.read() as connection:
-        return list_sessions(connection), mistakes
+        return [f"the sessions stay as they were: {error}"]
+    return []
 
 
-def _said(context: dg.SensorEvaluationContext, decision: Decision, mistakes: Sequence[str]) -> str | None:
+def _said(context: dg.SensorEvaluationContext, decision: Decision) -> str | None:
     """Log what somebody should know, and return the skip reason, which repeats it, if there is one."""
-    notes = [*mistakes, *decision.warnings]
-    for note in notes:
-        context.log.warning(note)
-    return "; ".join([decision.skip_reason, *notes]) if decision.skip_reason else None
-
-
-def _decide(
-    services: Services, sessions: Sequence[Session], state: TickState, running: str | None, now: datetime
-) -> Decision:
-    if running is not None:
-        return Decision(skip_reason=f"run {running} is still reading")
-    with services.database.read() as connection:
-        return decide(connection, sessions, state, now, grid=services.grid, settings=services.settings)
-
-
-def _run_requests(decision: Decision, services: Services) -> list[dg.RunRequest]:
-    plan = decision.plan
-    if plan.session is None or not plan.keys:
-        return []
-    return [live_run_request(plan.session, plan, services.grid, services.settings)]
+    for warning in decision.warnings:
+        context.log.warning(warning)
+    return "; ".join([decision.skip_reason, *decision.warnings]) if decision.skip_reason else None

@@ -147,6 +147,7 @@ def decide(
     *,
     grid: WindowGrid,
     settings: Settings,
+    running: str | None = None,
 ) -> Decision:
     """Choose what to read now.
 
@@ -157,7 +158,10 @@ def decide(
         now: The present, aware UTC.
         grid: How sessions are cut into windows.
         settings: For the overlap, the sweep and the pauses.
+        running: A live run that waits or works, if there is one: reading never piles up.
     """
+    if running is not None:
+        return Decision(skip_reason=f"run {running} is still reading")
     waiting = state.waiting(now, settings)
     plan = plan_poll(
         connection,

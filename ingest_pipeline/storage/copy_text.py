@@ -1,7 +1,7 @@
 """Arrow rows in the text format of PostgreSQL's COPY, made column by column.
 
-The text format rather than CSV: before version 18 PostgreSQL takes a line `\\.` inside a quoted CSV
-value for the end of the data (PostgreSQL 18 release notes, COPY).
+The text format rather than CSV: before version 18 PostgreSQL takes a line of backslash and full stop
+inside a quoted CSV value for the end of the data (PostgreSQL 18 release notes, COPY).
 """
 
 from __future__ import annotations

@@ -31,7 +31,9 @@ class DuckDBConnection:
     def execute(self, query: str, names: Names = None, /, **parameters: object) -> int:
         """See `Connection`."""
         statement = self._statement(query, names, parameters)
-        return max(self._raw.execute(statement, parameters or None).rowcount, 0)
+        self._raw.execute(statement, parameters or None)
+        self._raw.complete()
+        return max(self._raw.rowcount, 0)
 
     def fetch_all(self, query: str, names: Names = None, /, **parameters: object) -> list[dict[str, Any]]:
         """See `Connection`."""
@@ -67,6 +69,7 @@ class DuckDBConnection:
     def run_script(self, script: str) -> None:
         """See `Connection`."""
         self._raw.execute(script)
+        self._raw.complete()
 
     def _statement(self, query: str, names: Names, parameters: Mapping[str, object]) -> str:
         return self._queries[query].statement(names, parameters)

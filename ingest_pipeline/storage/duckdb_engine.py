@@ -27,7 +27,10 @@ from ingest_pipeline.storage.duckdb_connection import DuckDBConnection
 from ingest_pipeline.storage.process_lock import lock_for
 
 # Extensions are never fetched from the network: all that is used here is linked into the wheel.
-_CONFIGURATION = {"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"}
+_CONFIGURATION: dict[str, str | bool | int | float | list[str]] = {
+    "autoinstall_known_extensions": False,
+    "autoload_known_extensions": False,
+}
 _HOLDER = re.compile(r"Conflicting lock is held in (.+?) \(PID (\d+)\)")
 _LONGEST_POLL_SECONDS = 0.25
 _OUT_OF_REACH = (duckdb.IOException, duckdb.FatalException, duckdb.OutOfMemoryException)

@@ -104,8 +104,7 @@ def write_manifests(
         for channel_id, digests in current.items()
     ]
     for manifest in manifests:
-        stated = json.dumps(asdict(manifest.changes)) if manifest.changes else "{}"
-        connection.execute("insert_manifest", **{**asdict(manifest), "changes": stated})
+        connection.execute("insert_manifest", **{**asdict(manifest), "changes": _as_json(manifest.changes)})
     _keep(connection, session.session_id, current)
     return manifests
 
@@ -160,8 +159,12 @@ def _digest(digests: Mapping[int, int]) -> str:
     return sha256("".join(lines).encode()).hexdigest()
 
 
+def _as_json(changes: Changes) -> str:
+    return json.dumps({kind: [str(each) for each in ids] for kind, ids in asdict(changes).items() if ids})
+
+
 def _changes(text: str) -> Changes:
-    return Changes(**{key: tuple(ids) for key, ids in json.loads(text).items()})
+    return Changes(**{kind: tuple(map(int, ids)) for kind, ids in json.loads(text).items()})
 
 
 def _keep(connection: Connection, session_id: str, current: Mapping[int, Mapping[int, int]]) -> None:

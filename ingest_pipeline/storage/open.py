@@ -25,8 +25,8 @@ def open_database(settings: Settings) -> Database:
     parts = urlsplit(url)
     if parts.scheme not in _SCHEMES:
         raise ConfigurationError(
-            "INGEST_DATABASE_URL is not a PostgreSQL URL: write postgresql://user:password@host:5432/database, "
-            "or leave it empty for DuckDB"
+            "INGEST_DATABASE_URL is not a PostgreSQL URL: "
+            "write postgresql://user:password@host:5432/database, or leave it empty for DuckDB"
         )
     if parts.netloc.count("@") > 1:
         # The part after the first @ would be taken for the host, and shown in errors.

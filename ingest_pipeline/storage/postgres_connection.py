@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, LiteralString, cast
+from typing import Any
 
 import psycopg
 import pyarrow as pa
@@ -81,10 +81,10 @@ class PostgresConnection:
 
     def run_script(self, script: str) -> None:
         """See `Connection`."""
-        self._raw.execute(cast("LiteralString", script))
+        self._raw.execute(script)
 
-    def _statement(self, query: str, names: Names, parameters: Mapping[str, object]) -> LiteralString:
-        return cast("LiteralString", pyformat(self._queries[query].statement(names, parameters)))
+    def _statement(self, query: str, names: Names, parameters: Mapping[str, object]) -> str:
+        return pyformat(self._queries[query].statement(names, parameters))
 
     def _as_arrow(self, cursor: psycopg.Cursor[Any]) -> pa.Table:
         described = cursor.description or ()

@@ -170,8 +170,9 @@ class PostgresDatabase:
                 time.sleep(pause)
             except psycopg.ProgrammingError:
                 raise ConfigurationError(
-                    "INGEST_DATABASE_URL cannot be read: write postgresql://user:password@host:5432/database, "
-                    "with special characters of the password percent-encoded"
+                    "INGEST_DATABASE_URL cannot be read: "
+                    "write postgresql://user:password@host:5432/database, with special characters of the "
+                    "password percent-encoded"
                 ) from None
             else:
                 return

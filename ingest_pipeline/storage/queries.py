@@ -101,7 +101,7 @@ def _parse_folder(folder: Traversable) -> Iterator[Query]:
 def parse_queries(source: str) -> Iterator[Query]:
     """Cut the text of a `.sql` file into its named statements."""
     headers = list(_HEADER.finditer(source))
-    ends = [header.start() for header in headers[1:]] + [len(source)]
+    ends = [*(header.start() for header in headers), len(source)][1:]
     for header, end in zip(headers, ends, strict=True):
         text = source[header.end() : end].strip().removesuffix(";")
         yield Query(header[1], header[2].strip(), text)

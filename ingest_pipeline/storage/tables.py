@@ -26,15 +26,14 @@ class Table:
 def list_tables(connection: Connection) -> list[Table]:
     """Return every table of the schema, ordered by name."""
     tables: dict[str, Table] = {}
-    positions: dict[tuple[str, str], int] = {}
+    keys: dict[str, dict[int, str]] = {}
     for row in connection.fetch_all("list_columns"):
         table = tables.setdefault(row["table_name"], Table(row["table_name"]))
         table.columns[row["column_name"]] = row["data_type"]
         if row["key_position"] is not None:
-            table.key.append(row["column_name"])
-            positions[table.name, row["column_name"]] = row["key_position"]
-    for table in tables.values():
-        table.key.sort(key=lambda column, name=table.name: positions[name, column])
+            keys.setdefault(table.name, {})[row["key_position"]] = row["column_name"]
+    for name, columns in keys.items():
+        tables[name].key = [columns[position] for position in sorted(columns)]
     return list(tables.values())
 
 

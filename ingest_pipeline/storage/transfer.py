@@ -107,9 +107,8 @@ def copy_database(
     with source.read() as reading:
         tables = [table for table in list_tables(reading) if table.name not in _NOT_COPIED]
         done = target.run(partial(_begin, tables=tables))
-        copied = tuple(
-            _copy_table(reading, target, table, done[table.name], progress, page_rows) for table in tables
-        )
+        copying = _Copying(reading, target, page_rows, progress)
+        copied = tuple(copying.copy(table, *done[table.name]) for table in tables)
         target.run(_end)
     return CopyReport(copied, time.monotonic() - began)
 
@@ -142,7 +141,7 @@ def _begin(connection: Connection, tables: list[Table]) -> dict[str, tuple[int, 
     ]
     if filled:
         raise ConfigurationError(
-            f"the target has rows already in {', '.join(filled)}: copy into an empty database"
+            f"the target has rows already in {', '.join(sorted(filled))}: copy into an empty database"
         )
     connection.execute("clear_table", {"table": quoted(_OVERWRITTEN)})
     for table in tables:
@@ -154,48 +153,44 @@ def _end(connection: Connection) -> None:
     connection.execute("end_copy")
 
 
-def _copy_table(
-    reading: Connection,
-    target: Database,
-    table: Table,
-    done: tuple[int, str | None],
-    progress: Progress | None,
-    page_rows: int,
-) -> TableCopy:
-    """Copy what is missing of a table and verify it; copy it anew when a resumed one is not the same."""
-    resumed_from = done[0]
-    expected = table_digest(reading, table, page_rows)
-    _append_pages(reading, target, table, done, progress, page_rows)
-    found = _digest_of(target, table, page_rows)
-    if found != expected and resumed_from:
-        # The source has changed since the interrupted copy.
-        resumed_from = 0
-        target.run(partial(_restart, table=table))
-        _append_pages(reading, target, table, (0, None), progress, page_rows)
-        found = _digest_of(target, table, page_rows)
-    if found != expected:
-        raise PermanentError(
-            f"table {table.name} differs after copying: {expected.rows} rows with digest {expected.digest} "
-            f"here, {found.rows} rows with digest {found.digest} there. Let nothing write to the target, "
-            "empty it and copy again"
-        )
-    return TableCopy(table.name, expected.rows, expected.digest, resumed_from)
+@dataclass(frozen=True, slots=True)
+class _Copying:
+    """A copy under way."""
 
+    reading: Connection
+    target: Database
+    page_rows: int
+    progress: Progress | None
 
-def _append_pages(
-    reading: Connection,
-    target: Database,
-    table: Table,
-    done: tuple[int, str | None],
-    progress: Progress | None,
-    page_rows: int,
-) -> None:
-    copied, position = done
-    for page in _pages(reading, table, position, page_rows):
-        copied += page.num_rows
-        target.run(partial(_append, table=table.name, page=page, position=_last(page, table), copied=copied))
-        if progress:
-            progress(table.name, copied)
+    def copy(self, table: Table, resumed_from: int, position: str | None) -> TableCopy:
+        """Copy what is missing of a table and verify it; copy it anew when a resumed one is not the same."""
+        expected = table_digest(self.reading, table, self.page_rows)
+        found = self._append_pages(table, resumed_from, position)
+        if found != expected and resumed_from:
+            # The source has changed since the interrupted copy.
+            resumed_from = 0
+            self.target.run(partial(_restart, table=table.name))
+            found = self._append_pages(table, 0, None)
+        if found != expected:
+            raise PermanentError(
+                f"table {table.name} differs after copying: {expected.rows} rows with digest "
+                f"{expected.digest} here, {found.rows} rows with digest {found.digest} there. "
+                "Let nothing write to the target, empty it and copy again"
+            )
+        return TableCopy(table.name, expected.rows, expected.digest, resumed_from)
+
+    def _append_pages(self, table: Table, copied: int, position: str | None) -> TableDigest:
+        for page in _pages(self.reading, table, position, self.page_rows):
+            copied += page.num_rows
+            last = _last(page, table)
+            self.target.run(partial(_append, table=table.name, page=page, position=last, copied=copied))
+            if self.progress:
+                self.progress(table.name, copied)
+        with self.target.read() as connection:
+            there = next(found for found in list_tables(connection) if found.name == table.name)
+            # In the source's order of columns, so that rows read alike.
+            same = Table(table.name, {name: there.columns[name] for name in table.columns}, there.key)
+            return table_digest(connection, same, self.page_rows)
 
 
 def _append(connection: Connection, table: str, page: pa.Table, position: str, copied: int) -> None:
@@ -203,17 +198,9 @@ def _append(connection: Connection, table: str, page: pa.Table, position: str, c
     connection.execute("set_copy_progress", table_name=table, position=position, copied_rows=copied)
 
 
-def _restart(connection: Connection, table: Table) -> None:
-    connection.execute("clear_table", {"table": quoted(table.name)})
-    connection.execute("set_copy_progress", table_name=table.name, position=None, copied_rows=0)
-
-
-def _digest_of(database: Database, table: Table, page_rows: int) -> TableDigest:
-    with database.read() as connection:
-        there = next(found for found in list_tables(connection) if found.name == table.name)
-        # The source's order of columns, so that rows read alike.
-        same = Table(table.name, {name: there.columns[name] for name in table.columns}, there.key)
-        return table_digest(connection, same, page_rows)
+def _restart(connection: Connection, table: str) -> None:
+    connection.execute("clear_table", {"table": quoted(table)})
+    connection.execute("set_copy_progress", table_name=table, position=None, copied_rows=0)
 
 
 def _pages(connection: Connection, table: Table, position: str | None, page_rows: int) -> Iterator[pa.Table]:

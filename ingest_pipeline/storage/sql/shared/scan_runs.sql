@@ -113,10 +113,14 @@ SET
     import_completed = TRUE,
     import_end_time = $import_end_time::TIMESTAMPTZ,
     total_messages_imported = (
-        SELECT count(DISTINCT m.discord_id)
+        SELECT count(*)
         FROM live_messages AS m
-        INNER JOIN scan_runs AS r ON r.channel_id = m.channel_id AND m.discord_id <= r.head_id
-        WHERE r.correlation_id = $correlation_id::TEXT
+        INNER JOIN (
+            SELECT channel_id, max(head_id) AS head_id
+            FROM scan_runs
+            WHERE guild_id = $guild_id::BIGINT AND kind = 'import' AND status = 'completed'
+            GROUP BY channel_id
+        ) AS read ON read.channel_id = m.channel_id AND m.discord_id <= read.head_id
     )
 WHERE
     guild_id = $guild_id::BIGINT

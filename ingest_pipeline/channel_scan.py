@@ -1,0 +1,268 @@
+"""One channel's history into the table: the reading that imports, catch-ups, repairs and seals share.
+
+Pages are merged in batches. A batch is one transaction: its rows, the messages found deleted, the
+proof of its ids and the cursor of its run. So a crash at any moment repeats at most one batch, which
+changes nothing, and what is proven is there.
+
+A message is taken as deleted when a complete reading of its ids, which the bot had permission for,
+and a second one right after lack it, and it was last read before the first of them began.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+
+from ingest_pipeline.capture.channel_policies import ChannelPolicies
+from ingest_pipeline.capture.discord_rest import DiscordRest
+from ingest_pipeline.capture.discovery import reading_state_now
+from ingest_pipeline.capture.history import Page, absent, find_newest, read_history
+from ingest_pipeline.documents import Provenance
+from ingest_pipeline.domain.guild import ReadingState
+from ingest_pipeline.domain.session import Session
+from ingest_pipeline.errors import (
+    ChannelForbidden,
+    ChannelNotFound,
+    IngestError,
+    TokenRejected,
+)
+from ingest_pipeline.ingest import ingest_landed
+from ingest_pipeline.payload_documents import PayloadDocument
+from ingest_pipeline.services import Services
+from ingest_pipeline.storage.catalogue import set_reading_state
+from ingest_pipeline.storage.database import Connection
+from ingest_pipeline.storage.ledger import Proof, record_proof
+from ingest_pipeline.storage.messages import Tombstone, tombstone_messages
+from ingest_pipeline.storage.readings import live_between
+from ingest_pipeline.storage.scan_runs import RunStatus, ScanRun, advance_run, finish_run, start_run
+from ingest_pipeline.storage.sessions import list_sessions
+
+SOURCE = "history"
+
+_logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Scanner:
+    """What every scan of one use case works with.
+
+    Attributes:
+        services: The working parts.
+        rest: Discord.
+        policies: How each channel's messages are taken.
+        sessions: All sessions, the earliest first.
+        batch_rows: Messages merged in one transaction, which bounds memory for each channel read at
+            the same time.
+        progress: Called after each batch with the run as it then is.
+        merging: One batch is merged at a time; the others are read meanwhile.
+    """
+
+    services: Services
+    rest: DiscordRest
+    policies: ChannelPolicies
+    sessions: Sequence[Session]
+    batch_rows: int = 2_000
+    progress: Callable[[ScanRun], None] | None = None
+    merging: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+
+async def build_scanner(
+    services: Services,
+    rest: DiscordRest,
+    *,
+    batch_rows: int = 2_000,
+    progress: Callable[[ScanRun], None] | None = None,
+) -> Scanner:
+    """Read what scans need to know and return a scanner."""
+
+    def read() -> tuple[ChannelPolicies, list[Session]]:
+        with services.database.read() as connection:
+            return services.policies(), list_sessions(connection)
+
+    policies, sessions = await asyncio.to_thread(read)
+    return Scanner(services, rest, policies, sessions, batch_rows, progress)
+
+
+async def scan_channels(scanner: Scanner, runs: Sequence[ScanRun], *, concurrency: int) -> list[ScanRun]:
+    """Do several scans, so many at once, and return them as they ended, in their order.
+
+    One that ends early leaves the others alone.
+
+    Raises:
+        TokenRejected: Discord does not accept the bot any more; every scan can go on later.
+        DatabaseBusy: Another process held the database for too long; the same holds.
+        DatabaseUnavailable: The database cannot be reached; the same holds.
+    """
+    turns = asyncio.Semaphore(concurrency)
+
+    async def scan_in_turn(run: ScanRun) -> ScanRun:
+        async with turns:
+            return await scan_channel(scanner, run)
+
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(scan_in_turn(run)) for run in runs]
+    except* IngestError as stopped:
+        raise stopped.exceptions[0] from None
+    return [task.result() for task in tasks]
+
+
+async def scan_channel(scanner: Scanner, run: ScanRun) -> ScanRun:
+    """Read a channel from a run's cursor to its head, and return the run as it ended.
+
+    The run must be queued already. Without a head it gets one: what the channel holds now.
+
+    Raises:
+        TokenRejected: Discord does not accept the bot any more.
+    """
+    try:
+        await _read_to_head(scanner, run)
+    except TokenRejected:
+        raise
+    except (ChannelForbidden, ChannelNotFound) as error:
+        state = await _state_now(scanner, run.channel_id)
+        status = RunStatus.FAILED if state is ReadingState.READABLE else RunStatus.BLOCKED
+        return await _end(scanner, run, status, error, state)
+    except IngestError as error:
+        return await _end(scanner, run, RunStatus.FAILED, error)
+    return await _end(scanner, run, RunStatus.COMPLETED, None, ReadingState.READABLE)
+
+
+async def _state_now(scanner: Scanner, channel_id: int) -> ReadingState:
+    try:
+        return await reading_state_now(scanner.rest, channel_id)
+    except IngestError:
+        return ReadingState.UNKNOWN
+
+
+async def _read_to_head(scanner: Scanner, run: ScanRun) -> None:
+    newest = await find_newest(scanner.rest, run.channel_id)
+    head = newest.head(scanner.services.settings.settle) if run.head_id is None else run.head_id
+    started = await _write(
+        scanner,
+        lambda connection: start_run(connection, run.scan_run_id, head_id=head, now=newest.requested_at),
+    )
+    if started.head_id is None or started.cursor_id >= started.head_id:
+        return
+    pages = read_history(scanner.rest, run.channel_id, started.cursor_id, started.head_id, newest)
+    read = started.messages_read
+    async for batch in batched(pages, scanner.batch_rows):
+        await _store(scanner, started, batch)
+        read += sum(len(page.messages) for page in batch)
+        if scanner.progress:
+            scanner.progress(replace(started, cursor_id=batch[-1].high, messages_read=read))
+
+
+async def batched(pages: AsyncIterator[Page], rows: int) -> AsyncIterator[list[Page]]:
+    """Collect pages until they hold a number of messages; what an error leaves over is yielded before it."""
+    batch: list[Page] = []
+    try:
+        async for page in pages:
+            batch.append(page)
+            if sum(len(each.messages) for each in batch) >= rows:
+                yield batch
+                batch = []
+    except IngestError:
+        if batch:
+            yield batch
+        raise
+    if batch:
+        yield batch
+
+
+async def _store(scanner: Scanner, run: ScanRun, pages: Sequence[Page]) -> None:
+    """Merge adjoining pages, with what they show to be deleted, prove their ids and move the cursor."""
+    gone = await _find_deleted(scanner, run, pages)
+    high = pages[-1].high
+    tombstones = [
+        Tombstone(discord_id, run.channel_id, run.guild_id, deleted_at, SOURCE, run.correlation_id)
+        for discord_id, deleted_at in gone.items()
+    ]
+    # Until it is read to its end the run proves one growing interval, as of its beginning.
+    proof = Proof(
+        channel_id=run.channel_id,
+        low=run.lower_id,
+        high=high,
+        source=SOURCE,
+        observed_at=run.started_at or pages[0].requested_at,
+        correlation_id=run.correlation_id,
+    )
+
+    def also(connection: Connection) -> None:
+        tombstone_messages(connection, tombstones)
+        record_proof(connection, proof)
+        read = sum(len(page.messages) for page in pages)
+        advance_run(connection, run.scan_run_id, cursor_id=high, messages_read=read)
+
+    documents = [page_document(scanner, run, page) for page in pages if page.messages]
+    async with scanner.merging:
+        await asyncio.to_thread(
+            ingest_landed,
+            scanner.services.database,
+            documents,
+            correlation_id=run.correlation_id,
+            settle=scanner.services.settings.settle,
+            batch_rows=scanner.services.settings.batch_rows,
+            also=also,
+        )
+
+
+def page_document(scanner: Scanner, run: ScanRun, page: Page) -> PayloadDocument:
+    """Return a page as a document."""
+    return PayloadDocument(
+        channel_id=run.channel_id,
+        guild_id=run.guild_id,
+        payloads=page.messages,
+        policy=scanner.policies.policy(run.channel_id),
+        sessions=[session for session in scanner.sessions if run.channel_id in session.channel_ids],
+        provenance=Provenance(None, SOURCE, page.requested_at, run.correlation_id),
+    )
+
+
+async def _find_deleted(scanner: Scanner, run: ScanRun, pages: Sequence[Page]) -> dict[int, datetime]:
+    """Return the stored messages that two readings lack, with the time by which each was gone."""
+    low, high = pages[0].low, pages[-1].high
+    latest = max(page.requested_at for page in pages)
+
+    def read() -> dict[int, datetime]:
+        with scanner.services.database.read() as connection:
+            return live_between(connection, run.channel_id, low, high, observed_before=latest)
+
+    stored = await asyncio.to_thread(read)
+    missed = {
+        discord_id
+        for page in pages
+        for discord_id in {each for each in stored if page.low < each <= page.high} - page.ids
+        if stored[discord_id] < page.requested_at
+    }
+    if not missed:
+        return {}
+    return await absent(scanner.rest, run.channel_id, min(missed) - 1, missed)
+
+
+async def _end(
+    scanner: Scanner,
+    run: ScanRun,
+    status: RunStatus,
+    error: IngestError | None,
+    state: ReadingState = ReadingState.UNKNOWN,
+) -> ScanRun:
+    now = datetime.now(UTC)
+    if error:
+        _logger.warning("channel %s was not read to its end: %s", run.channel_id, error)
+
+    def write(connection: Connection) -> ScanRun:
+        if state is not ReadingState.UNKNOWN:
+            set_reading_state(connection, run.channel_id, state, now=now)
+        reason = str(error) if error else None
+        return finish_run(connection, run.scan_run_id, status, error=reason, now=now)
+
+    return await _write(scanner, write)
+
+
+async def _write(scanner: Scanner, work: Callable[[Connection], ScanRun]) -> ScanRun:
+    async with scanner.merging:
+        return await asyncio.to_thread(scanner.services.database.run, work)

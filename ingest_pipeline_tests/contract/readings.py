@@ -1,0 +1,162 @@
+"""Readings to merge, and what the tables must be after them: the merge rules, said once more in plain Python."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pyarrow as pa
+
+from ingest_pipeline.storage.database import Connection
+from ingest_pipeline.storage.messages import Tombstone
+from ingest_pipeline.storage.schema import STAGING_SCHEMA
+
+START = datetime(2025, 5, 29, 13, 30, tzinfo=UTC)
+CHANNEL = 1101802452224856174
+NEVER = datetime.min.replace(tzinfo=UTC)
+
+
+def at(seconds: float) -> datetime:
+    """Return a time so many seconds after the beginning."""
+    return START + timedelta(seconds=seconds)
+
+
+@dataclass(frozen=True)
+class Reading:
+    """One message as read at one time; times in seconds after the beginning."""
+
+    discord_id: int = 1
+    digest: int = 100
+    observed: float = 0
+    edited: float | None = None
+    session_id: str | None = None
+    source: str = "export"
+    correlation_id: str = "c1"
+    channel_id: int = CHANNEL
+    nickname: str | None = None
+    driver: str | None = None
+    posted: float | None = None
+
+    @property
+    def version(self) -> tuple[datetime, datetime, int]:
+        """What decides which of two readings is newer."""
+        edited = NEVER if self.edited is None else at(self.edited)
+        return (
+            edited - timedelta(microseconds=edited.microsecond % 1000),
+            at(self.observed),
+            self.digest,
+        )
+
+    @property
+    def first(self) -> tuple[float, str, str]:
+        """What decides which of two readings of one content is the first."""
+        return (self.observed, self.source, self.correlation_id)
+
+    def row(self) -> dict[str, Any]:
+        """Return the row that is staged."""
+        return {
+            "discord_id": self.discord_id,
+            "session_id": self.session_id,
+            "guild_id": 7,
+            "channel_id": self.channel_id,
+            "posted_at": at(self.discord_id if self.posted is None else self.posted),
+            "edited_at": None if self.edited is None else at(self.edited),
+            "driver": self.driver,
+            "author_id": 9,
+            "author_name": "Pit wall",
+            "author_nickname": self.nickname,
+            "author_is_bot": True,
+            "raw_content": f"content {self.digest} \\ \t 'ü' 🏁\n\\.\n",
+            "message_text": f"text {self.digest}",
+            "message_type": "Default",
+            "is_pinned": False,
+            "reference_id": None,
+            "attachments": '[{"url": "https://cdn.example/a?x=1"}]',
+            "attachment_count": 1,
+            "embeds": "[]",
+            "embed_count": 0,
+            "stickers": "[]",
+            "reactions": '[{"emoji": "👍", "count": 2}]',
+            "reaction_count": 1,
+            "is_highlight_candidate": self.digest % 2 == 0,
+            "source": self.source,
+            "observed_at": at(self.observed),
+            "content_digest": self.digest,
+            "correlation_id": self.correlation_id,
+        }
+
+
+def staged(readings: Iterable[Reading]) -> pa.Table:
+    """Return readings as they are staged."""
+    return pa.Table.from_pylist([reading.row() for reading in readings], STAGING_SCHEMA)
+
+
+def tombstone(discord_id: int, deleted: float, correlation_id: str = "d1") -> Tombstone:
+    """Return a deletion so many seconds after the beginning."""
+    return Tombstone(discord_id, CHANNEL, 7, at(deleted), "gateway", correlation_id)
+
+
+def expected_messages(readings: Sequence[Reading], tombstones: Sequence[Tombstone]) -> list[dict[str, Any]]:
+    """Return what `messages` must hold after these, apart from when it came to hold it."""
+    deleted = {
+        each.discord_id: min(
+            other.deleted_at for other in tombstones if other.discord_id == each.discord_id
+        )
+        for each in tombstones
+    }
+    rows = []
+    for discord_id in sorted({reading.discord_id for reading in readings}):
+        mine = [reading for reading in readings if reading.discord_id == discord_id]
+        winner = max(mine, key=lambda reading: reading.version)
+        same = [reading for reading in mine if reading.digest == winner.digest]
+        first = min(same, key=lambda reading: reading.first)
+        rows.append(
+            first.row()
+            | {
+                "session_id": min((r.session_id for r in mine if r.session_id), default=None),
+                "channel_id": min(reading.channel_id for reading in mine),
+                "observed_at": at(max(reading.observed for reading in same)),
+                "first_observed_at": at(first.observed),
+                "deleted_at": deleted.get(discord_id),
+            }
+        )
+    return rows
+
+
+def expected_revisions(readings: Sequence[Reading]) -> list[dict[str, Any]]:
+    """Return what `message_revisions` must hold: every other content, as first read."""
+    rows = []
+    for discord_id in sorted({reading.discord_id for reading in readings}):
+        mine = [reading for reading in readings if reading.discord_id == discord_id]
+        winner = max(mine, key=lambda reading: reading.version)
+        for digest in sorted({reading.digest for reading in mine} - {winner.digest}):
+            first = min((r for r in mine if r.digest == digest), key=lambda reading: reading.first)
+            rows.append({k: v for k, v in first.row().items() if k not in {"session_id", "channel_id"}})
+    return rows
+
+
+def stored_messages(connection: Connection) -> list[dict[str, Any]]:
+    """Return what `messages` holds, apart from when it came to hold it."""
+    rows = connection.fetch_all("read_first_page", _page("messages", "discord_id"), maximum=10**6)
+    return [{k: v for k, v in row.items() if k not in {"created_at", "updated_at"}} for row in rows]
+
+
+def stored_revisions(connection: Connection) -> list[dict[str, Any]]:
+    """Return what `message_revisions` holds, apart from when it came to hold it."""
+    names = _page("message_revisions", "discord_id, content_digest")
+    rows = connection.fetch_all("read_first_page", names, maximum=10**6)
+    return [{k: v for k, v in row.items() if k != "recorded_at"} for row in rows]
+
+
+def stored_row(connection: Connection, discord_id: int = 1) -> dict[str, Any]:
+    """Return every column of one message."""
+    rows = connection.fetch_all("read_first_page", _page("messages", "discord_id"), maximum=10**6)
+    return next(row for row in rows if row["discord_id"] == discord_id)
+
+
+def _page(table: str, key: str) -> dict[str, str]:
+    return {"table": table, "columns": "*", "key": key}
+
+

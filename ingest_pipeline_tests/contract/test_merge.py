@@ -1,0 +1,259 @@
+"""The merge, rule by rule, on both engines."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from ingest_pipeline.storage.database import Database
+from ingest_pipeline.storage.messages import MergeCounts, merge_messages, tombstone_messages
+from ingest_pipeline_tests.contract.readings import (
+    CHANNEL,
+    Reading,
+    at,
+    staged,
+    stored_messages,
+    stored_revisions,
+    stored_row,
+    tombstone,
+)
+
+NOW = at(1000)
+LATER = NOW + timedelta(hours=1)
+
+
+def merge(database: Database, *readings: Reading, now: object = NOW) -> MergeCounts:
+    """Merge readings in a transaction of their own."""
+    return database.run(lambda connection: merge_messages(connection, staged(readings), now=now))
+
+
+def test_a_new_message_is_created(database: Database) -> None:
+    """A message the table does not have becomes a row, every column as read."""
+    reading = Reading(session_id="monza", nickname="Toto", driver="Leclerc", edited=5.000123)
+    assert merge(database, reading) == MergeCounts(created=1)
+    with database.read() as connection:
+        row = stored_row(connection)
+    added = {"first_observed_at": at(0), "deleted_at": None, "created_at": NOW, "updated_at": NOW}
+    assert row == reading.row() | added
+    assert row["posted_at"].utcoffset() == timedelta(0)
+
+
+def test_the_same_reading_again_changes_nothing(database: Database) -> None:
+    """Merging what is there already is counted as unchanged and leaves the row alone."""
+    merge(database, Reading())
+    with database.read() as connection:
+        before = stored_row(connection)
+    assert merge(database, Reading(), now=LATER) == MergeCounts(unchanged=1)
+    with database.read() as connection:
+        assert stored_row(connection) == before
+
+
+def test_an_empty_batch_is_nothing(database: Database) -> None:
+    """No rows, no counts, no error."""
+    assert merge(database) == MergeCounts()
+
+
+def test_the_same_content_read_later_only_advances_when_it_was_seen(database: Database) -> None:
+    """A later reading of the same content keeps the row, its source and its correlation."""
+    merge(database, Reading(nickname="Toto"))
+    with database.read() as connection:
+        before = stored_row(connection)
+    again = Reading(observed=30, source="gateway", correlation_id="c2", nickname="Wolff")
+    assert merge(database, again, now=LATER) == MergeCounts(unchanged=1)
+    with database.read() as connection:
+        assert stored_row(connection) == before | {"observed_at": at(30)}
+
+
+def test_the_same_content_read_earlier_gives_the_row_its_first_reading(database: Database) -> None:
+    """Readings that arrive out of order leave the row as the first of them would have made it."""
+    merge(database, Reading(observed=30, correlation_id="c2", nickname="Wolff"))
+    assert merge(database, Reading(nickname="Toto"), now=LATER) == MergeCounts(unchanged=1)
+    with database.read() as connection:
+        row = stored_row(connection)
+    assert (row["author_nickname"], row["correlation_id"]) == ("Toto", "c1")
+    assert (row["first_observed_at"], row["observed_at"]) == (at(0), at(30))
+    assert (row["created_at"], row["updated_at"]) == (NOW, NOW)
+
+
+def test_a_newer_content_replaces_the_row_and_keeps_the_old_one(database: Database) -> None:
+    """An edit updates the row, never its creation time, and what it replaces becomes a revision."""
+    old, new = Reading(), Reading(digest=101, observed=9, edited=8, correlation_id="c2")
+    merge(database, old)
+    assert merge(database, new, now=LATER) == MergeCounts(updated=1)
+    with database.read() as connection:
+        row = stored_row(connection)
+        [revision] = stored_revisions(connection)
+    assert (row["raw_content"], row["correlation_id"]) == (new.row()["raw_content"], "c2")
+    assert (row["created_at"], row["updated_at"]) == (NOW, LATER)
+    assert (revision["content_digest"], revision["raw_content"]) == (100, old.row()["raw_content"])
+
+
+def test_an_older_content_never_overwrites_but_is_kept(database: Database) -> None:
+    """What arrives late and is older is stale: a revision, and nothing else."""
+    new = Reading(digest=101, observed=9)
+    merge(database, new)
+    assert merge(database, Reading(), now=LATER) == MergeCounts(stale=1)
+    with database.read() as connection:
+        assert stored_row(connection)["content_digest"] == 101
+        assert stored_row(connection)["updated_at"] == NOW
+        assert [row["content_digest"] for row in stored_revisions(connection)] == [100]
+
+
+def test_an_edit_wins_over_a_later_reading_without_it(database: Database) -> None:
+    """The edit time decides before the time of reading does."""
+    merge(database, Reading(digest=101, observed=1, edited=0.5))
+    assert merge(database, Reading(digest=100, observed=60)) == MergeCounts(stale=1)
+    with database.read() as connection:
+        assert stored_row(connection)["content_digest"] == 101
+
+
+def test_edit_times_within_one_millisecond_are_one(database: Database) -> None:
+    """Sources differ below the millisecond, so the time of reading decides there."""
+    merge(database, Reading(digest=101, observed=1, edited=0.500900))
+    assert merge(database, Reading(digest=102, observed=2, edited=0.500100)) == MergeCounts(updated=1)
+
+
+def test_the_digest_decides_between_equal_times(database: Database) -> None:
+    """Two contents read at one time have an order too."""
+    merge(database, Reading(digest=5))
+    assert merge(database, Reading(digest=6)) == MergeCounts(updated=1)
+    assert merge(database, Reading(digest=-7)) == MergeCounts(stale=1)
+    with database.read() as connection:
+        assert stored_row(connection)["content_digest"] == 6
+
+
+def test_a_content_that_comes_back_is_no_revision_any_more(database: Database) -> None:
+    """A reaction taken back restores the former row, as it was first read."""
+    merge(database, Reading(digest=1, observed=1))
+    merge(database, Reading(digest=2, observed=2, correlation_id="c2"))
+    back = Reading(digest=1, observed=3, correlation_id="c3")
+    assert merge(database, back, now=LATER) == MergeCounts(updated=1)
+    with database.read() as connection:
+        row = stored_row(connection)
+        assert (row["content_digest"], row["correlation_id"]) == (1, "c1")
+        assert (row["first_observed_at"], row["observed_at"]) == (at(1), at(3))
+        assert [revision["content_digest"] for revision in stored_revisions(connection)] == [2]
+
+
+def test_one_id_several_times_in_a_batch_is_folded(database: Database) -> None:
+    """The highest version wins; the others are unchanged when they say the same, or stale."""
+    counts = merge(
+        database,
+        Reading(digest=2, observed=5),
+        Reading(digest=3, observed=9),
+        Reading(digest=3, observed=7),
+        Reading(digest=1, observed=1),
+        Reading(discord_id=2),
+    )
+    assert counts == MergeCounts(created=2, unchanged=1, stale=2)
+    with database.read() as connection:
+        row = stored_row(connection)
+        assert (row["content_digest"], row["observed_at"]) == (3, at(9))
+        assert [revision["content_digest"] for revision in stored_revisions(connection)] == [1, 2]
+
+
+def test_several_batches_in_one_transaction_see_each_other(database: Database) -> None:
+    """A long import merges batch after batch in one transaction."""
+
+    def work(connection: object) -> list[MergeCounts]:
+        batches = ([Reading(digest=1)], [Reading(digest=2, observed=1)], [Reading(digest=1, observed=2)])
+        return [merge_messages(connection, staged(batch), now=NOW) for batch in batches]
+
+    assert database.run(work) == [MergeCounts(created=1), MergeCounts(updated=1), MergeCounts(updated=1)]
+    with database.read() as connection:
+        assert stored_row(connection)["content_digest"] == 1
+
+
+def test_the_lowest_session_links_a_message_whatever_the_version(database: Database) -> None:
+    """A link is taken from stale readings too, never lost, and is no update."""
+    merge(database, Reading(observed=5))
+    assert merge(database, Reading(digest=50, session_id="monza"), now=LATER) == MergeCounts(stale=1)
+    assert merge(database, Reading(observed=5, session_id="imola"), now=LATER) == MergeCounts(unchanged=1)
+    merge(database, Reading(observed=6, session_id="spa"))
+    merge(database, Reading(observed=7))
+    with database.read() as connection:
+        row = stored_row(connection)
+    assert row["session_id"] == "imola"
+    assert row["updated_at"] == NOW
+
+
+def test_upper_case_sorts_before_lower_case_on_both_engines(database: Database) -> None:
+    """The lowest session is the lowest byte by byte, not by any locale."""
+    merge(database, Reading(session_id="monza"), Reading(session_id="Spa"))
+    with database.read() as connection:
+        assert stored_row(connection)["session_id"] == "Spa"
+
+
+def test_the_lowest_channel_owns_a_message(database: Database) -> None:
+    """A message found under two channels belongs to the older one, the parent."""
+    merge(database, Reading(channel_id=CHANNEL + 5))
+    merge(database, Reading(channel_id=CHANNEL, observed=-1))
+    merge(database, Reading(channel_id=CHANNEL + 9, observed=3, digest=4))
+    with database.read() as connection:
+        assert stored_row(connection)["channel_id"] == CHANNEL
+
+
+def test_a_tombstone_deletes_a_message_that_is_there(database: Database) -> None:
+    """The row stays, marked; it is not live any more."""
+    merge(database, Reading())
+    assert database.run(lambda c: tombstone_messages(c, [tombstone(1, 50)])) == 1
+    with database.read() as connection:
+        row = stored_row(connection)
+    assert row["deleted_at"] == at(50)
+    assert row["updated_at"] == NOW
+
+
+def test_deleting_is_a_change_of_the_row(database: Database) -> None:
+    """Whoever follows `updated_at` learns of deletions."""
+    merge(database, Reading())
+    database.run(lambda c: tombstone_messages(c, [tombstone(1, 5000)]))
+    with database.read() as connection:
+        assert stored_row(connection)["updated_at"] == at(5000)
+
+
+def test_a_tombstone_before_its_message_deletes_it_too(database: Database) -> None:
+    """A message that arrives after its deletion is inserted as deleted."""
+    assert database.run(lambda c: tombstone_messages(c, [tombstone(1, 50)])) == 1
+    assert merge(database, Reading()) == MergeCounts(created=1)
+    with database.read() as connection:
+        assert stored_row(connection)["deleted_at"] == at(50)
+
+
+def test_the_earliest_deletion_stays(database: Database) -> None:
+    """Told again, later or earlier, a deletion is not new, and its earliest time counts."""
+    merge(database, Reading())
+    deletions = [tombstone(1, 50), tombstone(1, 40, "d2"), tombstone(2, 1)]
+    assert database.run(lambda c: tombstone_messages(c, deletions)) == 2
+    assert database.run(lambda c: tombstone_messages(c, [tombstone(1, 60), tombstone(1, 30)])) == 0
+    with database.read() as connection:
+        assert stored_row(connection)["deleted_at"] == at(30)
+
+
+def test_no_tombstones_is_nothing(database: Database) -> None:
+    """An empty list deletes nothing."""
+    assert database.run(lambda c: tombstone_messages(c, [])) == 0
+
+
+def test_the_content_of_a_deleted_message_still_follows_its_versions(database: Database) -> None:
+    """So the order of an edit and a deletion does not matter, and the deletion never goes away."""
+    merge(database, Reading())
+    database.run(lambda c: tombstone_messages(c, [tombstone(1, 50)]))
+    assert merge(database, Reading(digest=101, observed=60)) == MergeCounts(updated=1)
+    with database.read() as connection:
+        [row] = stored_messages(connection)
+    assert (row["content_digest"], row["deleted_at"]) == (101, at(50))
+
+
+def test_an_error_undoes_the_whole_transaction(database: Database) -> None:
+    """Nothing of a merge remains when the work fails after it."""
+
+    def work(connection: object) -> None:
+        merge_messages(connection, staged([Reading()]), now=NOW)
+        raise LookupError
+
+    try:
+        database.run(work)
+    except LookupError:
+        pass
+    with database.read() as connection:
+        assert stored_messages(connection) == []
+    assert merge(database, Reading()) == MergeCounts(created=1)

@@ -1,0 +1,96 @@
+"""Commands on the database itself."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ingest_pipeline.errors import ExitCode
+from ingest_pipeline_tests.cli_runs import Cli
+from ingest_pipeline_tests.exports import message, write_export
+
+
+@pytest.fixture
+def cli(tmp_path: Path) -> Cli:
+    """The command in an empty folder."""
+    return Cli(tmp_path)
+
+
+@pytest.fixture
+def filled(cli: Cli) -> Cli:
+    """The command with a session of three messages."""
+    cli.add_session()
+    export = write_export(cli.folder / "export.json", [message(second) for second in (10, 20, 30)])
+    assert cli("import-messages", "--session-id", "race", "--file", str(export)).code == 0
+    return cli
+
+
+def test_status_makes_no_database(cli: Cli) -> None:
+    """Looking changes nothing, and what is missing is told."""
+    status = cli("database", "status", "--json").json
+    assert (status["engine"], status["schema_version"], status["rows"]) == ("duckdb", 0, {})
+    assert status["pending"]
+    assert not (cli.folder / "data" / "ingest.duckdb").exists()
+
+
+def test_migrating_twice_applies_nothing_the_second_time(cli: Cli) -> None:
+    """The first run names what it applied."""
+    assert cli("database", "migrate").stdout.startswith("applied ")
+    assert cli("database", "migrate", "--json").json == {"applied": []}
+    assert cli("database", "migrate").stdout == "nothing to apply: the schema is the newest\n"
+
+
+def test_status_counts_rows(filled: Cli) -> None:
+    """In JSON and as lines."""
+    assert filled("database", "status", "--json").json["rows"]["messages"] == 3
+    lines = filled("database", "status").stdout.splitlines()
+    assert lines[0].startswith("duckdb ")
+    assert "to apply: nothing" in lines[1]
+    assert "messages\t3" in lines
+
+
+def test_a_copy_is_the_database_in_another_file(filled: Cli) -> None:
+    """Paths and URLs name files alike; the copy serves as the data's home."""
+    source = filled.folder / "data" / "ingest.duckdb"
+    target = filled.folder / "other" / "ingest.duckdb"
+    target.parent.mkdir()
+    report = filled("database", "copy", "--from", str(source), "--to", f"duckdb://{target}", "--json").json
+    assert {table["name"]: table["rows"] for table in report["tables"]}["messages"] == 3
+    filled.environment["INGEST_DATA_DIR"] = str(target.parent)
+    assert filled("messages", "--session-id", "race", "--json").json["count"] == 3
+
+
+def test_a_copy_into_a_database_with_rows_is_refused(filled: Cli) -> None:
+    """Neither another database nor the same one is overwritten."""
+    path = "data/ingest.duckdb"
+    assert "the same database" in filled("database", "copy", "--from", path, "--to", path).stderr
+    assert filled("database", "copy", "--from", path, "--to", "copy.duckdb").code == 0
+    refused = filled("database", "copy", "--from", path, "--to", "copy.duckdb")
+    assert refused.code == ExitCode.CONFIGURATION
+    assert "copy into an empty database" in refused.stderr
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        ("none.duckdb", "--from none.duckdb does not exist: check the path"),
+        ("mysql://u:geheim@localhost/x", "unknown kind 'mysql': write postgresql://user@host/database"),
+        ("postgresql://[u:geheim@localhost/x", "is no URL"),
+    ],
+)
+def test_what_cannot_be_copied_is_refused_without_its_password(cli: Cli, source: str, said: str) -> None:
+    """A wrong URL is told by its kind only."""
+    outcome = cli("database", "copy", "--from", source, "--to", "copy.duckdb")
+    assert outcome.code == ExitCode.CONFIGURATION
+    assert said in outcome.stderr
+    assert "geheim" not in outcome.stderr
+
+
+def test_a_server_that_is_not_there_ends_with_nine_and_no_password(filled: Cli) -> None:
+    """The wait is bounded by the setting."""
+    filled.environment["INGEST_DATABASE_WAIT_SECONDS"] = "1"
+    url = "postgresql://u:geheim%40@127.0.0.1:1/x"
+    outcome = filled("--verbose", "database", "copy", "--from", "data/ingest.duckdb", "--to", url)
+    assert outcome.code == ExitCode.DATABASE
+    assert "geheim" not in outcome.stderr
