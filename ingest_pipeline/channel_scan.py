@@ -197,7 +197,11 @@ async def _store(scanner: Scanner, run: ScanRun, pages: Sequence[Page]) -> None:
         read = sum(len(page.messages) for page in pages)
         advance_run(connection, run.scan_run_id, cursor_id=high, messages_read=read)
 
-    documents = [page_document(scanner, run, page) for page in pages if page.messages]
+    documents = [
+        page_document(scanner, run.channel_id, run.guild_id, page, correlation_id=run.correlation_id)
+        for page in pages
+        if page.messages
+    ]
     async with scanner.merging:
         await asyncio.to_thread(
             ingest_landed,
@@ -210,15 +214,17 @@ async def _store(scanner: Scanner, run: ScanRun, pages: Sequence[Page]) -> None:
         )
 
 
-def page_document(scanner: Scanner, run: ScanRun, page: Page) -> PayloadDocument:
+def page_document(
+    scanner: Scanner, channel_id: int, guild_id: int | None, page: Page, *, correlation_id: str
+) -> PayloadDocument:
     """Return a page as a document."""
     return PayloadDocument(
-        channel_id=run.channel_id,
-        guild_id=run.guild_id,
+        channel_id=channel_id,
+        guild_id=guild_id,
         payloads=page.messages,
-        policy=scanner.policies.policy(run.channel_id),
-        sessions=[session for session in scanner.sessions if run.channel_id in session.channel_ids],
-        provenance=Provenance(None, SOURCE, page.requested_at, run.correlation_id),
+        policy=scanner.policies.policy(channel_id),
+        sessions=[session for session in scanner.sessions if channel_id in session.channel_ids],
+        provenance=Provenance(None, SOURCE, page.requested_at, correlation_id),
     )
 
 

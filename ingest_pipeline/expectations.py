@@ -16,7 +16,7 @@ from ingest_pipeline.domain.guild import Channel
 from ingest_pipeline.domain.snowflake import first_id_at
 from ingest_pipeline.storage.catalogue import list_channels, list_monitored
 from ingest_pipeline.storage.database import Connection
-from ingest_pipeline.storage.readings import newest_stored
+from ingest_pipeline.storage.readings import stored_bounds
 from ingest_pipeline.storage.scan_runs import imported_channels
 from ingest_pipeline.storage.sessions import list_sessions
 
@@ -77,14 +77,15 @@ def expectations(
 
 
 def _whole_channels(connection: Connection, known: dict[int, Channel]) -> Iterable[Expectation]:
-    newest = newest_stored(connection)
+    bounds = stored_bounds(connection)
     ids = {channel.channel_id for channel in list_monitored(connection)} | imported_channels(
         connection
     ).keys()
     for channel_id in sorted(ids):
         channel = known.get(channel_id)
         if channel is not None and channel.holds_messages:
-            high = max(channel.last_message_id or 0, newest.get(channel_id, 0))
+            stored = bounds.get(channel_id)
+            high = max(channel.last_message_id or 0, stored.newest if stored else 0)
             if high:
                 yield Expectation(channel_id, 0, high)
 

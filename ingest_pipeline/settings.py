@@ -125,7 +125,7 @@ def load_settings(env_file: Path | None = None, **overrides: object) -> Settings
 
     Raises:
         ConfigurationError: A value does not fit its setting; the message names the variable, never
-            the value of a secret.
+            the value of a secret. Or the file cannot be read.
     """
     try:
         return Settings(_env_file=env_file, **overrides)  # type: ignore[call-arg, arg-type]
@@ -133,6 +133,10 @@ def load_settings(env_file: Path | None = None, **overrides: object) -> Settings
         problems = "; ".join(f"{_variable(issue['loc'])}: {issue['msg']}" for issue in error.errors())
         raise ConfigurationError(
             f"wrong settings: {problems}. Correct them in the environment or .env"
+        ) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(
+            f"{env_file} cannot be read ({error}): write NAME=value lines in UTF-8"
         ) from None
 
 

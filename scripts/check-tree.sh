@@ -12,7 +12,8 @@ registries='[p]ypi\.org|[p]ythonhosted|[r]egistry\.npmjs|[-]-(extra-)?index-url|
 # What is or will be committed; a copy without git is searched as it is.
 files() {
   git ls-files --cached --others --exclude-standard 2>/dev/null ||
-    find . -type f -not -path './.venv/*' -not -path './.git/*' -not -path '*/__pycache__/*' -not -path './data/*'
+    find . -type f -not -path './data/*' -not -path '*/__pycache__/*' -not -path '*.egg-info/*' \
+      -not -path './.venv/*' -not -path './.git/*' -not -path './.hypothesis/*' -not -path './.*_cache/*'
 }
 
 status=0

@@ -73,7 +73,7 @@ class DiscordRest:
         """Send nothing yet."""
         self._http = http
         self._tries = tries
-        self._pause_seconds = pause_seconds
+        self.pause_seconds = pause_seconds
         self.user_id = user_id
 
     async def history(
@@ -179,7 +179,7 @@ class DiscordRest:
         return await self._get(path, list, query, ids)  # type: ignore[no-any-return]
 
     async def _get(self, path: str, kind: type, query: Query | None, ids: dict[str, int]) -> Any:
-        pause = self._pause_seconds
+        pause = self.pause_seconds
         for _ in range(self._tries - 1):
             try:
                 return await self._get_once(path, kind, query, ids)

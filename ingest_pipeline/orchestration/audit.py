@@ -23,6 +23,7 @@ from ingest_pipeline.services import Services
 from ingest_pipeline.storage.database import Connection
 from ingest_pipeline.storage.ledger import gaps
 from ingest_pipeline.storage.messages import count_in_window, ids_in_window
+from ingest_pipeline.storage.readings import stored_between
 
 _EXAMPLES = 5
 
@@ -33,8 +34,8 @@ class Rule(StrEnum):
     Attributes:
         UNIQUE: A message is there once, in the files and in the table.
         INSIDE: Every row was posted in its window.
-        COUNTS: Every landed message is a row or a counted skip, and every row is in the table unless
-            it was deleted.
+        COUNTS: Every landed message is a row or a counted skip, and every row is in the table, if
+            only as deleted.
         PROVEN: A window that had ended and settled when it was read is proven by the ledger.
     """
 
@@ -163,14 +164,15 @@ class Audit:
             self._report(Rule.UNIQUE, part, f"repeats messages of the session: {_some(twice)}")
 
     def _look_at_table(self, connection: Connection, part: _Part, channel_ids: Sequence[int]) -> None:
-        there = ids_in_window(connection, [part.channel_id], part.window)
         rows = count_in_window(connection, [part.channel_id], part.window)
-        if rows != len(there):
-            self._report(Rule.UNIQUE, part, f"has {rows} rows in the table for {len(there)} messages")
-        missing = set(part.ids) - there
-        if missing and len(channel_ids) > 1:
-            missing -= ids_in_window(connection, channel_ids, part.window)
-        missing -= _deleted(connection, missing)
+        messages = len(ids_in_window(connection, [part.channel_id], part.window))
+        if rows != messages:
+            self._report(Rule.UNIQUE, part, f"has {rows} rows in the table for {messages} messages")
+        missing = set(part.ids)
+        # Its own channel first: a message seen in two channels is kept under one of them.
+        for channel_id in (part.channel_id, *channel_ids):
+            if missing:
+                missing -= stored_between(connection, channel_id, min(missing) - 1, max(missing)).keys()
         if missing and part.stored and not self._is_underway(part.stored.provenance.correlation_id):
             self._report(Rule.COUNTS, part, f"lacks rows in the table: {_some(missing)}")
 
@@ -202,15 +204,6 @@ def count_landed(document: Landed) -> int:
 def _rows(stored: StoredDocument) -> pa.Table:
     with stored.path.open("rb") as stream:
         return pq.read_table(stream, columns=["discord_id", "posted_at"])
-
-
-def _deleted(connection: Connection, ids: Collection[int]) -> set[int]:
-    """Return which of some messages are known to be deleted."""
-    return {
-        discord_id
-        for discord_id in ids
-        if not (connection.fetch_one("count_unknown_tombstones", discord_ids=[discord_id]) or {"n": 1})["n"]
-    }
 
 
 def _some(ids: Collection[int]) -> str:

@@ -21,8 +21,8 @@ _DESCRIPTIONS = {
     Rule.UNIQUE: "Every message of the windows is there once, in the files and in the table.",
     Rule.INSIDE: "Every normalised row was posted in the window it is filed under.",
     Rule.COUNTS: (
-        "Every landed message is a normalised row or a counted skip, and every row is in the table unless "
-        "the message was deleted."
+        "Every landed message is a normalised row or a counted skip, and every row is in the table, if only "
+        "as deleted."
     ),
     Rule.PROVEN: "Every window that had ended when it was read is proven complete by the coverage ledger.",
 }

@@ -10,8 +10,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import dagster as dg
-import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from ingest_pipeline.domain.session import Session
@@ -138,19 +136,18 @@ def _nothing_to_do(services: Services, session: Session, keys: Sequence[str]) ->
 
 
 def _posted_range(documents: Sequence[StoredDocument]) -> Metadata:
-    columns = [_posted_at(document) for document in documents if document.tally.rows]
-    if not columns:
+    posted = [moment for document in documents if document.tally.rows for moment in _posted_at(document)]
+    if not posted:
         return {}
-    bounds = [pc.min_max(column) for column in columns]
     return {
-        "first_posted": dg.MetadataValue.timestamp(min(each["min"].as_py() for each in bounds)),
-        "last_posted": dg.MetadataValue.timestamp(max(each["max"].as_py() for each in bounds)),
+        "first_posted": dg.MetadataValue.timestamp(min(posted)),
+        "last_posted": dg.MetadataValue.timestamp(max(posted)),
     }
 
 
-def _posted_at(document: StoredDocument) -> pa.ChunkedArray:
+def _posted_at(document: StoredDocument) -> list[datetime]:
     with document.path.open("rb") as stream:
-        return pq.read_table(stream, columns=["posted_at"])["posted_at"]
+        return list(pq.read_table(stream, columns=["posted_at"])["posted_at"].to_pylist())
 
 
 def _proven(connection: Connection, session: Session, window: Window) -> datetime:

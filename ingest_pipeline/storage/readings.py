@@ -45,6 +45,15 @@ def stored_between(connection: Connection, channel_id: int, low: int, high: int)
     return {row["discord_id"]: StoredVersion(**row) for row in rows}
 
 
-def newest_stored(connection: Connection) -> dict[int, int]:
-    """Return the id of the newest stored message, deleted ones too, of each channel that has one."""
-    return {row["channel_id"]: row["newest_id"] for row in connection.fetch_all("newest_stored")}
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """The ids of the first and last message stored of a channel, deleted ones too."""
+
+    oldest: int
+    newest: int
+
+
+def stored_bounds(connection: Connection) -> dict[int, Bounds]:
+    """Return the first and last message stored of each channel that has any."""
+    rows = connection.fetch_all("stored_bounds")
+    return {row["channel_id"]: Bounds(row["oldest_id"], row["newest_id"]) for row in rows}

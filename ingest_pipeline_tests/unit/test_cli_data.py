@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import pty
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -12,7 +14,7 @@ from ingest_pipeline.demo.install import install_stand_in
 from ingest_pipeline.domain.snowflake import first_id_at
 from ingest_pipeline.errors import ExitCode
 from ingest_pipeline_tests.cli_runs import Cli
-from ingest_pipeline_tests.exports import CHANNEL_ID, START, message, write_export
+from ingest_pipeline_tests.exports import CHANNEL_ID, message, write_export
 
 
 @pytest.fixture
@@ -331,6 +333,46 @@ def test_text_of_another_encoding_is_printed_escaped(cli: Cli, export: Path) -> 
     assert "\\U0001f44d" in cli.process("messages", "--session-id", "race").stdout
 
 
-def test_start_of_the_fixture_is_the_session_s() -> None:
-    """The helpers of this module and `exports.py` speak of the same time."""
-    assert datetime(2026, 9, 6, 13, tzinfo=UTC) == START
+def test_on_a_terminal_rows_are_a_table_and_progress_is_shown(cli: Cli, export: Path) -> None:
+    """Content is shown as it is, never as markup or control codes; progress goes to standard error."""
+    cli.add_session()
+    cli.environment |= {"COLUMNS": "200", "TERM": "xterm"}
+    arguments = ("import-messages", "--session-id", "race", "--file", str(export), "--json")
+    code, stdout, screen = on_a_terminal(cli, "stderr", *arguments)
+    assert (code, json.loads(stdout)["created"]) == (0, 4)
+    assert "messages read" in screen
+    _, _, screen = on_a_terminal(cli, "stdout", "messages", "--session-id", "race")
+    assert "[red]plain[/red] text of two lines" in screen
+    assert "2026-09-06T13:00:40Z" in screen
+
+
+def on_a_terminal(cli: Cli, stream: str, *arguments: str) -> tuple[int, str, str]:
+    """Run with one stream on a terminal; return exit code, the other stream and the screen."""
+    screen, terminal = pty.openpty()
+    try:
+        with cli.start(*arguments, **{stream: terminal}) as process:
+            os.close(terminal)
+            shown = b"".join(iter(lambda: read_screen(screen), b""))
+            stdout, stderr = process.communicate(timeout=60)
+    finally:
+        os.close(screen)
+    return process.returncode, (stdout or stderr or b"").decode(), shown.decode()
+
+
+def read_screen(screen: int) -> bytes:
+    """Read what a terminal shows next, nothing at its end (which Linux tells by an error)."""
+    try:
+        return os.read(screen, 65536)
+    except OSError:
+        return b""
+
+
+def test_of_two_live_sessions_the_first_is_polled(cli: Cli) -> None:
+    """The other one is warned of."""
+    write_world(cli)
+    add_live_session(cli)
+    now = datetime.now(UTC)
+    cli.add_session("also", start=now.isoformat(), end=(now + timedelta(hours=1)).isoformat())
+    outcome = cli("poll-recent-messages")
+    assert outcome.stdout.startswith("live: ")
+    assert "also live: also" in outcome.stderr

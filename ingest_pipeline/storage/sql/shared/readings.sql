@@ -19,8 +19,8 @@ WHERE
     AND discord_id <= $high::BIGINT
 ORDER BY discord_id;
 
--- name: newest_stored
--- The newest message stored of each channel.
-SELECT channel_id, max(discord_id) AS newest_id
+-- name: stored_bounds
+-- The first and last message stored of each channel, deleted ones too.
+SELECT channel_id, min(discord_id) AS oldest_id, max(discord_id) AS newest_id
 FROM messages
 GROUP BY channel_id;

@@ -1,0 +1,144 @@
+-- name: save_guild
+-- Keep a guild as it is now; one that was left is there again.
+INSERT INTO guilds (
+    guild_id, name, icon, owner_id, joined_at, left_at, last_seen_at, created_at, updated_at
+)
+VALUES (
+    $guild_id::BIGINT, $name::TEXT, $icon::TEXT, $owner_id::BIGINT, $joined_at::TIMESTAMPTZ,
+    NULL, $now::TIMESTAMPTZ, $now::TIMESTAMPTZ, $now::TIMESTAMPTZ
+)
+ON CONFLICT (guild_id) DO UPDATE SET
+    name = excluded.name,
+    icon = excluded.icon,
+    owner_id = COALESCE(excluded.owner_id, guilds.owner_id),
+    joined_at = COALESCE(excluded.joined_at, guilds.joined_at),
+    left_at = NULL,
+    last_seen_at = excluded.last_seen_at,
+    updated_at = CASE
+        WHEN
+            guilds.left_at IS NULL
+            AND guilds.name = excluded.name
+            AND guilds.icon IS NOT DISTINCT FROM excluded.icon
+            THEN guilds.updated_at
+        ELSE excluded.updated_at
+    END;
+
+-- name: mark_guild_left
+-- Note that the bot is not in a guild any more.
+UPDATE guilds
+SET left_at = $now::TIMESTAMPTZ, updated_at = $now::TIMESTAMPTZ
+WHERE guild_id = $guild_id::BIGINT AND left_at IS NULL;
+
+-- name: list_guilds
+-- All guilds by name, those that were left last.
+SELECT guild_id, name, icon, owner_id, joined_at, left_at, last_seen_at, created_at, updated_at
+FROM guilds
+ORDER BY left_at IS NOT NULL, name, guild_id;
+
+-- name: save_channels
+-- Keep channels as they are now. The newest message known stays, and so does a state that is not told.
+INSERT INTO channels (
+    channel_id, guild_id, parent_id, name, channel_type, is_nsfw, position, is_thread, is_archived,
+    is_monitored, reading_state, last_message_id, last_activity_at, settings, created_at, updated_at
+)
+SELECT
+    channel_id, guild_id, parent_id, name, channel_type, is_nsfw, place, is_thread, is_archived,
+    FALSE, reading_state, last_message_id, last_activity_at, '{}', $now::TIMESTAMPTZ, $now::TIMESTAMPTZ
+FROM (
+    SELECT
+        unnest($channel_ids::BIGINT[]) AS channel_id,
+        unnest($guild_ids::BIGINT[]) AS guild_id,
+        unnest($parent_ids::BIGINT[]) AS parent_id,
+        unnest($names::TEXT[]) AS name,
+        unnest($channel_types::TEXT[]) AS channel_type,
+        unnest($are_nsfw::BOOLEAN[]) AS is_nsfw,
+        unnest($positions::INTEGER[]) AS place,
+        unnest($are_threads::BOOLEAN[]) AS is_thread,
+        unnest($are_archived::BOOLEAN[]) AS is_archived,
+        unnest($reading_states::TEXT[]) AS reading_state,
+        unnest($last_message_ids::BIGINT[]) AS last_message_id,
+        unnest($last_activity_ats::TIMESTAMPTZ[]) AS last_activity_at
+) AS given
+ORDER BY channel_id
+ON CONFLICT (channel_id) DO UPDATE SET
+    guild_id = excluded.guild_id,
+    parent_id = excluded.parent_id,
+    name = excluded.name,
+    channel_type = excluded.channel_type,
+    is_nsfw = excluded.is_nsfw,
+    position = excluded.position,
+    is_thread = excluded.is_thread,
+    is_archived = excluded.is_archived,
+    reading_state = CASE excluded.reading_state
+        WHEN 'unknown' THEN channels.reading_state
+        ELSE excluded.reading_state
+    END,
+    last_message_id = GREATEST(channels.last_message_id, excluded.last_message_id),
+    last_activity_at = GREATEST(channels.last_activity_at, excluded.last_activity_at),
+    updated_at = excluded.updated_at
+WHERE
+    channels.guild_id <> excluded.guild_id
+    OR channels.parent_id IS DISTINCT FROM excluded.parent_id
+    OR channels.name <> excluded.name
+    OR channels.channel_type <> excluded.channel_type
+    OR channels.is_nsfw <> excluded.is_nsfw
+    OR channels.position <> excluded.position
+    OR channels.is_archived <> excluded.is_archived
+    OR (excluded.reading_state <> 'unknown' AND channels.reading_state <> excluded.reading_state)
+    OR COALESCE(excluded.last_message_id > COALESCE(channels.last_message_id, 0), FALSE);
+
+-- name: mark_channels_missing
+-- Note which of a guild's channels a complete listing did not show any more.
+UPDATE channels
+SET reading_state = 'missing', updated_at = $now::TIMESTAMPTZ
+WHERE
+    guild_id = $guild_id::BIGINT
+    AND reading_state <> 'missing'
+    AND channel_id NOT IN (SELECT unnest($seen_ids::BIGINT[]))
+    -- Threads of channels that were not listed whole may still be there.
+    AND (NOT is_thread OR parent_id IS NULL OR parent_id NOT IN (SELECT unnest($unlisted_ids::BIGINT[])));
+
+-- name: set_reading_state
+-- Note whether a channel's history can be read.
+UPDATE channels
+SET reading_state = $reading_state::TEXT, updated_at = $now::TIMESTAMPTZ
+WHERE channel_id = $channel_id::BIGINT AND reading_state <> $reading_state::TEXT;
+
+-- name: note_activity
+-- Note a message that was posted in a channel.
+UPDATE channels
+SET last_message_id = $message_id::BIGINT, last_activity_at = $posted_at::TIMESTAMPTZ
+WHERE channel_id = $channel_id::BIGINT AND COALESCE(last_message_id, 0) < $message_id::BIGINT;
+
+-- name: list_channels
+-- Channels by their position, threads last; every guild's when guild_id is null.
+SELECT
+    channel_id, guild_id, name, channel_type, parent_id, is_nsfw, position, is_archived, reading_state,
+    last_message_id, is_monitored
+FROM channels
+WHERE $guild_id::BIGINT IS NULL OR guild_id = $guild_id::BIGINT
+ORDER BY guild_id, is_thread, position, channel_id;
+
+-- name: set_monitored
+-- Mark these of a guild's channels as monitored, and no others.
+UPDATE channels
+SET
+    is_monitored = channel_id IN (SELECT unnest($channel_ids::BIGINT[])),
+    updated_at = $now::TIMESTAMPTZ
+WHERE
+    guild_id = $guild_id::BIGINT
+    AND is_monitored <> (channel_id IN (SELECT unnest($channel_ids::BIGINT[])));
+
+-- name: list_monitors
+-- A guild's patterns.
+SELECT pattern FROM guild_monitors WHERE guild_id = $guild_id::BIGINT ORDER BY pattern;
+
+-- name: clear_monitors
+-- Forget a guild's patterns.
+DELETE FROM guild_monitors WHERE guild_id = $guild_id::BIGINT;
+
+-- name: insert_monitors
+-- Give a guild patterns.
+INSERT INTO guild_monitors (guild_id, pattern)
+SELECT $guild_id::BIGINT, pattern
+FROM (SELECT unnest($patterns::TEXT[]) AS pattern) AS given;

@@ -1,0 +1,95 @@
+"""An archive under test: use cases run against the simulated Discord, compared with its truth."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
+
+from pydantic import SecretStr
+
+from ingest_pipeline.capture.discord_rest import DiscordRest, open_rest
+from ingest_pipeline.services import Services, build_services
+from ingest_pipeline.settings import Settings
+from ingest_pipeline.storage.database import Connection, Database
+from ingest_pipeline.storage.readings import stored_between
+from ingest_pipeline_tests.discord_server.server import DiscordServer
+from ingest_pipeline_tests.discord_server.truth import ChannelTruth, MessageTruth
+
+Result = TypeVar("Result")
+
+EVERYTHING = (1 << 63) - 1
+
+
+@dataclass(frozen=True)
+class Archive:
+    """The working parts, on a database of one engine, reading from a simulated Discord.
+
+    Attributes:
+        services: The working parts.
+        server: Discord.
+    """
+
+    services: Services
+    server: DiscordServer
+
+    @classmethod
+    def build(cls, settings: Settings, database: Database, server: DiscordServer) -> Archive:
+        """Put the parts together; `discord.py` must be attached to the server already."""
+        known = settings.model_copy(update={"discord_bot_token": SecretStr(server.token)})
+        return cls(replace(build_services(known), database=database), server)
+
+    def run(self, work: Callable[[DiscordRest], Awaitable[Result]]) -> Result:
+        """Log in, do work in an event loop of its own, log out."""
+
+        async def logged_in() -> Result:
+            async with open_rest(self.services.settings.discord_bot_token) as rest:
+                rest.pause_seconds = 0.01
+                return await work(rest)
+
+        return asyncio.run(logged_in())
+
+    def read(self, work: Callable[[Connection], Result]) -> Result:
+        """Read from the database."""
+        with self.services.database.read() as connection:
+            return work(connection)
+
+    def write(self, work: Callable[[Connection], Result]) -> Result:
+        """Write to the database."""
+        return self.services.database.run(work)
+
+    def live_ids(self, channel_id: int) -> list[int]:
+        """Return the ids of the live rows of a channel, ascending."""
+        stored = self.read(lambda connection: stored_between(connection, channel_id, 0, EVERYTHING))
+        return [each.discord_id for each in stored.values() if each.deleted_at is None]
+
+    def rows(self, channel_id: int) -> dict[int, dict[str, Any]]:
+        """Return the live rows of a channel by id."""
+        names = {"table": "messages", "columns": "*", "key": "discord_id"}
+        found = self.read(lambda connection: connection.fetch_all("read_first_page", names, maximum=10**7))
+        return {
+            row["discord_id"]: row
+            for row in found
+            if row["channel_id"] == channel_id and row["deleted_at"] is None
+        }
+
+    def differences(self, truth: ChannelTruth) -> list[str]:
+        """Return how the table differs from what a perfect archive of a channel would hold."""
+        rows = self.rows(truth.channel_id)
+        found = [f"missing {each}" for each in truth.live.keys() - rows.keys()]
+        found += [f"zombie {each}" for each in rows.keys() - truth.live.keys()]
+        found += [
+            f"stale {each}: {_shown(rows[each])} instead of {_true(truth.live[each])}"
+            for each in rows.keys() & truth.live.keys()
+            if _shown(rows[each]) != _true(truth.live[each])
+        ]
+        return sorted(found)
+
+
+def _shown(row: dict[str, Any]) -> tuple[Any, ...]:
+    return row["raw_content"], row["is_pinned"], row["embed_count"], row["reaction_count"]
+
+
+def _true(message: MessageTruth) -> tuple[Any, ...]:
+    return message.content, message.pinned, message.embeds, sum(message.reactions.values())
