@@ -8,7 +8,7 @@ one that shows the channel's newest message to be read already.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncGenerator, Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -85,7 +85,7 @@ async def find_newest(rest: DiscordRest, channel_id: int) -> Newest:
 
 async def read_history(
     rest: DiscordRest, channel_id: int, low: int, high: int, newest: Newest | None = None
-) -> AsyncIterator[Page]:
+) -> AsyncGenerator[Page, None]:
     """Read all messages of a channel with an id in `(low, high]`, oldest first.
 
     The pages adjoin: each begins where the one before it ends, the first at `low`, and the last ends

@@ -79,13 +79,12 @@ def write_manifests(
     """
     connection.execute("lock_sessions")
     newest = newest_manifests(connection, session.session_id)
-    before = _contents(connection.fetch_arrow("sealed_messages", session_id=session.session_id))
-    held = {channel_id: _sealable(connection, session, channel_id) for channel_id in session.channel_ids}
-    current = {channel_id: _digests(table) for channel_id, table in held.items()}
+    current = _current(connection, session)
+    before = _sealed(connection, session.session_id)
     changes = {
         channel_id: _compare(before.get(channel_id, {}), digests) for channel_id, digests in current.items()
     }
-    if {manifest.channel_id for manifest in newest} == held.keys() and not any(changes.values()):
+    if {manifest.channel_id for manifest in newest} == current.keys() and not any(changes.values()):
         return newest
     version = max((manifest.version for manifest in newest), default=0) + 1
     manifests = [
@@ -128,21 +127,36 @@ def sealed_versions(connection: Connection) -> dict[str, int]:
     return {row["session_id"]: row["version"] for row in connection.fetch_all("newest_manifest_versions")}
 
 
-def _sealable(connection: Connection, session: Session, channel_id: int) -> pa.Table:
+def is_as_sealed(connection: Connection, session: Session) -> bool:
+    """Tell whether a session holds what its newest manifest says."""
+    current = _current(connection, session)
+    before = _sealed(connection, session.session_id)
+    channels = {manifest.channel_id for manifest in newest_manifests(connection, session.session_id)}
+    return channels == current.keys() and {key: held for key, held in current.items() if held} == before
+
+
+def _current(connection: Connection, session: Session) -> dict[int, dict[int, int]]:
+    """Return the live messages of a session with their digests, by channel."""
     window = session.window
-    return connection.fetch_arrow(
-        "sealable_messages", channel_id=channel_id, low=window.low, high=window.high
-    )
+    return {
+        channel_id: _by_channel(
+            connection.fetch_arrow(
+                "sealable_messages", channel_id=channel_id, low=window.low, high=window.high
+            )
+        ).get(channel_id, {})
+        for channel_id in session.channel_ids
+    }
 
 
-def _digests(table: pa.Table) -> dict[int, int]:
-    return dict(zip(table["discord_id"].to_pylist(), table["content_digest"].to_pylist(), strict=True))
+def _sealed(connection: Connection, session_id: str) -> dict[int, dict[int, int]]:
+    return _by_channel(connection.fetch_arrow("sealed_messages", session_id=session_id))
 
 
-def _contents(table: pa.Table) -> dict[int, dict[int, int]]:
+def _by_channel(table: pa.Table) -> dict[int, dict[int, int]]:
     found: dict[int, dict[int, int]] = {}
-    for row in table.to_pylist():
-        found.setdefault(row["channel_id"], {})[row["discord_id"]] = row["content_digest"]
+    columns = (table[name].to_pylist() for name in ("channel_id", "discord_id", "content_digest"))
+    for channel_id, discord_id, digest in zip(*columns, strict=True):
+        found.setdefault(channel_id, {})[discord_id] = digest
     return found
 
 

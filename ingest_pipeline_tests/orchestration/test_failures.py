@@ -1,0 +1,113 @@
+"""What a run that fails says, leaves behind and does next."""
+
+from __future__ import annotations
+
+import dagster as dg
+import pytest
+
+from ingest_pipeline.errors import ChannelForbidden, RateLimited
+from ingest_pipeline.orchestration import assets
+from ingest_pipeline.orchestration.failures import as_failure
+from ingest_pipeline_tests.orchestration.deployments import (
+    START,
+    TOKEN,
+    Deployment,
+    deploy,
+    every_minute,
+    failures,
+    session,
+)
+
+
+@pytest.fixture
+def monza(deployment: Deployment) -> Deployment:
+    """A deployment with a finished session of twelve minutes, with a message in each."""
+    deployment.add_sessions(session())
+    deployment.post(*every_minute(START, 12))
+    return deployment
+
+
+def retries(result: dg.ExecuteInProcessResult) -> int:
+    """Count how often a step was put up for another try."""
+    return sum(event.event_type == dg.DagsterEventType.STEP_UP_FOR_RETRY for event in result.all_events)
+
+
+def files(deployment: Deployment) -> dict[str, bytes]:
+    """Return every landed and normalised file."""
+    data = deployment.settings.data_dir
+    return {
+        str(path.relative_to(data)): path.read_bytes()
+        for part in ("landing", "normalized")
+        for path in sorted((data / part).rglob("*"))
+        if path.is_file()
+    }
+
+
+@pytest.mark.parametrize("fault", ["forbidden-channel", "bad-token", "torn", "other-channel"])
+def test_a_failed_run_leaves_landing_and_table_as_they_were(monza: Deployment, fault: str) -> None:
+    """Whatever goes wrong, what was good stays good, and the later steps do not run."""
+    monza.run("monza|T+000m", "monza|T+010m")
+    before = files(monza), monza.stored()
+    monza.fault(fault)
+    result = monza.run("monza|T+000m", "monza|T+010m")
+    assert not result.success
+    assert (files(monza), monza.stored()) == before
+    assert [event.step_key for event in result.all_events if event.is_step_start] == ["raw_export"]
+
+
+def test_a_permanent_failure_is_not_tried_again_and_says_what_to_do(monza: Deployment) -> None:
+    """Neither the step nor, by its tag, the run is retried; the remedy stands in the metadata."""
+    monza.fault("forbidden-channel")
+    result = monza.run("monza|T+000m")
+    assert retries(result) == 0
+    assert len(monza.exporter_calls()) == 1
+    run = monza.instance.get_run_by_id(result.run_id)
+    assert run is not None
+    assert run.tags["dagster/max_retries"] == "0"
+    (failure,) = failures(result)
+    described = failure.user_failure_data
+    assert described.metadata["error"].value == "ChannelForbidden"
+    assert described.metadata["tried again by itself"].value is False
+    assert described.metadata["what to do"].value == described.description
+    assert TOKEN not in str(failure)
+
+
+def test_a_transient_failure_is_tried_again(
+    monza: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run that met a lost connection tries the step again before it gives up, without the tag."""
+    monkeypatch.setattr(assets, "TRANSIENT_RETRIES", dg.RetryPolicy(max_retries=2, delay=0))
+    (monza.folder / "again").mkdir()
+    again = deploy(monza.folder / "again", monza.instance)
+    again.add_sessions(session())
+    again.post(*every_minute(START, 12))
+    again.fault("server-error")
+    result = again.run("monza|T+000m")
+    assert not result.success
+    assert retries(result) == 2
+    assert len(again.exporter_calls()) == 3
+    run = again.instance.get_run_by_id(result.run_id)
+    assert run is not None
+    assert "dagster/max_retries" not in run.tags
+
+
+def test_the_failure_of_an_error_allows_retries_only_when_they_can_help() -> None:
+    """The branch of the error tree decides."""
+    assert as_failure(RateLimited("slow down: wait")).allow_retries
+    assert not as_failure(ChannelForbidden("no access: invite the account")).allow_retries
+
+
+def test_a_damaged_landed_document_fails_the_next_step_only(monza: Deployment) -> None:
+    """Normalising what somebody broke says which file it is, and the table stays as it was."""
+    monza.run("monza|T+000m")
+    before = monza.stored()
+    (landed,) = (monza.settings.data_dir / "landing" / "monza" / "T+000m").glob("*.json")
+    landed.write_bytes(landed.read_bytes()[:-40])
+    job = monza.definitions.resolve_implicit_global_asset_job_def()
+    result = job.get_subset(
+        asset_selection={dg.AssetKey("normalized_messages"), dg.AssetKey("messages")}
+    ).execute_in_process(instance=monza.instance, partition_key="monza|T+000m", raise_on_error=False)
+    (failure,) = failures(result)
+    assert failure.user_failure_data.metadata["error"].value == "ExportTruncated"
+    assert landed.name in failure.user_failure_data.description
+    assert monza.stored() == before
