@@ -13,12 +13,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
-from uuid import uuid4
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 from upath import UPath
 
+from ingest_pipeline.capture.stored_files import new_version, open_file, open_root
 from ingest_pipeline.documents import Document, Provenance, Tally
 from ingest_pipeline.domain.window import Window
 from ingest_pipeline.storage.schema import STAGING_SCHEMA
@@ -48,7 +48,7 @@ class StoredDocument:
             self.tally.highest_id,
         )
         tally.skipped = Counter(self.tally.skipped)
-        with self.path.open("rb") as stream, pq.ParquetFile(stream) as file:
+        with open_file(self.path) as stream, pq.ParquetFile(stream) as file:
             for batch in file.iter_batches():
                 yield pa.Table.from_batches([batch]).cast(STAGING_SCHEMA)
 
@@ -62,7 +62,7 @@ class NormalisedStore:
 
     def __init__(self, root: str) -> None:
         """Point at the root; nothing is touched yet."""
-        self.root = UPath(root)
+        self.root = open_root(root)
 
     def path(self, session_id: str, key: str, channel_id: int) -> UPath:
         """Return where a document is kept, whether it is there or not."""
@@ -73,23 +73,14 @@ class NormalisedStore:
 
         Raises:
             BadInput: The document is damaged; the file is as it was.
+            LandingRefused: The store cannot be written; the file is as it was.
         """
-        target = self.path(session_id, key, document.channel_id)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        is_local = target.protocol in {"", "file", "local"}
-        temporary = target.with_name(f".{target.name}.{uuid4().hex}.tmp") if is_local else target
         tally = Tally()
-        try:
-            tables = list(document.batches(tally)) if not is_local else document.batches(tally)
-            with temporary.open("wb") as stream, pq.ParquetWriter(stream, STAGING_SCHEMA) as writer:
-                for table in tables:
-                    writer.write_table(table)
-                writer.add_key_value_metadata({_METADATA: _describe(document, tally)})
-            if is_local:
-                temporary.replace(target)
-        finally:
-            if is_local:
-                temporary.unlink(missing_ok=True)
+        target = self.path(session_id, key, document.channel_id)
+        with new_version(target) as draft, pq.ParquetWriter(draft, STAGING_SCHEMA) as writer:
+            for table in document.batches(tally):
+                writer.write_table(table)
+            writer.add_key_value_metadata({_METADATA: _describe(document, tally)})
         return self.load(session_id, key, document.channel_id)
 
     def load(self, session_id: str, key: str, channel_id: int) -> StoredDocument:
@@ -99,7 +90,7 @@ class NormalisedStore:
             FileNotFoundError: It never was.
         """
         path = self.path(session_id, key, channel_id)
-        with path.open("rb") as stream, pq.ParquetFile(stream) as file:
+        with open_file(path) as stream, pq.ParquetFile(stream) as file:
             stated = json.loads((file.metadata.metadata or {})[_METADATA])
         window = stated["window"]
         return StoredDocument(
@@ -121,13 +112,17 @@ class NormalisedStore:
             times as `datetime64[us, UTC]`.
         """
         tables = [
-            pq.read_table(stream)
+            _read(path)
             for key in keys
             for path in sorted((self.root / session_id / key).glob("*.parquet"))
-            for stream in [path.open("rb")]
         ]
         table = pa.concat_tables(tables) if tables else STAGING_SCHEMA.empty_table()
         return to_frame(table.sort_by([("posted_at", "ascending"), ("discord_id", "ascending")]))
+
+
+def _read(path: UPath) -> pa.Table:
+    with open_file(path) as stream:
+        return pq.read_table(stream)
 
 
 def to_frame(table: pa.Table) -> pd.DataFrame:

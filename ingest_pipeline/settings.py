@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -45,6 +45,12 @@ class Settings(BaseSettings):
         sweep_hours: How long after its end a session that is not proven complete is still polled.
         batch_rows: Rows merged in one step, which bounds memory.
         default_channel_id: The channel of sessions that name none.
+        executor: Where a run's steps are executed: in the run's own process, or by Celery workers.
+        celery_broker_url: `redis://…` or `amqp://…`, for the Celery executor only.
+        celery_redelivery_seconds: How long a step belongs to a worker that is not heard of again
+            before a Redis broker gives it to another; longer than any step takes.
+        retain_runs_days: Age at which the record of a run that did not fail may be deleted.
+        retain_failed_runs_days: The same for runs that failed.
         log_level: Level of our own loggers.
     """
 
@@ -69,6 +75,11 @@ class Settings(BaseSettings):
     sweep_hours: Annotated[int, Field(ge=0)] = 24
     batch_rows: PositiveInt = 20_000
     default_channel_id: PositiveInt = DEFAULT_CHANNEL_ID
+    executor: Literal["in_process", "celery"] = "in_process"
+    celery_broker_url: SecretStr | None = None
+    celery_redelivery_seconds: PositiveInt = 1800
+    retain_runs_days: PositiveInt = 14
+    retain_failed_runs_days: PositiveInt = 90
     log_level: str = "INFO"
 
     @property

@@ -224,7 +224,7 @@ class _Job:
                 # A whole channel is verified up to the present, not to what was known of it.
                 verdict.high = max(newest.message_id, expected.high)
             if sample is None:
-                pages = read_history(
+                pages: AsyncIterator[Page] = read_history(
                     self.scanner.rest, expected.channel_id, expected.low, verdict.high, newest
                 )
             else:

@@ -72,7 +72,7 @@ class DiscordRest:
     def __init__(self, http: HTTPClient, user_id: int, *, tries: int = 5, pause_seconds: float = 1.0) -> None:
         """Send nothing yet."""
         self._http = http
-        self._tries = tries
+        self.tries = tries
         self.pause_seconds = pause_seconds
         self.user_id = user_id
 
@@ -180,7 +180,7 @@ class DiscordRest:
 
     async def _get(self, path: str, kind: type, query: Query | None, ids: dict[str, int]) -> Any:
         pause = self.pause_seconds
-        for _ in range(self._tries - 1):
+        for _ in range(self.tries - 1):
             try:
                 return await self._get_once(path, kind, query, ids)
             except RateLimited:

@@ -9,7 +9,6 @@ folder, or any fsspec URL such as `s3://bucket/prefix`.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from uuid import uuid4
 from upath import UPath
 
 from ingest_pipeline.capture.payloads import ExportHeader, read_header
+from ingest_pipeline.capture.stored_files import file_exists, open_file, open_root, replace_file
 from ingest_pipeline.capture.window_split import split_export
 from ingest_pipeline.domain.window import Window
 from ingest_pipeline.errors import ExportMismatch, LandingRefused
@@ -46,7 +46,7 @@ class Landed:
 
     def open(self) -> BinaryIO:
         """Open the document for reading."""
-        return self.path.open("rb")
+        return open_file(self.path)
 
     @property
     def size_bytes(self) -> int:
@@ -68,7 +68,7 @@ class LandingStore:
 
     def __init__(self, root: str) -> None:
         """Point at the root; nothing is touched yet."""
-        self.root = UPath(root)
+        self.root = open_root(root)
 
     def document(self, session_id: str, key: str, window: Window, channel_id: int) -> Landed:
         """Return the place of a document, whether it is there or not."""
@@ -110,7 +110,7 @@ class LandingStore:
                 )
             with split_export(export, [place.window for place in places], read_at) as parts:
                 for place, part in zip(places, parts, strict=True):
-                    self._replace(place.path, part)
+                    replace_file(place.path, part)
         return places
 
     def landed(
@@ -122,50 +122,26 @@ class LandingStore:
             for key, window in windows
             for channel_id in channel_ids
         ]
-        return [place for place in places if place.path.exists()]
+        return [place for place in places if file_exists(place.path)]
 
     def quarantine(self, damaged: Path, reason: str) -> UPath:
         """Put a file that must not be taken for good aside, with the reason beside it."""
         folder = self.root / "_quarantine" / f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{uuid4().hex[:8]}"
-        self._replace(folder / damaged.name, damaged)
+        replace_file(folder / damaged.name, damaged)
         folder.joinpath("reason.json").write_text(json.dumps({"file": damaged.name, "reason": reason}))
         return folder
 
     def _landed_at(self, place: Landed) -> datetime:
-        if not place.path.exists():
+        if not file_exists(place.path):
             return datetime.min.replace(tzinfo=UTC)
         try:
             return place.header().read_at or datetime.min.replace(tzinfo=UTC)
+        except (LandingRefused, OSError):
+            # Nothing is known of a document that cannot be read now; it may well be the newer one.
+            raise
         except Exception as error:  # noqa: BLE001 - whatever is wrong with it, it may be replaced
             del error
             return datetime.min.replace(tzinfo=UTC)
-
-    def _replace(self, target: UPath, source: Path) -> None:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        if target.protocol in {"", "file", "local"}:
-            _replace_local(Path(target.path), source)
-        else:
-            # An object store shows an upload only when it is whole, so it needs no second name.
-            target.fs.put_file(str(source), target.path)
-
-
-def _replace_local(target: Path, source: Path) -> None:
-    """Copy a file to a name of its own beside the target, force it to disk, and rename it over."""
-    temporary = target.with_name(f".{target.name}.{uuid4().hex}.tmp")
-    try:
-        with source.open("rb") as reader, temporary.open("xb") as writer:
-            while chunk := reader.read(1 << 20):
-                writer.write(chunk)
-            writer.flush()
-            os.fsync(writer.fileno())
-        temporary.replace(target)
-    finally:
-        temporary.unlink(missing_ok=True)
-    folder = os.open(target.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
 
 
 @contextmanager

@@ -4,6 +4,7 @@ import dagster as dg
 
 from ingest_pipeline.orchestration.assets import build_assets
 from ingest_pipeline.orchestration.checks import message_checks
+from ingest_pipeline.orchestration.executors import build_executor
 from ingest_pipeline.orchestration.jobs import ingest_job
 from ingest_pipeline.orchestration.resources import build_resources
 from ingest_pipeline.orchestration.sensors import build_live_session_sensor
@@ -18,6 +19,6 @@ def build_definitions(settings: Settings) -> dg.Definitions:
         jobs=[ingest_job],
         sensors=[build_live_session_sensor(settings)],
         resources=build_resources(settings),
-        # What is started from the catalogue needs no more processes than the job does.
-        executor=dg.in_process_executor,
+        # Of all jobs: what is started from the catalogue runs as `ingest_job` does.
+        executor=build_executor(settings),
     )

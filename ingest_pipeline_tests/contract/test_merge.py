@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
-from ingest_pipeline.storage.database import Database
+import pytest
+
+from ingest_pipeline.storage.database import Connection, Database
 from ingest_pipeline.storage.messages import MergeCounts, merge_messages, tombstone_messages
 from ingest_pipeline_tests.contract.readings import (
     CHANNEL,
@@ -21,7 +23,7 @@ NOW = at(1000)
 LATER = NOW + timedelta(hours=1)
 
 
-def merge(database: Database, *readings: Reading, now: object = NOW) -> MergeCounts:
+def merge(database: Database, *readings: Reading, now: datetime = NOW) -> MergeCounts:
     """Merge readings in a transaction of their own."""
     return database.run(lambda connection: merge_messages(connection, staged(readings), now=now))
 
@@ -134,6 +136,18 @@ def test_a_content_that_comes_back_is_no_revision_any_more(database: Database) -
         assert [revision["content_digest"] for revision in stored_revisions(connection)] == [2]
 
 
+def test_a_content_that_comes_back_along_with_an_older_reading_of_it_is_released_too(
+    database: Database,
+) -> None:
+    """The row takes the oldest reading, wherever that came from, and the revision goes."""
+    merge(database, Reading(digest=2, observed=2), Reading(digest=1, observed=1))
+    back, older = Reading(digest=1, observed=3), Reading(digest=1, observed=0, correlation_id="c0")
+    assert merge(database, back, older) == MergeCounts(updated=1, unchanged=1)
+    with database.read() as connection:
+        assert stored_row(connection)["correlation_id"] == "c0"
+        assert [revision["content_digest"] for revision in stored_revisions(connection)] == [2]
+
+
 def test_one_id_several_times_in_a_batch_is_folded(database: Database) -> None:
     """The highest version wins; the others are unchanged when they say the same, or stale."""
     counts = merge(
@@ -154,7 +168,7 @@ def test_one_id_several_times_in_a_batch_is_folded(database: Database) -> None:
 def test_several_batches_in_one_transaction_see_each_other(database: Database) -> None:
     """A long import merges batch after batch in one transaction."""
 
-    def work(connection: object) -> list[MergeCounts]:
+    def work(connection: Connection) -> list[MergeCounts]:
         batches = ([Reading(digest=1)], [Reading(digest=2, observed=1)], [Reading(digest=1, observed=2)])
         return [merge_messages(connection, staged(batch), now=NOW) for batch in batches]
 
@@ -246,14 +260,12 @@ def test_the_content_of_a_deleted_message_still_follows_its_versions(database: D
 def test_an_error_undoes_the_whole_transaction(database: Database) -> None:
     """Nothing of a merge remains when the work fails after it."""
 
-    def work(connection: object) -> None:
+    def work(connection: Connection) -> None:
         merge_messages(connection, staged([Reading()]), now=NOW)
         raise LookupError
 
-    try:
+    with pytest.raises(LookupError):
         database.run(work)
-    except LookupError:
-        pass
     with database.read() as connection:
         assert stored_messages(connection) == []
     assert merge(database, Reading()) == MergeCounts(created=1)

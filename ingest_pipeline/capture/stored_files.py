@@ -1,0 +1,154 @@
+"""Files of a folder or an object store: seen as they are now, replaced whole, in bounded memory.
+
+What the files mean is the business of `landing.py` and `normalised_store.py`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import BinaryIO, cast
+from uuid import uuid4
+
+from upath import UPath
+
+from ingest_pipeline.errors import LandingRefused
+
+READ_BYTES = 4 << 20
+# An upload holds at most twice this in memory: a smaller file whole, of a larger one two parts.
+PART_BYTES = 8 << 20
+
+
+def open_root(url: str) -> UPath:
+    """Return the root of a store; nothing is touched yet.
+
+    Args:
+        url: A folder, or an fsspec URL such as `s3://bucket/prefix`.
+    """
+    if "://" not in url:
+        return UPath(url)
+    # fsspec keeps listings for as long as the process lives: files of other machines would not be seen.
+    return UPath(url, use_listings_cache=False)
+
+
+def is_local(path: UPath) -> bool:
+    """Tell whether a path is in a folder of this machine."""
+    return path.protocol in {"", "file", "local"}
+
+
+def file_exists(path: UPath) -> bool:
+    """Tell whether a file is there.
+
+    Raises:
+        LandingRefused: The store does not answer.
+    """
+    with _store_errors(path, "read"):
+        return path.exists()
+
+
+def open_file(path: UPath) -> BinaryIO:
+    """Open a file for reading; of one elsewhere only what is read is fetched, `READ_BYTES` at a time.
+
+    Raises:
+        FileNotFoundError: There is none.
+        LandingRefused: The store does not answer or refuses.
+    """
+    with _store_errors(path, "read"):
+        if is_local(path):
+            return cast("BinaryIO", path.open("rb"))
+        return cast("BinaryIO", path.fs.open(path.path, "rb", block_size=READ_BYTES))
+
+
+def replace_file(target: UPath, source: Path) -> None:
+    """Put a copy of a local file in a target's place, whole or not at all.
+
+    Raises:
+        LandingRefused: The store cannot be written; the target is as it was.
+    """
+    if not is_local(target):
+        _upload(target, source)
+        return
+    with new_version(target) as draft, source.open("rb") as reader, draft.open("xb") as writer:
+        while chunk := reader.read(1 << 20):
+            writer.write(chunk)
+
+
+@contextmanager
+def new_version(target: UPath) -> Iterator[Path]:
+    """Yield a local path to write a file to, which takes the target's place when the block has ended.
+
+    After an error in the block the target is as it was.
+
+    Raises:
+        LandingRefused: The store cannot be written; the target is as it was.
+    """
+    if is_local(target):
+        with _draft_beside(target) as draft:
+            yield draft
+        return
+    with TemporaryDirectory(prefix="ingest-upload-") as folder:
+        draft = Path(folder) / target.name
+        with _store_errors(UPath(draft), "written"):
+            yield draft
+        _upload(target, draft)
+
+
+@contextmanager
+def _draft_beside(target: UPath) -> Iterator[Path]:
+    """Yield a name of its own beside the target, forced to disk and renamed over it in the end."""
+    place = Path(target.path)
+    draft = place.with_name(f".{place.name}.{uuid4().hex}.tmp")
+    with _store_errors(target, "written"):
+        place.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            yield draft
+            _force_to_disk(draft)
+            draft.replace(place)
+            _force_to_disk(place.parent)
+        finally:
+            draft.unlink(missing_ok=True)
+
+
+def _upload(target: UPath, source: Path) -> None:
+    """Upload a file: object stores show it only when all of it has arrived, and need no folder for it."""
+    with _store_errors(target, "written"):
+        target.fs.put_file(str(source), target.path, chunksize=PART_BYTES, max_concurrency=2)
+
+
+def _force_to_disk(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def _store_errors(path: UPath, done: str) -> Iterator[None]:
+    """Turn what a store raises into an error that says what to do.
+
+    The block may hold nothing but a store's own calls when the path is not local: client libraries raise
+    errors of their own beside `OSError`, botocore's for S3.
+    """
+    try:
+        yield
+    except OSError as error:
+        if done == "read" and isinstance(error, FileNotFoundError):
+            raise
+        raise _refused(path, done, error.strerror or str(error)) from error
+    except Exception as error:
+        if is_local(path):
+            raise
+        raise _refused(path, done, str(error)) from error
+
+
+def _refused(path: UPath, done: str, reason: str) -> LandingRefused:
+    remedy = (
+        "free space, mend its permissions, or set INGEST_LANDING_URL to another place"
+        if is_local(path)
+        else "check INGEST_LANDING_URL, the credentials and the network"
+    )
+    return LandingRefused(f"{path} cannot be {done} ({reason}): {remedy}")

@@ -1,0 +1,179 @@
+"""What the commands on history print."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import typer
+
+from ingest_pipeline.cli.output import print_rows
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
+    from ingest_pipeline.gap_repair import Gap
+    from ingest_pipeline.history_import import HistoryReport
+    from ingest_pipeline.sealing import SealReport
+    from ingest_pipeline.storage.scan_runs import ScanRun
+    from ingest_pipeline.verification import VerificationReport
+
+
+@contextmanager
+def importing() -> Iterator[Callable[[ScanRun], None] | None]:
+    """Show a bar for each channel that is read on standard error; None without a terminal."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
+        yield _ChannelBars(bars)
+
+
+class _ChannelBars:
+    """One bar for each channel; how far it is, is told by the time of the messages read."""
+
+    def __init__(self, bars: Progress) -> None:
+        self._bars = bars
+        self._tasks: dict[int, tuple[TaskID, int]] = {}
+
+    def __call__(self, run: ScanRun) -> None:
+        left = max((run.head_id or run.cursor_id) - run.cursor_id, 0)
+        if run.channel_id not in self._tasks:
+            self._tasks[run.channel_id] = self._bars.add_task("", total=max(left, 1)), max(left, 1)
+        task, total = self._tasks[run.channel_id]
+        told = f"channel {run.channel_id}, {run.messages_read:,} messages"
+        self._bars.update(task, completed=total - left, description=told, visible=left > 0)
+
+
+def print_import(report: HistoryReport) -> None:
+    """Print what an import did, channel by channel."""
+    print_rows(
+        ("channel", "name", "status", "read", "changed", "error"),
+        [
+            (
+                run.channel_id,
+                report.names.get(run.channel_id),
+                run.status.value,
+                run.messages_read,
+                run.rows_changed,
+                run.error,
+            )
+            for run in report.runs
+        ],
+    )
+    for channel in report.unreadable:
+        typer.echo(
+            f"left out #{channel.name} ({channel.channel_id}): {channel.reading_state.value}", err=True
+        )
+    if report.total_messages is not None:
+        typer.echo(f"the guild's import is complete: {report.total_messages:,} messages", err=True)
+    typer.echo(f"correlation id {report.correlation_id}, {report.seconds:.2f} s", err=True)
+
+
+def print_gaps(found: Sequence[Gap], *, repaired_from: int | None) -> None:
+    """Print what is missing.
+
+    Args:
+        found: The gaps.
+        repaired_from: How many there were before a repair; None without one.
+    """
+    if found:
+        print_rows(
+            ("channel", "name", "session", "from", "to", "low", "high", "reason"),
+            [
+                (
+                    gap.channel_id,
+                    gap.channel_name,
+                    gap.session_id,
+                    gap.start,
+                    gap.end,
+                    gap.low,
+                    gap.high,
+                    gap.reason.value,
+                )
+                for gap in found
+            ],
+        )
+    if repaired_from is not None:
+        typer.echo(f"{repaired_from} gaps before, {len(found)} now", err=True)
+    elif not found:
+        typer.echo("no gaps", err=True)
+
+
+def print_verification(report: VerificationReport) -> None:
+    """Print how the table stands to Discord, channel by channel, and every difference listed."""
+    if not report.verdicts:
+        typer.echo("nothing to verify: no channel is monitored or imported, and no session is over", err=True)
+        return
+    print_rows(
+        ("channel", "name", "session", "on discord", "in table", "skipped", "result"),
+        [
+            (
+                verdict.channel_id,
+                verdict.name,
+                verdict.session_id,
+                verdict.on_discord,
+                verdict.in_table,
+                verdict.skipped,
+                verdict.error
+                or ", ".join(f"{count} {reason}" for reason, count in sorted(verdict.reasons.items()))
+                or "exact",
+            )
+            for verdict in report.verdicts
+        ],
+    )
+    for verdict in report.verdicts:
+        for each in verdict.differences:
+            typer.echo(f"channel {each.channel_id} message {each.discord_id}: {each.reason.value}", err=True)
+        unlisted = sum(verdict.reasons.values()) - len(verdict.differences)
+        if unlisted:
+            typer.echo(f"channel {verdict.channel_id}: {unlisted} more differences, not listed", err=True)
+    if report.is_sampled:
+        typer.echo("only samples were read: what lies between them was not compared", err=True)
+    typer.echo(f"{'exact' if report.is_exact else 'not exact'}, {report.seconds:.2f} s", err=True)
+
+
+def print_seals(reports: Sequence[SealReport]) -> None:
+    """Print what came of sealing each session."""
+    if not reports:
+        typer.echo("no session is due to be sealed", err=True)
+        return
+    print_rows(
+        (
+            "session",
+            "version",
+            "channel",
+            "messages",
+            "first",
+            "last",
+            "digest",
+            "added",
+            "removed",
+            "changed",
+        ),
+        [
+            (
+                report.session_id,
+                manifest.version,
+                manifest.channel_id,
+                manifest.message_count,
+                manifest.first_id,
+                manifest.last_id,
+                manifest.digest,
+                len(manifest.changes.added),
+                len(manifest.changes.removed),
+                len(manifest.changes.changed),
+            )
+            for report in reports
+            for manifest in report.manifests
+        ],
+    )
+    for report in reports:
+        for problem in report.problems:
+            typer.echo(f"{report.session_id} was not sealed: {problem}", err=True)
