@@ -19,7 +19,7 @@ PRIORITY_TAG = "dagster/priority"
 _LIVE = {TRIGGER_TAG: "live"}
 _LOOK_BACK = 20
 _ATTEMPTS = 3
-_LONGEST_LINE = 300
+_LONGEST_LINE = 500
 _GRACE = timedelta(seconds=60)
 _UNFINISHED = {
     dg.DagsterRunStatus.NOT_STARTED,

@@ -181,7 +181,7 @@ def decide(
         for session_id, rest in waiting.items()
         if session_id in stored and (failing := state.failing[session_id])
     ]
-    return Decision(skip_reason="; ".join([*pauses, _idle(plan, now)]), warnings=warnings)
+    return Decision(skip_reason="; ".join(pauses) or _idle(plan, now), warnings=warnings)
 
 
 def _warnings(plan: PollPlan) -> tuple[str, ...]:

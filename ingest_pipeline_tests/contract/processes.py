@@ -48,6 +48,13 @@ def finished(process: subprocess.Popen[str], timeout: float = 60) -> str:
     return output
 
 
+def tell(process: subprocess.Popen[str]) -> None:
+    """Let a process that waits go on."""
+    assert process.stdin is not None
+    process.stdin.write("go\n")
+    process.stdin.flush()
+
+
 def workload(seed: int) -> list[list[Reading]]:
     """Return what one writer merges: readings of messages that all writers know, in an order of its own."""
     chance = random.Random(seed)

@@ -47,7 +47,12 @@ def test_one_partition_goes_all_the_way(monza: Deployment) -> None:
     assert normalised["first_posted"] == (START + timedelta(seconds=10)).timestamp()
     assert normalised["last_posted"] == (START + timedelta(minutes=4, seconds=10)).timestamp()
     table = monza.materialisations("messages")["monza|T+000m"]
-    assert (table["run_created"], table["run_updated"], table["run_unchanged"], table["run_stale"]) == (5, 0, 0, 0)
+    assert (table["run_created"], table["run_updated"], table["run_unchanged"], table["run_stale"]) == (
+        5,
+        0,
+        0,
+        0,
+    )
     assert table["dagster/partition_row_count"] == table["dagster/row_count"] == 5
     assert table["proven_until"] == (START + timedelta(minutes=5)).timestamp()
     assert {each["correlation_id"] for each in (raw, normalised, table)} == {result.run_id}
@@ -71,7 +76,9 @@ def test_a_whole_session_is_one_run_and_one_exporter_call(monza: Deployment) -> 
     for asset in ASSETS:
         materialised = monza.materialisations(asset)
         assert len(materialised) == 72
-        counts = [materialised[f"monza|T+{5 * index:03d}m"]["dagster/partition_row_count"] for index in range(4)]
+        counts = [
+            materialised[f"monza|T+{5 * index:03d}m"]["dagster/partition_row_count"] for index in range(4)
+        ]
         assert counts == [5, 5, 2, 0]
     note = monza.materialisations("messages")["monza|T+015m"]["note"]
     assert note == "nothing to do: the session ends at 2025-09-07 13:12:00 UTC, before this window"

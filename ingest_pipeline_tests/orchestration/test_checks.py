@@ -58,10 +58,10 @@ def failing(deployment: Deployment) -> dict[str, str]:
 
 
 def change_table(deployment: Deployment, *statements: str) -> None:
-    """Do to the database what no code of ours does."""
+    """Do to the database what no code of ours does; `$first` is the first message's id."""
     with duckdb.connect(str(deployment.settings.database_path)) as connection:
         for statement in statements:
-            connection.execute(statement)
+            connection.execute(statement.replace("$first", str(FIRST_ID)))
 
 
 def landed(deployment: Deployment, key: str = "T+000m") -> Path:
@@ -92,7 +92,7 @@ def test_checks_started_alone_look_at_everything_that_has_begun(monza: Deploymen
 
 def test_a_row_that_vanished_from_the_table_is_found(monza: Deployment) -> None:
     """The counts no longer agree, and the message is named."""
-    change_table(monza, f"DELETE FROM messages WHERE discord_id = {FIRST_ID}")
+    change_table(monza, "DELETE FROM messages WHERE discord_id = $first")
     assert failing(monza) == {
         Rule.COUNTS: f"monza T+000m channel {CHANNEL_ID} lacks rows in the table: {FIRST_ID}"
     }
@@ -112,7 +112,7 @@ def test_a_message_twice_in_the_table_is_found(monza: Deployment) -> None:
     change_table(
         monza,
         "CREATE TABLE copied AS SELECT * FROM messages UNION ALL "
-        f"SELECT * FROM messages WHERE discord_id = {FIRST_ID}",
+        "SELECT * FROM messages WHERE discord_id = $first",
         "DROP VIEW live_messages",
         "DROP TABLE messages",
         "ALTER TABLE copied RENAME TO messages",
@@ -180,7 +180,9 @@ def rewrite(deployment: Deployment, change: Callable[[pa.Table], pa.Table]) -> N
 def with_column(table: pa.Table, name: str, values: list[Any]) -> pa.Table:
     """Return a table with other values in a column."""
     index = table.schema.get_field_index(name)
-    return table.set_column(index, table.schema.field(index), pa.array(values, table.schema.field(index).type))
+    return table.set_column(
+        index, table.schema.field(index), pa.array(values, table.schema.field(index).type)
+    )
 
 
 def test_a_row_outside_its_window_is_found(monza: Deployment) -> None:
@@ -200,9 +202,7 @@ def test_a_message_twice_in_a_file_is_found(monza: Deployment) -> None:
     """Normalising may not double anything."""
     rewrite(
         monza,
-        lambda table: with_column(
-            table, "discord_id", [*table["discord_id"].to_pylist()[:-1], FIRST_ID]
-        ),
+        lambda table: with_column(table, "discord_id", [*table["discord_id"].to_pylist()[:-1], FIRST_ID]),
     )
     assert failing(monza)[Rule.UNIQUE] == (
         f"monza T+000m channel {CHANNEL_ID} repeats messages of the session: {FIRST_ID}"
@@ -211,7 +211,7 @@ def test_a_message_twice_in_a_file_is_found(monza: Deployment) -> None:
 
 def test_rows_that_another_run_is_still_merging_are_left_to_it(monza: Deployment) -> None:
     """A file that a run has just replaced may be ahead of the table."""
-    change_table(monza, f"DELETE FROM messages WHERE discord_id = {FIRST_ID}")
+    change_table(monza, "DELETE FROM messages WHERE discord_id = $first")
     audit = Audit(monza.services, is_underway=lambda _: True)
     audit.look_at(session(), monza.services.grid.keys)
     assert audit.findings.problems[Rule.COUNTS] == []

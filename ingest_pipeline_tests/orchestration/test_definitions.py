@@ -10,6 +10,8 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
+from ingest_pipeline.orchestration.resources import build_resources
+from ingest_pipeline.services import Services
 from ingest_pipeline.settings import PROJECT_ROOT, Settings
 from ingest_pipeline_tests.orchestration.deployments import ASSETS, Deployment, deploy
 
@@ -138,9 +140,6 @@ def test_the_sensor_ticks_at_the_interval_of_the_settings(
 
 def test_the_tick_waits_for_the_database_only_briefly() -> None:
     """Dagster gives a sensor 60 seconds; the runs may wait longer."""
-    from ingest_pipeline.orchestration.resources import build_resources
-    from ingest_pipeline.services import Services
-
     resources = build_resources(Settings(_env_file=None, database_wait_seconds=60))
     services, tick_services = resources["services"], resources["tick_services"]
     assert isinstance(services, Services)

@@ -8,7 +8,9 @@ import pytest
 from ingest_pipeline.errors import ChannelForbidden, RateLimited
 from ingest_pipeline.orchestration import assets
 from ingest_pipeline.orchestration.failures import as_failure
+from ingest_pipeline.orchestration.live_runs import new_outcomes, recent_live_runs
 from ingest_pipeline_tests.orchestration.deployments import (
+    CHANNEL_ID,
     START,
     TOKEN,
     Deployment,
@@ -72,9 +74,7 @@ def test_a_permanent_failure_is_not_tried_again_and_says_what_to_do(monza: Deplo
     assert TOKEN not in str(failure)
 
 
-def test_a_transient_failure_is_tried_again(
-    monza: Deployment, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_transient_failure_is_tried_again(monza: Deployment, monkeypatch: pytest.MonkeyPatch) -> None:
     """A run that met a lost connection tries the step again before it gives up, without the tag."""
     monkeypatch.setattr(assets, "TRANSIENT_RETRIES", dg.RetryPolicy(max_retries=2, delay=0))
     (monza.folder / "again").mkdir()
@@ -82,9 +82,11 @@ def test_a_transient_failure_is_tried_again(
     again.add_sessions(session())
     again.post(*every_minute(START, 12))
     again.fault("server-error")
-    result = again.run("monza|T+000m")
+    result = again.run("monza|T+000m", tags={"ingest/trigger": "live", "ingest/session": "monza"})
     assert not result.success
     assert retries(result) == 2
+    (outcome,) = new_outcomes(again.instance, recent_live_runs(again.instance), None)
+    assert str(outcome.error).startswith(f"channel {CHANNEL_ID}")
     assert len(again.exporter_calls()) == 3
     run = again.instance.get_run_by_id(result.run_id)
     assert run is not None

@@ -32,7 +32,10 @@ def test_the_window_stands_out() -> None:
     """Bars of the window have a colour of their own."""
     counts = [(START + index * MINUTE, 1) for index in range(10)]
     window = Window(START + 5 * MINUTE, START + 7 * MINUTE)
-    assert bars(messages_per_minute_svg(counts, Window(START, START + 10 * MINUTE), window, "monza")) == [8, 2]
+    assert bars(messages_per_minute_svg(counts, Window(START, START + 10 * MINUTE), window, "monza")) == [
+        8,
+        2,
+    ]
 
 
 def test_a_long_session_stays_a_small_picture() -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -10,10 +12,17 @@ from pathlib import Path
 import dagster as dg
 import duckdb
 import pytest
+from dagster._core.remote_origin import (
+    RegisteredCodeLocationOrigin,
+    RemoteJobOrigin,
+    RemoteRepositoryOrigin,
+)
 
 from ingest_pipeline.domain.session import Session
+from ingest_pipeline.orchestration.build import build_definitions
 from ingest_pipeline.orchestration.live_runs import new_outcomes, recent_live_runs, run_in_progress
 from ingest_pipeline.orchestration.partitions import RANGE_END, RANGE_START
+from ingest_pipeline.services import build_services
 from ingest_pipeline.storage.sessions import list_sessions, remove_session, save_sessions
 from ingest_pipeline_tests.orchestration.deployments import Deployment, deploy, every_minute, message, session
 
@@ -49,6 +58,19 @@ def store(deployment: Deployment, *sessions: Session) -> None:
     """Store sessions without telling Dagster."""
     with deployment.services.database.write() as connection:
         save_sessions(connection, sessions, now=now())
+
+
+def a_run(
+    deployment: Deployment, status: dg.DagsterRunStatus, tags: Mapping[str, str] = LIVE_TAGS
+) -> dg.DagsterRun:
+    """Record a run of the ingest job in a state."""
+    repository = RemoteRepositoryOrigin(RegisteredCodeLocationOrigin("code"), "definitions")
+    return deployment.instance.create_run_for_job(
+        deployment.definitions.resolve_job_def("ingest_job"),
+        tags=tags,
+        status=status,
+        remote_job_origin=RemoteJobOrigin(repository, "ingest_job"),
+    )
 
 
 def test_a_live_session_is_read_and_then_only_its_present(deployment: Deployment) -> None:
@@ -88,9 +110,10 @@ def test_an_idle_tick_names_the_next_session_and_still_follows_the_file(deployme
     file = deployment.settings.sessions_file
     file.parent.mkdir(parents=True)
     start = now() + timedelta(days=3, hours=2, minutes=1)
+    end = start + timedelta(hours=2)
     file.write_text(
-        "sessions:\n  - {session_id: baku, start_time: '%s', end_time: '%s'}\n"
-        % (start.isoformat(), (start + timedelta(hours=2)).isoformat())
+        "sessions:\n"
+        f"  - {{session_id: baku, start_time: '{start.isoformat()}', end_time: '{end.isoformat()}'}}\n"
     )
     result = deployment.tick()
     assert reason_of(result).startswith("no session is live; the next is baku at ")
@@ -138,28 +161,24 @@ def test_several_live_sessions_are_said_in_the_runs_tags(deployment: Deployment)
 def test_a_live_run_in_progress_is_waited_for(deployment: Deployment, status: dg.DagsterRunStatus) -> None:
     """Whether it waits in the queue or works."""
     store(deployment, session(start=ago(2), minutes=60))
-    job = deployment.definitions.resolve_job_def("ingest_job")
-    run = deployment.instance.create_run_for_job(job, tags=LIVE_TAGS, status=status)
+    run = a_run(deployment, status)
     assert reason_of(deployment.tick()) == f"run {run.run_id} is still reading"
 
 
 def test_a_backfill_is_not_waited_for(deployment: Deployment) -> None:
     """Only runs of the sensor's own count."""
     store(deployment, session(start=ago(2), minutes=60))
-    job = deployment.definitions.resolve_job_def("ingest_job")
-    deployment.instance.create_run_for_job(job, status=dg.DagsterRunStatus.STARTED)
+    a_run(deployment, dg.DagsterRunStatus.STARTED, {})
     assert request_of(deployment.tick())
 
 
 def test_a_run_whose_process_was_killed_is_not_waited_for_for_ever(deployment: Deployment) -> None:
     """Past its own time limit it does not count; in the queue it counts always."""
-    job = deployment.definitions.resolve_job_def("ingest_job")
-    tags = {**LIVE_TAGS, "dagster/max_runtime": "600"}
-    run = deployment.instance.create_run_for_job(job, tags=tags, status=dg.DagsterRunStatus.STARTED)
+    run = a_run(deployment, dg.DagsterRunStatus.STARTED, {**LIVE_TAGS, "dagster/max_runtime": "600"})
     runs = recent_live_runs(deployment.instance)
     assert run_in_progress(runs, now() + timedelta(seconds=600)) == run.run_id
     assert run_in_progress(runs, now() + timedelta(seconds=700)) is None
-    waiting = deployment.instance.create_run_for_job(job, tags=tags, status=dg.DagsterRunStatus.QUEUED)
+    waiting = a_run(deployment, dg.DagsterRunStatus.QUEUED)
     later = now() + timedelta(days=1)
     assert run_in_progress(recent_live_runs(deployment.instance), later) == waiting.run_id
 
@@ -178,7 +197,7 @@ def test_repeated_failure_pauses_and_success_resets(tmp_path: Path, instance: dg
     reason = reason_of(deployment.tick(cursor))
     assert reason.startswith("session monza waits ")
     assert " more after 2 failed runs in a row: " in reason
-    assert "may not read" in reason
+    assert "permissions View Channel" in reason
 
     deployment.fault("")
     eager = deploy_again(deployment, POLL_INTERVAL_SECONDS=1, max_backoff_seconds=1)
@@ -191,29 +210,26 @@ def test_repeated_failure_pauses_and_success_resets(tmp_path: Path, instance: dg
 
 def deploy_again(deployment: Deployment, **changes: object) -> Deployment:
     """Return the same deployment with other settings."""
-    from ingest_pipeline.orchestration.build import build_definitions
-    from ingest_pipeline.services import build_services
-
-    settings = deployment.settings.model_copy(
-        update={key.lower(): value for key, value in changes.items()}
-    )
+    settings = deployment.settings.model_copy(update={key.lower(): value for key, value in changes.items()})
     return Deployment(
-        deployment.folder, settings, build_services(settings), build_definitions(settings), deployment.instance
+        deployment.folder,
+        settings,
+        build_services(settings),
+        build_definitions(settings),
+        deployment.instance,
     )
 
 
 def test_a_cancelled_run_is_neither_failure_nor_success(deployment: Deployment) -> None:
     """Somebody stopped it: that says nothing about the session."""
-    job = deployment.definitions.resolve_job_def("ingest_job")
-    run = deployment.instance.create_run_for_job(job, tags=LIVE_TAGS, status=dg.DagsterRunStatus.STARTED)
+    run = a_run(deployment, dg.DagsterRunStatus.STARTED)
     deployment.instance.report_run_canceled(run)
     assert new_outcomes(deployment.instance, recent_live_runs(deployment.instance), None) == []
 
 
 def test_a_run_that_died_without_a_word_counts_as_failed(deployment: Deployment) -> None:
     """What Dagster says of it stands in for its error."""
-    job = deployment.definitions.resolve_job_def("ingest_job")
-    run = deployment.instance.create_run_for_job(job, tags=LIVE_TAGS, status=dg.DagsterRunStatus.STARTED)
+    run = a_run(deployment, dg.DagsterRunStatus.STARTED)
     deployment.instance.report_run_failed(run, "The run's process is gone.")
     (outcome,) = new_outcomes(deployment.instance, recent_live_runs(deployment.instance), None)
     assert (outcome.session_id, outcome.error) == ("monza", "The run's process is gone.")
@@ -231,12 +247,7 @@ def test_a_cursor_somebody_broke_is_survived(deployment: Deployment) -> None:
 @contextmanager
 def held_database(deployment: Deployment) -> Iterator[None]:
     """Hold the embedded database as another process's writer does."""
-    import subprocess
-    import sys
-
-    code = (
-        "import sys, duckdb; connection = duckdb.connect(sys.argv[1]); print('held', flush=True); sys.stdin.read()"
-    )
+    code = "import sys, duckdb; held = duckdb.connect(sys.argv[1]); print('held', flush=True); input()"
     with subprocess.Popen(
         [sys.executable, "-c", code, str(deployment.settings.database_path)],
         stdin=subprocess.PIPE,
@@ -248,7 +259,7 @@ def held_database(deployment: Deployment) -> Iterator[None]:
         try:
             yield
         finally:
-            holder.stdin.close()
+            holder.communicate(b"\n", timeout=20)
 
 
 def test_a_busy_database_is_a_reason_to_skip_and_no_failed_tick(
@@ -271,7 +282,9 @@ def test_windows_that_are_not_contiguous_are_read_in_one_run(deployment: Deploym
     deployment.post(*every_minute(start, 22))
     assert deployment.perform(request_of(deployment.tick())).success
     with duckdb.connect(str(deployment.settings.database_path)) as connection:
-        connection.execute("UPDATE coverage SET low = low + 100000000000 WHERE low = (SELECT min(low) FROM coverage)")
+        connection.execute(
+            "UPDATE coverage SET low = low + 100000000000 WHERE low = (SELECT min(low) FROM coverage)"
+        )
     request = request_of(deployment.tick())
     assert (request.tags[RANGE_START], request.tags[RANGE_END]) == ("monza|T+000m", "monza|T+020m")
     assert deployment.perform(request).success

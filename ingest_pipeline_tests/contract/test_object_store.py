@@ -1,0 +1,192 @@
+"""Landing and normalised files in an object store: the same as in a folder, through the real client."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ingest_pipeline.capture.landing import Landed, LandingStore
+from ingest_pipeline.capture.stored_files import PART_BYTES, new_version, open_file, open_root, replace_file
+from ingest_pipeline.documents import ExportDocument, Provenance
+from ingest_pipeline.domain.normalize import ChannelPolicy
+from ingest_pipeline.domain.window import Window, WindowGrid
+from ingest_pipeline.errors import BadInput, ExportMismatch, LandingRefused
+from ingest_pipeline.normalised_store import NormalisedStore
+from ingest_pipeline_tests.contract.object_store import ObjectStore, running_object_store
+from ingest_pipeline_tests.exports import CHANNEL_ID, START, message, write_export
+
+SESSION = Window(START, START + timedelta(minutes=12))
+GRID = WindowGrid()
+WINDOWS = [(key, window) for key in GRID.keys if (window := GRID.window(key, SESSION))]
+READ_AT = START + timedelta(hours=1)
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[ObjectStore]:
+    """A bucket on a real server."""
+    with running_object_store() as store:
+        yield store
+
+
+@pytest.fixture
+def bucket(server: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The bucket's URL, with an environment that leads there."""
+    import s3fs
+
+    for name, value in server.environment.items():
+        monkeypatch.setenv(name, value)
+    yield server.url
+    # Clients are kept by their arguments, not by the environment that they were made in.
+    s3fs.S3FileSystem.clear_instance_cache()
+
+
+@pytest.fixture
+def store(bucket: str, request: pytest.FixtureRequest) -> LandingStore:
+    """A landing store of the test's own."""
+    return LandingStore(f"{bucket}/{request.node.name}")
+
+
+def land(
+    store: LandingStore, folder: Path, messages: list[Any], read_at: Any = READ_AT, **head: Any
+) -> list[Landed]:
+    """Land an export of the whole session."""
+    folder.mkdir(exist_ok=True)
+    export = write_export(folder / "export.json", messages, exportedAt=read_at.isoformat(), **head)
+    return store.land(export, "monza", WINDOWS, CHANNEL_ID, read_at)
+
+
+def as_document(landed: Landed) -> ExportDocument:
+    """Return a landed document, ready to be normalised."""
+    return ExportDocument(
+        opener=landed.open,
+        name=str(landed.path),
+        header=landed.header(),
+        policy=ChannelPolicy(),
+        window=landed.window,
+        complete=True,
+        provenance=Provenance("monza", "export", READ_AT, "journey"),
+    )
+
+
+def test_documents_in_a_bucket_are_those_of_a_folder(store: LandingStore, tmp_path: Path) -> None:
+    """Byte for byte, with size and header, and found again."""
+    messages = [message(0, "a \U0001f4fb"), message(299.999, "b"), message(600, "c")]
+    here = land(LandingStore(str(tmp_path / "landing")), tmp_path / "one", messages)
+    there = land(store, tmp_path / "two", messages)
+    assert [place.path.read_bytes() for place in there] == [place.path.read_bytes() for place in here]
+    assert [place.size_bytes for place in there] == [place.size_bytes for place in here]
+    assert [place.header() for place in there] == [place.header() for place in here]
+    assert store.landed("monza", WINDOWS, [CHANNEL_ID, 7]) == there
+
+
+def test_an_older_export_is_put_aside_in_the_bucket(store: LandingStore, tmp_path: Path) -> None:
+    """The newer document stays, the reason lies beside the other."""
+    landed = land(store, tmp_path, [message(1, "new")])
+    with pytest.raises(ExportMismatch, match="put aside"):
+        land(store, tmp_path, [message(1, "old")], READ_AT - timedelta(seconds=1))
+    assert b"new" in landed[0].path.read_bytes()
+    (reason,) = store.root.glob("_quarantine/*/reason.json")
+    assert "newer export" in json.loads(reason.read_text())["reason"]
+
+
+def test_rows_normalised_in_a_bucket_are_those_of_a_folder(
+    store: LandingStore, bucket: str, tmp_path: Path
+) -> None:
+    """Also as a frame of the whole session."""
+    landed = land(store, tmp_path, [message(0, "`Sainz` a"), message(400, "b"), message(1, "")])
+    frames = []
+    for root in (str(tmp_path / "normalised"), f"{bucket}/normalised"):
+        normalised = NormalisedStore(root)
+        tallies = [normalised.save(as_document(place), "monza", place.key).tally for place in landed]
+        assert [tally.rows for tally in tallies] == [1, 1, 0]
+        assert [sum(tally.skipped.values()) for tally in tallies] == [1, 0, 0]
+        frames.append(normalised.frame("monza", [place.key for place in landed]))
+    assert frames[0].equals(frames[1])
+    assert frames[1]["driver"].tolist()[0] == "Sainz"
+
+
+def test_a_damaged_document_leaves_the_normalised_one(
+    store: LandingStore, bucket: str, tmp_path: Path
+) -> None:
+    """An upload begins only when all rows are there."""
+    landed = land(store, tmp_path, [message(1, "good")])[0]
+    normalised = NormalisedStore(f"{bucket}/damaged")
+    normalised.save(as_document(landed), "monza", landed.key)
+    damaged = as_document(landed)
+    landed.path.write_bytes(landed.path.read_bytes()[:-9])
+    with pytest.raises(BadInput):
+        normalised.save(damaged, "monza", landed.key)
+    assert normalised.load("monza", landed.key, CHANNEL_ID).tally.rows == 1
+
+
+def test_what_another_machine_writes_is_seen_at_once(
+    store: LandingStore, server: ObjectStore, tmp_path: Path
+) -> None:
+    """Nothing is remembered of a listing from before."""
+    places = [store.document("monza", key, window, CHANNEL_ID) for key, window in WINDOWS]
+    folder = places[0].path.parent
+    assert list(folder.glob("*")) == []
+    script = (
+        "import sys; from ingest_pipeline.capture.stored_files import open_root;"
+        "open_root(sys.argv[1]).write_bytes(sys.argv[2].encode())"
+    )
+    for content in ("first", "the second is longer"):
+        subprocess.run(
+            [sys.executable, "-c", script, str(places[0].path), content],
+            env={**server.environment, "PATH": ""},
+            check=True,
+            timeout=60,
+        )
+        assert [place.path for place in store.landed("monza", WINDOWS, [CHANNEL_ID])] == [places[0].path]
+        assert [path.name for path in folder.glob("*")] == [f"{CHANNEL_ID}.json"]
+        with open_file(places[0].path) as stream:
+            assert stream.read().decode() == content
+
+
+def test_a_large_file_is_uploaded_in_parts(bucket: str, tmp_path: Path) -> None:
+    """Memory holds two parts of it at a time; it arrives whole."""
+    large = tmp_path / "large.json"
+    large.write_bytes(bytes(range(256)) * (PART_BYTES // 256) * 2 + b"the rest")
+    target = open_root(f"{bucket}/large.json")
+    replace_file(target, large)
+    assert target.fs.info(target.path)["ETag"].strip('"').endswith("-3")
+    with open_file(target) as stream:
+        assert stream.read() == large.read_bytes()
+
+
+def test_a_file_that_fails_while_it_is_written_changes_nothing(bucket: str) -> None:
+    """Half of it is never seen."""
+    target = open_root(f"{bucket}/half.json")
+    target.write_bytes(b"whole")
+    with pytest.raises(ZeroDivisionError), new_version(target) as draft:  # noqa: PT012
+        draft.write_bytes(b"ha")
+        raise ZeroDivisionError
+    assert target.read_bytes() == b"whole"
+
+
+def test_a_bucket_that_does_not_exist_is_refused_and_not_made(server: ObjectStore, bucket: str, tmp_path: Path) -> None:
+    """A slip in the setting must not open a bucket of its own."""
+    wrong = LandingStore(f"{bucket}-misspelt/landing")
+    for _ in range(2):
+        with pytest.raises(LandingRefused, match="INGEST_LANDING_URL"):
+            land(wrong, tmp_path, [message(1)])
+
+
+def test_a_server_that_does_not_answer_is_refused(
+    bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing listens at the address; the message says what to look at."""
+    import s3fs
+
+    s3fs.S3FileSystem.clear_instance_cache()
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    with pytest.raises(LandingRefused, match="the credentials and the network"):
+        land(LandingStore(f"{bucket}/unreachable"), tmp_path, [message(1)])

