@@ -166,7 +166,8 @@ class PostgresDatabase:
                     ) from None
                 if time.monotonic() + pause > deadline:
                     raise self._unreachable(error) from None
-                _logger.warning("PostgreSQL cannot be reached, trying again: %s", self._reason(error))
+                level = logging.WARNING if tries == 1 else logging.DEBUG
+                _logger.log(level, "PostgreSQL cannot be reached, trying again: %s", self._reason(error))
                 time.sleep(pause)
             except psycopg.ProgrammingError:
                 raise ConfigurationError(

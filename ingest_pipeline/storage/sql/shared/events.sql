@@ -1,0 +1,74 @@
+-- name: insert_events
+-- Write events.
+INSERT INTO events (
+    event_id, correlation_id, event_type, channel, source, message_id, session_id, run_id, data, created_at
+)
+SELECT
+    unnest($event_ids::TEXT[]),
+    unnest($correlation_ids::TEXT[]),
+    unnest($event_types::TEXT[]),
+    unnest($channels::TEXT[]),
+    unnest($sources::TEXT[]),
+    unnest($message_ids::BIGINT[]),
+    unnest($session_ids::TEXT[]),
+    unnest($run_ids::TEXT[]),
+    unnest($datas::TEXT[])::JSON,
+    unnest($created_ats::TIMESTAMPTZ[]);
+
+-- name: events_of_journey
+-- The events of one journey, the first first.
+SELECT event_id, correlation_id, event_type, source, message_id, session_id, run_id, data, created_at
+FROM events
+WHERE correlation_id = $correlation_id::TEXT
+ORDER BY created_at, event_type DESC, event_id;
+
+-- name: events_of_message
+-- The events about one message, the first first.
+SELECT event_id, correlation_id, event_type, source, message_id, session_id, run_id, data, created_at
+FROM events
+WHERE message_id = $message_id::BIGINT
+ORDER BY created_at, event_type, event_id;
+
+-- name: latest_events
+-- The latest events of a channel or of all, newest first.
+SELECT event_id, correlation_id, event_type, source, message_id, session_id, run_id, data, created_at
+FROM events
+WHERE $channel::TEXT IS NULL OR channel = $channel::TEXT
+ORDER BY created_at DESC, event_id
+LIMIT $maximum::BIGINT;
+
+-- name: count_events
+-- Count the events before a time.
+SELECT count(*) AS n FROM events WHERE created_at < $before::TIMESTAMPTZ;
+
+-- name: delete_events
+-- Forget the events before a time.
+DELETE FROM events WHERE created_at < $before::TIMESTAMPTZ;
+
+-- name: fold_totals
+-- Keep what the events before a time counted.
+INSERT INTO event_totals (source, result, total)
+SELECT e.source, r.result, sum((e.data ->> r.result)::BIGINT)
+FROM events AS e
+CROSS JOIN (
+    SELECT unnest(ARRAY['created', 'updated', 'unchanged', 'stale', 'skipped']) AS result
+) AS r
+WHERE e.event_type = 'ingestion.completed' AND e.created_at < $before::TIMESTAMPTZ
+GROUP BY e.source, r.result
+ON CONFLICT (source, result) DO UPDATE SET total = event_totals.total + excluded.total;
+
+-- name: ingested_totals
+-- How many messages became what, by source, forgotten events included.
+SELECT source, result, CAST(sum(total) AS BIGINT) AS total
+FROM (
+    SELECT source, result, total FROM event_totals
+    UNION ALL
+    SELECT e.source, r.result, (e.data ->> r.result)::BIGINT AS total
+    FROM events AS e
+    CROSS JOIN (
+        SELECT unnest(ARRAY['created', 'updated', 'unchanged', 'stale', 'skipped']) AS result
+    ) AS r
+    WHERE e.event_type = 'ingestion.completed'
+) AS counted
+GROUP BY source, result
+ORDER BY source, result;

@@ -1,0 +1,116 @@
+"""Stopping a process dead between any two of its steps.
+
+A process counts the boundaries it passes: every entry to and return from a function of the package,
+and every call into C (a write, a rename, a commit) made by the package or by the library modules that
+handle files and processes for it. At the boundary it is told of it sends itself a signal: SIGKILL,
+or SIGSTOP so that a test can act while it stands there.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import CodeType, FrameType
+from typing import Any
+
+_PACKAGE = "ingest_pipeline."
+# Their calls into C are the package's system calls.
+_FILE_LIBRARIES = frozenset({"pathlib", "tempfile", "shutil", "subprocess", "os"})
+_OF_PYTHON = ("call", "return")
+
+
+@dataclass(frozen=True, slots=True)
+class Boundary:
+    """A place between two steps.
+
+    Attributes:
+        number: The how-manyth boundary of the whole run; 0 to go by the other attributes.
+        event: `call`, `return`, `c_call` or `c_return`.
+        place: `module:function`, for C `module:function > name`.
+        nth: The how-manyth time there.
+        arguments: Values that the function's parameters must have, at a `call`.
+        signal_number: What the process sends itself there.
+    """
+
+    number: int = 0
+    event: str = ""
+    place: str = ""
+    nth: int = 1
+    arguments: Mapping[str, object] = field(default_factory=dict)
+    signal_number: int = signal.SIGKILL
+
+
+class Tracer:
+    """Counts boundaries, and acts at one.
+
+    Args:
+        boundary: Where to act; None only counts.
+        report: A file that is told where the process was, or how many boundaries there were.
+    """
+
+    def __init__(self, boundary: Boundary | None, report: Path) -> None:
+        self._boundary = boundary or Boundary()
+        self._report = os.open(report, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        self._modules: dict[CodeType, str] = {}
+        self._count = 0
+        self._times = 0
+
+    def start(self) -> None:
+        """Begin to count in this thread."""
+        sys.setprofile(self._on_event if self._boundary.event else self._on_count)
+
+    def stop(self) -> None:
+        """Stop counting, and report."""
+        sys.setprofile(None)
+        os.write(self._report, f"{self._count}\n".encode())
+
+    def _on_count(self, frame: FrameType, event: str, argument: Any) -> None:
+        code = frame.f_code
+        module = self._modules.get(code)
+        if module is None:
+            module = self._modules[code] = _module_counted(frame)
+        if module == "package" or (module == "files" and event not in _OF_PYTHON):
+            self._count += 1
+            if self._count == self._boundary.number:
+                self._act(frame, event, argument)
+
+    def _on_event(self, frame: FrameType, event: str, argument: Any) -> None:
+        wanted = self._boundary
+        if event != wanted.event or _place(frame, event, argument) != wanted.place:
+            return
+        if any(frame.f_locals.get(name) != value for name, value in wanted.arguments.items()):
+            return
+        self._times += 1
+        if self._times == wanted.nth:
+            self._act(frame, event, argument)
+
+    def _act(self, frame: FrameType, event: str, argument: Any) -> None:
+        os.write(self._report, f"{event} {_place(frame, event, argument)}\n".encode())
+        os.kill(os.getpid(), self._boundary.signal_number)
+
+
+def _module_counted(frame: FrameType) -> str:
+    """Return `package` for our own code, `files` for a file library's, and nothing for all else."""
+    name = frame.f_globals.get("__name__", "")
+    if name.startswith(_PACKAGE):
+        return "package"
+    return "files" if name in _FILE_LIBRARIES else ""
+
+
+def _place(frame: FrameType, event: str, argument: Any) -> str:
+    place = f"{frame.f_globals.get('__name__', '')}:{frame.f_code.co_qualname}"
+    return place if event in _OF_PYTHON else f"{place} > {getattr(argument, '__name__', '?')}"
+
+
+def traced(work: Callable[[], None], boundary: Boundary | None, report: Path) -> None:
+    """Do work under a tracer."""
+    tracer = Tracer(boundary, report)
+    tracer.start()
+    try:
+        work()
+    finally:
+        tracer.stop()

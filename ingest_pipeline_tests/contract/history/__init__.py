@@ -1,0 +1,1 @@
+"""What the bot reads from Discord's history, on both engines."""
