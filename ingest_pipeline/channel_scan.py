@@ -15,11 +15,12 @@ import logging
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import partial
 
 from ingest_pipeline.capture.channel_policies import ChannelPolicies
 from ingest_pipeline.capture.discord_rest import DiscordRest
 from ingest_pipeline.capture.discovery import reading_state_now
-from ingest_pipeline.capture.history import Page, absent, find_newest, read_history
+from ingest_pipeline.capture.history import Newest, Page, absent, find_newest, read_history
 from ingest_pipeline.documents import Provenance
 from ingest_pipeline.domain.guild import ReadingState
 from ingest_pipeline.domain.session import Session
@@ -36,7 +37,7 @@ from ingest_pipeline.storage.catalogue import set_reading_state
 from ingest_pipeline.storage.database import Connection
 from ingest_pipeline.storage.ledger import Proof, record_proof
 from ingest_pipeline.storage.messages import Tombstone, tombstone_messages
-from ingest_pipeline.storage.readings import live_between
+from ingest_pipeline.storage.readings import live_between, newest_read_before
 from ingest_pipeline.storage.scan_runs import RunStatus, ScanRun, advance_run, finish_run, start_run
 from ingest_pipeline.storage.sessions import list_sessions
 
@@ -119,7 +120,10 @@ async def scan_channel(scanner: Scanner, run: ScanRun) -> ScanRun:
         TokenRejected: Discord does not accept the bot any more.
     """
     try:
-        await _read_to_head(scanner, run)
+        newest = await find_newest(scanner.rest, run.channel_id)
+        started = await _write(scanner, partial(_start, scanner, run, newest))
+        if started.status is not RunStatus.COMPLETED:
+            await _read_to_head(scanner, started, newest)
     except TokenRejected:
         raise
     except (ChannelForbidden, ChannelNotFound) as error:
@@ -128,6 +132,8 @@ async def scan_channel(scanner: Scanner, run: ScanRun) -> ScanRun:
         return await _end(scanner, run, status, error, state)
     except IngestError as error:
         return await _end(scanner, run, RunStatus.FAILED, error)
+    if started.status is RunStatus.COMPLETED:
+        return started
     return await _end(scanner, run, RunStatus.COMPLETED, None, ReadingState.READABLE)
 
 
@@ -138,22 +144,37 @@ async def _state_now(scanner: Scanner, channel_id: int) -> ReadingState:
         return ReadingState.UNKNOWN
 
 
-async def _read_to_head(scanner: Scanner, run: ScanRun) -> None:
-    newest = await find_newest(scanner.rest, run.channel_id)
-    head = newest.head(scanner.services.settings.settle) if run.head_id is None else run.head_id
-    started = await _write(
-        scanner,
-        lambda connection: start_run(connection, run.scan_run_id, head_id=head, now=newest.requested_at),
-    )
-    if started.head_id is None or started.cursor_id >= started.head_id:
-        return
-    pages = read_history(scanner.rest, run.channel_id, started.cursor_id, started.head_id, newest)
-    read = started.messages_read
+def _start(scanner: Scanner, run: ScanRun, newest: Newest, connection: Connection) -> ScanRun:
+    """Begin a run and pin its head; complete it when there is nothing to read.
+
+    That is so when its cursor has passed the channel's newest message and the table has none beyond
+    that could be deleted: the usual case of a catch-up, and worth doing in one transaction.
+    """
+    asked = newest.requested_at
+    # Messages that were there before and are not now are known as well: they are deleted.
+    known = newest_read_before(connection, run.channel_id, asked)
+    head = run.head_id or max(newest.head(scanner.services.settings.settle), known)
+    started = start_run(connection, run.scan_run_id, head_id=head, now=asked)
+    cursor, head = started.cursor_id, started.head_id or head
+    if cursor < min(newest.message_id, head):
+        return started
+    if live_between(connection, run.channel_id, cursor, head, observed_before=asked):
+        return started
+    if cursor < head:
+        record_proof(connection, _proof(started, head, asked))
+        advance_run(connection, run.scan_run_id, cursor_id=head, messages_read=0)
+    set_reading_state(connection, run.channel_id, ReadingState.READABLE, now=asked)
+    return finish_run(connection, run.scan_run_id, RunStatus.COMPLETED, now=datetime.now(UTC))
+
+
+async def _read_to_head(scanner: Scanner, run: ScanRun, newest: Newest) -> None:
+    pages = read_history(scanner.rest, run.channel_id, run.cursor_id, run.head_id or run.cursor_id, newest)
+    read = run.messages_read
     async for batch in batched(pages, scanner.batch_rows):
-        await _store(scanner, started, batch)
+        await _store(scanner, run, batch)
         read += sum(len(page.messages) for page in batch)
         if scanner.progress:
-            scanner.progress(replace(started, cursor_id=batch[-1].high, messages_read=read))
+            scanner.progress(replace(run, cursor_id=batch[-1].high, messages_read=read))
 
 
 async def batched(pages: AsyncIterator[Page], rows: int) -> AsyncIterator[list[Page]]:
@@ -181,15 +202,7 @@ async def _store(scanner: Scanner, run: ScanRun, pages: Sequence[Page]) -> None:
         Tombstone(discord_id, run.channel_id, run.guild_id, deleted_at, SOURCE, run.correlation_id)
         for discord_id, deleted_at in gone.items()
     ]
-    # Until it is read to its end the run proves one growing interval, as of its beginning.
-    proof = Proof(
-        channel_id=run.channel_id,
-        low=run.lower_id,
-        high=high,
-        source=SOURCE,
-        observed_at=run.started_at or pages[0].requested_at,
-        correlation_id=run.correlation_id,
-    )
+    proof = _proof(run, high, pages[0].requested_at)
 
     def also(connection: Connection) -> None:
         tombstone_messages(connection, tombstones)
@@ -212,6 +225,18 @@ async def _store(scanner: Scanner, run: ScanRun, pages: Sequence[Page]) -> None:
             batch_rows=scanner.services.settings.batch_rows,
             also=also,
         )
+
+
+def _proof(run: ScanRun, high: int, asked: datetime) -> Proof:
+    """Return what a run proves: until it is read to its end one growing interval, as of its beginning."""
+    return Proof(
+        channel_id=run.channel_id,
+        low=run.lower_id,
+        high=high,
+        source=SOURCE,
+        observed_at=run.started_at or asked,
+        correlation_id=run.correlation_id,
+    )
 
 
 def page_document(

@@ -9,15 +9,18 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import chain
 from typing import Any
 from uuid import uuid4
 
+from ingest_pipeline.batch_events import Batch, tell_of_failure
 from ingest_pipeline.documents import Document, Tally, rebatch
 from ingest_pipeline.domain.snowflake import first_id_at
+from ingest_pipeline.events import Event, log_events
 from ingest_pipeline.storage.database import Connection, Database
+from ingest_pipeline.storage.events import publish
 from ingest_pipeline.storage.ledger import Proof, record_proof
 from ingest_pipeline.storage.messages import MergeCounts, merge_messages
 
@@ -120,39 +123,84 @@ def ingest_landed(
     """
     began = time.monotonic()
     moment = now or datetime.now(UTC)
+    batch = Batch.of(documents, correlation_id, moment)
 
-    def work(connection: Connection) -> tuple[MergeCounts, list[Tally], list[Proof]]:
+    def passed() -> datetime:
+        return moment + timedelta(seconds=time.monotonic() - began)
+
+    def work(connection: Connection) -> tuple[_Merged, list[Event]]:
         if also:
             also(connection)
-        tallies = [Tally() for _ in documents]
-        counts = MergeCounts()
-        for batch in rebatch(_read(documents, tallies, progress), batch_rows):
-            counts += merge_messages(connection, batch, now=moment)
-        proofs = [
-            proof
-            for document, tally in zip(documents, tallies, strict=True)
-            if (proof := _proof(document, tally, settle))
-        ]
-        for proof in proofs:
-            record_proof(connection, proof)
-        return counts, tallies, proofs
+        merged = _merge(connection, documents, moment, settle, batch_rows, progress)
+        events = batch.completed(merged.numbers(), passed()) if batch else []
+        publish(connection, events)
+        return merged, events
 
-    counts, tallies, proofs = database.run(work)
+    try:
+        merged, events = database.run(work)
+    except Exception as error:
+        if batch:
+            tell_of_failure(database, batch, error, passed())
+        raise
+    log_events(events)
+    return _report(documents, merged, correlation_id, time.monotonic() - began)
+
+
+@dataclass(frozen=True, slots=True)
+class _Merged:
+    """What one try of a transaction brought."""
+
+    counts: MergeCounts
+    tallies: list[Tally]
+    proofs: list[Proof]
+
+    def numbers(self) -> dict[str, int]:
+        """Return what the end of a batch is told with."""
+        received = sum(tally.received for tally in self.tallies)
+        skipped = sum(tally.skipped.total() for tally in self.tallies)
+        return {"received": received, **asdict(self.counts), "skipped": skipped}
+
+
+def _merge(
+    connection: Connection,
+    documents: Sequence[Document],
+    now: datetime,
+    settle: timedelta,
+    batch_rows: int,
+    progress: Progress | None,
+) -> _Merged:
+    tallies = [Tally() for _ in documents]
+    counts = MergeCounts()
+    for rows in rebatch(_read(documents, tallies, progress), batch_rows):
+        counts += merge_messages(connection, rows, now=now)
+    proofs = [
+        proof
+        for document, tally in zip(documents, tallies, strict=True)
+        if (proof := _proof(document, tally, settle))
+    ]
+    for proof in proofs:
+        record_proof(connection, proof)
+    return _Merged(counts, tallies, proofs)
+
+
+def _report(
+    documents: Sequence[Document], merged: _Merged, correlation_id: str, seconds: float
+) -> IngestReport:
     windows = [document.window for document in documents if document.window]
     return IngestReport(
-        received=sum(tally.received for tally in tallies),
-        created=counts.created,
-        updated=counts.updated,
-        unchanged=counts.unchanged,
-        stale=counts.stale,
-        skipped=dict(sum((tally.skipped for tally in tallies), Counter())),
-        coverage=[(proof.channel_id, proof.low, proof.high) for proof in proofs],
+        received=sum(tally.received for tally in merged.tallies),
+        created=merged.counts.created,
+        updated=merged.counts.updated,
+        unchanged=merged.counts.unchanged,
+        stale=merged.counts.stale,
+        skipped=dict(sum((tally.skipped for tally in merged.tallies), Counter())),
+        coverage=[(proof.channel_id, proof.low, proof.high) for proof in merged.proofs],
         correlation_id=correlation_id,
-        seconds=time.monotonic() - began,
+        seconds=seconds,
         session_id=documents[0].provenance.session_id if documents else None,
         start=min((window.start for window in windows), default=None),
         end=max((window.end for window in windows), default=None),
-        tallies=tallies,
+        tallies=merged.tallies,
     )
 
 

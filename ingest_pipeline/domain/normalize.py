@@ -18,7 +18,15 @@ from typing import Any, Literal
 import msgspec
 
 from ingest_pipeline.domain.extract.team_radio import split_radio
-from ingest_pipeline.domain.message import Attachment, Author, Embed, Picture, RawMessage, Reaction
+from ingest_pipeline.domain.message import (
+    Attachment,
+    Author,
+    Embed,
+    Picture,
+    RawMessage,
+    Reaction,
+    Sticker,
+)
 from ingest_pipeline.domain.snowflake import parse_snowflake
 from ingest_pipeline.domain.window import Window
 
@@ -51,6 +59,8 @@ DOCUMENT_COLUMNS = ("session_id", "guild_id", "channel_id", "source", "observed_
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
 _MAX_COUNT = 2**31 - 1
+_ENCODER = msgspec.json.Encoder()
+_NONE: list[dict[str, Any]] = []
 # The standard library's own table only: the machine's would make rows differ between machines.
 _TYPES = MimeTypes(filenames=())
 
@@ -159,10 +169,10 @@ def _row(raw: RawMessage, discord_id: int, posted_at: datetime, policy: ChannelP
     edited_at = parse_timestamp(raw.timestamp_edited)
     message_type = "Default" if raw.type is None else str(raw.type)
     reference_id = parse_snowflake(raw.reference.message_id) if raw.reference else None
-    attachments = [_attachment(item) for item in raw.attachments or ()]
-    embeds = [_embed(item) for item in raw.embeds or ()]
-    stickers = [{"id": _id_text(item.id), "name": _clean(item.name)} for item in raw.stickers or ()]
-    reactions = [_reaction(item) for item in raw.reactions or ()]
+    attachments = [_attachment(item) for item in raw.attachments] if raw.attachments else _NONE
+    embeds = [_embed(item) for item in raw.embeds] if raw.embeds else _NONE
+    stickers = [_sticker(item) for item in raw.stickers] if raw.stickers else _NONE
+    reactions = [_reaction(item) for item in raw.reactions] if raw.reactions else _NONE
     forwarded = _clean(raw.forwarded_message.content) if raw.forwarded_message else None
     text = text or forwarded or ""
     digest = _digest(
@@ -172,7 +182,9 @@ def _row(raw: RawMessage, discord_id: int, posted_at: datetime, policy: ChannelP
         bool(raw.is_pinned),
         reference_id,
         forwarded,
-        [(item["id"], item["file_name"], item["size_bytes"]) for item in attachments],
+        [(item["id"], item["file_name"], item["size_bytes"]) for item in attachments]
+        if attachments
+        else _NONE,
         embeds,
         stickers,
         reactions,
@@ -197,7 +209,7 @@ def _row(raw: RawMessage, discord_id: int, posted_at: datetime, policy: ChannelP
         len(embeds),
         _json(stickers),
         _json(reactions),
-        min(sum(item["count"] for item in reactions), _MAX_COUNT),
+        min(sum(item["count"] for item in reactions), _MAX_COUNT) if reactions else 0,
         False,
         digest,
     )
@@ -260,6 +272,10 @@ def _unsigned(url: str | None) -> str | None:
     return _clean(url)
 
 
+def _sticker(item: Sticker) -> dict[str, Any]:
+    return {"id": _id_text(item.id), "name": _clean(item.name)}
+
+
 def _reaction(item: Reaction) -> dict[str, Any]:
     emoji = item.emoji
     name = (_clean(emoji.name) if emoji else None) or ""
@@ -268,9 +284,9 @@ def _reaction(item: Reaction) -> dict[str, Any]:
 
 
 def _json(items: list[dict[str, Any]]) -> str:
-    return msgspec.json.encode(items).decode() if items else "[]"
+    return _ENCODER.encode(items).decode() if items else "[]"
 
 
 def _digest(*parts: object) -> int:
     """Return a signed 64-bit digest; within one id it only has to tell versions apart."""
-    return int.from_bytes(blake2b(msgspec.json.encode(parts), digest_size=8).digest(), "big", signed=True)
+    return int.from_bytes(blake2b(_ENCODER.encode(parts), digest_size=8).digest(), "big", signed=True)

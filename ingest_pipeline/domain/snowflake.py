@@ -35,10 +35,12 @@ def first_id_at(moment: datetime) -> int:
 
 def parse_snowflake(value: object) -> int | None:
     """Return an id from its JSON form (decimal string or integer), or None when it is neither."""
-    if isinstance(value, str):
+    if type(value) is str:
         if not (value.isascii() and value.isdigit() and len(value) <= 20):
             return None
-        value = int(value)
-    if isinstance(value, bool) or not isinstance(value, int):
+        number = int(value)
+    elif type(value) is int:
+        number = value
+    else:
         return None
-    return value if 0 < value <= MAX_SNOWFLAKE else None
+    return number if 0 < number <= MAX_SNOWFLAKE else None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import urlsplit
 
 from ingest_pipeline.errors import ConfigurationError
 from ingest_pipeline.settings import Settings
@@ -22,8 +22,11 @@ def open_database(settings: Settings) -> Database:
 
         return DuckDBDatabase(settings.database_path, settings.database_wait_seconds)
     url = settings.database_url.get_secret_value()
-    parts = urlsplit(url)
-    if parts.scheme not in _SCHEMES or not _has_legal_port(parts):
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        parts = None
+    if parts is None or parts.scheme not in _SCHEMES:
         raise ConfigurationError(
             "INGEST_DATABASE_URL is not a PostgreSQL URL: "
             "write postgresql://user:password@host:5432/database, or leave it empty for DuckDB"
@@ -34,10 +37,3 @@ def open_database(settings: Settings) -> Database:
     from ingest_pipeline.storage.postgres_engine import PostgresDatabase
 
     return PostgresDatabase(settings.database_url, settings.database_wait_seconds)
-
-
-def _has_legal_port(parts: SplitResult) -> bool:
-    try:
-        return parts.port is None or parts.port > 0
-    except ValueError:
-        return False

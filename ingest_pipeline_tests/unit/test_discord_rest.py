@@ -202,9 +202,7 @@ def test_all_guilds_are_listed(server: DiscordServer) -> None:
     assert [int(guild["id"]) for guild in found] == sorted(guilds)
 
 
-def test_archived_threads_with_one_time_are_not_lost_between_pages(
-    server: DiscordServer, radio: int
-) -> None:
+def test_archived_threads_with_one_time_are_not_lost_between_pages(server: DiscordServer, radio: int) -> None:
     """The bound of the next page is exclusive, and Discord archives many threads at once."""
     at = datetime.now(UTC) - timedelta(days=1)
     threads = [server.threads.create(radio, f"lap {number}") for number in range(130)]
@@ -257,7 +255,9 @@ def test_the_state_of_a_channel_follows_its_permissions(server: DiscordServer, r
     thread = server.threads.create(radio, "lap 1")
 
     def states() -> list[ReadingState]:
-        return [ask(server, lambda rest, each=each: reading_state_now(rest, each)) for each in (radio, thread)]
+        return [
+            ask(server, lambda rest, each=each: reading_state_now(rest, each)) for each in (radio, thread)
+        ]
 
     assert states() == [ReadingState.READABLE] * 2
     server.permissions.revoke(radio, permissions.READ_MESSAGE_HISTORY)

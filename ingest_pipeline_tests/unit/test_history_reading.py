@@ -197,7 +197,9 @@ def test_a_permission_that_flickers_loses_nothing(server: DiscordServer, radio: 
     server.faults.before_answering(
         lambda _: server.permissions.revoke(radio, history), Requests(HISTORY, skip=2)
     )
-    server.faults.before_answering(lambda _: server.permissions.grant(radio, history), Requests(HISTORY, skip=3))
+    server.faults.before_answering(
+        lambda _: server.permissions.grant(radio, history), Requests(HISTORY, skip=3)
+    )
     pages, error = read(server, radio)
     assert (ids_of(pages), error) == (ids, None)
 

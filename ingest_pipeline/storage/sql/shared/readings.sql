@@ -24,3 +24,11 @@ ORDER BY discord_id;
 SELECT channel_id, min(discord_id) AS oldest_id, max(discord_id) AS newest_id
 FROM messages
 GROUP BY channel_id;
+
+-- name: newest_read_before
+-- The newest message stored of a channel, deleted or not, that was last read before a time.
+SELECT discord_id
+FROM messages
+WHERE channel_id = $channel_id::BIGINT AND observed_at < $observed_before::TIMESTAMPTZ
+ORDER BY posted_at DESC, discord_id DESC
+LIMIT 1;

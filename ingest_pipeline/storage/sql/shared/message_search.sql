@@ -1,0 +1,59 @@
+-- name: search_messages
+-- A page of live messages, newest first; a filter that is null lets everything pass.
+SELECT *
+FROM live_messages
+WHERE
+    ($session_id::TEXT IS NULL OR session_id = $session_id::TEXT)
+    AND ($channel_id::BIGINT IS NULL OR channel_id = $channel_id::BIGINT)
+    AND ($driver::TEXT IS NULL OR lower(driver) = lower($driver::TEXT))
+    AND ($author_id::BIGINT IS NULL OR author_id = $author_id::BIGINT)
+    AND ($since::TIMESTAMPTZ IS NULL OR posted_at >= $since::TIMESTAMPTZ)
+    AND ($until::TIMESTAMPTZ IS NULL OR posted_at < $until::TIMESTAMPTZ)
+    AND ($text::TEXT IS NULL OR position(lower($text::TEXT) IN lower(raw_content)) > 0)
+    AND (
+        $after_discord_id::BIGINT IS NULL
+        OR (posted_at, discord_id) < ($after_posted_at::TIMESTAMPTZ, $after_discord_id::BIGINT)
+    )
+ORDER BY posted_at DESC, discord_id DESC
+LIMIT $maximum::BIGINT;
+
+-- name: find_message
+-- One message, deleted or not.
+SELECT * FROM messages WHERE discord_id = $discord_id::BIGINT;
+
+-- name: find_revisions
+-- The other contents of one message.
+SELECT observed_at, edited_at, source, correlation_id, recorded_at
+FROM message_revisions
+WHERE discord_id = $discord_id::BIGINT
+ORDER BY observed_at, content_digest;
+
+-- name: find_tombstone
+-- The deletion of one message.
+SELECT discord_id, channel_id, guild_id, deleted_at, source, correlation_id
+FROM tombstones
+WHERE discord_id = $discord_id::BIGINT;
+
+-- name: count_of_journey
+-- Count the messages whose content came with a journey.
+SELECT count(*) AS n FROM messages WHERE correlation_id = $correlation_id::TEXT;
+
+-- name: count_by_driver
+-- How often each driver was heard in [start, end), most heard first.
+SELECT driver, count(*) AS messages, max(posted_at) AS last_posted_at
+FROM live_messages
+WHERE
+    channel_id IN (SELECT unnest($channel_ids::BIGINT[]))
+    AND posted_at >= $start::TIMESTAMPTZ
+    AND posted_at < $end::TIMESTAMPTZ
+    AND driver IS NOT NULL
+GROUP BY driver
+ORDER BY messages DESC, driver;
+
+-- name: count_by_session
+-- Count the live messages of each session.
+SELECT session_id, count(*) AS n FROM live_messages WHERE session_id IS NOT NULL GROUP BY session_id;
+
+-- name: count_by_source
+-- Count the live messages by how their content was first read.
+SELECT source, count(*) AS n FROM live_messages GROUP BY source ORDER BY source;

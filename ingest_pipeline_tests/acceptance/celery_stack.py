@@ -1,0 +1,295 @@
+"""A Celery deployment on one machine: a coordinator and workers that share nothing but servers.
+
+Each has a folder of its own, as if on a machine of its own: PostgreSQL, the broker and the bucket are
+all that they have in common. The files under `deploy/celery` are used as they are.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from urllib.parse import urlsplit
+from uuid import uuid4
+
+import dagster as dg
+import psycopg
+import yaml
+from dagster._core.definitions.assets.graph.asset_graph_subset import AssetGraphSubset
+from dagster._core.definitions.events import AssetKeyPartitionKey
+from dagster._core.execution.backfill import BulkActionStatus, PartitionBackfill
+
+from ingest_pipeline.demo.session import DEMO_TOKEN, Demo, build_demo
+from ingest_pipeline.domain.session import Session
+from ingest_pipeline.orchestration.build import build_definitions
+from ingest_pipeline.services import window_grid
+from ingest_pipeline.settings import PROJECT_ROOT, Settings
+from ingest_pipeline.supervision.processes import kill
+
+DEPLOY = PROJECT_ROOT / "deploy" / "celery"
+ASSETS = ("raw_export", "normalized_messages", "messages")
+REDELIVERY_SECONDS = 8
+_PATIENCE_SECONDS = 90
+
+
+def wait_until(what: str, condition: Callable[[], object], seconds: float = _PATIENCE_SECONDS) -> None:
+    """Wait for a condition to hold.
+
+    Raises:
+        TimeoutError: It did not come to hold.
+    """
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"{what}: not within {seconds:.0f} s")
+        time.sleep(0.2)
+
+
+def build_world(folder: Path) -> Demo:
+    """Build the demo as it is after three days: two finished sessions, the same in every folder."""
+    today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    build_demo(folder, today - timedelta(days=3))
+    return build_demo(folder, today)
+
+
+@dataclass(slots=True)
+class Worker:
+    """A Celery worker with a folder of its own.
+
+    Attributes:
+        name: Its name.
+        folder: Its own files: the stand-in exporter and its world, settings, logs.
+        process: It, leading a session of processes.
+    """
+
+    name: str
+    folder: Path
+    process: subprocess.Popen[bytes]
+
+    def fault(self, name: str) -> None:
+        """Make this worker's exporter fail in some way; none when empty."""
+        (self.folder / "demo_world.json.fault").write_text(name)
+
+    def log(self) -> str:
+        """Return what it has said so far."""
+        return (self.folder / "log").read_text()
+
+    def kill(self) -> None:
+        """End it and all it started, as a power cut would."""
+        kill(self.process.pid)
+        self.process.wait()
+
+
+@dataclass(slots=True)
+class Stack:
+    """A running deployment.
+
+    Attributes:
+        settings: The deployment's settings, as the coordinator has them.
+        definitions: Its definitions.
+        instance: Dagster's memory of it.
+        sessions: The finished sessions.
+        workers: Its workers.
+    """
+
+    settings: Settings
+    definitions: dg.Definitions
+    instance: dg.DagsterInstance
+    sessions: list[Session]
+    workers: list[Worker]
+
+    def start_backfill(self, session: Session) -> str:
+        """Ask for a backfill of a whole session, as the web interface does, and return its id."""
+        partitions = {
+            AssetKeyPartitionKey(dg.AssetKey(asset), f"{session.session_id}|{key}")
+            for asset in ASSETS
+            for key in window_grid(self.settings).keys
+        }
+        graph = self.definitions.resolve_asset_graph()
+        backfill = PartitionBackfill.from_asset_graph_subset(
+            backfill_id=uuid4().hex[:8],
+            backfill_timestamp=time.time(),
+            tags={},
+            dynamic_partitions_store=self.instance,
+            asset_graph_subset=AssetGraphSubset.from_asset_partition_set(partitions, graph),
+            title=None,
+            description=None,
+            run_config=None,
+        )
+        self.instance.add_backfill(backfill)
+        return backfill.backfill_id
+
+    def finish_backfill(self, backfill_id: str) -> list[dg.DagsterRun]:
+        """Wait for a backfill to end well and return its runs."""
+
+        def ended() -> bool:
+            backfill = self.instance.get_backfill(backfill_id)
+            return backfill is not None and backfill.status != BulkActionStatus.REQUESTED
+
+        wait_until(f"backfill {backfill_id}", ended)
+        backfill = self.instance.get_backfill(backfill_id)
+        assert backfill is not None
+        assert backfill.status == BulkActionStatus.COMPLETED_SUCCESS, backfill.error
+        return self.instance.get_runs(dg.RunsFilter.for_backfill(backfill_id))
+
+    def exporting_worker(self) -> Worker:
+        """Wait for a worker whose exporter has begun to write, and return it."""
+        writing: list[Worker] = []
+
+        def begun() -> bool:
+            writing[:] = [
+                worker
+                for worker in self.workers
+                if any(path.stat().st_size for path in (worker.folder / "tmp").rglob("*") if path.is_file())
+            ]
+            return bool(writing)
+
+        wait_until("an exporter at work", begun)
+        return writing[0]
+
+
+@contextmanager
+def running_stack(
+    folder: Path, postgres_url: str, broker_url: str, landing_url: str, environment: Mapping[str, str]
+) -> Iterator[Stack]:
+    """Start a coordinator and two workers, and stop them with all that they started.
+
+    Args:
+        folder: Gets a folder for each of them.
+        postgres_url: A server; databases of its own are made on it.
+        broker_url: The broker.
+        landing_url: Where exports land.
+        environment: What leads to the landing store.
+    """
+    with ExitStack() as stack:
+        common = {
+            "PATH": os.environ["PATH"],
+            "PYTHONPATH": str(PROJECT_ROOT),
+            "INGEST_EXECUTOR": "celery",
+            "INGEST_CELERY_BROKER_URL": broker_url,
+            "INGEST_CELERY_REDELIVERY_SECONDS": str(REDELIVERY_SECONDS),
+            "INGEST_DATABASE_URL": stack.enter_context(_database(postgres_url, "data")),
+            "INGEST_DAGSTER_POSTGRES_URL": stack.enter_context(_database(postgres_url, "dagster")),
+            "INGEST_LANDING_URL": landing_url,
+            # Only what the test asks for is read.
+            "INGEST_SWEEP_HOURS": "0",
+            **environment,
+        }
+        stack.enter_context(_environment(common))
+        coordinator = folder / "coordinator"
+        sessions = _prepare_coordinator(coordinator)
+        settings = Settings(_env_file=None, data_dir=coordinator)
+        instance = stack.enter_context(dg.DagsterInstance.from_config(str(coordinator / "home")))
+        workers = [_start_worker(stack, folder / name, common) for name in ("worker-1", "worker-2")]
+        _start_coordinator(stack, coordinator, common)
+        wait_until(
+            "the first tick of the sensor",
+            lambda: {session.session_id for session in sessions} <= set(instance.get_dynamic_partitions("session")),
+        )
+        yield Stack(settings, build_definitions(settings), instance, sessions, workers)
+
+
+def _prepare_coordinator(folder: Path) -> list[Session]:
+    """Write the coordinator's own files; it has no exporter."""
+    home = folder / "home"
+    home.mkdir(parents=True)
+    shutil.copy(DEPLOY / "dagster.yaml", home)
+    with TemporaryDirectory() as elsewhere:
+        sessions = build_world(Path(elsewhere)).sessions[:-1]
+    rows = [
+        {
+            "session_id": session.session_id,
+            "start_time": session.start_time.isoformat(),
+            "end_time": session.end_time.isoformat(),
+            "channel_ids": list(session.channel_ids),
+        }
+        for session in sessions
+    ]
+    (folder / "sessions.yaml").write_text(yaml.safe_dump({"sessions": rows}))
+    return sessions
+
+
+def _start_coordinator(stack: ExitStack, folder: Path, common: Mapping[str, str]) -> None:
+    # Not below the test's own folder, whose path leaves no room for a socket's name.
+    code_socket = Path(stack.enter_context(TemporaryDirectory(prefix="ingest-"))) / "code.sock"
+    environment = {
+        **common,
+        "DAGSTER_HOME": str(folder / "home"),
+        "INGEST_DATA_DIR": str(folder),
+        "INGEST_CODE_SOCKET": str(code_socket),
+        "INGEST_EXPORTER_PATH": str(folder / "none"),
+    }
+    server = [sys.executable, "-m", "ingest_pipeline.orchestration.code_server", str(code_socket)]
+    stack.enter_context(_process(server, folder, "code.log", environment))
+    wait_until("the code server", code_socket.exists)
+    daemon = [sys.executable, "-m", "dagster._daemon", "run", "-w", str(DEPLOY / "workspace.yaml")]
+    stack.enter_context(_process(daemon, folder, "daemon.log", environment))
+
+
+def _start_worker(stack: ExitStack, folder: Path, common: Mapping[str, str]) -> Worker:
+    demo = build_world(folder)
+    (folder / "tmp").mkdir()
+    environment = {
+        **common,
+        "INGEST_DATA_DIR": str(folder),
+        "INGEST_EXPORTER_PATH": str(demo.exporter),
+        "DISCORD_OAUTH_TOKEN": DEMO_TOKEN,
+        "TMPDIR": str(folder / "tmp"),
+    }
+    module = "ingest_pipeline.orchestration.celery_worker"
+    command = [sys.executable, "-m", module, "--concurrency", "1", "--hostname", f"{folder.name}@%h"]
+    process = stack.enter_context(_process(command, folder, "log", environment))
+    return Worker(folder.name, folder, process)
+
+
+@contextmanager
+def _process(
+    command: list[str], folder: Path, log: str, environment: Mapping[str, str]
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a program in a folder and end it with everything it started."""
+    with (folder / log).open("wb") as output:
+        process = subprocess.Popen(
+            command,
+            cwd=folder,
+            env=dict(environment),
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    try:
+        yield process
+    finally:
+        kill(process.pid)
+        process.wait()
+
+
+@contextmanager
+def _database(server_url: str, name: str) -> Iterator[str]:
+    """Yield the URL of an empty database, dropped afterwards."""
+    database = f"{name}_{uuid4().hex[:12]}"
+    with psycopg.connect(server_url, autocommit=True) as connection:
+        connection.execute(f'CREATE DATABASE "{database}"')
+    try:
+        yield urlsplit(server_url)._replace(path=f"/{database}").geturl()
+    finally:
+        with psycopg.connect(server_url, autocommit=True) as connection:
+            connection.execute(f'DROP DATABASE "{database}" WITH (FORCE)')
+
+
+@contextmanager
+def _environment(variables: Mapping[str, str]) -> Iterator[None]:
+    before = dict(os.environ)
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)

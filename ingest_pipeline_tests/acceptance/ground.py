@@ -1,0 +1,189 @@
+"""A whole deployment for processes to work on: a simulated channel, an exporter, an engine, a folder.
+
+The channel is the demo's simulation (`demo/scene.py`): messages, edits, previews, reactions and
+deletions follow from a seed, so what the table must hold at any time is known.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from pydantic import SecretStr
+
+from ingest_pipeline.demo.install import install_stand_in
+from ingest_pipeline.demo.scene import Scene
+from ingest_pipeline.domain.session import Session
+from ingest_pipeline.settings import Settings
+from ingest_pipeline.storage.database import Connection
+from ingest_pipeline.storage.ledger import proofs
+from ingest_pipeline.storage.open import open_database
+from ingest_pipeline.storage.sessions import save_sessions
+from ingest_pipeline_tests.acceptance.boundaries import Boundary
+from ingest_pipeline_tests.acceptance.children import Child, Ended, Order
+
+TOKEN = "an-invented-token-0123456789"
+CHANNEL_ID = 1_100_000_000_000_000_042
+SESSION_ID = "monza"
+START = datetime(2026, 3, 1, 14, 0, tzinfo=UTC)
+SCENE = Scene(START, seed=5, minutes=20, channel_id=CHANNEL_ID)
+SESSION = Session(SESSION_ID, START, START + timedelta(minutes=SCENE.minutes), (CHANNEL_ID,))
+
+# A first poll, the poll under test, the one after it, and the session's end with everything settled.
+FIRST, POLL, LATER, AFTER = (START + timedelta(minutes=minutes) for minutes in (6, 8.5, 11, 40))
+
+# The one thing in a row that differs between two runs of the same: who brought it.
+_OF_THE_RUN = {"correlation_id"}
+
+Tables = dict[str, list[dict[str, Any]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """A deployment in a folder.
+
+    Attributes:
+        folder: Everything but the data of PostgreSQL.
+        url: The database's URL; None for DuckDB in the data folder.
+        settings: Environment variables besides.
+    """
+
+    folder: Path
+    url: str | None = None
+    settings: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Install the exporter, and an empty `.env` that keeps the project's out."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        (self.folder / ".env").touch()
+        install_stand_in(self.folder / "bin", self.world)
+
+    @property
+    def engine(self) -> str:
+        """The engine's name."""
+        return "postgres" if self.url else "duckdb"
+
+    @property
+    def data_dir(self) -> Path:
+        """Where everything is written."""
+        return Path(self.environment["INGEST_DATA_DIR"])
+
+    @property
+    def world(self) -> Path:
+        """The file that says what the exporter sees."""
+        return self.folder / "world.json"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What processes are told."""
+        return {
+            "INGEST_DATA_DIR": str(self.folder / "data"),
+            "INGEST_EXPORTER_PATH": str(self.folder / "bin" / "DiscordChatExporter.Cli"),
+            "INGEST_DATABASE_WAIT_SECONDS": "30",
+            "DISCORD_OAUTH_TOKEN": TOKEN,
+            **({"INGEST_DATABASE_URL": self.url} if self.url else {}),
+            **self.settings,
+        }
+
+    def show(self, now: datetime | None, *, fault: str | None = None) -> None:
+        """Let the exporter see the channel as it is at a time, or as time goes by, and fail if told to."""
+        scene = {"start": SCENE.start.isoformat(), "seed": SCENE.seed, "minutes": SCENE.minutes}
+        channel = {"id": str(CHANNEL_ID), "name": "team-radio", "scenes": [scene]}
+        guild = {"id": "690000000000000001", "name": "Paddock", "iconUrl": ""}
+        world = {"token": TOKEN, "guild": guild, "channels": [channel], "fault": fault}
+        self.world.write_text(json.dumps({**world, "now": now and now.isoformat()}), encoding="utf-8")
+
+    def start(
+        self,
+        work: Any,
+        *arguments: object,
+        now: datetime | None = None,
+        boundary: Boundary | None = None,
+        **environment: str,
+    ) -> Child:
+        """Start a process on an action of `actions.py`, at a time that stands still if given."""
+        settings = {**self.environment, **environment}
+        return Child(Order(work, arguments, self.folder, settings, now, boundary))
+
+    def run(self, work: Any, *arguments: object, now: datetime | None = None, **more: Any) -> Ended:
+        """Show the channel at a time, run a process on an action then, and wait for its end."""
+        if now:
+            self.show(now)
+        return self.start(work, *arguments, now=now, **more).ended()
+
+    def open(self) -> Any:
+        """Open the database in this process."""
+        url = SecretStr(self.url) if self.url else None
+        return open_database(
+            Settings(_env_file=None, data_dir=self.data_dir, database_url=url, database_wait_seconds=20)
+        )
+
+    def add_session(self) -> None:
+        """Store the session, before which nothing is live."""
+        database = self.open()
+        with database.write() as connection:
+            save_sessions(connection, [SESSION], now=START)
+        database.close()
+
+    def tables(self) -> Tables:
+        """Return everything stored of messages, every column but who brought it."""
+        database = self.open()
+        try:
+            with database.read() as connection:
+                return read_tables(connection)
+        finally:
+            database.close()
+
+    def copy_of(self, other: Ground) -> None:
+        """Make data folder and database what another ground's are."""
+        shutil.rmtree(self.data_dir, ignore_errors=True)
+        shutil.copytree(other.data_dir, self.data_dir)
+        if self.url and other.url:
+            copy_schema(other.url, self.url)
+
+
+def read_tables(connection: Connection) -> Tables:
+    """Return messages, their other versions, the deletions and the proofs."""
+    keys = {
+        "messages": "discord_id",
+        "message_revisions": "discord_id, content_digest",
+        "tombstones": "discord_id",
+    }
+    tables = {
+        table: connection.fetch_all(
+            "read_first_page", {"table": table, "columns": "*", "key": key}, maximum=10**6
+        )
+        for table, key in keys.items()
+    }
+    tables["coverage"] = [
+        {"low": proof.low, "high": proof.high, "observed_at": proof.observed_at}
+        for proof in proofs(connection, CHANNEL_ID)
+    ]
+    return {
+        table: [{name: value for name, value in row.items() if name not in _OF_THE_RUN} for row in rows]
+        for table, rows in tables.items()
+    }
+
+
+def copy_schema(source: str, target: str) -> None:
+    """Make every table of one schema hold what the same table of another does."""
+    with psycopg.connect(source) as there, psycopg.connect(target) as here:
+        row = there.execute("SELECT current_schema()").fetchone()
+        assert row is not None
+        tables = [
+            name
+            for (name,) in here.execute(
+                "SELECT table_name FROM information_schema.tables "
+                "WHERE table_schema = current_schema() AND table_type = 'BASE TABLE'"
+            )
+        ]
+        listed = ", ".join(f'"{name}"' for name in tables)
+        here.execute(f"TRUNCATE {listed}")
+        for name in tables:
+            here.execute(f'INSERT INTO "{name}" SELECT * FROM "{row[0]}"."{name}"')

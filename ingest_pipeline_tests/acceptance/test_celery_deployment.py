@@ -1,0 +1,112 @@
+"""The deployment under `deploy/celery`, for real: broker, bucket, database, daemon and two workers."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+from pydantic import SecretStr
+
+from ingest_pipeline.demo.session import DEMO_TOKEN
+from ingest_pipeline.domain.session import Session
+from ingest_pipeline.imports import backfill_session, normalise_windows
+from ingest_pipeline.services import Services, build_services
+from ingest_pipeline.settings import Settings
+from ingest_pipeline.storage.messages import list_messages
+from ingest_pipeline.storage.sessions import save_sessions
+from ingest_pipeline_tests.acceptance.broker import running_broker
+from ingest_pipeline_tests.acceptance.celery_stack import Stack, build_world, running_stack
+from ingest_pipeline_tests.contract.object_store import running_object_store
+from ingest_pipeline_tests.contract.postgres_server import running_server
+
+# When and by which journey a row was read and written; everything else must agree.
+OF_THE_READING = {"observed_at", "correlation_id", "created_at", "updated_at"}
+
+pytestmark = pytest.mark.timeout(240)
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """Yield a running deployment."""
+    pytest.importorskip("dagster_celery")
+    folder = tmp_path_factory.mktemp("celery")
+    with (
+        running_broker(folder) as broker_url,
+        running_object_store() as bucket,
+        running_server(os.environ.get("TEST_POSTGRES_URL")) as postgres_url,
+        running_stack(
+            folder, postgres_url, broker_url, f"{bucket.url}/landing", bucket.environment
+        ) as running,
+    ):
+        yield running
+
+
+@pytest.fixture(scope="module")
+def local(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Services:
+    """Return services of the embedded default that read the same world."""
+    folder = tmp_path_factory.mktemp("local")
+    settings = Settings(
+        _env_file=None,
+        data_dir=folder,
+        database_url=None,
+        landing_url=None,
+        discord_oauth_token=SecretStr(DEMO_TOKEN),
+        exporter_path=build_world(folder).exporter,
+    )
+    services = build_services(settings)
+    with services.database.write() as connection:
+        save_sessions(connection, stack.sessions, now=stack.sessions[0].end_time)
+    return services
+
+
+def rows(services: Services, session: Session) -> list[dict[str, Any]]:
+    """Return a session's rows without what is of their reading."""
+    with services.database.read() as connection:
+        found = list_messages(connection, session.session_id)
+    return [{key: value for key, value in row.items() if key not in OF_THE_READING} for row in found]
+
+
+def frame(services: Services, session: Session) -> Any:
+    """Return a session's normalised rows without what is of their reading."""
+    stored = services.normalised.frame(session.session_id, services.grid.keys)
+    return stored.drop(columns=[name for name in stored.columns if name in OF_THE_READING])
+
+
+def assert_same_as_local(stack: Stack, local: Services, session: Session) -> None:
+    """Hold the deployment's table and files against those of a run on this machine alone."""
+    deployed = build_services(stack.settings)
+    backfill_session(local, session.session_id)
+    normalise_windows(local, session, local.grid.keys, "local")
+    expected = rows(local, session)
+    assert len(expected) > 100
+    assert rows(deployed, session) == expected
+    assert frame(deployed, session).equals(frame(local, session))
+    deployed.database.close()
+
+
+def test_a_backfill_over_workers_gives_the_table_of_a_local_run(stack: Stack, local: Services) -> None:
+    """Field by field, in PostgreSQL and in the bucket; the steps were done by workers."""
+    practice = stack.sessions[0]
+    (run,) = stack.finish_backfill(stack.start_backfill(practice))
+    assert run.status == dg.DagsterRunStatus.SUCCESS
+    assert_same_as_local(stack, local, practice)
+    assert not list(stack.settings.data_dir.rglob("*.json"))
+
+
+def test_a_killed_workers_step_is_done_by_another(stack: Stack, local: Services) -> None:
+    """Killed with its exporter in the middle of an export; the same run goes on and completes."""
+    race = stack.sessions[1]
+    for worker in stack.workers:
+        worker.fault("hang")
+    backfill_id = stack.start_backfill(race)
+    killed = stack.exporting_worker()
+    (survivor,) = [worker for worker in stack.workers if worker is not killed]
+    survivor.fault("")
+    killed.kill()
+    (run,) = stack.finish_backfill(backfill_id)
+    assert run.status == dg.DagsterRunStatus.SUCCESS
+    assert_same_as_local(stack, local, race)
