@@ -14,7 +14,8 @@ the remedy. Third-party exceptions are translated where they are caught, never r
     │   │   ├── WindowInvalid
     │   │   ├── ExportMalformed
     │   │   ├── ExportTruncated
-    │   │   └── ExportMismatch
+    │   │   ├── ExportMismatch
+    │   │   └── NothingFound
     │   ├── ExporterRejected
     │   │   ├── TokenRejected
     │   │   ├── ChannelForbidden
@@ -114,6 +115,10 @@ class ExportTruncated(BadInput):
 
 class ExportMismatch(BadInput):
     """An export is of another channel, or older than what it would replace."""
+
+
+class NothingFound(BadInput):
+    """There is nothing with the id that was asked for."""
 
 
 class ExporterRejected(PermanentError):

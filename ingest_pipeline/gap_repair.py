@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from functools import partial
 from typing import Any
@@ -121,10 +121,13 @@ def list_gaps(services: Services, scope: Scope | None = None, now: datetime | No
     """Return what is missing, by channel and id, from the ledger alone: Discord is not asked."""
     moment = now or datetime.now(UTC)
     found: list[Gap] = []
+    settings = services.settings
+    # A live session lags behind by its polls: what the next one or two will read is no gap yet.
+    settle = settings.settle + timedelta(seconds=2 * settings.poll_interval_seconds)
     with services.database.read() as connection:
         known = {channel.channel_id: channel for channel in list_channels(connection)}
         imports = unfinished_runs(connection, RunKind.IMPORT)
-        for expected in expectations(connection, moment, services.settings.settle, scope):
+        for expected in expectations(connection, moment, settle, scope):
             channel_id = expected.channel_id
             missing = gaps(connection, channel_id, expected.low, expected.high)
             if missing:

@@ -1,8 +1,7 @@
-"""The use cases that read channels up to the present: import a guild's history, and catch up.
+"""The import of a guild's history: every channel and thread that can be read, from its first message on.
 
-An import reads every channel of a guild from its first message on; a catch-up reads what came since
-a channel was last read completely. Both can be cut off at any moment and go on from their cursors,
-and both may run while the gateway delivers: what arrives twice is merged into one.
+An import can be cut off at any moment and goes on from its cursors. It may run while the gateway
+delivers and while other imports run: what arrives twice is merged into one.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from ingest_pipeline.capture.discovery import GuildView, view_guild
 from ingest_pipeline.channel_scan import build_scanner, scan_channels
 from ingest_pipeline.domain.guild import Channel, ReadingState, monitored_ids
 from ingest_pipeline.errors import ChannelForbidden, ChannelNotFound
-from ingest_pipeline.scan_plans import ImportPlan, plan_catch_up, plan_import
+from ingest_pipeline.scan_plans import ImportPlan, plan_import
 from ingest_pipeline.services import Services
 from ingest_pipeline.storage.catalogue import (
     list_monitored,
@@ -184,50 +183,6 @@ async def import_history(
         total_messages=total,
         seconds=time.monotonic() - began,
     )
-
-
-async def catch_up(
-    services: Services,
-    rest: DiscordRest,
-    channels: Sequence[Channel],
-    *,
-    horizon: datetime | None = None,
-    concurrency: int = DEFAULT_CONCURRENCY,
-    progress: RunProgress | None = None,
-) -> list[ScanRun]:
-    """Read what came to some channels since each was last read completely.
-
-    A little of what is proven is read again (`Settings.overlap_seconds`), for messages that became
-    visible out of order.
-
-    Args:
-        services: The working parts.
-        rest: Discord.
-        channels: Channels and threads; those without messages of their own are left aside. Whether
-            they can be read is found out anew.
-        horizon: Leave what was posted before this time, aware UTC, to an import; None for nothing.
-        concurrency: How many channels are read at the same time.
-        progress: Called after each batch with its run as it then is.
-
-    Returns:
-        The run of each channel as it ended: `completed`, `failed`, or `blocked` where the bot may not
-        read.
-
-    Raises:
-        TokenRejected: Discord does not accept the bot any more.
-    """
-
-    def plan(connection: Connection) -> list[ScanRun]:
-        return plan_catch_up(
-            connection,
-            [channel for channel in channels if channel.holds_messages],
-            horizon=horizon,
-            overlap=services.settings.overlap,
-        )
-
-    runs = await asyncio.to_thread(services.database.run, plan)
-    scanner = await build_scanner(services, rest, progress=progress)
-    return await scan_channels(scanner, runs, concurrency=concurrency)
 
 
 def save_view(connection: Connection, view: GuildView) -> None:

@@ -15,6 +15,8 @@ from itertools import chain
 from typing import Any
 from uuid import uuid4
 
+import pyarrow as pa
+
 from ingest_pipeline.batch_events import Batch, tell_of_failure
 from ingest_pipeline.documents import Document, Tally, rebatch
 from ingest_pipeline.domain.snowflake import first_id_at
@@ -131,7 +133,9 @@ def ingest_landed(
     def work(connection: Connection) -> tuple[_Merged, list[Event]]:
         if also:
             also(connection)
-        merged = _merge(connection, documents, moment, settle, batch_rows, progress)
+        tallies = [Tally() for _ in documents]
+        counts = _merge(connection, _read(documents, tallies, progress), batch_rows, moment)
+        merged = _Merged(counts, tallies, _prove(connection, documents, tallies, settle))
         events = batch.completed(merged.numbers(), passed()) if batch else []
         publish(connection, events)
         return merged, events
@@ -161,18 +165,16 @@ class _Merged:
         return {"received": received, **asdict(self.counts), "skipped": skipped}
 
 
-def _merge(
-    connection: Connection,
-    documents: Sequence[Document],
-    now: datetime,
-    settle: timedelta,
-    batch_rows: int,
-    progress: Progress | None,
-) -> _Merged:
-    tallies = [Tally() for _ in documents]
+def _merge(connection: Connection, tables: Iterator[pa.Table], batch_rows: int, now: datetime) -> MergeCounts:
     counts = MergeCounts()
-    for rows in rebatch(_read(documents, tallies, progress), batch_rows):
+    for rows in rebatch(tables, batch_rows):
         counts += merge_messages(connection, rows, now=now)
+    return counts
+
+
+def _prove(
+    connection: Connection, documents: Sequence[Document], tallies: Sequence[Tally], settle: timedelta
+) -> list[Proof]:
     proofs = [
         proof
         for document, tally in zip(documents, tallies, strict=True)
@@ -180,7 +182,7 @@ def _merge(
     ]
     for proof in proofs:
         record_proof(connection, proof)
-    return _Merged(counts, tallies, proofs)
+    return proofs
 
 
 def _report(
@@ -206,7 +208,7 @@ def _report(
 
 def _read(
     documents: Sequence[Document], tallies: Sequence[Tally], progress: Progress | None
-) -> Iterator[Any]:
+) -> Iterator[pa.Table]:
     for table in chain.from_iterable(
         document.batches(tally) for document, tally in zip(documents, tallies, strict=True)
     ):

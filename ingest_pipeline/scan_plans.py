@@ -91,7 +91,13 @@ def plan_import(
 
 
 def plan_catch_up(
-    connection: Connection, channels: Sequence[Channel], *, horizon: datetime | None, overlap: timedelta
+    connection: Connection,
+    channels: Sequence[Channel],
+    correlation_id: str,
+    *,
+    horizon: datetime | None,
+    overlap: timedelta,
+    now: datetime,
 ) -> list[ScanRun]:
     """Queue the reading of what came to some channels since each was last read completely.
 
@@ -100,10 +106,11 @@ def plan_catch_up(
     Args:
         connection: An open write transaction.
         channels: Channels and threads that hold messages.
+        correlation_id: The journey of the catch-up.
         horizon: Leave aside what was posted before, aware UTC; None for nothing.
         overlap: How much of what is proven to read again.
+        now: The present, aware UTC.
     """
-    now, correlation_id = datetime.now(UTC), new_correlation_id()
     imports = unfinished_runs(connection, RunKind.IMPORT)
     abandon_runs(connection, RunKind.CATCH_UP, [channel.channel_id for channel in channels], now=now)
     runs = []

@@ -51,6 +51,8 @@ class Settings(BaseSettings):
             before a Redis broker gives it to another; longer than any step takes.
         retain_runs_days: Age at which the record of a run that did not fail may be deleted.
         retain_failed_runs_days: The same for runs that failed.
+        api_token: Needed to write by the HTTP interface; without it nobody can.
+        api_read_token: Needed to read by it; without it everybody who reaches it can.
         log_level: Level of our own loggers.
     """
 
@@ -80,6 +82,8 @@ class Settings(BaseSettings):
     celery_redelivery_seconds: PositiveInt = 1800
     retain_runs_days: PositiveInt = 14
     retain_failed_runs_days: PositiveInt = 90
+    api_token: SecretStr | None = None
+    api_read_token: SecretStr | None = None
     log_level: str = "INFO"
 
     @property

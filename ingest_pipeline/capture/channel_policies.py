@@ -36,6 +36,8 @@ from ingest_pipeline.errors import BadInput, ConfigurationError
 
 _BOOLEANS = {"true": True, "false": False, "yes": True, "no": False, "on": True, "off": False}
 _PLACES = {"content", "author_name"}
+# Sections that others read.
+_OTHERS = ("highlights",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +75,7 @@ def load_channel_policies(path: Path) -> ChannelPolicies:
 def _policies(text: str, name: str) -> ChannelPolicies:
     root = yaml_root(text, name)
     sections = {} if root is None else dict(mapping_items(root, name, "the document"))
-    _refuse_unknown(sections, ("defaults", "channels"), name)
+    _refuse_unknown(sections, ("defaults", "channels", *_OTHERS), name)
     sections = {key: node for key, node in sections.items() if not is_null(node)}
     defaults = ChannelPolicy()
     if "defaults" in sections:

@@ -65,6 +65,7 @@ def celery_options(settings: Settings) -> dict[str, Any]:
             **_TAKE_ONE,
             **_RENEW_PROCESSES,
             "broker_connection_retry_on_startup": True,
+            "worker_redirect_stdouts": False,
             "broker_transport_options": _redis_options(settings) if is_redis else {},
         },
     }
@@ -78,7 +79,7 @@ def _redis_options(settings: Settings) -> dict[str, int]:
     """
     return {
         "visibility_timeout": settings.celery_redelivery_seconds,
-        "unacked_restore_interval": min(10, settings.celery_redelivery_seconds),
+        "unacked_restore_interval": max(1, min(10, settings.celery_redelivery_seconds // 4)),
         "unacked_restore_throttle": 1,
     }
 

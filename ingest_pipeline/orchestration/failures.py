@@ -37,8 +37,8 @@ def as_failure(error: IngestError) -> dg.Failure:
         description=str(error),
         metadata={
             "error": type(error).__name__,
-            "what to do": str(error),
-            "tried again by itself": dg.MetadataValue.bool(error.retryable),
+            "remedy": str(error),
+            "retryable": dg.MetadataValue.bool(error.retryable),
         },
         allow_retries=error.retryable,
     )

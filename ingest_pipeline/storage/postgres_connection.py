@@ -25,6 +25,7 @@ _ARROW_TYPES = {
     "timestamptz": pa.timestamp("us", tz="UTC"),
     "text": pa.string(),
     "json": pa.string(),
+    "jsonb": pa.string(),
     "name": pa.string(),
 }
 

@@ -145,7 +145,8 @@ class PostgresDatabase:
             return self._pool
 
     def _configure(self, raw: psycopg.Connection[Any]) -> None:
-        raw.adapters.register_loader("json", TextLoader)
+        for kind in ("json", "jsonb"):
+            raw.adapters.register_loader(kind, TextLoader)
         milliseconds = str(int(self._wait_seconds * 1000))
         PostgresConnection(raw).execute("configure_session", lock_timeout=milliseconds)
 

@@ -106,9 +106,12 @@ def copy_database(
     target.migrate()
     with source.read() as reading:
         tables = [table for table in list_tables(reading) if table.name not in _NOT_COPIED]
-        done = target.run(partial(_begin, tables=tables))
-        copying = _Copying(reading, target, page_rows, progress)
-        copied = tuple(copying.copy(table, *done[table.name]) for table in tables)
+        with target.read() as connection:
+            there = {table.name: table for table in list_tables(connection)}
+        _check_alike(tables, there)
+        done = target.run(partial(_begin, names=[table.name for table in tables]))
+        copying = _Copying(reading, target, there, page_rows, progress)
+        copied = tuple(copying.copy(table, *done.get(table.name, (0, None))) for table in tables)
         target.run(_end)
     return CopyReport(copied, time.monotonic() - began)
 
@@ -123,9 +126,7 @@ def table_digest(connection: Connection, table: Table, page_rows: int = PAGE_ROW
     return TableDigest(rows, f"{total % 2**64:016x}")
 
 
-def _begin(connection: Connection, tables: list[Table]) -> dict[str, tuple[int, str | None]]:
-    """Return how far each table has come: rows and position; refuse a target with rows of its own."""
-    there = {table.name: table for table in list_tables(connection)}
+def _check_alike(tables: list[Table], there: dict[str, Table]) -> None:
     for table in tables:
         if not table.key:
             raise ConfigurationError(f"table {table.name} has no primary key: it cannot be copied in order")
@@ -133,20 +134,22 @@ def _begin(connection: Connection, tables: list[Table]) -> dict[str, tuple[int, 
             raise ConfigurationError(
                 f"table {table.name} is not the same in the target: remove what is not ingest_pipeline's own"
             )
+
+
+def _begin(connection: Connection, names: list[str]) -> dict[str, tuple[int, str | None]]:
+    """Return how far each table has come: rows and position; refuse a target with rows of its own."""
     found = connection.fetch_all("list_copy_progress")
     if found:
         return {row["table_name"]: (row["copied_rows"], row["position"]) for row in found}
-    filled = [
-        table.name for table in tables if table.name != _OVERWRITTEN and count_rows(connection, table.name)
-    ]
+    filled = [name for name in names if name != _OVERWRITTEN and count_rows(connection, name)]
     if filled:
         raise ConfigurationError(
-            f"the target has rows already in {', '.join(sorted(filled))}: copy into an empty database"
+            f"the target has rows already in {', '.join(filled)}: copy into an empty database"
         )
     connection.execute("clear_table", {"table": quoted(_OVERWRITTEN)})
-    for table in tables:
-        connection.execute("set_copy_progress", table_name=table.name, position=None, copied_rows=0)
-    return {table.name: (0, None) for table in tables}
+    for name in names:
+        connection.execute("set_copy_progress", table_name=name, position=None, copied_rows=0)
+    return dict.fromkeys(names, (0, None))
 
 
 def _end(connection: Connection) -> None:
@@ -159,6 +162,7 @@ class _Copying:
 
     reading: Connection
     target: Database
+    there: dict[str, Table]
     page_rows: int
     progress: Progress | None
 
@@ -186,10 +190,10 @@ class _Copying:
             self.target.run(partial(_append, table=table.name, page=page, position=last, copied=copied))
             if self.progress:
                 self.progress(table.name, copied)
+        there = self.there[table.name]
+        # In the source's order of columns, so that rows read alike.
+        same = Table(table.name, {name: there.columns[name] for name in table.columns}, there.key)
         with self.target.read() as connection:
-            there = next(found for found in list_tables(connection) if found.name == table.name)
-            # In the source's order of columns, so that rows read alike.
-            same = Table(table.name, {name: there.columns[name] for name in table.columns}, there.key)
             return table_digest(connection, same, self.page_rows)
 
 

@@ -20,7 +20,7 @@ from ingest_pipeline.services import build_services
 from ingest_pipeline.settings import load_settings
 from ingest_pipeline.storage.messages import list_messages, table_summary
 
-_SOCKET = Path("/run/ingest_pipeline_tests/code.sock")
+_SOCKETS = Path("/run/ingest_pipeline_tests")
 
 
 def ingest(*arguments: str) -> None:
@@ -29,13 +29,18 @@ def ingest(*arguments: str) -> None:
     main()
 
 
-def tick(times: int = 1) -> None:
+def tick(times: int = 1, name: str = "code") -> None:
     """Do what code server and daemon do after a start: settle, evaluate the sensor, run what it asks for.
 
-    Prints the skip reason of each tick that asks for nothing.
+    Prints the skip reason of each tick that asks for nothing, and every failure; ends with 1 after one.
+
+    Args:
+        times: How often the sensor is evaluated.
+        name: Of the code server's socket.
     """
+    socket, succeeded = _SOCKETS / name, True
     with _instance() as instance:
-        settle_abandoned_runs(instance, _SOCKET)
+        settle_abandoned_runs(instance, socket)
         settings = load_settings()
         definitions = build_definitions(settings)
         sensor = definitions.resolve_sensor_def("live_session_sensor")
@@ -52,9 +57,12 @@ def tick(times: int = 1) -> None:
                 if isinstance(change, dg.AddDynamicPartitionsRequest):
                     instance.add_dynamic_partitions("session", list(change.partition_keys))
             for request in result.run_requests or []:
-                _perform(definitions, instance, dict(request.tags), request.partition_key)
+                tags = {**request.tags, LAUNCHED_THROUGH: json.dumps({"socket": str(socket)})}
+                succeeded &= _perform(definitions, instance, tags, request.partition_key)
             if result.skip_reason:
                 print(result.skip_reason.skip_message)  # noqa: T201
+    if not succeeded:
+        sys.exit(1)
 
 
 def materialise(session_id: str, first: str, last: str) -> None:
@@ -101,7 +109,6 @@ def _instance() -> Iterator[dg.DagsterInstance]:
 def _perform(
     definitions: dg.Definitions, instance: dg.DagsterInstance, tags: dict[str, str], key: str | None
 ) -> bool:
-    tags[LAUNCHED_THROUGH] = json.dumps({"host": "localhost", "socket": str(_SOCKET)})
     result = definitions.resolve_job_def("ingest_job").execute_in_process(
         instance=instance, partition_key=key, tags=tags, raise_on_error=False
     )

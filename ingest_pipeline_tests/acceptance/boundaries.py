@@ -48,12 +48,12 @@ class Tracer:
     """Counts boundaries, and acts at one.
 
     Args:
-        boundary: Where to act; None only counts.
+        boundary: Where to act; one with neither number nor event only counts.
         report: A file that is told where the process was, or how many boundaries there were.
     """
 
-    def __init__(self, boundary: Boundary | None, report: Path) -> None:
-        self._boundary = boundary or Boundary()
+    def __init__(self, boundary: Boundary, report: Path) -> None:
+        self._boundary = boundary
         self._report = os.open(report, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         self._modules: dict[CodeType, str] = {}
         self._count = 0
@@ -106,7 +106,7 @@ def _place(frame: FrameType, event: str, argument: Any) -> str:
     return place if event in _OF_PYTHON else f"{place} > {getattr(argument, '__name__', '?')}"
 
 
-def traced(work: Callable[[], None], boundary: Boundary | None, report: Path) -> None:
+def traced(work: Callable[[], None], boundary: Boundary, report: Path) -> None:
     """Do work under a tracer."""
     tracer = Tracer(boundary, report)
     tracer.start()

@@ -6,6 +6,7 @@ all that they have in common. The files under `deploy/celery` are used as they a
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -23,20 +24,18 @@ from uuid import uuid4
 import dagster as dg
 import psycopg
 import yaml
-from dagster._core.definitions.assets.graph.asset_graph_subset import AssetGraphSubset
-from dagster._core.definitions.events import AssetKeyPartitionKey
-from dagster._core.execution.backfill import BulkActionStatus, PartitionBackfill
 
 from ingest_pipeline.demo.session import DEMO_TOKEN, Demo, build_demo
 from ingest_pipeline.domain.session import Session
-from ingest_pipeline.orchestration.build import build_definitions
+from ingest_pipeline.orchestration.partitions import range_tags
 from ingest_pipeline.services import window_grid
 from ingest_pipeline.settings import PROJECT_ROOT, Settings
 from ingest_pipeline.supervision.processes import kill
 
 DEPLOY = PROJECT_ROOT / "deploy" / "celery"
-ASSETS = ("raw_export", "normalized_messages", "messages")
-REDELIVERY_SECONDS = 8
+REDELIVERY_SECONDS = 12
+# Twelve windows instead of 72: less to record, for a test in less time.
+GRID = {"window_minutes": 10, "session_max_hours": 2}
 _PATIENCE_SECONDS = 90
 
 
@@ -94,51 +93,52 @@ class Stack:
 
     Attributes:
         settings: The deployment's settings, as the coordinator has them.
-        definitions: Its definitions.
         instance: Dagster's memory of it.
         sessions: The finished sessions.
         workers: Its workers.
+        environment: The coordinator's.
     """
 
     settings: Settings
-    definitions: dg.Definitions
     instance: dg.DagsterInstance
     sessions: list[Session]
     workers: list[Worker]
+    environment: dict[str, str]
 
-    def start_backfill(self, session: Session) -> str:
-        """Ask for a backfill of a whole session, as the web interface does, and return its id."""
-        partitions = {
-            AssetKeyPartitionKey(dg.AssetKey(asset), f"{session.session_id}|{key}")
-            for asset in ASSETS
-            for key in window_grid(self.settings).keys
-        }
-        graph = self.definitions.resolve_asset_graph()
-        backfill = PartitionBackfill.from_asset_graph_subset(
-            backfill_id=uuid4().hex[:8],
-            backfill_timestamp=time.time(),
-            tags={},
-            dynamic_partitions_store=self.instance,
-            asset_graph_subset=AssetGraphSubset.from_asset_partition_set(partitions, graph),
-            title=None,
-            description=None,
-            run_config=None,
+    def start_backfill(self, session: Session) -> None:
+        """Put a run of all windows of a session into the queue, as the web interface does."""
+        keys = window_grid(self.settings).keys
+        tags = range_tags(session.session_id, keys, window_grid(self.settings))
+        launch = ["-m", "dagster", "job", "launch", "-j", "ingest_job", "--tags", json.dumps(tags)]
+        subprocess.run(
+            [sys.executable, *launch, "-w", str(DEPLOY / "workspace.yaml")],
+            env=self.environment,
+            cwd=self.settings.data_dir,
+            check=True,
+            capture_output=True,
+            timeout=_PATIENCE_SECONDS,
         )
-        self.instance.add_backfill(backfill)
-        return backfill.backfill_id
 
-    def finish_backfill(self, backfill_id: str) -> list[dg.DagsterRun]:
-        """Wait for a backfill to end well and return its runs."""
+    def finished_run(self, session: Session) -> dg.DagsterRun:
+        """Wait for the run of a session to end and return it."""
+        grid = window_grid(self.settings)
+        of_session = dg.RunsFilter(tags=range_tags(session.session_id, grid.keys, grid))
+        wait_until(
+            f"the run of {session.session_id}",
+            lambda: all(run.is_finished for run in self.instance.get_runs(of_session)),
+        )
+        (run,) = self.instance.get_runs(of_session)
+        return run
 
-        def ended() -> bool:
-            backfill = self.instance.get_backfill(backfill_id)
-            return backfill is not None and backfill.status != BulkActionStatus.REQUESTED
-
-        wait_until(f"backfill {backfill_id}", ended)
-        backfill = self.instance.get_backfill(backfill_id)
-        assert backfill is not None
-        assert backfill.status == BulkActionStatus.COMPLETED_SUCCESS, backfill.error
-        return self.instance.get_runs(dg.RunsFilter.for_backfill(backfill_id))
+    def workers_of(self, run: dg.DagsterRun) -> dict[str, list[str]]:
+        """Return the workers that began each step of a run, in their order."""
+        began: dict[str, list[str]] = {}
+        for entry in self.instance.all_logs(run.run_id, of_type=dg.DagsterEventType.ENGINE_EVENT):
+            event = entry.dagster_event
+            found = event.engine_event_data.metadata.get("Celery worker") if event else None
+            if event and event.step_key and found:
+                began.setdefault(event.step_key, []).append(str(found.value).partition("@")[0])
+        return began
 
     def exporting_worker(self) -> Worker:
         """Wait for a worker whose exporter has begun to write, and return it."""
@@ -181,6 +181,7 @@ def running_stack(
             "INGEST_LANDING_URL": landing_url,
             # Only what the test asks for is read.
             "INGEST_SWEEP_HOURS": "0",
+            **{f"INGEST_{name.upper()}": str(value) for name, value in GRID.items()},
             **environment,
         }
         stack.enter_context(_environment(common))
@@ -189,12 +190,12 @@ def running_stack(
         settings = Settings(_env_file=None, data_dir=coordinator)
         instance = stack.enter_context(dg.DagsterInstance.from_config(str(coordinator / "home")))
         workers = [_start_worker(stack, folder / name, common) for name in ("worker-1", "worker-2")]
-        _start_coordinator(stack, coordinator, common)
+        own = _start_coordinator(stack, coordinator, common)
         wait_until(
             "the first tick of the sensor",
             lambda: {session.session_id for session in sessions} <= set(instance.get_dynamic_partitions("session")),
         )
-        yield Stack(settings, build_definitions(settings), instance, sessions, workers)
+        yield Stack(settings, instance, sessions, workers, own)
 
 
 def _prepare_coordinator(folder: Path) -> list[Session]:
@@ -217,7 +218,8 @@ def _prepare_coordinator(folder: Path) -> list[Session]:
     return sessions
 
 
-def _start_coordinator(stack: ExitStack, folder: Path, common: Mapping[str, str]) -> None:
+def _start_coordinator(stack: ExitStack, folder: Path, common: Mapping[str, str]) -> dict[str, str]:
+    """Start the coordinator's parts and return their environment."""
     # Not below the test's own folder, whose path leaves no room for a socket's name.
     code_socket = Path(stack.enter_context(TemporaryDirectory(prefix="ingest-"))) / "code.sock"
     environment = {
@@ -232,6 +234,7 @@ def _start_coordinator(stack: ExitStack, folder: Path, common: Mapping[str, str]
     wait_until("the code server", code_socket.exists)
     daemon = [sys.executable, "-m", "dagster._daemon", "run", "-w", str(DEPLOY / "workspace.yaml")]
     stack.enter_context(_process(daemon, folder, "daemon.log", environment))
+    return environment
 
 
 def _start_worker(stack: ExitStack, folder: Path, common: Mapping[str, str]) -> Worker:

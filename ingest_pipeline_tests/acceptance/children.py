@@ -9,7 +9,6 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -29,8 +28,13 @@ _PRELOADED = [
     "duckdb",
     "pandas",
     "pyarrow.parquet",
+    "pyarrow.dataset",
+    "pyarrow.pandas_compat",
     "psycopg_pool",
     "rich.progress",
+    "upath.implementations.local",
+    "dagster._core.storage.base_storage",
+    "dagster._core.execution.execute_in_process",
     "ingest_pipeline.cli.app",
     "ingest_pipeline.imports",
     "ingest_pipeline.session_sync",
@@ -167,12 +171,10 @@ def _obey(order: Order) -> None:
     os.chdir(order.folder)
     if order.now:
         stop_clock(order.now)
-    report = order.output("boundary")
-    sys.exit(
-        traced(lambda: order.work(*order.arguments), order.boundary, report)
-        if order.boundary
-        else order.work(*order.arguments)
-    )
+    if order.boundary:
+        traced(lambda: order.work(*order.arguments), order.boundary, order.output("boundary"))
+    else:
+        order.work(*order.arguments)
 
 
 def _state(pid: int) -> str:

@@ -20,6 +20,7 @@ from pydantic import SecretStr
 from ingest_pipeline.demo.install import install_stand_in
 from ingest_pipeline.demo.scene import Scene
 from ingest_pipeline.domain.session import Session
+from ingest_pipeline.domain.snowflake import first_id_at
 from ingest_pipeline.settings import Settings
 from ingest_pipeline.storage.database import Connection
 from ingest_pipeline.storage.ledger import proofs
@@ -33,7 +34,6 @@ CHANNEL_ID = 1_100_000_000_000_000_042
 SESSION_ID = "monza"
 START = datetime(2026, 3, 1, 14, 0, tzinfo=UTC)
 SCENE = Scene(START, seed=5, minutes=20, channel_id=CHANNEL_ID)
-SESSION = Session(SESSION_ID, START, START + timedelta(minutes=SCENE.minutes), (CHANNEL_ID,))
 
 # A first poll, the poll under test, the one after it, and the session's end with everything settled.
 FIRST, POLL, LATER, AFTER = (START + timedelta(minutes=minutes) for minutes in (6, 8.5, 11, 40))
@@ -52,11 +52,13 @@ class Ground:
         folder: Everything but the data of PostgreSQL.
         url: The database's URL; None for DuckDB in the data folder.
         settings: Environment variables besides.
+        scene: What happens in the channel.
     """
 
     folder: Path
     url: str | None = None
     settings: Mapping[str, str] = field(default_factory=dict)
+    scene: Scene = SCENE
 
     def __post_init__(self) -> None:
         """Install the exporter, and an empty `.env` that keeps the project's out."""
@@ -93,7 +95,8 @@ class Ground:
 
     def show(self, now: datetime | None, *, fault: str | None = None) -> None:
         """Let the exporter see the channel as it is at a time, or as time goes by, and fail if told to."""
-        scene = {"start": SCENE.start.isoformat(), "seed": SCENE.seed, "minutes": SCENE.minutes}
+        acts = self.scene
+        scene = {"start": acts.start.isoformat(), "seed": acts.seed, "minutes": acts.minutes}
         channel = {"id": str(CHANNEL_ID), "name": "team-radio", "scenes": [scene]}
         guild = {"id": "690000000000000001", "name": "Paddock", "iconUrl": ""}
         world = {"token": TOKEN, "guild": guild, "channels": [channel], "fault": fault}
@@ -126,9 +129,11 @@ class Ground:
 
     def add_session(self) -> None:
         """Store the session, before which nothing is live."""
+        start = self.scene.start
+        end = start + timedelta(minutes=self.scene.minutes)
         database = self.open()
         with database.write() as connection:
-            save_sessions(connection, [SESSION], now=START)
+            save_sessions(connection, [Session(SESSION_ID, start, end, (CHANNEL_ID,))], now=start)
         database.close()
 
     def tables(self) -> Tables:
@@ -145,7 +150,41 @@ class Ground:
         shutil.rmtree(self.data_dir, ignore_errors=True)
         shutil.copytree(other.data_dir, self.data_dir)
         if self.url and other.url:
+            database = self.open()
+            database.migrate()
+            database.close()
             copy_schema(other.url, self.url)
+
+
+def prepared(ground: Ground) -> Ground:
+    """Store the session and let the sensor poll a first time."""
+    from ingest_pipeline_tests.acceptance.actions import tick
+
+    ground.add_session()
+    first = ground.run(tick, now=FIRST)
+    assert first.code == 0, first
+    assert len(ground.tables()["messages"]) > 50, first
+    return ground
+
+
+def unlike_the_channel(tables: Tables, now: datetime, since: datetime, scene: Scene = SCENE) -> str:
+    """Return what is missing from the table, or not as the channel has it; empty when nothing is.
+
+    Held against the simulation itself: every message with text that can be read at a time is there,
+    and those posted since another say what they say by then.
+    """
+    rows = {row["discord_id"]: row for row in tables["messages"]}
+    truth = scene.truth(now)
+    expected = truth.visible.keys() - truth.without_text
+    first = first_id_at(since)
+    problems = [f"{discord_id} is missing" for discord_id in expected - rows.keys()]
+    problems += [f"{discord_id} was never posted" for discord_id in rows.keys() - expected - truth.deleted]
+    problems += [
+        f"{discord_id} says {rows[discord_id]['raw_content']!r}, not {truth.visible[discord_id]!r}"
+        for discord_id in expected & rows.keys()
+        if discord_id >= first and rows[discord_id]["raw_content"] != truth.visible[discord_id]
+    ]
+    return "; ".join(sorted(problems))
 
 
 def read_tables(connection: Connection) -> Tables:

@@ -1,4 +1,4 @@
-"""Readings to merge, and what the tables must be after them: the merge rules, said once more in plain Python."""
+"""Readings to merge, and what the tables must be after them: the merge rules again, in plain Python."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ class Reading:
             "stickers": "[]",
             "reactions": '[{"emoji": "👍", "count": 2}]',
             "reaction_count": 1,
-            "is_highlight_candidate": self.digest % 2 == 0,
+            "is_highlight_candidate": False,
             "source": self.source,
             "observed_at": at(self.observed),
             "content_digest": self.digest,
@@ -101,9 +101,7 @@ def tombstone(discord_id: int, deleted: float, correlation_id: str = "d1") -> To
 def expected_messages(readings: Sequence[Reading], tombstones: Sequence[Tombstone]) -> list[dict[str, Any]]:
     """Return what `messages` must hold after these, apart from when it came to hold it."""
     deleted = {
-        each.discord_id: min(
-            other.deleted_at for other in tombstones if other.discord_id == each.discord_id
-        )
+        each.discord_id: min(other.deleted_at for other in tombstones if other.discord_id == each.discord_id)
         for each in tombstones
     }
     rows = []
@@ -158,5 +156,3 @@ def stored_row(connection: Connection, discord_id: int = 1) -> dict[str, Any]:
 
 def _page(table: str, key: str) -> dict[str, str]:
     return {"table": table, "columns": "*", "key": key}
-
-

@@ -13,6 +13,7 @@ import pytest
 
 from ingest_pipeline.errors import DatabaseBusy, DatabaseUnavailable
 from ingest_pipeline.settings import Settings
+from ingest_pipeline.storage.database import Database
 from ingest_pipeline.storage.duckdb_engine import DuckDBDatabase
 from ingest_pipeline.storage.messages import MergeCounts, merge_messages, table_summary
 from ingest_pipeline.storage.open import open_database
@@ -28,7 +29,7 @@ def settings(make_settings: Callable[[str], Settings]) -> Settings:
     return make_settings("duckdb").model_copy(update={"database_wait_seconds": 1})
 
 
-def merge(database: DuckDBDatabase, *ids: int) -> MergeCounts:
+def merge(database: Database, *ids: int) -> MergeCounts:
     """Merge a reading of each id."""
     rows = staged(Reading(discord_id=each) for each in ids)
     return database.run(lambda c: merge_messages(c, rows, now=NOW))

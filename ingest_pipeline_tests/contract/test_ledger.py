@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -77,7 +78,7 @@ def test_coverage_to_the_last_possible_id_has_an_end(database: Database) -> None
 
 def test_an_empty_interval_is_no_proof(database: Database) -> None:
     """The table refuses an interval that proves nothing."""
-    with pytest.raises(Exception, match="(?i)check"):
+    with pytest.raises(Exception, match=r"(?i)check"):
         record(database, proof(10, 10))
 
 
@@ -99,7 +100,7 @@ def test_gaps_and_proofs_tile_an_interval(
         missing = [each for start, end in found for each in range(start + 1, end + 1)]
         assert missing == [each for each in range(low + 1, high + 1) if each not in proven]
         assert all(start < end for start, end in found)
-        assert all(before[1] < after[0] for before, after in zip(found, found[1:], strict=False))
+        assert all(before[1] < after[0] for before, after in pairwise(found))
         reached = proven_until(connection, 1, low)
         assert all(each in proven for each in range(low + 1, reached + 1))
         assert reached + 1 not in proven

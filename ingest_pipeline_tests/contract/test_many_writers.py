@@ -56,9 +56,7 @@ def test_threads_that_write_at_once_give_the_serial_result(database: Database) -
         assert stored_revisions(connection) == expected_revisions(readings)
 
 
-def test_processes_that_write_at_once_give_the_serial_result(
-    database: Database, settings: Settings
-) -> None:
+def test_processes_that_write_at_once_give_the_serial_result(database: Database, settings: Settings) -> None:
     """Three writers and a reader, all beginning with an empty database that none has migrated."""
     seeds = range(3)
     processes = [start("write", str(seed), settings=settings) for seed in seeds]
@@ -117,7 +115,7 @@ def test_a_deletion_and_a_merge_of_the_same_message_never_pass_each_other(
 
 def test_work_is_done_again_after_a_conflict(database: Database) -> None:
     """Only what the last try did remains."""
-    tries = []
+    tries: list[int] = []
 
     def work(connection: Connection) -> int:
         merge_messages(connection, staged([Reading(discord_id=len(tries) + 1)]), now=at(1000))
@@ -151,5 +149,3 @@ def test_readers_do_not_exclude_each_other(database: Database) -> None:
                 return len(stored_messages(other))
 
         assert pool.submit(read).result(timeout=30) == 0
-
-

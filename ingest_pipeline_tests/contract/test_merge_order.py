@@ -82,7 +82,7 @@ def trial(database: Database) -> Iterator[Connection]:
 def test_the_tables_are_a_function_of_the_set_of_readings(
     database: Database, history: list[list[Reading | Tombstone]]
 ) -> None:
-    """Every column but created_at, updated_at and recorded_at is as the plain model says, and counts add up."""
+    """All but created_at, updated_at and recorded_at is as the plain model says, and counts add up."""
     everything = [part for batch in history for part in batch]
     read = [part for part in everything if isinstance(part, Reading)]
     deleted = [part for part in everything if isinstance(part, Tombstone)]

@@ -68,7 +68,7 @@ def test_work_is_done_again_on_a_new_connection_when_the_old_one_breaks(
     database: Database, postgres_url: str
 ) -> None:
     """The server ends a session in mid-transaction."""
-    tries = []
+    tries: list[int] = []
 
     def work(connection: Any) -> MergeCounts:
         counts = merge(connection, 1)
@@ -151,7 +151,7 @@ def test_a_server_that_stays_away_is_unavailable(own_server: Any) -> None:
         used.run(lambda c: merge(c, 1))
     used.close()
     never = PostgresDatabase(SecretStr(own_server.get_uri()), 1)
-    with pytest.raises(DatabaseUnavailable, match="No such file or directory|refused"):
+    with pytest.raises(DatabaseUnavailable, match=r"No such file or directory|refused"):
         never.run(lambda c: merge(c, 1))
     own_server.ensure_postgres_running()
 
@@ -159,7 +159,7 @@ def test_a_server_that_stays_away_is_unavailable(own_server: Any) -> None:
 def test_an_unreachable_server_is_told_without_the_password() -> None:
     """The reason is there, the secret is not."""
     database = PostgresDatabase(SecretStr("postgresql://me:s3cr3t@127.0.0.1:1/db"), 1)
-    with pytest.raises(DatabaseUnavailable, match="127.0.0.1") as caught:
+    with pytest.raises(DatabaseUnavailable, match=r"127\.0\.0\.1") as caught:
         database.migrate()
     assert "s3cr3t" not in f"{caught.value} {caught.value.__cause__}"
 

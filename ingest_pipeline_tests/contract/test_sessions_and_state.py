@@ -78,7 +78,7 @@ def test_a_session_that_is_missing_is_told_with_those_that_look_like_it(database
         find_session(connection, "monza")
     database.run(lambda c: save_sessions(c, [MONZA, PLAIN], now=at(0)))
     with database.read() as connection:
-        with pytest.raises(SessionNotFound, match="'2025-monza-rcae'.*'2025-monza-race'"):
+        with pytest.raises(SessionNotFound, match=r"'2025-monza-rcae'.*'2025-monza-race'"):
             find_session(connection, "2025-monza-rcae")
         with pytest.raises(SessionNotFound, match="ingest sessions list"):
             find_session(connection, "xyzzy")

@@ -139,7 +139,9 @@ def test_facts_about_an_empty_target_do_not_stand_in_the_way(pair: tuple[Databas
         assert get_state(connection, "looked_at") is None
 
 
-def test_a_target_that_is_written_to_meanwhile_fails_the_copy(make_database: Callable[[str], Database]) -> None:
+def test_a_target_that_is_written_to_meanwhile_fails_the_copy(
+    make_database: Callable[[str], Database],
+) -> None:
     """The digests differ, and the error says so."""
     source, target = make_database("duckdb"), make_database("postgres")
     source.run(fill)
@@ -153,7 +155,7 @@ def test_a_target_that_is_written_to_meanwhile_fails_the_copy(make_database: Cal
 
 
 def test_tables_that_differ_are_refused(make_database: Callable[[str], Database]) -> None:
-    """A table of the user's own in the source is not copied silently into nothing, nor is one without a key."""
+    """A table of the user's own is not left out silently, nor is one without a key."""
     source, target = make_database("duckdb"), make_database("postgres")
     source.run(lambda c: c.run_script("CREATE TABLE mine (id BIGINT PRIMARY KEY)"))
     with pytest.raises(ConfigurationError, match="table mine is not the same"):
@@ -166,12 +168,13 @@ def test_tables_that_differ_are_refused(make_database: Callable[[str], Database]
 def test_keys_of_every_kind_can_be_resumed_from(make_database: Callable[[str], Database]) -> None:
     """Text, times and several columns."""
     script = (
-        "CREATE TABLE kinds (name TEXT, at TIMESTAMPTZ, number INTEGER, day DATE, share DOUBLE PRECISION, "
-        "PRIMARY KEY (name, at, number)); INSERT INTO kinds VALUES "
-        "('a', TIMESTAMPTZ '2025-01-01 00:00:00+00', 1, DATE '2025-01-01', 0.1), "
-        "('a', TIMESTAMPTZ '2025-01-01 00:00:00.000001+00', 1, NULL, 1e300), "
-        "('Ä\"''%', TIMESTAMPTZ '2025-01-01 00:00:00+00', 2, NULL, NULL), "
-        "('', TIMESTAMPTZ '1999-12-31 23:59:59+00', -2, NULL, -0.5)"
+        "CREATE TABLE kinds (name TEXT, moment TIMESTAMPTZ, number INTEGER, day DATE, "
+        "share DOUBLE PRECISION, price DECIMAL(17, 8), PRIMARY KEY (name, moment, number)); "
+        "INSERT INTO kinds VALUES "
+        "('a', TIMESTAMPTZ '2025-01-01 00:00:00+00', 1, DATE '2025-01-01', 0.1, 144.1), "
+        "('a', TIMESTAMPTZ '2025-01-01 00:00:00.000001+00', 1, NULL, 1e300, NULL), "
+        "('Ä\"''%', TIMESTAMPTZ '2025-01-01 00:00:00+00', 2, NULL, NULL, 123456789.00000001), "
+        "('', TIMESTAMPTZ '1999-12-31 23:59:59+00', -2, NULL, -0.5, -3)"
     )
     for engines in WAYS:
         source, target = (make_database(engine) for engine in engines)

@@ -180,3 +180,16 @@ def test_a_downstream_asset_is_given_a_frame_of_its_partitions(monza: Deployment
     assert whole["posted_at"].is_monotonic_increasing
     assert str(whole["discord_id"].dtype) == "Int64"
     assert set(whole["driver"]) == {"Leclerc"}
+
+
+def test_rows_are_written_in_one_way_only(monza: Deployment) -> None:
+    """An asset that hands a value to the frames' keeper is told how rows are written."""
+
+    @dg.asset(io_manager_key="normalised_frames")
+    def other() -> int:
+        return 1
+
+    definitions = dg.Definitions(assets=[other], resources=build_resources(monza.settings))
+    job = definitions.resolve_implicit_global_asset_job_def()
+    with pytest.raises(dg.DagsterInvariantViolationError, match="only written through NormalisedStore"):
+        job.execute_in_process(instance=monza.instance)

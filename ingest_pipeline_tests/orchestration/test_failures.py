@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import dagster as dg
 import pytest
 
@@ -19,6 +21,8 @@ from ingest_pipeline_tests.orchestration.deployments import (
     failures,
     session,
 )
+
+LIVE_TAGS = {"ingest/trigger": "live", "ingest/session": "monza"}
 
 
 @pytest.fixture
@@ -69,28 +73,41 @@ def test_a_permanent_failure_is_not_tried_again_and_says_what_to_do(monza: Deplo
     (failure,) = failures(result)
     described = failure.user_failure_data
     assert described.metadata["error"].value == "ChannelForbidden"
-    assert described.metadata["tried again by itself"].value is False
-    assert described.metadata["what to do"].value == described.description
+    assert described.metadata["retryable"].value is False
+    assert described.metadata["remedy"].value == described.description
     assert TOKEN not in str(failure)
 
 
-def test_a_transient_failure_is_tried_again(monza: Deployment, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A run that met a lost connection tries the step again before it gives up, without the tag."""
+@pytest.fixture
+def eager(tmp_path: Path, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch) -> Deployment:
+    """The same, trying again without a pause."""
     monkeypatch.setattr(assets, "TRANSIENT_RETRIES", dg.RetryPolicy(max_retries=2, delay=0))
-    (monza.folder / "again").mkdir()
-    again = deploy(monza.folder / "again", monza.instance)
-    again.add_sessions(session())
-    again.post(*every_minute(START, 12))
-    again.fault("server-error")
-    result = again.run("monza|T+000m", tags={"ingest/trigger": "live", "ingest/session": "monza"})
+    deployment = deploy(tmp_path, instance)
+    deployment.add_sessions(session())
+    deployment.post(*every_minute(START, 12))
+    return deployment
+
+
+def test_a_transient_failure_is_tried_again(eager: Deployment) -> None:
+    """A run that met a lost connection tries the step again before it gives up, without the tag."""
+    eager.fault("server-error")
+    result = eager.run("monza|T+000m", tags=LIVE_TAGS)
     assert not result.success
     assert retries(result) == 2
-    (outcome,) = new_outcomes(again.instance, recent_live_runs(again.instance), None)
-    assert str(outcome.error).startswith(f"channel {CHANNEL_ID}")
-    assert len(again.exporter_calls()) == 3
-    run = again.instance.get_run_by_id(result.run_id)
+    assert len(eager.exporter_calls()) == 3
+    run = eager.instance.get_run_by_id(result.run_id)
     assert run is not None
     assert "dagster/max_retries" not in run.tags
+    (outcome,) = new_outcomes(eager.instance, recent_live_runs(eager.instance), None)
+    assert str(outcome.error).startswith(f"channel {CHANNEL_ID}")
+
+
+def test_an_unforeseen_error_is_told_by_its_own_words(eager: Deployment) -> None:
+    """What the sensor says of a failed run is the innermost cause, not that a step failed."""
+    eager.settings.data_dir.joinpath("normalized").write_text("a file where a folder should be")
+    assert not eager.run("monza|T+000m", tags=LIVE_TAGS).success
+    (outcome,) = new_outcomes(eager.instance, recent_live_runs(eager.instance), None)
+    assert "normalized" in str(outcome.error)
 
 
 def test_the_failure_of_an_error_allows_retries_only_when_they_can_help() -> None:

@@ -68,7 +68,7 @@ def read(
         head = newest.head(SETTLE) if high is None else high
         try:
             async for page in read_history(rest, channel, low, head, newest):
-                pages.append(page)
+                pages.append(page)  # noqa: PERF401 - what came before an error counts
         except IngestError as error:
             return pages, error
         return pages, None

@@ -2,12 +2,13 @@
 -- Lay out every content of the staged messages, known and new, the winning one at place 1.
 CREATE TEMPORARY TABLE contents AS
 WITH readings AS (
+    -- Highlights are not the merge's: new rows begin without, others keep the flag they have.
     SELECT
         discord_id, session_id, channel_id,
         guild_id, posted_at, edited_at, driver, author_id, author_name, author_nickname,
         author_is_bot, raw_content, message_text, message_type, is_pinned, reference_id,
         attachments, attachment_count, embeds, embed_count, stickers, reactions, reaction_count,
-        is_highlight_candidate, source, content_digest, correlation_id,
+        FALSE AS is_highlight_candidate, source, content_digest, correlation_id,
         observed_at, observed_at AS first_observed_at, 'staged' AS origin
     FROM staged_messages
     UNION ALL
@@ -16,7 +17,7 @@ WITH readings AS (
         guild_id, posted_at, edited_at, driver, author_id, author_name, author_nickname,
         author_is_bot, raw_content, message_text, message_type, is_pinned, reference_id,
         attachments, attachment_count, embeds, embed_count, stickers, reactions, reaction_count,
-        is_highlight_candidate, source, content_digest, correlation_id,
+        FALSE AS is_highlight_candidate, source, content_digest, correlation_id,
         observed_at, first_observed_at, 'current' AS origin
     FROM messages
     WHERE discord_id IN (SELECT discord_id FROM staged_messages)
@@ -27,7 +28,7 @@ WITH readings AS (
         guild_id, posted_at, edited_at, driver, author_id, author_name, author_nickname,
         author_is_bot, raw_content, message_text, message_type, is_pinned, reference_id,
         attachments, attachment_count, embeds, embed_count, stickers, reactions, reaction_count,
-        is_highlight_candidate, source, content_digest, correlation_id,
+        FALSE AS is_highlight_candidate, source, content_digest, correlation_id,
         observed_at, observed_at AS first_observed_at, 'kept' AS origin
     FROM message_revisions
     WHERE
@@ -148,7 +149,6 @@ ON CONFLICT (discord_id) DO UPDATE SET
     stickers = excluded.stickers,
     reactions = excluded.reactions,
     reaction_count = excluded.reaction_count,
-    is_highlight_candidate = excluded.is_highlight_candidate,
     source = excluded.source,
     content_digest = excluded.content_digest,
     correlation_id = excluded.correlation_id,

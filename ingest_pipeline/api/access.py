@@ -1,0 +1,75 @@
+"""Who may do what: a token to write, one to read if it is set, and what each route is given to work with."""
+
+from __future__ import annotations
+
+import hmac
+from datetime import datetime
+from typing import Annotated
+
+from fastapi import Depends, Request
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from pydantic import SecretStr
+
+from ingest_pipeline.api.hot import HotStatus
+from ingest_pipeline.api.problems import Refusal
+from ingest_pipeline.services import Services
+
+_CHALLENGE = {"WWW-Authenticate": "Bearer"}
+_bearer = HTTPBearer(auto_error=False, description="`INGEST_API_TOKEN`, or `INGEST_API_READ_TOKEN` to read.")
+Credentials = Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
+
+
+def services_of(request: Request) -> Services:
+    """Return the working parts of the app that a request is for."""
+    services: Services = request.app.state.services
+    return services
+
+
+def hot_status_of(request: Request) -> HotStatus:
+    """Return the cached status of the app that a request is for."""
+    status: HotStatus = request.app.state.hot_status
+    return status
+
+
+def now_of(request: Request) -> datetime:
+    """Return the present, aware UTC, by the clock of the app that a request is for."""
+    now: datetime = request.app.state.clock()
+    return now
+
+
+Parts = Annotated[Services, Depends(services_of)]
+Hot = Annotated[HotStatus, Depends(hot_status_of)]
+Now = Annotated[datetime, Depends(now_of)]
+
+
+def require_reader(services: Parts, credentials: Credentials) -> None:
+    """Let those pass who may read; used only when a read token is set.
+
+    Raises:
+        Refusal: 401 without a token or with a wrong one.
+    """
+    settings = services.settings
+    _require(credentials, settings.api_read_token, settings.api_token)
+
+
+def require_writer(services: Parts, credentials: Credentials) -> None:
+    """Let those pass who may write.
+
+    Raises:
+        Refusal: 403 when nobody may, 401 without a token or with a wrong one.
+    """
+    token = services.settings.api_token
+    if token is None:
+        raise Refusal(403, "writing-is-off", "writing is turned off: set INGEST_API_TOKEN and start again")
+    _require(credentials, token)
+
+
+def _require(credentials: HTTPAuthorizationCredentials | None, *allowed: SecretStr | None) -> None:
+    if credentials is None:
+        detail = "send the token in the header Authorization: Bearer …"
+        raise Refusal(401, "token-missing", detail, _CHALLENGE)
+    given = credentials.credentials.encode()
+    # Every token is compared, in constant time each: how long it takes tells nothing.
+    fits = [hmac.compare_digest(given, token.get_secret_value().encode()) for token in allowed if token]
+    if not any(fits):
+        raise Refusal(401, "token-wrong", "this token is not accepted", _CHALLENGE)

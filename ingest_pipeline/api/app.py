@@ -1,0 +1,95 @@
+"""The application, assembled: routers by noun, one shape of errors, metrics, who may enter."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any
+
+from fastapi import Depends, FastAPI
+from prometheus_client import CollectorRegistry
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+
+from ingest_pipeline.api import (
+    catalogue,
+    health,
+    install_intents,
+    messages,
+    metrics,
+    page,
+    scan_runs,
+    sessions,
+    traces,
+)
+from ingest_pipeline.api.access import require_reader
+from ingest_pipeline.api.hot import HotStatus
+from ingest_pipeline.api.problems import documented, install_handlers, problem_schemas
+from ingest_pipeline.services import Services
+from ingest_pipeline.status import look_up_status
+
+_DESCRIPTION = """Discord messages in a database of your own, and how reading them goes.
+
+Ids are strings, times are ISO 8601 in UTC, every stretch of time excludes its end. Every error is
+`application/problem+json` (RFC 9457). A 503 says when to try again."""
+
+
+def build_api(
+    services: Services,
+    *,
+    allowed_hosts: Sequence[str] = ("*",),
+    clock: Callable[[], datetime] | None = None,
+) -> FastAPI:
+    """Return the application.
+
+    Args:
+        services: The working parts.
+        allowed_hosts: Values of the `Host` header that are answered; a server on the loopback
+            interface answers its own names only, so that no web page reaches it under a name of its
+            own (DNS rebinding).
+        clock: The present, aware UTC; the machine's by default.
+    """
+    # No interactive documentation: FastAPI's loads its scripts from elsewhere.
+    app = FastAPI(
+        title="ingest_pipeline", version="1", description=_DESCRIPTION, docs_url=None, redoc_url=None
+    )
+    now = clock or partial(datetime.now, UTC)
+    hot_status = HotStatus(partial(look_up_status, services), now)
+    registry = CollectorRegistry()
+    registry.register(metrics.StatusCollector(hot_status.get))
+    app.state.services = services
+    app.state.clock = now
+    app.state.hot_status = hot_status
+    app.state.registry = registry
+    app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(allowed_hosts), www_redirect=False)
+    app.add_middleware(metrics.RequestMetrics, registry=registry)
+    install_handlers(app)
+    _include_routers(app, is_reading_guarded=services.settings.api_read_token is not None)
+    _complete_openapi(app)
+    return app
+
+
+def _include_routers(app: FastAPI, *, is_reading_guarded: bool) -> None:
+    app.include_router(page.router)
+    app.include_router(health.probes)
+    for module in (health, metrics, sessions, messages, catalogue, traces, scan_runs):
+        if is_reading_guarded:
+            app.include_router(
+                module.router, dependencies=[Depends(require_reader)], responses=documented(401)
+            )
+        else:
+            app.include_router(module.router)
+    app.include_router(scan_runs.writing)
+    app.include_router(install_intents.writing)
+
+
+def _complete_openapi(app: FastAPI) -> None:
+    """Add the schemas of the problems, which routes refer to, to the description of the app."""
+    generate = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        described = generate()
+        described["components"].setdefault("schemas", {}).update(problem_schemas())
+        return described
+
+    app.openapi = openapi  # type: ignore[method-assign]

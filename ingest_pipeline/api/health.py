@@ -1,0 +1,50 @@
+"""Whether the program lives, whether it can answer, and how everything is."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from fastapi import APIRouter
+from pydantic import BaseModel
+
+from ingest_pipeline.api.access import Hot, Parts
+from ingest_pipeline.api.problems import documented
+from ingest_pipeline.api.session_models import StatusModel
+
+probes = APIRouter(tags=["health"])
+router = APIRouter(tags=["health"])
+
+
+class Alive(BaseModel):
+    """The program runs."""
+
+    status: Literal["ok"] = "ok"
+
+
+class Ready(BaseModel):
+    """The database answers."""
+
+    status: Literal["ready"] = "ready"
+
+
+@probes.get("/livez", summary="Does the program run?")
+async def livez() -> Alive:
+    """Answer without looking at anything."""
+    return Alive()
+
+
+@probes.get("/readyz", summary="Can the database be read?", responses=documented())
+def readyz(hot: Hot) -> Ready:
+    """Look at the database, at most once a second."""
+    hot.get()
+    return Ready()
+
+
+@router.get("/status", summary="How is everything?", responses=documented())
+def status(hot: Hot, services: Parts) -> StatusModel:
+    """Tell of live, next and last session, of reading, of the bot and of the table.
+
+    At most a second old. While the database is in use elsewhere, the last status is told again for up
+    to a minute: `as_of` says when it was true.
+    """
+    return StatusModel.of(hot.get(), services.settings)

@@ -1,0 +1,90 @@
+"""Serving the interface; also a program of its own, for the stack that `./start.sh` runs.
+
+As such it reads its settings from the environment alone: an `.env` file could lead from the demo to
+real data.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ipaddress
+import logging
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+import uvicorn
+
+from ingest_pipeline.api.app import build_api
+from ingest_pipeline.errors import IngestError
+from ingest_pipeline.services import Services, build_services
+from ingest_pipeline.session_sync import sync_sessions_file
+from ingest_pipeline.settings import Settings, load_settings
+
+DEFAULT_HOST = "127.0.0.1"
+DEFAULT_PORT = 8000
+# A request waits less long for the database than a batch may: it is answered 503 and comes again.
+LONGEST_WAIT_SECONDS = 5
+_LOOPBACK_NAMES = ("localhost", "127.0.0.1", "[::1]")
+_logger = logging.getLogger(__name__)
+
+
+def serve(settings: Settings, host: str, port: int) -> None:
+    """Serve until asked to stop (SIGINT, SIGTERM).
+
+    Args:
+        settings: The deployment's settings.
+        host: Address to listen on.
+        port: Port to listen on; it must be free.
+    """
+    wait_seconds = min(settings.database_wait_seconds, LONGEST_WAIT_SECONDS)
+    services = build_services(settings.model_copy(update={"database_wait_seconds": wait_seconds}))
+    _take_over_sessions(services)
+    app = build_api(services, allowed_hosts=allowed_hosts(host))
+    try:
+        uvicorn.run(app, host=host, port=port, log_level="warning", access_log=False, server_header=False)
+    finally:
+        services.database.close()
+
+
+def allowed_hosts(host: str) -> tuple[str, ...]:
+    """Return the `Host` headers that a server at an address answers: on loopback its own names only."""
+    try:
+        is_loopback = host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        is_loopback = False
+    return (*_LOOPBACK_NAMES, host) if is_loopback else ("*",)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Serve with settings from the environment.
+
+    Args:
+        arguments: Command line; the process's own when None.
+
+    Returns:
+        0, or the code of the error that prevented the start.
+    """
+    parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
+    parser.add_argument("--host", default=DEFAULT_HOST)
+    parser.add_argument("--port", type=int, default=DEFAULT_PORT)
+    options = parser.parse_args(arguments)
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
+    try:
+        serve(load_settings(), options.host, options.port)
+    except IngestError as error:
+        print(f"cannot start: {error}", file=sys.stderr)  # noqa: T201 - no logger speaks for a start
+        return int(error.exit_code)
+    return 0
+
+
+def _take_over_sessions(services: Services) -> None:
+    """Take over the sessions file once; while the daemon runs, its sensor goes on doing so."""
+    try:
+        sync_sessions_file(services.database, services.settings, datetime.now(UTC))
+    except IngestError as error:
+        _logger.warning("the sessions stay as they are: %s", error)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

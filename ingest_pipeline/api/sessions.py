@@ -1,0 +1,63 @@
+"""Sessions: the list, single ones, their coverage and what was said when."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+from pydantic import BaseModel
+
+from ingest_pipeline.api.access import Now, Parts
+from ingest_pipeline.api.fields import GivenKey
+from ingest_pipeline.api.problems import documented
+from ingest_pipeline.api.session_models import (
+    ActivityModel,
+    DriverModel,
+    MinuteModel,
+    ProgressModel,
+    SessionModel,
+)
+from ingest_pipeline.session_progress import session_activity, session_progress
+from ingest_pipeline.storage.sessions import find_session, list_sessions
+
+router = APIRouter(prefix="/sessions", tags=["sessions"])
+
+
+class Sessions(BaseModel):
+    """All sessions by their start."""
+
+    items: list[SessionModel]
+
+
+@router.get("", summary="All sessions", responses=documented())
+def every_session(services: Parts, now: Now) -> Sessions:
+    """List the sessions by their start."""
+    with services.database.read() as connection:
+        return Sessions(items=[SessionModel.of(session, now) for session in list_sessions(connection)])
+
+
+@router.get("/{session_id}", summary="One session", responses=documented(404, 422))
+def one_session(session_id: GivenKey, services: Parts, now: Now) -> SessionModel:
+    """Show a session."""
+    with services.database.read() as connection:
+        return SessionModel.of(find_session(connection, session_id), now)
+
+
+@router.get("/{session_id}/coverage", summary="What is proven of a session", responses=documented(404, 422))
+def coverage(session_id: GivenKey, services: Parts, now: Now) -> ProgressModel:
+    """Show what is proven and what is missing of a session, in time and by window."""
+    with services.database.read() as connection:
+        session = find_session(connection, session_id)
+        return ProgressModel.of(session_progress(connection, session, services.grid, now), now)
+
+
+@router.get(
+    "/{session_id}/activity", summary="A session's messages in numbers", responses=documented(404, 422)
+)
+def activity(session_id: GivenKey, services: Parts) -> ActivityModel:
+    """Count a session's messages by minute and by driver."""
+    with services.database.read() as connection:
+        minutes, drivers = session_activity(connection, find_session(connection, session_id))
+    return ActivityModel(
+        session_id=session_id,
+        minutes=[MinuteModel(minute=minute, messages=count) for minute, count in minutes],
+        drivers=[DriverModel(**driver) for driver in drivers],
+    )

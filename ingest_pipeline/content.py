@@ -1,0 +1,180 @@
+"""What the messages say, kept beside them: team radio, trade setups, clips and highlights.
+
+One function does it for every path: the gateway calls it in the transaction of its batch, the assets for
+windows of sessions. A message's content is replaced when it is read differently than before (an edit, a
+better parser, a changed table of drivers), withdrawn when the message is deleted, and otherwise left as
+it is; so extracting again is free of consequences.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any
+
+from ingest_pipeline.content_rows import (
+    bias_rows,
+    clip_rows,
+    radio_rows,
+    read_setups,
+    setup_rows,
+    unparsed_rows,
+)
+from ingest_pipeline.content_rules import ContentRules
+from ingest_pipeline.domain.window import Window
+from ingest_pipeline.highlighting import score_highlights
+from ingest_pipeline.storage.content import (
+    CLIPS,
+    RADIO_MESSAGES,
+    TICKER_BIASES,
+    TRADE_SETUPS,
+    UNPARSED_LINES,
+    Changes,
+    content_ids,
+    content_sources,
+    lock_content,
+    replace_rows,
+)
+from ingest_pipeline.storage.database import Connection, Database
+
+BATCH_MESSAGES = 2_000
+
+
+class ContentKind(StrEnum):
+    """What is read out of messages; each kind is an asset of the same name."""
+
+    TEAM_RADIO = "team_radio"
+    TRADE_SETUPS = "trade_setups"
+    CLIPS = "clips"
+    HIGHLIGHTS = "highlights"
+
+
+ALL_KINDS = frozenset(ContentKind)
+
+
+@dataclass(frozen=True, slots=True)
+class ContentReport:
+    """What became of the content of some messages.
+
+    Attributes:
+        messages: Messages looked at, deleted ones too.
+        kinds: By kind, which messages' content changed. For highlights also of messages that were not
+            asked for, whose score changed with the others'; for trade setups of setups, biases and
+            unparsed lines together.
+        setups: Of the trade setups, the setups alone: what `created` holds has its first setups.
+    """
+
+    messages: int = 0
+    kinds: Mapping[ContentKind, Changes] = field(default_factory=dict)
+    setups: Changes = field(default_factory=Changes)
+
+    def __add__(self, other: ContentReport) -> ContentReport:
+        """Join the reports of two batches."""
+        kinds = {
+            kind: self.kinds.get(kind, Changes()) + other.kinds.get(kind, Changes())
+            for kind in (*self.kinds, *(kind for kind in other.kinds if kind not in self.kinds))
+        }
+        return ContentReport(self.messages + other.messages, kinds, self.setups + other.setups)
+
+
+def extract_for(
+    connection: Connection,
+    discord_ids: Sequence[int],
+    rules: ContentRules,
+    *,
+    kinds: Collection[ContentKind] = ALL_KINDS,
+    now: datetime | None = None,
+) -> ContentReport:
+    """Bring the content of messages in line with them, inside an open transaction.
+
+    Args:
+        connection: An open write transaction; when it merges or deletes as well, do that first.
+        discord_ids: The messages that came, changed or were deleted; ids of none are ignored.
+        rules: What is read by.
+        kinds: What to read.
+        now: When, aware UTC; the present by default.
+    """
+    moment = now or datetime.now(UTC)
+    report = ContentReport()
+    unique = sorted(set(discord_ids))
+    for first in range(0, len(unique), BATCH_MESSAGES):
+        report += _extract(connection, unique[first : first + BATCH_MESSAGES], rules, kinds, moment)
+    return report
+
+
+def extract_window(
+    database: Database,
+    channel_ids: Sequence[int],
+    window: Window,
+    rules: ContentRules,
+    *,
+    kinds: Collection[ContentKind] = ALL_KINDS,
+    now: datetime | None = None,
+) -> ContentReport:
+    """Bring the content of a stretch of time in line with its messages, a batch for each transaction.
+
+    Args:
+        database: Where.
+        channel_ids: The channels.
+        window: When the messages were posted.
+        rules: What is read by.
+        kinds: What to read.
+        now: When, aware UTC; the present by default.
+
+    Raises:
+        DatabaseBusy: Another process held the database for too long; what was done before stays.
+        DatabaseUnavailable: The database cannot be reached; what was done before stays.
+    """
+    moment = now or datetime.now(UTC)
+    report, after = ContentReport(), 0
+
+    def work(connection: Connection) -> tuple[list[int], ContentReport]:
+        ids = content_ids(connection, channel_ids, window, after_id=after, limit=BATCH_MESSAGES)
+        # As a merge does: what it changes and what is read here must not pass each other.
+        connection.execute("lock_ids", discord_ids=ids)
+        return ids, extract_for(connection, ids, rules, kinds=kinds, now=moment)
+
+    while True:
+        ids, done = database.run(work)
+        report += done
+        if len(ids) < BATCH_MESSAGES:
+            return report
+        after = ids[-1]
+
+
+def _extract(
+    connection: Connection,
+    discord_ids: Sequence[int],
+    rules: ContentRules,
+    kinds: Collection[ContentKind],
+    now: datetime,
+) -> ContentReport:
+    sources = content_sources(connection, discord_ids)
+    lock_content(connection, {source["channel_id"] for source in sources})
+    live = [source for source in sources if source["deleted_at"] is None]
+    done: dict[ContentKind, Changes] = {}
+    setups = Changes()
+    if ContentKind.TEAM_RADIO in kinds:
+        rows = radio_rows(live, rules)
+        done[ContentKind.TEAM_RADIO] = replace_rows(connection, RADIO_MESSAGES, discord_ids, rows, now=now)
+    if ContentKind.TRADE_SETUPS in kinds:
+        setups, others = _setups(connection, discord_ids, live, now)
+        done[ContentKind.TRADE_SETUPS] = setups + others
+    if ContentKind.CLIPS in kinds:
+        done[ContentKind.CLIPS] = replace_rows(connection, CLIPS, discord_ids, clip_rows(live), now=now)
+    if ContentKind.HIGHLIGHTS in kinds:
+        done[ContentKind.HIGHLIGHTS] = score_highlights(connection, discord_ids, rules.highlights, now=now)
+    return ContentReport(len(sources), done, setups)
+
+
+def _setups(
+    connection: Connection, discord_ids: Sequence[int], live: Sequence[Mapping[str, Any]], now: datetime
+) -> tuple[Changes, Changes]:
+    """Replace what trade-setups messages say; return the changes of setups and of the rest."""
+    parsed = read_setups(live)
+    setups = replace_rows(connection, TRADE_SETUPS, discord_ids, setup_rows(parsed), now=now)
+    biases = replace_rows(connection, TICKER_BIASES, discord_ids, bias_rows(parsed), now=now)
+    unparsed = replace_rows(connection, UNPARSED_LINES, discord_ids, unparsed_rows(parsed), now=now)
+    return setups, biases + unparsed

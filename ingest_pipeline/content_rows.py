@@ -1,0 +1,148 @@
+"""From stored messages to the rows of the content tables; nothing is read or written here."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from ingest_pipeline.content_rules import ContentRules
+from ingest_pipeline.domain.extract.clips import CLIPS_PARSER_VERSION, Clip, find_clips
+from ingest_pipeline.domain.extract.setup_filter import may_plan_trades, plans_trades
+from ingest_pipeline.domain.extract.team_radio import RADIO_PARSER_VERSION, split_radio
+from ingest_pipeline.domain.extract.trade_setups import (
+    SETUP_PARSER_VERSION,
+    SetupMessage,
+    TradeSetup,
+    parse_setups,
+)
+from ingest_pipeline.storage.content import Row
+
+Sources = Iterable[Mapping[str, Any]]
+
+
+def radio_rows(sources: Sources, rules: ContentRules) -> list[Row]:
+    """Return rows of `radio_messages` for the messages that name a driver.
+
+    Args:
+        sources: Live messages, as `content_sources` returns them.
+        rules: Where channels name the driver, and whom a name means.
+    """
+    rows = []
+    for source in sources:
+        driver, text = _radio(source, rules)
+        if driver:
+            known = rules.drivers.resolve(driver, source["season"])
+            found = (known.code, known.name, known.number, known.team, known.season) if known else (None,) * 5
+            rows.append((source["discord_id"], driver, text, *found, RADIO_PARSER_VERSION))
+    return rows
+
+
+def _radio(source: Mapping[str, Any], rules: ContentRules) -> tuple[str | None, str]:
+    if rules.policies.policy(source["channel_id"]).driver_from == "author_name":
+        return source["author_name"], source["raw_content"].strip()
+    return split_radio(source["raw_content"])
+
+
+def read_setups(sources: Sources) -> list[tuple[int, SetupMessage]]:
+    """Return the messages that plan trades, parsed, with their ids.
+
+    Args:
+        sources: Live messages, as `content_sources` returns them.
+    """
+    parsed = [
+        (source["discord_id"], parse_setups(source["raw_content"], source["posted_at"]))
+        for source in sources
+        if may_plan_trades(source["raw_content"])
+    ]
+    return [(discord_id, message) for discord_id, message in parsed if plans_trades(message)]
+
+
+def setup_rows(messages: Iterable[tuple[int, SetupMessage]]) -> list[Row]:
+    """Return rows of `trade_setups`."""
+    return [_setup_row(discord_id, setup) for discord_id, message in messages for setup in message.setups]
+
+
+def _setup_row(discord_id: int, setup: TradeSetup) -> Row:
+    return (
+        discord_id,
+        setup.line_number,
+        setup.ticker,
+        setup.trading_day,
+        setup.kind,
+        setup.direction,
+        setup.aggressiveness,
+        setup.trigger,
+        setup.zone_low,
+        setup.zone_high,
+        setup.stop,
+        json.dumps([str(target) for target in setup.targets]),
+        bool(setup.suspect_targets),
+        setup.label,
+        SETUP_PARSER_VERSION,
+    )
+
+
+def bias_rows(messages: Iterable[tuple[int, SetupMessage]]) -> list[Row]:
+    """Return rows of `ticker_biases`."""
+    return [
+        (
+            discord_id,
+            bias.line_number,
+            bias.ticker,
+            bias.trading_day,
+            bias.text,
+            bias.stance,
+            SETUP_PARSER_VERSION,
+        )
+        for discord_id, message in messages
+        for bias in message.biases
+    ]
+
+
+def unparsed_rows(messages: Iterable[tuple[int, SetupMessage]]) -> list[Row]:
+    """Return rows of `unparsed_lines`: lines that are nothing known, and headers without a day."""
+    rows: list[Row] = []
+    for discord_id, message in messages:
+        lines: list[tuple[int, str | None, str, str]] = [
+            (header.line_number, None, header.text, header.day_problem)
+            for header in message.headers
+            if header.day_problem
+        ]
+        lines += [(line.line_number, line.ticker, line.text, line.reason) for line in message.unparsed]
+        rows += [
+            (discord_id, *line, SETUP_PARSER_VERSION) for line in sorted(lines, key=lambda line: line[0])
+        ]
+    return rows
+
+
+def clip_rows(sources: Sources) -> list[Row]:
+    """Return rows of `clips`.
+
+    Args:
+        sources: Live messages, as `content_sources` returns them.
+    """
+    return [
+        (
+            source["discord_id"],
+            number,
+            clip_key(clip),
+            clip.origin,
+            clip.url,
+            clip.file_name,
+            clip.content_type,
+            clip.size_bytes,
+            clip.expires_at,
+            CLIPS_PARSER_VERSION,
+        )
+        for source in sources
+        if source["attachment_count"] or source["embed_count"]
+        for number, clip in enumerate(
+            find_clips(json.loads(source["attachments"]), json.loads(source["embeds"])), start=1
+        )
+    ]
+
+
+def clip_key(clip: Clip) -> str:
+    """Return what names a clip at every read of its message: its address without the signature."""
+    return clip.url if clip.expires_at is None else clip.url.partition("?")[0]

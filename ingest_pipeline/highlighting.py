@@ -1,0 +1,153 @@
+"""Scoring highlights: a batch of messages and every other message whose score they change.
+
+A message changes the score of the one it answers, of those in the same minute of its session and
+channel, and, when it moves the usual rate, of the whole session in that channel. So the table is at any
+time what scoring everything anew would make of it.
+
+The rate is the number of messages in a minute of UTC, the usual one the median over the minutes from the
+session's start to its latest message, the silent ones too.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import fields
+from datetime import UTC, datetime, timedelta
+from hashlib import blake2b
+from statistics import median
+from typing import Any
+
+from ingest_pipeline.domain.extract.highlights import (
+    HIGHLIGHT_RULE_VERSION,
+    HighlightRule,
+    HighlightVerdict,
+    MessageFeatures,
+)
+from ingest_pipeline.storage.content import HIGHLIGHTS, Changes, Row, replace_rows
+from ingest_pipeline.storage.database import Connection
+from ingest_pipeline.storage.highlights import (
+    Place,
+    SessionRate,
+    Stretch,
+    highlight_places,
+    highlight_sources,
+    keep_session_rate,
+    mark_highlights,
+    messages_of,
+    minute_counts,
+    session_rates,
+    session_starts,
+)
+
+_MINUTE = timedelta(minutes=1)
+_EVER = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
+
+Minutes = Mapping[Place, Mapping[datetime, int]]
+
+
+def score_highlights(
+    connection: Connection, discord_ids: Sequence[int], rule: HighlightRule, *, now: datetime
+) -> Changes:
+    """Score messages and those whose score they change; write rows and flags that differ.
+
+    Args:
+        connection: An open write transaction.
+        discord_ids: The messages that came, changed or were deleted.
+        rule: What is scored by.
+        now: `extracted_at` of rows that are written, aware UTC.
+    """
+    posted = highlight_places(connection, discord_ids)
+    answered = {row["reference_id"] for row in posted if row["reference_id"] is not None}
+    others = highlight_places(connection, sorted(answered.difference(discord_ids))) if answered else []
+    places = {place for row in (*posted, *others) if (place := _place(row))}
+    minutes = minute_counts(connection, places) if places else {}
+    digest = rule_digest(rule)
+    rates = _usual_rates(connection, minutes, digest)
+    shifted = _keep_shifted(connection, rates)
+    touched = {(place, row["minute"]) for row in posted if (place := _place(row)) and place not in shifted}
+    stretches = [Stretch(place, *_EVER) for place in sorted(shifted)]
+    stretches += [Stretch(place, minute, minute + _MINUTE) for place, minute in sorted(touched)]
+    targets = {*discord_ids, *answered, *messages_of(connection, stretches)}
+    sources = highlight_sources(connection, targets)
+    verdicts = {
+        source["discord_id"]: rule.score(_features(source, minutes, rates))
+        for source in sources
+        if source["deleted_at"] is None
+    }
+    _mark(connection, sources, {each for each, verdict in verdicts.items() if verdict.is_candidate})
+    rows = [_row(discord_id, verdict, digest) for discord_id, verdict in verdicts.items() if verdict.score]
+    return replace_rows(connection, HIGHLIGHTS, sorted(targets), rows, now=now)
+
+
+def rule_digest(rule: HighlightRule) -> str:
+    """Return what tells the weights and keywords of two rules apart: eight hexadecimal digits."""
+    values = {item.name: getattr(rule, item.name) for item in fields(rule) if item.init}
+    stated = json.dumps([HIGHLIGHT_RULE_VERSION, values], sort_keys=True)
+    return blake2b(stated.encode(), digest_size=4).hexdigest()
+
+
+def usual_rate(minutes: Mapping[datetime, int], start: datetime | None) -> float:
+    """Return the median number of messages a minute, the silent minutes too.
+
+    Args:
+        minutes: Messages by minute; those without any may be left out.
+        start: When the session begins, aware UTC; its first message's minute when it is not known.
+    """
+    if not minutes:
+        return 0.0
+    first = min(minutes) if start is None else min(*minutes, start.replace(second=0, microsecond=0))
+    silent = (max(minutes) - first) // _MINUTE + 1 - len(minutes)
+    return float(median([*minutes.values(), *[0] * silent]))
+
+
+def _place(row: Mapping[str, Any]) -> Place | None:
+    return None if row["session_id"] is None else (row["session_id"], row["channel_id"])
+
+
+def _usual_rates(connection: Connection, minutes: Minutes, digest: str) -> dict[Place, SessionRate]:
+    starts = session_starts(connection, {session_id for session_id, _ in minutes}) if minutes else {}
+    return {
+        place: SessionRate(usual_rate(counts, starts.get(place[0])), digest)
+        for place, counts in minutes.items()
+    }
+
+
+def _keep_shifted(connection: Connection, rates: Mapping[Place, SessionRate]) -> set[Place]:
+    """Remember the rates that are new and return their places: all their messages are scored anew."""
+    known = session_rates(connection, {session_id for session_id, _ in rates}) if rates else {}
+    shifted = {place for place, rate in rates.items() if known.get(place) != rate}
+    for place in sorted(shifted):
+        keep_session_rate(connection, place, rates[place])
+    return shifted
+
+
+def _features(
+    source: Mapping[str, Any], minutes: Minutes, rates: Mapping[Place, SessionRate]
+) -> MessageFeatures:
+    place = _place(source)
+    return MessageFeatures(
+        text=source["message_text"],
+        reaction_count=source["reaction_count"],
+        reply_count=source["reply_count"],
+        messages_per_minute=minutes[place].get(source["minute"], 0) if place else 0,
+        session_median_per_minute=rates[place].usual_per_minute if place else None,
+    )
+
+
+def _mark(connection: Connection, sources: Sequence[Mapping[str, Any]], candidates: Collection[int]) -> None:
+    wrong = [
+        source["discord_id"]
+        for source in sources
+        if source["is_highlight_candidate"] != (source["discord_id"] in candidates)
+    ]
+    mark_highlights(
+        connection,
+        candidates=[each for each in wrong if each in candidates],
+        others=[each for each in wrong if each not in candidates],
+    )
+
+
+def _row(discord_id: int, verdict: HighlightVerdict, digest: str) -> Row:
+    reasons = json.dumps(verdict.reasons, ensure_ascii=False)
+    return (discord_id, verdict.score, verdict.is_candidate, reasons, HIGHLIGHT_RULE_VERSION, digest)

@@ -1,0 +1,12 @@
+-- name: list_columns
+-- Every column of every table, with its place in the table's primary key.
+SELECT
+    c.relname::TEXT AS table_name,
+    a.attname::TEXT AS column_name,
+    format_type(a.atttypid, a.atttypmod) AS data_type,
+    array_position(i.indkey::SMALLINT[], a.attnum) AS key_position
+FROM pg_class AS c
+INNER JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+LEFT JOIN pg_index AS i ON i.indrelid = c.oid AND i.indisprimary
+WHERE c.relkind = 'r' AND c.relnamespace = current_schema()::REGNAMESPACE
+ORDER BY c.relname::TEXT COLLATE "C", a.attnum;

@@ -1,0 +1,52 @@
+"""Deployments for the tests with real processes, on both engines."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+
+import pytest
+
+from ingest_pipeline_tests.acceptance.ground import Ground, prepared
+from ingest_pipeline_tests.contract.postgres_server import fresh_schema, running_server
+
+ENGINES = ("duckdb", "postgres")
+
+
+@pytest.fixture(scope="session")
+def postgres_url() -> Iterator[str]:
+    """The URL of a PostgreSQL server."""
+    with running_server(os.environ.get("TEST_POSTGRES_URL")) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def empty_ground(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[..., Ground]]:
+    """Make a deployment without any data on an engine."""
+    with ExitStack() as stack:
+
+        def make(engine: str, **settings: str) -> Ground:
+            url = None
+            if engine == "postgres":
+                url = stack.enter_context(fresh_schema(request.getfixturevalue("postgres_url")))
+            return Ground(tmp_path_factory.mktemp(engine), url, settings)
+
+        yield make
+
+
+@pytest.fixture(scope="session", params=ENGINES)
+def template(request: pytest.FixtureRequest, empty_ground: Callable[..., Ground]) -> Ground:
+    """A deployment whose first poll is done, once for each engine; not to be changed."""
+    return prepared(empty_ground(request.param))
+
+
+@pytest.fixture
+def ground(template: Ground, empty_ground: Callable[..., Ground]) -> Ground:
+    """A deployment whose first poll is done, once for each engine."""
+    ground = empty_ground(template.engine)
+    ground.copy_of(template)
+    return ground
+

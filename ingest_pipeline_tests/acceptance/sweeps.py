@@ -1,0 +1,161 @@
+"""Kill, restart, compare: the trials that the tests sample and that `kill_sweep.py` makes in full."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from queue import SimpleQueue
+
+from ingest_pipeline_tests.acceptance.actions import ingest, materialise, tick
+from ingest_pipeline_tests.acceptance.boundaries import Boundary
+from ingest_pipeline_tests.acceptance.children import Ended
+from ingest_pipeline_tests.acceptance.ground import (
+    AFTER,
+    FIRST,
+    LATER,
+    POLL,
+    SESSION_ID,
+    Ground,
+    Tables,
+    unlike_the_channel,
+)
+
+# A process for each core.
+AT_ONCE = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """Something that is killed.
+
+    Attributes:
+        name: What to call it.
+        action: Of `actions.py`.
+        arguments: For it.
+        now: When it happens.
+    """
+
+    name: str
+    action: Callable[..., None]
+    arguments: tuple[str, ...]
+    now: datetime
+
+    def on(self, ground: Ground, boundary: Boundary | None = None, **more: object) -> Ended:
+        """Do it, up to a boundary."""
+        return ground.run(self.action, *self.arguments, now=self.now, boundary=boundary, **more)
+
+
+POLLING = Work("poll", ingest, ("poll-recent-messages",), POLL)
+BACKFILLING = Work("backfill", ingest, ("backfill", "--session-id", SESSION_ID), AFTER)
+TICKING = Work("tick", tick, (), POLL)
+MATERIALISING = Work("materialise", materialise, (SESSION_ID, "T+000m", "T+015m"), AFTER)
+WORKS = {work.name: work for work in (POLLING, BACKFILLING, TICKING, MATERIALISING)}
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """A kill and what became of it.
+
+    Attributes:
+        name: Which kill.
+        place: Where the process was.
+        found: What the tables were like at once: `before` the work, `after` it, or `between`.
+        wrong: What is not as it would be without the kill; empty when all is.
+    """
+
+    name: str
+    place: str
+    found: str
+    wrong: str
+
+
+class Trials:
+    """Trials of one work on copies of a deployment.
+
+    Args:
+        work: What is killed.
+        template: The deployment as it is before; left as it is.
+        copies: Deployments for the trials, on the same engine; a trial at a time each.
+    """
+
+    def __init__(self, work: Work, template: Ground, copies: Sequence[Ground]) -> None:
+        """Do the work once without a kill: that is what every trial must end like."""
+        self.work = work
+        self._template = template
+        self._free: SimpleQueue[Ground] = SimpleQueue()
+        for copy in copies:
+            self._free.put(copy)
+        self._before = template.tables()
+        with self._copy() as ground:
+            counted = work.on(ground, Boundary())
+            assert counted.code == 0, counted
+            self.boundaries = int(counted.boundary)
+            self._after = ground.tables()
+        assert self._after != self._before
+
+    def run(self, boundaries: Iterable[tuple[str, Boundary]], *, fault: str | None = None) -> Iterator[Trial]:
+        """Kill at each of some boundaries, a few at a time, and yield what became of it."""
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            yield from pool.map(lambda each: self.one(*each, fault=fault), boundaries)
+
+    def one(self, name: str, boundary: Boundary, *, fault: str | None = None) -> Trial:
+        """Kill at one boundary, look, restart at the same time, and compare everything."""
+        with self._copy() as ground:
+            ground.show(self.work.now, fault=fault)
+            ended = ground.start(
+                self.work.action, *self.work.arguments, now=self.work.now, boundary=boundary
+            ).ended()
+            if ended.code != -signal.SIGKILL:
+                return Trial(name, ended.boundary, "", f"not killed: {ended}")
+            found = self._like(ground.tables())
+            again = self.work.on(ground)
+            wrong = f"the restart failed: {again}" if again.code else self._differing(ground.tables())
+            return Trial(name, ended.boundary, found, wrong)
+
+    def one_and_time_goes_on(self, name: str, boundary: Boundary) -> Trial:
+        """Kill at one boundary and poll at a later time; compare with the channel itself."""
+        with self._copy() as ground:
+            ended = self.work.on(ground, boundary)
+            if ended.code != -signal.SIGKILL:
+                return Trial(name, ended.boundary, "", f"not killed: {ended}")
+            found = self._like(ground.tables())
+            later = ground.run(ingest, "poll-recent-messages", now=LATER)
+            wrong = str(later) if later.code else unlike_the_channel(ground.tables(), LATER, FIRST)
+            return Trial(name, ended.boundary, found, wrong)
+
+    @contextmanager
+    def _copy(self) -> Iterator[Ground]:
+        ground = self._free.get()
+        try:
+            ground.copy_of(self._template)
+            yield ground
+        finally:
+            self._free.put(ground)
+
+    def _like(self, tables: Tables) -> str:
+        return "before" if tables == self._before else "after" if tables == self._after else "between"
+
+    def _differing(self, tables: Tables) -> str:
+        return "; ".join(
+            f"{table}: {first} instead of {second}"
+            for table, rows in tables.items()
+            for first, second in [_first_difference(rows, self._after[table])]
+            if first != second
+        )
+
+
+def evenly(boundaries: int, kills: int) -> list[tuple[str, Boundary]]:
+    """Return so many of the numbered boundaries, evenly spread, or all when there are fewer."""
+    step = max(boundaries / kills, 1)
+    numbers = sorted({int(step * (index + 0.5)) + 1 for index in range(min(kills, boundaries))})
+    return [(f"boundary {number}", Boundary(number=number)) for number in numbers if number <= boundaries]
+
+
+def _first_difference(rows: Sequence[object], expected: Sequence[object]) -> tuple[object, object]:
+    if len(rows) != len(expected):
+        return f"{len(rows)} rows", f"{len(expected)} rows"
+    return next(((a, b) for a, b in zip(rows, expected, strict=True) if a != b), (None, None))

@@ -1,0 +1,207 @@
+"""Catching up: what came since a channel was last read completely."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from ingest_pipeline.catch_up import catch_up
+from ingest_pipeline.domain.guild import Channel
+from ingest_pipeline.domain.snowflake import first_id_at
+from ingest_pipeline.events import EventType
+from ingest_pipeline.history_import import import_history
+from ingest_pipeline.storage.events import events_of_journey
+from ingest_pipeline.storage.ledger import gaps, proven_until
+from ingest_pipeline.storage.scan_runs import RunKind, RunStatus, ScanRun, list_runs
+from ingest_pipeline_tests.archive import Archive
+from ingest_pipeline_tests.discord_server import permissions
+from ingest_pipeline_tests.discord_server.faults import Requests
+from ingest_pipeline_tests.discord_server.server import DiscordServer
+
+HISTORY = "history"
+AGO = timedelta(hours=1)
+
+
+def caught_up(archive: Archive, guild: int, *channels: int, **options: Any) -> list[ScanRun]:
+    """Catch up on some channels."""
+    known = [Channel(channel, guild, str(channel)) for channel in channels]
+    return archive.run(lambda rest: catch_up(archive.services, rest, known, **options))
+
+
+def imported(archive: Archive, guild: int, **options: Any) -> None:
+    """Import a guild's history."""
+    archive.run(lambda rest: import_history(archive.services, rest, guild, **options))
+
+
+def test_an_outage_of_any_length_heals(
+    archive: Archive, server: DiscordServer, guild: int, radio: int
+) -> None:
+    """Whatever was posted since the last complete reading is read, and little more."""
+    ids = server.messages.bulk_load(radio, 500, ends=datetime.now(UTC) - AGO)
+    imported(archive, guild)
+    for number in range(30):
+        server.messages.post(radio, f"while away {number}")
+    [run] = caught_up(archive, guild, radio)
+    assert (run.status, run.kind, run.messages_read) == (RunStatus.COMPLETED, RunKind.CATCH_UP, 30)
+    assert archive.differences(server.truth(radio)) == []
+    assert archive.read(lambda connection: proven_until(connection, radio, 0)) > ids[-1]
+
+
+def test_quiet_channels_cost_one_request_each(
+    archive: Archive, server: DiscordServer, guild: int, radio: int
+) -> None:
+    """A catch-up with nothing to catch up asks once and moves what is proven."""
+    server.messages.bulk_load(radio, 150, ends=datetime.now(UTC) - AGO)
+    imported(archive, guild)
+    before = archive.read(lambda connection: proven_until(connection, radio, 0))
+    server.journal.requests.clear()
+    [run] = caught_up(archive, guild, radio)
+    assert (run.status, run.messages_read) == (RunStatus.COMPLETED, 0)
+    assert len(server.journal.select(HISTORY)) == 1
+    assert archive.read(lambda connection: proven_until(connection, radio, 0)) > before
+
+
+def test_a_message_that_became_visible_late_is_caught_by_the_overlap(
+    archive: Archive, server: DiscordServer, guild: int, radio: int
+) -> None:
+    """An id just below what is proven, which nobody could see when it was proven."""
+    server.messages.bulk_load(radio, 5)
+    newest = server.messages.post(radio, "seen")
+    imported(archive, guild)
+    late = server.messages.post(radio, "late", at=datetime.now(UTC) - timedelta(seconds=5))
+    assert late < newest
+    caught_up(archive, guild, radio)
+    assert late in archive.live_ids(radio)
+
+
+def test_messages_posted_and_deleted_while_away_leave_no_zombie(
+    archive: Archive, server: DiscordServer, guild: int, radio: int
+) -> None:
+    """The newest stored messages are gone: the reading goes up to them, although Discord's end is lower."""
+    ids = server.messages.bulk_load(radio, 20)
+    imported(archive, guild)
+    server.messages.bulk_delete(radio, ids[15:])
+    caught_up(archive, guild, radio)
+    assert archive.live_ids(radio) == ids[:15]
+
+
+def test_an_emptied_channel_is_emptied_here_too(
+    archive: Archive, server: DiscordServer, guild: int, radio: int
+) -> None:
+    """Every message deleted, the permission intact: the archive follows."""
+    ids = server.messages.bulk_load(radio, 20)
+    imported(archive, guild)
+    server.messages.bulk_delete(radio, ids)
+    caught_up(archive, guild, radio)
+    assert archive.live_ids(radio) == []
+
+
+def test_an_emptied_channel_without_permission_is_left_alone(
+    archive: Archive, server: DiscordServer, guild: int, radio: int
+) -> None:
+    """The same empty answer, without the permission, deletes nothing and proves nothing."""
+    ids = server.messages.bulk_load(radio, 20)
+    imported(archive, guild)
+    before = archive.read(lambda connection: proven_until(connection, radio, 0))
+    server.permissions.revoke(radio, permissions.READ_MESSAGE_HISTORY)
+    [run] = caught_up(archive, guild, radio)
+    assert run.status is RunStatus.BLOCKED
+    assert archive.live_ids(radio) == ids
+    assert archive.read(lambda connection: proven_until(connection, radio, 0)) == before
+
+
+def test_permission_regained_is_a_catch_up_from_where_it_was_lost(
+    archive: Archive, server: DiscordServer, guild: int, radio: int
+) -> None:
+    """Nothing posted in between is lost."""
+    server.messages.bulk_load(radio, 20, ends=datetime.now(UTC) - AGO)
+    imported(archive, guild)
+    server.permissions.revoke(radio)
+    unseen = [server.messages.post(radio, f"unseen {number}") for number in range(5)]
+    assert caught_up(archive, guild, radio)[0].status is RunStatus.BLOCKED
+    server.permissions.grant(radio)
+    assert caught_up(archive, guild, radio)[0].status is RunStatus.COMPLETED
+    assert archive.live_ids(radio)[-5:] == unseen
+    assert archive.read(lambda connection: gaps(connection, radio, 0, unseen[-1])) == []
+
+
+def test_the_horizon_leaves_the_past_to_an_import(
+    archive: Archive, server: DiscordServer, guild: int, radio: int
+) -> None:
+    """Of a channel never read, only what lies after the horizon is read, and the rest stays a gap."""
+    server.messages.bulk_load(radio, 300, ends=datetime.now(UTC) - AGO)
+    new = [server.messages.post(radio, f"new {number}") for number in range(3)]
+    horizon = datetime.now(UTC) - AGO / 2
+    [run] = caught_up(archive, guild, radio, horizon=horizon)
+    assert run.messages_read == 3
+    assert archive.live_ids(radio) == new
+    low = first_id_at(horizon) - 1
+    assert archive.read(lambda connection: gaps(connection, radio, 0, new[-1])) == [(0, low)]
+
+
+def test_what_a_running_import_will_read_is_left_to_it(
+    archive: Archive, server: DiscordServer, guild: int, radio: int
+) -> None:
+    """A catch-up beside an import reads from the import's head on, not all history a second time."""
+    server.messages.bulk_load(radio, 250, ends=datetime.now(UTC) - AGO)
+    caught: list[ScanRun] = []
+
+    async def work(rest: Any) -> None:
+        import asyncio
+
+        loop = asyncio.get_running_loop()
+        started = asyncio.Event()
+        server.faults.before_answering(
+            lambda _: loop.call_soon_threadsafe(started.set), Requests(HISTORY, skip=2)
+        )
+        server.faults.page_delay_seconds = 0.3
+        importing = asyncio.create_task(import_history(archive.services, rest, guild))
+        await started.wait()
+        server.messages.post(radio, "live")
+        known = [Channel(radio, guild, "team-radio")]
+        caught.extend(await catch_up(archive.services, rest, known))
+        await importing
+
+    archive.run(work)
+    assert [run.messages_read for run in caught] == [1]
+    assert archive.differences(server.truth(radio)) == []
+    head = archive.live_ids(radio)[-1]
+    assert archive.read(lambda connection: gaps(connection, radio, 0, head)) == []
+
+
+def test_a_failed_catch_up_is_given_up_for_the_next(
+    archive: Archive, server: DiscordServer, guild: int, radio: int
+) -> None:
+    """The ledger knows where to go on; no old run is needed for it."""
+    server.messages.bulk_load(radio, 250)
+    server.faults.fail(503, Requests(HISTORY, skip=2, times=None))
+    [failed] = caught_up(archive, guild, radio)
+    assert failed.status is RunStatus.FAILED
+    server.faults.clear()
+    [run] = caught_up(archive, guild, radio)
+    assert run.status is RunStatus.COMPLETED
+    assert archive.differences(server.truth(radio)) == []
+    states = {each.scan_run_id: each.status for each in archive.read(list_runs)}
+    assert states == {failed.scan_run_id: RunStatus.ABANDONED, run.scan_run_id: RunStatus.COMPLETED}
+
+
+def test_a_catch_up_is_told_of(archive: Archive, server: DiscordServer, guild: int, radio: int) -> None:
+    """Its start and its end are events of one journey, which its rows carry too."""
+    message = server.messages.post(radio, "Box, box.")
+    [run] = caught_up(archive, guild, radio)
+    events = archive.read(lambda connection: events_of_journey(connection, run.correlation_id))
+    assert [events[0].event_type, events[-1].event_type] == [
+        EventType.CATCH_UP_STARTED,
+        EventType.CATCH_UP_COMPLETED,
+    ]
+    assert events[-1].data == {"messages_read": 1, "channels": {"completed": 1}}
+    assert archive.rows(radio)[message]["correlation_id"] == run.correlation_id
+
+
+def test_nothing_to_catch_up_on_is_nothing_to_tell(
+    archive: Archive, server: DiscordServer, guild: int
+) -> None:
+    """A category holds no messages."""
+    category = Channel(7, guild, "Trading", "category")
+    assert archive.run(lambda rest: catch_up(archive.services, rest, [category])) == []
+    assert not server.journal.select(HISTORY)

@@ -1,0 +1,281 @@
+"""The table compared with a fresh reading: nothing missing, nothing extra, nothing stale, or it is said."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from random import Random
+from typing import Any
+
+import pytest
+
+from ingest_pipeline.domain.session import Session
+from ingest_pipeline.domain.snowflake import created_at
+from ingest_pipeline.errors import TokenRejected
+from ingest_pipeline.expectations import Scope
+from ingest_pipeline.history_import import import_history
+from ingest_pipeline.storage.catalogue import set_monitors
+from ingest_pipeline.storage.database import Connection
+from ingest_pipeline.storage.messages import Tombstone, tombstone_messages
+from ingest_pipeline.storage.sessions import save_sessions
+from ingest_pipeline.verification import ChannelVerdict, VerificationReport, verify
+from ingest_pipeline_tests.archive import Archive
+from ingest_pipeline_tests.discord_server import permissions
+from ingest_pipeline_tests.discord_server.faults import Requests
+from ingest_pipeline_tests.discord_server.server import DiscordServer
+
+HISTORY = "history"
+AGO = timedelta(hours=1)
+
+
+def imported(archive: Archive, guild: int, **options: Any) -> None:
+    """Import a guild's history."""
+    archive.run(lambda rest: import_history(archive.services, rest, guild, **options))
+
+
+def verified(archive: Archive, scope: Scope | None = None, **options: Any) -> VerificationReport:
+    """Verify, without waiting for a bot that is not there."""
+    repeatable = Random(7)  # noqa: S311
+    options = {"grace_seconds": 0.0, "random": repeatable, **options}
+    return archive.run(lambda rest: verify(archive.services, rest, scope, **options))
+
+
+def delete_row(archive: Archive, *ids: int) -> None:
+    """Lose rows, which only a defect could."""
+
+    def work(connection: Connection) -> None:
+        for each in ids:
+            connection.run_script(f"DELETE FROM messages WHERE discord_id = {each}")  # noqa: S608
+
+    archive.write(work)
+
+
+def only(report: VerificationReport) -> ChannelVerdict:
+    """Return the one verdict."""
+    [verdict] = report.verdicts
+    return verdict
+
+
+def test_a_perfect_archive_is_exact(archive: Archive, server: DiscordServer, guild: int, radio: int) -> None:
+    """Every message is found on both sides with the same content."""
+    other = server.channels.create(guild, "general")
+    server.messages.bulk_load(radio, 350)
+    server.messages.bulk_load(other, 20)
+    imported(archive, guild)
+    report = verified(archive)
+    assert (report.is_exact, report.is_sampled) == (True, False)
+    assert {each.channel_id: (each.on_discord, each.in_table) for each in report.verdicts} == {
+        radio: (350, 350),
+        other: (20, 20),
+    }
+    told = report.as_dict()
+    assert (told["exact"], told["on_discord"], told["in_table"]) == (True, 370, 370)
+
+
+def test_each_difference_is_found_with_its_reason(
+    archive: Archive, server: DiscordServer, guild: int, radio: int
+) -> None:
+    """Lost, not read yet, deleted here only, deleted there only, changed there."""
+    ids = server.messages.bulk_load(radio, 250, ends=datetime.now(UTC) - AGO)
+    imported(archive, guild)
+    delete_row(archive, ids[10])
+    stone = Tombstone(ids[20], radio, guild, datetime.now(UTC) - AGO, "gateway", "c1")
+    archive.write(lambda connection: tombstone_messages(connection, [stone]))
+    server.messages.delete(radio, ids[30])
+    server.messages.edit(radio, ids[40], "edited")
+    server.messages.react(radio, ids[41], "🔥")
+    new = server.messages.post(radio, "new")
+    verdict = only(verified(archive))
+    assert {each.discord_id: each.reason.value for each in verdict.differences} == {
+        ids[10]: "lost",
+        ids[20]: "taken_as_deleted",
+        ids[30]: "deletion_missed",
+        ids[40]: "change_missed",
+        ids[41]: "change_missed",
+        new: "not_read",
+    }
+    assert not verdict.is_exact
+    assert (verdict.on_discord, verdict.in_table) == (250, 248)
+
+
+def test_verifying_changes_nothing(archive: Archive, server: DiscordServer, guild: int, radio: int) -> None:
+    """The same differences are there the next time."""
+    ids = server.messages.bulk_load(radio, 50)
+    imported(archive, guild)
+    server.messages.delete(radio, ids[0])
+    assert (
+        verified(archive).verdicts[0].reasons
+        == verified(archive).verdicts[0].reasons
+        == {"deletion_missed": 1}
+    )
+    assert archive.live_ids(radio) == ids
+
+
+def test_a_repair_makes_it_exact(archive: Archive, server: DiscordServer, guild: int, radio: int) -> None:
+    """Whatever was missed, a forced import mends."""
+    ids = server.messages.bulk_load(radio, 150)
+    imported(archive, guild)
+    delete_row(archive, ids[3])
+    server.messages.bulk_delete(radio, ids[100:105])
+    server.messages.edit(radio, ids[7], "edited")
+    assert not verified(archive).is_exact
+    imported(archive, guild, force=True)
+    assert verified(archive).is_exact
+
+
+def test_what_happens_during_the_verification_is_no_difference(
+    archive: Archive, server: DiscordServer, guild: int, radio: int
+) -> None:
+    """Deleted, edited and posted between the reading and the look into the table, and known there by then."""
+    ids = server.messages.bulk_load(radio, 50)
+    imported(archive, guild)
+
+    def meanwhile(_: object) -> None:
+        stone = Tombstone(ids[5], radio, guild, datetime.now(UTC), "gateway", "c1")
+        server.messages.delete(radio, ids[5])
+        archive.write(lambda connection: tombstone_messages(connection, [stone]))
+
+    async def work(rest: Any) -> VerificationReport:
+        history = rest.history
+
+        async def then_meanwhile(channel: int, **options: Any) -> Any:
+            page = await history(channel, **options)
+            if options.get("after") is not None:
+                meanwhile(None)
+            return page
+
+        rest.history = then_meanwhile
+        return await verify(archive.services, rest, grace_seconds=0.0)
+
+    assert archive.run(work).is_exact
+
+
+def test_a_channel_that_cannot_be_read_is_not_verified(
+    archive: Archive, server: DiscordServer, guild: int, radio: int
+) -> None:
+    """An empty answer is no agreement, and no reason to call everything extra."""
+    server.messages.bulk_load(radio, 50)
+    imported(archive, guild)
+    server.permissions.revoke(radio, permissions.READ_MESSAGE_HISTORY)
+    verdict = only(verified(archive))
+    assert verdict.error is not None
+    assert "history" in verdict.error
+    assert (verdict.is_exact, verdict.reasons) == (False, {})
+
+
+def test_permission_lost_in_the_middle_is_an_error_after_what_was_compared(
+    archive: Archive, server: DiscordServer, guild: int, radio: int
+) -> None:
+    """The pages read before count; the rest is not taken for deleted."""
+    server.messages.bulk_load(radio, 250)
+    imported(archive, guild)
+    server.faults.before_answering(
+        lambda _: server.permissions.revoke(radio, permissions.READ_MESSAGE_HISTORY),
+        Requests(HISTORY, skip=2),
+    )
+    verdict = only(verified(archive))
+    assert (verdict.on_discord, verdict.in_table, verdict.reasons) == (100, 100, {})
+    assert not verdict.is_exact
+
+
+def test_a_sample_reads_less_and_says_so(
+    archive: Archive, server: DiscordServer, guild: int, radio: int
+) -> None:
+    """A few pages at random places, each compared exactly."""
+    server.messages.bulk_load(radio, 2_000)
+    imported(archive, guild)
+    server.journal.requests.clear()
+    report = verified(archive, sample=300)
+    verdict = only(report)
+    assert (report.is_exact, report.is_sampled, verdict.is_sampled) == (True, True, True)
+    assert 100 <= verdict.on_discord <= 300
+    assert verdict.on_discord == verdict.in_table
+    assert sum(record.messages for record in server.journal.select(HISTORY)) <= 310
+
+
+def test_a_sample_finds_a_great_loss(archive: Archive, server: DiscordServer, guild: int, radio: int) -> None:
+    """What is widely wrong shows in any sample."""
+    ids = server.messages.bulk_load(radio, 500)
+    imported(archive, guild)
+    delete_row(archive, *ids[::2])
+    verdict = only(verified(archive, sample=100))
+    assert verdict.reasons["lost"] > 0
+    assert verdict.on_discord > verdict.in_table
+
+
+def test_long_lists_of_differences_are_cut_and_counted_whole(
+    archive: Archive, server: DiscordServer, guild: int, radio: int
+) -> None:
+    """A channel never imported differs in every message: a thousand are listed."""
+    server.messages.bulk_load(radio, 1_100)
+    archive.write(lambda connection: set_monitors(connection, guild, ["*"], now=datetime.now(UTC)))
+    verdict = only(verified(archive))
+    assert verdict.reasons == {"not_read": 1_100}
+    assert len(verdict.differences) == 1_000
+    assert verdict.as_dict()["differences_truncated"] is True
+
+
+def test_a_session_is_verified_for_its_time(
+    archive: Archive, server: DiscordServer, guild: int, radio: int
+) -> None:
+    """Where only a session is expected, what lies outside it is not looked at."""
+    ids = server.messages.bulk_load(radio, 50, ends=datetime.now(UTC) - AGO)
+    session = Session("monza", created_at(ids[10]), created_at(ids[20]), (radio,))
+    archive.write(lambda connection: save_sessions(connection, [session], now=datetime.now(UTC)))
+    verdict = only(verified(archive))
+    assert (verdict.session_id, verdict.on_discord, verdict.in_table) == ("monza", 10, 0)
+    assert verdict.reasons == {"not_read": 10}
+
+
+def test_messages_a_policy_leaves_out_are_counted_apart(
+    archive: Archive, server: DiscordServer, guild: int, radio: int
+) -> None:
+    """A picture without text is not missing, since it is not kept."""
+    server.messages.post(radio, "text")
+    server.messages.post(radio, "", attachments=[("onboard.mp4", "video/mp4")])
+    imported(archive, guild)
+    verdict = only(verified(archive))
+    assert (verdict.on_discord, verdict.in_table, verdict.skipped, verdict.is_exact) == (1, 1, 1, True)
+
+
+def test_a_row_whose_message_lost_its_text_is_not_taken_for_deleted(
+    archive: Archive, server: DiscordServer, guild: int, radio: int
+) -> None:
+    """Discord still has the message, though the policy would leave it out today."""
+    message = server.messages.post(radio, "onboard", attachments=[("onboard.mp4", "video/mp4")])
+    imported(archive, guild)
+    server.messages.edit(radio, message, "")
+    imported(archive, guild, force=True)
+    assert archive.live_ids(radio) == [message]
+    assert only(verified(archive)).reasons == {}
+
+
+def test_nothing_expected_is_nothing_verified(archive: Archive, server: DiscordServer, radio: int) -> None:
+    """Without monitors, imports and sessions there is nothing to look at."""
+    server.messages.bulk_load(radio, 5)
+    assert verified(archive).verdicts == ()
+
+
+def test_a_scope_verifies_only_that(archive: Archive, server: DiscordServer, guild: int, radio: int) -> None:
+    """One channel of several, with a verdict told as it is reached."""
+    server.messages.post(radio, "Box, box.")
+    server.messages.post(server.channels.create(guild, "general"), "hello")
+    imported(archive, guild)
+    told: list[ChannelVerdict] = []
+    report = verified(archive, Scope(channel_id=radio), progress=told.append)
+    assert [verdict.channel_id for verdict in report.verdicts] == [radio]
+    assert told == list(report.verdicts)
+
+
+def test_a_refused_token_ends_the_verification(
+    archive: Archive, server: DiscordServer, guild: int, radio: int
+) -> None:
+    """It is not a difference."""
+    server.messages.bulk_load(radio, 150)
+    imported(archive, guild)
+
+    def reject(_: object) -> None:
+        server.faults.reject_token = True
+
+    server.faults.before_answering(reject, Requests(HISTORY, skip=1))
+    with pytest.raises(TokenRejected):
+        verified(archive)
