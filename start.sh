@@ -5,14 +5,15 @@ cd "$(dirname "${BASH_SOURCE[0]}")"
 
 usage() {
   cat <<'TEXT'
-Usage: ./start.sh [--demo] [--port 3000] [--host 127.0.0.1]
+Usage: ./start.sh [--demo] [--port 3000] [--api-port 8000] [--host 127.0.0.1]
 
 Installs the pinned packages into .venv (once), then runs the web interface and the daemon that
 polls live sessions, until Ctrl-C.
 
-  --demo         a simulated live session, even when a token is set
-  --port PORT    port of the web interface (default 3000)
-  --host HOST    its address (default 127.0.0.1: this machine only)
+  --demo           a simulated live session, even when a token is set
+  --port PORT      port of the web interface (default 3000)
+  --api-port PORT  port of the HTTP interface and the live page (default 8000)
+  --host HOST      address of both (default 127.0.0.1: this machine only)
 
 Settings are read from .env; .env.example describes them. Without DISCORD_OAUTH_TOKEN the demo runs.
 TEXT

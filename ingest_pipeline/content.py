@@ -97,7 +97,7 @@ def extract_for(
         now: When, aware UTC; the present by default.
     """
     moment = now or datetime.now(UTC)
-    report = ContentReport()
+    report = ContentReport(kinds={kind: Changes() for kind in ContentKind if kind in kinds})
     unique = sorted(set(discord_ids))
     for first in range(0, len(unique), BATCH_MESSAGES):
         report += _extract(connection, unique[first : first + BATCH_MESSAGES], rules, kinds, moment)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from itertools import chain
 from typing import Any, BinaryIO, Protocol
 
@@ -213,3 +213,8 @@ def rebatch(tables: Iterable[pa.Table], rows: int) -> Iterator[pa.Table]:
             pending = []
     if pending:
         yield pa.concat_tables(pending)
+
+
+def modified_at(seconds: float) -> datetime:
+    """Return a file's time: the latest at which its messages can have been read, aware UTC."""
+    return datetime.fromtimestamp(seconds, UTC)

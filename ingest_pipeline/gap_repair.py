@@ -14,12 +14,12 @@ from enum import StrEnum
 from functools import partial
 from typing import Any
 
-from ingest_pipeline.capture.discord_rest import DiscordRest
+from ingest_pipeline.capture.discord_rest import DiscordRest, open_rest
 from ingest_pipeline.capture.discovery import view_guild
 from ingest_pipeline.channel_scan import build_scanner, scan_channels
 from ingest_pipeline.domain.guild import Channel, ReadingState
 from ingest_pipeline.domain.snowflake import created_at
-from ingest_pipeline.errors import ChannelForbidden, ChannelNotFound
+from ingest_pipeline.errors import ChannelForbidden, ChannelNotFound, ConfigurationError
 from ingest_pipeline.expectations import Expectation, Scope, expectations
 from ingest_pipeline.history_import import DEFAULT_CONCURRENCY, RunProgress, save_view
 from ingest_pipeline.imports import backfill_session
@@ -138,6 +138,44 @@ def list_gaps(services: Services, scope: Scope | None = None, now: datetime | No
     return found
 
 
+def repair_now(
+    services: Services, scope: Scope | None = None, progress: Callable[[str], None] | None = None
+) -> list[Gap]:
+    """Mend what the bot can read, then with the exporter the sessions that it cannot; return what is left.
+
+    Args:
+        services: The working parts.
+        scope: What to look at.
+        progress: Called with what is being read.
+
+    Raises:
+        ConfigurationError: There is neither a bot's nor an account's token.
+        TokenRejected: Discord does not accept the bot.
+        IngestError: As for `backfill_session`.
+    """
+    settings = services.settings
+    if settings.discord_bot_token is None and settings.discord_oauth_token is None:
+        raise ConfigurationError(
+            "neither DISCORD_BOT_TOKEN nor DISCORD_OAUTH_TOKEN is set: put one into .env to repair with"
+        )
+
+    def tell(run: ScanRun) -> None:
+        if progress:
+            progress(f"channel {run.channel_id}, {run.messages_read:,} messages")
+
+    async def with_bot() -> None:
+        async with open_rest(settings.discord_bot_token) as rest:
+            await repair_gaps(services, rest, scope, progress=tell)
+
+    if settings.discord_bot_token is not None:
+        asyncio.run(with_bot())
+    if settings.discord_oauth_token is not None:
+        left = list_gaps(services, scope)
+        is_left = [gap for gap in left if settings.discord_bot_token is None or not is_mendable(gap)]
+        repair_session_gaps(services, is_left, progress)
+    return list_gaps(services, scope)
+
+
 async def repair_gaps(
     services: Services,
     rest: DiscordRest,
@@ -186,7 +224,7 @@ async def repair_gaps(
 
 
 def repair_session_gaps(
-    services: Services, gaps_left: Sequence[Gap], progress: Callable[[str], None] | None = None
+    services: Services, found: Sequence[Gap], progress: Callable[[str], None] | None = None
 ) -> None:
     """Read the sessions that have gaps anew with the exporter, for channels that the bot does not know.
 
@@ -194,7 +232,7 @@ def repair_session_gaps(
         IngestError: As for `backfill_session`.
     """
     now = datetime.now(UTC)
-    for session_id in sorted({gap.session_id for gap in gaps_left if gap.session_id}):
+    for session_id in sorted({gap.session_id for gap in found if gap.session_id}):
         with services.database.read() as connection:
             session = find_session(connection, session_id)
             keys = missing_keys(connection, session, services.grid, now, services.settings.overlap)

@@ -1,141 +1,28 @@
-"""The use cases: refresh windows, import a stretch of time or a file, poll, backfill.
+"""The use cases behind the commands: import a stretch of time or a file, poll, backfill.
 
-Each composes the same steps: export, land, normalise, merge. The Dagster assets run the steps one
-asset each; the commands run them in one go.
+Each composes the same steps: export, land, normalise, merge. The Dagster assets run the steps of
+`refresh.py` one asset each; here they run in one go.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import BinaryIO
 
 from ingest_pipeline.capture.chat_exporter import ExportRequest, ExportResult
-from ingest_pipeline.capture.landing import Landed
 from ingest_pipeline.capture.payloads import read_header
-from ingest_pipeline.documents import Document, ExportDocument, Provenance
-from ingest_pipeline.domain.normalize import ChannelPolicy
+from ingest_pipeline.documents import Document, ExportDocument, Provenance, modified_at
 from ingest_pipeline.domain.session import Session, live_sessions
-from ingest_pipeline.domain.window import Window, contiguous
+from ingest_pipeline.domain.window import Window
 from ingest_pipeline.errors import BadInput, ExportMismatch
 from ingest_pipeline.ingest import IngestReport, Progress, ingest_landed, new_correlation_id
-from ingest_pipeline.normalised_store import StoredDocument
 from ingest_pipeline.polling import missing_time
+from ingest_pipeline.refresh import landed_documents, refresh_landing
 from ingest_pipeline.services import Services
 from ingest_pipeline.storage.sessions import find_session, list_sessions
-
-
-@dataclass(frozen=True, slots=True)
-class Exported:
-    """One exporter run of a refresh.
-
-    Attributes:
-        channel_id: The channel read.
-        keys: The windows it covered.
-        messages: Messages in it.
-        seconds: Wall time of the run.
-        warnings: What the exporter warned of.
-        documents: What landed.
-    """
-
-    channel_id: int
-    keys: tuple[str, ...]
-    messages: int
-    seconds: float
-    warnings: tuple[str, ...]
-    documents: tuple[Landed, ...]
-
-
-def session_windows(
-    services: Services, session: Session, keys: Sequence[str], now: datetime | None = None
-) -> list[tuple[str, Window]]:
-    """Return those of a session's windows that have begun, in time order.
-
-    Windows past the session's end, or still to come, are left out: reading them is a no-op.
-    """
-    moment = now or datetime.now(UTC)
-    grid = services.grid
-    timed = [(key, grid.window(key, session.window)) for key in sorted(keys, key=grid.index)]
-    return [(key, window) for key, window in timed if window is not None and window.start <= moment]
-
-
-def refresh_landing(
-    services: Services,
-    session: Session,
-    keys: Sequence[str],
-    progress: Callable[[str], None] | None = None,
-) -> list[Exported]:
-    """Read windows anew from Discord: one exporter run for each channel and contiguous range.
-
-    Raises:
-        ExporterFailed: A run did not end in a complete export; what had landed stays as it was.
-        ExporterRejected: Discord refuses; what had landed stays as it was.
-        ExportMismatch: A newer export has landed meanwhile.
-        LandingRefused: The landing store cannot be written.
-    """
-    runs = list(contiguous(session_windows(services, session, keys)))
-    exported = []
-    for channel_id in session.channel_ids:
-        for run in runs:
-            span = Window(run[0][1].start, run[-1][1].end)
-            if progress:
-                progress(f"channel {channel_id}, {run[0][0]} to {run[-1][0]}")
-            with TemporaryDirectory(prefix="ingest-export-") as folder:
-                result = services.exporter.export(ExportRequest(channel_id, span), Path(folder))
-                documents = services.landing.land(
-                    result.path, session.session_id, run, channel_id, result.started_at
-                )
-            exported.append(
-                Exported(
-                    channel_id=channel_id,
-                    keys=tuple(key for key, _ in run),
-                    messages=result.message_count,
-                    seconds=result.seconds,
-                    warnings=result.warnings,
-                    documents=tuple(documents),
-                )
-            )
-    return exported
-
-
-def landed_documents(
-    services: Services, session: Session, keys: Sequence[str], correlation_id: str
-) -> list[tuple[str, ExportDocument]]:
-    """Return the landed documents of some windows, with their keys, ready to be normalised."""
-    policies = services.policies()
-    windows = session_windows(services, session, keys)
-    return [
-        (landed.key, _landed_document(landed, policies.policy(landed.channel_id), correlation_id))
-        for landed in services.landing.landed(session.session_id, windows, session.channel_ids)
-    ]
-
-
-def normalise_windows(
-    services: Services, session: Session, keys: Sequence[str], correlation_id: str
-) -> list[StoredDocument]:
-    """Normalise landed windows into their Parquet files.
-
-    Raises:
-        BadInput: A landed document is damaged; its file is as it was.
-    """
-    return [
-        services.normalised.save(document, session.session_id, key)
-        for key, document in landed_documents(services, session, keys, correlation_id)
-    ]
-
-
-def stored_documents(services: Services, session: Session, keys: Sequence[str]) -> list[StoredDocument]:
-    """Return the normalised documents of some windows that exist."""
-    return [
-        services.normalised.load(session.session_id, key, channel_id)
-        for key, _ in session_windows(services, session, keys)
-        for channel_id in session.channel_ids
-        if services.normalised.path(session.session_id, key, channel_id).exists()
-    ]
 
 
 def merge_documents(
@@ -164,6 +51,8 @@ def backfill_session(
 ) -> IngestReport:
     """Read a whole session, or some windows of it, anew.
 
+    When some channels cannot be read, the others are merged before the first error is raised.
+
     Raises:
         SessionNotFound: There is no such session.
         IngestError: As for `refresh_landing` and `ingest_landed`.
@@ -171,9 +60,13 @@ def backfill_session(
     session = load_session(services, session_id)
     wanted = services.grid.keys if keys is None else keys
     correlation_id = new_correlation_id()
-    refresh_landing(services, session, wanted, progress)
+    exported = refresh_landing(services, session, wanted, progress)
     documents = [document for _, document in landed_documents(services, session, wanted, correlation_id)]
-    return merge_documents(services, documents, correlation_id)
+    report = merge_documents(services, documents, correlation_id)
+    for each in exported:
+        if each.error:
+            raise each.error
+    return report
 
 
 def import_messages(
@@ -259,20 +152,6 @@ def load_session(services: Services, session_id: str) -> Session:
         return find_session(connection, session_id)
 
 
-def _landed_document(landed: Landed, policy: ChannelPolicy, correlation_id: str) -> ExportDocument:
-    header = landed.header()
-    observed_at = header.read_at or _modified_at(landed.path.stat().st_mtime)
-    return ExportDocument(
-        opener=landed.open,
-        name=str(landed.path),
-        header=header,
-        policy=policy,
-        window=landed.window,
-        complete=True,
-        provenance=Provenance(landed.session_id, "export", observed_at, correlation_id),
-    )
-
-
 def _export_document(
     services: Services, session: Session, result: ExportResult, correlation_id: str
 ) -> ExportDocument:
@@ -302,7 +181,7 @@ def _file_document(
     try:
         with file.open("rb") as stream:
             header = read_header(stream, str(file))
-        modified_at = _modified_at(file.stat().st_mtime)
+        modified = modified_at(file.stat().st_mtime)
     except OSError as error:
         raise BadInput(f"{file} cannot be read ({error.strerror}): check the path") from error
     if channel_id is not None and channel_id != header.channel_id:
@@ -317,14 +196,9 @@ def _file_document(
         policy=services.policies().policy(header.channel_id),
         window=window,
         complete=False,
-        provenance=Provenance(session.session_id, "file", header.read_at or modified_at, correlation_id),
+        provenance=Provenance(session.session_id, "file", header.read_at or modified, correlation_id),
     )
 
 
 def _open(path: Path) -> BinaryIO:
     return path.open("rb")
-
-
-def _modified_at(seconds: float) -> datetime:
-    """Return a file's time: the latest at which its messages can have been read."""
-    return datetime.fromtimestamp(seconds, UTC)

@@ -112,9 +112,7 @@ class NormalisedStore:
             times as `datetime64[us, UTC]`.
         """
         tables = [
-            _read(path)
-            for key in keys
-            for path in sorted((self.root / session_id / key).glob("*.parquet"))
+            _read(path) for key in keys for path in sorted((self.root / session_id / key).glob("*.parquet"))
         ]
         table = pa.concat_tables(tables) if tables else STAGING_SCHEMA.empty_table()
         return to_frame(table.sort_by([("posted_at", "ascending"), ("discord_id", "ascending")]))

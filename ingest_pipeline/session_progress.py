@@ -52,7 +52,7 @@ class SessionProgress:
         session: The session.
         elapsed_seconds: How much of it is over.
         proven_seconds: How much of that is proven complete, in all of its channels.
-        lag_seconds: How long before now, or before its end, the unbroken proof from its start ends.
+        lag_seconds: How long before now, or before its end, its newest proof ends.
         missing: What is over and not proven, merged over the channels, in order of time.
         windows: Its windows in order.
         messages: Its live messages so far.
@@ -87,7 +87,8 @@ def session_progress(
         for channel_id in session.channel_ids
     }
     missing = merged(chain.from_iterable(by_channel.values()))
-    lag = max(end - missing[0].start, timedelta()) if missing else timedelta()
+    is_behind = bool(missing) and missing[-1].end >= end
+    lag = end - missing[-1].start if is_behind else timedelta()
     windows = [(key, grid.window(key, session.window)) for key in grid.keys]
     return SessionProgress(
         session=session,

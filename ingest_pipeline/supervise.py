@@ -1,4 +1,4 @@
-"""Runs the whole stack: the web interface, the daemon with its sensor, and their code server.
+"""Runs the whole stack: web interface, daemon with its sensor, their code server, and the HTTP interface.
 
 `./start.sh` ends here. Without a Discord token the demo runs instead of the real sessions. How parts
 are started, kept and stopped is in `supervision/`.
@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TextIO
 
-from ingest_pipeline.errors import ExitCode, IngestError
+from ingest_pipeline.errors import ConfigurationError, ExitCode, IngestError
 from ingest_pipeline.settings import PROJECT_ROOT, Settings, load_settings
 from ingest_pipeline.supervision.banner import banner
 from ingest_pipeline.supervision.console import Console, Redactor
@@ -26,11 +26,12 @@ from ingest_pipeline.supervision.deployment import (
     secrets_of,
 )
 from ingest_pipeline.supervision.lock import Warden, hold_folder
-from ingest_pipeline.supervision.parts import dagster_parts, require_free_port, web_url
+from ingest_pipeline.supervision.parts import Part, api_part, dagster_parts, require_free_port, web_url
 from ingest_pipeline.supervision.supervisor import StopRequest, Supervisor
 
 DEFAULT_HOST = "127.0.0.1"
 DEFAULT_PORT = 3000
+DEFAULT_API_PORT = 8000
 HIGHEST_PORT = 65535
 
 
@@ -54,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with hold_folder((settings.data_dir / "demo") if demo else settings.data_dir) as lock:
             require_free_port(options.host, options.port)
             deployment = (demo_deployment if demo else real_deployment)(settings, os.environ)
-            return _run(deployment, settings, lock, options.host, options.port)
+            return _run(deployment, settings, lock, options)
     except IngestError as error:
         print(f"cannot start: {error}", file=sys.stderr)  # noqa: T201
         return int(error.exit_code)
@@ -62,7 +63,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return int(ExitCode.INTERRUPTED)
 
 
-def _run(deployment: Deployment, settings: Settings, lock: TextIO, host: str, port: int) -> int:
+def _run(deployment: Deployment, settings: Settings, lock: TextIO, options: argparse.Namespace) -> int:
+    host, port = options.host, options.port
     logs = deployment.data_dir / "logs"
     home = prepare_dagster_home(
         deployment.data_dir / "dagster", PROJECT_ROOT / "dagster.yaml", deployment.environment
@@ -76,13 +78,15 @@ def _run(deployment: Deployment, settings: Settings, lock: TextIO, host: str, po
     if not deployment.is_demo:
         _bootstrap_exporter(settings, console.say)
     warden = Warden(lock)
+    api = _api_parts(host, options.api_port, console.say)
+    live_url = web_url(host, options.api_port) if api else None
 
     def on_ready(name: str) -> None:
         if name == "webserver":
-            console.show(banner(deployment, web_url(host, port)))
+            console.show(banner(deployment, web_url(host, port), live_url))
 
     supervisor = Supervisor(
-        dagster_parts(home.workspace, home.code_socket, host, port),
+        [*dagster_parts(home.workspace, home.code_socket, host, port), *api],
         environment=deployment.environment,
         folder=home.folder,
         console=console,
@@ -95,6 +99,16 @@ def _run(deployment: Deployment, settings: Settings, lock: TextIO, host: str, po
         warden.dismiss()
         console.close()
     return int(ExitCode.OK if orderly else ExitCode.INTERRUPTED)
+
+
+def _api_parts(host: str, port: int, say: Callable[[str], None]) -> list[Part]:
+    """Return the HTTP interface, or nothing when its port is taken: all else runs without it."""
+    try:
+        require_free_port(host, port, "--api-port")
+    except ConfigurationError as error:
+        say(f"the HTTP interface is not started, everything else runs: {error}")
+        return []
+    return [api_part(host, port)]
 
 
 def _bootstrap_exporter(settings: Settings, say: Callable[[str], None]) -> None:
@@ -123,6 +137,9 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--demo", action="store_true", help="run the demo even when a token is set")
     parser.add_argument("--host", default=DEFAULT_HOST, help="address of the web interface")
     parser.add_argument("--port", type=_port, default=DEFAULT_PORT, help="port of the web interface")
+    parser.add_argument(
+        "--api-port", type=_port, default=DEFAULT_API_PORT, help="port of the HTTP interface and live page"
+    )
     return parser.parse_args(arguments)
 
 

@@ -72,6 +72,7 @@ def ingest_export(
     *,
     window: Window,
     read_at: datetime,
+    session_id: str = "race",
     correlation_id: str = RUN_ID,
 ) -> IngestReport:
     """Merge a complete export of a window of the race."""
@@ -83,7 +84,7 @@ def ingest_export(
         policy=ChannelPolicy(),
         window=window,
         complete=True,
-        provenance=Provenance("race", "export", read_at, correlation_id),
+        provenance=Provenance(session_id, "export", read_at, correlation_id),
     )
     return ingest_landed(
         services.database,

@@ -144,7 +144,7 @@ def missing(
     """List what is not proven of the time from `since` to `until` (excluded; now when left out)."""
     window = Window(since, until or now)
     with services.database.read() as connection:
-        found = gaps(connection, channel_id, window.low, window.high)
+        found = gaps(connection, channel_id, max(window.low, 0), window.high)
     return Gaps(
         items=[
             GapModel(low=str(low), high=str(high), start=created_at(low), end=created_at(high))

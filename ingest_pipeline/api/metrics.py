@@ -68,7 +68,7 @@ def _tables(status: Status) -> Iterator[Metric]:
 
 def _sessions(status: Status) -> Iterator[Metric]:
     lag = GaugeMetricFamily(
-        "ingest_lag_seconds", "How far a session's unbroken proof is behind", labels=["session_id"]
+        "ingest_lag_seconds", "How far a session's newest proof is behind now or its end", labels=["session_id"]
     )
     gap = GaugeMetricFamily(
         "ingest_channel_coverage_gap_seconds",

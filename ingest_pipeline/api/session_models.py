@@ -75,7 +75,7 @@ class ProgressModel(BaseModel):
     session: SessionModel
     elapsed_seconds: float = Field(description="How much of it is over.")
     proven_seconds: float = Field(description="How much of that is proven complete.")
-    lag_seconds: float = Field(description="How far its unbroken proof is behind now, or its end.")
+    lag_seconds: float = Field(description="How far its newest proof is behind now, or its end.")
     missing: list[StretchModel] = Field(description="What is over and not proven.")
     windows: list[WindowModel]
     messages: int

@@ -2,13 +2,15 @@
 
 A document is in the exporter's own JSON form, its messages byte for byte as they came; it is
 immutable until replaced whole. A complete export of several windows is split into one document
-each. What may not replace a newer document goes to quarantine with its reason. The store is a
-folder, or any fsspec URL such as `s3://bucket/prefix`.
+each. A newer document is never replaced: when several runs read the same windows at once, the latest
+reading stays, whoever is done last. The store is a folder, or any fsspec URL such as
+`s3://bucket/prefix`.
 """
 
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,6 +26,8 @@ from ingest_pipeline.capture.stored_files import file_exists, open_file, open_ro
 from ingest_pipeline.capture.window_split import split_export
 from ingest_pipeline.domain.window import Window
 from ingest_pipeline.errors import ExportMismatch, LandingRefused
+
+_logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +87,7 @@ class LandingStore:
         channel_id: int,
         read_at: datetime,
     ) -> list[Landed]:
-        """Split a complete export by window and put each part in its place.
+        """Split a complete export by window and put each part in its place, unless a newer one is there.
 
         Args:
             export: The exporter's file, complete and checked.
@@ -96,22 +100,36 @@ class LandingStore:
             One document for each window, also for those without a message.
 
         Raises:
-            ExportMismatch: A newer document is there already; the export is in quarantine.
+            ExportMismatch: A document there is of a time to come, so this clock or the one it was read
+                by is wrong; the export is in quarantine.
             LandingRefused: The store cannot be written.
         """
         places = [self.document(session_id, key, window, channel_id) for key, window in windows]
         with _store_errors(str(self.root)):
-            newest = max((self._landed_at(place) for place in places), default=None)
-            if newest is not None and newest > read_at:
-                kept = self.quarantine(export, f"a newer export, of {newest.isoformat()}, is landed already")
-                raise ExportMismatch(
-                    f"the export of channel {channel_id} of {read_at.isoformat()} is older than what session "
-                    f"{session_id!r} has landed ({newest.isoformat()}): it was put aside at {kept}"
-                )
+            self._refuse_before(places, export, read_at)
             with split_export(export, [place.window for place in places], read_at) as parts:
                 for place, part in zip(places, parts, strict=True):
-                    replace_file(place.path, part)
+                    self._put(place, part, read_at)
         return places
+
+    def _refuse_before(self, places: Sequence[Landed], export: Path, read_at: datetime) -> None:
+        newest = max((self._landed_at(place) for place in places), default=read_at)
+        if newest > max(read_at, datetime.now(UTC)):
+            kept = self.quarantine(
+                export, f"an export of {newest.isoformat()}, yet to come, is landed already"
+            )
+            raise ExportMismatch(
+                f"the export of channel {places[0].channel_id} of {read_at.isoformat()} is older than what "
+                f"session {places[0].session_id!r} has landed, which was read at {newest.isoformat()}, a time "
+                f"to come: check this machine's clock; the export was put aside at {kept}"
+            )
+
+    def _put(self, place: Landed, part: Path, read_at: datetime) -> None:
+        landed_at = self._landed_at(place)
+        if landed_at > read_at:
+            _logger.info("%s was read again meanwhile, at %s, and stays", place.path, landed_at.isoformat())
+        else:
+            replace_file(place.path, part)
 
     def landed(
         self, session_id: str, windows: Sequence[tuple[str, Window]], channel_ids: Sequence[int]

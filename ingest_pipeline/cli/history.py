@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -19,12 +18,10 @@ from ingest_pipeline.cli.invocation import begin, open_services
 from ingest_pipeline.cli.options import CHANNEL, JsonOption, read_channel
 from ingest_pipeline.cli.output import describing, print_json
 from ingest_pipeline.domain.snowflake import parse_snowflake
-from ingest_pipeline.errors import BadInput, ConfigurationError
+from ingest_pipeline.errors import BadInput
 
 if TYPE_CHECKING:
     from ingest_pipeline.expectations import Scope
-    from ingest_pipeline.gap_repair import Gap
-    from ingest_pipeline.services import Services
 
 INCOMPLETE = 10
 """Exit code when something is missing, differs from Discord or could not be read."""
@@ -89,10 +86,11 @@ def gaps(
     settings = begin(context, as_json=as_json)
     scope = _scope(guild, channel)
     with open_services(settings) as services:
-        from ingest_pipeline.gap_repair import list_gaps
+        from ingest_pipeline.gap_repair import list_gaps, repair_now
 
         before = list_gaps(services, scope)
-        found = _mend(services, scope) if repair else before
+        with describing() as progress:
+            found = repair_now(services, scope, progress) if repair else before
     if as_json:
         missing = [gap.as_dict() for gap in found]
         print_json({"before": len(before), "gaps": missing} if repair else {"gaps": missing})
@@ -165,32 +163,6 @@ def seal(
     else:
         print_seals(reports)
     _exit_unless(all(report.is_sealed for report in reports))
-
-
-def _mend(services: Services, scope: Scope | None) -> list[Gap]:
-    """Repair with the bot, then with the exporter what the bot cannot read; return what is left."""
-    from ingest_pipeline.capture.discord_rest import open_rest
-    from ingest_pipeline.gap_repair import is_mendable, list_gaps, repair_gaps, repair_session_gaps
-
-    settings = services.settings
-
-    async def with_bot() -> None:
-        async with open_rest(settings.discord_bot_token) as rest:
-            await repair_gaps(services, rest, scope)
-
-    if settings.discord_bot_token is None and settings.discord_oauth_token is None:
-        raise ConfigurationError(
-            "neither DISCORD_BOT_TOKEN nor DISCORD_OAUTH_TOKEN is set: put one into .env to repair with"
-        )
-    if settings.discord_bot_token is not None:
-        asyncio.run(with_bot())
-    left = [gap for gap in list_gaps(services, scope) if gap.session_id]
-    if settings.discord_bot_token is not None:
-        left = [gap for gap in left if not is_mendable(gap)]
-    if left and settings.discord_oauth_token is not None:
-        with describing() as progress:
-            repair_session_gaps(services, left, progress)
-    return list_gaps(services, scope)
 
 
 def _scope(guild: str | None, channel: str | None) -> Scope | None:

@@ -63,7 +63,13 @@ def begin(context: Any, *, as_json: bool = False) -> Settings:
     here = Path.cwd() / ".env"
     settings = load_settings(here if here.is_file() else PROJECT_ROOT / ".env")
     invocation = invocation_of(context)
-    secrets = (settings.discord_oauth_token, settings.discord_bot_token, settings.database_url)
+    secrets = (
+        settings.discord_oauth_token,
+        settings.discord_bot_token,
+        settings.database_url,
+        settings.api_token,
+        settings.api_read_token,
+    )
     invocation.secrets = tuple(secret.get_secret_value() for secret in secrets if secret)
     _start_logging("DEBUG" if invocation.verbose else settings.log_level, as_json=as_json)
     return settings
@@ -113,3 +119,6 @@ def _start_logging(level: str, *, as_json: bool) -> None:
     logger = logging.getLogger("ingest_pipeline")
     logger.handlers = [handler]
     logger.setLevel(level.upper())
+    # Events repeat as JSON what a command tells in words.
+    is_told_in_words = not as_json and level.upper() != "DEBUG"
+    logging.getLogger("ingest_pipeline.events").setLevel("ERROR" if is_told_in_words else "NOTSET")

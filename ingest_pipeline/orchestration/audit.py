@@ -17,8 +17,8 @@ from ingest_pipeline.capture.payloads import read_document
 from ingest_pipeline.domain.session import Session
 from ingest_pipeline.domain.window import Window
 from ingest_pipeline.errors import BadInput
-from ingest_pipeline.imports import session_windows
 from ingest_pipeline.normalised_store import StoredDocument
+from ingest_pipeline.refresh import session_windows
 from ingest_pipeline.services import Services
 from ingest_pipeline.storage.database import Connection
 from ingest_pipeline.storage.ledger import gaps

@@ -7,16 +7,19 @@ from ingest_pipeline.orchestration.checks import message_checks
 from ingest_pipeline.orchestration.executors import build_executor
 from ingest_pipeline.orchestration.jobs import ingest_job
 from ingest_pipeline.orchestration.resources import build_resources
+from ingest_pipeline.orchestration.retention import build_prune_job, build_prune_schedule
 from ingest_pipeline.orchestration.sensors import build_live_session_sensor
 from ingest_pipeline.settings import Settings
 
 
 def build_definitions(settings: Settings) -> dg.Definitions:
     """Return the definitions of a deployment; nothing is opened or connected until something runs."""
+    prune_job = build_prune_job(settings)
     return dg.Definitions(
         assets=build_assets(settings),
         asset_checks=[message_checks],
-        jobs=[ingest_job],
+        jobs=[ingest_job, prune_job],
+        schedules=[build_prune_schedule(prune_job)],
         sensors=[build_live_session_sensor(settings)],
         resources=build_resources(settings),
         # Of all jobs: what is started from the catalogue runs as `ingest_job` does.

@@ -6,11 +6,13 @@ transaction, and a file that is in use elsewhere is tried again within a bound.
 
 from __future__ import annotations
 
+import errno
 import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import duckdb
 
@@ -33,6 +35,8 @@ _CONFIGURATION: dict[str, str | bool | int | float | list[str]] = {
 }
 _HOLDER = re.compile(r"Conflicting lock is held in (.+?) \(PID (\d+)\)")
 _LONGEST_POLL_SECONDS = 0.25
+# Such a file system gets the file made in its place.
+_NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK}
 _OUT_OF_REACH = (duckdb.IOException, duckdb.FatalException, duckdb.OutOfMemoryException)
 
 
@@ -122,8 +126,8 @@ class DuckDBDatabase:
                 raw.close()
 
     def _open(self, deadline: float, *, read_only: bool) -> duckdb.DuckDBPyConnection:
-        if not read_only:
-            self._make_folder()
+        if not (read_only or self._path.exists()):
+            self._make_file()
         tries = 0
         while True:
             try:
@@ -137,12 +141,24 @@ class DuckDBDatabase:
                     raise self._busy(error) from error
                 time.sleep(pause)
 
-    def _make_folder(self) -> None:
+    def _make_file(self) -> None:
+        """Make an empty database beside its place and link it there.
+
+        DuckDB makes a file in several writes: a process that opens it in between finds it invalid, and
+        one that is killed in between leaves it so.
+        """
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
+            with TemporaryDirectory(prefix=".new-", dir=self._path.parent) as folder:
+                draft = Path(folder) / self._path.name
+                duckdb.connect(str(draft), config=_CONFIGURATION).close()
+                with suppress(FileExistsError):
+                    self._path.hardlink_to(draft)
         except OSError as error:
+            if error.errno in _NO_LINKS:
+                return
             raise DatabaseUnavailable(
-                f"the folder {self._path.parent} cannot be made ({error.strerror}): "
+                f"{self._path} cannot be made ({error.strerror}): "
                 "set INGEST_DATA_DIR to a folder that can be written"
             ) from error
 

@@ -13,14 +13,16 @@ from ingest_pipeline.supervision.deployment import Deployment
 RULE = "─" * 78
 
 
-def banner(deployment: Deployment, url: str) -> str:
+def banner(deployment: Deployment, url: str, live_url: str | None = None) -> str:
     """Return the lines that say where everything is.
 
     Args:
         deployment: What runs.
         url: Address of the web interface.
+        live_url: Address of the live page and the HTTP interface, or None when they do not run.
     """
-    rows = [("Web", url), *(_demo_rows() if deployment.is_demo else [])]
+    live = [("Live", f"{live_url} (the session as it is read; HTTP interface)")] if live_url else []
+    rows = [("Web", url), *live, *(_demo_rows() if deployment.is_demo else [])]
     rows += [
         ("Data", _data(deployment)),
         ("Query", _query(deployment)),

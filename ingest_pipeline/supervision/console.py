@@ -25,7 +25,7 @@ _URL_CREDENTIALS = re.compile(r"://[^/\s@]+@")
 _COLOUR_CODES = re.compile(r"\x1b\[[0-9;]*m")
 _DEBUG_MARK = " - DEBUG - "
 _CONTROL_CHARACTERS = {code: None for code in (*range(32), *range(127, 160)) if code != ord("\t")}
-_COLOURS = {OWN_NAME: "1", "webserver": "36", "daemon": "35", "code": "33"}
+_COLOURS = {OWN_NAME: "1", "webserver": "36", "daemon": "35", "code": "33", "api": "34"}
 
 
 class Redactor:

@@ -85,7 +85,12 @@ def demo_deployment(settings: Settings, environment: Mapping[str, str]) -> Deplo
 
 def secrets_of(settings: Settings) -> list[str]:
     """Return the values that must not appear in any output."""
-    tokens = (settings.discord_oauth_token, settings.discord_bot_token)
+    tokens = (
+        settings.discord_oauth_token,
+        settings.discord_bot_token,
+        settings.api_token,
+        settings.api_read_token,
+    )
     return [token.get_secret_value() for token in tokens if token]
 
 

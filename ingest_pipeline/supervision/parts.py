@@ -65,6 +65,17 @@ def dagster_parts(workspace: Path, code_socket: Path, host: str, port: int) -> l
     ]
 
 
+def api_part(host: str, port: int) -> Part:
+    """Describe the HTTP interface with the live page.
+
+    Args:
+        host: Its address.
+        port: Its port.
+    """
+    command = (sys.executable, "-m", "ingest_pipeline.api.server", "--host", host, "--port", str(port))
+    return Part("api", command, is_ready=lambda: answers_http(f"{web_url(host, port)}/livez"), after="code")
+
+
 def web_url(host: str, port: int) -> str:
     """Return the address to open in a browser on this machine."""
     shown = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, host)  # noqa: S104 - compared, not bound
@@ -92,8 +103,13 @@ def answers_http(url: str) -> bool:
         return False
 
 
-def require_free_port(host: str, port: int) -> None:
-    """Check that the web interface can listen.
+def require_free_port(host: str, port: int, option: str = "--port") -> None:
+    """Check that a server can listen.
+
+    Args:
+        host: Its address.
+        port: Its port.
+        option: The option that chooses another port.
 
     Raises:
         ConfigurationError: The port is taken or not allowed, or the host is not of this machine.
@@ -108,5 +124,5 @@ def require_free_port(host: str, port: int) -> None:
     except OSError as error:
         raise ConfigurationError(
             f"cannot listen on {host} port {port}: {error.strerror or error}. Stop the program that uses "
-            f"it, or choose another with --port {port + 1 if port < 65535 else 3000}"
+            f"it, or choose another with {option} {port + 1 if port < 65535 else 3000}"
         ) from None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -13,7 +12,8 @@ from pydantic import SecretStr
 
 from ingest_pipeline.demo.session import DEMO_TOKEN
 from ingest_pipeline.domain.session import Session
-from ingest_pipeline.imports import backfill_session, normalise_windows
+from ingest_pipeline.imports import backfill_session
+from ingest_pipeline.refresh import normalise_windows
 from ingest_pipeline.services import Services, build_services
 from ingest_pipeline.settings import Settings
 from ingest_pipeline.storage.messages import list_messages

@@ -20,7 +20,7 @@ from ingest_pipeline.storage.tables import list_tables
 from ingest_pipeline_tests.contract.conftest import ENGINES
 from ingest_pipeline_tests.contract.readings import Reading, at, staged
 
-SAME_TYPES = {"varchar": "text", "double": "double precision", "decimal": "numeric"}
+SAME_TYPES = {"varchar": "text", "double precision": "double", "decimal": "numeric"}
 
 
 def names(engine: str) -> list[str]:
@@ -29,9 +29,10 @@ def names(engine: str) -> list[str]:
 
 
 def same_type(kind: str) -> str:
-    """Return PostgreSQL's name of a type that DuckDB may call otherwise."""
-    name = re.match(r"\w+", kind)
-    return kind.replace(name[0], SAME_TYPES.get(name[0], name[0])) if name else kind
+    """Return one name for a type that the engines call differently."""
+    for one, other in SAME_TYPES.items():
+        kind = kind.replace(one, other)
+    return kind
 
 
 def test_the_first_use_migrates_and_the_next_does_not(database: Database) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -74,14 +74,27 @@ def test_a_newer_export_replaces_the_document(store: LandingStore, tmp_path: Pat
     assert contents(landed)[0] == ["second"]
 
 
-def test_an_older_export_is_put_aside_with_its_reason(store: LandingStore, tmp_path: Path) -> None:
-    """The good document stays."""
-    landed = land(store, tmp_path, [message(1, "new")])
-    with pytest.raises(ExportMismatch, match="put aside"):
-        land(store, tmp_path, [message(1, "old")], READ_AT - timedelta(seconds=1))
+def test_an_export_that_was_overtaken_leaves_the_newer_documents(store: LandingStore, tmp_path: Path) -> None:
+    """Two runs that read at once are no mistake: each window keeps its latest reading."""
+    now = datetime.now(UTC)
+    (kept, *_) = land(store, tmp_path, [message(1, "new")], now)
+    for place in store.landed("monza", WINDOWS[1:], [CHANNEL_ID]):
+        place.path.unlink()
+    landed = land(store, tmp_path, [message(1, "old"), message(301, "other")], now - timedelta(seconds=1))
+    assert contents(landed) == [["new"], ["other"], []]
+    assert kept.header().read_at == now
+    assert not list(store.root.glob("_quarantine/*"))
+
+
+def test_an_export_older_than_one_of_a_time_to_come_is_put_aside(store: LandingStore, tmp_path: Path) -> None:
+    """A clock was wrong: the good document stays, and somebody is told."""
+    to_come = datetime.now(UTC) + timedelta(hours=1)
+    landed = land(store, tmp_path, [message(1, "new")], to_come)
+    with pytest.raises(ExportMismatch, match="clock"):
+        land(store, tmp_path, [message(1, "old")], to_come - timedelta(hours=1))
     assert contents(landed)[0] == ["new"]
     (reason,) = store.root.glob("_quarantine/*/reason.json")
-    assert "newer export" in json.loads(reason.read_text())["reason"]
+    assert "yet to come" in json.loads(reason.read_text())["reason"]
 
 
 @pytest.mark.parametrize("damage", [lambda raw: raw[:-20], lambda raw: raw.replace(b'"id"', b'"id', 1)])

@@ -1,0 +1,62 @@
+"""The nightly job that keeps Dagster's history from growing for ever; what it does is in `pruning.py`."""
+
+from datetime import UTC, datetime
+
+import dagster as dg
+
+from ingest_pipeline.settings import Settings
+
+PRUNE_JOB = "prune_dagster_history"
+_DAILY_AT = "30 4 * * *"
+
+
+class PruneConfig(dg.Config):
+    """How to prune.
+
+    Attributes:
+        dry_run: Say what would be deleted, and delete nothing.
+    """
+
+    dry_run: bool = False
+
+
+def build_prune_job(settings: Settings) -> dg.JobDefinition:
+    """Return the job that prunes the history of the instance it runs on."""
+
+    @dg.op(name=PRUNE_JOB, out=dg.Out(dg.Nothing))
+    def prune(context: dg.OpExecutionContext, config: PruneConfig) -> None:
+        # Only here: it loads the database library of Dagster's own storage.
+        from ingest_pipeline.orchestration.pruning import prune_runs
+
+        pruned = prune_runs(context.instance, settings, now=datetime.now(UTC), dry_run=config.dry_run)
+        done = "would delete" if config.dry_run else "deleted"
+        context.log.info(
+            f"{done} {len(pruned.deleted)} runs; kept {pruned.kept} old ones that hold the latest "
+            "materialisation of a partition or the latest result of a check"
+        )
+        context.add_output_metadata({"runs_deleted": len(pruned.deleted), "runs_kept": pruned.kept})
+
+    @dg.job(
+        name=PRUNE_JOB,
+        executor_def=dg.in_process_executor,
+        tags={"dagster/priority": "-10"},
+        description=(
+            f"Delete runs older than {settings.retain_runs_days} days, and failed ones older than "
+            f"{settings.retain_failed_runs_days}, except those that hold a partition's latest materialisation."
+        ),
+    )
+    def prune_dagster_history() -> None:
+        prune()
+
+    return prune_dagster_history
+
+
+def build_prune_schedule(job: dg.JobDefinition) -> dg.ScheduleDefinition:
+    """Return the schedule that runs a pruning job every night, unless somebody turns it off."""
+    return dg.ScheduleDefinition(
+        name=f"{PRUNE_JOB}_daily",
+        job=job,
+        cron_schedule=_DAILY_AT,
+        execution_timezone="UTC",
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+    )

@@ -1,0 +1,119 @@
+"""Sessions in channels that the bot does not know: read, mended and sealed with the exporter."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+
+from ingest_pipeline.demo.install import install_stand_in
+from ingest_pipeline.domain.session import Session
+from ingest_pipeline.domain.snowflake import first_id_at
+from ingest_pipeline.errors import ConfigurationError
+from ingest_pipeline.expectations import Scope
+from ingest_pipeline.gap_repair import list_gaps, repair_now
+from ingest_pipeline.sealing import seal_now
+from ingest_pipeline.services import Services, build_services
+from ingest_pipeline.settings import Settings
+from ingest_pipeline.storage.catalogue import set_monitors
+from ingest_pipeline.storage.database import Database
+from ingest_pipeline.storage.manifests import Changes
+from ingest_pipeline.storage.sessions import save_sessions
+from ingest_pipeline_tests.archive import Archive
+from ingest_pipeline_tests.discord_server.server import DiscordServer
+
+CHANNEL = 1_100_000_000_000_000_042
+START = datetime(2025, 9, 7, 13, tzinfo=UTC)
+SESSION = Session("monza", START, START + timedelta(minutes=12), (CHANNEL,))
+
+
+class World:
+    """What the exporter can see."""
+
+    def __init__(self, path: Path) -> None:
+        """Begin with an empty channel."""
+        self._path = path
+        self._messages: list[dict[str, str]] = []
+        self.post()
+
+    def post(self, *minutes: float) -> None:
+        """Post messages so many minutes after the session's start."""
+        for minute in minutes:
+            message_id = first_id_at(START + timedelta(minutes=minute))
+            self._messages.append({"id": str(message_id), "content": f"minute {minute}"})
+        channel = {"id": str(CHANNEL), "name": "team-radio", "messages": self._messages}
+        world = {"guild": {"id": "1", "name": "Paddock"}, "channels": [channel]}
+        self._path.write_text(json.dumps(world), encoding="utf-8")
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    """A world with three messages during the session and one after it."""
+    made = World(tmp_path / "world.json")
+    made.post(1, 5, 11, 20)
+    return made
+
+
+@pytest.fixture
+def services(tmp_path: Path, settings: Settings, database: Database, world: World) -> Services:
+    """The working parts, with an account's token and no bot's."""
+    known = settings.model_copy(
+        update={
+            "exporter_path": install_stand_in(tmp_path / "exporter", tmp_path / "world.json"),
+            "discord_oauth_token": SecretStr("an-invented-token-0123456789"),
+            "discord_bot_token": None,
+        }
+    )
+    database.run(lambda connection: save_sessions(connection, [SESSION], now=datetime.now(UTC)))
+    return replace(build_services(known), database=database)
+
+
+def test_a_session_is_mended_with_the_exporter(services: Services) -> None:
+    """Without a bot the exporter reads what is missing."""
+    assert [gap.session_id for gap in list_gaps(services)] == ["monza"]
+    told: list[str] = []
+    assert repair_now(services, progress=told.append) == []
+    assert any(str(CHANNEL) in step for step in told)
+
+
+def test_a_session_is_sealed_with_the_exporter(services: Services, world: World) -> None:
+    """The manifest says that an export was read; a later change makes a version."""
+    [manifest] = seal_now(services, "monza").manifests
+    assert (manifest.version, manifest.message_count, manifest.source) == (1, 3, "export")
+    world.post(7)
+    [manifest] = seal_now(services, "monza").manifests
+    added = (first_id_at(START + timedelta(minutes=7)),)
+    assert (manifest.version, manifest.changes) == (2, Changes(added=added))
+
+
+def test_what_the_bot_cannot_see_is_left_to_the_exporter(
+    services: Services, server: DiscordServer, guild: int, radio: int
+) -> None:
+    """With both tokens each mends its own: the bot its channels, the exporter the session."""
+    both = services.settings.model_copy(update={"discord_bot_token": SecretStr(server.token)})
+    together = replace(services, settings=both)
+    archive = Archive(together, server)
+    server.messages.bulk_load(radio, 10)
+    archive.write(lambda connection: set_monitors(connection, guild, ["*"], now=datetime.now(UTC)))
+    assert repair_now(together) == []
+    assert archive.differences(server.truth(radio)) == []
+    assert len(archive.live_ids(CHANNEL)) == 3
+    report = seal_now(together, "monza")
+    assert (report.is_sealed, report.manifests[0].source) == (True, "export")
+
+
+def test_a_scope_is_kept_to(services: Services) -> None:
+    """Mending one channel leaves the others' gaps."""
+    assert repair_now(services, Scope(channel_id=7)) == []
+    assert len(list_gaps(services)) == 1
+
+
+def test_without_any_token_nothing_is_attempted(services: Services) -> None:
+    """The message names both settings."""
+    bare = replace(services, settings=services.settings.model_copy(update={"discord_oauth_token": None}))
+    with pytest.raises(ConfigurationError, match="DISCORD_OAUTH_TOKEN"):
+        repair_now(bare)
