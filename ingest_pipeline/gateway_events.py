@@ -1,28 +1,30 @@
 """What gateway events mean for the archive: messages, deletions, and messages to read again.
 
 Frames come from the spool as they were received. Nothing here fails on a frame: one that cannot be
-understood is counted. Discord's events: https://docs.discord.com/developers/events/gateway-events
+understood is counted, and where it says of which message or channel it is, that is read again.
+
+An event tells what a message was when Discord sent it, and events may come late, twice and in any
+order. Edits are ordered by their own time, deletions are final and a creation is the first version
+there is. Everything else that changes a message (previews, pins, reactions) comes without an order,
+so a message it happened to is read again once it is quiet: the reading is newer than all of them.
+Discord's events: https://docs.discord.com/developers/events/gateway-events
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 import msgspec
-import pyarrow as pa
 
-from ingest_pipeline.capture.discord_payloads import Payload, is_whole, raw_message
+from ingest_pipeline.capture.discord_payloads import Payload, is_whole
 from ingest_pipeline.capture.spool import Record
-from ingest_pipeline.documents import Provenance, Tally, normalised_rows, rows_table
-from ingest_pipeline.domain.normalize import ChannelPolicy, Row, build_normaliser
-from ingest_pipeline.domain.session import Session
 from ingest_pipeline.domain.snowflake import parse_snowflake
-from ingest_pipeline.domain.window import Window
 from ingest_pipeline.storage.messages import Tombstone
+from ingest_pipeline.storage.pending_reads import UnsureMessage
 
 SOURCE = "gateway"
 REACTIONS = frozenset(
@@ -33,9 +35,12 @@ REACTIONS = frozenset(
         "MESSAGE_REACTION_REMOVE_EMOJI",
     }
 )
-MESSAGES = frozenset({"MESSAGE_CREATE", "MESSAGE_UPDATE"})
+CREATION = "MESSAGE_CREATE"
+MESSAGES = frozenset({CREATION, "MESSAGE_UPDATE"})
 DELETES = frozenset({"MESSAGE_DELETE", "MESSAGE_DELETE_BULK"})
 CAPTURED = MESSAGES | DELETES | REACTIONS
+
+Place = tuple[int | None, int]
 
 
 def correlation_of(guild_id: int | None, message_id: int) -> str:
@@ -45,18 +50,19 @@ def correlation_of(guild_id: int | None, message_id: int) -> str:
 
 @dataclass(frozen=True, slots=True)
 class SeenMessage:
-    """A whole message in an event."""
+    """A whole message, in an event or in an answer of Discord.
 
-    payload: Payload
-    received_at: datetime
+    Attributes:
+        message_id: Its id.
+        payload: The message object.
+        seen_at: When the event was received or the answer asked for, aware UTC.
+        is_creation: Whether this is the message as it was posted, which any other reading supersedes.
+    """
 
-
-@dataclass(frozen=True, slots=True)
-class UnsureMessage:
-    """A message of which an event tells that it changed, and not everything that it is now."""
-
-    channel_id: int
     message_id: int
+    payload: Payload
+    seen_at: datetime
+    is_creation: bool = False
 
 
 @dataclass(slots=True)
@@ -65,17 +71,32 @@ class Events:
 
     Attributes:
         received: Frames looked at.
-        messages: Whole messages by guild and channel.
+        messages: Whole messages by guild and channel, in the order they were received.
         deletions: Deleted messages.
         unsure: Messages to read again.
+        suspects: Channels in which something happened that a frame failed to tell.
         skipped: Frames without effect by reason: `malformed`, `not_monitored`.
     """
 
     received: int = 0
-    messages: dict[tuple[int | None, int], list[SeenMessage]] = field(default_factory=dict)
+    messages: dict[Place, list[SeenMessage]] = field(default_factory=dict)
     deletions: list[Tombstone] = field(default_factory=list)
     unsure: set[UnsureMessage] = field(default_factory=set)
+    suspects: set[int] = field(default_factory=set)
     skipped: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def message_ids(self) -> set[int]:
+        """Every message that something is told of."""
+        seen = {each.message_id for messages in self.messages.values() for each in messages}
+        return seen | {each.discord_id for each in self.deletions} | {each.message_id for each in self.unsure}
+
+    @property
+    def created_ids(self) -> set[int]:
+        """Messages of which the creation is among the events."""
+        return {
+            each.message_id for messages in self.messages.values() for each in messages if each.is_creation
+        }
 
 
 class _Frame(msgspec.Struct):
@@ -106,21 +127,23 @@ def interpret(records: Iterable[Record], is_monitored: Callable[[int], bool]) ->
             events.skipped["malformed"] += 1
         elif not is_monitored(channel_id):
             events.skipped["not_monitored"] += 1
-        elif not _sort_in(events, frame.t, frame.d, channel_id, record.received_at):
-            events.skipped["malformed"] += 1
+        else:
+            place = (parse_snowflake(frame.d.get("guild_id")), channel_id)
+            if not _sort_in(events, frame.t, frame.d, place, record.received_at):
+                events.skipped["malformed"] += 1
+                events.suspects.add(channel_id)
     return events
 
 
-def _sort_in(events: Events, kind: str, data: Payload, channel_id: int, received_at: datetime) -> bool:
-    guild_id = parse_snowflake(data.get("guild_id"))
+def _sort_in(events: Events, kind: str, data: Payload, place: Place, received_at: datetime) -> bool:
+    """Take what a frame tells; tell whether it was all there."""
     if kind in MESSAGES:
-        return _sort_message(events, kind, data, (guild_id, channel_id), received_at)
+        return _sort_message(events, kind, data, place, received_at)
     if kind in REACTIONS:
-        ids = [parse_snowflake(data.get("message_id"))]
-        events.unsure.update(UnsureMessage(channel_id, each) for each in ids if each)
-        return None not in ids
+        return _note_unsure(events, place, data.get("message_id"))
     listed = data.get("ids") if kind == "MESSAGE_DELETE_BULK" else [data.get("id")]
     ids = [parse_snowflake(each) for each in listed] if isinstance(listed, list) else [None]
+    guild_id, channel_id = place
     events.deletions.extend(
         Tombstone(each, channel_id, guild_id, received_at, SOURCE, correlation_of(guild_id, each))
         for each in ids
@@ -129,70 +152,26 @@ def _sort_in(events: Events, kind: str, data: Payload, channel_id: int, received
     return None not in ids
 
 
-def _sort_message(
-    events: Events, kind: str, data: Payload, place: tuple[int | None, int], received_at: datetime
-) -> bool:
+def _sort_message(events: Events, kind: str, data: Payload, place: Place, received_at: datetime) -> bool:
     """Take a whole message; note one that must be read again to be known whole.
 
-    An update may leave out what has not changed, reactions above all. An edit's text is taken at
-    once all the same, so that it is not lost when the message can no longer be read.
+    An edit's text is taken at once, so that it is not lost when the message can no longer be read.
     """
     message_id = parse_snowflake(data.get("id"))
     if message_id is None:
         return False
     whole = is_whole(data)
-    if kind == "MESSAGE_UPDATE" and not (whole and "reactions" in data):
-        events.unsure.add(UnsureMessage(place[1], message_id))
-        if not (whole and data.get("edited_timestamp")):
-            return True
-    if whole:
-        events.messages.setdefault(place, []).append(SeenMessage(data, received_at))
-    return whole
+    is_creation = kind == CREATION
+    if not (whole and is_creation):
+        _note_unsure(events, place, message_id)
+    if whole and (is_creation or data.get("edited_timestamp")):
+        seen = SeenMessage(message_id, data, received_at, is_creation)
+        events.messages.setdefault(place, []).append(seen)
+    return whole or not is_creation
 
 
-@dataclass(frozen=True, slots=True)
-class GatewayDocument:
-    """One channel's messages out of a stretch of the spool; each has its own time and journey.
-
-    Attributes:
-        channel_id: The channel.
-        guild_id: Its guild.
-        messages: What was seen, in the order it was received.
-        policy: How the channel's messages are taken.
-        sessions: Sessions the channel belongs to, the earliest first.
-        provenance: What the report of the batch carries.
-    """
-
-    channel_id: int
-    guild_id: int | None
-    messages: Sequence[SeenMessage]
-    policy: ChannelPolicy
-    sessions: Sequence[Session]
-    provenance: Provenance
-    window: Window | None = None
-    complete: bool = False
-
-    def batches(self, tally: Tally) -> Iterator[pa.Table]:
-        """See `Document`."""
-        normalise = build_normaliser(self.channel_id, self.policy, None)
-        rows: list[Row] = []
-        times: list[datetime] = []
-        for seen in self.messages:
-            made = normalised_rows(normalise, [raw_message(seen.payload)], tally)
-            rows.extend(made)
-            times.extend([seen.received_at] * len(made))
-        if rows:
-            yield rows_table(
-                rows,
-                {
-                    "session_id": [self._session_at(row[1]) for row in rows],
-                    "guild_id": self.guild_id,
-                    "channel_id": self.channel_id,
-                    "source": SOURCE,
-                    "observed_at": times,
-                    "correlation_id": [correlation_of(self.guild_id, row[0]) for row in rows],
-                },
-            )
-
-    def _session_at(self, posted_at: datetime) -> str | None:
-        return next((s.session_id for s in self.sessions if posted_at in s.window), None)
+def _note_unsure(events: Events, place: Place, message_id: object) -> bool:
+    known = parse_snowflake(message_id)
+    if known is not None:
+        events.unsure.add(UnsureMessage(place[1], known, place[0] or 0))
+    return known is not None

@@ -21,6 +21,7 @@ from upath import UPath
 from ingest_pipeline.capture.stored_files import new_version, open_file, open_root
 from ingest_pipeline.documents import Document, Provenance, Tally
 from ingest_pipeline.domain.window import Window
+from ingest_pipeline.errors import TransientError
 from ingest_pipeline.storage.schema import STAGING_SCHEMA
 
 if TYPE_CHECKING:
@@ -41,14 +42,24 @@ class StoredDocument:
     tally: Tally
 
     def batches(self, tally: Tally) -> Iterator[pa.Table]:
-        """See `Document`; the tally is the one of the first normalisation."""
-        tally.received, tally.rows, tally.highest_id = (
-            self.tally.received,
-            self.tally.rows,
-            self.tally.highest_id,
-        )
-        tally.skipped = Counter(self.tally.skipped)
+        """See `Document`; the tally is the one of the normalisation.
+
+        Another run may have written the file anew meanwhile. Its later reading is as good, with a tally
+        of its own; the provenance stays, so what is proven is never more than was read.
+
+        Raises:
+            TransientError: The file is of another window now, or of an earlier reading.
+        """
         with open_file(self.path) as stream, pq.ParquetFile(stream) as file:
+            now = _described(file, self.path, self.channel_id)
+            if (now.window, now.complete) != (self.window, self.complete) or _is_older(now, self):
+                raise TransientError(f"{self.path} was written anew while it was merged: try again")
+            tally.received, tally.rows, tally.highest_id = (
+                now.tally.received,
+                now.tally.rows,
+                now.tally.highest_id,
+            )
+            tally.skipped = Counter(now.tally.skipped)
             for batch in file.iter_batches():
                 yield pa.Table.from_batches([batch]).cast(STAGING_SCHEMA)
 
@@ -69,7 +80,10 @@ class NormalisedStore:
         return self.root / session_id / key / f"{channel_id}.parquet"
 
     def save(self, document: Document, session_id: str, key: str) -> StoredDocument:
-        """Normalise a document into its file, which is replaced whole.
+        """Normalise a document into its file, which is replaced whole, unless it is of a later reading.
+
+        Returns:
+            What is stored then: the document, or the later one that another run has stored meanwhile.
 
         Raises:
             BadInput: The document is damaged; the file is as it was.
@@ -77,6 +91,9 @@ class NormalisedStore:
         """
         tally = Tally()
         target = self.path(session_id, key, document.channel_id)
+        present = self._present(session_id, key, document.channel_id)
+        if present and present.window == document.window and _is_older(document, present):
+            return present
         with new_version(target) as draft, pq.ParquetWriter(draft, STAGING_SCHEMA) as writer:
             for table in document.batches(tally):
                 writer.write_table(table)
@@ -91,18 +108,14 @@ class NormalisedStore:
         """
         path = self.path(session_id, key, channel_id)
         with open_file(path) as stream, pq.ParquetFile(stream) as file:
-            stated = json.loads((file.metadata.metadata or {})[_METADATA])
-        window = stated["window"]
-        return StoredDocument(
-            path=path,
-            channel_id=channel_id,
-            window=Window(*map(datetime.fromisoformat, window)) if window else None,
-            complete=stated["complete"],
-            provenance=Provenance(
-                **{**stated["provenance"], "observed_at": datetime.fromisoformat(stated["observed_at"])}
-            ),
-            tally=Tally(**{**stated["tally"], "skipped": Counter(stated["tally"]["skipped"])}),
-        )
+            return _described(file, path, channel_id)
+
+    def _present(self, session_id: str, key: str, channel_id: int) -> StoredDocument | None:
+        """Return the document that is there; one that cannot be read is as good as none."""
+        try:
+            return self.load(session_id, key, channel_id)
+        except (FileNotFoundError, pa.ArrowException, KeyError, ValueError):
+            return None
 
     def frame(self, session_id: str, keys: Sequence[str]) -> pd.DataFrame:
         """Return the stored rows of some windows as one pandas frame, ordered by time and id.
@@ -130,6 +143,27 @@ def to_frame(table: pa.Table) -> pd.DataFrame:
     integers = {pa.int64(): pd.Int64Dtype(), pa.int32(): pd.Int32Dtype()}
     frame: pd.DataFrame = table.to_pandas(types_mapper=integers.get)
     return frame
+
+
+def _described(file: pq.ParquetFile, path: UPath, channel_id: int) -> StoredDocument:
+    """Return what a file says of itself."""
+    stated = json.loads((file.metadata.metadata or {})[_METADATA])
+    window = stated["window"]
+    return StoredDocument(
+        path=path,
+        channel_id=channel_id,
+        window=Window(*map(datetime.fromisoformat, window)) if window else None,
+        complete=stated["complete"],
+        provenance=Provenance(
+            **{**stated["provenance"], "observed_at": datetime.fromisoformat(stated["observed_at"])}
+        ),
+        tally=Tally(**{**stated["tally"], "skipped": Counter(stated["tally"]["skipped"])}),
+    )
+
+
+def _is_older(one: Document, other: Document) -> bool:
+    """Tell whether Discord was read earlier for one document than for the other."""
+    return one.provenance.observed_at < other.provenance.observed_at
 
 
 def _describe(document: Document, tally: Tally) -> str:

@@ -58,7 +58,7 @@ def open_file(path: UPath) -> BinaryIO:
     """
     with _store_errors(path, "read"):
         if is_local(path):
-            return cast("BinaryIO", path.open("rb"))
+            return path.open("rb")
         return cast("BinaryIO", path.fs.open(path.path, "rb", block_size=READ_BYTES))
 
 

@@ -41,7 +41,8 @@ def build_executor(settings: Settings) -> dg.ExecutorDefinition:
             "INGEST_EXECUTOR=celery needs the package dagster-celery: "
             "pip install --require-hashes --requirement requirements-celery.txt"
         ) from None
-    return celery_executor.configured(options, name="celery")
+    configured: dg.ExecutorDefinition = celery_executor.configured(options, name="celery")
+    return configured
 
 
 def celery_options(settings: Settings) -> dict[str, Any]:

@@ -77,7 +77,7 @@ def _run_ids(instance: dg.DagsterInstance, runs: dg.RunsFilter) -> Iterator[str]
 
 
 def _latest_runs(instance: dg.DagsterInstance) -> set[str]:
-    """Return the ids of the runs that hold a partition's latest materialisation or a check's latest result."""
+    """Return the ids of the runs with a partition's latest materialisation or a check's latest result."""
     events, results = SqlEventLogStorageTable.c, AssetCheckExecutionsTable.c
     last_events = (
         sa.select(sa.func.max(events.id))

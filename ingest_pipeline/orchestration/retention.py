@@ -29,10 +29,12 @@ def build_prune_job(settings: Settings) -> dg.JobDefinition:
         from ingest_pipeline.orchestration.pruning import prune_runs
 
         pruned = prune_runs(context.instance, settings, now=datetime.now(UTC), dry_run=config.dry_run)
-        done = "would delete" if config.dry_run else "deleted"
         context.log.info(
-            f"{done} {len(pruned.deleted)} runs; kept {pruned.kept} old ones that hold the latest "
-            "materialisation of a partition or the latest result of a check"
+            "%s %d runs; kept %d old ones that hold the latest materialisation of a partition or the latest "
+            "result of a check",
+            "would delete" if config.dry_run else "deleted",
+            len(pruned.deleted),
+            pruned.kept,
         )
         context.add_output_metadata({"runs_deleted": len(pruned.deleted), "runs_kept": pruned.kept})
 
@@ -41,8 +43,8 @@ def build_prune_job(settings: Settings) -> dg.JobDefinition:
         executor_def=dg.in_process_executor,
         tags={"dagster/priority": "-10"},
         description=(
-            f"Delete runs older than {settings.retain_runs_days} days, and failed ones older than "
-            f"{settings.retain_failed_runs_days}, except those that hold a partition's latest materialisation."
+            f"Delete runs older than {settings.retain_runs_days} days, failed ones older than "
+            f"{settings.retain_failed_runs_days}, except those with a partition's latest materialisation."
         ),
     )
     def prune_dagster_history() -> None:

@@ -193,7 +193,10 @@ def running_stack(
         own = _start_coordinator(stack, coordinator, common)
         wait_until(
             "the first tick of the sensor",
-            lambda: {session.session_id for session in sessions} <= set(instance.get_dynamic_partitions("session")),
+            lambda: (
+                {session.session_id for session in sessions}
+                <= set(instance.get_dynamic_partitions("session"))
+            ),
         )
         yield Stack(settings, instance, sessions, workers, own)
 

@@ -85,7 +85,11 @@ def test_an_empty_interval_is_no_proof(database: Database) -> None:
 bounds = st.tuples(st.integers(0, 30), st.integers(0, 30)).filter(lambda pair: pair[0] < pair[1])
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=40,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 @given(recorded=st.lists(bounds, max_size=8), asked=bounds)
 def test_gaps_and_proofs_tile_an_interval(
     database: Database, recorded: list[tuple[int, int]], asked: tuple[int, int]

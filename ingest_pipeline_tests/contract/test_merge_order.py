@@ -77,7 +77,11 @@ def trial(database: Database) -> Iterator[Connection]:
         raise _Undone
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=40,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 @given(history=histories())
 def test_the_tables_are_a_function_of_the_set_of_readings(
     database: Database, history: list[list[Reading | Tombstone]]

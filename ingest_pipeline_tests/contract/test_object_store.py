@@ -17,7 +17,7 @@ from ingest_pipeline.capture.stored_files import PART_BYTES, new_version, open_f
 from ingest_pipeline.documents import ExportDocument, Provenance
 from ingest_pipeline.domain.normalize import ChannelPolicy
 from ingest_pipeline.domain.window import Window, WindowGrid
-from ingest_pipeline.errors import BadInput, ExportMismatch, LandingRefused
+from ingest_pipeline.errors import BadInput, LandingRefused
 from ingest_pipeline.normalised_store import NormalisedStore
 from ingest_pipeline_tests.contract.object_store import ObjectStore, running_object_store
 from ingest_pipeline_tests.exports import CHANNEL_ID, START, message, write_export
@@ -86,14 +86,21 @@ def test_documents_in_a_bucket_are_those_of_a_folder(store: LandingStore, tmp_pa
     assert store.landed("monza", WINDOWS, [CHANNEL_ID, 7]) == there
 
 
-def test_an_older_export_is_put_aside_in_the_bucket(store: LandingStore, tmp_path: Path) -> None:
-    """The newer document stays, the reason lies beside the other."""
+def test_an_older_export_does_not_replace_a_newer_one(store: LandingStore, tmp_path: Path) -> None:
+    """Whoever is done last."""
     landed = land(store, tmp_path, [message(1, "new")])
-    with pytest.raises(ExportMismatch, match="put aside"):
-        land(store, tmp_path, [message(1, "old")], READ_AT - timedelta(seconds=1))
+    land(store, tmp_path, [message(1, "old")], READ_AT - timedelta(seconds=1))
     assert b"new" in landed[0].path.read_bytes()
+
+
+def test_what_is_put_aside_lies_in_the_bucket_with_its_reason(store: LandingStore, tmp_path: Path) -> None:
+    """Anyone who reads the store finds both."""
+    damaged = tmp_path / "damaged.json"
+    damaged.write_text("half of")
+    folder = store.quarantine(damaged, "cut off")
+    assert (folder / damaged.name).read_text() == "half of"
     (reason,) = store.root.glob("_quarantine/*/reason.json")
-    assert "newer export" in json.loads(reason.read_text())["reason"]
+    assert json.loads(reason.read_text()) == {"file": "damaged.json", "reason": "cut off"}
 
 
 def test_rows_normalised_in_a_bucket_are_those_of_a_folder(
@@ -171,7 +178,7 @@ def test_a_file_that_fails_while_it_is_written_changes_nothing(bucket: str) -> N
     assert target.read_bytes() == b"whole"
 
 
-def test_a_bucket_that_does_not_exist_is_refused_and_not_made(server: ObjectStore, bucket: str, tmp_path: Path) -> None:
+def test_a_bucket_that_does_not_exist_is_refused_and_not_made(bucket: str, tmp_path: Path) -> None:
     """A slip in the setting must not open a bucket of its own."""
     wrong = LandingStore(f"{bucket}-misspelt/landing")
     for _ in range(2):

@@ -1,0 +1,70 @@
+"""The spool's folder: it belongs to one process at a time and has an identity of its own.
+
+How far a spool is processed is kept in the database, under the identity: a folder that was deleted
+begins anew instead of taking over the position of the one before, and the bots of two machines that
+share a database do not take over each other's.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from uuid import uuid4
+
+from ingest_pipeline.errors import ConfigurationError, LandingRefused
+
+_IDENTITY = "identity"
+_LOCK = "lock"
+
+
+@contextmanager
+def own_spool(folder: Path) -> Iterator[str]:
+    """Keep a spool's folder to this process, and yield its identity; made when absent.
+
+    Raises:
+        ConfigurationError: Another process has it.
+        LandingRefused: It cannot be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        handle = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT, 0o644)
+    except OSError as error:
+        raise _refused(folder, error) from error
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ConfigurationError(
+                f"another bot writes to {folder}: stop that one, or set INGEST_DATA_DIR to another folder"
+            ) from None
+        yield _identity(folder)
+    finally:
+        # Closing gives the lock back, as does the end of the process however it comes.
+        os.close(handle)
+
+
+def _identity(folder: Path) -> str:
+    path = folder / _IDENTITY
+    try:
+        if path.exists() and (known := path.read_text(encoding="ascii").strip()):
+            return known
+        fresh = uuid4().hex
+        draft = path.with_suffix(".new")
+        with draft.open("w", encoding="ascii") as file:
+            file.write(f"{fresh}\n")
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(path)
+    except OSError as error:
+        raise _refused(folder, error) from error
+    return fresh
+
+
+def _refused(folder: Path, error: OSError) -> LandingRefused:
+    return LandingRefused(
+        f"the gateway spool {folder} cannot be written ({error.strerror or error}): mend its permissions "
+        "or free space"
+    )
