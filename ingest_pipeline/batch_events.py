@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from ingest_pipeline.documents import Document
-from ingest_pipeline.errors import IngestError, TransientError
+from ingest_pipeline.errors import DatabaseBusy, DatabaseUnavailable, IngestError, TransientError
 from ingest_pipeline.events import Event, EventType, dagster_run_id, log_events
 from ingest_pipeline.storage.database import Database
 from ingest_pipeline.storage.events import publish
@@ -80,7 +80,7 @@ def tell_of_failure(database: Database, batch: Batch, error: Exception, at: date
     """Write and log that a batch failed; only log it when the database itself is the trouble."""
     events = batch.failed(error, at)
     log_events(events)
-    if isinstance(error, TransientError):
+    if isinstance(error, DatabaseBusy | DatabaseUnavailable):
         return
     try:
         database.run(lambda connection: publish(connection, events))

@@ -12,12 +12,14 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from ingest_pipeline.capture.discord_rest import DiscordRest
-from ingest_pipeline.channel_scan import SOURCE, build_scanner, scan_channels
+from ingest_pipeline.channel_scan import scan_channels
 from ingest_pipeline.domain.guild import Channel
 from ingest_pipeline.events import Event, EventType, log_events
 from ingest_pipeline.history_import import DEFAULT_CONCURRENCY, RunProgress
 from ingest_pipeline.ingest import new_correlation_id
+from ingest_pipeline.quiet_channels import finish_quiet
 from ingest_pipeline.scan_plans import plan_catch_up
+from ingest_pipeline.scanner import SOURCE, build_scanner
 from ingest_pipeline.services import Services
 from ingest_pipeline.storage.database import Connection
 from ingest_pipeline.storage.events import publish
@@ -70,7 +72,10 @@ async def catch_up(
     runs = await asyncio.to_thread(services.database.run, plan)
     log_events([started])
     scanner = await build_scanner(services, rest, progress=progress)
-    ended = await scan_channels(scanner, runs, concurrency=concurrency)
+    quiet = await finish_quiet(scanner, runs, concurrency=concurrency)
+    busy = [run for run in runs if run.scan_run_id not in quiet]
+    read = {run.scan_run_id: run for run in await scan_channels(scanner, busy, concurrency=concurrency)}
+    ended = [(quiet | read)[run.scan_run_id] for run in runs]
     await asyncio.to_thread(_tell_of_end, services, correlation_id, ended)
     return ended
 

@@ -12,79 +12,28 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 
-from ingest_pipeline.capture.channel_policies import ChannelPolicies
-from ingest_pipeline.capture.discord_rest import DiscordRest
 from ingest_pipeline.capture.discovery import reading_state_now
-from ingest_pipeline.capture.history import Newest, Page, absent, find_newest, read_history
-from ingest_pipeline.documents import Provenance
+from ingest_pipeline.capture.history import Newest, Page, absent, batched, find_newest, read_history
 from ingest_pipeline.domain.guild import ReadingState
-from ingest_pipeline.domain.session import Session
-from ingest_pipeline.errors import (
-    ChannelForbidden,
-    ChannelNotFound,
-    IngestError,
-    TokenRejected,
-)
+from ingest_pipeline.errors import ChannelForbidden, ChannelNotFound, IngestError, TokenRejected
 from ingest_pipeline.ingest import ingest_landed
-from ingest_pipeline.payload_documents import PayloadDocument
-from ingest_pipeline.services import Services
+from ingest_pipeline.quiet_channels import start
+from ingest_pipeline.scanner import SOURCE, Scanner, build_scanner, page_document, run_proof, write
 from ingest_pipeline.storage.catalogue import set_reading_state
 from ingest_pipeline.storage.database import Connection
-from ingest_pipeline.storage.ledger import Proof, record_proof
+from ingest_pipeline.storage.ledger import record_proof
 from ingest_pipeline.storage.messages import Tombstone, tombstone_messages
-from ingest_pipeline.storage.readings import live_between, newest_read_before
-from ingest_pipeline.storage.scan_runs import RunStatus, ScanRun, advance_run, finish_run, start_run
-from ingest_pipeline.storage.sessions import list_sessions
+from ingest_pipeline.storage.readings import live_between
+from ingest_pipeline.storage.scan_runs import RunStatus, ScanRun, advance_run, finish_run
 
-SOURCE = "history"
+__all__ = ["SOURCE", "Scanner", "build_scanner", "scan_channel", "scan_channels"]
 
 _logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Scanner:
-    """What every scan of one use case works with.
-
-    Attributes:
-        services: The working parts.
-        rest: Discord.
-        policies: How each channel's messages are taken.
-        sessions: All sessions, the earliest first.
-        batch_rows: Messages merged in one transaction, which bounds memory for each channel read at
-            the same time.
-        progress: Called after each batch with the run as it then is.
-        merging: One batch is merged at a time; the others are read meanwhile.
-    """
-
-    services: Services
-    rest: DiscordRest
-    policies: ChannelPolicies
-    sessions: Sequence[Session]
-    batch_rows: int = 2_000
-    progress: Callable[[ScanRun], None] | None = None
-    merging: asyncio.Lock = field(default_factory=asyncio.Lock)
-
-
-async def build_scanner(
-    services: Services,
-    rest: DiscordRest,
-    *,
-    batch_rows: int = 2_000,
-    progress: Callable[[ScanRun], None] | None = None,
-) -> Scanner:
-    """Read what scans need to know and return a scanner."""
-
-    def read() -> tuple[ChannelPolicies, list[Session]]:
-        with services.database.read() as connection:
-            return services.policies(), list_sessions(connection)
-
-    policies, sessions = await asyncio.to_thread(read)
-    return Scanner(services, rest, policies, sessions, batch_rows, progress)
 
 
 async def scan_channels(scanner: Scanner, runs: Sequence[ScanRun], *, concurrency: int) -> list[ScanRun]:
@@ -121,7 +70,7 @@ async def scan_channel(scanner: Scanner, run: ScanRun) -> ScanRun:
     """
     try:
         newest = await find_newest(scanner.rest, run.channel_id)
-        started = await _write(scanner, partial(_start, scanner, run, newest))
+        started = await write(scanner, partial(start, scanner, run, newest))
         if started.status is not RunStatus.COMPLETED:
             await _read_to_head(scanner, started, newest)
     except TokenRejected:
@@ -144,29 +93,6 @@ async def _state_now(scanner: Scanner, channel_id: int) -> ReadingState:
         return ReadingState.UNKNOWN
 
 
-def _start(scanner: Scanner, run: ScanRun, newest: Newest, connection: Connection) -> ScanRun:
-    """Begin a run and pin its head; complete it when there is nothing to read.
-
-    That is so when its cursor has passed the channel's newest message and the table has none beyond
-    that could be deleted: the usual case of a catch-up, and worth doing in one transaction.
-    """
-    asked = newest.requested_at
-    # Messages that were there before and are not now are known as well: they are deleted.
-    known = newest_read_before(connection, run.channel_id, asked)
-    head = run.head_id or max(newest.head(scanner.services.settings.settle), known)
-    started = start_run(connection, run.scan_run_id, head_id=head, now=asked)
-    cursor, head = started.cursor_id, started.head_id or head
-    if cursor < min(newest.message_id, head):
-        return started
-    if live_between(connection, run.channel_id, cursor, head, observed_before=asked):
-        return started
-    if cursor < head:
-        record_proof(connection, _proof(started, head, asked))
-        advance_run(connection, run.scan_run_id, cursor_id=head, messages_read=0)
-    set_reading_state(connection, run.channel_id, ReadingState.READABLE, now=asked)
-    return finish_run(connection, run.scan_run_id, RunStatus.COMPLETED, now=datetime.now(UTC))
-
-
 async def _read_to_head(scanner: Scanner, run: ScanRun, newest: Newest) -> None:
     pages = read_history(scanner.rest, run.channel_id, run.cursor_id, run.head_id or run.cursor_id, newest)
     read = run.messages_read
@@ -177,23 +103,6 @@ async def _read_to_head(scanner: Scanner, run: ScanRun, newest: Newest) -> None:
             scanner.progress(replace(run, cursor_id=batch[-1].high, messages_read=read))
 
 
-async def batched(pages: AsyncIterator[Page], rows: int) -> AsyncIterator[list[Page]]:
-    """Collect pages until they hold a number of messages; what an error leaves over is yielded before it."""
-    batch: list[Page] = []
-    try:
-        async for page in pages:
-            batch.append(page)
-            if sum(len(each.messages) for each in batch) >= rows:
-                yield batch
-                batch = []
-    except IngestError:
-        if batch:
-            yield batch
-        raise
-    if batch:
-        yield batch
-
-
 async def _store(scanner: Scanner, run: ScanRun, pages: Sequence[Page]) -> None:
     """Merge adjoining pages, with what they show to be deleted, prove their ids and move the cursor."""
     gone = await _find_deleted(scanner, run, pages)
@@ -202,7 +111,7 @@ async def _store(scanner: Scanner, run: ScanRun, pages: Sequence[Page]) -> None:
         Tombstone(discord_id, run.channel_id, run.guild_id, deleted_at, SOURCE, run.correlation_id)
         for discord_id, deleted_at in gone.items()
     ]
-    proof = _proof(run, high, pages[0].requested_at)
+    proof = run_proof(run, high, pages[0].requested_at)
 
     def also(connection: Connection) -> None:
         tombstone_messages(connection, tombstones)
@@ -225,32 +134,6 @@ async def _store(scanner: Scanner, run: ScanRun, pages: Sequence[Page]) -> None:
             batch_rows=scanner.services.settings.batch_rows,
             also=also,
         )
-
-
-def _proof(run: ScanRun, high: int, asked: datetime) -> Proof:
-    """Return what a run proves: until it is read to its end one growing interval, as of its beginning."""
-    return Proof(
-        channel_id=run.channel_id,
-        low=run.lower_id,
-        high=high,
-        source=SOURCE,
-        observed_at=run.started_at or asked,
-        correlation_id=run.correlation_id,
-    )
-
-
-def page_document(
-    scanner: Scanner, channel_id: int, guild_id: int | None, page: Page, *, correlation_id: str
-) -> PayloadDocument:
-    """Return a page as a document."""
-    return PayloadDocument(
-        channel_id=channel_id,
-        guild_id=guild_id,
-        payloads=page.messages,
-        policy=scanner.policies.policy(channel_id),
-        sessions=[session for session in scanner.sessions if channel_id in session.channel_ids],
-        provenance=Provenance(None, SOURCE, page.requested_at, correlation_id),
-    )
 
 
 async def _find_deleted(scanner: Scanner, run: ScanRun, pages: Sequence[Page]) -> dict[int, datetime]:
@@ -285,15 +168,10 @@ async def _end(
     if error:
         _logger.warning("channel %s was not read to its end: %s", run.channel_id, error)
 
-    def write(connection: Connection) -> ScanRun:
+    def finish(connection: Connection) -> ScanRun:
         if state is not ReadingState.UNKNOWN:
             set_reading_state(connection, run.channel_id, state, now=now)
         reason = str(error) if error else None
         return finish_run(connection, run.scan_run_id, status, error=reason, now=now)
 
-    return await _write(scanner, write)
-
-
-async def _write(scanner: Scanner, work: Callable[[Connection], ScanRun]) -> ScanRun:
-    async with scanner.merging:
-        return await asyncio.to_thread(scanner.services.database.run, work)
+    return await write(scanner, finish)

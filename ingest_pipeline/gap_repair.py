@@ -16,7 +16,7 @@ from typing import Any
 
 from ingest_pipeline.capture.discord_rest import DiscordRest, open_rest
 from ingest_pipeline.capture.discovery import view_guild
-from ingest_pipeline.channel_scan import build_scanner, scan_channels
+from ingest_pipeline.channel_scan import scan_channels
 from ingest_pipeline.domain.guild import Channel, ReadingState
 from ingest_pipeline.domain.snowflake import created_at
 from ingest_pipeline.errors import ChannelForbidden, ChannelNotFound, ConfigurationError
@@ -26,6 +26,7 @@ from ingest_pipeline.imports import backfill_session
 from ingest_pipeline.ingest import new_correlation_id
 from ingest_pipeline.polling import missing_keys
 from ingest_pipeline.scan_plans import Stretch, queue_stretch
+from ingest_pipeline.scanner import build_scanner
 from ingest_pipeline.services import Services
 from ingest_pipeline.storage.catalogue import list_channels
 from ingest_pipeline.storage.database import Connection

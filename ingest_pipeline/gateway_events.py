@@ -74,7 +74,7 @@ class Events:
         messages: Whole messages by guild and channel, in the order they were received.
         deletions: Deleted messages.
         unsure: Messages to read again.
-        suspects: Channels in which something happened that a frame failed to tell.
+        suspects: Channels in which something happened to messages that a frame failed to name.
         skipped: Frames without effect by reason: `malformed`, `not_monitored`.
     """
 
@@ -136,7 +136,7 @@ def interpret(records: Iterable[Record], is_monitored: Callable[[int], bool]) ->
 
 
 def _sort_in(events: Events, kind: str, data: Payload, place: Place, received_at: datetime) -> bool:
-    """Take what a frame tells; tell whether it was all there."""
+    """Take what a frame tells; return whether it said which messages it is about."""
     if kind in MESSAGES:
         return _sort_message(events, kind, data, place, received_at)
     if kind in REACTIONS:
@@ -167,7 +167,9 @@ def _sort_message(events: Events, kind: str, data: Payload, place: Place, receiv
     if whole and (is_creation or data.get("edited_timestamp")):
         seen = SeenMessage(message_id, data, received_at, is_creation)
         events.messages.setdefault(place, []).append(seen)
-    return whole or not is_creation
+    elif is_creation:
+        events.skipped["malformed"] += 1
+    return True
 
 
 def _note_unsure(events: Events, place: Place, message_id: object) -> bool:

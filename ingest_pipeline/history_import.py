@@ -15,10 +15,11 @@ from typing import Any
 
 from ingest_pipeline.capture.discord_rest import DiscordRest, open_rest
 from ingest_pipeline.capture.discovery import GuildView, view_guild
-from ingest_pipeline.channel_scan import build_scanner, scan_channels
+from ingest_pipeline.channel_scan import scan_channels
 from ingest_pipeline.domain.guild import Channel, ReadingState, monitored_ids
 from ingest_pipeline.errors import ChannelForbidden, ChannelNotFound
 from ingest_pipeline.scan_plans import ImportPlan, plan_import
+from ingest_pipeline.scanner import build_scanner
 from ingest_pipeline.services import Services
 from ingest_pipeline.storage.catalogue import (
     list_monitored,

@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from ingest_pipeline.capture.discord_rest import DiscordRest, open_rest
-from ingest_pipeline.channel_scan import build_scanner, scan_channels
+from ingest_pipeline.channel_scan import scan_channels
 from ingest_pipeline.domain.session import Session
 from ingest_pipeline.domain.snowflake import parse_snowflake
 from ingest_pipeline.errors import ChannelForbidden, ChannelNotFound, SessionInvalid
@@ -22,6 +22,7 @@ from ingest_pipeline.history_import import DEFAULT_CONCURRENCY
 from ingest_pipeline.imports import backfill_session, load_session
 from ingest_pipeline.ingest import new_correlation_id
 from ingest_pipeline.scan_plans import Stretch, queue_stretch
+from ingest_pipeline.scanner import build_scanner
 from ingest_pipeline.services import Services
 from ingest_pipeline.storage.catalogue import list_channels
 from ingest_pipeline.storage.database import Connection

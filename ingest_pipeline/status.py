@@ -78,8 +78,6 @@ class Status:
         reading: How reading goes.
         bot: What the bot said last.
         bot_since: When it said so, aware UTC, or None.
-        messages: Live messages by source.
-        totals: Messages ever ingested as (source, result, number).
     """
 
     as_of: datetime
@@ -90,8 +88,19 @@ class Status:
     reading: Reading
     bot: BotState
     bot_since: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """What the whole table holds: counting it takes a while when it is large.
+
+    Attributes:
+        messages: Live messages by source.
+        ingested: Messages ever ingested as (source, result, number).
+    """
+
     messages: Mapping[str, int]
-    totals: Sequence[tuple[str, str, int]]
+    ingested: Sequence[tuple[str, str, int]]
 
 
 def look_up_status(services: Services, now: datetime) -> Status:
@@ -119,9 +128,18 @@ def look_up_status(services: Services, now: datetime) -> Status:
             reading=_reading(connection, live, services.settings),
             bot=bot,
             bot_since=bot_since,
-            messages=count_by_source(connection),
-            totals=ingested_totals(connection),
         )
+
+
+def look_up_totals(services: Services) -> Totals:
+    """Count the whole table.
+
+    Raises:
+        DatabaseBusy: The database is in use elsewhere.
+        DatabaseUnavailable: It cannot be reached.
+    """
+    with services.database.read() as connection:
+        return Totals(count_by_source(connection), ingested_totals(connection))
 
 
 def _reading(connection: Connection, live: Sequence[SessionProgress], settings: Settings) -> Reading:

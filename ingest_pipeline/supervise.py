@@ -26,7 +26,14 @@ from ingest_pipeline.supervision.deployment import (
     secrets_of,
 )
 from ingest_pipeline.supervision.lock import Warden, hold_folder
-from ingest_pipeline.supervision.parts import Part, api_part, dagster_parts, require_free_port, web_url
+from ingest_pipeline.supervision.parts import (
+    Part,
+    api_part,
+    bot_part,
+    dagster_parts,
+    require_free_port,
+    web_url,
+)
 from ingest_pipeline.supervision.supervisor import StopRequest, Supervisor
 
 DEFAULT_HOST = "127.0.0.1"
@@ -86,7 +93,11 @@ def _run(deployment: Deployment, settings: Settings, lock: TextIO, options: argp
             console.show(banner(deployment, web_url(host, port), live_url))
 
     supervisor = Supervisor(
-        [*dagster_parts(home.workspace, home.code_socket, host, port), *api],
+        [
+            *dagster_parts(home.workspace, home.code_socket, host, port),
+            *api,
+            *_bot_parts(deployment, settings, console.say),
+        ],
         environment=deployment.environment,
         folder=home.folder,
         console=console,
@@ -99,6 +110,16 @@ def _run(deployment: Deployment, settings: Settings, lock: TextIO, options: argp
         warden.dismiss()
         console.close()
     return int(ExitCode.OK if orderly else ExitCode.INTERRUPTED)
+
+
+def _bot_parts(deployment: Deployment, settings: Settings, say: Callable[[str], None]) -> list[Part]:
+    """Return the real-time bot, or nothing in the demo and without its token."""
+    if deployment.is_demo:
+        return []
+    if settings.discord_bot_token is None:
+        say("the bot is off: DISCORD_BOT_TOKEN is not set; everything else runs")
+        return []
+    return [bot_part()]
 
 
 def _api_parts(host: str, port: int, say: Callable[[str], None]) -> list[Part]:

@@ -17,14 +17,14 @@ from random import Random
 from typing import Any
 
 from ingest_pipeline.capture.discord_rest import PAGE_LIMIT, DiscordRest, open_rest
-from ingest_pipeline.capture.history import Newest, Page, find_newest, read_history
-from ingest_pipeline.channel_scan import Scanner, batched, build_scanner, page_document
+from ingest_pipeline.capture.history import Newest, Page, batched, find_newest, read_history
 from ingest_pipeline.comparison import Difference, FreshReading, compare, fresh_reading
 from ingest_pipeline.domain.guild import Channel
 from ingest_pipeline.errors import IngestError, TokenRejected
 from ingest_pipeline.expectations import Expectation, Scope, expectations
 from ingest_pipeline.gap_repair import refresh_catalogue
 from ingest_pipeline.history_import import DEFAULT_CONCURRENCY
+from ingest_pipeline.scanner import Scanner, build_scanner, page_document
 from ingest_pipeline.services import Services
 from ingest_pipeline.storage.catalogue import list_channels
 from ingest_pipeline.storage.ledger import gaps
@@ -241,7 +241,7 @@ class _Job:
         """Read so many pages at random places; where they would overlap, fewer."""
         expected = self.expectation
         oldest = await asyncio.to_thread(self._oldest)
-        low = max(expected.low, oldest - 1)
+        low = min(max(expected.low, oldest - 1), high)
         for place in sorted(random.randint(low, high) for _ in range(count)):
             if place >= low:
                 async with aclosing(

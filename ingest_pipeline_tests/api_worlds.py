@@ -74,9 +74,11 @@ def ingest_export(
     read_at: datetime,
     session_id: str = "race",
     correlation_id: str = RUN_ID,
+    is_cut: bool = False,
 ) -> IngestReport:
-    """Merge a complete export of a window of the race."""
+    """Merge a complete export of a window of the race, or one that is cut off after its messages."""
     raw = as_bytes(export(messages))
+    raw = raw[: raw.index(b'"messageCount"')] if is_cut else raw
     document = ExportDocument(
         opener=lambda: io.BytesIO(raw),
         name="test.json",

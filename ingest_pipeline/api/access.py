@@ -10,9 +10,10 @@ from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from pydantic import SecretStr
 
-from ingest_pipeline.api.hot import HotStatus
+from ingest_pipeline.api.hot import HotValue
 from ingest_pipeline.api.problems import Refusal
 from ingest_pipeline.services import Services
+from ingest_pipeline.status import Status, Totals
 
 _CHALLENGE = {"WWW-Authenticate": "Bearer"}
 _bearer = HTTPBearer(auto_error=False, description="`INGEST_API_TOKEN`, or `INGEST_API_READ_TOKEN` to read.")
@@ -25,10 +26,16 @@ def services_of(request: Request) -> Services:
     return services
 
 
-def hot_status_of(request: Request) -> HotStatus:
-    """Return the cached status of the app that a request is for."""
-    status: HotStatus = request.app.state.hot_status
-    return status
+def status_of(request: Request) -> Status:
+    """Return the status of the app that a request is for, at most a second old."""
+    status: HotValue[Status] = request.app.state.status
+    return status.get()
+
+
+def totals_of(request: Request) -> Totals:
+    """Return the totals of the app that a request is for, at most some seconds old."""
+    totals: HotValue[Totals] = request.app.state.totals
+    return totals.get()
 
 
 def now_of(request: Request) -> datetime:
@@ -38,7 +45,8 @@ def now_of(request: Request) -> datetime:
 
 
 Parts = Annotated[Services, Depends(services_of)]
-Hot = Annotated[HotStatus, Depends(hot_status_of)]
+HotStatus = Annotated[Status, Depends(status_of)]
+HotTotals = Annotated[Totals, Depends(totals_of)]
 Now = Annotated[datetime, Depends(now_of)]
 
 

@@ -23,15 +23,18 @@ from ingest_pipeline.api import (
     traces,
 )
 from ingest_pipeline.api.access import require_reader
-from ingest_pipeline.api.hot import HotStatus
+from ingest_pipeline.api.hot import HotValue
 from ingest_pipeline.api.problems import documented, install_handlers, problem_schemas
 from ingest_pipeline.services import Services
-from ingest_pipeline.status import look_up_status
+from ingest_pipeline.status import look_up_status, look_up_totals
 
 _DESCRIPTION = """Discord messages in a database of your own, and how reading them goes.
 
 Ids are strings, times are ISO 8601 in UTC, every stretch of time excludes its end. Every error is
 `application/problem+json` (RFC 9457). A 503 says when to try again."""
+
+_STATUS_SECONDS = 1.0
+_TOTALS_SECONDS = 15.0
 
 
 def build_api(
@@ -54,12 +57,14 @@ def build_api(
         title="ingest_pipeline", version="1", description=_DESCRIPTION, docs_url=None, redoc_url=None
     )
     now = clock or partial(datetime.now, UTC)
-    hot_status = HotStatus(partial(look_up_status, services), now)
+    status = HotValue(lambda: look_up_status(services, now()), _STATUS_SECONDS)
+    totals = HotValue(partial(look_up_totals, services), _TOTALS_SECONDS)
     registry = CollectorRegistry()
-    registry.register(metrics.StatusCollector(hot_status.get))
+    registry.register(metrics.StatusCollector(status.get, totals.get))
     app.state.services = services
     app.state.clock = now
-    app.state.hot_status = hot_status
+    app.state.status = status
+    app.state.totals = totals
     app.state.registry = registry
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(allowed_hosts), www_redirect=False)
     app.add_middleware(metrics.RequestMetrics, registry=registry)

@@ -1,7 +1,7 @@
-"""The status, computed at most once a second however many ask for it.
+"""Values that many ask for all the time, looked up again only when they are older than some seconds.
 
 On DuckDB that keeps the file free for whoever writes; and while somebody writes for longer than a
-request waits, the last status is still told, with its time.
+request waits, the last value is still told.
 """
 
 from __future__ import annotations
@@ -9,45 +9,45 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from datetime import datetime
+from typing import Generic, TypeVar
 
 from ingest_pipeline.errors import TransientError
-from ingest_pipeline.status import Status
 
-FRESH_SECONDS = 1.0
+Value = TypeVar("Value")
+
 USABLE_SECONDS = 60.0
 
 
-class HotStatus:
-    """A status that is looked up again when it is older than a second.
+class HotValue(Generic[Value]):
+    """A value that is looked up when somebody asks for it, unless it is fresh.
 
     Args:
-        look: Computes it for a time.
-        clock: The present, aware UTC.
+        look: Looks it up.
+        fresh_seconds: How long it is told again without looking.
     """
 
-    def __init__(self, look: Callable[[datetime], Status], clock: Callable[[], datetime]) -> None:
+    def __init__(self, look: Callable[[], Value], fresh_seconds: float) -> None:
         self._look = look
-        self._clock = clock
+        self._fresh_seconds = fresh_seconds
         self._lock = threading.Lock()
-        self._status: Status | None = None
+        self._held: tuple[Value] | None = None
         self._looked_at = 0.0
 
-    def get(self) -> Status:
-        """Return the status.
+    def get(self) -> Value:
+        """Return the value.
 
         Raises:
-            TransientError: The database cannot be read, and the last status is too old to be of use.
+            TransientError: It cannot be looked up, and the last one is too old to be of use.
         """
         with self._lock:
             age = time.monotonic() - self._looked_at
-            if self._status is not None and age < FRESH_SECONDS:
-                return self._status
+            if self._held is not None and age < self._fresh_seconds:
+                return self._held[0]
             try:
-                self._status = self._look(self._clock())
+                self._held = (self._look(),)
             except TransientError:
-                if self._status is None or age > USABLE_SECONDS:
+                if self._held is None or age > USABLE_SECONDS + self._fresh_seconds:
                     raise
-                return self._status
+                return self._held[0]
             self._looked_at = time.monotonic()
-            return self._status
+            return self._held[0]

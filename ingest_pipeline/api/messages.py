@@ -18,7 +18,7 @@ from ingest_pipeline.api.fields import (
     ShownId,
     ShownTime,
 )
-from ingest_pipeline.api.paging import cursor_of, place_of
+from ingest_pipeline.api.paging import cursor_of, message_of
 from ingest_pipeline.api.problems import documented
 from ingest_pipeline.errors import NothingFound
 from ingest_pipeline.storage.message_search import MessageFilter, find_message, search_messages
@@ -90,13 +90,14 @@ def found_messages(
     `text` (a part of the message as it was written) go by letters, whatever their case.
     """
     wanted = MessageFilter(session_id, channel_id, driver, author_id, since, until, text)
-    after = None if cursor is None else place_of(cursor)
+    after = None if cursor is None else message_of(cursor)
     with services.database.read() as connection:
         rows = search_messages(connection, wanted, after=after, limit=limit + 1)
     page = rows[:limit]
-    last = (page[-1]["posted_at"], page[-1]["discord_id"]) if len(rows) > limit else None
+    is_last = len(rows) <= limit
     return MessagePage(
-        items=[MessageModel(**row) for row in page], next_cursor=cursor_of(last) if last else None
+        items=[MessageModel(**row) for row in page],
+        next_cursor=None if is_last else cursor_of(page[-1]["discord_id"]),
     )
 
 

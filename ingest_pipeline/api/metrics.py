@@ -18,7 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ingest_pipeline.api.problems import documented
 from ingest_pipeline.errors import TransientError
-from ingest_pipeline.status import BotState, ReadingState, Status
+from ingest_pipeline.status import BotState, ReadingState, Status, Totals
 
 router = APIRouter(tags=["metrics"])
 _METHODS = frozenset({"GET", "HEAD", "POST", "OPTIONS"})
@@ -35,40 +35,44 @@ class StatusCollector:
 
     Args:
         status: Returns the status.
+        totals: Returns the totals.
     """
 
-    def __init__(self, status: Callable[[], Status]) -> None:
+    def __init__(self, status: Callable[[], Status], totals: Callable[[], Totals]) -> None:
         self._status = status
+        self._totals = totals
 
     def collect(self) -> Iterator[Metric]:
         """Yield the metrics; without a database only that it is down."""
         try:
-            status = self._status()
+            status, totals = self._status(), self._totals()
         except TransientError:
             yield GaugeMetricFamily("ingest_database_up", "Whether the database can be read", value=0)
             return
         yield GaugeMetricFamily("ingest_database_up", "Whether the database can be read", value=1)
-        yield from _tables(status)
+        yield from _tables(totals)
         yield from _sessions(status)
         yield from _states(status)
 
 
-def _tables(status: Status) -> Iterator[Metric]:
+def _tables(totals: Totals) -> Iterator[Metric]:
     ingested = CounterMetricFamily(
         "ingest_messages_ingested", "Messages ingested", labels=["source", "result"]
     )
-    for source, result, total in status.totals:
+    for source, result, total in totals.ingested:
         ingested.add_metric([source, result], total)
     yield ingested
     stored = GaugeMetricFamily("ingest_messages_stored", "Live messages in the table", labels=["source"])
-    for source, count in status.messages.items():
+    for source, count in totals.messages.items():
         stored.add_metric([source], count)
     yield stored
 
 
 def _sessions(status: Status) -> Iterator[Metric]:
     lag = GaugeMetricFamily(
-        "ingest_lag_seconds", "How far a session's newest proof is behind now or its end", labels=["session_id"]
+        "ingest_lag_seconds",
+        "How far a session's newest proof is behind",
+        labels=["session_id"],
     )
     gap = GaugeMetricFamily(
         "ingest_channel_coverage_gap_seconds",

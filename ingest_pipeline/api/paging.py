@@ -4,32 +4,30 @@ from __future__ import annotations
 
 import base64
 import binascii
-import json
-from datetime import datetime
 
 from ingest_pipeline.domain.snowflake import parse_snowflake
 from ingest_pipeline.errors import BadInput
-from ingest_pipeline.storage.message_search import Place
+
+_FORM = "1:"
 
 
-def cursor_of(place: Place) -> str:
+def cursor_of(message_id: int) -> str:
     """Return the cursor for the page after a message."""
-    text = json.dumps([place[0].isoformat(), str(place[1])])
-    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+    return base64.urlsafe_b64encode(f"{_FORM}{message_id}".encode()).decode().rstrip("=")
 
 
-def place_of(cursor: str) -> Place:
-    """Return the place that a cursor is for.
+def message_of(cursor: str) -> int:
+    """Return the message that a cursor comes after.
 
     Raises:
         BadInput: It is not one that `cursor_of` made.
     """
     try:
         padded = cursor + "=" * (-len(cursor) % 4)
-        posted_at, discord_id = json.loads(base64.b64decode(padded, altchars=b"-_", validate=True))
-        moment, message_id = datetime.fromisoformat(posted_at), parse_snowflake(discord_id)
-        if moment.tzinfo is not None and message_id is not None:
-            return moment, message_id
-    except (binascii.Error, ValueError, TypeError, RecursionError):
-        pass
-    raise BadInput("this cursor is none of ours: send next_cursor of the page before, or none")
+        text = base64.b64decode(padded, altchars=b"-_", validate=True).decode()
+    except (binascii.Error, ValueError):
+        text = ""
+    found = parse_snowflake(text.removeprefix(_FORM)) if text.startswith(_FORM) else None
+    if found is None:
+        raise BadInput("this cursor is none of ours: send next_cursor of the page before, or none")
+    return found

@@ -7,11 +7,12 @@ from typing import Literal
 from fastapi import APIRouter, Depends
 from pydantic import BaseModel, Field
 
-from ingest_pipeline.api.access import Parts, require_writer
+from ingest_pipeline.api.access import Now, Parts, require_writer
 from ingest_pipeline.api.catalogue import find_channel
 from ingest_pipeline.api.fields import GivenId, GivenKey, PageSize, ShownId, ShownTime
 from ingest_pipeline.api.problems import documented
 from ingest_pipeline.errors import BadInput, NothingFound
+from ingest_pipeline.ingest import new_correlation_id
 from ingest_pipeline.scan_plans import plan_catch_up, plan_import
 from ingest_pipeline.storage.database import Connection
 from ingest_pipeline.storage.scan_runs import RunKind, RunStatus, ScanRun, find_run, list_runs
@@ -79,13 +80,13 @@ def one_run(scan_run_id: GivenKey, services: Parts) -> ScanRunModel:
 
 
 @writing.post("", status_code=201, summary="Queue a scan run", responses=documented(401, 403, 404, 422))
-def queue_run(wanted: WantedScan, services: Parts) -> ScanRunModel:
+def queue_run(wanted: WantedScan, services: Parts, now: Now) -> ScanRunModel:
     """Queue the reading of a channel of the catalogue.
 
     The next import of its guild, or the bot's next catch-up, reads it. An import that was begun and
     not finished is answered instead of a second one.
     """
-    overlap = services.settings.overlap
+    overlap, correlation_id = services.settings.overlap, new_correlation_id()
 
     def work(connection: Connection) -> ScanRun:
         channel = find_channel(connection, wanted.channel_id)
@@ -94,7 +95,9 @@ def queue_run(wanted: WantedScan, services: Parts) -> ScanRunModel:
                 f"channel {channel.channel_id} is a {channel.channel_type}, which holds no messages itself"
             )
         if wanted.kind == "catch_up":
-            return plan_catch_up(connection, [channel], horizon=None, overlap=overlap)[0]
+            return plan_catch_up(
+                connection, [channel], correlation_id, horizon=None, overlap=overlap, now=now
+            )[0]
         plan = plan_import(
             connection, channel.guild_id, [channel], force=False, is_whole=False, overlap=overlap
         )

@@ -13,7 +13,7 @@ from ingest_pipeline.domain.window import Window
 from ingest_pipeline.events import Event
 from ingest_pipeline.session_progress import SessionProgress, WindowState
 from ingest_pipeline.settings import Settings
-from ingest_pipeline.status import BotState, Reading, ReadingState, Status
+from ingest_pipeline.status import BotState, Reading, ReadingState, Status, Totals
 
 
 class SessionModel(BaseModel):
@@ -161,7 +161,7 @@ class StatusModel(BaseModel):
     messages: dict[str, int] = Field(description="Live messages by how they were first read.")
 
     @classmethod
-    def of(cls, status: Status, settings: Settings) -> StatusModel:
+    def of(cls, status: Status, totals: Totals, settings: Settings) -> StatusModel:
         """Describe a status."""
         now = status.as_of
         return cls(
@@ -173,7 +173,7 @@ class StatusModel(BaseModel):
             latest=ProgressModel.of(status.latest, now) if status.latest else None,
             reading=ReadingModel.of(status.reading),
             bot=BotModel(state=status.bot, since=status.bot_since),
-            messages=dict(status.messages),
+            messages=dict(totals.messages),
         )
 
 

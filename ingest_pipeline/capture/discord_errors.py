@@ -52,8 +52,6 @@ def translated(error: Exception, path: str) -> IngestError:
     import aiohttp
     from discord import errors
 
-    if isinstance(error, IngestError):
-        return error
     if isinstance(error, errors.LoginFailure):
         return TokenRejected(f"Discord does not accept the bot's token: {_REFUSALS[401][1]}")
     if isinstance(error, errors.RateLimited):

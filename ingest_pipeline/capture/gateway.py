@@ -3,34 +3,80 @@
 This is discord.py's own client. It reconnects, resumes and keeps guilds and channels in its cache;
 message events are taken as raw frames, since the archive needs them whole, uncached messages
 included, and a malformed one must not end the connection (discord.py's own message parsers raise
-out of `connect`). What events mean is for `gateway_events.py`.
+out of `connect`). What message events mean is for `gateway_events.py`; what guilds and permissions
+tell is for `gateway_guilds.py`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+import time
 from contextlib import suppress
-from datetime import UTC, datetime
-from typing import Any
+from datetime import UTC, datetime, timedelta
+from typing import Any, Protocol
 
 import discord
 import msgspec
 
+from ingest_pipeline.capture.gateway_guilds import GuildChange, GuildWatch
 from ingest_pipeline.capture.spool import Spool
+from ingest_pipeline.domain.snowflake import parse_snowflake
 from ingest_pipeline.errors import LandingRefused
 
-logger = logging.getLogger(__name__)
+_logger = logging.getLogger(__name__)
 
 FLUSH_SECONDS = 0.05
+"""Events that come within this time are forced to disk together."""
+
+RESUMABLE_CLOSE = 4000
+"""A close code after which Discord keeps the session, so that a RESUME brings back what was missed."""
+
+_RETRY_SECONDS = 1.0
+_CREATION = "MESSAGE_CREATE"
+_TICK = timedelta(microseconds=1)
 
 
 class _Head(msgspec.Struct):
     t: str | None = None
+    d: msgspec.Raw = msgspec.Raw(b"null")
+
+
+class _Place(msgspec.Struct):
+    channel_id: Any = None
+    id: Any = None
 
 
 _HEAD = msgspec.json.Decoder(_Head)
+_PLACE = msgspec.json.Decoder(_Place)
+
+
+class GatewayListener(Protocol):
+    """Is told what the connection brings; on the event loop, and must not wait for anything."""
+
+    def may_want(self, channel_id: int) -> bool:
+        """Tell whether a channel's messages are wanted, as far as is known."""
+        ...
+
+    def session_began(self) -> None:
+        """Note a READY: whatever happened before it may have been missed."""
+        ...
+
+    def session_resumed(self) -> None:
+        """Note a RESUMED: what happened meanwhile was replayed."""
+        ...
+
+    def disconnected(self) -> None:
+        """Note that the connection is gone."""
+        ...
+
+    def spooled(self) -> None:
+        """Note that events have become durable."""
+        ...
+
+    def guild_changed(self, change: GuildChange) -> None:
+        """Note what is new about a guild."""
+        ...
 
 
 def archive_intents() -> discord.Intents:
@@ -52,18 +98,22 @@ class GatewayClient(discord.Client):
     Args:
         spool: Where events go.
         captured: Names of the events to keep, such as `MESSAGE_CREATE`.
-        on_ready_again: Awaited at every READY: whatever happened before it may have been missed.
-        on_spooled: Called after events have become durable.
-        ready_timeout_seconds: How long after the last guild READY is taken as complete.
+        listener: Is told of everything else that matters.
+        ready_timeout_seconds: How long after the last guild discord.py takes its cache as complete.
+
+    Attributes:
+        is_hearing: Whether a session is established and its connection stands.
+        changed_at: When `is_hearing` last changed, on the monotonic clock.
+        last_frame_at: When the last frame of any kind was received, aware UTC, or None.
+        newest_ids: The newest message that was heard of in each channel.
     """
 
     def __init__(
         self,
         spool: Spool,
         captured: frozenset[str],
+        listener: GatewayListener,
         *,
-        on_ready_again: Callable[[], Awaitable[None]],
-        on_spooled: Callable[[], None],
         ready_timeout_seconds: float = 2.0,
     ) -> None:
         """Prepare the client; nothing connects yet."""
@@ -77,48 +127,83 @@ class GatewayClient(discord.Client):
         )
         self._spool = spool
         self._captured = captured
-        self._on_ready_again = on_ready_again
-        self._on_spooled = on_spooled
+        self._listener = listener
+        self._guild_watch = GuildWatch(listener.guild_changed)
         self._waiting = asyncio.Event()
-        self.last_event_at: datetime | None = None
+        self._flusher: asyncio.Task[None] | None = None
+        self.is_hearing = False
+        self.changed_at = time.monotonic()
+        self.last_frame_at: datetime | None = None
         self.newest_ids: dict[int, int] = {}
         for event in captured:
             self._connection.parsers.pop(event, None)
 
     def dispatch(self, event: str, /, *args: Any, **kwargs: Any) -> None:
-        """Take raw frames at once, in the order they came; pass everything else on."""
+        """Take raw frames at once, in the order they came, and see what discord.py made of the others."""
         if event == "socket_raw_receive":
-            self._capture(args[0])
-        elif event != "socket_event_type":
-            super().dispatch(event, *args, **kwargs)
+            self._take(args[0])
+            return
+        if event == "disconnect":
+            self._hear(hearing=False)
+            self._listener.disconnected()
+        self._guild_watch.see(event, args)
+        super().dispatch(event, *args, **kwargs)
 
-    def _capture(self, frame: str) -> None:
+    def _take(self, frame: str) -> None:
         raw = frame.encode()
         try:
-            kind = _HEAD.decode(raw).t
+            head = _HEAD.decode(raw)
         except msgspec.DecodeError:
+            # discord.py cannot read it either and ends the connection: the next READY catches up.
             return
-        self.last_event_at = datetime.now(UTC)
-        if kind in self._captured:
-            self._spool.append(raw.replace(b"\n", b" "), self.last_event_at)
-            self._waiting.set()
+        # Never the same time twice and never backwards: it decides between two versions.
+        earliest = self.last_frame_at + _TICK if self.last_frame_at else datetime.min.replace(tzinfo=UTC)
+        self.last_frame_at = max(datetime.now(UTC), earliest)
+        if head.t in self._captured:
+            self._capture(raw, head, self.last_frame_at)
+        elif head.t == "READY":
+            self._hear(hearing=True)
+            self._listener.session_began()
+        elif head.t == "RESUMED":
+            self._hear(hearing=True)
+            self._listener.session_resumed()
+
+    def _capture(self, raw: bytes, head: _Head, received_at: datetime) -> None:
+        try:
+            place = _PLACE.decode(head.d)
+        except msgspec.DecodeError:
+            place = _Place()
+        channel_id, message_id = parse_snowflake(place.channel_id), parse_snowflake(place.id)
+        if channel_id is not None:
+            if head.t == _CREATION and message_id is not None:
+                self.newest_ids[channel_id] = max(self.newest_ids.get(channel_id, 0), message_id)
+            if not self._listener.may_want(channel_id):
+                return
+        self._spool.append(raw.replace(b"\n", b" "), received_at)
+        self._waiting.set()
+
+    def _hear(self, *, hearing: bool) -> None:
+        if hearing != self.is_hearing:
+            self.is_hearing = hearing
+            self.changed_at = time.monotonic()
 
     async def setup_hook(self) -> None:
         """Begin to force events to disk; called by discord.py after login."""
         self._flusher = asyncio.create_task(self._flush_for_ever(), name="spool-flusher")
 
-    async def on_ready(self) -> None:
-        """Catch up: a new session replays nothing."""
-        await self._on_ready_again()
+    async def reconnect(self) -> None:
+        """Drop the connection and resume the session on a new one."""
+        if self.ws is not None:
+            await self.ws.close(code=RESUMABLE_CLOSE)
 
     async def close(self) -> None:
         """Disconnect, then force the last events to disk."""
         await super().close()
-        flusher = getattr(self, "_flusher", None)
-        if flusher is not None:
-            flusher.cancel()
+        if self._flusher is not None:
+            self._flusher.cancel()
             with suppress(asyncio.CancelledError):
-                await flusher
+                await self._flusher
+            self._flusher = None
         await self._flush()
 
     async def _flush_for_ever(self) -> None:
@@ -128,14 +213,14 @@ class GatewayClient(discord.Client):
             self._waiting.clear()
             if not await self._flush():
                 self._waiting.set()
-                await asyncio.sleep(1.0)
+                await asyncio.sleep(_RETRY_SECONDS)
             await asyncio.sleep(FLUSH_SECONDS)
 
     async def _flush(self) -> bool:
         try:
             await asyncio.to_thread(self._spool.flush)
         except LandingRefused as error:
-            logger.error("%s", error)
+            _logger.warning("%s", error)
             return False
-        self._on_spooled()
+        self._listener.spooled()
         return True

@@ -8,7 +8,7 @@ one that shows the channel's newest message to be read already.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Collection
+from collections.abc import AsyncGenerator, AsyncIterator, Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -16,7 +16,7 @@ from ingest_pipeline.capture.discord_rest import DiscordRest, Payload
 from ingest_pipeline.capture.discovery import reading_state_now
 from ingest_pipeline.domain.guild import ReadingState
 from ingest_pipeline.domain.snowflake import first_id_at
-from ingest_pipeline.errors import ChannelForbidden, ChannelNotFound, ExporterFailed
+from ingest_pipeline.errors import ChannelForbidden, ChannelNotFound, ExporterFailed, IngestError
 
 _MAX_EMPTY_PAGES = 3
 
@@ -124,6 +124,23 @@ async def read_history(
         low = reached
     if low < high:
         yield Page([], low, high, last.requested_at)
+
+
+async def batched(pages: AsyncIterator[Page], rows: int) -> AsyncIterator[list[Page]]:
+    """Collect pages until they hold a number of messages; what an error leaves over is yielded before it."""
+    batch: list[Page] = []
+    try:
+        async for page in pages:
+            batch.append(page)
+            if sum(len(each.messages) for each in batch) >= rows:
+                yield batch
+                batch = []
+    except IngestError:
+        if batch:
+            yield batch
+        raise
+    if batch:
+        yield batch
 
 
 async def absent(rest: DiscordRest, channel_id: int, low: int, ids: Collection[int]) -> dict[int, datetime]:

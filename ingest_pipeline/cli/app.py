@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from ingest_pipeline.cli import api, database, doctor, imports, messages, sessions, trace
+from ingest_pipeline.cli import api, bot, database, doctor, imports, messages, sessions, trace
 from ingest_pipeline.cli.failures import ReportingGroup
 from ingest_pipeline.cli.invocation import invocation_of
 from ingest_pipeline.errors import ExitCode
@@ -27,6 +27,8 @@ app.command("poll-recent-messages")(imports.poll_recent_messages)
 app.command("backfill")(imports.backfill)
 app.command("messages")(messages.messages)
 app.command("trace")(trace.trace)
+app.command("bot")(bot.bot)
+app.command("monitor")(bot.monitor)
 app.command("doctor")(doctor.doctor)
 app.command("api")(api.api)
 app.add_typer(sessions.app)

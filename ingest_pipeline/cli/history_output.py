@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from ingest_pipeline.cli.output import print_rows
+from ingest_pipeline.cli.output import cell_text, print_rows
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -32,17 +32,19 @@ def importing() -> Iterator[Callable[[ScanRun], None] | None]:
 
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
-        yield _ChannelBars(bars)
+        yield ChannelBars(bars)
 
 
-class _ChannelBars:
+class ChannelBars:
     """One bar for each channel; how far it is, is told by the time of the messages read."""
 
     def __init__(self, bars: Progress) -> None:
+        """Draw on a display."""
         self._bars = bars
         self._tasks: dict[int, tuple[TaskID, int]] = {}
 
     def __call__(self, run: ScanRun) -> None:
+        """Show how far a reading has come."""
         left = max((run.head_id or run.cursor_id) - run.cursor_id, 0)
         if run.channel_id not in self._tasks:
             self._tasks[run.channel_id] = self._bars.add_task("", total=max(left, 1)), max(left, 1)
@@ -68,9 +70,8 @@ def print_import(report: HistoryReport) -> None:
         ],
     )
     for channel in report.unreadable:
-        typer.echo(
-            f"left out #{channel.name} ({channel.channel_id}): {channel.reading_state.value}", err=True
-        )
+        told = f"left out #{channel.name} ({channel.channel_id}): {channel.reading_state.value}"
+        typer.echo(cell_text(told), err=True)
     if report.total_messages is not None:
         typer.echo(f"the guild's import is complete: {report.total_messages:,} messages", err=True)
     typer.echo(f"correlation id {report.correlation_id}, {report.seconds:.2f} s", err=True)

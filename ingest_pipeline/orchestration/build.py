@@ -4,7 +4,9 @@ import dagster as dg
 
 from ingest_pipeline.orchestration.assets import build_assets
 from ingest_pipeline.orchestration.checks import message_checks
+from ingest_pipeline.orchestration.content_assets import build_content_assets
 from ingest_pipeline.orchestration.executors import build_executor
+from ingest_pipeline.orchestration.gateway_windows import build_gateway_sensors
 from ingest_pipeline.orchestration.jobs import ingest_job
 from ingest_pipeline.orchestration.resources import build_resources
 from ingest_pipeline.orchestration.retention import build_prune_job, build_prune_schedule
@@ -16,11 +18,11 @@ def build_definitions(settings: Settings) -> dg.Definitions:
     """Return the definitions of a deployment; nothing is opened or connected until something runs."""
     prune_job = build_prune_job(settings)
     return dg.Definitions(
-        assets=build_assets(settings),
+        assets=[*build_assets(settings), *build_content_assets(settings)],
         asset_checks=[message_checks],
         jobs=[ingest_job, prune_job],
         schedules=[build_prune_schedule(prune_job)],
-        sensors=[build_live_session_sensor(settings)],
+        sensors=[build_live_session_sensor(settings), *build_gateway_sensors(settings)],
         resources=build_resources(settings),
         # Of all jobs: what is started from the catalogue runs as `ingest_job` does.
         executor=build_executor(settings),

@@ -2,9 +2,16 @@
 
 import dagster as dg
 
+from ingest_pipeline.content.extraction import ContentKind
+
 # Its executor is the deployment's; see executors.py.
 ingest_job = dg.define_asset_job(
     "ingest_job",
-    selection=dg.AssetSelection.assets("raw_export", "normalized_messages", "messages"),
-    description="Read windows of a session from Discord, normalise them and merge them into the table.",
+    selection=dg.AssetSelection.assets(
+        "raw_export", "normalized_messages", "messages", *(kind.value for kind in ContentKind)
+    ),
+    description=(
+        "Read windows of a session from Discord, normalise them, merge them into the table, and read what "
+        "they say."
+    ),
 )

@@ -7,6 +7,7 @@ import dagster as dg
 from ingest_pipeline.settings import Settings
 
 PRUNE_JOB = "prune_dagster_history"
+PRUNE_OP = "prune_runs"
 _DAILY_AT = "30 4 * * *"
 
 
@@ -23,7 +24,7 @@ class PruneConfig(dg.Config):
 def build_prune_job(settings: Settings) -> dg.JobDefinition:
     """Return the job that prunes the history of the instance it runs on."""
 
-    @dg.op(name=PRUNE_JOB, out=dg.Out(dg.Nothing))
+    @dg.op(name=PRUNE_OP, out=dg.Out(dg.Nothing))
     def prune(context: dg.OpExecutionContext, config: PruneConfig) -> None:
         # Only here: it loads the database library of Dagster's own storage.
         from ingest_pipeline.orchestration.pruning import prune_runs

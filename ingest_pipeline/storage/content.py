@@ -1,7 +1,7 @@
 """Content tables: what messages say, kept in line with them message by message.
 
 A message's rows in a table are replaced when they differ from what is wanted, and left alone when they do
-not, so that extracting again writes nothing. What the rows are is decided in `content_rows.py`.
+not, so that extracting again writes nothing. What the rows are is decided in `content/rows.py`.
 """
 
 from __future__ import annotations

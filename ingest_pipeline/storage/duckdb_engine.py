@@ -21,7 +21,6 @@ from ingest_pipeline.storage import migrations
 from ingest_pipeline.storage.database import (
     Connection,
     Result,
-    TransactionConflict,
     pause_seconds,
     run_transaction,
 )
@@ -37,7 +36,13 @@ _HOLDER = re.compile(r"Conflicting lock is held in (.+?) \(PID (\d+)\)")
 _LONGEST_POLL_SECONDS = 0.25
 # Such a file system gets the file made in its place.
 _NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK}
-_OUT_OF_REACH = (duckdb.IOException, duckdb.FatalException, duckdb.OutOfMemoryException)
+# A commit that cannot be written is a TransactionException.
+_OUT_OF_REACH = (
+    duckdb.IOException,
+    duckdb.FatalException,
+    duckdb.OutOfMemoryException,
+    duckdb.TransactionException,
+)
 
 
 class DuckDBDatabase:
@@ -175,10 +180,6 @@ class DuckDBDatabase:
     def _translated_errors(self) -> Iterator[None]:
         try:
             yield
-        except duckdb.TransactionException as error:
-            if "conflict" in str(error).lower():
-                raise TransactionConflict(f"{self._path}: {_first_line(error)}") from error
-            raise self._unavailable(error) from error
         except _OUT_OF_REACH as error:
             raise self._unavailable(error) from error
 

@@ -10,8 +10,6 @@ from typing import Any
 from ingest_pipeline.domain.window import Window
 from ingest_pipeline.storage.database import Connection
 
-Place = tuple[datetime, int]
-
 
 @dataclass(frozen=True, slots=True)
 class MessageFilter:
@@ -37,27 +35,20 @@ class MessageFilter:
 
 
 def search_messages(
-    connection: Connection, wanted: MessageFilter, *, after: Place | None = None, limit: int = 50
+    connection: Connection, wanted: MessageFilter, *, after: int | None = None, limit: int = 50
 ) -> list[dict[str, Any]]:
     """Return live messages, newest first.
 
     Args:
         connection: An open transaction.
         wanted: Which.
-        after: `(posted_at, discord_id)` of the last message of the page before.
+        after: The id of the last message of the page before.
         limit: How many at most.
 
     Returns:
-        Every column of `messages`, ordered by `(posted_at, discord_id)` descending.
+        Every column of `messages`, by `discord_id` descending, which is the order they were posted in.
     """
-    posted_at, discord_id = after or (None, None)
-    return connection.fetch_all(
-        "search_messages",
-        **asdict(wanted),
-        after_posted_at=posted_at,
-        after_discord_id=discord_id,
-        maximum=limit,
-    )
+    return connection.fetch_all("search_messages", **asdict(wanted), after=after, maximum=limit)
 
 
 def find_message(connection: Connection, discord_id: int) -> dict[str, Any] | None:

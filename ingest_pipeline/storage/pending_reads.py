@@ -103,6 +103,12 @@ def postpone_reads(
     )
 
 
+def hasten_reads(connection: Connection, channel_ids: Collection[int], *, now: datetime) -> None:
+    """Read those messages of some channels now that could not be read before."""
+    if channel_ids:
+        connection.execute("hasten_reads", channel_ids=sorted(channel_ids), now=now)
+
+
 def count_pending_reads(connection: Connection) -> int:
     """Count the messages that wait."""
     row = connection.fetch_one("count_pending_reads")

@@ -72,9 +72,19 @@ def hand_over(
 
 def posted_by_journey(
     connection: Connection, correlation_id: str, channel_id: int, *, posted_from: datetime
-) -> list[tuple[str, datetime]]:
-    """Return the sessions and minutes (aware UTC) of a channel's messages whose content a journey brought."""
+) -> set[datetime]:
+    """Return when the messages of a channel's sessions whose content a journey brought were posted.
+
+    Args:
+        connection: An open transaction.
+        correlation_id: The journey.
+        channel_id: The channel.
+        posted_from: The earliest time of posting to look at, aware UTC.
+
+    Returns:
+        Times, aware UTC.
+    """
     rows = connection.fetch_all(
         "posted_by_journey", correlation_id=correlation_id, channel_id=channel_id, posted_from=posted_from
     )
-    return [(row["session_id"], row["minute"]) for row in rows]
+    return {row["posted_at"] for row in rows}

@@ -26,7 +26,7 @@ from ingest_pipeline.storage.database import Connection, Database
 from ingest_pipeline.storage.queries import quoted
 from ingest_pipeline.storage.tables import Table, count_rows, list_tables
 
-PAGE_ROWS = 50_000
+PAGE_ROWS = 20_000
 _NOT_COPIED = {"schema_migrations", "copy_progress"}
 # Facts about the project itself, which any look at the target may have left there.
 _OVERWRITTEN = "state"
@@ -198,6 +198,10 @@ class _Copying:
 
 
 def _append(connection: Connection, table: str, page: pa.Table, position: str, copied: int) -> None:
+    """Append a page, unless a try whose end nobody saw has done so."""
+    done = connection.fetch_one("find_copy_progress", table_name=table)
+    if done is not None and done["copied_rows"] >= copied:
+        return
     connection.load(table, page)
     connection.execute("set_copy_progress", table_name=table, position=position, copied_rows=copied)
 

@@ -112,7 +112,12 @@ class Keeper:
         if lived >= STABLE_SECONDS:
             self._pause = FIRST_PAUSE_SECONDS
         self._forget(child)
-        self._plan_restart(now, f"ended with {describe_exit(child.exit_code() or 0)} after {lived:.0f} s")
+        code = child.exit_code() or 0
+        if code in self.part.final_codes:
+            self._say(f"{self.part.name} is off ({describe_exit(code)}): see above; everything else runs")
+            self._start_at = float("inf")
+            return
+        self._plan_restart(now, f"ended with {describe_exit(code)} after {lived:.0f} s")
 
     def _plan_restart(self, now: float, reason: str) -> None:
         self._say(f"{self.part.name} {reason}; starting it again in {self._pause:.0f} s")

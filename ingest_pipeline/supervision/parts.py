@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
 
-from ingest_pipeline.errors import ConfigurationError
+from ingest_pipeline.errors import ConfigurationError, ExitCode
 
 PROBE_TIMEOUT_SECONDS = 1.0
 
@@ -25,12 +25,14 @@ class Part:
         command: Program and arguments, without any secret.
         is_ready: Asks the program whether it serves; None when nothing waits for it.
         after: Name of the part whose readiness the first start waits for.
+        final_codes: Exit codes by which the part says that starting it again is of no use.
     """
 
     name: str
     command: tuple[str, ...]
     is_ready: Callable[[], bool] | None = None
     after: str | None = None
+    final_codes: frozenset[int] = frozenset()
 
 
 def dagster_parts(workspace: Path, code_socket: Path, host: str, port: int) -> list[Part]:
@@ -74,6 +76,16 @@ def api_part(host: str, port: int) -> Part:
     """
     command = (sys.executable, "-m", "ingest_pipeline.api.server", "--host", host, "--port", str(port))
     return Part("api", command, is_ready=lambda: answers_http(f"{web_url(host, port)}/livez"), after="code")
+
+
+def bot_part() -> Part:
+    """Describe the real-time bot.
+
+    A token that Discord does not accept, or settings that are wrong, end it for good: what is wrong is
+    its last line.
+    """
+    final = frozenset({int(ExitCode.OK), int(ExitCode.CONFIGURATION)})
+    return Part("bot", (sys.executable, "-m", "ingest_pipeline.cli.app", "bot"), final_codes=final)
 
 
 def web_url(host: str, port: int) -> str:

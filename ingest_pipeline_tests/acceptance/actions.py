@@ -12,11 +12,10 @@ from pathlib import Path
 import dagster as dg
 
 from ingest_pipeline.cli.app import main
-from ingest_pipeline.errors import DatabaseBusy
 from ingest_pipeline.orchestration.build import build_definitions
 from ingest_pipeline.orchestration.code_server import LAUNCHED_THROUGH, settle_abandoned_runs
-from ingest_pipeline.orchestration.partitions import partition_key, range_tags
-from ingest_pipeline.services import build_services
+from ingest_pipeline.orchestration.partitions import range_tags
+from ingest_pipeline.services import build_services, window_grid
 from ingest_pipeline.settings import load_settings
 from ingest_pipeline.storage.messages import list_messages, table_summary
 
@@ -65,14 +64,21 @@ def tick(times: int = 1, name: str = "code") -> None:
         sys.exit(1)
 
 
-def materialise(session_id: str, first: str, last: str) -> None:
-    """Run the job on a range of a session's windows, as a backfill of the UI does; 1 if it fails."""
+def prepare_dagster(session_id: str) -> None:
+    """Make Dagster's storage, which Dagster itself cannot do in several processes at once."""
     with _instance() as instance:
         instance.add_dynamic_partitions("session", [session_id])
-        definitions = build_definitions(settings := load_settings())
-        grid = build_services(settings).grid
-        tags = range_tags(session_id, [first, last], grid)
-        if not _perform(definitions, instance, {**tags, "dagster/backfill": "whole"}, None):
+
+
+def materialise(session_id: str, first: str, last: str) -> None:
+    """Run the job on a range of a session's windows, as a backfill of the UI does; ends with 1 if it fails.
+
+    Prints its correlation id as JSON.
+    """
+    with _instance() as instance:
+        settings = load_settings()
+        tags = {**range_tags(session_id, [first, last], window_grid(settings)), "dagster/backfill": "whole"}
+        if not _perform(build_definitions(settings), instance, tags, None):
             sys.exit(1)
 
 
@@ -115,4 +121,5 @@ def _perform(
     for event in result.all_events:
         if event.is_step_failure:
             print(f"{event.step_key}: {event.step_failure_data.error_display_string}")  # noqa: T201
+    print(json.dumps({"correlation_id": result.run_id}))  # noqa: T201
     return result.success

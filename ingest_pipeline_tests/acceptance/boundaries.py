@@ -44,6 +44,21 @@ class Boundary:
     signal_number: int = signal.SIGKILL
 
 
+def place_of(function: Callable[..., object]) -> str:
+    """Return where a function is, as `Boundary.place` has it."""
+    return f"{function.__module__}:{function.__qualname__}"
+
+
+def entering(function: Callable[..., object], nth: int = 1, **arguments: object) -> Boundary:
+    """Return the boundary before a function's first step, of a call with some arguments."""
+    return Boundary(event="call", place=place_of(function), nth=nth, arguments=arguments)
+
+
+def leaving(function: Callable[..., object], nth: int = 1) -> Boundary:
+    """Return the boundary after a function's last step."""
+    return Boundary(event="return", place=place_of(function), nth=nth)
+
+
 class Tracer:
     """Counts boundaries, and acts at one.
 

@@ -10,7 +10,7 @@ import multiprocessing
 import os
 import signal
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -187,7 +187,7 @@ def _text(path: Path) -> str:
     return path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
 
 
-def stop_all(children: Sequence[Child]) -> None:
+def stop_all(children: Iterable[Child]) -> None:
     """Kill whatever is left of some processes."""
     for child in children:
         child.send(signal.SIGKILL)

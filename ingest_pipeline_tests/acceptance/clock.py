@@ -41,8 +41,8 @@ def stop_clock(moment: datetime) -> None:
         fromtimestamp = datetime.fromtimestamp
         combine = datetime.combine
         strptime = datetime.strptime
-        min = datetime.min
-        max = datetime.max
+        min = datetime.min  # noqa: DTZ901 - as it is
+        max = datetime.max  # noqa: DTZ901 - as it is
 
     for name, module in list(sys.modules.items()):
         if name.partition(".")[0] == PACKAGE and vars(module).get("datetime") is datetime:

@@ -49,4 +49,3 @@ def ground(template: Ground, empty_ground: Callable[..., Ground]) -> Ground:
     ground = empty_ground(template.engine)
     ground.copy_of(template)
     return ground
-

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import psycopg
+from psycopg import sql
 from pydantic import SecretStr
 
 from ingest_pipeline.demo.install import install_stand_in
@@ -22,10 +23,9 @@ from ingest_pipeline.demo.scene import Scene
 from ingest_pipeline.domain.session import Session
 from ingest_pipeline.domain.snowflake import first_id_at
 from ingest_pipeline.settings import Settings
-from ingest_pipeline.storage.database import Connection
-from ingest_pipeline.storage.ledger import proofs
 from ingest_pipeline.storage.open import open_database
 from ingest_pipeline.storage.sessions import save_sessions
+from ingest_pipeline.storage.tables import list_tables
 from ingest_pipeline_tests.acceptance.boundaries import Boundary
 from ingest_pipeline_tests.acceptance.children import Child, Ended, Order
 
@@ -38,8 +38,9 @@ SCENE = Scene(START, seed=5, minutes=20, channel_id=CHANNEL_ID)
 # A first poll, the poll under test, the one after it, and the session's end with everything settled.
 FIRST, POLL, LATER, AFTER = (START + timedelta(minutes=minutes) for minutes in (6, 8.5, 11, 40))
 
-# The one thing in a row that differs between two runs of the same: who brought it.
-_OF_THE_RUN = {"correlation_id"}
+_OF_THE_MERGE = ("messages", "message_revisions", "tombstones")
+# What was done when and by whom, which differs between two runs of the same.
+_OF_THE_MACHINERY = {"schema_migrations", "events", "copy_progress"}
 
 Tables = dict[str, list[dict[str, Any]]]
 
@@ -137,11 +138,19 @@ class Ground:
         database.close()
 
     def tables(self) -> Tables:
-        """Return everything stored of messages, every column but who brought it."""
+        """Return every row of every table that holds data, and every column of it."""
         database = self.open()
         try:
             with database.read() as connection:
-                return read_tables(connection)
+                return {
+                    table.name: connection.fetch_all(
+                        "read_first_page",
+                        {"table": table.name, "columns": "*", "key": ", ".join(table.key)},
+                        maximum=10**6,
+                    )
+                    for table in list_tables(connection)
+                    if table.name not in _OF_THE_MACHINERY
+                }
         finally:
             database.close()
 
@@ -187,34 +196,33 @@ def unlike_the_channel(tables: Tables, now: datetime, since: datetime, scene: Sc
     return "; ".join(sorted(problems))
 
 
-def read_tables(connection: Connection) -> Tables:
-    """Return messages, their other versions, the deletions and the proofs."""
-    keys = {
-        "messages": "discord_id",
-        "message_revisions": "discord_id, content_digest",
-        "tombstones": "discord_id",
-    }
-    tables = {
-        table: connection.fetch_all(
-            "read_first_page", {"table": table, "columns": "*", "key": key}, maximum=10**6
-        )
-        for table, key in keys.items()
-    }
-    tables["coverage"] = [
-        {"low": proof.low, "high": proof.high, "observed_at": proof.observed_at}
-        for proof in proofs(connection, CHANNEL_ID)
-    ]
+def without(tables: Tables, columns: Container[str]) -> Tables:
+    """Return tables without some columns."""
     return {
-        table: [{name: value for name, value in row.items() if name not in _OF_THE_RUN} for row in rows]
+        table: [{name: value for name, value in row.items() if name not in columns} for row in rows]
         for table, rows in tables.items()
     }
+
+
+def merged(tables: Tables) -> Tables:
+    """Return what the merge itself writes, in one transaction; what is derived comes in a later one."""
+    return without({name: tables[name] for name in _OF_THE_MERGE}, {"is_highlight_candidate"})
+
+
+def proven(tables: Tables) -> list[tuple[int, int]]:
+    """Return the ids that are proven as the fewest intervals, however many readings proved them."""
+    joined: list[tuple[int, int]] = []
+    for low, high in sorted((row["low"], row["high"]) for row in tables["coverage"]):
+        if joined and low <= joined[-1][1]:
+            low, high = joined[-1][0], max(joined.pop()[1], high)
+        joined.append((low, high))
+    return joined
 
 
 def copy_schema(source: str, target: str) -> None:
     """Make every table of one schema hold what the same table of another does."""
     with psycopg.connect(source) as there, psycopg.connect(target) as here:
-        row = there.execute("SELECT current_schema()").fetchone()
-        assert row is not None
+        (schema,) = there.execute("SELECT current_schema()").fetchone() or ("",)
         tables = [
             name
             for (name,) in here.execute(
@@ -222,7 +230,9 @@ def copy_schema(source: str, target: str) -> None:
                 "WHERE table_schema = current_schema() AND table_type = 'BASE TABLE'"
             )
         ]
-        listed = ", ".join(f'"{name}"' for name in tables)
-        here.execute(f"TRUNCATE {listed}")
+        here.execute(sql.SQL("TRUNCATE {}").format(sql.SQL(", ").join(map(sql.Identifier, tables))))
         for name in tables:
-            here.execute(f'INSERT INTO "{name}" SELECT * FROM "{row[0]}"."{name}"')
+            copied = sql.SQL("INSERT INTO {} SELECT * FROM {}").format(
+                sql.Identifier(name), sql.Identifier(schema, name)
+            )
+            here.execute(copied)

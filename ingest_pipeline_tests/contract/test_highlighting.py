@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from ingest_pipeline.content import ContentKind, extract_for
-from ingest_pipeline.content_rules import ContentRules
+from ingest_pipeline.content.extraction import ContentKind, extract_for
+from ingest_pipeline.content.rules import ContentRules
 from ingest_pipeline.domain.extract.highlights import HighlightRule
 from ingest_pipeline.domain.message import Emoji, RawMessage, Reaction, Reference
-from ingest_pipeline.highlighting import rule_digest, usual_rate
+from ingest_pipeline.content.highlighting import rule_digest, usual_rate
 from ingest_pipeline.storage.content import Changes
 from ingest_pipeline.storage.database import Connection, Database
 from ingest_pipeline.storage.sessions import save_sessions

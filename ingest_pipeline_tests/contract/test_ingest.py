@@ -19,7 +19,8 @@ from ingest_pipeline.domain.session import Session
 from ingest_pipeline.domain.snowflake import first_id_at
 from ingest_pipeline.domain.window import Window
 from ingest_pipeline.errors import BadInput
-from ingest_pipeline.gateway_events import GatewayDocument, interpret
+from ingest_pipeline.gateway_documents import SeenDocument
+from ingest_pipeline.gateway_events import interpret
 from ingest_pipeline.ingest import IngestReport, ingest_landed
 from ingest_pipeline.normalised_store import NormalisedStore
 from ingest_pipeline.storage.database import Connection, Database
@@ -258,7 +259,7 @@ def test_a_message_gives_one_row_whether_exported_or_seen_live() -> None:
     events = interpret([Record(START, as_bytes(GATEWAY_FRAME, None))], lambda _: True)
     ((guild_id, channel_id), seen), *_ = events.messages.items()
     session = Session("monza", SESSION.start, SESSION.end, (CHANNEL_ID,))
-    live = GatewayDocument(
+    live = SeenDocument(
         channel_id, guild_id, seen, ChannelPolicy(), [session], Provenance(None, "gateway", START, "batch")
     )
     (from_gateway,) = tables(live).to_pylist()

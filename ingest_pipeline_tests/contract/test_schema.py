@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -59,6 +60,21 @@ def test_a_database_of_a_newer_version_is_refused(settings: Settings) -> None:
     with pytest.raises(ConfigurationError, match="update the program"), older.read():
         pass
     older.close()
+
+
+def test_migrations_without_a_number_between_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two files with one number, or a number left out, are a slip of whoever wrote them."""
+    monkeypatch.setattr(migrations, "sql_folder", lambda part: tmp_path / part)
+    folder = tmp_path / "shared" / "migrations"
+    folder.mkdir(parents=True)
+    (folder / "0001_initial.sql").write_text("SELECT 1")
+    (folder / "notes.txt").write_text("not a migration")
+    assert [each.name for each in migrations.load_migrations.__wrapped__("duckdb")] == ["0001_initial"]
+    (folder / "0003_later.sql").write_text("SELECT 3")
+    with pytest.raises(ValueError, match="not numbered"):
+        migrations.load_migrations.__wrapped__("duckdb")
 
 
 def test_both_engines_have_the_same_migrations() -> None:

@@ -58,7 +58,7 @@ def test_the_code_location_holds_what_it_should_with_nothing_in_the_environment(
             "messages:ended_windows_are_proven",
             "normalized_messages:rows_are_inside_their_window",
         ],
-        "jobs": ["ingest_job"],
+        "jobs": ["ingest_job", "prune_dagster_history"],
         "sensors": {"live_session_sensor": [30, "RUNNING"]},
     }
     assert list(tmp_path.iterdir()) == []

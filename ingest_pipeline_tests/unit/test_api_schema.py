@@ -33,7 +33,6 @@ CHECKS = [
 
 
 SETTINGS = settings(
-    max_examples=25,
     derandomize=True,
     database=None,
     phases=[Phase.explicit, Phase.generate],
@@ -50,13 +49,15 @@ def schema(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
         yield schemathesis.openapi.from_url(f"{url}/openapi.json")
 
 
-def try_everything(schema: Any, headers: dict[str, str], look: Callable[[Any, Any], None]) -> int:
+def try_everything(
+    schema: Any, headers: dict[str, str], look: Callable[[Any, Any], None], examples: int
+) -> int:
     """Send generated requests to every operation and return how many operations there are."""
     operations = [found.ok() for found in schema.get_all_operations()]
     for operation in operations:
 
         @given(case=operation.as_strategy())
-        @SETTINGS
+        @settings(SETTINGS, max_examples=examples)
         def attempt(case: Any) -> None:
             look(case, case.call_and_validate(headers=headers, checks=CHECKS))
 
@@ -66,7 +67,7 @@ def try_everything(schema: Any, headers: dict[str, str], look: Callable[[Any, An
 
 def test_no_request_gets_an_answer_that_is_not_announced(schema: Any) -> None:
     """Neither a failure of the server, nor a status, type or shape that the description lacks."""
-    assert try_everything(schema, writer(), lambda case, response: None) >= 20
+    assert try_everything(schema, writer(), lambda *_: None, examples=15) >= 20
 
 
 def test_whoever_has_no_token_writes_nothing(schema: Any) -> None:
@@ -76,4 +77,4 @@ def test_whoever_has_no_token_writes_nothing(schema: Any) -> None:
         if case.method == "POST":
             assert response.status_code in {401, 422}
 
-    try_everything(schema, {}, look)
+    try_everything(schema, {}, look, examples=4)

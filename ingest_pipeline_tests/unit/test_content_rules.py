@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ingest_pipeline.content_rules import load_content_rules
+from ingest_pipeline.content.rules import load_content_rules
 from ingest_pipeline.domain.extract.highlights import HighlightRule
 from ingest_pipeline.errors import ConfigurationError
 from ingest_pipeline.settings import PROJECT_ROOT, Settings

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
+from ingest_pipeline.capture.discord_errors import translated
 from ingest_pipeline.capture.discord_rest import DiscordRest, open_rest
 from ingest_pipeline.capture.discovery import reading_state_now, view_guild
 from ingest_pipeline.domain.guild import ReadingState
@@ -169,6 +170,24 @@ def test_a_ban_is_not_hammered(server: DiscordServer, radio: int) -> None:
     assert len(server.journal.select(HISTORY)) == 1
 
 
+def test_a_wait_beyond_what_the_client_accepts_is_a_rate_limit(server: DiscordServer, radio: int) -> None:
+    """A bot may be set not to wait for long; then it is told how long Discord asked for."""
+    server.faults.rate_limit(60, Requests(HISTORY))
+
+    async def work(rest: DiscordRest) -> None:
+        rest._http.max_ratelimit_timeout = 30.0
+        await rest.history(radio)
+
+    with pytest.raises(RateLimited, match="60 s"):
+        ask(server, work)
+
+
+def test_a_mistake_of_ours_is_not_dressed_up() -> None:
+    """Only what Discord and the network do is translated."""
+    with pytest.raises(ZeroDivisionError):
+        translated(ZeroDivisionError(), "/users/@me")
+
+
 @pytest.mark.parametrize(
     ("status", "kind"), [(403, ChannelForbidden), (404, ChannelNotFound), (400, ExporterRejected)]
 )
@@ -210,6 +229,45 @@ def test_archived_threads_with_one_time_are_not_lost_between_pages(server: Disco
         server.threads.archive(thread, at=at - timedelta(seconds=number // 70))
     found = ask(server, lambda rest: rest.archived_threads(radio, "public"))
     assert sorted(int(thread["id"]) for thread in found) == threads
+
+
+def test_many_private_threads_come_in_pages(server: DiscordServer, radio: int) -> None:
+    """Those that the bot belongs to are listed by their ids, not by time."""
+    threads = [server.threads.create(radio, f"lap {number}", private=True) for number in range(120)]
+    for thread in threads:
+        server.threads.invite_bot(thread)
+        server.threads.archive(thread)
+    found = ask(server, lambda rest: rest.archived_threads(radio, "joined"))
+    assert sorted(int(thread["id"]) for thread in found) == threads
+
+
+def test_without_archives_no_channel_is_taken_as_listed(
+    server: DiscordServer, guild: int, radio: int
+) -> None:
+    """Threads that are only archived are not gone."""
+    server.threads.archive(server.threads.create(radio, "lap 1"))
+    active = server.threads.create(radio, "lap 2")
+    view = ask(server, lambda rest: view_guild(rest, guild, archived=False))
+    assert [channel.channel_id for channel in view.channels] == [radio, active]
+    assert view.unlisted == (radio,)
+
+
+def test_categories_and_voice_channels_have_no_threads_to_list(server: DiscordServer, guild: int) -> None:
+    """Nothing is asked of them, and nothing of them is unlisted."""
+    server.channels.create(guild, "Trading", ChannelKind.CATEGORY)
+    server.channels.create(guild, "paddock", ChannelKind.VOICE)
+    view = ask(server, lambda rest: view_guild(rest, guild))
+    assert [channel.channel_type for channel in view.channels] == ["category", "voice"]
+    assert view.unlisted == ()
+    assert not server.journal.select("archived_public_threads")
+
+
+def test_an_archive_that_is_refused_leaves_its_channel_unlisted(
+    server: DiscordServer, guild: int, radio: int
+) -> None:
+    """The permission was lost between two requests."""
+    server.faults.fail(403, Requests("archived_public_threads"))
+    assert ask(server, lambda rest: view_guild(rest, guild)).unlisted == (radio,)
 
 
 def test_a_guild_is_seen_whole(server: DiscordServer, guild: int, radio: int) -> None:

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 import typer
+from rich.console import Console
+from rich.progress import Progress
 from typer.testing import CliRunner
 
 from ingest_pipeline.cli import history, sessions
 from ingest_pipeline.cli.failures import ReportingGroup
-from ingest_pipeline.cli.history_output import importing
+from ingest_pipeline.cli.history_output import ChannelBars, importing
 from ingest_pipeline.errors import ExitCode
+from ingest_pipeline.storage.scan_runs import RunKind, ScanRun
 from ingest_pipeline_tests.discord_server import permissions
 from ingest_pipeline_tests.discord_server.attach import attached
 from ingest_pipeline_tests.discord_server.server import DiscordServer
@@ -197,3 +201,18 @@ def test_without_a_terminal_there_are_no_bars() -> None:
     """Progress is for people."""
     with importing() as progress:
         assert progress is None
+
+
+def test_the_bars_follow_the_readings() -> None:
+    """A channel's bar begins at its first batch, moves with its cursor and goes when it is read."""
+    bars = Progress(console=Console(file=io.StringIO()))
+    show = ChannelBars(bars)
+    run = ScanRun("r1", 1, 2, RunKind.IMPORT, 0, "c1", datetime.now(UTC), head_id=1_000, cursor_id=200)
+    show(replace(run, messages_read=1_500))
+    show(replace(run, cursor_id=600))
+    [task] = bars.tasks
+    assert (task.percentage, task.visible) == (50, True)
+    show(replace(run, cursor_id=1_000))
+    assert (task.percentage, task.visible) == (100, False)
+    show(replace(run, channel_id=3))
+    assert len(bars.tasks) == 2

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -262,3 +263,28 @@ def test_without_permission_nothing_is_gone(server: DiscordServer, radio: int) -
     server.permissions.revoke(radio, permissions.READ_MESSAGE_HISTORY)
     with pytest.raises(ChannelForbidden):
         ask(server, lambda rest: absent(rest, radio, 0, ids))
+
+
+def test_a_channel_deleted_before_it_is_asked_about_is_gone(server: DiscordServer, radio: int) -> None:
+    """Its last answer was empty, and then there was no channel."""
+    server.faults.before_answering(lambda _: server.channels.delete(radio), Requests("channel"))
+    with pytest.raises(ChannelNotFound, match="gone"):
+        read(server, radio)
+
+
+def test_pages_that_stay_empty_are_a_failure(server: DiscordServer, radio: int) -> None:
+    """Discord shows that there are messages and never sends them: nothing is claimed."""
+    server.messages.bulk_load(radio, 50)
+
+    async def work(rest: DiscordRest) -> list[Page]:
+        history = rest.history
+
+        async def withheld(channel_id: int, *, after: int | None = None, **options: Any) -> Any:
+            page = await history(channel_id, after=after, **options)
+            return page if after is None else replace(page, messages=[])
+
+        rest.history = withheld  # type: ignore[method-assign]
+        return [page async for page in read_history(rest, radio, 0, first_id_at(datetime.now(UTC)))]
+
+    with pytest.raises(ExporterFailed, match="sends none"):
+        ask(server, work)

@@ -125,10 +125,11 @@ def test_real_parts_get_absolute_paths(tmp_path: Path, monkeypatch: pytest.Monke
 
 
 def test_tokens_count_as_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Both tokens are handed to the redactor."""
-    monkeypatch.setenv("DISCORD_OAUTH_TOKEN", "first-token")
-    monkeypatch.setenv("DISCORD_BOT_TOKEN", "second-token")
-    assert secrets_of(load_settings()) == ["first-token", "second-token"]
+    """All of them are handed to the redactor."""
+    names = ("DISCORD_OAUTH_TOKEN", "DISCORD_BOT_TOKEN", "INGEST_API_TOKEN", "INGEST_API_READ_TOKEN")
+    for name in names:
+        monkeypatch.setenv(name, f"token-of-{name}")
+    assert secrets_of(load_settings()) == [f"token-of-{name}" for name in names]
 
 
 def test_no_secret_stands_in_a_command(tmp_path: Path) -> None:

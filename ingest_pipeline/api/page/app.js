@@ -9,7 +9,7 @@ const TONES = {
   reading: "good", idle: "", late: "warn", failing: "bad",
   ready: "good", started: "warn", disconnected: "bad", stopped: "", unknown: "",
 };
-const WORDS = { unknown: "not running" };
+const WORDS = { reading: "on time", unknown: "not running" };
 const byId = (id) => document.getElementById(id);
 let seen = new Set();
 let shownSession = null;
@@ -38,6 +38,7 @@ function span(seconds) {
   const whole = Math.max(0, Math.round(seconds));
   if (whole < 90) return `${whole} s`;
   if (whole < 5_400) return `${Math.round(whole / 60)} min`;
+  if (whole >= 36_000 && whole < 172_800) return `${Math.round(whole / 3_600)} h`;
   if (whole < 172_800) return `${Math.floor(whole / 3_600)} h ${Math.round((whole % 3_600) / 60)} min`;
   return `${Math.round(whole / 86_400)} days`;
 }
@@ -83,6 +84,7 @@ function showFigures(progress, status, now) {
   put("proven", `${share >= 1 ? 100 : Math.floor(share * 1_000) / 10} %`);
   put("proven-note", `${span(progress.proven_seconds)} of ${span(progress.elapsed_seconds)}`);
   put("lag", progress.lag_seconds ? span(progress.lag_seconds) : "none");
+  put("lag-note", progress.session.state === "live" ? "behind the present" : "at its end");
   put("count", progress.messages.toLocaleString());
   const last = status.reading.last_completed;
   put("last-read", last ? `${span((now - Date.parse(last.at)) / 1_000)} ago` : "never");
@@ -189,15 +191,16 @@ async function update() {
   const shown = status.live[0] || status.latest;
   if (shown) await showSession(shown, status, now);
   showNext(status, shown, now);
-  put("as-of", `As of ${clockTime(now, true)}, ${status.engine}`);
-  document.body.dataset.ready = "yes";
+  document.body.dataset.state = status.live.length ? "live" : "idle";
+  put("as-of", `As of ${clockTime(now, true)} (${Intl.DateTimeFormat().resolvedOptions().timeZone}), ${status.engine}`);
+  document.body.dataset.shows = shown ? "session" : "nothing";
 }
 
 async function keepUpdating() {
   try {
     if (!document.hidden) await update();
     byId("token-form").hidden = true;
-    linkChip("up to date", "good");
+    linkChip("connected", "good");
   } catch (error) {
     byId("token-form").hidden = error.status !== 401;
     linkChip(error.status === 401 ? "needs a token" : "waiting", error.status ? "warn" : "bad");

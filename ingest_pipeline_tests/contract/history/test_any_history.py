@@ -20,8 +20,8 @@ from ingest_pipeline_tests.discord_server.faults import Requests
 from ingest_pipeline_tests.discord_server.server import DiscordServer
 
 HISTORY = "history"
-EVENTS = 120
-READINGS = 5
+EVENTS = 100
+READINGS = 4
 
 
 class Life:
@@ -77,7 +77,7 @@ class Life:
             self._server.permissions.grant(channel)
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("seed", [1, 2])
 def test_the_archive_becomes_exact_again(
     archive: Archive, server: DiscordServer, guild: int, radio: int, seed: int
 ) -> None:

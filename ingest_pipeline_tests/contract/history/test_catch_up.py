@@ -5,9 +5,13 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pytest
+
+from ingest_pipeline.capture.discord_rest import DiscordRest
 from ingest_pipeline.catch_up import catch_up
 from ingest_pipeline.domain.guild import Channel
 from ingest_pipeline.domain.snowflake import first_id_at
+from ingest_pipeline.errors import TokenRejected
 from ingest_pipeline.events import EventType
 from ingest_pipeline.history_import import import_history
 from ingest_pipeline.storage.events import events_of_journey
@@ -205,3 +209,34 @@ def test_nothing_to_catch_up_on_is_nothing_to_tell(
     category = Channel(7, guild, "Trading", "category")
     assert archive.run(lambda rest: catch_up(archive.services, rest, [category])) == []
     assert not server.journal.select(HISTORY)
+
+
+def test_a_refused_token_ends_a_catch_up(
+    archive: Archive, server: DiscordServer, guild: int, radio: int
+) -> None:
+    """No channel can be read; the next catch-up begins where this one did."""
+    ids = server.messages.bulk_load(radio, 5)
+    known = [Channel(radio, guild, "team-radio")]
+
+    async def work(rest: DiscordRest) -> None:
+        server.faults.reject_token = True
+        await catch_up(archive.services, rest, known)
+
+    with pytest.raises(TokenRejected):
+        archive.run(work)
+    server.faults.clear()
+    caught_up(archive, guild, radio)
+    assert archive.live_ids(radio) == ids
+
+
+def test_a_channel_in_doubt_is_tried_again(
+    archive: Archive, server: DiscordServer, guild: int, radio: int
+) -> None:
+    """Refused once, and Discord does not say why: the run failed, nothing is noted of the channel."""
+    server.messages.bulk_load(radio, 5)
+    server.faults.fail(403, Requests(HISTORY, times=None))
+    server.faults.fail(503, Requests("channel", times=None))
+    [run] = caught_up(archive, guild, radio)
+    assert run.status is RunStatus.BLOCKED
+    server.faults.clear()
+    assert caught_up(archive, guild, radio)[0].status is RunStatus.COMPLETED

@@ -234,6 +234,18 @@ def test_a_scope_leaves_others_out(archive: Archive, server: DiscordServer, guil
     assert seen(None) == {other, third, 77}
 
 
+def test_a_guild_that_throws_the_bot_out_meanwhile_keeps_no_other_from_being_read(
+    archive: Archive, server: DiscordServer, guild: int, radio: int
+) -> None:
+    """It was listed, and then it refused; what is known of it stays."""
+    server.messages.bulk_load(radio, 10)
+    monitor(archive, guild, "*radio*")
+    elsewhere = server.guilds.create("elsewhere")
+    server.faults.before_answering(lambda _: server.guilds.remove(elsewhere), Requests("my_guilds"))
+    server.faults.fail(403, Requests("guild", skip=1))
+    assert repaired(archive) == []
+
+
 def _millisecond(moment: datetime) -> datetime:
     """Return a time rounded up to the millisecond, as ids know it."""
     return moment + timedelta(microseconds=-moment.microsecond % 1000)

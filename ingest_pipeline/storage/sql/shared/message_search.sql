@@ -10,11 +10,8 @@ WHERE
     AND ($since::TIMESTAMPTZ IS NULL OR posted_at >= $since::TIMESTAMPTZ)
     AND ($until::TIMESTAMPTZ IS NULL OR posted_at < $until::TIMESTAMPTZ)
     AND ($text::TEXT IS NULL OR position(lower($text::TEXT) IN lower(raw_content)) > 0)
-    AND (
-        $after_discord_id::BIGINT IS NULL
-        OR (posted_at, discord_id) < ($after_posted_at::TIMESTAMPTZ, $after_discord_id::BIGINT)
-    )
-ORDER BY posted_at DESC, discord_id DESC
+    AND ($after::BIGINT IS NULL OR discord_id < $after::BIGINT)
+ORDER BY discord_id DESC
 LIMIT $maximum::BIGINT;
 
 -- name: find_message

@@ -15,7 +15,9 @@ FROM (
 ORDER BY message_id
 ON CONFLICT (message_id) DO UPDATE SET
     last_event_at = GREATEST(pending_reads.last_event_at, excluded.last_event_at),
-    due_at = LEAST(excluded.due_at, pending_reads.first_event_at + ($patience_seconds::BIGINT * INTERVAL '1 second')),
+    due_at = LEAST(
+        excluded.due_at, pending_reads.first_event_at + $patience_seconds::BIGINT * INTERVAL '1 second'
+    ),
     tries = 0,
     error = NULL;
 
@@ -45,6 +47,15 @@ WHERE message_id IN (SELECT unnest($message_ids::BIGINT[])) AND last_event_at <=
 UPDATE pending_reads
 SET due_at = $due_at::TIMESTAMPTZ, tries = tries + 1, error = $error::TEXT
 WHERE message_id IN (SELECT unnest($message_ids::BIGINT[])) AND last_event_at <= $asked_at::TIMESTAMPTZ;
+
+-- name: hasten_reads
+-- Read those messages of some channels now that could not be read before.
+UPDATE pending_reads
+SET due_at = $now::TIMESTAMPTZ
+WHERE
+    channel_id IN (SELECT unnest($channel_ids::BIGINT[]))
+    AND error IS NOT NULL
+    AND due_at > $now::TIMESTAMPTZ;
 
 -- name: count_pending_reads
 -- How many messages wait to be read again.

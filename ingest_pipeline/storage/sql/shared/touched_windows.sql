@@ -29,8 +29,8 @@ WHERE
     );
 
 -- name: posted_by_journey
--- When the messages of a channel that a journey brought into sessions were posted, to the minute.
-SELECT DISTINCT session_id, date_trunc('minute', posted_at) AS minute
+-- When the messages of a channel that a journey brought into sessions were posted.
+SELECT DISTINCT posted_at
 FROM messages
 WHERE
     session_id IS NOT NULL

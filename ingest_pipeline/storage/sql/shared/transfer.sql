@@ -14,6 +14,10 @@ DELETE FROM {table};
 -- How far each table has been copied.
 SELECT table_name, position, copied_rows FROM copy_progress ORDER BY table_name;
 
+-- name: find_copy_progress
+-- How far one table has been copied.
+SELECT copied_rows FROM copy_progress WHERE table_name = $table_name::TEXT;
+
 -- name: set_copy_progress
 -- Record how far a table has been copied.
 INSERT INTO copy_progress (table_name, position, copied_rows)

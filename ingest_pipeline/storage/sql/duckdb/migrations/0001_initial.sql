@@ -1,5 +1,6 @@
 -- Sessions, messages and what is proven about them.
--- No indexes but the keys: blocks are skipped by their minima and maxima, and an index slows every merge.
+-- No indexes but the keys: blocks are skipped by their minima and maxima, and two indexes on messages
+-- made reading known messages again four times slower.
 
 CREATE TABLE sessions (
     session_id TEXT PRIMARY KEY,

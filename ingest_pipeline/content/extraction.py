@@ -14,7 +14,8 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
-from ingest_pipeline.content_rows import (
+from ingest_pipeline.content.highlighting import score_highlights
+from ingest_pipeline.content.rows import (
     bias_rows,
     clip_rows,
     radio_rows,
@@ -22,9 +23,8 @@ from ingest_pipeline.content_rows import (
     setup_rows,
     unparsed_rows,
 )
-from ingest_pipeline.content_rules import ContentRules
+from ingest_pipeline.content.rules import ContentRules
 from ingest_pipeline.domain.window import Window
-from ingest_pipeline.highlighting import score_highlights
 from ingest_pipeline.storage.content import (
     CLIPS,
     RADIO_MESSAGES,

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ingest_pipeline.content_rules import ContentRules
+from ingest_pipeline.content.rules import ContentRules
 from ingest_pipeline.domain.extract.clips import CLIPS_PARSER_VERSION, Clip, find_clips
 from ingest_pipeline.domain.extract.setup_filter import may_plan_trades, plans_trades
 from ingest_pipeline.domain.extract.team_radio import RADIO_PARSER_VERSION, split_radio

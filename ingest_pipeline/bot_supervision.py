@@ -1,0 +1,214 @@
+"""Keeping the bot's parts going: each fails for itself, backs off and goes on.
+
+What no repetition can help, a token that Discord does not accept above all, ends the bot.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
+
+from ingest_pipeline.errors import (
+    ConfigurationError,
+    ExporterFailed,
+    IngestError,
+    IntentMissing,
+    TokenRejected,
+)
+
+FIRST_PAUSE_SECONDS = 1.0
+LONGEST_PAUSE_SECONDS = 120.0
+"""A connection that fails at once every time makes some 700 IDENTIFYs a day, of which Discord grants 1000
+(https://docs.discord.com/developers/events/gateway, "Session Start Limit")."""
+
+STABLE_SECONDS = 60.0
+PATIENCE_SECONDS = 60.0
+_LOOK_SECONDS = 0.25
+
+_logger = logging.getLogger(__name__)
+
+
+class BotEnded(ConfigurationError):
+    """The bot cannot go on until somebody has acted."""
+
+
+@dataclass(slots=True)
+class Backoff:
+    """Pauses that double with each failure, with jitter, and begin anew after a success.
+
+    Attributes:
+        first_seconds: The pause after the first failure.
+        longest_seconds: The longest.
+        failures: In a row, so far.
+    """
+
+    first_seconds: float = FIRST_PAUSE_SECONDS
+    longest_seconds: float = LONGEST_PAUSE_SECONDS
+    failures: int = 0
+
+    def next_pause(self) -> float:
+        """Return how long to wait after one more failure."""
+        longest = min(self.first_seconds * 2 ** min(self.failures, 20), self.longest_seconds)
+        self.failures += 1
+        return random.uniform(0.5 * longest, longest)  # noqa: S311 - spreads retries, guards nothing
+
+    def reset(self) -> None:
+        """Note a success."""
+        self.failures = 0
+
+
+async def keep_going(
+    name: str, step: Callable[[], Awaitable[object]], backoff: Backoff | None = None
+) -> None:
+    """Take one step after the other until cancelled; one that fails is taken again after a pause.
+
+    Args:
+        name: What it is, for the log.
+        step: The step; it waits by itself when there is nothing to do.
+        backoff: The pauses.
+
+    Raises:
+        BotEnded: Discord does not accept the bot any more.
+    """
+    pauses = backoff or Backoff(longest_seconds=30.0)
+    while True:
+        try:
+            await step()
+        except (TokenRejected, IntentMissing) as error:
+            raise BotEnded(str(error)) from error
+        except IngestError as error:
+            pause = pauses.next_pause()
+            _logger.warning("%s failed and is tried again in %.1f s: %s", name, pause, error)
+            await asyncio.sleep(pause)
+        except Exception:
+            pause = pauses.next_pause()
+            _logger.exception("%s failed unexpectedly and is tried again in %.1f s", name, pause)
+            await asyncio.sleep(pause)
+        else:
+            pauses.reset()
+
+
+class GatewayConnection(Protocol):
+    """A client that can be connected once."""
+
+    is_hearing: bool
+    changed_at: float
+
+    async def login(self, token: str) -> None:
+        """Present the token."""
+        ...
+
+    async def connect(self) -> None:
+        """Stay connected, through interruptions, until something cannot be mended."""
+        ...
+
+    async def close(self) -> None:
+        """Disconnect, and make durable what was received."""
+        ...
+
+
+Client = TypeVar("Client", bound=GatewayConnection)
+
+
+@dataclass(slots=True)
+class ConnectionKeeper(Generic[Client]):
+    """Keeps one client connected, and replaces it when it is beyond help.
+
+    discord.py mends most interruptions itself, by RESUME. It gives up when the very first connection
+    fails, when a frame cannot be parsed and on some close codes, and after repeated failure it waits
+    for up to a quarter of an hour: a client that has heard nothing for `patience_seconds` is replaced.
+
+    Attributes:
+        make: Makes a client.
+        token: The bot's token.
+        patience_seconds: How long a client may be without a session.
+        backoff: The pauses between clients.
+        client: The present client, or None between two.
+        is_replacing: Set to have the present client replaced.
+    """
+
+    make: Callable[[], Client]
+    token: str
+    patience_seconds: float = PATIENCE_SECONDS
+    backoff: Backoff | None = None
+    client: Client | None = None
+    is_replacing: bool = False
+
+    async def live_once(self) -> None:
+        """Connect one client and stay until it ends.
+
+        Raises:
+            TokenRejected: Discord does not accept the token.
+            IntentMissing: The bot lacks an intent.
+            ExporterFailed: The connection ended.
+        """
+        client = self.client = self.make()
+        self.is_replacing = False
+        began = time.monotonic()
+        try:
+            await self._connect(client)
+        finally:
+            self.client = None
+            if self.backoff and time.monotonic() - began > STABLE_SECONDS:
+                self.backoff.reset()
+            await _close(client)
+        raise ExporterFailed("the connection to Discord's gateway ended: a new one is made")
+
+    async def _connect(self, client: Client) -> None:
+        try:
+            await client.login(self.token)
+            connection = asyncio.create_task(client.connect(), name="gateway-connection")
+            try:
+                while not connection.done() and not self._is_stuck(client):
+                    await asyncio.wait([connection], timeout=_LOOK_SECONDS)
+            finally:
+                if not connection.done():
+                    connection.cancel()
+                    with suppress(asyncio.CancelledError):
+                        await connection
+            if not connection.cancelled():
+                connection.result()
+        except Exception as error:
+            raise gateway_error(error) from error
+
+    def _is_stuck(self, client: Client) -> bool:
+        silent = not client.is_hearing and time.monotonic() - client.changed_at > self.patience_seconds
+        return silent or self.is_replacing
+
+
+def gateway_error(error: Exception) -> IngestError:
+    """Return what ended a connection, as one of our own errors."""
+    from discord import errors
+
+    if isinstance(error, IngestError):
+        return error
+    if isinstance(error, errors.LoginFailure) or _close_code(error) == 4004:
+        return TokenRejected(
+            "Discord does not accept the bot's token: copy DISCORD_BOT_TOKEN anew from "
+            "https://discord.com/developers/applications, Bot, Reset Token"
+        )
+    if isinstance(error, errors.PrivilegedIntentsRequired) or _close_code(error) in {4013, 4014}:
+        return IntentMissing(
+            "Discord refuses the message content intent: switch it on at "
+            "https://discord.com/developers/applications under Bot, Privileged Gateway Intents"
+        )
+    return ExporterFailed(f"the connection to Discord's gateway failed ({type(error).__name__}: {error})")
+
+
+def _close_code(error: Exception) -> int | None:
+    from discord import errors
+
+    return error.code if isinstance(error, errors.ConnectionClosed) else None
+
+
+async def _close(client: GatewayConnection) -> None:
+    try:
+        await client.close()
+    except Exception:
+        _logger.exception("the gateway connection did not close in order")

@@ -1,0 +1,142 @@
+"""Commands on the real-time bot: bot, monitor."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ingest_pipeline.capture.session_rows import shown
+from ingest_pipeline.cli.invocation import begin, open_services
+from ingest_pipeline.cli.options import JsonOption
+from ingest_pipeline.cli.output import print_json, print_rows
+from ingest_pipeline.domain.snowflake import parse_snowflake
+from ingest_pipeline.errors import BadInput
+
+if TYPE_CHECKING:
+    from pydantic import SecretStr
+
+    from ingest_pipeline.bot_parts import BotOptions
+    from ingest_pipeline.services import Services
+
+DEFAULT_PATTERN = "*aplus-setups*"
+
+
+def bot(
+    context: typer.Context,
+    *,
+    monitor: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--monitor",
+            help=f"Monitor these channels of a guild seen for the first time; repeatable; {DEFAULT_PATTERN} "
+            "without it.",
+            metavar="PATTERN",
+        ),
+    ] = None,
+    catch_up_hours: Annotated[
+        float,
+        typer.Option(help="Read again what was posted in so many hours before a gap.", min=0, max=10_000),
+    ] = 24.0,
+    as_json: JsonOption = False,
+) -> None:
+    """Take messages, edits, deletions and reactions into the table as they happen, until stopped.
+
+    Watched are the channels that `ingest monitor` names and those of all sessions. Without
+    DISCORD_BOT_TOKEN the bot is off, which is no error.
+    """
+    settings = begin(context, as_json=as_json)
+    if settings.discord_bot_token is None:
+        typer.echo("the bot is off: DISCORD_BOT_TOKEN is not set", err=True)
+        return
+    _quieten_discord()
+    with open_services(settings) as services:
+        from ingest_pipeline.bot_parts import BotOptions
+
+        options = BotOptions(
+            lookback=timedelta(hours=catch_up_hours), patterns=tuple(monitor or (DEFAULT_PATTERN,))
+        )
+        asyncio.run(_run_until_signalled(services, settings.discord_bot_token, options))
+
+
+def monitor(
+    context: typer.Context,
+    patterns: Annotated[
+        list[str] | None,
+        typer.Argument(help="Channel ids, or patterns of names; the guild's present ones without."),
+    ] = None,
+    *,
+    guild: Annotated[str, typer.Option("--guild", help="The guild's id.", metavar="GUILD")],
+    nothing: Annotated[bool, typer.Option("--nothing", help="Monitor no channel of the guild.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Say which channels of a guild the bot monitors, or show it.
+
+    A pattern such as `*aplus-setups*` is compared with channel names without regard to case. A channel
+    is monitored with its category, a thread with its channel. A running bot follows within seconds.
+    """
+    settings = begin(context, as_json=as_json)
+    guild_id = parse_snowflake(guild)
+    if guild_id is None:
+        raise BadInput(f"guild id {shown(guild)} is not a Discord id: write its digits")
+    if patterns and nothing:
+        raise BadInput("patterns and --nothing contradict each other: give one of them")
+    with open_services(settings) as services:
+        _monitor(services, guild_id, [] if nothing else patterns, as_json=as_json)
+
+
+def _monitor(services: Services, guild_id: int, patterns: list[str] | None, *, as_json: bool) -> None:
+    from ingest_pipeline.storage.catalogue import list_monitored, list_monitors, set_monitors
+
+    if patterns is not None:
+        now = datetime.now(UTC)
+        services.database.run(lambda connection: set_monitors(connection, guild_id, patterns, now=now))
+    with services.database.read() as connection:
+        present = list_monitors(connection, guild_id)
+        channels = list_monitored(connection, guild_id)
+    if as_json:
+        print_json(
+            {
+                "guild_id": str(guild_id),
+                "patterns": present,
+                "channels": [
+                    {"channel_id": str(channel.channel_id), "name": channel.name} for channel in channels
+                ],
+            }
+        )
+        return
+    typer.echo(f"patterns: {' '.join(present) or 'none'}", err=True)
+    print_rows(
+        ("channel_id", "name", "type", "reading_state"),
+        [
+            (channel.channel_id, channel.name, channel.channel_type, channel.reading_state.value)
+            for channel in channels
+        ],
+    )
+
+
+def _quieten_discord() -> None:
+    """Leave out discord.py's own lines: what they tell of a connection, the bot's events tell in one line."""
+    logger = logging.getLogger("discord")
+    logger.addHandler(logging.NullHandler())
+    logger.propagate = False
+
+
+async def _run_until_signalled(services: Services, token: SecretStr, options: BotOptions) -> None:
+    """Run the bot until Ctrl-C or SIGTERM; a second one ends it at once."""
+    from ingest_pipeline.bot import run_bot
+
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def ask(number: signal.Signals) -> None:
+        stop.set()
+        loop.remove_signal_handler(number)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, ask, number)
+    await run_bot(services, token, stop, options=options)

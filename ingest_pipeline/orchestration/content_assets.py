@@ -1,0 +1,162 @@
+"""The assets after `messages`: what the messages say, in tables of their own.
+
+The four kinds of content are one step, so that a tick pays once for reading the messages and for the
+write transaction; each can still be materialised alone. The use cases are in `content/`, what the
+assets tell about themselves in `content_metadata.py`.
+"""
+
+import warnings
+from collections.abc import Iterator, Mapping
+
+import dagster as dg
+from pydantic import Field
+
+from ingest_pipeline.capture.clip_download import DISCORD_HOSTS, DownloadLimits
+from ingest_pipeline.content.clip_files import fetch_clip_files
+from ingest_pipeline.content.extraction import ContentKind
+from ingest_pipeline.content.rules import load_content_rules
+from ingest_pipeline.content.sessions import extract_windows
+from ingest_pipeline.domain.extract.clips import CLIPS_PARSER_VERSION
+from ingest_pipeline.domain.extract.highlights import HIGHLIGHT_RULE_VERSION
+from ingest_pipeline.domain.extract.team_radio import RADIO_PARSER_VERSION
+from ingest_pipeline.domain.extract.trade_setups import SETUP_PARSER_VERSION
+from ingest_pipeline.domain.session import Session
+from ingest_pipeline.orchestration.assets import WRITER_POOL
+from ingest_pipeline.orchestration.content_metadata import clip_file_metadata, content_metadata
+from ingest_pipeline.orchestration.failures import TRANSIENT_RETRIES, ingest_errors_as_failures
+from ingest_pipeline.orchestration.metadata import Metadata
+from ingest_pipeline.orchestration.partitions import (
+    keys_by_session,
+    partition_key,
+    session_windows_partitions,
+)
+from ingest_pipeline.services import Services, window_grid
+from ingest_pipeline.settings import Settings
+from ingest_pipeline.storage.sessions import find_session
+
+_GROUP = "content"
+_OWNERS = ["team:ingest"]
+_DESCRIPTIONS = {
+    ContentKind.TEAM_RADIO: (
+        "Who speaks on the radio and what is said: the driver as written, and whom `data/drivers.yaml` "
+        "takes that for. Names that nobody knows are listed."
+    ),
+    ContentKind.TRADE_SETUPS: (
+        "Planned trades, line by line: ticker, day, kind, levels and targets as exact decimals; biases of "
+        "tickers; and lines that could not be read, with the reason. No number is ever guessed."
+    ),
+    ContentKind.CLIPS: "Videos, uploaded or linked, and until when their addresses work.",
+    ContentKind.HIGHLIGHTS: (
+        "Messages that stand out by reactions, replies, bursts and keywords, with score and reasons; fills "
+        "`is_highlight_candidate` of `messages`. Weights are in `data/settings.yaml`."
+    ),
+}
+_VERSIONS = {
+    ContentKind.TEAM_RADIO: RADIO_PARSER_VERSION,
+    ContentKind.TRADE_SETUPS: SETUP_PARSER_VERSION,
+    ContentKind.CLIPS: CLIPS_PARSER_VERSION,
+    ContentKind.HIGHLIGHTS: HIGHLIGHT_RULE_VERSION,
+}
+
+
+def content(
+    context: dg.AssetExecutionContext, services: dg.ResourceParam[Services]
+) -> Iterator[dg.MaterializeResult[None]]:
+    """Read what the messages of a run's windows say, as far as its assets are selected."""
+    kinds = [kind for kind in ContentKind if dg.AssetKey(kind.value) in context.selected_asset_keys]
+    with ingest_errors_as_failures(context):
+        rules = load_content_rules(services.settings)
+        for session, keys in _requested(context, services):
+            report = extract_windows(services, session, keys, rules, kinds=kinds)
+            for kind, described in content_metadata(services, session, keys, report).items():
+                _record(context, kind.value, session, described)
+    for kind in kinds:
+        yield dg.MaterializeResult(asset_key=kind.value)
+
+
+class ClipFilesConfig(dg.Config):
+    """What may be fetched.
+
+    Attributes:
+        hosts: The hosts that are asked; all others are refused, redirects too.
+        max_megabytes: Largest file.
+    """
+
+    hosts: list[str] = Field(default_factory=lambda: list(DISCORD_HOSTS))
+    max_megabytes: int = 500
+
+
+def clip_files(
+    context: dg.AssetExecutionContext, config: ClipFilesConfig, services: dg.ResourceParam[Services]
+) -> dg.MaterializeResult[None]:
+    """The bytes of clips, each file once under its SHA-256; only fetched when somebody asks for it.
+
+    An address that has expired is renewed by reading its message again. Clips that cannot be had are
+    listed with the reason and tried again the next time.
+    """
+    limits = DownloadLimits(hosts=tuple(config.hosts), max_bytes=config.max_megabytes * 1_000_000)
+    with ingest_errors_as_failures(context):
+        for session, keys in _requested(context, services):
+            files = fetch_clip_files(services, session, keys, limits, progress=context.log.info)
+            _record(context, "clip_files", session, clip_file_metadata(services, session, keys, files))
+    return dg.MaterializeResult()
+
+
+def build_content_assets(settings: Settings) -> list[dg.AssetsDefinition]:
+    """Return the assets with the partitions and the database of a deployment."""
+    partitions = session_windows_partitions(window_grid(settings))
+    engine = "postgres" if settings.database_url else "duckdb"
+    with warnings.catch_warnings():
+        # The parameter is marked beta; without it a session of 24 windows would be 24 runs.
+        warnings.filterwarnings("ignore", "Parameter `backfill_policy`", dg.BetaWarning)
+        return [
+            dg.multi_asset(
+                specs=[_spec(kind, engine) for kind in ContentKind],
+                name="content",
+                partitions_def=partitions,
+                can_subset=True,
+                backfill_policy=dg.BackfillPolicy.single_run(),
+                retry_policy=TRANSIENT_RETRIES,
+                pool=None if settings.database_url else WRITER_POOL,
+            )(content),
+            dg.asset(
+                deps=[ContentKind.CLIPS.value],
+                group_name=_GROUP,
+                owners=_OWNERS,
+                kinds={"file"},
+                partitions_def=partitions,
+                backfill_policy=dg.BackfillPolicy.single_run(),
+                retry_policy=TRANSIENT_RETRIES,
+                code_version="1",
+            )(clip_files),
+        ]
+
+
+def _spec(kind: ContentKind, engine: str) -> dg.AssetSpec:
+    return dg.AssetSpec(
+        kind.value,
+        deps=["messages"],
+        description=_DESCRIPTIONS[kind],
+        group_name=_GROUP,
+        owners=_OWNERS,
+        kinds={engine, "python"},
+        code_version=str(_VERSIONS[kind]),
+    )
+
+
+def _requested(context: dg.AssetExecutionContext, services: Services) -> list[tuple[Session, list[str]]]:
+    """Return the sessions of a run's partitions, with their window keys."""
+    keys = keys_by_session(context.partition_keys)
+    with services.database.read() as connection:
+        return [(find_session(connection, session_id), keys[session_id]) for session_id in keys]
+
+
+def _record(
+    context: dg.AssetExecutionContext, asset: str, session: Session, described: Mapping[str, Metadata]
+) -> None:
+    for key, metadata in described.items():
+        context.add_asset_metadata(
+            {**metadata, "correlation_id": context.run.run_id},
+            asset_key=asset,
+            partition_key=str(partition_key(session.session_id, key)),
+        )

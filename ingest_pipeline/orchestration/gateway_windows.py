@@ -1,0 +1,91 @@
+"""Shows what the real-time bot stored as materialised windows of `messages`, without runs.
+
+Dagster keeps such events like those of runs ("runless"; see
+https://docs.dagster.io/guides/build/assets/external-assets), so its pages tell one story whichever way
+a message came. Which windows there are to tell of is kept in `storage/touched_windows.py`.
+"""
+
+from datetime import datetime
+from uuid import uuid4
+
+import dagster as dg
+
+from ingest_pipeline.errors import SessionNotFound, TransientError, WindowInvalid
+from ingest_pipeline.gateway_events import SOURCE
+from ingest_pipeline.orchestration.metadata import ROWS
+from ingest_pipeline.orchestration.partitions import partition_key
+from ingest_pipeline.services import Services
+from ingest_pipeline.settings import Settings
+from ingest_pipeline.storage.database import Connection
+from ingest_pipeline.storage.messages import count_in_window
+from ingest_pipeline.storage.sessions import find_session
+from ingest_pipeline.storage.touched_windows import TouchedWindow, hand_over, untold_windows
+
+Told = list[dg.AssetMaterialization]
+_ASSET = "messages"
+
+
+def build_gateway_sensors(settings: Settings) -> list[dg.SensorDefinition]:
+    """Return the sensor that tells of the bot's windows; none for a deployment without a bot."""
+    if settings.discord_bot_token is None:
+        return []
+    sensor = dg.sensor(
+        name="gateway_windows_sensor",
+        minimum_interval_seconds=settings.poll_interval_seconds,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description=(
+            "Marks the windows of `messages` that the real-time bot wrote to as materialised. "
+            "It starts no runs."
+        ),
+    )
+    return [sensor(gateway_windows_sensor)]
+
+
+def gateway_windows_sensor(
+    context: dg.SensorEvaluationContext, tick_services: dg.ResourceParam[Services]
+) -> dg.SensorResult:
+    """Evaluate one tick."""
+    told, ticket = context.cursor or "", uuid4().hex
+    try:
+        materialised = _tell(tick_services, told, ticket)
+    except TransientError as error:
+        return dg.SensorResult(skip_reason=f"nothing is told this time: {error}", cursor=context.cursor)
+    if not materialised:
+        return dg.SensorResult(skip_reason="the bot has written to no window since", cursor=told)
+    return dg.SensorResult(asset_events=materialised, cursor=ticket)
+
+
+def _tell(services: Services, told: str, ticket: str) -> Told:
+    """Return the events of the windows that Dagster has not been told of, and put the ticket on them."""
+    with services.database.read() as connection:
+        if not untold_windows(connection, told):
+            return []
+
+    def work(connection: Connection) -> Told:
+        windows = untold_windows(connection, told)
+        events = [_event(connection, services, window, at) for window, at in windows.items()]
+        hand_over(connection, windows, told=told, ticket=ticket)
+        return [event for event in events if event]
+
+    return services.database.run(work)
+
+
+def _event(
+    connection: Connection, services: Services, touched: TouchedWindow, at: datetime
+) -> dg.AssetMaterialization | None:
+    """Return the event of one window; None when its session or key is no more."""
+    try:
+        session = find_session(connection, touched.session_id)
+        window = services.grid.window(touched.window_key, session.window)
+    except (SessionNotFound, WindowInvalid):
+        return None
+    return dg.AssetMaterialization(
+        asset_key=_ASSET,
+        partition=str(partition_key(touched.session_id, touched.window_key)),
+        description="stored by the real-time bot",
+        metadata={
+            "source": SOURCE,
+            "written_at": dg.MetadataValue.timestamp(at),
+            ROWS: count_in_window(connection, session.channel_ids, window) if window else 0,
+        },
+    )

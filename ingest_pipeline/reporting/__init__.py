@@ -1,0 +1,1 @@
+"""The report of a session: its figures, its pictures, its page."""

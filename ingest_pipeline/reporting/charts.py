@@ -1,0 +1,128 @@
+"""The pictures of a report, as PNG: readable in print, for the colour-blind, and beside a light page.
+
+matplotlib is imported when the first picture is drawn: it takes most of a second, which no run that
+draws nothing shall pay. Its object interface is used throughout, as pyplot keeps global state.
+"""
+
+from __future__ import annotations
+
+import io
+import warnings
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from ingest_pipeline.domain.window import Window
+from ingest_pipeline.reporting.facts import SessionFacts, Talk
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+# Okabe and Ito's colours can be told apart with any colour vision (https://jfly.uni-koeln.de/color/).
+_BLUE, _ORANGE, _GREY, _INK = "#0072b2", "#d55e00", "#c9ced6", "#222831"
+_MINUTE = timedelta(minutes=1)
+_MAX_BARS = 360
+_MAX_DRIVERS = 24
+_LONGEST_NAME = 24
+_DPI = 110
+
+
+def messages_chart(facts: SessionFacts) -> bytes:
+    """Draw messages per minute over the session, with the stretches that nothing proves shaded."""
+    span = facts.span
+    step = _MINUTE * max(1, -(-int((span.end - span.start) / _MINUTE) // _MAX_BARS))
+    bars = _bars(facts.minutes, span, step)
+    unit = "minute" if step == _MINUTE else f"{step // _MINUTE} minutes"
+
+    def draw(axes: Axes) -> None:
+        from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+
+        axes.bar([start for start, _ in bars], [count for _, count in bars], step * 0.9, align="edge", color=_BLUE)
+        for number, gap in enumerate(facts.gaps):
+            label = "not proven complete" if number == 0 else None
+            axes.axvspan(
+                gap.start, gap.end, facecolor=_ORANGE, alpha=0.18, hatch="///", edgecolor=_ORANGE, lw=0, label=label
+            )
+        axes.set_xlim(span.start, span.end)
+        locator = AutoDateLocator(tz=UTC, minticks=4, maxticks=9)
+        axes.xaxis.set_major_locator(locator)
+        axes.xaxis.set_major_formatter(ConciseDateFormatter(locator, tz=UTC))
+        axes.set_ylabel(f"messages per {unit}")
+        axes.set_xlabel("UTC")
+        if facts.gaps:
+            axes.legend(loc="upper right", frameon=False)
+
+    return _png(draw, width=9.6, height=3.0)
+
+
+def drivers_chart(talks: Sequence[Talk]) -> bytes:
+    """Draw messages per driver, the most frequent on top; unknown drivers in grey."""
+    shown = talks[:_MAX_DRIVERS][::-1]
+
+    def draw(axes: Axes) -> None:
+        names = [_plain(talk.driver) for talk in shown]
+        colours = [_BLUE if talk.team else _GREY for talk in shown]
+        drawn = axes.barh(range(len(shown)), [talk.messages for talk in shown], color=colours)
+        axes.set_yticks(range(len(shown)), names)
+        axes.bar_label(drawn, padding=3, color=_INK)
+        axes.set_xlabel("messages")
+        axes.margins(x=0.08, y=0.01)
+        axes.grid(visible=False, axis="y")
+
+    return _png(draw, width=9.6, height=0.9 + 0.27 * max(len(shown), 2))
+
+
+def latency_chart(facts: SessionFacts) -> bytes:
+    """Draw how long messages took from being posted to being in the table."""
+    seconds = sorted(facts.latencies_seconds)
+
+    def draw(axes: Axes) -> None:
+        shares = [100 * (place + 1) / len(seconds) for place in range(len(seconds))]
+        axes.plot(seconds, shares, drawstyle="steps-post", color=_BLUE, lw=2)
+        axes.set_xlim(0, max(seconds[-1] * 1.05, 1))
+        axes.set_ylim(0, 100)
+        axes.set_xlabel("seconds from posted to stored")
+        axes.set_ylabel("% of messages")
+        for value, label in ((facts.median_latency_seconds, "median"), (facts.slow_latency_seconds, "95 %")):
+            if value is not None:
+                axes.axvline(value, color=_ORANGE, ls="--", lw=1.2)
+                axes.annotate(f" {label} {value:.1f} s", (value, 6), color=_INK)
+
+    return _png(draw, width=9.6, height=2.6)
+
+
+def _bars(
+    minutes: Sequence[tuple[datetime, int]], span: Window, step: timedelta
+) -> list[tuple[datetime, int]]:
+    counts: dict[int, int] = {}
+    for minute, count in minutes:
+        # The first minute of a session that starts inside a minute begins before it.
+        index = max((minute - span.start) // step, 0)
+        counts[index] = counts.get(index, 0) + count
+    return [(span.start + index * step, count) for index, count in sorted(counts.items())]
+
+
+def _png(draw: Callable[[Axes], None], *, width: float, height: float) -> bytes:
+    """Draw on axes of a figure so many inches wide and high."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), dpi=_DPI, layout="constrained", facecolor="white")
+    axes = figure.add_subplot()
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(visible=True, color="#e6e9ee", lw=0.8)
+    axes.set_axisbelow(True)
+    axes.tick_params(colors=_INK, labelsize=9)
+    draw(axes)
+    buffer = io.BytesIO()
+    with warnings.catch_warnings():
+        # A letter that the font lacks is drawn as a box: no reason to fail.
+        warnings.filterwarnings("ignore", "Glyph .* missing from font", UserWarning)
+        # Without this the file would say which version drew it.
+        figure.savefig(buffer, format="png", metadata={"Software": None})
+    return buffer.getvalue()
+
+
+def _plain(name: str) -> str:
+    """Return a name as plain text: a dollar sign would begin a formula."""
+    line = " ".join(name.split()).replace("$", r"\$")
+    return f"{line[:_LONGEST_NAME]}…" if len(line) > _LONGEST_NAME else line

@@ -1,0 +1,196 @@
+"""What the report of a session tells, read from the database in one snapshot."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from statistics import median, quantiles
+from typing import Any
+
+from ingest_pipeline.domain.session import Session
+from ingest_pipeline.domain.snowflake import created_at
+from ingest_pipeline.domain.window import Window
+from ingest_pipeline.storage.content_queries import (
+    arrivals_in_window,
+    clips_in_window,
+    highlights_in_window,
+    radio_in_window,
+    setups_in_window,
+    unparsed_in_window,
+)
+from ingest_pipeline.storage.database import Connection
+from ingest_pipeline.storage.ledger import gaps
+from ingest_pipeline.storage.messages import messages_per_minute
+
+TOP_HIGHLIGHTS = 12
+_MILLISECOND = timedelta(milliseconds=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Talk:
+    """How often a driver was on the radio.
+
+    Attributes:
+        driver: The full name, or for a driver nobody knows the name as written.
+        team: The team, or None for an unknown driver.
+        messages: How often.
+    """
+
+    driver: str
+    team: str | None
+    messages: int
+
+
+@dataclass(frozen=True, slots=True)
+class Highlight:
+    """A message that stands out.
+
+    Attributes:
+        posted_at: When, aware UTC.
+        who: The driver, or else the author.
+        text: What is said.
+        score: Its score.
+        reasons: Why, one line each.
+        url: Where to read it on Discord.
+    """
+
+    posted_at: datetime
+    who: str
+    text: str
+    score: float
+    reasons: tuple[str, ...]
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
+class SessionFacts:
+    """What there is to tell of a session.
+
+    Attributes:
+        session: The session.
+        span: From its start to its end, or to now while it is live.
+        now: When this was read, aware UTC.
+        minutes: Live messages by UTC minute; minutes without any are left out.
+        gaps: Stretches of time without proof that they are complete, joined over all channels.
+        talks: Drivers by messages, the most frequent first.
+        latencies_seconds: From posting to the table, of messages that came while the session was live or
+            soon after; messages that a later import brought say nothing about live delay.
+        later: How many messages were brought by a later import.
+        highlights: The candidates with the highest scores.
+        candidates: How many candidates there are.
+        setups: Planned trades by ticker.
+        unparsed_lines: Lines of trade setups that could not be read.
+        clips: Videos.
+    """
+
+    session: Session
+    span: Window
+    now: datetime
+    minutes: tuple[tuple[datetime, int], ...]
+    gaps: tuple[Window, ...]
+    talks: tuple[Talk, ...]
+    latencies_seconds: tuple[float, ...]
+    later: int
+    highlights: tuple[Highlight, ...]
+    candidates: int
+    setups: tuple[tuple[str, int], ...]
+    unparsed_lines: int
+    clips: int
+
+    @property
+    def messages(self) -> int:
+        """Live messages in all."""
+        return sum(count for _, count in self.minutes)
+
+    @property
+    def is_proven(self) -> bool:
+        """Whether the ledger proves the whole span complete."""
+        return not self.gaps
+
+    @property
+    def median_latency_seconds(self) -> float | None:
+        """The median of the latencies; None without any."""
+        return median(self.latencies_seconds) if self.latencies_seconds else None
+
+    @property
+    def slow_latency_seconds(self) -> float | None:
+        """The latency that 95 of 100 messages stay below; None with fewer than two."""
+        if len(self.latencies_seconds) < 2:
+            return None
+        return quantiles(self.latencies_seconds, n=20, method="inclusive")[-1]
+
+
+def read_facts(
+    connection: Connection, session: Session, now: datetime, *, live_within: timedelta
+) -> SessionFacts:
+    """Read what a report tells.
+
+    Args:
+        connection: An open transaction.
+        session: The session.
+        now: The present, aware UTC.
+        live_within: Messages that came into the table within this time after being posted, or before the
+            session's end and this, count as live.
+    """
+    end = min(session.end_time, max(now, session.start_time + timedelta(minutes=1)))
+    span, channels = Window(session.start_time, end), session.channel_ids
+    arrivals = arrivals_in_window(connection, channels, span)
+    delays = [(row["created_at"] - row["posted_at"]).total_seconds() for row in arrivals]
+    live = tuple(max(delay, 0.0) for delay in delays if delay <= live_within.total_seconds())
+    stood_out = [row for row in highlights_in_window(connection, channels, span) if row["is_candidate"]]
+    setups = Counter(row["ticker"] for row in setups_in_window(connection, channels, span))
+    return SessionFacts(
+        session=session,
+        span=span,
+        now=now,
+        minutes=tuple(messages_per_minute(connection, channels, span)),
+        gaps=tuple(_unproven(connection, channels, span)),
+        talks=tuple(_talks(radio_in_window(connection, channels, span))),
+        latencies_seconds=live,
+        later=len(delays) - len(live),
+        highlights=tuple(_highlight(row) for row in stood_out[:TOP_HIGHLIGHTS]),
+        candidates=len(stood_out),
+        setups=tuple(sorted(setups.items(), key=lambda item: (-item[1], item[0]))),
+        unparsed_lines=len(unparsed_in_window(connection, channels, span)),
+        clips=len(clips_in_window(connection, channels, span)),
+    )
+
+
+def _unproven(connection: Connection, channels: Sequence[int], span: Window) -> list[Window]:
+    """Return the stretches that some channel has no proof for, in order, joined where they touch."""
+    found = sorted(
+        (created_at(low + 1), created_at(high) + _MILLISECOND)
+        for channel_id in channels
+        for low, high in gaps(connection, channel_id, span.low, span.high)
+    )
+    joined: list[Window] = []
+    for start, end in found:
+        if joined and start <= joined[-1].end:
+            joined[-1] = Window(joined[-1].start, max(joined[-1].end, end))
+        else:
+            joined.append(Window(start, end))
+    return joined
+
+
+def _talks(radio: Sequence[dict[str, Any]]) -> list[Talk]:
+    counts = Counter((row["driver_name"] or row["driver"], row["driver_team"]) for row in radio)
+    return [
+        Talk(driver, team, messages)
+        for (driver, team), messages in sorted(counts.items(), key=lambda item: (-item[1], item[0][0]))
+    ]
+
+
+def _highlight(row: dict[str, Any]) -> Highlight:
+    # Discord's own form of a link to a message; "@me" stands where there is no guild.
+    guild = row["guild_id"] or "@me"
+    return Highlight(
+        posted_at=row["posted_at"],
+        who=row["driver_name"] or row["driver"] or row["author_name"] or "",
+        text=row["message_text"],
+        score=row["score"],
+        reasons=tuple(json.loads(row["reasons"])),
+        url=f"https://discord.com/channels/{guild}/{row['channel_id']}/{row['discord_id']}",
+    )

@@ -1,0 +1,65 @@
+"""What the content tables hold of some channels and a stretch of time; only live messages count."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from ingest_pipeline.domain.window import Window
+from ingest_pipeline.storage.database import Connection
+
+Rows = list[dict[str, Any]]
+
+
+def radio_in_window(connection: Connection, channel_ids: Sequence[int], window: Window) -> Rows:
+    """Return team radio, oldest first.
+
+    Returns:
+        `discord_id`, `posted_at` (aware UTC), `driver` as written, `driver_code`, `driver_name` and
+        `driver_team` (null for an unknown driver) and `radio_text`.
+    """
+    return _in_window(connection, "radio_in_window", channel_ids, window)
+
+
+def setups_in_window(connection: Connection, channel_ids: Sequence[int], window: Window) -> Rows:
+    """Return trade setups with their `posted_at` (aware UTC), oldest first; prices are decimals."""
+    return _in_window(connection, "setups_in_window", channel_ids, window)
+
+
+def biases_in_window(connection: Connection, channel_ids: Sequence[int], window: Window) -> Rows:
+    """Return biases with their `posted_at` (aware UTC), oldest first."""
+    return _in_window(connection, "biases_in_window", channel_ids, window)
+
+
+def unparsed_in_window(connection: Connection, channel_ids: Sequence[int], window: Window) -> Rows:
+    """Return unparsed lines with their `posted_at` (aware UTC), oldest first."""
+    return _in_window(connection, "unparsed_in_window", channel_ids, window)
+
+
+def clips_in_window(connection: Connection, channel_ids: Sequence[int], window: Window) -> Rows:
+    """Return clips, oldest first.
+
+    Returns:
+        The columns of `clips`, `posted_at` and `channel_id` of their messages, and `sha256` and `problem`
+        of their files, both null for one that was never fetched. Times are aware UTC.
+    """
+    return _in_window(connection, "clips_in_window", channel_ids, window)
+
+
+def highlights_in_window(connection: Connection, channel_ids: Sequence[int], window: Window) -> Rows:
+    """Return the messages that some signal speaks for, candidates or not, highest score first.
+
+    Returns:
+        `discord_id`, `guild_id`, `channel_id`, `posted_at` (aware UTC), `author_name`, `driver` as
+        written, `driver_name` as known, `message_text`, `score`, `is_candidate` and `reasons` (JSON text).
+    """
+    return _in_window(connection, "highlights_in_window", channel_ids, window)
+
+
+def arrivals_in_window(connection: Connection, channel_ids: Sequence[int], window: Window) -> Rows:
+    """Return `posted_at` and `created_at` (aware UTC) and `source` of live messages, oldest first."""
+    return _in_window(connection, "arrivals_in_window", channel_ids, window)
+
+
+def _in_window(connection: Connection, query: str, channel_ids: Sequence[int], window: Window) -> Rows:
+    return connection.fetch_all(query, channel_ids=list(channel_ids), start=window.start, end=window.end)

@@ -1,0 +1,150 @@
+"""Many processes on one database, at once: the table is the one that they give one after another."""
+
+from __future__ import annotations
+
+import json
+import signal
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ingest_pipeline.demo.scene import Scene
+from ingest_pipeline.domain.window import Window
+from ingest_pipeline.errors import ExitCode
+from ingest_pipeline.storage.ledger import gaps
+from ingest_pipeline_tests.acceptance.actions import (
+    ingest,
+    materialise,
+    prepare_dagster,
+    read_all_the_time,
+    tick,
+)
+from ingest_pipeline_tests.acceptance.boundaries import Boundary
+from ingest_pipeline_tests.acceptance.children import Child, Ended, stop_all
+from ingest_pipeline_tests.acceptance.ground import (
+    CHANNEL_ID,
+    POLL,
+    SCENE,
+    SESSION_ID,
+    START,
+    Ground,
+    Tables,
+    merged,
+    proven,
+    unlike_the_channel,
+    without,
+)
+
+RUNS = 8
+# Everything in a row but when this database came to hold it: that depends on who is first.
+OF_THE_MERGE = {"created_at", "updated_at", "recorded_at"}
+POLLED = ("poll-recent-messages", "--window-seconds", "86400", "--json")
+IMPORTED = ("import-messages", "--session-id", SESSION_ID, "--json")
+BACKFILLED = ("backfill", "--session-id", SESSION_ID, "--json")
+
+pytestmark = pytest.mark.timeout(300)
+
+
+@dataclass(frozen=True)
+class Part:
+    """What one of the processes does, and when it reads the channel."""
+
+    now: datetime
+    concurrently: tuple[Any, ...]
+    serially: tuple[Any, ...]
+
+
+def minutes(number: float) -> datetime:
+    """Return a time so many minutes into the session."""
+    return START + timedelta(minutes=number)
+
+
+# Every process reads the whole session as it is at a time of its own: all versions of all messages
+# meet in the table.
+PARTS = {
+    **{
+        f"run {number}": Part(
+            minutes(7 + 1.7 * number),
+            (materialise, SESSION_ID, "T+000m", "T+015m"),
+            (ingest, *BACKFILLED),
+        )
+        for number in range(RUNS)
+    },
+    "poller": Part(minutes(19.5), (ingest, *POLLED), (ingest, *POLLED)),
+    "import": Part(minutes(10), (ingest, *IMPORTED), (ingest, *IMPORTED)),
+}
+
+
+def viewpoint(shared: Ground, name: str) -> Ground:
+    """Return a deployment on the same database with an exporter and a landing store of its own."""
+    folder = shared.folder / name
+    own = {"INGEST_DATA_DIR": str(shared.data_dir), "INGEST_LANDING_URL": str(folder / "landing")}
+    return Ground(folder, shared.url, {**shared.settings, **own})
+
+
+def named(tables: Tables, names: Mapping[str, str]) -> Tables:
+    """Return what was merged with the name of who brought it, without what depends on who was first."""
+    return {
+        table: [{key: names.get(value, value) for key, value in row.items()} for row in rows]
+        for table, rows in without(merged(tables), OF_THE_MERGE).items()
+    }
+
+
+def correlation(ended: Ended) -> str:
+    """Return the correlation id that a process printed."""
+    return str(json.loads(ended.stdout.splitlines()[-1])["correlation_id"])
+
+
+@contextmanager
+def running() -> Iterator[dict[str, Child]]:
+    """Hold processes by name, and leave none behind."""
+    children: dict[str, Child] = {}
+    try:
+        yield children
+    finally:
+        stop_all(children.values())
+
+
+@pytest.fixture(scope="module")
+def serial(empty_ground: Callable[..., Ground]) -> tuple[Tables, list[tuple[int, int]]]:
+    """What the processes give one after another, on the embedded engine."""
+    ground = empty_ground("duckdb")
+    ground.add_session()
+    names = {}
+    for name, part in PARTS.items():
+        ended = viewpoint(ground, name).run(*part.serially, now=part.now)
+        assert ended.code == 0, ended
+        names[correlation(ended)] = name
+    tables = named(ground.tables(), names)
+    assert len(tables["messages"]) > 150
+    assert len(tables["message_revisions"]) > 10
+    return tables, proven(ground.tables())
+
+
+@pytest.mark.parametrize("engine", ["duckdb", "postgres"])
+def test_concurrent_processes_give_the_serial_result(
+    engine: str, empty_ground: Callable[..., Ground], serial: tuple[Tables, list[tuple[int, int]]]
+) -> None:
+    """Eight runs, a poller and an import beside a reader, field by field; none fails, none waits too long."""
+    ground = empty_ground(engine, INGEST_DATABASE_WAIT_SECONDS="120")
+    ground.add_session()
+    ground.run(prepare_dagster, SESSION_ID)
+    views = {name: viewpoint(ground, name) for name in PARTS}
+    for name, part in PARTS.items():
+        views[name].show(part.now)
+    with running() as children:
+        for name, part in PARTS.items():
+            children[name] = views[name].start(*part.concurrently, now=part.now)
+        children["reader"] = ground.start(read_all_the_time, SESSION_ID, 3.0)
+        ended = {name: child.ended(240) for name, child in children.items()}
+    assert {name: each for name, each in ended.items() if each.code} == {}
+    seen = json.loads(ended.pop("reader").stdout)
+    assert seen["wrong"] == []
+    assert seen["reads"] > 0
+    names = {correlation(each): name for name, each in ended.items()}
+    assert (named(ground.tables(), names), proven(ground.tables())) == serial

@@ -1,0 +1,118 @@
+"""One scenario from beginning to end: a guild imported while its members go on talking, then compared."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+from ingest_pipeline_tests.discord_server.attach import attached
+from ingest_pipeline_tests.discord_server.server import DiscordServer
+from ingest_pipeline_tests.realtime.ground_truth import Differences, compare
+from ingest_pipeline_tests.realtime.programs import Program
+from ingest_pipeline_tests.realtime.scenarios import Scenario
+from ingest_pipeline_tests.realtime.traffic import Traffic
+from ingest_pipeline_tests.realtime.world import World
+
+
+@dataclass(frozen=True)
+class Size:
+    """How large a scenario is.
+
+    Attributes:
+        history: Messages there before.
+        posts: Messages posted meanwhile.
+        channels: Over how many channels.
+        seconds: How long the posts take, at least.
+        spacing: Time between neighbours of the history.
+        limit_seconds: How long settling may take.
+    """
+
+    history: int = 20_000
+    posts: int = 5_000
+    channels: int = 10
+    seconds: float = 25.0
+    spacing: timedelta = timedelta(minutes=5)
+    limit_seconds: float = 240.0
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a scenario ended.
+
+    Attributes:
+        scenario: Its name.
+        differences: The table against the truth.
+        happened: What the members did, by name.
+        settled_seconds: From the last post until nothing was left to do.
+        seconds: In all.
+        requests: REST requests of every process.
+        identifies: Gateway sessions begun.
+        resumes: Gateway sessions resumed.
+    """
+
+    scenario: str
+    differences: Differences
+    happened: Mapping[str, int]
+    settled_seconds: float
+    seconds: float
+    requests: int
+    identifies: int
+    resumes: int
+
+
+def prove(scenario: Scenario, size: Size, folder: Path, database_url: str | None) -> Outcome:
+    """Run one scenario.
+
+    Args:
+        scenario: What goes wrong.
+        size: How large.
+        folder: An empty folder.
+        database_url: An empty PostgreSQL database, or None for DuckDB.
+
+    Raises:
+        TimeoutError: It did not settle.
+        RuntimeError: An import failed.
+    """
+    began = time.monotonic()
+    with DiscordServer() as server, attached(server):
+        program = Program(str(folder), database_url, lookback_hours=scenario.lookback_hours)
+        scenario.before(server)
+        world = World.build(
+            server, program, channels=size.channels, messages=size.history, spacing=size.spacing
+        )
+        try:
+            traffic, settled = _play(world, scenario, size)
+            differences = compare(server, world.services, world.known)
+            journal = server.journal
+            return Outcome(
+                scenario=scenario.name,
+                differences=differences,
+                happened=traffic.done,
+                settled_seconds=settled,
+                seconds=time.monotonic() - began,
+                requests=len(journal.requests),
+                identifies=sum(record.refused_with is None for record in journal.identifies),
+                resumes=sum(record.accepted for record in journal.resumes),
+            )
+        finally:
+            world.close()
+
+
+def _play(world: World, scenario: Scenario, size: Size) -> tuple[Traffic, float]:
+    seconds = max(size.seconds, scenario.seconds)
+    traffic = Traffic(world.server, world.known, size.posts, seconds)
+    world.start_bot()
+    if scenario.waits_for_bot:
+        world.server.journal.wait_for(
+            lambda: bool(world.server.gateway.connected()), seconds=60, what="the bot's connection"
+        )
+    traffic.start()
+    for number in range(scenario.imports):
+        world.start_import(force=number > 0)
+    scenario.trouble(world, traffic)
+    traffic.wait()
+    world.finish_imports(size.limit_seconds)
+    return traffic, world.settle(size.limit_seconds)

@@ -1,0 +1,166 @@
+"""A simulated guild with a history, a bot in a process of its own, and when all of it has settled."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from pathlib import Path
+
+from ingest_pipeline.services import Services
+from ingest_pipeline.storage.pending_reads import count_pending_reads
+from ingest_pipeline.storage.scan_runs import RunStatus, list_runs
+from ingest_pipeline.storage.state import get_state
+from ingest_pipeline.storage.watched_channels import list_watched
+from ingest_pipeline_tests.discord_server.attach import PROJECT_ROOT, command
+from ingest_pipeline_tests.discord_server.server import DiscordServer
+from ingest_pipeline_tests.realtime.programs import Program
+
+_BOT = "ingest_pipeline_tests.realtime.programs:bot"
+_IMPORT = "ingest_pipeline_tests.realtime.programs:import_guild"
+_STOP_SECONDS = 30
+
+
+@dataclass
+class World:
+    """Discord, a deployment, and the processes that work on it.
+
+    Attributes:
+        server: Discord.
+        program: What the processes work on.
+        services: The same, in this process.
+        guild_id: The guild.
+        known: The messages of each channel.
+        log: Where the processes' lines go.
+    """
+
+    server: DiscordServer
+    program: Program
+    services: Services
+    guild_id: int
+    known: dict[int, list[int]]
+    log: Path
+    _bot: subprocess.Popen[bytes] | None = field(default=None, init=False)
+    _imports: list[subprocess.Popen[bytes]] = field(default_factory=list, init=False)
+
+    @classmethod
+    def build(
+        cls, server: DiscordServer, program: Program, *, channels: int, messages: int, spacing: timedelta
+    ) -> World:
+        """Fill a guild with a history that ends a minute ago."""
+        guild_id = server.guilds.create("Paddock")
+        ends = server.clock.now() - timedelta(minutes=1)
+        known = {}
+        for number in range(channels):
+            channel_id = server.channels.create(guild_id, f"channel-{number}")
+            known[channel_id] = server.messages.bulk_load(
+                channel_id, messages // channels, ends=ends, spacing=spacing
+            )
+        services = program.services()
+        services.database.migrate()
+        return cls(server, program, services, guild_id, known, Path(program.data_dir) / "processes.log")
+
+    def start_bot(self) -> None:
+        """Start the bot."""
+        self._bot = self._start(_BOT, self.program)
+
+    def kill_bot(self) -> None:
+        """Kill the bot with -9."""
+        if self._bot is not None:
+            self._bot.kill()
+            self._bot.wait(_STOP_SECONDS)
+            self._bot = None
+
+    def stop_bot(self) -> int:
+        """Stop the bot in order and return its exit code."""
+        if self._bot is None:
+            return 0
+        self._bot.terminate()
+        code = self._bot.wait(_STOP_SECONDS)
+        self._bot = None
+        return code
+
+    def start_import(self, *, force: bool = False) -> None:
+        """Start an import of the guild."""
+        program = replace(self.program, guild_id=self.guild_id, force=force, lags=None)
+        self._imports.append(self._start(_IMPORT, program))
+
+    def finish_imports(self, seconds: float) -> None:
+        """Wait for the imports.
+
+        Raises:
+            RuntimeError: One failed.
+            subprocess.TimeoutExpired: One takes longer.
+        """
+        for process in self._imports:
+            if process.wait(seconds):
+                raise RuntimeError(f"an import failed: {self.log.read_text()[-2000:]}")
+        self._imports.clear()
+
+    def close(self) -> None:
+        """End every process."""
+        self.kill_bot()
+        for process in self._imports:
+            process.kill()
+            process.wait(_STOP_SECONDS)
+        self.services.database.close()
+
+    def settle(self, seconds: float) -> float:
+        """Wait until nothing is left to do, and return how long it took.
+
+        Raises:
+            TimeoutError: Something is left; the message says what.
+        """
+        began = time.monotonic()
+        left = self.unsettled()
+        calm_since = began
+        while left or time.monotonic() - calm_since < 1.0:
+            if time.monotonic() - began > seconds:
+                raise TimeoutError(f"not settled after {seconds:.0f} s: {left}")
+            time.sleep(0.25)
+            left = self.unsettled()
+            if left:
+                calm_since = time.monotonic()
+        return time.monotonic() - began
+
+    def unsettled(self) -> str:
+        """Say what is left to do, nothing when all is done."""
+        if not self.server.gateway.connected():
+            return "the bot is not connected"
+        if not self.server.gateway.settled():
+            return "events are on their way"
+        with self.services.database.read() as connection:
+            waiting = count_pending_reads(connection)
+            missed = sum(each.missed_since is not None for each in list_watched(connection).values())
+            running = sum(
+                run.status in {RunStatus.QUEUED, RunStatus.RUNNING} for run in list_runs(connection)
+            )
+            spooled = self._spooled(lambda key: get_state(connection, key))
+        left = {
+            "messages to read again": waiting,
+            "channels to catch up on": missed,
+            "readings under way": running,
+            "bytes in the spool": spooled,
+        }
+        return ", ".join(f"{count} {what}" for what, count in left.items() if count)
+
+    def _spooled(self, state: Callable[[str], str | None]) -> int:
+        folder = Path(self.program.data_dir) / "gateway"
+        if not (folder / "identity").exists():
+            return 1
+        identity = (folder / "identity").read_text().strip()
+        segment, _, offset = (state(f"gateway_checkpoint:{identity}") or "0:0").partition(":")
+        sizes = {int(path.stem): path.stat().st_size for path in folder.glob("*.jsonl")}
+        behind = sum(size for number, size in sizes.items() if number > int(segment))
+        return behind + max(sizes.get(int(segment), 0) - int(offset), 0)
+
+    def _start(self, entry_point: str, program: Program) -> subprocess.Popen[bytes]:
+        with self.log.open("ab") as log:
+            return subprocess.Popen(
+                command(self.server, entry_point, *program.arguments()),
+                cwd=PROJECT_ROOT,
+                stdout=log,
+                stderr=log,
+            )
