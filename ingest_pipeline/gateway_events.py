@@ -98,6 +98,14 @@ class Events:
             each.message_id for messages in self.messages.values() for each in messages if each.is_creation
         }
 
+    @property
+    def newest_ids(self) -> dict[int, int]:
+        """The newest message of each channel that a whole message was seen in."""
+        newest: dict[int, int] = {}
+        for (_, channel_id), messages in self.messages.items():
+            newest[channel_id] = max(newest.get(channel_id, 0), *(each.message_id for each in messages))
+        return newest
+
 
 class _Frame(msgspec.Struct):
     t: str | None = None

@@ -20,10 +20,9 @@ from ingest_pipeline.gateway_events import SOURCE, Events, correlation_of, inter
 from ingest_pipeline.ingest import IngestReport, ingest_landed, new_correlation_id
 from ingest_pipeline.message_events import message_event
 from ingest_pipeline.services import Services
-from ingest_pipeline.storage.catalogue import note_activity
 from ingest_pipeline.storage.database import Connection
 from ingest_pipeline.storage.events import publish
-from ingest_pipeline.storage.gateway_batches import known_among, lock_messages
+from ingest_pipeline.storage.gateway_batches import known_among, lock_messages, note_activities
 from ingest_pipeline.storage.messages import tombstone_messages
 from ingest_pipeline.storage.pending_reads import queue_reads
 from ingest_pipeline.storage.state import get_state, set_state
@@ -125,8 +124,7 @@ def ingest_spooled(
         queue_reads(connection, events.unsure, latest)
         touch_windows(connection, windows, now=datetime.now(UTC))
         note_missed(connection, events.suspects, since=latest, now=latest)
-        for (_, channel_id), messages in events.messages.items():
-            note_activity(connection, channel_id, max(each.message_id for each in messages))
+        note_activities(connection, events.newest_ids)
         publish(connection, message_events(events, correlation_id))
         reader.move_to(connection, position)
 

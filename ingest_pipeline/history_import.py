@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -172,18 +172,16 @@ async def import_history(
     planned = await asyncio.to_thread(services.database.run, plan)
     scanner = await build_scanner(services, rest, batch_rows=batch_rows, progress=progress)
     ended = await scan_channels(scanner, planned.runs, concurrency=concurrency)
-    total = None
-    if not channel_ids and not any(run.status is RunStatus.FAILED for run in ended):
-        total = await asyncio.to_thread(_complete_import, services, guild_id, planned.correlation_id)
-    return HistoryReport(
+    report = HistoryReport(
         guild_id=guild_id,
         correlation_id=planned.correlation_id,
         runs=tuple(ended),
         names={channel.channel_id: channel.name for channel in view.channels},
         unreadable=tuple(each for each in wanted if each.holds_messages and not each.is_readable),
-        total_messages=total,
-        seconds=time.monotonic() - began,
     )
+    is_over = not channel_ids and not any(run.status is RunStatus.FAILED for run in ended)
+    total = await asyncio.to_thread(_complete_import, services, report) if is_over else None
+    return replace(report, total_messages=total, seconds=time.monotonic() - began)
 
 
 def save_view(connection: Connection, view: GuildView) -> None:
@@ -238,11 +236,13 @@ def _chosen(channels: Sequence[Channel], channel_ids: Collection[int]) -> list[C
     return [channel for channel in channels if channel.channel_id in wanted]
 
 
-def _complete_import(services: Services, guild_id: int, correlation_id: str) -> int | None:
+def _complete_import(services: Services, report: HistoryReport) -> int | None:
+    """Note that a guild's import is over, and return how many messages it found."""
+
     def work(connection: Connection) -> int | None:
         now = datetime.now(UTC)
-        mark_import_completed(connection, guild_id, correlation_id=correlation_id, now=now)
-        found = find_import(connection, guild_id)
+        mark_import_completed(connection, report.guild_id, correlation_id=report.correlation_id, now=now)
+        found = find_import(connection, report.guild_id)
         return found.total_messages_imported if found else None
 
     return services.database.run(work)

@@ -11,7 +11,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from itertools import groupby
+from itertools import chain, groupby
 
 from ingest_pipeline.capture.discord_rest import PAGE_LIMIT, DiscordRest, Payload
 from ingest_pipeline.channel_scan import SOURCE
@@ -41,11 +41,15 @@ class Reading:
     """What Discord answered about some messages of one channel.
 
     Attributes:
+        channel_id: The channel.
+        guild_id: Its guild, or None.
+        asked_at: When the first request was sent, aware UTC.
         found: Those that are there.
         gone: Those that are deleted, with the time by which each was (aware UTC).
-        asked_at: When the first request was sent, aware UTC.
     """
 
+    channel_id: int
+    guild_id: int | None
     asked_at: datetime
     found: list[SeenMessage] = field(default_factory=list)
     gone: dict[int, datetime] = field(default_factory=dict)
@@ -79,9 +83,9 @@ async def refetch_due(services: Services, rest: DiscordRest, sessions: Sequence[
     due = await asyncio.to_thread(find)
     turns = asyncio.Semaphore(_CONCURRENCY)
 
-    async def read_in_turn(waiting: list[PendingRead]) -> int:
+    async def read_in_turn(waiting: list[PendingRead]) -> Reading:
         async with turns:
-            return await _read_channel(services, rest, sessions, waiting)
+            return await _read_channel(services, rest, waiting)
 
     channels = [list(group) for _, group in groupby(due, key=lambda each: each.channel_id)]
     try:
@@ -89,14 +93,17 @@ async def refetch_due(services: Services, rest: DiscordRest, sessions: Sequence[
             tasks = [group.create_task(read_in_turn(waiting)) for waiting in channels]
     except* IngestError as stopped:
         raise stopped.exceptions[0] from None
-    return sum(task.result() for task in tasks)
+    readings = [reading for task in tasks if (reading := task.result()).message_ids]
+    if readings:
+        await asyncio.to_thread(_store, services, sessions, readings)
+    return sum(len(reading.message_ids) for reading in readings)
 
 
-async def _read_channel(
-    services: Services, rest: DiscordRest, sessions: Sequence[Session], waiting: Sequence[PendingRead]
-) -> int:
+async def _read_channel(services: Services, rest: DiscordRest, waiting: Sequence[PendingRead]) -> Reading:
+    """Ask for the messages of one channel; those that cannot be had are left for later."""
     channel_id = waiting[0].channel_id
-    reading = Reading(datetime.now(UTC))
+    guild_id = next((each.guild_id for each in waiting if each.guild_id), None)
+    reading = Reading(channel_id, guild_id, datetime.now(UTC))
     try:
         await _ask(rest, channel_id, [each.message_id for each in waiting], reading)
     except TokenRejected:
@@ -112,9 +119,7 @@ async def _read_channel(
         read = set(reading.message_ids)
         left = [each for each in waiting if each.message_id not in read]
         await asyncio.to_thread(_postpone, services, left, reading.asked_at, error)
-    if reading.message_ids:
-        await asyncio.to_thread(_store, services, sessions, waiting, reading)
-    return len(reading.message_ids)
+    return reading
 
 
 async def _ask(rest: DiscordRest, channel_id: int, message_ids: list[int], reading: Reading) -> None:
@@ -146,41 +151,52 @@ def _found(reading: Reading, message_id: int, payload: Payload, asked_at: dateti
     reading.found.append(SeenMessage(message_id, payload, asked_at))
 
 
-def _store(
-    services: Services, sessions: Sequence[Session], waiting: Sequence[PendingRead], reading: Reading
-) -> None:
+def _store(services: Services, sessions: Sequence[Session], readings: Sequence[Reading]) -> None:
     """Merge what was read, and forget that it was to be read, in one transaction."""
-    channel_id = waiting[0].channel_id
-    guild_id = next((each.guild_id for each in waiting if each.guild_id), None)
-    correlation_id = new_correlation_id()
-    document = SeenDocument(
-        channel_id=channel_id,
-        guild_id=guild_id,
-        messages=reading.found,
-        policy=services.policies().policy(channel_id),
-        sessions=sessions_of(channel_id, sessions),
-        provenance=Provenance(None, SOURCE, reading.asked_at, correlation_id),
-    )
-    tombstones = [
-        Tombstone(message_id, channel_id, guild_id, deleted_at, SOURCE, correlation_of(guild_id, message_id))
-        for message_id, deleted_at in reading.gone.items()
+    correlation_id, policies = new_correlation_id(), services.policies()
+    documents = [
+        SeenDocument(
+            channel_id=reading.channel_id,
+            guild_id=reading.guild_id,
+            messages=reading.found,
+            policy=policies.policy(reading.channel_id),
+            sessions=sessions_of(reading.channel_id, sessions),
+            provenance=Provenance(None, SOURCE, reading.asked_at, correlation_id),
+        )
+        for reading in readings
+        if reading.found
     ]
-    windows = windows_of(channel_id, reading.message_ids, sessions, services.grid)
+    touched = [windows_of(each.channel_id, each.message_ids, sessions, services.grid) for each in readings]
 
     def also(connection: Connection) -> None:
-        lock_messages(connection, reading.message_ids)
-        tombstone_messages(connection, tombstones)
-        touch_windows(connection, windows, now=datetime.now(UTC))
-        settle_reads(connection, reading.message_ids, reading.asked_at)
+        lock_messages(connection, set(chain.from_iterable(reading.message_ids for reading in readings)))
+        tombstone_messages(connection, list(chain.from_iterable(map(_tombstones, readings))))
+        touch_windows(connection, set(chain.from_iterable(touched)), now=datetime.now(UTC))
+        for reading in readings:
+            settle_reads(connection, reading.message_ids, reading.asked_at)
 
     ingest_landed(
         services.database,
-        [document] if reading.found else [],
+        documents,
         correlation_id=correlation_id,
         settle=services.settings.settle,
         batch_rows=services.settings.batch_rows,
         also=also,
     )
+
+
+def _tombstones(reading: Reading) -> list[Tombstone]:
+    return [
+        Tombstone(
+            message_id,
+            reading.channel_id,
+            reading.guild_id,
+            deleted_at,
+            SOURCE,
+            correlation_of(reading.guild_id, message_id),
+        )
+        for message_id, deleted_at in reading.gone.items()
+    ]
 
 
 def _postpone(

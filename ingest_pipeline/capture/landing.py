@@ -120,8 +120,8 @@ class LandingStore:
             )
             raise ExportMismatch(
                 f"the export of channel {places[0].channel_id} of {read_at.isoformat()} is older than what "
-                f"session {places[0].session_id!r} has landed, which was read at {newest.isoformat()}, a time "
-                f"to come: check this machine's clock; the export was put aside at {kept}"
+                f"session {places[0].session_id!r} has landed, which was read at {newest.isoformat()}, a "
+                f"time to come: check this machine's clock; the export was put aside at {kept}"
             )
 
     def _put(self, place: Landed, part: Path, read_at: datetime) -> None:

@@ -8,6 +8,7 @@ from ingest_pipeline.orchestration.content_assets import build_content_assets
 from ingest_pipeline.orchestration.executors import build_executor
 from ingest_pipeline.orchestration.gateway_windows import build_gateway_sensors
 from ingest_pipeline.orchestration.jobs import ingest_job
+from ingest_pipeline.orchestration.report_assets import build_report_assets, build_report_sensor, report_job
 from ingest_pipeline.orchestration.resources import build_resources
 from ingest_pipeline.orchestration.retention import build_prune_job, build_prune_schedule
 from ingest_pipeline.orchestration.sensors import build_live_session_sensor
@@ -18,11 +19,11 @@ def build_definitions(settings: Settings) -> dg.Definitions:
     """Return the definitions of a deployment; nothing is opened or connected until something runs."""
     prune_job = build_prune_job(settings)
     return dg.Definitions(
-        assets=[*build_assets(settings), *build_content_assets(settings)],
+        assets=[*build_assets(settings), *build_content_assets(settings), *build_report_assets()],
         asset_checks=[message_checks],
-        jobs=[ingest_job, prune_job],
+        jobs=[ingest_job, report_job, prune_job],
         schedules=[build_prune_schedule(prune_job)],
-        sensors=[build_live_session_sensor(settings), *build_gateway_sensors(settings)],
+        sensors=[build_live_session_sensor(settings), build_report_sensor(), *build_gateway_sensors(settings)],
         resources=build_resources(settings),
         # Of all jobs: what is started from the catalogue runs as `ingest_job` does.
         executor=build_executor(settings),

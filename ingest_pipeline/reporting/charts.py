@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import warnings
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from ingest_pipeline.domain.window import Window
@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 # Okabe and Ito's colours can be told apart with any colour vision (https://jfly.uni-koeln.de/color/).
-_BLUE, _ORANGE, _GREY, _INK = "#0072b2", "#d55e00", "#c9ced6", "#222831"
+_BLUE, _ORANGE, _GREY, _INK = "#0072b2", "#d55e00", "#aeb4bf", "#222831"
+_SHADE = "#fbe3d6"
 _MINUTE = timedelta(minutes=1)
 _MAX_BARS = 360
 _MAX_DRIVERS = 24
@@ -35,22 +36,21 @@ def messages_chart(facts: SessionFacts) -> bytes:
     unit = "minute" if step == _MINUTE else f"{step // _MINUTE} minutes"
 
     def draw(axes: Axes) -> None:
-        from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
-
-        axes.bar([start for start, _ in bars], [count for _, count in bars], step * 0.9, align="edge", color=_BLUE)
+        places = [(start - span.start) / _MINUTE for start, _ in bars]
+        axes.bar(places, [count for _, count in bars], 0.9 * step / _MINUTE, align="edge", color=_BLUE)
         for number, gap in enumerate(facts.gaps):
+            start, end = ((moment - span.start) / _MINUTE for moment in (gap.start, gap.end))
             label = "not proven complete" if number == 0 else None
-            axes.axvspan(
-                gap.start, gap.end, facecolor=_ORANGE, alpha=0.18, hatch="///", edgecolor=_ORANGE, lw=0, label=label
-            )
-        axes.set_xlim(span.start, span.end)
-        locator = AutoDateLocator(tz=UTC, minticks=4, maxticks=9)
-        axes.xaxis.set_major_locator(locator)
-        axes.xaxis.set_major_formatter(ConciseDateFormatter(locator, tz=UTC))
+            axes.axvspan(start, end, facecolor=_SHADE, hatch="///", edgecolor=_ORANGE, lw=0, label=label)
+        axes.set_xlim(0, (span.end - span.start) / _MINUTE)
+        ticks = _time_ticks(span)
+        axes.set_xticks(
+            [(tick - span.start) / _MINUTE for tick in ticks], [f"{tick:%H:%M}" for tick in ticks]
+        )
         axes.set_ylabel(f"messages per {unit}")
-        axes.set_xlabel("UTC")
+        axes.set_xlabel(f"UTC, from {span.start:%d %B %Y}")
         if facts.gaps:
-            axes.legend(loc="upper right", frameon=False)
+            axes.legend(loc="lower right", bbox_to_anchor=(1, 1), frameon=False, borderpad=0)
 
     return _png(draw, width=9.6, height=3.0)
 
@@ -89,6 +89,16 @@ def latency_chart(facts: SessionFacts) -> bytes:
                 axes.annotate(f" {label} {value:.1f} s", (value, 6), color=_INK)
 
     return _png(draw, width=9.6, height=2.6)
+
+
+def _time_ticks(span: Window) -> list[datetime]:
+    """Return round times of a span, at most ten."""
+    length = span.end - span.start
+    steps = [timedelta(minutes=minutes) for minutes in (1, 2, 5, 10, 15, 30, 60, 120, 180, 360, 720, 1440)]
+    step = next((each for each in steps if length <= 9 * each), max(length / 9, steps[-1]))
+    midnight = span.start.replace(hour=0, minute=0, second=0, microsecond=0)
+    first = midnight - (midnight - span.start) // step * step
+    return [first + index * step for index in range(int((span.end - first) / step) + 1)]
 
 
 def _bars(

@@ -132,8 +132,7 @@ def read_facts(
         connection: An open transaction.
         session: The session.
         now: The present, aware UTC.
-        live_within: Messages that came into the table within this time after being posted, or before the
-            session's end and this, count as live.
+        live_within: Messages that came into the table within this time after being posted count as live.
     """
     end = min(session.end_time, max(now, session.start_time + timedelta(minutes=1)))
     span, channels = Window(session.start_time, end), session.channel_ids

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 from ingest_pipeline.domain.window import Window
@@ -59,6 +60,12 @@ def highlights_in_window(connection: Connection, channel_ids: Sequence[int], win
 def arrivals_in_window(connection: Connection, channel_ids: Sequence[int], window: Window) -> Rows:
     """Return `posted_at` and `created_at` (aware UTC) and `source` of live messages, oldest first."""
     return _in_window(connection, "arrivals_in_window", channel_ids, window)
+
+
+def last_changes(connection: Connection, session_ids: Sequence[str]) -> dict[str, datetime]:
+    """Return when the messages of sessions last really changed, aware UTC; only of those that have any."""
+    rows = connection.fetch_all("last_changes", session_ids=list(session_ids))
+    return {row["session_id"]: row["changed_at"] for row in rows}
 
 
 def _in_window(connection: Connection, query: str, channel_ids: Sequence[int], window: Window) -> Rows:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
+from ingest_pipeline.domain.snowflake import created_at
 from ingest_pipeline.storage.database import Connection
 
 
@@ -23,3 +24,19 @@ def known_among(connection: Connection, message_ids: Collection[int]) -> set[int
         return set()
     rows = connection.fetch_all("known_among", discord_ids=sorted(message_ids))
     return {row["discord_id"] for row in rows}
+
+
+def note_activities(connection: Connection, newest: Mapping[int, int]) -> None:
+    """Note the newest message posted in each of some channels, whether it is stored or not.
+
+    Args:
+        connection: An open write transaction.
+        newest: Channel id → message id.
+    """
+    if newest:
+        connection.execute(
+            "note_activities",
+            channel_ids=list(newest),
+            message_ids=list(newest.values()),
+            posted_ats=[created_at(message_id) for message_id in newest.values()],
+        )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from functools import cache
 
 import pytest
 
@@ -37,10 +38,22 @@ def empty_ground(
         yield make
 
 
+@pytest.fixture(scope="session")
+def templates(empty_ground: Callable[..., Ground]) -> Callable[[str], Ground]:
+    """Return the deployment of an engine whose first poll is done; not to be changed."""
+    return cache(lambda engine: prepared(empty_ground(engine)))
+
+
 @pytest.fixture(scope="session", params=ENGINES)
-def template(request: pytest.FixtureRequest, empty_ground: Callable[..., Ground]) -> Ground:
+def template(request: pytest.FixtureRequest, templates: Callable[[str], Ground]) -> Ground:
     """A deployment whose first poll is done, once for each engine; not to be changed."""
-    return prepared(empty_ground(request.param))
+    return templates(request.param)
+
+
+@pytest.fixture(scope="session")
+def duckdb_template(templates: Callable[[str], Ground]) -> Ground:
+    """The one on the embedded engine."""
+    return templates("duckdb")
 
 
 @pytest.fixture

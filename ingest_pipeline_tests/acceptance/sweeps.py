@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import signal
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from queue import SimpleQueue
 
 from ingest_pipeline_tests.acceptance.actions import ingest, materialise, tick
 from ingest_pipeline_tests.acceptance.boundaries import Boundary
-from ingest_pipeline_tests.acceptance.children import Ended
+from ingest_pipeline_tests.acceptance.children import Child, Ended
 from ingest_pipeline_tests.acceptance.ground import (
     AFTER,
     FIRST,
@@ -47,9 +48,14 @@ class Work:
     arguments: tuple[str, ...]
     now: datetime
 
-    def on(self, ground: Ground, boundary: Boundary | None = None, **more: object) -> Ended:
-        """Do it, up to a boundary."""
-        return ground.run(self.action, *self.arguments, now=self.now, boundary=boundary, **more)
+    def on(self, ground: Ground, boundary: Boundary | None = None, **environment: str) -> Ended:
+        """Show the channel as it is then, do it, up to a boundary if one is given, and wait for its end."""
+        ground.show(self.now)
+        return self.start_on(ground, boundary, **environment).ended()
+
+    def start_on(self, ground: Ground, boundary: Boundary | None = None, **environment: str) -> Child:
+        """Begin to do it."""
+        return ground.start(self.action, *self.arguments, now=self.now, boundary=boundary, **environment)
 
 
 POLLING = Work("poll", ingest, ("poll-recent-messages",), POLL)
@@ -109,15 +115,10 @@ class Trials:
         """Kill at one boundary, look, restart at the same time, and compare everything."""
         with self._copy() as ground:
             ground.show(self.work.now, fault=fault)
-            ended = ground.start(
-                self.work.action, *self.work.arguments, now=self.work.now, boundary=boundary
-            ).ended()
+            ended = self.work.start_on(ground, boundary).ended()
             if ended.code != -signal.SIGKILL:
                 return Trial(name, ended.boundary, "", f"not killed: {ended}")
-            found = self._like(_of_all_runs(ground))
-            again = self.work.on(ground)
-            wrong = f"the restart failed: {again}" if again.code else self._differing(_of_all_runs(ground))
-            return Trial(name, ended.boundary, found, wrong)
+            return Trial(name, ended.boundary, self.found_in(ground), self.wrong_after(ground))
 
     def one_and_time_goes_on(self, name: str, boundary: Boundary) -> Trial:
         """Kill at one boundary and poll at a later time; compare with the channel itself."""
@@ -125,10 +126,29 @@ class Trials:
             ended = self.work.on(ground, boundary)
             if ended.code != -signal.SIGKILL:
                 return Trial(name, ended.boundary, "", f"not killed: {ended}")
-            found = self._like(_of_all_runs(ground))
+            found = self.found_in(ground)
             later = ground.run(ingest, "poll-recent-messages", now=LATER)
             wrong = str(later) if later.code else unlike_the_channel(ground.tables(), LATER, FIRST)
             return Trial(name, ended.boundary, found, wrong)
+
+    def one_in_commit(self, name: str, written: Boundary, delay_seconds: float) -> Trial:
+        """Kill some time after the last statement of the transaction: while it commits, or soon after.
+
+        Args:
+            name: Of the trial.
+            written: The boundary after the last statement.
+            delay_seconds: How long the process goes on from there.
+        """
+        with self._copy() as ground:
+            ground.show(self.work.now)
+            standing = replace(written, signal_number=signal.SIGSTOP)
+            child = self.work.start_on(ground, standing)
+            child.wait_until_stopped()
+            child.send(signal.SIGCONT)
+            time.sleep(delay_seconds)
+            child.send(signal.SIGKILL)
+            ended = child.ended()
+            return Trial(name, ended.boundary, self.found_in(ground), self.wrong_after(ground))
 
     @contextmanager
     def _copy(self) -> Iterator[Ground]:
@@ -138,6 +158,15 @@ class Trials:
             yield ground
         finally:
             self._free.put(ground)
+
+    def wrong_after(self, ground: Ground) -> str:
+        """Do the work on a ground once more and return what is not as without any fault."""
+        again = self.work.on(ground)
+        return f"the restart failed: {again}" if again.code else self._differing(_of_all_runs(ground))
+
+    def found_in(self, ground: Ground) -> str:
+        """Return whether the tables are as `before` the work or `after` it, or something `between`."""
+        return self._like(_of_all_runs(ground))
 
     def _like(self, tables: Tables) -> str:
         found = merged(tables)

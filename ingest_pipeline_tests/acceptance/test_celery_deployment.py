@@ -12,8 +12,8 @@ from pydantic import SecretStr
 
 from ingest_pipeline.demo.session import DEMO_TOKEN
 from ingest_pipeline.domain.session import Session
-from ingest_pipeline.imports import backfill_session
-from ingest_pipeline.refresh import normalise_windows
+from ingest_pipeline.orchestration.build import build_definitions
+from ingest_pipeline.orchestration.partitions import range_tags
 from ingest_pipeline.services import Services, build_services
 from ingest_pipeline.settings import Settings
 from ingest_pipeline.storage.messages import list_messages
@@ -78,11 +78,19 @@ def frame(services: Services, session: Session) -> Any:
     return stored.drop(columns=[name for name in stored.columns if name in OF_THE_READING])
 
 
+def run_here(local: Services, session: Session) -> None:
+    """Run the same job in this process, on DuckDB and files."""
+    with dg.DagsterInstance.ephemeral(tempdir=str(local.settings.data_dir)) as instance:
+        instance.add_dynamic_partitions("session", [session.session_id])
+        job = build_definitions(local.settings).resolve_job_def("ingest_job")
+        tags = range_tags(session.session_id, local.grid.keys, local.grid)
+        assert job.execute_in_process(instance=instance, tags=tags).success
+
+
 def assert_same_as_local(stack: Stack, local: Services, session: Session) -> None:
     """Hold the deployment's table and files against those of a run on this machine alone."""
     deployed = build_services(stack.settings)
-    backfill_session(local, session.session_id)
-    normalise_windows(local, session, local.grid.keys, "local")
+    run_here(local, session)
     expected, found = rows(local, session), rows(deployed, session)
     assert len(expected) > 100
     assert [row["discord_id"] for row in found] == [row["discord_id"] for row in expected]
@@ -98,7 +106,7 @@ def test_a_backfill_over_workers_gives_the_table_of_a_local_run(stack: Stack, lo
     stack.start_backfill(practice)
     run = stack.finished_run(practice)
     assert run.status == dg.DagsterRunStatus.SUCCESS
-    assert set(stack.workers_of(run)) == STEPS
+    assert set(stack.workers_of(run)) >= STEPS
     assert_same_as_local(stack, local, practice)
     assert not list(stack.settings.data_dir.rglob("*.json"))
 
@@ -115,5 +123,6 @@ def test_a_killed_workers_step_is_done_by_another(stack: Stack, local: Services)
     killed.kill()
     run = stack.finished_run(race)
     assert run.status == dg.DagsterRunStatus.SUCCESS
-    assert stack.workers_of(run)["raw_export"] == [killed.name, survivor.name]
+    first, *others = stack.workers_of(run)["raw_export"]
+    assert (first, set(others)) == (killed.name, {survivor.name})
     assert_same_as_local(stack, local, race)

@@ -141,3 +141,12 @@ def test_after_a_kill_a_later_poll_finds_everything(
     """Time goes on between the kill and the next poll: nothing of the channel is missing by then."""
     tried = trials(POLLING)
     assert_all_mended(tried.one_and_time_goes_on(*each) for each in evenly(tried.boundaries, 4))
+
+
+def test_a_poll_killed_while_it_commits_is_mended_by_the_next(
+    template: Ground, trials: Callable[[Work], Trials]
+) -> None:
+    """At any moment from the last statement on: the transaction is there whole, or not at all."""
+    tried = trials(POLLING)
+    delays = [milliseconds / 1000 for milliseconds in range(0, 24, 3)]
+    assert_all_mended(tried.one_in_commit(f"{delay} s", WRITTEN, delay) for delay in delays)

@@ -3,40 +3,28 @@
 from __future__ import annotations
 
 import json
-import signal
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 
-from ingest_pipeline.demo.scene import Scene
-from ingest_pipeline.domain.window import Window
-from ingest_pipeline.errors import ExitCode
-from ingest_pipeline.storage.ledger import gaps
 from ingest_pipeline_tests.acceptance.actions import (
     ingest,
     materialise,
     prepare_dagster,
     read_all_the_time,
-    tick,
 )
-from ingest_pipeline_tests.acceptance.boundaries import Boundary
 from ingest_pipeline_tests.acceptance.children import Child, Ended, stop_all
 from ingest_pipeline_tests.acceptance.ground import (
-    CHANNEL_ID,
-    POLL,
-    SCENE,
     SESSION_ID,
     START,
     Ground,
     Tables,
     merged,
     proven,
-    unlike_the_channel,
     without,
 )
 

@@ -51,15 +51,28 @@ def test_the_code_location_holds_what_it_should_with_nothing_in_the_environment(
     loaded = load(tmp_path, _SNAPSHOT)
     assert loaded.returncode == 0, loaded.stderr
     assert json.loads(loaded.stdout) == {
-        "assets": ["messages", "normalized_messages", "raw_export"],
+        "assets": [
+            "clip_files",
+            "clips",
+            "highlights",
+            "messages",
+            "normalized_messages",
+            "raw_export",
+            "session_report",
+            "team_radio",
+            "trade_setups",
+        ],
         "checks": [
             "messages:counts_agree",
             "messages:discord_ids_are_unique",
             "messages:ended_windows_are_proven",
             "normalized_messages:rows_are_inside_their_window",
         ],
-        "jobs": ["ingest_job", "prune_dagster_history"],
-        "sensors": {"live_session_sensor": [30, "RUNNING"]},
+        "jobs": ["ingest_job", "prune_dagster_history", "session_report_job"],
+        "sensors": {
+            "live_session_sensor": [30, "RUNNING"],
+            "session_report_sensor": [60, "RUNNING"],
+        },
     }
     assert list(tmp_path.iterdir()) == []
 
@@ -77,7 +90,7 @@ def test_a_data_folder_with_its_own_env_file_is_not_mixed_with_the_projects(tmp_
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / ".env").write_text("POLL_INTERVAL_SECONDS=7\n")
     loaded = load(tmp_path, _SNAPSHOT)
-    assert json.loads(loaded.stdout)["sensors"] == {"live_session_sensor": [7, "RUNNING"]}
+    assert json.loads(loaded.stdout)["sensors"]["live_session_sensor"] == [7, "RUNNING"]
 
 
 def test_loading_needs_no_heavy_library(tmp_path: Path) -> None:

@@ -14,10 +14,12 @@ from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 
+import discord
 from pydantic import SecretStr
 
 from ingest_pipeline.bot import run_bot
 from ingest_pipeline.bot_parts import BotOptions
+from ingest_pipeline.capture.gateway import archive_intents
 from ingest_pipeline.gateway_ingest import SpoolBatch
 from ingest_pipeline.history_import import import_history_now
 from ingest_pipeline.services import Services, build_services
@@ -46,6 +48,7 @@ class Program:
         lookback_hours: How far before a gap the bot reads again.
         prove_seconds: How often the bot proves what it heard.
         lags: Where the bot writes a line for each batch: how long each event took, in milliseconds.
+        count: How many messages the empty client waits for.
         guild_id: What to import.
         force: Import from the first message on.
     """
@@ -55,6 +58,7 @@ class Program:
     lookback_hours: float = 24.0
     prove_seconds: float = 5.0
     lags: str | None = None
+    count: int = 0
     guild_id: int = 0
     force: bool = False
 
@@ -88,6 +92,25 @@ def import_guild() -> None:
     """Import a guild's history."""
     program = _given()
     import_history_now(program.services(), program.guild_id, force=program.force)
+
+
+def empty_client() -> None:
+    """Run discord.py with a handler that does nothing, until it was called often enough."""
+    asyncio.run(_run_empty_client(_given().count))
+
+
+async def _run_empty_client(count: int) -> None:
+    client = discord.Client(intents=archive_intents(), max_messages=None)
+    left = count
+
+    async def on_message(_: discord.Message) -> None:
+        nonlocal left
+        left -= 1
+        if not left:
+            await client.close()
+
+    client.event(on_message)
+    await client.start(TOKEN)
 
 
 async def _run_bot(program: Program) -> None:

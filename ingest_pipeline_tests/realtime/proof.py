@@ -106,9 +106,7 @@ def _play(world: World, scenario: Scenario, size: Size) -> tuple[Traffic, float]
     traffic = Traffic(world.server, world.known, size.posts, seconds)
     world.start_bot()
     if scenario.waits_for_bot:
-        world.server.journal.wait_for(
-            lambda: bool(world.server.gateway.connected()), seconds=60, what="the bot's connection"
-        )
+        world.wait_for_bot()
     traffic.start()
     for number in range(scenario.imports):
         world.start_import(force=number > 0)

@@ -18,7 +18,7 @@ from ingest_pipeline_tests.discord_server.attach import PROJECT_ROOT, command
 from ingest_pipeline_tests.discord_server.server import DiscordServer
 from ingest_pipeline_tests.realtime.programs import Program
 
-_BOT = "ingest_pipeline_tests.realtime.programs:bot"
+BOT = "ingest_pipeline_tests.realtime.programs:bot"
 _IMPORT = "ingest_pipeline_tests.realtime.programs:import_guild"
 _STOP_SECONDS = 30
 
@@ -62,9 +62,28 @@ class World:
         services.database.migrate()
         return cls(server, program, services, guild_id, known, Path(program.data_dir) / "processes.log")
 
-    def start_bot(self) -> None:
-        """Start the bot."""
-        self._bot = self._start(_BOT, self.program)
+    def start_bot(self, entry_point: str = BOT) -> None:
+        """Start the bot, or another client in its place."""
+        self._bot = self._start(entry_point, self.program)
+
+    def wait_for_bot(self, seconds: float = 60.0) -> None:
+        """Wait until it is connected.
+
+        Raises:
+            TimeoutError: It is not.
+        """
+        connected = self.server.gateway.connected
+        self.server.journal.wait_for(lambda: bool(connected()), seconds=seconds, what="the bot's connection")
+
+    def wait_for_end(self, seconds: float) -> None:
+        """Wait until it ends by itself.
+
+        Raises:
+            subprocess.TimeoutExpired: It does not.
+        """
+        if self._bot is not None:
+            self._bot.wait(seconds)
+            self._bot = None
 
     def kill_bot(self) -> None:
         """Kill the bot with -9."""

@@ -95,3 +95,10 @@ WHERE
     AND posted_at >= $start::TIMESTAMPTZ
     AND posted_at < $end::TIMESTAMPTZ
 ORDER BY posted_at, discord_id;
+
+-- name: last_changes
+-- When the messages of sessions last really changed; sessions without messages are left out.
+SELECT session_id, max(updated_at) AS changed_at
+FROM messages
+WHERE session_id IN (SELECT unnest($session_ids::TEXT[]))
+GROUP BY session_id;

@@ -3,3 +3,15 @@
 SELECT discord_id
 FROM messages
 WHERE discord_id IN (SELECT unnest($discord_ids::BIGINT[]));
+
+-- name: note_activities
+-- Note the newest message posted in each of some channels, whether it is stored or not.
+UPDATE channels
+SET last_message_id = given.message_id, last_activity_at = given.posted_at
+FROM (
+    SELECT
+        unnest($channel_ids::BIGINT[]) AS channel_id,
+        unnest($message_ids::BIGINT[]) AS message_id,
+        unnest($posted_ats::TIMESTAMPTZ[]) AS posted_at
+) AS given
+WHERE channels.channel_id = given.channel_id AND COALESCE(channels.last_message_id, 0) < given.message_id;

@@ -1,0 +1,116 @@
+"""Fetching one clip from a real server on this machine."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from ingest_pipeline.capture.clip_download import (
+    DISCORD_HOSTS,
+    ClipGone,
+    Download,
+    DownloadLimits,
+    download_clip,
+)
+from ingest_pipeline.errors import BadInput, TransientError
+from ingest_pipeline_tests.file_server import FileServer, running_file_server
+
+LIMITS = DownloadLimits(hosts=["127.0.0.1"], max_bytes=1_000_000, timeout_seconds=5)
+BYTES = bytes(range(256)) * 2_000
+
+
+@pytest.fixture
+def server() -> Iterator[FileServer]:
+    """A server with one clip."""
+    with running_file_server() as served:
+        served.files["/lap.mp4"] = BYTES
+        yield served
+
+
+def test_a_clip_is_fetched_whole_and_hashed(server: FileServer, tmp_path: Path) -> None:
+    """What arrives is what was sent."""
+    found = download_clip(f"{server.address}/lap.mp4?ex=1", tmp_path / "clip", LIMITS)
+    assert found == Download(hashlib.sha256(BYTES).hexdigest(), len(BYTES))
+    assert (tmp_path / "clip").read_bytes() == BYTES
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://localhost:1/lap.mp4",
+        "http://127.0.0.1.evil.invalid/lap.mp4",
+        "http://127.0.0.1@evil.invalid/",
+        "file:///etc/hostname",
+        "ftp://127.0.0.1/lap.mp4",
+        "lap.mp4",
+    ],
+)
+def test_other_hosts_and_schemes_are_never_asked(tmp_path: Path, url: str) -> None:
+    """A link in a message must not make this machine read its own files or network."""
+    with pytest.raises(BadInput, match="on no host that clips are fetched from"):
+        download_clip(url, tmp_path / "clip", LIMITS)
+    assert not (tmp_path / "clip").exists()
+
+
+def test_only_discords_hosts_are_asked_unless_told_otherwise() -> None:
+    """The default."""
+    assert tuple(DownloadLimits().hosts) == DISCORD_HOSTS == ("cdn.discordapp.com", "media.discordapp.net")
+
+
+def test_a_redirect_is_followed_only_to_a_listed_host(server: FileServer, tmp_path: Path) -> None:
+    """Every hop is looked at."""
+    port = server.address.rpartition(":")[2]
+    server.redirects["/moved.mp4"] = f"{server.address}/lap.mp4"
+    server.redirects["/away.mp4"] = f"http://localhost:{port}/lap.mp4"
+    assert download_clip(f"{server.address}/moved.mp4", tmp_path / "a", LIMITS).size_bytes == len(BYTES)
+    server.requests.clear()
+    with pytest.raises(BadInput, match="localhost"):
+        download_clip(f"{server.address}/away.mp4", tmp_path / "b", LIMITS)
+    assert server.requests == ["/away.mp4"]
+
+
+@pytest.mark.parametrize("status", [403, 404, 410])
+def test_an_address_that_works_no_longer_is_told_apart(
+    server: FileServer, tmp_path: Path, status: int
+) -> None:
+    """It may be had by a fresh one; the signature is not told."""
+    server.answers["/lap.mp4"] = status
+    with pytest.raises(ClipGone, match=f"answered with {status}") as gone:
+        download_clip(f"{server.address}/lap.mp4?ex=1&hm=secret", tmp_path / "clip", LIMITS)
+    assert "secret" not in str(gone.value)
+
+
+def test_a_server_in_trouble_may_be_asked_again_later(server: FileServer, tmp_path: Path) -> None:
+    """As may one that cannot be reached."""
+    server.answers["/lap.mp4"] = 503
+    with pytest.raises(TransientError, match="answered with 503"):
+        download_clip(f"{server.address}/lap.mp4", tmp_path / "clip", LIMITS)
+    with pytest.raises(TransientError, match="cannot be fetched"):
+        download_clip("http://127.0.0.1:1/lap.mp4", tmp_path / "clip", LIMITS)
+
+
+@pytest.mark.parametrize("stated", [len(BYTES), None])
+def test_a_file_that_is_too_large_is_refused(
+    server: FileServer, tmp_path: Path, stated: int | None
+) -> None:
+    """Whether the server says how large it is or not."""
+    server.lengths["/lap.mp4"] = stated
+    with pytest.raises(BadInput, match="raise max_megabytes"):
+        download_clip(f"{server.address}/lap.mp4", tmp_path / "clip", replace(LIMITS, max_bytes=300_000))
+
+
+def test_a_file_that_is_cut_short_is_refused(server: FileServer, tmp_path: Path) -> None:
+    """Half a video is no video."""
+    server.lengths["/lap.mp4"] = len(BYTES) + 10
+    with pytest.raises(TransientError, match="lap.mp4"):
+        download_clip(f"{server.address}/lap.mp4", tmp_path / "clip", LIMITS)
+
+
+def test_a_file_that_takes_too_long_is_given_up(server: FileServer, tmp_path: Path) -> None:
+    """However steadily it comes."""
+    with pytest.raises(TransientError, match="takes longer than 0 s"):
+        download_clip(f"{server.address}/lap.mp4", tmp_path / "clip", replace(LIMITS, longest_seconds=0))
