@@ -139,7 +139,13 @@ def _reaction(rng: random.Random) -> dict[str, Any]:
         }
         for _ in range(rng.choice((1, 1, 2)))
     ]
-    emoji = {"id": "", "name": "\U0001f525", "code": "fire", "isAnimated": False, "imageUrl": "https://x.invalid"}
+    emoji = {
+        "id": "",
+        "name": "\U0001f525",
+        "code": "fire",
+        "isAnimated": False,
+        "imageUrl": "https://x.invalid",
+    }
     return {"emoji": emoji, "count": len(people), "users": people}
 
 

@@ -48,6 +48,7 @@ class ExitCode(IntEnum):
     TIMEOUT = 7
     EXPORTER_UNAVAILABLE = 8
     DATABASE = 9
+    INCOMPLETE = 10
     INTERRUPTED = 130
 
 

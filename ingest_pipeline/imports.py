@@ -110,7 +110,6 @@ def import_messages(
         return merge_documents(services, [document], correlation_id, progress)
     channels = [channel_id] if channel_id else session.channel_ids
     folder = output_dir or services.settings.data_dir / "tmp_transcripts_from_discord"
-    folder.mkdir(parents=True, exist_ok=True)
     results: list[ExportResult] = []
     try:
         results.extend(services.exporter.export(ExportRequest(each, window), folder) for each in channels)

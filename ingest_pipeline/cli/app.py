@@ -8,7 +8,18 @@ from typing import Annotated
 
 import typer
 
-from ingest_pipeline.cli import api, bot, database, doctor, imports, messages, sessions, trace
+from ingest_pipeline.cli import (
+    api,
+    bot,
+    database,
+    doctor,
+    export,
+    history,
+    imports,
+    messages,
+    sessions,
+    trace,
+)
 from ingest_pipeline.cli.failures import ReportingGroup
 from ingest_pipeline.cli.invocation import invocation_of
 from ingest_pipeline.errors import ExitCode
@@ -26,9 +37,14 @@ app.command("import-messages")(imports.import_messages)
 app.command("poll-recent-messages")(imports.poll_recent_messages)
 app.command("backfill")(imports.backfill)
 app.command("messages")(messages.messages)
+app.command("export")(export.export)
 app.command("trace")(trace.trace)
 app.command("bot")(bot.bot)
 app.command("monitor")(bot.monitor)
+app.command("import-history")(history.import_history)
+app.command("gaps")(history.gaps)
+app.command("verify-message-counts")(history.verify_message_counts)
+app.command("seal")(history.seal)
 app.command("doctor")(doctor.doctor)
 app.command("api")(api.api)
 app.add_typer(sessions.app)
@@ -63,7 +79,7 @@ def _top(
 
     Data goes to standard output, everything else to standard error. Exit codes: 0 done, 1 unexpected
     error, 2 wrong usage, 3 configuration, 4 no such session, 5 bad input, 6 exporter failed,
-    7 time limit, 8 exporter unavailable, 9 database, 130 interrupted.
+    7 time limit, 8 exporter unavailable, 9 database, 10 incomplete, 130 interrupted.
     """
     invocation_of(context).verbose = verbose
 

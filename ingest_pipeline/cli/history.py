@@ -18,13 +18,10 @@ from ingest_pipeline.cli.invocation import begin, open_services
 from ingest_pipeline.cli.options import CHANNEL, JsonOption, read_channel
 from ingest_pipeline.cli.output import describing, print_json
 from ingest_pipeline.domain.snowflake import parse_snowflake
-from ingest_pipeline.errors import BadInput
+from ingest_pipeline.errors import BadInput, ExitCode
 
 if TYPE_CHECKING:
     from ingest_pipeline.expectations import Scope
-
-INCOMPLETE = 10
-"""Exit code when something is missing, differs from Discord or could not be read."""
 
 GUILD = "GUILD"
 GuildOption = Annotated[str | None, typer.Option("--guild", help="Only this guild's.", metavar=GUILD)]
@@ -180,4 +177,4 @@ def _guild_id(text: str) -> int:
 
 def _exit_unless(complete: bool) -> None:
     if not complete:
-        raise typer.Exit(INCOMPLETE)
+        raise typer.Exit(ExitCode.INCOMPLETE)

@@ -23,7 +23,11 @@ def build_definitions(settings: Settings) -> dg.Definitions:
         asset_checks=[message_checks],
         jobs=[ingest_job, report_job, prune_job],
         schedules=[build_prune_schedule(prune_job)],
-        sensors=[build_live_session_sensor(settings), build_report_sensor(), *build_gateway_sensors(settings)],
+        sensors=[
+            build_live_session_sensor(settings),
+            build_report_sensor(),
+            *build_gateway_sensors(settings),
+        ],
         resources=build_resources(settings),
         # Of all jobs: what is started from the catalogue runs as `ingest_job` does.
         executor=build_executor(settings),

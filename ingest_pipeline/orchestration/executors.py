@@ -90,6 +90,6 @@ def _require_common_stores(settings: Settings) -> None:
     missing = [name for name, value in stores.items() if value is None]
     if missing:
         raise ConfigurationError(
-            f"INGEST_EXECUTOR=celery spreads the steps of a run over machines, and {' and '.join(missing)} "
-            "is not set: name a PostgreSQL database and a landing store that all of them reach"
+            "INGEST_EXECUTOR=celery spreads the steps of a run over machines, and all of them must reach the "
+            f"same PostgreSQL database and landing store: set {' and '.join(missing)}"
         )

@@ -1,1 +1,1 @@
-"""The report of a session: its figures, its pictures, its page."""
+"""A session for people: its report and its messages as a file."""

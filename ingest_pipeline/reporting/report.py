@@ -58,10 +58,10 @@ def write_session_report(services: Services, session: Session, now: datetime | N
     folder = services.settings.data_dir / "reports" / session.session_id
     contents = {f"{name}.png": picture for name, picture in pictures.items()}
     contents["index.html"] = report_page(facts, pictures).encode()
-    for name in ("drivers", "latency"):
-        if name not in pictures:
-            (folder / f"{name}.png").unlink(missing_ok=True)
     for name, content in contents.items():
         with new_version(UPath(folder / name)) as draft:
             draft.write_bytes(content)
+    for name in ("drivers", "latency"):
+        if name not in pictures:
+            (folder / f"{name}.png").unlink(missing_ok=True)
     return SessionReport(folder / "index.html", pictures, facts)

@@ -9,11 +9,12 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -77,14 +78,9 @@ class Worker:
         """Make this worker's exporter fail in some way; none when empty."""
         (self.folder / "demo_world.json.fault").write_text(name)
 
-    def log(self) -> str:
-        """Return what it has said so far."""
-        return (self.folder / "log").read_text()
-
     def kill(self) -> None:
         """End it and all it started, as a power cut would."""
-        kill(self.process.pid)
-        self.process.wait()
+        _end(self.process, self.folder)
 
 
 @dataclass(slots=True)
@@ -273,8 +269,17 @@ def _process(
     try:
         yield process
     finally:
-        kill(process.pid)
-        process.wait()
+        _end(process, folder)
+
+
+def _end(process: subprocess.Popen[bytes], folder: Path) -> None:
+    """Kill a program with all it started: an exporter leads a session of its own, but names the folder."""
+    kill(process.pid)
+    process.wait()
+    for entry in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if bytes(folder) in (entry / "cmdline").read_bytes():
+                os.kill(int(entry.name), signal.SIGKILL)
 
 
 @contextmanager

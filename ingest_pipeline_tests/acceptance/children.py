@@ -9,6 +9,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import tempfile
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -169,6 +170,8 @@ def _obey(order: Order) -> None:
         del os.environ[name]
     os.environ.update(order.environment)
     os.chdir(order.folder)
+    # Chosen anew from the environment, should the process that this is a fork of have asked for it.
+    tempfile.tempdir = None
     if order.now:
         stop_clock(order.now)
     if order.boundary:

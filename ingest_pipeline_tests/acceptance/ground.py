@@ -63,7 +63,7 @@ class Ground:
 
     def __post_init__(self) -> None:
         """Install the exporter, and an empty `.env` that keeps the project's out."""
-        self.folder.mkdir(parents=True, exist_ok=True)
+        (self.folder / "tmp").mkdir(parents=True, exist_ok=True)
         (self.folder / ".env").touch()
         install_stand_in(self.folder / "bin", self.world)
 
@@ -90,6 +90,8 @@ class Ground:
             "INGEST_EXPORTER_PATH": str(self.folder / "bin" / "DiscordChatExporter.Cli"),
             "INGEST_DATABASE_WAIT_SECONDS": "30",
             "DISCORD_OAUTH_TOKEN": TOKEN,
+            # What killed processes leave there goes with the folder.
+            "TMPDIR": str(self.folder / "tmp"),
             **({"INGEST_DATABASE_URL": self.url} if self.url else {}),
             **self.settings,
         }
@@ -214,8 +216,10 @@ def proven(tables: Tables) -> list[tuple[int, int]]:
     joined: list[tuple[int, int]] = []
     for low, high in sorted((row["low"], row["high"]) for row in tables["coverage"]):
         if joined and low <= joined[-1][1]:
-            low, high = joined[-1][0], max(joined.pop()[1], high)
-        joined.append((low, high))
+            first, reached = joined.pop()
+            joined.append((first, max(reached, high)))
+        else:
+            joined.append((low, high))
     return joined
 
 

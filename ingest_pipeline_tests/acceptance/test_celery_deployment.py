@@ -53,6 +53,7 @@ def local(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Services:
     settings = Settings(
         _env_file=None,
         data_dir=folder,
+        executor="in_process",
         database_url=None,
         landing_url=None,
         discord_oauth_token=SecretStr(DEMO_TOKEN),

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import signal
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
+from ingest_pipeline.demo.scene import Scene
+from ingest_pipeline.errors import ExitCode
 from ingest_pipeline_tests.acceptance.actions import (
     ingest,
     materialise,
@@ -18,15 +21,21 @@ from ingest_pipeline_tests.acceptance.actions import (
     read_all_the_time,
 )
 from ingest_pipeline_tests.acceptance.children import Child, Ended, stop_all
+from ingest_pipeline_tests.acceptance.conftest import ENGINES
 from ingest_pipeline_tests.acceptance.ground import (
+    CHANNEL_ID,
+    SCENE,
     SESSION_ID,
     START,
     Ground,
     Tables,
     merged,
     proven,
+    unlike_the_channel,
     without,
 )
+from ingest_pipeline_tests.acceptance.sweeps import POLLING, Trials
+from ingest_pipeline_tests.acceptance.test_faults import WRITTEN
 
 RUNS = 8
 # Everything in a row but when this database came to hold it: that depends on who is first.
@@ -114,7 +123,7 @@ def serial(empty_ground: Callable[..., Ground]) -> tuple[Tables, list[tuple[int,
     return tables, proven(ground.tables())
 
 
-@pytest.mark.parametrize("engine", ["duckdb", "postgres"])
+@pytest.mark.parametrize("engine", ENGINES)
 def test_concurrent_processes_give_the_serial_result(
     engine: str, empty_ground: Callable[..., Ground], serial: tuple[Tables, list[tuple[int, int]]]
 ) -> None:
@@ -136,3 +145,59 @@ def test_concurrent_processes_give_the_serial_result(
     assert seen["reads"] > 0
     names = {correlation(each): name for name, each in ended.items()}
     assert (named(ground.tables(), names), proven(ground.tables())) == serial
+
+
+@pytest.fixture
+def live(engine: str, empty_ground: Callable[..., Ground]) -> Ground:
+    """A deployment with a session that ended minutes ago, of which nothing is read yet."""
+    start = datetime.now(UTC).replace(microsecond=0) - timedelta(minutes=24)
+    scene = Scene(start, seed=SCENE.seed, minutes=20, channel_id=CHANNEL_ID)
+    ground = replace(empty_ground(engine, INGEST_DATABASE_WAIT_SECONDS="120"), scene=scene)
+    ground.add_session()
+    ground.show(None, fault="slow:0.002")
+    ground.run(prepare_dagster, SESSION_ID)
+    return ground
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_runs_that_share_a_landing_store_do_not_fail_each_other(engine: str, live: Ground) -> None:
+    """Overlapping windows, read and landed at once at the time that it really is."""
+    ranges = [("T+000m", "T+010m"), ("T+005m", "T+015m"), ("T+000m", "T+015m"), ("T+010m", "T+010m")]
+    with running() as children:
+        for first, last in ranges:
+            children[f"{first} to {last}"] = live.start(materialise, SESSION_ID, first, last)
+        children["backfill"] = live.start(ingest, *BACKFILLED)
+        children["import"] = live.start(ingest, *IMPORTED)
+        ended = {name: child.ended(240) for name, child in children.items()}
+    assert {name: each for name, each in ended.items() if each.code} == {}
+    assert unlike_the_channel(live.tables(), datetime.now(UTC), live.scene.start, live.scene) == ""
+    assert not list((live.data_dir / "landing").glob("_quarantine/*"))
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_who_waits_too_long_is_told_what_to_do(
+    engine: str, empty_ground: Callable[..., Ground], templates: Callable[[str], Ground]
+) -> None:
+    """A process stands still in its transaction: others give up after the bound, and succeed afterwards."""
+    ground = empty_ground(engine, INGEST_DATABASE_WAIT_SECONDS="2")
+    trials = Trials(POLLING, templates(engine), [ground])
+    ground.copy_of(templates(engine))
+    ground.show(POLLING.now)
+    reading = (ingest, "messages", "--session-id", SESSION_ID)
+    with running() as children:
+        holder = children["holder"] = POLLING.start_on(ground, replace(WRITTEN, signal_number=signal.SIGSTOP))
+        holder.wait_until_stopped()
+        told = [POLLING.on(ground)]
+        shown = ground.run(*reading, now=POLLING.now)
+        if engine == "duckdb":
+            told.append(shown)
+            assert all("PostgreSQL" in each.stderr for each in told)
+        else:
+            assert shown.code == 0, shown
+        for each in told:
+            assert each.code == ExitCode.DATABASE, each
+            assert "INGEST_DATABASE_WAIT_SECONDS" in each.stderr
+            assert "Traceback" not in each.stderr
+        holder.send(signal.SIGCONT)
+        assert holder.ended().code == 0
+    assert trials.wrong_after(ground) == ""

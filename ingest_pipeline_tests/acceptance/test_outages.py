@@ -18,6 +18,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 
 from ingest_pipeline.demo.scene import Scene
@@ -95,10 +96,10 @@ def test_a_full_folder_for_temporary_files_leaves_the_table(
     (disk.path / "tmp").mkdir()
     ground = empty_ground(template.engine, TMPDIR=str(disk.path / "tmp"))
     trials = Trials(BACKFILLING, template, [ground])
-    for room in (0, 40_000, 200_000):
+    ground.copy_of(template)
+    for room in (20_000, 80_000, 200_000):
         with disk.filled(but_bytes=room):
-            ended = BACKFILLING.on(ground)
-            assert_told(ended)
+            assert_told(BACKFILLING.on(ground))
         assert trials.found_in(ground) == "before"
     assert trials.wrong_after(ground) == ""
 
@@ -111,7 +112,7 @@ def test_a_read_only_disk_is_read_from_and_not_written(template: Ground, on_disk
         for work in (BACKFILLING, POLLING):
             assert_told(work.on(on_disk))
         shown = on_disk.run(ingest, "messages", "--session-id", SESSION_ID, "--limit", "3")
-        assert (shown.code, shown.stdout.count("\n")) == (0, 3), shown
+        assert (shown.code, len(shown.stdout.splitlines())) == (0, 1 + 3), shown
         assert trials.found_in(on_disk) == "before"
     assert trials.wrong_after(on_disk) == ""
 
@@ -142,7 +143,7 @@ def crash(server: Any) -> None:
 def test_a_database_that_goes_away_and_comes_back_is_worked_on_again(
     own_server: Any, empty_ground: Callable[..., Ground], tmp_path: Path
 ) -> None:
-    """Before the transaction, in the middle of it, and just before it is committed: the work is done again."""
+    """Before the transaction, in its middle or before its commit: the work is done again."""
     with fresh_schema(own_server.get_uri()) as one, fresh_schema(own_server.get_uri()) as other:
         template = prepared(Ground(tmp_path / "template", one))
         ground = Ground(tmp_path / "ground", other)
@@ -169,6 +170,41 @@ def test_a_database_that_goes_away_and_comes_back_is_worked_on_again(
         assert trials.wrong_after(ground) == ""
 
 
+@pytest.fixture
+def small_server(own_server: Any) -> Iterator[tuple[str, Disk]]:
+    """A PostgreSQL server whose tables are on a small disk."""
+    folder = Path(tempfile.mkdtemp(prefix="ingest-disk-"))
+    folder.chmod(0o755)
+    with mounted_disk(folder / "disk", 64) as disk:
+        space = disk.path / "space"
+        space.mkdir()
+        os.chown(space, own_server.pgdata.stat().st_uid, -1)
+        with psycopg.connect(own_server.get_uri(), autocommit=True) as connection:
+            connection.execute(f"CREATE TABLESPACE small LOCATION '{space}'")
+            connection.execute("ALTER DATABASE postgres SET default_tablespace = 'small'")
+        yield own_server.get_uri(), disk
+        own_server.stop()
+    shutil.rmtree(folder)
+
+
+def test_a_full_disk_of_the_server_leaves_the_table_and_is_mended_by_room(
+    small_server: tuple[str, Disk], tmp_path: Path
+) -> None:
+    """The transaction is undone by the server, and done when there is room."""
+    url, disk = small_server
+    with fresh_schema(url) as one, fresh_schema(url) as other:
+        template = prepared(Ground(tmp_path / "template", one))
+        ground = Ground(tmp_path / "ground", other)
+        trials = Trials(BACKFILLING, template, [ground])
+        ground.copy_of(template)
+        with disk.filled(but_bytes=0):
+            ended = BACKFILLING.on(ground)
+            assert ended.code == ExitCode.DATABASE, ended
+            assert_told(ended)
+            assert trials.found_in(ground) == "before"
+        assert trials.wrong_after(ground) == ""
+
+
 @pytest.mark.parametrize("work", [BACKFILLING, MATERIALISING], ids=lambda work: work.name)
 def test_half_written_files_are_replaced(
     work: Work, duckdb_template: Ground, empty_ground: Callable[..., Ground]
@@ -180,7 +216,9 @@ def test_half_written_files_are_replaced(
     documents = sorted((ground.data_dir / "landing").rglob("*.json"))
     normalised = sorted((ground.data_dir / "normalized").rglob("*.parquet"))
     assert len(documents) == len(normalised) == 2
-    for whole, damaged in zip(documents, (lambda raw: raw[: len(raw) // 2], lambda raw: b""), strict=True):
+    for whole, damaged in zip(
+        documents, (lambda raw: raw[: len(raw) // 2], lambda raw: raw[:0]), strict=True
+    ):
         whole.write_bytes(damaged(whole.read_bytes()))
         whole.with_name(f".{whole.name}.0123.tmp").write_bytes(b"{")
     for whole, damaged in zip(normalised, (lambda raw: raw[:-20], lambda raw: b"\0" * len(raw)), strict=True):
@@ -200,7 +238,7 @@ def test_a_clock_that_steps_back_loses_nothing(ground: Ground) -> None:
 
 
 def test_a_clock_that_was_ahead_and_is_set_right_loses_nothing(ground: Ground) -> None:
-    """As far ahead as `INGEST_SETTLE_SECONDS` allows; until time has caught up the tick says what is wrong."""
+    """As far ahead as `INGEST_SETTLE_SECONDS` allows; until time has caught up, ticks say what is wrong."""
     told = []
     for truth, clock in [(8.5, 9.4), (9.0, 9.0), (9.5, 9.5), (11.0, 11.0)]:
         ground.show(START + timedelta(minutes=truth))

@@ -7,10 +7,10 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from ingest_pipeline.content.rules import ContentRules
+from ingest_pipeline.documents import rows_table
 from ingest_pipeline.domain.extract.drivers import DriverTable
 from ingest_pipeline.domain.message import Author, RawMessage
 from ingest_pipeline.domain.normalize import ChannelPolicy, SkipReason, build_normaliser
-from ingest_pipeline.documents import rows_table
 from ingest_pipeline.domain.session import Session
 from ingest_pipeline.domain.snowflake import first_id_at
 from ingest_pipeline.storage.database import Connection

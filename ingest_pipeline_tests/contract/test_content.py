@@ -218,7 +218,9 @@ def test_an_edit_is_read_anew(database: Database) -> None:
         )
         report = extract(connection, *ids)
         found = contents(connection)
-    assert [(row["line_number"], row["trigger_price"]) for row in found["trade_setups"]] == [(2, Decimal(150))]
+    assert [(row["line_number"], row["trigger_price"]) for row in found["trade_setups"]] == [
+        (2, Decimal(150))
+    ]
     assert found["unparsed_lines"] == found["ticker_biases"] == []
     assert report.setups == Changes(changed=tuple(ids), rows=1)
 

@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 
 from ingest_pipeline.content.extraction import ContentKind, extract_for
+from ingest_pipeline.content.highlighting import rule_digest, usual_rate
 from ingest_pipeline.content.rules import ContentRules
 from ingest_pipeline.domain.extract.highlights import HighlightRule
 from ingest_pipeline.domain.message import Emoji, RawMessage, Reaction, Reference
-from ingest_pipeline.content.highlighting import rule_digest, usual_rate
 from ingest_pipeline.storage.content import Changes
 from ingest_pipeline.storage.database import Connection, Database
 from ingest_pipeline.storage.sessions import save_sessions
@@ -152,9 +152,7 @@ def test_a_burst_speaks_for_every_message_of_its_minute(database: Database) -> N
 def test_without_a_session_there_is_no_burst(database: Database) -> None:
     """Nothing says what is usual there."""
     with database.write() as connection:
-        ids = merge(
-            connection, *(said(0, "words", session_id=None, low_bits=each) for each in range(40))
-        )
+        ids = merge(connection, *(said(0, "words", session_id=None, low_bits=each) for each in range(40)))
         score(connection, ids)
         assert scores(connection) == {}
 

@@ -14,7 +14,14 @@ import pytest
 
 from ingest_pipeline.storage.messages import Tombstone, tombstone_messages
 from ingest_pipeline_tests.file_server import FileServer, running_file_server
-from ingest_pipeline_tests.orchestration.deployments import CHANNEL_ID, START, Deployment, deploy, message, session
+from ingest_pipeline_tests.orchestration.deployments import (
+    CHANNEL_ID,
+    START,
+    Deployment,
+    deploy,
+    message,
+    session,
+)
 
 BYTES = b"a video" * 1000
 DIGEST = hashlib.sha256(BYTES).hexdigest()
@@ -107,9 +114,7 @@ def test_an_expired_address_is_renewed_by_reading_the_message_again(
     monza.post(carry(clip(server, "/1/lap.mp4", "old", days=-1)))
     monza.post(carry(clip(server, "/3/start.mov", "old", days=-1), minute=2))
     assert monza.run("monza|T+000m").success
-    replace_world(
-        monza, carry(clip(server, "/1/lap.mp4")), carry(clip(server, "/3/start.mov"), minute=2)
-    )
+    replace_world(monza, carry(clip(server, "/1/lap.mp4")), carry(clip(server, "/3/start.mov"), minute=2))
     calls = len(monza.exporter_calls())
     assert fetch(monza)["dagster/partition_row_count"] == 2
     assert len(monza.exporter_calls()) == calls + 1
@@ -128,7 +133,9 @@ def test_an_address_that_fails_before_its_time_is_renewed_too(monza: Deployment,
 
 def test_a_clip_that_cannot_be_had_is_told_and_tried_again(monza: Deployment, server: FileServer) -> None:
     """The others are fetched all the same."""
-    monza.post(carry(clip(server, "/1/lap.mp4", "old", days=-1)), carry(clip(server, "/3/start.mov"), minute=2))
+    monza.post(
+        carry(clip(server, "/1/lap.mp4", "old", days=-1)), carry(clip(server, "/3/start.mov"), minute=2)
+    )
     assert monza.run("monza|T+000m").success
     replace_world(monza)
     told = fetch(monza)

@@ -27,7 +27,11 @@ MINUTE = timedelta(minutes=1)
 
 
 def materialise(
-    deployment: Deployment, *assets: str, first: str = "monza|T+000m", last: str = "monza|T+010m", **options: Any
+    deployment: Deployment,
+    *assets: str,
+    first: str = "monza|T+000m",
+    last: str = "monza|T+010m",
+    **options: Any,
 ) -> dg.ExecuteInProcessResult:
     """Materialise assets over a range of windows, as the catalogue's button does."""
     job = deployment.definitions.resolve_implicit_global_asset_job_def()
@@ -91,7 +95,11 @@ def test_a_tick_reads_what_its_messages_say(monza: Deployment) -> None:
     radio, setups, clips, highlights = (monza.materialisations(kind)["monza|T+000m"] for kind in KINDS)
     assert radio["dagster/partition_row_count"] == radio["run_created"] == 2
     assert (radio["drivers"], radio["unknown_drivers"], radio["unknown"]) == (1, 1, "- `Senna`: 1")
-    assert (setups["dagster/partition_row_count"], setups["tickers"], setups["unparsed_lines"]) == (1, "NVDA", 1)
+    assert (setups["dagster/partition_row_count"], setups["tickers"], setups["unparsed_lines"]) == (
+        1,
+        "NVDA",
+        1,
+    )
     assert setups["unparsed"].startswith("- `🔼 Breakout above 12O` ")
     assert (clips["dagster/partition_row_count"], clips["bytes"]) == (1, 1000)
     assert (highlights["candidates"], highlights["run_withdrawn"]) == (1, 0)
@@ -220,7 +228,9 @@ def test_a_session_that_is_over_gets_its_report_once(deployment: Deployment) -> 
     """And again when its messages change or a gap is closed; a live or silent session gets none."""
     now = datetime.now(UTC)
     over, live = now - timedelta(minutes=30), now - timedelta(minutes=5)
-    deployment.add_sessions(session("over", over), session("live", live), session("silent", over - 30 * MINUTE))
+    deployment.add_sessions(
+        session("over", over), session("live", live), session("silent", over - 30 * MINUTE)
+    )
     deployment.post(message(over + MINUTE), message(live + MINUTE))
     assert report_tick(deployment).run_requests == []
     assert deployment.run("over|T+000m").success

@@ -35,8 +35,8 @@ class Scenario:
     """
 
     name: str
-    trouble: Trouble = lambda world, traffic: None
-    before: Callable[[DiscordServer], None] = lambda server: None
+    trouble: Trouble = lambda _world, _traffic: None
+    before: Callable[[DiscordServer], None] = lambda _server: None
     waits_for_bot: bool = True
     imports: int = 1
     lookback_hours: float = WHOLE_HOURS
@@ -77,7 +77,7 @@ def _kills(count: int) -> Trouble:
     def trouble(world: World, traffic: Traffic) -> None:
         random = Random(count)  # noqa: S311 - repeatable on purpose
         for _ in range(count):
-            time.sleep(random.uniform(0.3, 6.0))
+            time.sleep(random.uniform(0.3, 9.0))
             world.kill_bot()
             time.sleep(random.uniform(0.0, 1.0))
             world.start_bot()
@@ -116,7 +116,7 @@ def scenarios(*, outage_seconds: float = 30.0, kills: int = 20) -> list[Scenario
             f"{outage_seconds:g} s outage, new IDENTIFY", _outage(outage_seconds), seconds=outage_seconds + 8
         ),
         Scenario("RESUME with replay", _resumes, lookback_hours=1.0, seconds=15.0),
-        Scenario(f"kill -9 at {kills} random moments", _kills(kills), seconds=kills * 3.8),
+        Scenario(f"kill -9 at {kills} random moments", _kills(kills), seconds=kills * 5.2),
         Scenario("permission lost and regained", _permissions, seconds=20.0),
         Scenario("three imports at once", imports=3, lookback_hours=1.0),
     ]

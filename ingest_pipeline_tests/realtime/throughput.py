@@ -74,7 +74,7 @@ def sustained(events: int, folder: Path, database_url: str | None) -> Rate:
 def lag(per_second: float, seconds: float, folder: Path, database_url: str | None) -> Lag:
     """Measure the time from receipt to commit under steady traffic, edits and deletions included."""
     lags = folder / "lags.txt"
-    program = Program(str(folder), database_url, lags=str(lags))
+    program = Program(str(folder), database_url, prove_seconds=60.0, lags=str(lags))
     with DiscordServer() as server, attached(server):
         world = _world(server, program)
         try:
@@ -123,7 +123,9 @@ def _wait_until_stored(world: World, events: int) -> None:
     deadline = time.monotonic() + _LIMIT_SECONDS
     while _stored(world) < events:
         if time.monotonic() > deadline:
-            raise TimeoutError(f"{_stored(world)} of {events} messages are stored after {_LIMIT_SECONDS:.0f} s")
+            raise TimeoutError(
+                f"{_stored(world)} of {events} messages are stored after {_LIMIT_SECONDS:.0f} s"
+            )
         time.sleep(0.2)
 
 

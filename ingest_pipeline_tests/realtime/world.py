@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 import subprocess
-import time
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 
 from ingest_pipeline.services import Services
-from ingest_pipeline.storage.pending_reads import count_pending_reads
-from ingest_pipeline.storage.scan_runs import RunStatus, list_runs
-from ingest_pipeline.storage.state import get_state
-from ingest_pipeline.storage.watched_channels import list_watched
 from ingest_pipeline_tests.discord_server.attach import PROJECT_ROOT, command
 from ingest_pipeline_tests.discord_server.server import DiscordServer
 from ingest_pipeline_tests.realtime.programs import Program
+from ingest_pipeline_tests.realtime.settling import settle
 
 BOT = "ingest_pipeline_tests.realtime.programs:bot"
 _IMPORT = "ingest_pipeline_tests.realtime.programs:import_guild"
@@ -132,48 +127,7 @@ class World:
         Raises:
             TimeoutError: Something is left; the message says what.
         """
-        began = time.monotonic()
-        left = self.unsettled()
-        calm_since = began
-        while left or time.monotonic() - calm_since < 1.0:
-            if time.monotonic() - began > seconds:
-                raise TimeoutError(f"not settled after {seconds:.0f} s: {left}")
-            time.sleep(0.25)
-            left = self.unsettled()
-            if left:
-                calm_since = time.monotonic()
-        return time.monotonic() - began
-
-    def unsettled(self) -> str:
-        """Say what is left to do, nothing when all is done."""
-        if not self.server.gateway.connected():
-            return "the bot is not connected"
-        if not self.server.gateway.settled():
-            return "events are on their way"
-        with self.services.database.read() as connection:
-            waiting = count_pending_reads(connection)
-            missed = sum(each.missed_since is not None for each in list_watched(connection).values())
-            running = sum(
-                run.status in {RunStatus.QUEUED, RunStatus.RUNNING} for run in list_runs(connection)
-            )
-            spooled = self._spooled(lambda key: get_state(connection, key))
-        left = {
-            "messages to read again": waiting,
-            "channels to catch up on": missed,
-            "readings under way": running,
-            "bytes in the spool": spooled,
-        }
-        return ", ".join(f"{count} {what}" for what, count in left.items() if count)
-
-    def _spooled(self, state: Callable[[str], str | None]) -> int:
-        folder = Path(self.program.data_dir) / "gateway"
-        if not (folder / "identity").exists():
-            return 1
-        identity = (folder / "identity").read_text().strip()
-        segment, _, offset = (state(f"gateway_checkpoint:{identity}") or "0:0").partition(":")
-        sizes = {int(path.stem): path.stat().st_size for path in folder.glob("*.jsonl")}
-        behind = sum(size for number, size in sizes.items() if number > int(segment))
-        return behind + max(sizes.get(int(segment), 0) - int(offset), 0)
+        return settle(self.server, self.services, seconds)
 
     def _start(self, entry_point: str, program: Program) -> subprocess.Popen[bytes]:
         with self.log.open("ab") as log:

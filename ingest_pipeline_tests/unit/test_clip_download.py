@@ -94,9 +94,7 @@ def test_a_server_in_trouble_may_be_asked_again_later(server: FileServer, tmp_pa
 
 
 @pytest.mark.parametrize("stated", [len(BYTES), None])
-def test_a_file_that_is_too_large_is_refused(
-    server: FileServer, tmp_path: Path, stated: int | None
-) -> None:
+def test_a_file_that_is_too_large_is_refused(server: FileServer, tmp_path: Path, stated: int | None) -> None:
     """Whether the server says how large it is or not."""
     server.lengths["/lap.mp4"] = stated
     with pytest.raises(BadInput, match="raise max_megabytes"):

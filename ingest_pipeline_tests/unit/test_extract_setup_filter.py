@@ -26,7 +26,9 @@ WORDS = sorted(
 )  # fmt: skip
 
 
-@given(st.lists(st.sampled_from([*WORDS, *(word.upper() for word in WORDS)]), max_size=12), st.text(max_size=3))
+@given(
+    st.lists(st.sampled_from([*WORDS, *(word.upper() for word in WORDS)]), max_size=12), st.text(max_size=3)
+)
 def test_what_the_cheap_look_dismisses_plans_nothing(words: list[str], glue: str) -> None:
     """No header, setup or bias is ever lost by not parsing."""
     for content in (" ".join(words), f"{glue} ".join(words)):

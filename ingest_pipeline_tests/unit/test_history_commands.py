@@ -119,12 +119,12 @@ def test_what_is_missing_ends_with_ten_until_it_is_mended(
     commands("import-history", "--guild", str(guild))
     new = server.messages.post(radio, "new")
     code, stdout, stderr = commands("verify-message-counts")
-    assert code == history.INCOMPLETE
+    assert code == ExitCode.INCOMPLETE
     assert "1 not_read" in stdout
     assert f"message {new}: not_read" in stderr
     code, listed = commands.json("gaps", "--channel", str(radio))
-    assert (code, listed["gaps"][0]["reason"]) == (history.INCOMPLETE, "after_last_reading")
-    assert commands("gaps")[0] == history.INCOMPLETE
+    assert (code, listed["gaps"][0]["reason"]) == (ExitCode.INCOMPLETE, "after_last_reading")
+    assert commands("gaps")[0] == ExitCode.INCOMPLETE
     assert commands("gaps", "--repair") == (0, "", "1 gaps before, 0 now\n")
     assert commands("verify-message-counts")[0] == 0
 
@@ -140,7 +140,7 @@ def test_a_channel_that_stops_half_way_ends_with_ten(
     assert f"left out #hidden ({hidden}): forbidden" in stderr
     server.permissions.revoke(radio, permissions.READ_MESSAGE_HISTORY)
     code, stdout, _ = commands("verify-message-counts", "--guild", str(guild))
-    assert code == history.INCOMPLETE
+    assert code == ExitCode.INCOMPLETE
     assert "history" in stdout
     code, _, stderr = commands("import-history", "--guild", str(guild), "--channel", str(radio))
     assert code == ExitCode.EXPORTER_FAILED
@@ -168,7 +168,7 @@ def test_a_session_is_sealed_and_sealed_again(
     assert (code, cells[:4], cells[-3:]) == (0, ["monza", "2", str(radio), "119"], ["0", "1", "0"])
     server.permissions.revoke(radio)
     code, _, stderr = commands("seal", "--session-id", "monza")
-    assert code == history.INCOMPLETE
+    assert code == ExitCode.INCOMPLETE
     assert "monza was not sealed" in stderr
     assert commands("seal", "--session-id", "nowhere")[0] == ExitCode.SESSION_NOT_FOUND
 

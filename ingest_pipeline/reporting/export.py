@@ -1,0 +1,156 @@
+"""A session's messages as a file for people: CSV, Parquet, JSON or a web page.
+
+Columns and their order are those of `EXPORT_SCHEMA`, in every format alike. Rows pass in pages, so memory
+does not grow with the session.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from enum import StrEnum
+from html import escape
+from importlib.resources import files
+from string import Template
+from typing import Any, BinaryIO
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ingest_pipeline.domain.session import Session
+from ingest_pipeline.storage.database import Connection
+from ingest_pipeline.storage.message_pages import EXPORT_SCHEMA, message_pages
+
+_JSON_COLUMNS = frozenset({"attachments", "embeds", "stickers", "reactions", "highlight_reasons"})
+
+Pages = Iterator[pa.Table]
+
+
+class ExportFormat(StrEnum):
+    """What kind of file."""
+
+    CSV = "csv"
+    PARQUET = "parquet"
+    JSON = "json"
+    HTML = "html"
+
+
+def export_session(connection: Connection, session: Session, kind: ExportFormat, stream: BinaryIO) -> int:
+    """Write a session's live messages, oldest first.
+
+    Args:
+        connection: An open transaction, of which the file is a snapshot.
+        session: The session.
+        kind: The format. CSV is UTF-8 with a header line, times as ISO 8601 in UTC; Parquet keeps every
+            type; JSON is an array of objects, a line each, ids as strings; HTML is one page.
+        stream: Where to.
+
+    Returns:
+        How many messages were written.
+    """
+    counted = 0
+
+    def pages() -> Pages:
+        nonlocal counted
+        for page in message_pages(connection, session.session_id):
+            counted += page.num_rows
+            yield page
+
+    _WRITERS[kind](pages(), session, stream)
+    return counted
+
+
+def _write_csv(pages: Pages, session: Session, stream: BinaryIO) -> None:
+    del session
+    from pyarrow.csv import CSVWriter
+
+    with CSVWriter(stream, pa.schema([(name, _csv_type(name)) for name in EXPORT_SCHEMA.names])) as writer:
+        for page in pages:
+            columns = [
+                pc.strftime(column, "%Y-%m-%dT%H:%M:%SZ") if pa.types.is_timestamp(column.type) else column
+                for column in page.itercolumns()
+            ]
+            writer.write_table(pa.table(columns, names=page.column_names))
+
+
+def _csv_type(name: str) -> pa.DataType:
+    kind = EXPORT_SCHEMA.field(name).type
+    return pa.string() if pa.types.is_timestamp(kind) else kind
+
+
+def _write_parquet(pages: Pages, session: Session, stream: BinaryIO) -> None:
+    del session
+    from pyarrow.parquet import ParquetWriter
+
+    with ParquetWriter(stream, EXPORT_SCHEMA, compression="zstd") as writer:
+        for page in pages:
+            writer.write_table(page)
+
+
+def _write_json(pages: Pages, session: Session, stream: BinaryIO) -> None:
+    del session
+    separator = b"[\n"
+    for page in pages:
+        for row in page.to_pylist():
+            shown = {name: _json_value(name, value) for name, value in row.items()}
+            stream.write(separator + json.dumps(shown, ensure_ascii=False).encode("utf-8", "replace"))
+            separator = b",\n"
+    stream.write(b"[]\n" if separator == b"[\n" else b"\n]\n")
+
+
+def _json_value(name: str, value: Any) -> Any:
+    """Return a value as JSON has it: 64-bit integers lose digits in many readers, so they become strings."""
+    if value is None:
+        return None
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if name in _JSON_COLUMNS:
+        return json.loads(value)
+    return str(value) if name.endswith(("_id", "_digest")) and not isinstance(value, str) else value
+
+
+def _write_html(pages: Pages, session: Session, stream: BinaryIO) -> None:
+    template = files("ingest_pipeline.reporting").joinpath("messages.html").read_text(encoding="utf-8")
+    page = Template(template).substitute(
+        heading=escape(session.event_name or session.session_id),
+        when=f"{session.start_time:%Y-%m-%d %H:%M} to {session.end_time:%Y-%m-%d %H:%M} UTC",
+    )
+    head, _, foot = page.partition("<!-- rows -->\n")
+    stream.write(head.encode())
+    stream.writelines(_html_row(row).encode("utf-8", "replace") for rows in pages for row in rows.to_pylist())
+    stream.write(foot.encode())
+
+
+def _html_row(row: dict[str, Any]) -> str:
+    cells = (
+        (
+            "time",
+            f'<time datetime="{row["posted_at"].isoformat()}">{row["posted_at"]:%Y-%m-%d %H:%M:%S}</time>',
+        ),
+        ("who", escape(row["driver_name"] or row["driver"] or row["author_name"] or "")),
+        ("text", escape(row["message_text"] or row["raw_content"]) + _files(row)),
+        ("number", str(row["reaction_count"] or "")),
+        ("mark", _mark(row)),
+    )
+    return "<tr>" + "".join(f'<td class="{kind}">{content}</td>' for kind, content in cells) + "</tr>\n"
+
+
+def _files(row: dict[str, Any]) -> str:
+    names = [item["file_name"] or "file" for item in json.loads(row["attachments"])]
+    return "".join(f' <span class="file">{escape(name)}</span>' for name in names)
+
+
+def _mark(row: dict[str, Any]) -> str:
+    if not row["is_highlight_candidate"]:
+        return ""
+    reasons = "; ".join(json.loads(row["highlight_reasons"] or "[]"))
+    return f'<span title="{escape(reasons)}">highlight</span>'
+
+
+_WRITERS: dict[ExportFormat, Callable[[Pages, Session, BinaryIO], None]] = {
+    ExportFormat.CSV: _write_csv,
+    ExportFormat.PARQUET: _write_parquet,
+    ExportFormat.JSON: _write_json,
+    ExportFormat.HTML: _write_html,
+}

@@ -1,0 +1,1 @@
+"""The real-time bot and what it keeps, on both engines."""
