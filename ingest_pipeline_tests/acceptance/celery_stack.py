@@ -54,10 +54,16 @@ def wait_until(what: str, condition: Callable[[], object], seconds: float = _PAT
 
 
 def build_world(folder: Path) -> Demo:
-    """Build the demo as it is after three days: two finished sessions, the same in every folder."""
+    """Build the demo with two finished sessions, the same in every folder.
+
+    Its clock stands still: nicknames, signed addresses and such change from one reading to the next.
+    """
     today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     build_demo(folder, today - timedelta(days=3))
-    return build_demo(folder, today)
+    demo = build_demo(folder, today)
+    world = json.loads(demo.world.read_text())
+    demo.world.write_text(json.dumps({**world, "now": today.isoformat()}))
+    return demo
 
 
 @dataclass(slots=True)

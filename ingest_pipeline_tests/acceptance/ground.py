@@ -156,6 +156,15 @@ class Ground:
         finally:
             database.close()
 
+    def wipe(self) -> None:
+        """Leave neither data folder nor tables."""
+        shutil.rmtree(self.data_dir, ignore_errors=True)
+        if self.url:
+            with psycopg.connect(self.url, autocommit=True) as connection:
+                (schema,) = connection.execute("SELECT current_schema()").fetchone() or ("",)
+                for statement in ("DROP SCHEMA {} CASCADE", "CREATE SCHEMA {}"):
+                    connection.execute(sql.SQL(statement).format(sql.Identifier(schema)))
+
     def copy_of(self, other: Ground) -> None:
         """Make data folder and database what another ground's are."""
         shutil.rmtree(self.data_dir, ignore_errors=True)

@@ -6,6 +6,7 @@ against the one without the kill, field by field, times included.
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from subprocess import Popen
@@ -19,8 +20,11 @@ from ingest_pipeline.orchestration import assets
 from ingest_pipeline.storage.duckdb_connection import DuckDBConnection
 from ingest_pipeline.storage.ledger import record_proof
 from ingest_pipeline.storage.postgres_connection import PostgresConnection
+from ingest_pipeline_tests.acceptance.actions import ingest
 from ingest_pipeline_tests.acceptance.boundaries import Boundary, entering, leaving, place_of
-from ingest_pipeline_tests.acceptance.ground import Ground
+from ingest_pipeline_tests.acceptance.children import Ended
+from ingest_pipeline_tests.acceptance.conftest import ENGINES
+from ingest_pipeline_tests.acceptance.ground import POLL, Ground
 from ingest_pipeline_tests.acceptance.sweeps import (
     AT_ONCE,
     BACKFILLING,
@@ -150,3 +154,34 @@ def test_a_poll_killed_while_it_commits_is_mended_by_the_next(
     tried = trials(POLLING)
     delays = [milliseconds / 1000 for milliseconds in range(0, 24, 3)]
     assert_all_mended(tried.one_in_commit(f"{delay} s", WRITTEN, delay) for delay in delays)
+
+
+SESSIONS = """sessions:
+  - {session_id: monza, start_time: 2026-03-01T14:00:00Z, end_time: 2026-03-01T16:00:00Z}
+"""
+LIST = (ingest, "sessions", "list", "--json")
+
+
+def begun_from_nothing(ground: Ground, boundary: Boundary | None) -> Ended:
+    """Run a first command on a deployment that holds nothing but the file of its sessions."""
+    ground.wipe()
+    ground.data_dir.mkdir()
+    (ground.data_dir / "sessions.yaml").write_text(SESSIONS)
+    return ground.run(*LIST, now=POLL, boundary=boundary)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_very_first_start_killed_anywhere_is_mended_by_the_next(
+    engine: str, empty_ground: Callable[..., Ground]
+) -> None:
+    """While the database is made, migrated and filled with the sessions of the file."""
+    ground = empty_ground(engine)
+    counted = begun_from_nothing(ground, Boundary())
+    assert counted.code == 0, counted
+    expected = counted.stdout, ground.tables()
+    for name, boundary in evenly(int(counted.boundary), KILLS):
+        killed = begun_from_nothing(ground, boundary)
+        assert killed.code == -signal.SIGKILL, (name, killed)
+        again = ground.run(*LIST, now=POLL)
+        assert again.code == 0, (name, killed.boundary, again)
+        assert (again.stdout, ground.tables()) == expected, (name, killed.boundary)

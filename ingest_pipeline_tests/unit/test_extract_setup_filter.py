@@ -17,13 +17,54 @@ NOW = datetime(2025, 5, 29, 12, 0, tzinfo=UTC)
 WORDS = sorted(
     {
         *LEADING_WORDS,
-        *("Set-Ups", "setup", "\u017fetup", "A+", "Scalp", "Bias", "NVDA", "$spy", "SPY:", "141.33", "138-139", "May 29"),
-        *("break out", "breaking down", "br\u200beakout", "*Breakdown*", "_short_", "`bounce`", "BREA\u212aOUT"),
-        *("\u26a0\ufe0f", ":warning:", "\U0001f53b", ":small_red_triangle_down:", ":arrow_up_small:", "\u2192"),
-        *("Target", "TP1", "stop", "above", "near", "bullish", "leaning", "long-term", "longs,", "1)", "~~", "---"),
+        *(
+            "Set-Ups",
+            "setup",
+            "\u017fetup",
+            "A+",
+            "Scalp",
+            "Bias",
+            "NVDA",
+            "$spy",
+            "SPY:",
+            "141.33",
+            "138-139",
+            "May 29",
+        ),
+        *(
+            "break out",
+            "breaking down",
+            "br\u200beakout",
+            "*Breakdown*",
+            "_short_",
+            "`bounce`",
+            "BREA\u212aOUT",
+        ),
+        *(
+            "\u26a0\ufe0f",
+            ":warning:",
+            "\U0001f53b",
+            ":small_red_triangle_down:",
+            ":arrow_up_small:",
+            "\u2192",
+        ),
+        *(
+            "Target",
+            "TP1",
+            "stop",
+            "above",
+            "near",
+            "bullish",
+            "leaning",
+            "long-term",
+            "longs,",
+            "1)",
+            "~~",
+            "---",
+        ),
         *("Box", "along", "\n", "\n", "\n"),
     }
-)  # fmt: skip
+)
 
 
 @given(

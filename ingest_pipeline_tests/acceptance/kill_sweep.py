@@ -1,0 +1,73 @@
+"""Kill polls and backfills at as many boundaries as there is time for, and compare after each restart.
+
+    .venv/bin/python -m ingest_pipeline_tests.acceptance.kill_sweep --kills 500
+    .venv/bin/python -m ingest_pipeline_tests.acceptance.kill_sweep --work poll --engine duckdb --kills 0
+
+Boundaries are taken evenly from all that a run passes (`boundaries.py`); `--kills 0` takes every one.
+Prints how many kills were tried and what was found; ends with 1 if anything is not as without a kill.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from ingest_pipeline_tests.acceptance.ground import Ground, prepared
+from ingest_pipeline_tests.acceptance.sweeps import AT_ONCE, WORKS, Trials, evenly
+from ingest_pipeline_tests.contract.postgres_server import fresh_schema, running_server
+
+ENGINES = ("duckdb", "postgres")
+
+
+@contextmanager
+def grounds(engine: str, number: int) -> Iterator[list[Ground]]:
+    """Make deployments on an engine that are gone afterwards."""
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="kill-sweep-")))
+        urls: list[str | None] = [None] * number
+        if engine == "postgres":
+            server = stack.enter_context(running_server(os.environ.get("TEST_POSTGRES_URL")))
+            urls = [stack.enter_context(fresh_schema(server)) for _ in urls]
+        yield [Ground(folder / str(index), url) for index, url in enumerate(urls)]
+
+
+def sweep(name: str, engine: str, kills: int) -> bool:
+    """Sweep one work on one engine, print the figures, and return whether all tables were equal."""
+    began = time.monotonic()
+    with grounds(engine, 1 + AT_ONCE) as (template, *copies):
+        trials = Trials(WORKS[name], prepared(template), copies)
+        made = list(trials.run(evenly(trials.boundaries, kills or trials.boundaries)))
+    bad = [trial for trial in made if trial.wrong or trial.found == "between"]
+    found = Counter(trial.found for trial in made)
+    print(
+        f"{name} on {engine}: {len(made)} kills at {trials.boundaries} boundaries, "
+        f"{len({trial.place for trial in made})} places; the table was as before in {found['before']} and as "
+        f"after in {found['after']}; after the restart equal in {len(made) - len(bad)}; "
+        f"{time.monotonic() - began:.0f} s",
+        flush=True,
+    )
+    for trial in bad[:10]:
+        print(f"    {trial}", flush=True)
+    return not bad
+
+
+def main() -> int:
+    """Sweep what the command line names."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--work", choices=WORKS, nargs="+", default=list(WORKS))
+    parser.add_argument("--engine", choices=ENGINES, nargs="+", default=list(ENGINES))
+    parser.add_argument("--kills", type=int, default=100, help="for each work on each engine; 0 for all")
+    options = parser.parse_args()
+    results = [sweep(name, engine, options.kills) for name in options.work for engine in options.engine]
+    return 0 if all(results) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
