@@ -153,7 +153,7 @@ def _build(
             reader.spool, CAPTURED, listening, ready_timeout_seconds=options.ready_timeout_seconds
         )
 
-    ingester = SpoolIngester(services, reader, folder, watchlist, observed)
+    ingester = SpoolIngester(services, reader, folder, watchlist, observed, quiet=options.quiet)
     listening = Listening(watchlist, ingester, new_correlation_id())
     parts = BotParts(
         services=services,

@@ -9,11 +9,12 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 
 from ingest_pipeline.capture.spool import Position, Record
 from ingest_pipeline.errors import IngestError
-from ingest_pipeline.gateway_ingest import BATCH_EVENTS, SpoolBatch, SpoolReader, ingest_spooled
+from ingest_pipeline.gateway_ingest import BATCH_EVENTS, QUIET, SpoolBatch, SpoolReader, ingest_spooled
 from ingest_pipeline.services import Services
 from ingest_pipeline.watchlist import Watchlist
 
@@ -37,6 +38,7 @@ class SpoolIngester:
         folder: Where an event that nothing can be done with is set aside.
         watchlist: What is watched.
         observe: Called after each batch.
+        quiet: See `ingest_spooled`.
     """
 
     def __init__(
@@ -46,6 +48,8 @@ class SpoolIngester:
         folder: Path,
         watchlist: Watchlist,
         observe: BatchObserver | None = None,
+        *,
+        quiet: timedelta = QUIET,
     ) -> None:
         """Begin where the database says the spool is processed to, once the first round runs."""
         self._services = services
@@ -53,6 +57,7 @@ class SpoolIngester:
         self._folder = folder
         self._watchlist = watchlist
         self._observe = observe
+        self._quiet = quiet
         self._position: Position | None = None
         self._limit = BATCH_EVENTS
         self._wake = asyncio.Event()
@@ -133,6 +138,7 @@ class SpoolIngester:
             is_monitored=self._watchlist.wants,
             sessions=self._watchlist.sessions,
             limit=limit,
+            quiet=self._quiet,
         )
 
     def _without_the_first(self, after: Position) -> SpoolBatch | None:

@@ -20,19 +20,17 @@ from ingest_pipeline.deafness import DeafnessWatch
 from ingest_pipeline.domain.session import live_sessions
 from ingest_pipeline.domain.snowflake import DISCORD_EPOCH
 from ingest_pipeline.events import EventType, log_events
-from ingest_pipeline.gateway_ingest import SpoolBatch
+from ingest_pipeline.gateway_ingest import QUIET, SpoolBatch
 from ingest_pipeline.message_refetch import refetch_due
 from ingest_pipeline.services import Services
 from ingest_pipeline.storage.database import Connection
 from ingest_pipeline.storage.events import publish
-from ingest_pipeline.storage.pending_reads import QUIET, next_read_due
+from ingest_pipeline.storage.pending_reads import next_read_due
 from ingest_pipeline.storage.scan_runs import RunStatus
 from ingest_pipeline.storage.state import get_state, set_state
 from ingest_pipeline.storage.watched_channels import list_watched, note_missed
 
 _HEARD_UNTIL = "gateway_heard_until"
-_REFETCH_SECONDS = 1.0
-_QUIET_SECONDS = 1.0
 _LOOK_AGAIN = timedelta(seconds=60)
 
 _logger = logging.getLogger(__name__)
@@ -46,6 +44,9 @@ class BotOptions:
         lookback: How long before it stopped hearing messages are read again; also how far back it
             reads in a channel that was never read.
         patterns: What a guild seen for the first time is monitored by.
+        quiet: A message that is to be read again waits until nothing has come about it for so long.
+        look_seconds: How often is looked for such messages, and how long a guild that changes is left to
+            change further.
         prove_seconds: How often what was heard is proven by reading it.
         upkeep_seconds: How often sessions and catalogue are read anew.
         archive_seconds: How often archived threads are listed.
@@ -58,6 +59,8 @@ class BotOptions:
 
     lookback: timedelta = timedelta(hours=24)
     patterns: Collection[str] = ("*aplus-setups*",)
+    quiet: timedelta = QUIET
+    look_seconds: float = 1.0
     prove_seconds: float = 300.0
     upkeep_seconds: float = 15.0
     archive_seconds: float = 6 * 3600.0
@@ -149,7 +152,7 @@ class BotParts:
     async def follow_guilds(self) -> None:
         """Wait until a guild changes in a way that matters, look at it, and ask for a catch-up."""
         await self.listening.guilds_changed.wait()
-        await asyncio.sleep(_QUIET_SECONDS)
+        await asyncio.sleep(self.options.look_seconds)
         self.listening.guilds_changed.clear()
         await self._refresh_changed()
         self.listening.catch_up_wanted.set()
@@ -188,7 +191,7 @@ class BotParts:
     def note_batch(self, batch: SpoolBatch) -> None:
         """Note that a batch left messages to be read again."""
         if batch.events.unsure:
-            self.reads_due_at = min(self.reads_due_at, batch.committed_at + QUIET)
+            self.reads_due_at = min(self.reads_due_at, batch.committed_at + self.options.quiet)
 
     async def refetch(self) -> None:
         """Read the messages that are to be read again, once their time has come."""
@@ -198,7 +201,7 @@ class BotParts:
             with self.services.database.read() as connection:
                 return min(next_read_due(connection) or now + _LOOK_AGAIN, now + _LOOK_AGAIN)
 
-        await asyncio.sleep(_REFETCH_SECONDS)
+        await asyncio.sleep(self.options.look_seconds)
         if self.reads_due_at > datetime.now(UTC):
             return
         self.reads_due_at = datetime.now(UTC) + _LOOK_AGAIN

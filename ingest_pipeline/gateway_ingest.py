@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from ingest_pipeline.capture.channel_policies import ChannelPolicies
 from ingest_pipeline.capture.spool import Position, Spool
@@ -30,6 +30,7 @@ from ingest_pipeline.storage.touched_windows import TouchedWindow, touch_windows
 from ingest_pipeline.storage.watched_channels import note_missed
 
 BATCH_EVENTS = 2_000
+QUIET = timedelta(seconds=2)
 _CHECKPOINT = "gateway_checkpoint"
 
 
@@ -87,6 +88,7 @@ def ingest_spooled(
     is_monitored: Callable[[int], bool],
     sessions: Sequence[Session],
     limit: int = BATCH_EVENTS,
+    quiet: timedelta = QUIET,
 ) -> SpoolBatch | None:
     """Process the next events of the spool.
 
@@ -97,6 +99,7 @@ def ingest_spooled(
         is_monitored: Whether a channel's messages are wanted.
         sessions: All sessions; a message is linked to the earliest that takes it.
         limit: How many events at most.
+        quiet: A message that is to be read again waits until nothing has come about it for so long.
 
     Returns:
         What happened, or None when nothing is waiting.
@@ -121,7 +124,7 @@ def ingest_spooled(
         known.clear()
         known.update(known_among(connection, events.created_ids))
         tombstone_messages(connection, events.deletions)
-        queue_reads(connection, events.unsure, latest)
+        queue_reads(connection, events.unsure, latest, quiet)
         touch_windows(connection, windows, now=datetime.now(UTC))
         note_missed(connection, events.suspects, since=latest, now=latest)
         note_activities(connection, events.newest_ids)

@@ -8,11 +8,8 @@ from datetime import datetime, timedelta
 
 from ingest_pipeline.storage.database import Connection
 
-QUIET = timedelta(seconds=2)
-"""A message is read again when nothing more has come about it for so long."""
-
 PATIENCE = timedelta(seconds=10)
-"""It waits no longer than this after the first event, however many follow."""
+"""A message waits no longer than this after the first event about it, however many follow."""
 
 _LONGEST_ERROR = 500
 
@@ -52,13 +49,16 @@ class PendingRead:
     tries: int
 
 
-def queue_reads(connection: Connection, unsure: Collection[UnsureMessage], event_at: datetime) -> None:
+def queue_reads(
+    connection: Connection, unsure: Collection[UnsureMessage], event_at: datetime, quiet: timedelta
+) -> None:
     """Queue messages to be read again.
 
     Args:
         connection: The write transaction of the batch that the events came in.
         unsure: The messages.
         event_at: When the latest of the events was received, aware UTC.
+        quiet: A message is read when nothing more has come about it for so long.
     """
     if not unsure:
         return
@@ -69,7 +69,7 @@ def queue_reads(connection: Connection, unsure: Collection[UnsureMessage], event
         channel_ids=[each.channel_id for each in ordered],
         guild_ids=[each.guild_id or None for each in ordered],
         event_at=event_at,
-        due_at=event_at + QUIET,
+        due_at=event_at + quiet,
         patience_seconds=int(PATIENCE.total_seconds()),
     )
 

@@ -28,8 +28,10 @@ from ingest_pipeline_tests.discord_server.server import TOKEN
 
 QUICK = BotOptions(
     patterns=("*",),
+    quiet=timedelta(seconds=0.3),
+    look_seconds=0.1,
     prove_seconds=5.0,
-    upkeep_seconds=1.0,
+    upkeep_seconds=0.5,
     retry_seconds=0.5,
     listen_seconds=0.3,
     grace_seconds=0.6,

@@ -14,8 +14,8 @@ from ingest_pipeline.storage.watched_channels import list_watched
 from ingest_pipeline_tests.discord_server.server import DiscordServer
 
 _UNDER_WAY = {RunStatus.QUEUED, RunStatus.RUNNING}
-_LOOK_SECONDS = 0.1
-_CALM_SECONDS = 0.5
+_LOOK_SECONDS = 0.05
+_CALM_SECONDS = 0.3
 
 
 def settle(server: DiscordServer, services: Services, seconds: float) -> float:

@@ -40,7 +40,7 @@ def test_everything_that_happens_to_messages_is_taken(
         server.messages.react(radio, ids[5], "🔥")
         server.messages.react(radio, ids[6], "👍")
         server.messages.clear_reactions(radio, ids[6])
-        server.messages.pin(radio, ids[7], announce=True)
+        server.messages.pin(radio, ids[7])
         server.messages.show_link_preview(radio, ids[8])
         server.messages.show_link_preview(radio, ids[9])
         server.messages.suppress_embeds(radio, ids[9])
