@@ -31,7 +31,7 @@ def test_everything_that_happens_to_messages_is_taken(
     archive: Archive, server: DiscordServer, guild: int, radio: int
 ) -> None:
     """Posts, edits, deletions single and many, reactions, pins, previews, suppressed embeds."""
-    with RunningBot(archive) as bot:
+    with RunningBot(archive, replace(QUICK, prove_seconds=NEVER)) as bot:
         ids = [server.messages.post(radio, f"message {number}") for number in range(20)]
         server.messages.edit(radio, ids[0], "edited")
         server.messages.edit(radio, ids[0], "edited again")
