@@ -243,15 +243,16 @@ class BotParts:
     async def flush_news(self) -> None:
         """Write what there is to tell."""
         self.listening.has_news.clear()
-        news = tuple(self.listening.news)
+        news, self.listening.news = self.listening.news, []
         if not news:
             return
         try:
             await asyncio.to_thread(self.services.database.run, lambda connection: publish(connection, news))
-        except BaseException:
+        except Exception:
+            # Not when cancelled: the thread goes on, and writing them again would fail.
+            self.listening.news[:0] = news
             self.listening.has_news.set()
             raise
-        del self.listening.news[: len(news)]
         log_events(news)
 
 

@@ -94,7 +94,7 @@ def run_exporter(
             stderr=subprocess.PIPE,
             cwd=folder,
             env=_environment(token),
-            start_new_session=True,
+            process_group=0,
         )
     except OSError as error:
         raise _cannot_start(executable, error) from error

@@ -8,6 +8,7 @@ or SIGSTOP so that a test can act while it stands there.
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import sys
@@ -59,12 +60,30 @@ def leaving(function: Callable[..., object], nth: int = 1) -> Boundary:
     return Boundary(event="return", place=place_of(function), nth=nth)
 
 
+@dataclass(frozen=True, slots=True)
+class Passed:
+    """The boundaries that a run passed.
+
+    Attributes:
+        number: How many.
+        turns: The numbers of those that were the first or the last at their place, in order.
+    """
+
+    number: int
+    turns: list[int]
+
+    @classmethod
+    def reported(cls, report: str) -> Passed:
+        """Read what a tracer that only counted has written."""
+        return cls(**json.loads(report))
+
+
 class Tracer:
     """Counts boundaries, and acts at one.
 
     Args:
         boundary: Where to act; one with neither number nor event only counts.
-        report: A file that is told where the process was, or how many boundaries there were.
+        report: A file that is told where the process was, or else what it passed.
     """
 
     def __init__(self, boundary: Boundary, report: Path) -> None:
@@ -73,6 +92,8 @@ class Tracer:
         self._modules: dict[CodeType, str] = {}
         self._count = 0
         self._times = 0
+        self._first: dict[tuple[CodeType, str, str], int] = {}
+        self._last: dict[tuple[CodeType, str, str], int] = {}
 
     def start(self) -> None:
         """Begin to count in this thread."""
@@ -81,7 +102,8 @@ class Tracer:
     def stop(self) -> None:
         """Stop counting, and report."""
         sys.setprofile(None)
-        os.write(self._report, f"{self._count}\n".encode())
+        turns = sorted({*self._first.values(), *self._last.values()})
+        os.write(self._report, json.dumps({"number": self._count, "turns": turns}).encode())
 
     def _on_count(self, frame: FrameType, event: str, argument: Any) -> None:
         code = frame.f_code
@@ -90,7 +112,11 @@ class Tracer:
             module = self._modules[code] = _module_counted(frame)
         if module == "package" or (module == "files" and event not in _OF_PYTHON):
             self._count += 1
-            if self._count == self._boundary.number:
+            if not self._boundary.number:
+                place = code, event, getattr(argument, "__name__", "") if event not in _OF_PYTHON else ""
+                self._first.setdefault(place, self._count)
+                self._last[place] = self._count
+            elif self._count == self._boundary.number:
                 self._act(frame, event, argument)
 
     def _on_event(self, frame: FrameType, event: str, argument: Any) -> None:

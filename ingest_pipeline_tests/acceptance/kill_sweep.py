@@ -3,8 +3,8 @@
     .venv/bin/python -m ingest_pipeline_tests.acceptance.kill_sweep --kills 500
     .venv/bin/python -m ingest_pipeline_tests.acceptance.kill_sweep --work poll --engine duckdb --kills 0
 
-Boundaries are taken evenly from all that a run passes (`boundaries.py`); `--kills 0` takes every one.
-Prints how many kills were tried and what was found; ends with 1 if anything is not as without a kill.
+Boundaries (`boundaries.py`) are taken evenly from the first and last pass of every place that a run
+comes to, with `--every-pass` from all passes; `--kills 0` takes them all. Prints how many kills were tried and what was found; ends with 1 if anything is not as without a kill.
 """
 
 from __future__ import annotations
@@ -38,23 +38,24 @@ def grounds(engine: str, number: int) -> Iterator[list[Ground]]:
         yield [Ground(folder / str(index), url) for index, url in enumerate(urls)]
 
 
-def sweep(name: str, engine: str, kills: int) -> bool:
+def sweep(name: str, engine: str, kills: int, *, every_pass: bool) -> bool:
     """Sweep one work on one engine, print the figures, and return whether all tables were equal."""
     began = time.monotonic()
     with grounds(engine, 1 + AT_ONCE) as (template, *copies):
         trials = Trials(WORKS[name], prepared(template), copies)
-        made = list(trials.run(evenly(trials.boundaries, kills or trials.boundaries)))
+        numbers = range(1, trials.passed.number + 1) if every_pass else trials.passed.turns
+        made = list(trials.run(evenly(numbers, kills or len(numbers))))
     bad = [trial for trial in made if trial.wrong or trial.found == "between"]
     found = Counter(trial.found for trial in made)
-    print(
-        f"{name} on {engine}: {len(made)} kills at {trials.boundaries} boundaries, "
+    print(  # noqa: T201
+        f"{name} on {engine}: {len(made)} kills at {len(numbers)} of {trials.passed.number} boundaries, "
         f"{len({trial.place for trial in made})} places; the table was as before in {found['before']} and as "
         f"after in {found['after']}; after the restart equal in {len(made) - len(bad)}; "
         f"{time.monotonic() - began:.0f} s",
         flush=True,
     )
     for trial in bad[:10]:
-        print(f"    {trial}", flush=True)
+        print(f"    {trial}", flush=True)  # noqa: T201
     return not bad
 
 
@@ -64,8 +65,13 @@ def main() -> int:
     parser.add_argument("--work", choices=WORKS, nargs="+", default=list(WORKS))
     parser.add_argument("--engine", choices=ENGINES, nargs="+", default=list(ENGINES))
     parser.add_argument("--kills", type=int, default=100, help="for each work on each engine; 0 for all")
+    parser.add_argument("--every-pass", action="store_true", help="all passes, not the first and last only")
     options = parser.parse_args()
-    results = [sweep(name, engine, options.kills) for name in options.work for engine in options.engine]
+    results = [
+        sweep(name, engine, options.kills, every_pass=options.every_pass)
+        for name in options.work
+        for engine in options.engine
+    ]
     return 0 if all(results) else 1
 
 

@@ -21,7 +21,7 @@ from ingest_pipeline.storage.duckdb_connection import DuckDBConnection
 from ingest_pipeline.storage.ledger import record_proof
 from ingest_pipeline.storage.postgres_connection import PostgresConnection
 from ingest_pipeline_tests.acceptance.actions import ingest
-from ingest_pipeline_tests.acceptance.boundaries import Boundary, entering, leaving, place_of
+from ingest_pipeline_tests.acceptance.boundaries import Boundary, Passed, entering, leaving, place_of
 from ingest_pipeline_tests.acceptance.children import Ended
 from ingest_pipeline_tests.acceptance.conftest import ENGINES
 from ingest_pipeline_tests.acceptance.ground import POLL, Ground
@@ -126,9 +126,9 @@ def test_a_run_over_a_whole_session_killed_at_its_end_is_mended_by_the_next(
 def test_a_poll_killed_anywhere_is_mended_by_the_next(
     template: Ground, trials: Callable[[Work], Trials]
 ) -> None:
-    """At boundaries spread evenly over all that it passes, whatever they are."""
+    """At boundaries spread evenly over all places that it passes, whatever they are."""
     tried = trials(POLLING)
-    assert_all_mended(tried.run(evenly(tried.boundaries, KILLS)))
+    assert_all_mended(tried.run(evenly(tried.passed.turns, KILLS)))
 
 
 def test_a_backfill_command_killed_anywhere_is_mended_by_the_next(
@@ -136,7 +136,7 @@ def test_a_backfill_command_killed_anywhere_is_mended_by_the_next(
 ) -> None:
     """The command that does all in one process without Dagster."""
     tried = trials(BACKFILLING)
-    assert_all_mended(tried.run(evenly(tried.boundaries, KILLS)))
+    assert_all_mended(tried.run(evenly(tried.passed.turns, KILLS)))
 
 
 def test_after_a_kill_a_later_poll_finds_everything(
@@ -144,7 +144,7 @@ def test_after_a_kill_a_later_poll_finds_everything(
 ) -> None:
     """Time goes on between the kill and the next poll: nothing of the channel is missing by then."""
     tried = trials(POLLING)
-    assert_all_mended(tried.one_and_time_goes_on(*each) for each in evenly(tried.boundaries, 4))
+    assert_all_mended(tried.one_and_time_goes_on(*each) for each in evenly(tried.passed.turns, 4))
 
 
 def test_a_poll_killed_while_it_commits_is_mended_by_the_next(
@@ -179,7 +179,7 @@ def test_a_very_first_start_killed_anywhere_is_mended_by_the_next(
     counted = begun_from_nothing(ground, Boundary())
     assert counted.code == 0, counted
     expected = counted.stdout, ground.tables()
-    for name, boundary in evenly(int(counted.boundary), KILLS):
+    for name, boundary in evenly(Passed.reported(counted.boundary).turns, KILLS):
         killed = begun_from_nothing(ground, boundary)
         assert killed.code == -signal.SIGKILL, (name, killed)
         again = ground.run(*LIST, now=POLL)
