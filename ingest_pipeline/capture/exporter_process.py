@@ -71,7 +71,7 @@ def run_exporter(
     timeout_seconds: float,
     grace_seconds: float,
 ) -> FinishedRun:
-    """Run the exporter once, in a session and process group of its own.
+    """Run the exporter once, in a process group of its own.
 
     Args:
         executable: The DiscordChatExporter CLI.
