@@ -23,6 +23,7 @@ from ingest_pipeline.demo.scene import Scene
 from ingest_pipeline.domain.session import Session
 from ingest_pipeline.domain.snowflake import first_id_at
 from ingest_pipeline.settings import Settings
+from ingest_pipeline.storage.database import Database
 from ingest_pipeline.storage.open import open_database
 from ingest_pipeline.storage.sessions import save_sessions
 from ingest_pipeline.storage.tables import list_tables
@@ -123,7 +124,7 @@ class Ground:
             self.show(now)
         return self.start(work, *arguments, now=now, **more).ended()
 
-    def open(self) -> Any:
+    def open(self) -> Database:
         """Open the database in this process."""
         url = SecretStr(self.url) if self.url else None
         return open_database(
@@ -143,16 +144,7 @@ class Ground:
         """Return every row of every table that holds data, and every column of it."""
         database = self.open()
         try:
-            with database.read() as connection:
-                return {
-                    table.name: connection.fetch_all(
-                        "read_first_page",
-                        {"table": table.name, "columns": "*", "key": ", ".join(table.key)},
-                        maximum=10**6,
-                    )
-                    for table in list_tables(connection)
-                    if table.name not in _OF_THE_MACHINERY
-                }
+            return stored_tables(database)
         finally:
             database.close()
 
@@ -205,6 +197,20 @@ def unlike_the_channel(tables: Tables, now: datetime, since: datetime, scene: Sc
         if discord_id >= first and rows[discord_id]["raw_content"] != truth.visible[discord_id]
     ]
     return "; ".join(sorted(problems))
+
+
+def stored_tables(database: Database) -> Tables:
+    """Return every row of every table that holds data, and every column of it."""
+    with database.read() as connection:
+        return {
+            table.name: connection.fetch_all(
+                "read_first_page",
+                {"table": table.name, "columns": "*", "key": ", ".join(table.key)},
+                maximum=10**6,
+            )
+            for table in list_tables(connection)
+            if table.name not in _OF_THE_MACHINERY
+        }
 
 
 def without(tables: Tables, columns: Container[str]) -> Tables:

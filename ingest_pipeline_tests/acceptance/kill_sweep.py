@@ -4,7 +4,8 @@
     .venv/bin/python -m ingest_pipeline_tests.acceptance.kill_sweep --work poll --engine duckdb --kills 0
 
 Boundaries (`boundaries.py`) are taken evenly from the first and last pass of every place that a run
-comes to, with `--every-pass` from all passes; `--kills 0` takes them all. Prints how many kills were tried and what was found; ends with 1 if anything is not as without a kill.
+comes to, with `--every-pass` from all passes; `--kills 0` takes them all. Prints how many kills were
+tried and what was found; ends with 1 if anything is not as without a kill.
 """
 
 from __future__ import annotations

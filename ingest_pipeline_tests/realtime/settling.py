@@ -24,10 +24,13 @@ def settle(server: DiscordServer, services: Services, seconds: float) -> float:
     Raises:
         TimeoutError: Something is left; the message says what.
     """
-    began = calm_since = time.monotonic()
-    while time.monotonic() - calm_since < _CALM_SECONDS:
+    began = time.monotonic()
+    calm_since: float | None = None
+    while calm_since is None or time.monotonic() - calm_since < _CALM_SECONDS:
         left = unsettled(server, services)
         if left:
+            calm_since = None
+        elif calm_since is None:
             calm_since = time.monotonic()
         if time.monotonic() - began > seconds:
             raise TimeoutError(f"not settled after {seconds:.0f} s: {left or 'only just'}")

@@ -1,0 +1,168 @@
+"""Feed damaged exports to the import for as long as one likes: nothing may come of it but an error of ours.
+
+    .venv/bin/python -m ingest_pipeline_tests.acceptance.fuzz --seconds 600
+    .venv/bin/python -m ingest_pipeline_tests.acceptance.fuzz --seed 1234567 --count 1
+
+A seed names a document (`mutations.py`). Each is imported as a user's file; what the reader takes is
+then sent the way of an exporter's output: landed, normalised, merged. Prints what became of them; ends
+with 1 when something is not as it should be, and says with which seed that comes again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+import tempfile
+import time
+import traceback
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from itertools import count
+from pathlib import Path
+from random import Random
+from types import FrameType
+
+from ingest_pipeline.capture.payloads import read_header
+from ingest_pipeline.domain.session import Session
+from ingest_pipeline.domain.window import Window
+from ingest_pipeline.errors import BadInput
+from ingest_pipeline.imports import import_messages, merge_documents
+from ingest_pipeline.ingest import IngestReport
+from ingest_pipeline.refresh import normalise_windows
+from ingest_pipeline.services import Services, build_services
+from ingest_pipeline.settings import Settings
+from ingest_pipeline.storage.sessions import save_sessions
+from ingest_pipeline_tests.acceptance.ground import Tables, merged, stored_tables, without
+from ingest_pipeline_tests.acceptance.mutations import mutate
+
+LONGEST_CPU_SECONDS = 10
+SESSION_ID = "fuzzed"
+# Every export of the corpus was posted in it.
+SPAN = Window(datetime(2019, 1, 1, tzinfo=UTC), datetime(2027, 1, 1, tzinfo=UTC))
+READ_AT = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+class Hang(Exception):
+    """A document took longer than any may."""
+
+
+class Fuzzer:
+    """The import with everything it needs, and what must hold of it.
+
+    Args:
+        services: On an empty database and folder.
+        folder: For the documents.
+    """
+
+    def __init__(self, services: Services, folder: Path) -> None:
+        """Store the session that everything is imported for."""
+        self._services = services
+        self._file = folder / "export.json"
+        with services.database.write() as connection:
+            save_sessions(connection, [Session(SESSION_ID, SPAN.start, SPAN.end, (1,))], now=SPAN.start)
+
+    def tables(self) -> Tables:
+        """Return what is stored, without who brought it and when this database came to hold it."""
+        tables = merged(stored_tables(self._services.database))
+        return without(tables, {"correlation_id", "created_at", "updated_at", "recorded_at"})
+
+    def feed(self, document: bytes) -> str:
+        """Take one document both ways.
+
+        Returns:
+            `imported`, or the name of the error that refused it.
+
+        Raises:
+            AssertionError: Something is not as it should be.
+            Hang: It takes too long.
+            Exception: Whatever the import raises that is none of ours.
+        """
+        self._file.write_bytes(document)
+        before = self.tables()
+        with _limited():
+            try:
+                report = self._imported()
+            except BadInput as error:
+                assert str(self._file) in str(error), error
+                assert self.tables() == before, "a refused document changed the table"
+                return type(error).__name__
+            _check(report)
+            after = self.tables()
+            again = self._imported()
+            assert (again.created, again.updated) == (0, 0), again
+            assert self.tables() == after, "the second import changed the table"
+            self._send_as_exported(report)
+        return "imported"
+
+    def _imported(self) -> IngestReport:
+        return import_messages(self._services, SESSION_ID, file=self._file)
+
+    def _send_as_exported(self, report: IngestReport) -> None:
+        """Land, normalise and merge what the reader has taken whole: none of it may fail now."""
+        services = self._services
+        with self._file.open("rb") as stream:
+            channel_id = read_header(stream, "x").channel_id
+        session = Session(SESSION_ID, SPAN.start, SPAN.end, (channel_id,))
+        keys = services.grid.keys[:1] + services.grid.keys[-1:]
+        windows = [(key, window) for key in keys if (window := services.grid.window(key, SPAN))]
+        services.landing.land(self._file, SESSION_ID, windows, channel_id, READ_AT)
+        stored = normalise_windows(services, session, keys, "landed")
+        landed = merge_documents(services, stored, "landed")
+        _check(landed)
+        assert landed.received == report.received
+        assert landed.created == 0
+        assert landed.skipped == report.skipped
+
+
+def _check(report: IngestReport) -> None:
+    merged_rows = report.created + report.updated + report.unchanged + report.stale
+    assert report.received == merged_rows + sum(report.skipped.values()), report
+
+
+@contextmanager
+def _limited() -> Iterator[None]:
+    """Raise `Hang` after some seconds of this process's own work, however busy the machine is."""
+
+    def give_up(_signal_number: int, _frame: FrameType | None) -> None:
+        raise Hang(f"no end after {LONGEST_CPU_SECONDS} s of work")
+
+    signal.signal(signal.SIGPROF, give_up)
+    signal.setitimer(signal.ITIMER_PROF, LONGEST_CPU_SECONDS)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
+
+
+def main() -> int:
+    """Feed documents until the time is over, and print what became of them."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--seconds", type=float, default=60)
+    parser.add_argument("--seed", type=int, default=time.time_ns() % 2**32, help="of the first document")
+    parser.add_argument("--count", type=int, default=sys.maxsize, help="how many documents at most")
+    options = parser.parse_args()
+    deadline = time.monotonic() + options.seconds
+    outcomes: Counter[str] = Counter()
+    wrong = 0
+    with tempfile.TemporaryDirectory(prefix="ingest-fuzz-") as name:
+        folder = Path(name)
+        services = build_services(Settings(_env_file=None, data_dir=folder / "data"))
+        fuzzer = Fuzzer(services, folder)
+        for seed in count(options.seed):
+            if time.monotonic() > deadline or seed - options.seed >= options.count:
+                break
+            try:
+                outcomes[fuzzer.feed(mutate(Random(seed)))] += 1
+            except Exception:  # noqa: BLE001 - that is what is looked for
+                wrong += 1
+                print(f"seed {seed}:\n{traceback.format_exc()}", flush=True)  # noqa: T201
+    told = ", ".join(f"{name}: {number}" for name, number in outcomes.most_common())
+    print(f"{sum(outcomes.values()) + wrong} documents from seed {options.seed}: {told}; wrong: {wrong}")  # noqa: T201
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
