@@ -63,7 +63,7 @@ class SpoolIngester:
         self._wake = asyncio.Event()
         self._round = 0
         self._empty_round = 0
-        self._emptied = asyncio.Condition()
+        self._advanced = asyncio.Condition()
         self._pause_seconds = ROUND_SECONDS[services.database.engine]
 
     def wake(self) -> None:
@@ -87,10 +87,11 @@ class SpoolIngester:
         except BaseException:
             self._wake.set()
             raise
-        if batch is None:
-            async with self._emptied:
+        async with self._advanced:
+            if batch is None:
                 self._empty_round = number
-                self._emptied.notify_all()
+            self._advanced.notify_all()
+        if batch is None:
             return
         self._wake.set()
         if self._observe:
@@ -100,11 +101,17 @@ class SpoolIngester:
 
     async def drained(self) -> None:
         """Wait until everything received before this call is in the table."""
-        await asyncio.to_thread(self._reader.spool.flush)
-        wanted = self._round + 1
+        target = await asyncio.to_thread(self._reader.spool.flush)
+        later = self._round + 1
+
+        def is_done() -> bool:
+            # A new segment begins beyond the end of the one before, where no event lies.
+            reached = self._position is not None and self._position >= target
+            return reached or self._empty_round >= later
+
         self._wake.set()
-        async with self._emptied:
-            await self._emptied.wait_for(lambda: self._empty_round >= wanted)
+        async with self._advanced:
+            await self._advanced.wait_for(is_done)
 
     def _take(self) -> SpoolBatch | None:
         """Process a batch and forget what lies before it."""

@@ -148,6 +148,7 @@ class BotParts:
         """Bring the catalogue up to date, so that it knows the newest message of each channel."""
         self.listening.changed_guilds.clear()
         await self.catalogue.discover(archived=False)
+        self._look_for_reads()
 
     async def follow_guilds(self) -> None:
         """Wait until a guild changes in a way that matters, look at it, and ask for a catch-up."""
@@ -165,6 +166,11 @@ class BotParts:
             self.listening.changed_guilds |= guilds
             self.listening.guilds_changed.set()
             raise
+        self._look_for_reads()
+
+    def _look_for_reads(self) -> None:
+        """Look for messages that can be read again now that a channel may have become readable."""
+        self.reads_due_at = datetime.now(UTC)
 
     async def keep_up(self) -> None:
         """Read anew what is edited while things run, and remember that the bot hears."""

@@ -28,6 +28,7 @@ from ingest_pipeline.errors import ExportMalformed, ExportTruncated
 _OPENING = re.compile(rb'"messages"\s*:\s*\[')
 _HEADER_BYTES = 4 * 1024 * 1024
 Element = TypeVar("Element")
+_MOST_DIGITS = 400
 _BOM = b"\xef\xbb\xbf"
 
 
@@ -124,7 +125,7 @@ def read_document(stream: BinaryIO, name: str) -> tuple[dict[str, Any], Iterator
     """
     head, buffer = _split_head(stream, name)
     _header(_decode_envelope(head, name), name)
-    return dict(json.loads(head)), _decoded(stream, buffer, name, lambda run: _raw_elements(run, name))
+    return dict(_plain(head, name)), _decoded(stream, buffer, name, lambda run: _raw_elements(run, name))
 
 
 def _split_head(stream: BinaryIO, name: str) -> tuple[bytes, bytes]:
@@ -168,6 +169,8 @@ def _is_cut_off(error: Exception, length: int) -> bool:
 
 def _decode_envelope(document: bytes, name: str) -> _Envelope:
     try:
+        # The decoder does not look into what it skips.
+        document.decode()
         return msgspec.json.decode(document, type=_Envelope)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ExportMalformed(f"{name} has a damaged header ({error}): export it again") from error
@@ -207,6 +210,8 @@ def _decoded(
         body = run
         if is_rest:
             body, trailer = _split_rest(run, name)
+        else:
+            _require_utf8(run, name)
         batch = decode(body) if body.strip() else []
         count += len(batch)
         yield batch
@@ -225,7 +230,7 @@ def _split_rest(rest: bytes, name: str) -> tuple[bytes, bytes]:
     """
     try:
         text = "[" + rest.decode()
-        _, end = json.JSONDecoder().raw_decode(text)
+        _, end = _DECODER.raw_decode(text)
     except UnicodeDecodeError as error:
         if error.end >= len(rest):
             raise ExportTruncated(f"{name} ends inside a character: export it again") from error
@@ -254,21 +259,55 @@ def _decode_run(
 def _raw_elements(run: bytes, name: str) -> list[bytes]:
     try:
         raw = msgspec.json.decode(b"[" + run + b"]", type=list[msgspec.Raw])
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise ExportMalformed(f"{name} is damaged inside a message ({error}): export it again") from error
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        # What can be decoded the slow way is kept as it is.
+        listed = [element.strip() for element in elements(run)]
+        for element in listed:
+            _plain(element, name)
+        return listed
     return [bytes(element) for element in raw]
 
 
 def _decode_element(element: bytes, name: str) -> RawMessage | None:
     """Decode one element the slow way: half surrogate pairs are mended, other shapes give None."""
-    try:
-        value = json.loads(element)
-    except (ValueError, RecursionError) as error:
-        raise ExportMalformed(f"{name} is damaged inside a message ({error}): export it again") from error
+    value = _plain(element, name)
     try:
         return msgspec.convert(_mend(value), RawMessage)
     except (msgspec.ValidationError, RecursionError):
         return None
+
+
+def _plain(document: bytes, name: str) -> Any:
+    """Parse JSON into plain values.
+
+    Raises:
+        ExportMalformed: It is not JSON, or not UTF-8.
+    """
+    try:
+        return _DECODER.decode(document.decode())
+    except (ValueError, RecursionError) as error:
+        raise ExportMalformed(f"{name} is damaged ({error}): export it again") from error
+
+
+def _require_utf8(run: bytes, name: str) -> None:
+    # The decoder does not look into what it skips, and what lands must be readable however it is cut.
+    try:
+        run.decode()
+    except UnicodeDecodeError as error:
+        raise ExportMalformed(f"{name} is not UTF-8 ({error}): export it again") from error
+
+
+def _integer(digits: str) -> float:
+    """Return a JSON integer; Python refuses to convert thousands of digits, for their cost."""
+    return int(digits) if len(digits) < _MOST_DIGITS else float(digits)
+
+
+def _no_constant(name: str) -> Any:
+    raise ValueError(f"{name} is not JSON")
+
+
+# As strict as the decoder of whole slices, but for half surrogate pairs.
+_DECODER = json.JSONDecoder(parse_int=_integer, parse_constant=_no_constant)
 
 
 def _mend(value: Any) -> Any:

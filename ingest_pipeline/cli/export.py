@@ -15,7 +15,7 @@ import typer
 from ingest_pipeline.cli.invocation import begin, open_services
 from ingest_pipeline.cli.options import SessionOption
 from ingest_pipeline.errors import BadInput
-from ingest_pipeline.reporting.export import ExportFormat
+from ingest_pipeline.reporting.formats import ExportFormat
 
 
 def export(

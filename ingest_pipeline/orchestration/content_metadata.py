@@ -37,7 +37,7 @@ _LONGEST_TEXT = 120
 def content_metadata(
     services: Services, session: Session, keys: Sequence[str], report: ContentReport
 ) -> dict[ContentKind, dict[str, Metadata]]:
-    """Describe what each kind of content has for each window key.
+    """Describe what each kind of content has for each window that has begun; the others hold nothing.
 
     Args:
         services: The working parts.
@@ -60,18 +60,18 @@ def content_metadata(
             "run_changed": len(changes.changed),
             "run_withdrawn": len(changes.withdrawn),
         }
-        described[kind] = {key: {ROWS: 0, "note": "nothing to do in this window"} for key in keys}
-        for key, window in begun:
-            rows = [_within(part, window) for part in found[kind]]
-            described[kind][key] = {**_DESCRIBE[kind](_joined(rows)), **counts}
+        described[kind] = {
+            key: {**_DESCRIBE[kind](_joined([_within(part, window) for part in found[kind]])), **counts}
+            for key, window in begun
+        }
     return described
 
 
 def clip_file_metadata(
     services: Services, session: Session, keys: Sequence[str], files: Sequence[ClipFile]
 ) -> dict[str, Metadata]:
-    """Describe the clips of each window key that were tried."""
-    described: dict[str, Metadata] = {key: {ROWS: 0} for key in keys}
+    """Describe the clips that were tried, for each window that has begun."""
+    described: dict[str, Metadata] = {}
     for key, window in session_windows(services, session, keys):
         tried = [file for file in files if file.posted_at in window]
         problems = [f"{_code(file.clip_key)} {file.problem}" for file in tried if file.problem]

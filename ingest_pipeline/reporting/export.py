@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from datetime import datetime
-from enum import StrEnum
 from html import escape
 from importlib.resources import files
 from string import Template
@@ -19,21 +18,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ingest_pipeline.domain.session import Session
+from ingest_pipeline.reporting.formats import ExportFormat
 from ingest_pipeline.storage.database import Connection
 from ingest_pipeline.storage.message_pages import EXPORT_SCHEMA, message_pages
 
 _JSON_COLUMNS = frozenset({"attachments", "embeds", "stickers", "reactions", "highlight_reasons"})
 
 Pages = Iterator[pa.Table]
-
-
-class ExportFormat(StrEnum):
-    """What kind of file."""
-
-    CSV = "csv"
-    PARQUET = "parquet"
-    JSON = "json"
-    HTML = "html"
 
 
 def export_session(connection: Connection, session: Session, kind: ExportFormat, stream: BinaryIO) -> int:

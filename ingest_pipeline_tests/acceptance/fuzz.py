@@ -11,6 +11,7 @@ with 1 when something is not as it should be, and says with which seed that come
 from __future__ import annotations
 
 import argparse
+import logging
 import signal
 import sys
 import tempfile
@@ -20,12 +21,14 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from itertools import count
 from pathlib import Path
 from random import Random
 from types import FrameType
 
-from ingest_pipeline.capture.payloads import read_header
+from ingest_pipeline.capture.payloads import read_export, read_header
+from ingest_pipeline.capture.window_split import split_export
 from ingest_pipeline.domain.session import Session
 from ingest_pipeline.domain.window import Window
 from ingest_pipeline.errors import BadInput
@@ -35,7 +38,7 @@ from ingest_pipeline.refresh import normalise_windows
 from ingest_pipeline.services import Services, build_services
 from ingest_pipeline.settings import Settings
 from ingest_pipeline.storage.sessions import save_sessions
-from ingest_pipeline_tests.acceptance.ground import Tables, merged, stored_tables, without
+from ingest_pipeline_tests.acceptance.ground import MERGED, Tables, merged, stored_tables, without
 from ingest_pipeline_tests.acceptance.mutations import mutate
 
 LONGEST_CPU_SECONDS = 10
@@ -66,7 +69,7 @@ class Fuzzer:
 
     def tables(self) -> Tables:
         """Return what is stored, without who brought it and when this database came to hold it."""
-        tables = merged(stored_tables(self._services.database))
+        tables = merged(stored_tables(self._services.database, MERGED))
         return without(tables, {"correlation_id", "created_at", "updated_at", "recorded_at"})
 
     def feed(self, document: bytes) -> str:
@@ -82,13 +85,11 @@ class Fuzzer:
         """
         self._file.write_bytes(document)
         before = self.tables()
-        with _limited():
-            try:
-                report = self._imported()
-            except BadInput as error:
-                assert str(self._file) in str(error), error
+        with limited():
+            refused, report = self._tried()
+            if report is None:
                 assert self.tables() == before, "a refused document changed the table"
-                return type(error).__name__
+                return refused
             _check(report)
             after = self.tables()
             again = self._imported()
@@ -96,6 +97,15 @@ class Fuzzer:
             assert self.tables() == after, "the second import changed the table"
             self._send_as_exported(report)
         return "imported"
+
+    def _tried(self) -> tuple[str, IngestReport | None]:
+        try:
+            return "", self._imported()
+        except BadInput as error:
+            told = str(error)
+            name = type(error).__name__
+        assert str(self._file) in told, told
+        return name, None
 
     def _imported(self) -> IngestReport:
         return import_messages(self._services, SESSION_ID, file=self._file)
@@ -117,13 +127,44 @@ class Fuzzer:
         assert landed.skipped == report.skipped
 
 
+def read_and_split(document: bytes, folder: Path) -> str:
+    """Read a document and cut it into windows, without a database: what can be read can be cut.
+
+    Returns:
+        `read`, or the name of the error that refused it.
+
+    Raises:
+        AssertionError: Something is not as it should be.
+        Hang: It takes too long.
+        Exception: Whatever is raised that is none of ours.
+    """
+    file = folder / "export.json"
+    file.write_bytes(document)
+    middle = SPAN.start + (SPAN.end - SPAN.start) / 2
+    with limited():
+        try:
+            elements = _elements(file)
+        except BadInput as error:
+            return type(error).__name__
+        windows = [Window(SPAN.start, middle), Window(middle, SPAN.end)]
+        with split_export(file, windows, READ_AT) as parts:
+            cut = sum(_elements(part) for part in parts)
+    assert cut == elements, f"{elements} messages were cut into {cut}"
+    return "read"
+
+
+def _elements(file: Path) -> int:
+    with file.open("rb") as stream:
+        return sum(len(batch) for batch in read_export(stream, file.name)[1])
+
+
 def _check(report: IngestReport) -> None:
     merged_rows = report.created + report.updated + report.unchanged + report.stale
     assert report.received == merged_rows + sum(report.skipped.values()), report
 
 
 @contextmanager
-def _limited() -> Iterator[None]:
+def limited() -> Iterator[None]:
     """Raise `Hang` after some seconds of this process's own work, however busy the machine is."""
 
     def give_up(_signal_number: int, _frame: FrameType | None) -> None:
@@ -143,6 +184,7 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--seed", type=int, default=time.time_ns() % 2**32, help="of the first document")
     parser.add_argument("--count", type=int, default=sys.maxsize, help="how many documents at most")
+    parser.add_argument("--no-database", action="store_true", help="only read and cut: some hundred a second")
     options = parser.parse_args()
     deadline = time.monotonic() + options.seconds
     outcomes: Counter[str] = Counter()
@@ -150,12 +192,15 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="ingest-fuzz-") as name:
         folder = Path(name)
         services = build_services(Settings(_env_file=None, data_dir=folder / "data"))
-        fuzzer = Fuzzer(services, folder)
+        feed = Fuzzer(services, folder).feed
+        if options.no_database:
+            feed = partial(read_and_split, folder=folder)
+        logging.disable()
         for seed in count(options.seed):
             if time.monotonic() > deadline or seed - options.seed >= options.count:
                 break
             try:
-                outcomes[fuzzer.feed(mutate(Random(seed)))] += 1
+                outcomes[feed(mutate(Random(seed)))] += 1  # noqa: S311 - named by its seed
             except Exception:  # noqa: BLE001 - that is what is looked for
                 wrong += 1
                 print(f"seed {seed}:\n{traceback.format_exc()}", flush=True)  # noqa: T201

@@ -39,7 +39,7 @@ SCENE = Scene(START, seed=5, minutes=20, channel_id=CHANNEL_ID)
 # A first poll, the poll under test, the one after it, and the session's end with everything settled.
 FIRST, POLL, LATER, AFTER = (START + timedelta(minutes=minutes) for minutes in (6, 8.5, 11, 40))
 
-_OF_THE_MERGE = ("messages", "message_revisions", "tombstones")
+MERGED = ("messages", "message_revisions", "tombstones")
 # What was done when and by whom, which differs between two runs of the same.
 _OF_THE_MACHINERY = {"schema_migrations", "events", "copy_progress"}
 
@@ -199,8 +199,8 @@ def unlike_the_channel(tables: Tables, now: datetime, since: datetime, scene: Sc
     return "; ".join(sorted(problems))
 
 
-def stored_tables(database: Database) -> Tables:
-    """Return every row of every table that holds data, and every column of it."""
+def stored_tables(database: Database, names: Container[str] | None = None) -> Tables:
+    """Return every row of every table that holds data, or of some tables, and every column of it."""
     with database.read() as connection:
         return {
             table.name: connection.fetch_all(
@@ -209,7 +209,7 @@ def stored_tables(database: Database) -> Tables:
                 maximum=10**6,
             )
             for table in list_tables(connection)
-            if table.name not in _OF_THE_MACHINERY
+            if (table.name in names if names else table.name not in _OF_THE_MACHINERY)
         }
 
 
@@ -223,7 +223,7 @@ def without(tables: Tables, columns: Container[str]) -> Tables:
 
 def merged(tables: Tables) -> Tables:
     """Return what the merge itself writes, in one transaction; what is derived comes in a later one."""
-    return without({name: tables[name] for name in _OF_THE_MERGE}, {"is_highlight_candidate"})
+    return without({name: tables[name] for name in MERGED}, {"is_highlight_candidate"})
 
 
 def proven(tables: Tables) -> list[tuple[int, int]]:

@@ -131,35 +131,27 @@ def _structure(random: Random, document: bytes) -> bytes:
 
 def _bytes(random: Random, document: bytes) -> bytes:
     """Damage bytes without regard to what they mean."""
-    if not document:
-        return random.randbytes(8)
-    start = random.randrange(len(document))
+    start = random.randrange(len(document) + 1)
     end = min(start + random.choice((1, 1, 4, 40, 4000)), len(document))
-    change = random.randrange(9)
-    if change == 0:
-        return document[:start]
-    if change == 1:
-        return document[:start] + document[end:]
-    if change == 2:
-        return document[:end] + document[start:]
-    if change == 3:
-        return document[:start] + random.randbytes(end - start) + document[end:]
-    if change == 4:
-        return document[:start] + random.choice(
-            (b"\x00", b"\xff", b"\xed\xa0\x80", b"\xef\xbb\xbf", b"\xc0\xaf")
+    head, taken, tail = document[:start], document[start:end], document[end:]
+    changed = random.choice(
+        (
+            head,
+            head + tail,
+            head + taken + taken + tail,
+            head + random.randbytes(len(taken)) + tail,
+            head + random.choice((b"\x00", b"\xff", b"\xed\xa0\x80", b"\xef\xbb\xbf", b"\xc0\xaf")) + tail,
+            head + random.choice((b'"', b"{", b"}", b"[", b"]", b",", b"\\", b"//")) + taken + tail,
+            document + random.choice((b"\n", b"}", document, b"\x00" * 4096, b" " * 70_000)),
+            document.replace(b"\n", random.choice((b"\r\n", b"", b"\n\n", b"\x0b"))),
+            _encoded(document, random.choice(("utf-16", "utf-8-sig", "latin-1", "utf-32"))),
         )
-    if change == 5:
-        return (
-            document[:start]
-            + random.choice((b'"', b"{", b"}", b"[", b"]", b",", b"\\", b"//"))
-            + document[start:]
-        )
-    if change == 6:
-        encoding = random.choice(("utf-16", "utf-8-sig", "latin-1", "utf-32"))
-        return document.decode("utf-8", "replace").encode(encoding, "replace")
-    if change == 7:
-        return document.replace(b"\n", random.choice((b"\r\n", b"", b"\n\n", b"\x0b")))
-    return document + random.choice((b"\n", b"}", document, b"\x00" * 4096, b" " * 70_000))
+    )
+    return bytes(changed)
+
+
+def _encoded(document: bytes, encoding: str) -> bytes:
+    return document.decode("utf-8", "replace").encode(encoding, "replace")
 
 
 def _parsed(document: bytes) -> Any:

@@ -19,7 +19,7 @@ from ingest_pipeline_tests.realtime.programs import QUICK
 from ingest_pipeline_tests.realtime.settling import settle
 
 _STOP_SECONDS = 30.0
-_LOOK_SECONDS = 0.02
+_LOOK_SECONDS = 0.05
 
 
 class RunningBot:
@@ -69,6 +69,14 @@ class RunningBot:
         assert not self._thread.is_alive()
         if self._error is not None:
             raise self._error
+
+    def wait_for_end(self, seconds: float = 20.0) -> None:
+        """Wait until it ends by itself, and raise what ended it."""
+        self._thread.join(seconds)
+        error, self._error = self._error, None
+        assert not self._thread.is_alive()
+        if error is not None:
+            raise error
 
     def _run(self) -> None:
         try:

@@ -28,6 +28,11 @@ def ids(document: bytes) -> list[object]:
     return [item and item.id for item in read(document)]
 
 
+def cut(document: bytes) -> list[bytes]:
+    """Cut a whole document into its messages, as landing does."""
+    return [element for batch in read_document(io.BytesIO(document), "test.json")[1] for element in batch]
+
+
 LAYOUTS = {
     "as exported": as_bytes,
     "minified": lambda document: json.dumps(document, separators=(",", ":")).encode(),
@@ -97,9 +102,9 @@ def test_old_exports_without_newer_keys_are_read() -> None:
 
 def test_an_element_that_is_no_message_is_offered_as_none() -> None:
     """A defect costs itself only, not its neighbours."""
-    odd = [message(1), 7, "text", None, [], message(2, attachments={"not": "a list"}), message(3)]
+    odd = [message(1), 7, "text", None, [], message(2, attachments={"not": "a list"}), 10**4000, message(3)]
     got = read(as_bytes(export(odd)))
-    assert [item is None for item in got] == [False, True, True, True, True, True, False]
+    assert [item is None for item in got] == [False, True, True, True, True, True, True, False]
 
 
 def test_half_a_surrogate_pair_is_mended() -> None:
@@ -108,6 +113,7 @@ def test_half_a_surrogate_pair_is_mended() -> None:
     (only,) = read(document)
     assert only is not None
     assert only.content == "a\ufffdz"
+    assert rb"a\ud83dz" in cut(document)[0]
 
 
 @pytest.mark.parametrize("indent", [None, 2])
@@ -138,13 +144,17 @@ def test_a_message_count_that_disagrees_is_truncated() -> None:
         as_bytes(export([message(reactions=[{"emoji": {}}])])).replace(b'"emoji": {}', b'"emoji": {'),
         as_bytes(export([message(1, "X"), message(2)])).replace(b"X", b"\xff"),
         b'{"channel": {"id": 1}, "messages": [' + b"[" * 100_000 + b"]" * 100_000 + b"]}",
-        b'{"channel": {"id": 1}, "messages": [' + b"1" * 5000 + b"]}",
+        as_bytes(export([message(1), message(2)])).replace(b"a.png", b"\xff.png", 1),
+        as_bytes(export([message(1, color=float("nan")), message(2)])),
+        as_bytes(export([message(1)])).replace(b"g.png", b"\xff.png"),
     ],
 )
 def test_what_is_not_an_export_is_malformed(document: bytes) -> None:
     """Damage to the structure refuses the document, with a remedy."""
     with pytest.raises(ExportMalformed, match=r"test\.json"):
         read(document)
+    with pytest.raises(ExportMalformed, match=r"test\.json"):
+        cut(document)
 
 
 def test_raw_elements_are_the_bytes_of_the_document() -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+import pytest
+
 from ingest_pipeline.bot import SPOOL_FOLDER
 from ingest_pipeline.domain.session import Session
 from ingest_pipeline.events import EventType
@@ -25,6 +27,8 @@ from ingest_pipeline_tests.realtime.running_bot import RunningBot
 
 LONG_AGO = timedelta(days=30)
 NEVER = 1000.0
+ON_ONE_ENGINE = pytest.mark.parametrize("settings", ["postgres"], indirect=True)
+"""For what the storage has no part in; the quicker engine."""
 
 
 def test_everything_that_happens_to_messages_is_taken(
@@ -93,6 +97,7 @@ def test_lost_order_doubled_and_late_events_change_nothing(
     assert archive.differences(server.truth(radio)) == []
 
 
+@ON_ONE_ENGINE
 def test_malformed_events_are_counted_and_made_up_for(
     archive: Archive, server: DiscordServer, guild: int, radio: int
 ) -> None:
@@ -110,6 +115,7 @@ def test_malformed_events_are_counted_and_made_up_for(
     assert len(server.journal.identifies) == 1
 
 
+@ON_ONE_ENGINE
 def test_a_frame_that_is_no_json_ends_neither_the_bot_nor_its_knowledge(
     archive: Archive, server: DiscordServer, guild: int, radio: int
 ) -> None:
@@ -124,6 +130,7 @@ def test_a_frame_that_is_no_json_ends_neither_the_bot_nor_its_knowledge(
     assert archive.differences(server.truth(radio)) == []
 
 
+@ON_ONE_ENGINE
 def test_threads_and_posts_are_followed_from_their_first_message(
     archive: Archive, server: DiscordServer, guild: int, radio: int
 ) -> None:
@@ -141,6 +148,7 @@ def test_threads_and_posts_are_followed_from_their_first_message(
         assert len(archive.live_ids(channel_id)) == len(server.truth(channel_id).live)
 
 
+@ON_ONE_ENGINE
 def test_only_monitored_channels_are_taken_and_only_they_reach_the_disk(
     archive: Archive, server: DiscordServer, guild: int, radio: int
 ) -> None:
@@ -157,6 +165,7 @@ def test_only_monitored_channels_are_taken_and_only_they_reach_the_disk(
     assert not any(b"a private matter" in path.read_bytes() for path in folder.glob("*.jsonl"))
 
 
+@ON_ONE_ENGINE
 def test_monitoring_another_channel_takes_effect_while_the_bot_runs(
     archive: Archive, server: DiscordServer, guild: int, radio: int
 ) -> None:
@@ -187,6 +196,7 @@ def test_messages_of_a_live_session_are_linked_and_their_windows_touched(
         assert [(each.session_id, each.window_key) for each in touched] == [("race", "T+000m")]
 
 
+@ON_ONE_ENGINE
 def test_coverage_grows_while_the_bot_is_connected(
     archive: Archive, server: DiscordServer, guild: int, radio: int
 ) -> None:
