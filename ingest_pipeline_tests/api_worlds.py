@@ -16,13 +16,13 @@ import uvicorn
 
 from ingest_pipeline.api.app import build_api
 from ingest_pipeline.capture.payloads import read_header
-from ingest_pipeline.documents import ExportDocument, Provenance
 from ingest_pipeline.domain.guild import Channel, Guild, ReadingState
 from ingest_pipeline.domain.normalize import ChannelPolicy
 from ingest_pipeline.domain.session import Session
 from ingest_pipeline.domain.window import Window
-from ingest_pipeline.ingest import IngestReport, ingest_landed
-from ingest_pipeline.services import Services, build_services
+from ingest_pipeline.ingestion.documents import ExportDocument, Provenance
+from ingest_pipeline.ingestion.ingest import IngestReport, ingest_landed
+from ingest_pipeline.ingestion.services import Services, build_services
 from ingest_pipeline.settings import Settings
 from ingest_pipeline.storage.catalogue import save_channels, save_guild, set_monitors
 from ingest_pipeline.storage.database import Connection

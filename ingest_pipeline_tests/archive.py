@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from pydantic import SecretStr
 
 from ingest_pipeline.capture.discord_rest import DiscordRest, open_rest
-from ingest_pipeline.services import Services, build_services
+from ingest_pipeline.ingestion.services import Services, build_services
 from ingest_pipeline.settings import Settings
 from ingest_pipeline.storage.database import Connection, Database
 from ingest_pipeline.storage.readings import stored_between

@@ -12,8 +12,8 @@ from pathlib import Path
 from pydantic import SecretStr
 
 from ingest_pipeline.capture.discord_rest import open_rest
-from ingest_pipeline.history_import import import_history
-from ingest_pipeline.services import build_services
+from ingest_pipeline.history.history_import import import_history
+from ingest_pipeline.ingestion.services import build_services
 from ingest_pipeline.settings import Settings
 from ingest_pipeline_tests.discord_server.server import TOKEN
 

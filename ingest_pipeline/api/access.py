@@ -12,8 +12,8 @@ from pydantic import SecretStr
 
 from ingest_pipeline.api.hot import HotValue
 from ingest_pipeline.api.problems import Refusal
-from ingest_pipeline.services import Services
-from ingest_pipeline.status import Status, Totals
+from ingest_pipeline.ingestion.services import Services
+from ingest_pipeline.monitoring.status import Status, Totals
 
 _CHALLENGE = {"WWW-Authenticate": "Bearer"}
 _bearer = HTTPBearer(auto_error=False, description="`INGEST_API_TOKEN`, or `INGEST_API_READ_TOKEN` to read.")

@@ -25,8 +25,8 @@ from ingest_pipeline.api import (
 from ingest_pipeline.api.access import require_reader
 from ingest_pipeline.api.hot import HotValue
 from ingest_pipeline.api.problems import documented, install_handlers, problem_schemas
-from ingest_pipeline.services import Services
-from ingest_pipeline.status import look_up_status, look_up_totals
+from ingest_pipeline.ingestion.services import Services
+from ingest_pipeline.monitoring.status import look_up_status, look_up_totals
 
 _DESCRIPTION = """Discord messages in a database of your own, and how reading them goes.
 

@@ -18,7 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ingest_pipeline.api.problems import documented
 from ingest_pipeline.errors import TransientError
-from ingest_pipeline.status import BotState, ReadingState, Status, Totals
+from ingest_pipeline.monitoring.status import BotState, ReadingState, Status, Totals
 
 router = APIRouter(tags=["metrics"])
 _METHODS = frozenset({"GET", "HEAD", "POST", "OPTIONS"})

@@ -17,8 +17,8 @@ import uvicorn
 
 from ingest_pipeline.api.app import build_api
 from ingest_pipeline.errors import IngestError
-from ingest_pipeline.services import Services, build_services
-from ingest_pipeline.session_sync import sync_sessions_file
+from ingest_pipeline.ingestion.services import Services, build_services
+from ingest_pipeline.ingestion.session_sync import sync_sessions_file
 from ingest_pipeline.settings import Settings, load_settings
 
 DEFAULT_HOST = "127.0.0.1"

@@ -11,9 +11,9 @@ from ingest_pipeline.api.fields import ShownId, ShownTime
 from ingest_pipeline.domain.session import Session
 from ingest_pipeline.domain.window import Window
 from ingest_pipeline.events import Event
-from ingest_pipeline.session_progress import SessionProgress, WindowState
+from ingest_pipeline.monitoring.session_progress import SessionProgress, WindowState
+from ingest_pipeline.monitoring.status import BotState, Reading, ReadingState, Status, Totals
 from ingest_pipeline.settings import Settings
-from ingest_pipeline.status import BotState, Reading, ReadingState, Status, Totals
 
 
 class SessionModel(BaseModel):

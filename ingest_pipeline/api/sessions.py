@@ -15,7 +15,7 @@ from ingest_pipeline.api.session_models import (
     ProgressModel,
     SessionModel,
 )
-from ingest_pipeline.session_progress import session_activity, session_progress
+from ingest_pipeline.monitoring.session_progress import session_activity, session_progress
 from ingest_pipeline.storage.sessions import find_session, list_sessions
 
 router = APIRouter(prefix="/sessions", tags=["sessions"])

@@ -11,7 +11,7 @@ from ingest_pipeline.api.access import Parts
 from ingest_pipeline.api.fields import ShownTime
 from ingest_pipeline.api.messages import MessageModel
 from ingest_pipeline.api.problems import documented
-from ingest_pipeline.tracing import trace
+from ingest_pipeline.monitoring.tracing import trace
 
 router = APIRouter(prefix="/trace", tags=["trace"])
 

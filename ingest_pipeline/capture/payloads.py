@@ -15,6 +15,7 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from math import isfinite
 from typing import Any, BinaryIO, TypeVar
 
 import msgspec
@@ -297,9 +298,15 @@ def _require_utf8(run: bytes, name: str) -> None:
         raise ExportMalformed(f"{name} is not UTF-8 ({error}): export it again") from error
 
 
-def _integer(digits: str) -> float:
+def _number(text: str) -> float | None:
+    """Return a JSON number; None for one beyond all numbers, which could not be written as JSON again."""
+    value = float(text)
+    return value if isfinite(value) else None
+
+
+def _integer(text: str) -> float | None:
     """Return a JSON integer; Python refuses to convert thousands of digits, for their cost."""
-    return int(digits) if len(digits) < _MOST_DIGITS else float(digits)
+    return int(text) if len(text) < _MOST_DIGITS else _number(text)
 
 
 def _no_constant(name: str) -> Any:
@@ -307,7 +314,7 @@ def _no_constant(name: str) -> Any:
 
 
 # As strict as the decoder of whole slices, but for half surrogate pairs.
-_DECODER = json.JSONDecoder(parse_int=_integer, parse_constant=_no_constant)
+_DECODER = json.JSONDecoder(parse_int=_integer, parse_float=_number, parse_constant=_no_constant)
 
 
 def _mend(value: Any) -> Any:

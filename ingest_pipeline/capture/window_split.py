@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -57,11 +57,19 @@ def split_export(export: Path, windows: Sequence[Window], read_at: datetime) -> 
 
 
 def _index(element: bytes, starts: Sequence[datetime]) -> int:
-    try:
-        posted_at = parse_timestamp(msgspec.json.decode(element, type=_Stamp).timestamp)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        posted_at = None
+    posted_at = parse_timestamp(_stamp(element))
     return max(bisect_right(starts, posted_at) - 1, 0) if posted_at else 0
+
+
+def _stamp(element: bytes) -> Any:
+    try:
+        return msgspec.json.decode(element, type=_Stamp).timestamp
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        # No message, or one with half a surrogate pair, which only the slow way reads.
+        with suppress(ValueError, RecursionError):
+            value = json.loads(element)
+            return value.get("timestamp") if isinstance(value, dict) else None
+    return None
 
 
 class _Part:

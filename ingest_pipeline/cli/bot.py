@@ -20,8 +20,8 @@ from ingest_pipeline.errors import BadInput
 if TYPE_CHECKING:
     from pydantic import SecretStr
 
-    from ingest_pipeline.bot_parts import BotOptions
-    from ingest_pipeline.services import Services
+    from ingest_pipeline.ingestion.services import Services
+    from ingest_pipeline.realtime.bot_parts import BotOptions
 
 DEFAULT_PATTERN = "*aplus-setups*"
 
@@ -55,7 +55,7 @@ def bot(
         return
     _quieten_discord()
     with open_services(settings) as services:
-        from ingest_pipeline.bot_parts import BotOptions
+        from ingest_pipeline.realtime.bot_parts import BotOptions
 
         options = BotOptions(
             lookback=timedelta(hours=catch_up_hours), patterns=tuple(monitor or (DEFAULT_PATTERN,))
@@ -128,7 +128,7 @@ def _quieten_discord() -> None:
 
 async def _run_until_signalled(services: Services, token: SecretStr, options: BotOptions) -> None:
     """Run the bot until Ctrl-C or SIGTERM; a second one ends it at once."""
-    from ingest_pipeline.bot import run_bot
+    from ingest_pipeline.realtime.bot import run_bot
 
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()

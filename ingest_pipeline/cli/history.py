@@ -21,7 +21,7 @@ from ingest_pipeline.domain.snowflake import parse_snowflake
 from ingest_pipeline.errors import BadInput, ExitCode
 
 if TYPE_CHECKING:
-    from ingest_pipeline.expectations import Scope
+    from ingest_pipeline.exactness.expectations import Scope
 
 GUILD = "GUILD"
 GuildOption = Annotated[str | None, typer.Option("--guild", help="Only this guild's.", metavar=GUILD)]
@@ -50,7 +50,7 @@ def import_history(
     guild_id = _guild_id(guild)
     channel_ids = [each for text in channel or () if (each := read_channel(text))]
     with open_services(settings) as services, importing() as progress:
-        from ingest_pipeline.history_import import import_history_now
+        from ingest_pipeline.history.history_import import import_history_now
 
         report = import_history_now(
             services,
@@ -83,7 +83,7 @@ def gaps(
     settings = begin(context, as_json=as_json)
     scope = _scope(guild, channel)
     with open_services(settings) as services:
-        from ingest_pipeline.gap_repair import list_gaps, repair_now
+        from ingest_pipeline.exactness.gap_repair import list_gaps, repair_now
 
         before = list_gaps(services, scope)
         with describing() as progress:
@@ -120,7 +120,7 @@ def verify_message_counts(
     settings = begin(context, as_json=as_json)
     scope = _scope(guild, channel)
     with open_services(settings) as services, describing() as progress:
-        from ingest_pipeline.verification import verify_now
+        from ingest_pipeline.exactness.verification import verify_now
 
         report = verify_now(
             services,
@@ -151,7 +151,7 @@ def seal(
     """
     settings = begin(context, as_json=as_json)
     with open_services(settings) as services:
-        from ingest_pipeline.sealing import seal_now, sessions_to_seal
+        from ingest_pipeline.exactness.sealing import seal_now, sessions_to_seal
 
         due = [session_id] if session_id else [each.session_id for each in sessions_to_seal(services)]
         reports = [seal_now(services, each) for each in due]
@@ -163,7 +163,7 @@ def seal(
 
 
 def _scope(guild: str | None, channel: str | None) -> Scope | None:
-    from ingest_pipeline.expectations import Scope
+    from ingest_pipeline.exactness.expectations import Scope
 
     return Scope(None if guild is None else _guild_id(guild), read_channel(channel))
 

@@ -14,11 +14,11 @@ from ingest_pipeline.cli.output import cell_text, print_rows
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
-    from ingest_pipeline.gap_repair import Gap
-    from ingest_pipeline.history_import import HistoryReport
-    from ingest_pipeline.sealing import SealReport
+    from ingest_pipeline.exactness.gap_repair import Gap
+    from ingest_pipeline.exactness.sealing import SealReport
+    from ingest_pipeline.exactness.verification import VerificationReport
+    from ingest_pipeline.history.history_import import HistoryReport
     from ingest_pipeline.storage.scan_runs import ScanRun
-    from ingest_pipeline.verification import VerificationReport
 
 
 @contextmanager

@@ -59,7 +59,7 @@ def import_messages(
     first, last = read_bounds(start, end)
     channel = read_channel(channel_id)
     with open_services(settings) as services, counting("messages read") as progress:
-        from ingest_pipeline import imports
+        from ingest_pipeline.ingestion import imports
 
         report = imports.import_messages(
             services,
@@ -93,7 +93,7 @@ def poll_recent_messages(
     settings = begin(context, as_json=as_json)
     now = datetime.now(UTC)
     with open_services(settings) as services:
-        from ingest_pipeline import imports
+        from ingest_pipeline.ingestion import imports
         from ingest_pipeline.storage.sessions import list_sessions
 
         with services.database.read() as connection:
@@ -124,7 +124,7 @@ def backfill(context: typer.Context, session_id: SessionOption, as_json: JsonOpt
     """
     settings = begin(context, as_json=as_json)
     with open_services(settings) as services, describing() as progress:
-        from ingest_pipeline import imports
+        from ingest_pipeline.ingestion import imports
 
         report = imports.backfill_session(services, session_id, progress=progress)
     if as_json:

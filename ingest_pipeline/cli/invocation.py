@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from ingest_pipeline.errors import BadInput, ConfigurationError
 
 if TYPE_CHECKING:
-    from ingest_pipeline.services import Services
+    from ingest_pipeline.ingestion.services import Services
     from ingest_pipeline.settings import Settings
 
 _logger = logging.getLogger(__name__)
@@ -81,8 +81,8 @@ def open_services(settings: Settings) -> Iterator[Services]:
 
     A sessions file with errors is warned of and leaves the sessions as they were.
     """
-    from ingest_pipeline.services import build_services
-    from ingest_pipeline.session_sync import sync_sessions_file
+    from ingest_pipeline.ingestion.services import build_services
+    from ingest_pipeline.ingestion.session_sync import sync_sessions_file
 
     services = build_services(settings)
     try:

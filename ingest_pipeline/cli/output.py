@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 if TYPE_CHECKING:
-    from ingest_pipeline.ingest import IngestReport
+    from ingest_pipeline.ingestion.ingest import IngestReport
 
 
 def print_json(value: dict[str, Any]) -> None:

@@ -14,7 +14,7 @@ from ingest_pipeline.cli.options import JsonOption
 from ingest_pipeline.cli.output import print_json, print_rows
 
 if TYPE_CHECKING:
-    from ingest_pipeline.tracing import Journey
+    from ingest_pipeline.monitoring.tracing import Journey
 
 
 def trace(
@@ -27,7 +27,7 @@ def trace(
     """Tell the journey of a message or of a batch: its stages and the times between them."""
     settings = begin(context, as_json=as_json)
     with open_services(settings) as services:
-        from ingest_pipeline.tracing import trace as find_journey
+        from ingest_pipeline.monitoring.tracing import trace as find_journey
 
         with services.database.read() as connection:
             journey = find_journey(connection, identifier)

@@ -25,7 +25,7 @@ from ingest_pipeline.content.rows import clip_key
 from ingest_pipeline.content.sessions import spans
 from ingest_pipeline.domain.session import Session
 from ingest_pipeline.errors import BadInput, IngestError, LandingRefused
-from ingest_pipeline.services import Services
+from ingest_pipeline.ingestion.services import Services
 from ingest_pipeline.settings import Settings
 from ingest_pipeline.storage.content_queries import clips_in_window
 

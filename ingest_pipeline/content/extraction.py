@@ -70,6 +70,19 @@ class ContentReport:
     kinds: Mapping[ContentKind, Changes] = field(default_factory=dict)
     setups: Changes = field(default_factory=Changes)
 
+    @property
+    def parsed(self) -> dict[int, tuple[ContentKind, ...]]:
+        """What was read out of messages for the first time or differently than before, by message.
+
+        Highlights are left out: a score changes with what others say.
+        """
+        found: dict[int, tuple[ContentKind, ...]] = {}
+        for kind, changes in self.kinds.items():
+            if kind is not ContentKind.HIGHLIGHTS:
+                for discord_id in (*changes.created, *changes.changed):
+                    found[discord_id] = (*found.get(discord_id, ()), kind)
+        return dict(sorted(found.items()))
+
     def __add__(self, other: ContentReport) -> ContentReport:
         """Join the reports of two batches."""
         kinds = {

@@ -22,7 +22,7 @@ from ingest_pipeline.domain.message import RawMessage
 from ingest_pipeline.domain.normalize import ROW_COLUMNS, ChannelPolicy, SkipReason, build_normaliser
 from ingest_pipeline.domain.window import Window
 from ingest_pipeline.errors import ConfigurationError
-from ingest_pipeline.services import Services
+from ingest_pipeline.ingestion.services import Services
 
 _NO_CHANNEL = 0
 _MILLISECOND = timedelta(milliseconds=1)

@@ -12,15 +12,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import fields
 from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
 from statistics import median
-from typing import Any
+from typing import Any, Protocol
 
 from ingest_pipeline.domain.extract.highlights import (
     HIGHLIGHT_RULE_VERSION,
-    HighlightRule,
     HighlightVerdict,
     MessageFeatures,
 )
@@ -43,11 +41,23 @@ from ingest_pipeline.storage.highlights import (
 _MINUTE = timedelta(minutes=1)
 _EVER = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
 
+
+class HighlightScorer(Protocol):
+    """What judges a message: the rule of weights and keywords; a model could take its place.
+
+    Its `repr` tells its settings: when that changes, a session is scored anew.
+    """
+
+    def score(self, features: MessageFeatures) -> HighlightVerdict:
+        """Judge one message."""
+        ...
+
+
 Minutes = Mapping[Place, Mapping[datetime, int]]
 
 
 def score_highlights(
-    connection: Connection, discord_ids: Sequence[int], rule: HighlightRule, *, now: datetime
+    connection: Connection, discord_ids: Sequence[int], rule: HighlightScorer, *, now: datetime
 ) -> Changes:
     """Score messages and those whose score they change; write rows and flags that differ.
 
@@ -80,11 +90,9 @@ def score_highlights(
     return replace_rows(connection, HIGHLIGHTS, sorted(targets), rows, now=now)
 
 
-def rule_digest(rule: HighlightRule) -> str:
+def rule_digest(rule: HighlightScorer) -> str:
     """Return what tells the weights and keywords of two rules apart: eight hexadecimal digits."""
-    values = {item.name: getattr(rule, item.name) for item in fields(rule) if item.init}
-    stated = json.dumps([HIGHLIGHT_RULE_VERSION, values], sort_keys=True)
-    return blake2b(stated.encode(), digest_size=4).hexdigest()
+    return blake2b(f"{HIGHLIGHT_RULE_VERSION} {rule!r}".encode(), digest_size=4).hexdigest()
 
 
 def usual_rate(minutes: Mapping[datetime, int], start: datetime | None) -> float:

@@ -9,8 +9,8 @@ from ingest_pipeline.content.extraction import ALL_KINDS, ContentKind, ContentRe
 from ingest_pipeline.content.rules import ContentRules
 from ingest_pipeline.domain.session import Session
 from ingest_pipeline.domain.window import Window, contiguous
-from ingest_pipeline.refresh import session_windows
-from ingest_pipeline.services import Services
+from ingest_pipeline.ingestion.refresh import session_windows
+from ingest_pipeline.ingestion.services import Services
 
 
 def extract_windows(

@@ -12,7 +12,9 @@ from urllib.parse import urlsplit
 import dagster as dg
 
 from ingest_pipeline.domain.session import Session
-from ingest_pipeline.imports import merge_documents
+from ingest_pipeline.ingestion.imports import merge_documents
+from ingest_pipeline.ingestion.refresh import normalise_windows, refresh_landing, stored_documents
+from ingest_pipeline.ingestion.services import Services, window_grid
 from ingest_pipeline.orchestration.columns import normalised_columns, table_columns
 from ingest_pipeline.orchestration.failures import TRANSIENT_RETRIES, ingest_errors_as_failures
 from ingest_pipeline.orchestration.metadata import (
@@ -27,8 +29,6 @@ from ingest_pipeline.orchestration.partitions import (
     session_windows_partitions,
 )
 from ingest_pipeline.orchestration.resources import NORMALISED_FRAMES
-from ingest_pipeline.refresh import normalise_windows, refresh_landing, stored_documents
-from ingest_pipeline.services import Services, window_grid
 from ingest_pipeline.settings import Settings
 from ingest_pipeline.storage.sessions import find_session
 

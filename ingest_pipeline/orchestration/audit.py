@@ -17,9 +17,9 @@ from ingest_pipeline.capture.payloads import read_document
 from ingest_pipeline.domain.session import Session
 from ingest_pipeline.domain.window import Window
 from ingest_pipeline.errors import BadInput
-from ingest_pipeline.normalised_store import StoredDocument
-from ingest_pipeline.refresh import session_windows
-from ingest_pipeline.services import Services
+from ingest_pipeline.ingestion.normalised_store import StoredDocument
+from ingest_pipeline.ingestion.refresh import session_windows
+from ingest_pipeline.ingestion.services import Services
 from ingest_pipeline.storage.database import Connection
 from ingest_pipeline.storage.ledger import gaps
 from ingest_pipeline.storage.messages import count_in_window, ids_in_window

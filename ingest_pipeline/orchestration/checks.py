@@ -10,9 +10,9 @@ from typing import Any
 import dagster as dg
 
 from ingest_pipeline.domain.session import Session
+from ingest_pipeline.ingestion.services import Services
 from ingest_pipeline.orchestration.audit import Audit, Findings, Rule
 from ingest_pipeline.orchestration.partitions import keys_by_session
-from ingest_pipeline.services import Services
 from ingest_pipeline.storage.sessions import list_sessions
 
 _SHOWN = 20

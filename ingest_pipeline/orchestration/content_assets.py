@@ -21,16 +21,18 @@ from ingest_pipeline.domain.extract.highlights import HIGHLIGHT_RULE_VERSION
 from ingest_pipeline.domain.extract.team_radio import RADIO_PARSER_VERSION
 from ingest_pipeline.domain.extract.trade_setups import SETUP_PARSER_VERSION
 from ingest_pipeline.domain.session import Session
+from ingest_pipeline.errors import ConfigurationError
+from ingest_pipeline.ingestion.services import Services, window_grid
 from ingest_pipeline.orchestration.assets import WRITER_POOL
 from ingest_pipeline.orchestration.content_metadata import clip_file_metadata, content_metadata
 from ingest_pipeline.orchestration.failures import TRANSIENT_RETRIES, ingest_errors_as_failures
+from ingest_pipeline.orchestration.live_runs import TRIGGER_TAG
 from ingest_pipeline.orchestration.metadata import Metadata
 from ingest_pipeline.orchestration.partitions import (
     keys_by_session,
     partition_key,
     session_windows_partitions,
 )
-from ingest_pipeline.services import Services, window_grid
 from ingest_pipeline.settings import Settings
 from ingest_pipeline.storage.sessions import find_session
 
@@ -62,10 +64,20 @@ _VERSIONS = {
 def content(
     context: dg.AssetExecutionContext, services: dg.ResourceParam[Services]
 ) -> Iterator[dg.MaterializeResult[None]]:
-    """Read what the messages of a run's windows say, as far as its assets are selected."""
+    """Read what the messages of a run's windows say, as far as its assets are selected.
+
+    A slip in a file of rules must not slow the reading of a live session, whose failed runs are tried less
+    and less often: a live run then says what is wrong and leaves the content as it is.
+    """
     kinds = [kind for kind in ContentKind if dg.AssetKey(kind.value) in context.selected_asset_keys]
     with ingest_errors_as_failures(context):
-        rules = load_content_rules(services.settings)
+        try:
+            rules = load_content_rules(services.settings)
+        except ConfigurationError as error:
+            if context.run.tags.get(TRIGGER_TAG) != "live":
+                raise
+            context.log.error("content is not read: %s", error)  # noqa: TRY400 - the message says all
+            return
         for session, keys in _requested(context, services):
             report = extract_windows(services, session, keys, rules, kinds=kinds)
             for kind, described in content_metadata(services, session, keys, report).items():
@@ -141,6 +153,7 @@ def _spec(kind: ContentKind, engine: str) -> dg.AssetSpec:
         owners=_OWNERS,
         kinds={engine, "python"},
         code_version=str(_VERSIONS[kind]),
+        skippable=True,
     )
 
 

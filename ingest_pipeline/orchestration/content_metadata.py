@@ -16,9 +16,9 @@ from ingest_pipeline.content.extraction import ContentKind, ContentReport
 from ingest_pipeline.content.sessions import spans
 from ingest_pipeline.domain.session import Session
 from ingest_pipeline.domain.window import Window
+from ingest_pipeline.ingestion.refresh import session_windows
+from ingest_pipeline.ingestion.services import Services
 from ingest_pipeline.orchestration.metadata import ROWS, Metadata
-from ingest_pipeline.refresh import session_windows
-from ingest_pipeline.services import Services
 from ingest_pipeline.storage.content_queries import (
     Rows,
     biases_in_window,

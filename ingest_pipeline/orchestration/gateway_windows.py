@@ -11,10 +11,10 @@ from uuid import uuid4
 import dagster as dg
 
 from ingest_pipeline.errors import SessionNotFound, TransientError, WindowInvalid
-from ingest_pipeline.gateway_events import SOURCE
+from ingest_pipeline.ingestion.services import Services
 from ingest_pipeline.orchestration.metadata import ROWS
 from ingest_pipeline.orchestration.partitions import partition_key
-from ingest_pipeline.services import Services
+from ingest_pipeline.realtime.gateway_events import SOURCE
 from ingest_pipeline.settings import Settings
 from ingest_pipeline.storage.database import Connection
 from ingest_pipeline.storage.messages import count_in_window

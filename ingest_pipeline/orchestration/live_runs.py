@@ -5,10 +5,10 @@ from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 
+from ingest_pipeline.ingestion.polling import PollPlan
+from ingest_pipeline.ingestion.services import Services
 from ingest_pipeline.orchestration.partitions import partition_key, range_tags
 from ingest_pipeline.orchestration.tick import RunOutcome
-from ingest_pipeline.polling import PollPlan
-from ingest_pipeline.services import Services
 
 TRIGGER_TAG = "ingest/trigger"
 SESSION_TAG = "ingest/session"

@@ -14,12 +14,12 @@ import dagster as dg
 from ingest_pipeline.content.extraction import ContentKind
 from ingest_pipeline.domain.session import Session
 from ingest_pipeline.errors import TransientError
+from ingest_pipeline.ingestion.polling import ended_within, missing_time
+from ingest_pipeline.ingestion.services import Services
 from ingest_pipeline.orchestration.failures import TRANSIENT_RETRIES, ingest_errors_as_failures
 from ingest_pipeline.orchestration.metadata import Metadata
 from ingest_pipeline.orchestration.partitions import SESSION
-from ingest_pipeline.polling import ended_within, missing_time
 from ingest_pipeline.reporting.report import SessionReport, write_session_report
-from ingest_pipeline.services import Services
 from ingest_pipeline.storage.content_queries import last_changes
 from ingest_pipeline.storage.database import Connection
 from ingest_pipeline.storage.sessions import find_session, list_sessions

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from ingest_pipeline.normalised_store import NormalisedStore
+from ingest_pipeline.ingestion.normalised_store import NormalisedStore
+from ingest_pipeline.ingestion.services import build_services
 from ingest_pipeline.orchestration.partitions import keys_by_session
-from ingest_pipeline.services import build_services
 from ingest_pipeline.settings import Settings
 
 if TYPE_CHECKING:

@@ -11,6 +11,8 @@ import dagster as dg
 
 from ingest_pipeline.domain.session import Session
 from ingest_pipeline.errors import BadInput, TransientError
+from ingest_pipeline.ingestion.services import Services
+from ingest_pipeline.ingestion.session_sync import sync_sessions_file
 from ingest_pipeline.orchestration.jobs import ingest_job
 from ingest_pipeline.orchestration.live_runs import (
     live_run_requests,
@@ -20,8 +22,6 @@ from ingest_pipeline.orchestration.live_runs import (
 )
 from ingest_pipeline.orchestration.partitions import SESSION
 from ingest_pipeline.orchestration.tick import Decision, TickState, decide
-from ingest_pipeline.services import Services
-from ingest_pipeline.session_sync import sync_sessions_file
 from ingest_pipeline.settings import Settings
 from ingest_pipeline.storage.sessions import list_sessions
 

@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 
 from ingest_pipeline.domain.session import Session
 from ingest_pipeline.domain.window import WindowGrid
-from ingest_pipeline.polling import PollPlan, plan_poll
+from ingest_pipeline.ingestion.polling import PollPlan, plan_poll
 from ingest_pipeline.settings import Settings
 from ingest_pipeline.storage.database import Connection
 

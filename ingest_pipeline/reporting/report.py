@@ -10,10 +10,10 @@ from upath import UPath
 
 from ingest_pipeline.capture.stored_files import new_version
 from ingest_pipeline.domain.session import Session
+from ingest_pipeline.ingestion.services import Services
 from ingest_pipeline.reporting.charts import drivers_chart, latency_chart, messages_chart
 from ingest_pipeline.reporting.facts import SessionFacts, read_facts
 from ingest_pipeline.reporting.page import report_page
-from ingest_pipeline.services import Services
 
 # What came later than this was not brought by a live poll, however slow.
 _LIVE_WITHIN = timedelta(minutes=15)

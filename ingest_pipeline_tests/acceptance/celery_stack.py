@@ -28,8 +28,8 @@ import yaml
 
 from ingest_pipeline.demo.session import DEMO_TOKEN, Demo, build_demo
 from ingest_pipeline.domain.session import Session
+from ingest_pipeline.ingestion.services import window_grid
 from ingest_pipeline.orchestration.partitions import range_tags
-from ingest_pipeline.services import window_grid
 from ingest_pipeline.settings import PROJECT_ROOT, Settings
 from ingest_pipeline.supervision.processes import kill
 

@@ -14,8 +14,8 @@ from subprocess import Popen
 import pytest
 
 from ingest_pipeline.capture.landing import LandingStore
-from ingest_pipeline.ingest import ingest_landed
-from ingest_pipeline.normalised_store import NormalisedStore
+from ingest_pipeline.ingestion.ingest import ingest_landed
+from ingest_pipeline.ingestion.normalised_store import NormalisedStore
 from ingest_pipeline.orchestration import assets
 from ingest_pipeline.storage.duckdb_connection import DuckDBConnection
 from ingest_pipeline.storage.ledger import record_proof

@@ -23,7 +23,7 @@ import pytest
 
 from ingest_pipeline.demo.scene import Scene
 from ingest_pipeline.errors import ExitCode
-from ingest_pipeline.ingest import ingest_landed
+from ingest_pipeline.ingestion.ingest import ingest_landed
 from ingest_pipeline.storage.ledger import record_proof
 from ingest_pipeline_tests.acceptance.actions import ingest, prepare_dagster, tick
 from ingest_pipeline_tests.acceptance.boundaries import entering

@@ -7,12 +7,12 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from ingest_pipeline.content.rules import ContentRules
-from ingest_pipeline.documents import rows_table
 from ingest_pipeline.domain.extract.drivers import DriverTable
 from ingest_pipeline.domain.message import Author, RawMessage
 from ingest_pipeline.domain.normalize import ChannelPolicy, Row, SkipReason, build_normaliser
 from ingest_pipeline.domain.session import Session
 from ingest_pipeline.domain.snowflake import first_id_at
+from ingest_pipeline.ingestion.documents import rows_table
 from ingest_pipeline.storage.database import Connection
 from ingest_pipeline.storage.messages import Tombstone, merge_messages, tombstone_messages
 from ingest_pipeline.storage.queries import quoted

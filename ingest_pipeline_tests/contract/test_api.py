@@ -6,7 +6,7 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
-from ingest_pipeline.services import build_services
+from ingest_pipeline.ingestion.services import build_services
 from ingest_pipeline.settings import Settings
 from ingest_pipeline_tests.api_worlds import RUN_ID, WRITE_TOKEN, client_of, fill, writer
 from ingest_pipeline_tests.exports import CHANNEL_ID, GUILD_ID, message

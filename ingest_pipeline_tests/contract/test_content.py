@@ -281,6 +281,19 @@ def test_a_better_table_of_drivers_is_applied_by_extracting_again(database: Data
     assert [row["driver_code"] for row in rows] == ["SEN", None]
 
 
+def test_the_report_tells_what_was_read_out_of_each_message(database: Database) -> None:
+    """Once: extracting again tells of nothing, an edit of what is read differently."""
+    with database.write() as connection:
+        radio, plan, _ = ids = merge(connection, said(1, "`Leclerc` Box."), said(2, PLAN), said(3, "crash"))
+        assert extract(connection, *ids).parsed == {
+            radio: (ContentKind.TEAM_RADIO,),
+            plan: (ContentKind.TRADE_SETUPS,),
+        }
+        assert extract(connection, *ids).parsed == {}
+        edited = said(1, "`Leclerc` Box, box.", read=7201, timestamp_edited=at(60).isoformat())
+        assert extract(connection, *merge(connection, edited)).parsed == {radio: (ContentKind.TEAM_RADIO,)}
+
+
 def test_one_kind_can_be_extracted_alone(database: Database) -> None:
     """The others are as they were."""
     with database.write() as connection:

@@ -12,8 +12,9 @@ import pytest
 from ingest_pipeline.domain.window import Window
 from ingest_pipeline.errors import BadInput, NothingFound
 from ingest_pipeline.events import Event, EventChannel, EventType, dagster_run_id
-from ingest_pipeline.message_events import bot_event, message_event
-from ingest_pipeline.services import Services, build_services
+from ingest_pipeline.ingestion.message_events import bot_event, message_event
+from ingest_pipeline.ingestion.services import Services, build_services
+from ingest_pipeline.monitoring.tracing import trace
 from ingest_pipeline.settings import Settings
 from ingest_pipeline.storage.database import Connection, Database
 from ingest_pipeline.storage.events import (
@@ -36,7 +37,6 @@ from ingest_pipeline.storage.install_intents import (
 from ingest_pipeline.storage.message_search import MessageFilter, search_messages
 from ingest_pipeline.storage.messages import Tombstone, tombstone_messages
 from ingest_pipeline.storage.scan_runs import RunKind, ScanRun, queue_run
-from ingest_pipeline.tracing import trace
 from ingest_pipeline_tests.api_worlds import NOW, RUN_ID, fill, ingest_export
 from ingest_pipeline_tests.exports import CHANNEL_ID, GUILD_ID, START, message
 

@@ -10,7 +10,7 @@ import pytest
 from pydantic import SecretStr
 
 from ingest_pipeline.content.fresh_clips import read_clips_again
-from ingest_pipeline.services import Services, build_services
+from ingest_pipeline.ingestion.services import Services, build_services
 from ingest_pipeline.settings import Settings
 from ingest_pipeline_tests.discord_server.attach import attached
 from ingest_pipeline_tests.discord_server.server import DiscordServer

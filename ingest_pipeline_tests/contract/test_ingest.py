@@ -13,16 +13,16 @@ import pytest
 
 from ingest_pipeline.capture.payloads import read_header
 from ingest_pipeline.capture.spool import Record
-from ingest_pipeline.documents import ExportDocument, Provenance, Tally
 from ingest_pipeline.domain.normalize import ChannelPolicy
 from ingest_pipeline.domain.session import Session
 from ingest_pipeline.domain.snowflake import first_id_at
 from ingest_pipeline.domain.window import Window
 from ingest_pipeline.errors import BadInput
-from ingest_pipeline.gateway_documents import SeenDocument
-from ingest_pipeline.gateway_events import interpret
-from ingest_pipeline.ingest import IngestReport, ingest_landed
-from ingest_pipeline.normalised_store import NormalisedStore
+from ingest_pipeline.ingestion.documents import ExportDocument, Provenance, Tally
+from ingest_pipeline.ingestion.ingest import IngestReport, ingest_landed
+from ingest_pipeline.ingestion.normalised_store import NormalisedStore
+from ingest_pipeline.realtime.gateway_documents import SeenDocument
+from ingest_pipeline.realtime.gateway_events import interpret
 from ingest_pipeline.storage.database import Connection, Database
 from ingest_pipeline.storage.ledger import proofs
 from ingest_pipeline.storage.messages import list_messages, table_summary

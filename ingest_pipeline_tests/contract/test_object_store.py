@@ -14,11 +14,11 @@ import pytest
 
 from ingest_pipeline.capture.landing import Landed, LandingStore
 from ingest_pipeline.capture.stored_files import PART_BYTES, new_version, open_file, open_root, replace_file
-from ingest_pipeline.documents import ExportDocument, Provenance
 from ingest_pipeline.domain.normalize import ChannelPolicy
 from ingest_pipeline.domain.window import Window, WindowGrid
 from ingest_pipeline.errors import BadInput, LandingRefused
-from ingest_pipeline.normalised_store import NormalisedStore
+from ingest_pipeline.ingestion.documents import ExportDocument, Provenance
+from ingest_pipeline.ingestion.normalised_store import NormalisedStore
 from ingest_pipeline_tests.contract.object_store import ObjectStore, running_object_store
 from ingest_pipeline_tests.exports import CHANNEL_ID, START, message, write_export
 

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from ingest_pipeline.domain.session import Session
 from ingest_pipeline.domain.snowflake import first_id_at
 from ingest_pipeline.domain.window import WindowGrid
-from ingest_pipeline.polling import PollPlan, missing_keys, plan_poll
+from ingest_pipeline.ingestion.polling import PollPlan, missing_keys, plan_poll
 from ingest_pipeline.storage.database import Database
 from ingest_pipeline.storage.ledger import Proof, record_proof
 from ingest_pipeline_tests.exports import CHANNEL_ID, START

@@ -17,11 +17,11 @@ from ingest_pipeline.domain.message import Attachment, Author, Emoji, Reaction
 from ingest_pipeline.domain.session import Session
 from ingest_pipeline.domain.window import Window
 from ingest_pipeline.errors import LandingRefused
+from ingest_pipeline.ingestion.services import Services, build_services
 from ingest_pipeline.reporting.charts import drivers_chart, latency_chart, messages_chart
 from ingest_pipeline.reporting.facts import Highlight, SessionFacts, Talk, read_facts
 from ingest_pipeline.reporting.page import report_page
 from ingest_pipeline.reporting.report import write_session_report
-from ingest_pipeline.services import Services, build_services
 from ingest_pipeline.settings import Settings
 from ingest_pipeline.storage.database import Connection, Database
 from ingest_pipeline.storage.ledger import Proof, record_proof

@@ -15,9 +15,9 @@ from pydantic import SecretStr
 from ingest_pipeline.demo.install import install_stand_in
 from ingest_pipeline.domain.session import Session
 from ingest_pipeline.domain.snowflake import first_id_at
+from ingest_pipeline.ingestion.services import Services, build_services
 from ingest_pipeline.orchestration.build import build_definitions
 from ingest_pipeline.orchestration.partitions import RANGE_END, RANGE_START
-from ingest_pipeline.services import Services, build_services
 from ingest_pipeline.settings import Settings
 from ingest_pipeline.storage.messages import list_messages
 from ingest_pipeline.storage.sessions import save_sessions

@@ -19,6 +19,7 @@ from ingest_pipeline_tests.orchestration.deployments import (
     START,
     Deployment,
     deploy,
+    failures,
     message,
     session,
 )
@@ -71,7 +72,9 @@ def fetch(deployment: Deployment, **changes: Any) -> dict[str, Any]:
         run_config={"ops": {"clip_files": {"config": config}}},
         raise_on_error=False,
     )
-    assert result.success
+    if not result.success:
+        [failed] = failures(result)
+        return {"failure": str(failed.user_failure_data)}
     return deployment.materialisations("clip_files")["monza|T+000m"]
 
 
@@ -160,6 +163,15 @@ def test_only_listed_hosts_and_files_within_the_limit_are_fetched(
     assert "it is a player's page and no file" in told["what"]
     assert "raise max_megabytes" in fetch(monza, max_megabytes=0)["what"]
     assert stored(monza) == {}
+
+
+def test_a_store_that_cannot_be_written_fails_the_step(monza: Deployment, server: FileServer) -> None:
+    """That is no fault of a clip, and the next one would fare no better."""
+    monza.post(carry(clip(server, "/1/lap.mp4")), carry(clip(server, "/3/start.mov"), minute=2))
+    assert monza.run("monza|T+000m").success
+    (monza.settings.data_dir / "clips").write_text("a file")
+    assert "free space, mend its permissions" in fetch(monza)["failure"]
+    assert server.requests == ["/1/lap.mp4"]
 
 
 def test_without_a_token_expired_clips_are_told_with_the_remedy(

@@ -172,6 +172,19 @@ def test_a_wrong_rule_fails_the_step_with_the_remedy_and_leaves_the_messages(mon
     assert "lower it or raise a weight" in str(failed[0].user_failure_data)
 
 
+def test_a_wrong_rule_does_not_fail_a_live_run(monza: Deployment) -> None:
+    """Failed runs would slow the reading of a live session; the content waits, and that is said."""
+    monza.settings.data_dir.mkdir(parents=True, exist_ok=True)
+    monza.settings.data_dir.joinpath("drivers.yaml").write_text("drivers: none")
+    result = monza.run("monza|T+000m", tags={"ingest/trigger": "live"})
+    assert result.success
+    assert len(monza.stored()) == 4
+    assert monza.materialisations("team_radio") == {}
+    monza.settings.data_dir.joinpath("drivers.yaml").unlink()
+    assert monza.run("monza|T+000m", tags={"ingest/trigger": "live"}).success
+    assert written(monza)["radio"] == 2
+
+
 def test_highlights_fill_the_flag_of_their_messages(monza: Deployment) -> None:
     """The column of `messages` says so; reading them again leaves it."""
     for _ in range(2):

@@ -10,8 +10,8 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
+from ingest_pipeline.ingestion.services import Services
 from ingest_pipeline.orchestration.resources import build_resources
-from ingest_pipeline.services import Services
 from ingest_pipeline.settings import PROJECT_ROOT, Settings
 from ingest_pipeline_tests.orchestration.deployments import ASSETS, Deployment, deploy
 

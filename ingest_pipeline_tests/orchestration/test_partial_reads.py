@@ -7,9 +7,9 @@ from datetime import timedelta
 import pytest
 
 from ingest_pipeline.errors import ChannelNotFound
-from ingest_pipeline.imports import backfill_session, merge_documents
-from ingest_pipeline.polling import missing_keys
-from ingest_pipeline.refresh import normalise_windows
+from ingest_pipeline.ingestion.imports import backfill_session, merge_documents
+from ingest_pipeline.ingestion.polling import missing_keys
+from ingest_pipeline.ingestion.refresh import normalise_windows
 from ingest_pipeline_tests.orchestration.deployments import (
     CHANNEL_ID,
     START,

@@ -19,10 +19,10 @@ from dagster._core.remote_origin import (
 )
 
 from ingest_pipeline.domain.session import Session
+from ingest_pipeline.ingestion.services import build_services
 from ingest_pipeline.orchestration.build import build_definitions
 from ingest_pipeline.orchestration.live_runs import new_outcomes, recent_live_runs, run_in_progress
 from ingest_pipeline.orchestration.partitions import RANGE_END, RANGE_START
-from ingest_pipeline.services import build_services
 from ingest_pipeline.storage.sessions import list_sessions, remove_session, save_sessions
 from ingest_pipeline_tests.orchestration.deployments import Deployment, deploy, every_minute, message, session
 

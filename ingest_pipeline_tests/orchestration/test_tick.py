@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from ingest_pipeline.domain.session import Session
 from ingest_pipeline.domain.window import Window
+from ingest_pipeline.ingestion.services import build_services
 from ingest_pipeline.orchestration.tick import Decision, Failing, RunOutcome, TickState, decide, pause
-from ingest_pipeline.services import build_services
 from ingest_pipeline.settings import Settings
 from ingest_pipeline.storage.ledger import Proof, record_proof
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from ingest_pipeline.services import Services
+from ingest_pipeline.ingestion.services import Services
 from ingest_pipeline_tests.discord_server.server import DiscordServer
 from ingest_pipeline_tests.discord_server.truth import MessageTruth
 

@@ -17,12 +17,12 @@ from pathlib import Path
 import discord
 from pydantic import SecretStr
 
-from ingest_pipeline.bot import run_bot
-from ingest_pipeline.bot_parts import BotOptions
 from ingest_pipeline.capture.gateway import archive_intents
-from ingest_pipeline.gateway_ingest import SpoolBatch
-from ingest_pipeline.history_import import import_history_now
-from ingest_pipeline.services import Services, build_services
+from ingest_pipeline.history.history_import import import_history_now
+from ingest_pipeline.ingestion.services import Services, build_services
+from ingest_pipeline.realtime.bot import run_bot
+from ingest_pipeline.realtime.bot_parts import BotOptions
+from ingest_pipeline.realtime.gateway_ingest import SpoolBatch
 from ingest_pipeline.settings import Settings
 from ingest_pipeline_tests.discord_server.server import TOKEN
 

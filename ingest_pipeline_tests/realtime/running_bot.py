@@ -11,9 +11,9 @@ from typing import Self
 
 from pydantic import SecretStr
 
-from ingest_pipeline.bot import run_bot
-from ingest_pipeline.bot_parts import BotOptions
-from ingest_pipeline.gateway_ingest import SpoolBatch
+from ingest_pipeline.realtime.bot import run_bot
+from ingest_pipeline.realtime.bot_parts import BotOptions
+from ingest_pipeline.realtime.gateway_ingest import SpoolBatch
 from ingest_pipeline_tests.archive import Archive
 from ingest_pipeline_tests.realtime.programs import QUICK
 from ingest_pipeline_tests.realtime.settling import settle

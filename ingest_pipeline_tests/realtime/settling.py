@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 
-from ingest_pipeline.bot import SPOOL_FOLDER
-from ingest_pipeline.services import Services
+from ingest_pipeline.ingestion.services import Services
+from ingest_pipeline.realtime.bot import SPOOL_FOLDER
 from ingest_pipeline.storage.database import Connection
 from ingest_pipeline.storage.pending_reads import count_pending_reads
 from ingest_pipeline.storage.scan_runs import RunStatus, list_runs

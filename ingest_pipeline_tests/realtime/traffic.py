@@ -48,6 +48,7 @@ class Traffic:
     def __post_init__(self) -> None:
         """Prepare the thread."""
         self._random = Random(self.seed)  # noqa: S311 - repeatable on purpose
+        self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="traffic", daemon=True)
 
     def start(self) -> None:
@@ -58,6 +59,11 @@ class Traffic:
         """Wait for the last post."""
         self._thread.join()
 
+    def stop(self) -> None:
+        """End it early."""
+        self._stopped.set()
+        self._thread.join()
+
     def is_over(self) -> bool:
         """Tell whether everything was posted."""
         return not self._thread.is_alive()
@@ -65,6 +71,8 @@ class Traffic:
     def _run(self) -> None:
         began = time.monotonic()
         for number in range(self.posts):
+            if self._stopped.is_set():
+                return
             self._post(number)
             for action, chance in _CHANCES.items():
                 if self._random.random() < chance:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 
-from ingest_pipeline.services import Services
+from ingest_pipeline.ingestion.services import Services
 from ingest_pipeline_tests.discord_server.attach import PROJECT_ROOT, command
 from ingest_pipeline_tests.discord_server.server import DiscordServer
 from ingest_pipeline_tests.realtime.programs import Program

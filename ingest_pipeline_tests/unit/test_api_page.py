@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from ingest_pipeline.domain.window import Window
-from ingest_pipeline.services import build_services
+from ingest_pipeline.ingestion.services import build_services
 from ingest_pipeline_tests.api_worlds import NOW, fill, filled_client, ingest_export, served, settings_for
 from ingest_pipeline_tests.exports import START, message
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 
-from ingest_pipeline.services import build_services
+from ingest_pipeline.ingestion.services import build_services
 from ingest_pipeline_tests.api_worlds import fill, served, settings_for, writer
 
 schemathesis = pytest.importorskip("schemathesis", reason="schemathesis is not installed")

@@ -16,8 +16,8 @@ import pytest
 from ingest_pipeline.content.rules import load_content_rules
 from ingest_pipeline.content.sessions import extract_windows
 from ingest_pipeline.errors import ExitCode
-from ingest_pipeline.imports import load_session
-from ingest_pipeline.services import build_services
+from ingest_pipeline.ingestion.imports import load_session
+from ingest_pipeline.ingestion.services import build_services
 from ingest_pipeline.settings import Settings
 from ingest_pipeline.storage.message_pages import EXPORT_SCHEMA, message_pages
 from ingest_pipeline_tests.cli_runs import Cli
@@ -122,6 +122,9 @@ def test_the_page_shows_messages_as_they_are_and_needs_nothing_else(cli: Cli) ->
 def test_the_format_may_be_named_and_standard_output_takes_it(cli: Cli) -> None:
     """CSV unless something else is said; Parquet too, when it is redirected."""
     assert exported(cli, "race.txt", "--format", "json").startswith(b"[\n{")
+    assert (
+        json.loads(cli("export", "--session-id", "race", "--format", "json").stdout)[0]["driver"] == "Leclerc"
+    )
     with cli.start("export", "--session-id", "race") as process:
         plain, _ = process.communicate(timeout=60)
     assert plain == exported(cli, "again")

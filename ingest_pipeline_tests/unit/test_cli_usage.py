@@ -103,7 +103,7 @@ def test_an_unexpected_error_is_one_line_without_secrets(cli: Cli, monkeypatch: 
     def fail(*_: object) -> None:
         raise RuntimeError(f"rejected {TOKEN}")
 
-    monkeypatch.setattr("ingest_pipeline.services.build_services", fail)
+    monkeypatch.setattr("ingest_pipeline.ingestion.services.build_services", fail)
     cli.environment["DISCORD_OAUTH_TOKEN"] = TOKEN
     outcome = cli("sessions", "list")
     assert outcome.code == ExitCode.UNEXPECTED

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from ingest_pipeline.content.rules import load_content_rules
 from ingest_pipeline.domain.extract.highlights import HighlightRule
+from ingest_pipeline.domain.extract.trade_setups import parse_setups
 from ingest_pipeline.errors import ConfigurationError
 from ingest_pipeline.settings import PROJECT_ROOT, Settings
 
@@ -78,3 +80,23 @@ def test_a_wrong_rule_is_refused_with_its_file(
     with pytest.raises(ConfigurationError, match=said) as refused:
         load_content_rules(settings)
     assert str(tmp_path / "settings.yaml") in str(refused.value)
+
+
+def test_the_documented_example_reads_as_the_page_says() -> None:
+    """Three setups and a bias; and the table of signals shows the default rule."""
+    page = (PROJECT_ROOT / "docs" / "content.md").read_text(encoding="utf-8")
+    start = page.index("A+ Scalp Trade Setups")
+    example = page[start : page.index("```", start)]
+    parsed = parse_setups(example, datetime(2025, 5, 29, 12, 0, tzinfo=UTC))
+    assert (len(parsed.setups), len(parsed.biases), parsed.unparsed) == (3, 1, ())
+    rule = HighlightRule()
+    for words, full, weight in (
+        ("reactions to the message", rule.full_reactions, rule.reactions_weight),
+        ("replies to it", rule.full_replies, rule.replies_weight),
+        ("burst", rule.full_burst, rule.burst_weight),
+        ("keywords in it", rule.full_keywords, rule.keywords_weight),
+    ):
+        [row] = [line for line in page.splitlines() if line.startswith(f"| {words}")]
+        assert f"| {full}" in row
+        assert row.endswith(f"| {weight} |")
+    assert f"From a sum of {rule.threshold} on" in page

@@ -67,6 +67,14 @@ def test_what_no_window_takes_lands_beside_its_nearest_neighbour(store: LandingS
     assert [json.loads(place.path.read_text())["messageCount"] for place in landed] == [3, 0, 1]
 
 
+def test_half_a_surrogate_pair_keeps_a_message_in_its_window(store: LandingStore, tmp_path: Path) -> None:
+    """It is mended when the document is read; until then the bytes stay as they came."""
+    export = write_export(tmp_path / "export.json", [message(301, "MARK")])
+    export.write_bytes(export.read_bytes().replace(b"MARK", rb"a\ud83dz"))
+    landed = store.land(export, "monza", WINDOWS, CHANNEL_ID, READ_AT)
+    assert [place.path.read_bytes().count(rb"a\ud83dz") for place in landed] == [0, 1, 0]
+
+
 def test_a_newer_export_replaces_the_document(store: LandingStore, tmp_path: Path) -> None:
     """The second reading is what is there."""
     land(store, tmp_path, [message(1, "first")])

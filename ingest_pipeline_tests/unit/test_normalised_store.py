@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from ingest_pipeline.capture.payloads import read_header
-from ingest_pipeline.documents import ExportDocument, Provenance, Tally
 from ingest_pipeline.domain.normalize import ChannelPolicy
 from ingest_pipeline.domain.window import Window
 from ingest_pipeline.errors import TransientError
-from ingest_pipeline.normalised_store import NormalisedStore, StoredDocument
+from ingest_pipeline.ingestion.documents import ExportDocument, Provenance, Tally
+from ingest_pipeline.ingestion.normalised_store import NormalisedStore, StoredDocument
 from ingest_pipeline_tests.exports import START, as_bytes, export, message
 
 WINDOW = Window(START, START + timedelta(minutes=5))

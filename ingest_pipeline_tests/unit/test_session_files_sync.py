@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from ingest_pipeline.errors import SessionInvalid
-from ingest_pipeline.session_sync import sync_sessions_file
+from ingest_pipeline.ingestion.session_sync import sync_sessions_file
 from ingest_pipeline.settings import Settings, load_settings
 from ingest_pipeline.storage.database import Database
 from ingest_pipeline.storage.open import open_database

@@ -84,3 +84,16 @@ def test_exits_are_described_by_code_or_signal() -> None:
     assert describe_exit(0) == "exit code 0"
     assert describe_exit(-9) == "signal SIGKILL"
     assert describe_exit(-250) == "signal 250"
+
+
+def test_a_part_that_says_it_is_of_no_use_stays_off(tmp_path: Path) -> None:
+    """By its exit code; other codes start it again as ever."""
+    starts = Starts(tmp_path)
+    part = Part("brief", ("/bin/sh", "-c", "exit 3"), final_codes=frozenset({0, 3}))
+    kept = Keeper(part, start=starts.start, say=starts.said.append, reporter=starts)
+    kept.look(0.0)
+    kept.look(0.0)
+    kept.look(10_000.0)
+    assert len(starts.children) == 1
+    assert starts.said == ["brief is off (exit code 3): see above; everything else runs"]
+    assert kept.is_gone()

@@ -8,12 +8,12 @@ from random import Random
 
 import pytest
 
-from ingest_pipeline.catch_up import catch_up
-from ingest_pipeline.gap_repair import list_gaps, repair_gaps
-from ingest_pipeline.history_import import import_history
+from ingest_pipeline.exactness.gap_repair import list_gaps, repair_gaps
+from ingest_pipeline.exactness.verification import verify
+from ingest_pipeline.history.catch_up import catch_up
+from ingest_pipeline.history.history_import import import_history
 from ingest_pipeline.storage.catalogue import list_channels
 from ingest_pipeline.storage.ledger import proofs
-from ingest_pipeline.verification import verify
 from ingest_pipeline_tests.archive import Archive
 from ingest_pipeline_tests.discord_server import permissions
 from ingest_pipeline_tests.discord_server.faults import Requests

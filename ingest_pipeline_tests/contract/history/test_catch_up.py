@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 
 from ingest_pipeline.capture.discord_rest import DiscordRest
-from ingest_pipeline.catch_up import catch_up
 from ingest_pipeline.domain.guild import Channel
 from ingest_pipeline.domain.snowflake import first_id_at
 from ingest_pipeline.errors import TokenRejected
 from ingest_pipeline.events import EventType
-from ingest_pipeline.history_import import import_history
+from ingest_pipeline.history.catch_up import catch_up
+from ingest_pipeline.history.history_import import import_history
 from ingest_pipeline.storage.events import events_of_journey
 from ingest_pipeline.storage.ledger import gaps, proven_until
 from ingest_pipeline.storage.scan_runs import RunKind, RunStatus, ScanRun, list_runs

@@ -14,10 +14,10 @@ from ingest_pipeline.demo.install import install_stand_in
 from ingest_pipeline.domain.session import Session
 from ingest_pipeline.domain.snowflake import first_id_at
 from ingest_pipeline.errors import ConfigurationError
-from ingest_pipeline.expectations import Scope
-from ingest_pipeline.gap_repair import list_gaps, repair_now
-from ingest_pipeline.sealing import seal_now
-from ingest_pipeline.services import Services, build_services
+from ingest_pipeline.exactness.expectations import Scope
+from ingest_pipeline.exactness.gap_repair import list_gaps, repair_now
+from ingest_pipeline.exactness.sealing import seal_now
+from ingest_pipeline.ingestion.services import Services, build_services
 from ingest_pipeline.settings import Settings
 from ingest_pipeline.storage.catalogue import set_monitors
 from ingest_pipeline.storage.database import Database

@@ -7,9 +7,16 @@ from typing import Any
 
 from ingest_pipeline.domain.session import Session
 from ingest_pipeline.domain.snowflake import created_at
-from ingest_pipeline.expectations import Expectation, Scope, expectations
-from ingest_pipeline.gap_repair import Gap, GapReason, is_mendable, list_gaps, refresh_catalogue, repair_gaps
-from ingest_pipeline.history_import import import_history
+from ingest_pipeline.exactness.expectations import Expectation, Scope, expectations
+from ingest_pipeline.exactness.gap_repair import (
+    Gap,
+    GapReason,
+    is_mendable,
+    list_gaps,
+    refresh_catalogue,
+    repair_gaps,
+)
+from ingest_pipeline.history.history_import import import_history
 from ingest_pipeline.storage.catalogue import set_monitors
 from ingest_pipeline.storage.ledger import Proof, record_proof
 from ingest_pipeline.storage.sessions import save_sessions

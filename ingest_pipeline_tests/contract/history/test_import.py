@@ -11,7 +11,7 @@ from ingest_pipeline.domain.guild import ReadingState
 from ingest_pipeline.domain.session import Session
 from ingest_pipeline.domain.snowflake import created_at
 from ingest_pipeline.errors import TokenRejected
-from ingest_pipeline.history_import import HistoryReport, import_history
+from ingest_pipeline.history.history_import import HistoryReport, import_history
 from ingest_pipeline.storage.catalogue import list_channels
 from ingest_pipeline.storage.import_metadata import find_import, is_import_running
 from ingest_pipeline.storage.ledger import gaps, proofs, proven_until

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from ingest_pipeline.history_import import import_history
+from ingest_pipeline.history.history_import import import_history
 from ingest_pipeline.storage.import_metadata import find_import, is_import_running
 from ingest_pipeline.storage.ledger import proven_until
 from ingest_pipeline.storage.messages import table_summary

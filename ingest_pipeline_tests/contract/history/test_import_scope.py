@@ -9,7 +9,7 @@ import pytest
 
 from ingest_pipeline.domain.guild import ReadingState
 from ingest_pipeline.errors import ChannelForbidden, ChannelNotFound
-from ingest_pipeline.history_import import HistoryReport, import_history
+from ingest_pipeline.history.history_import import HistoryReport, import_history
 from ingest_pipeline.storage.catalogue import list_channels, set_monitors
 from ingest_pipeline.storage.import_metadata import find_import
 from ingest_pipeline.storage.ledger import proofs

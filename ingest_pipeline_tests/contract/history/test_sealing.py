@@ -12,8 +12,8 @@ import pytest
 from ingest_pipeline.domain.session import Session
 from ingest_pipeline.domain.snowflake import created_at
 from ingest_pipeline.errors import SessionInvalid, SessionNotFound
-from ingest_pipeline.history_import import import_history
-from ingest_pipeline.sealing import SealReport, seal_session, sessions_to_seal
+from ingest_pipeline.exactness.sealing import SealReport, seal_session, sessions_to_seal
+from ingest_pipeline.history.history_import import import_history
 from ingest_pipeline.storage.manifests import Changes, list_manifests, sealed_versions
 from ingest_pipeline.storage.readings import stored_between
 from ingest_pipeline.storage.sessions import save_sessions

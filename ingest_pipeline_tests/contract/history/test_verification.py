@@ -11,13 +11,13 @@ import pytest
 from ingest_pipeline.domain.session import Session
 from ingest_pipeline.domain.snowflake import created_at
 from ingest_pipeline.errors import TokenRejected
-from ingest_pipeline.expectations import Scope
-from ingest_pipeline.history_import import import_history
+from ingest_pipeline.exactness.expectations import Scope
+from ingest_pipeline.exactness.verification import ChannelVerdict, VerificationReport, verify
+from ingest_pipeline.history.history_import import import_history
 from ingest_pipeline.storage.catalogue import set_monitors
 from ingest_pipeline.storage.database import Connection
 from ingest_pipeline.storage.messages import Tombstone, tombstone_messages
 from ingest_pipeline.storage.sessions import save_sessions
-from ingest_pipeline.verification import ChannelVerdict, VerificationReport, verify
 from ingest_pipeline_tests.archive import Archive
 from ingest_pipeline_tests.discord_server import permissions
 from ingest_pipeline_tests.discord_server.faults import Requests

@@ -9,13 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from ingest_pipeline.bot_supervision import BotEnded
 from ingest_pipeline.domain.session import Session
 from ingest_pipeline.errors import ConfigurationError
 from ingest_pipeline.events import EventChannel, EventType
+from ingest_pipeline.realtime.bot_supervision import BotEnded
 from ingest_pipeline.storage.catalogue import list_guilds
 from ingest_pipeline.storage.events import latest_events
 from ingest_pipeline.storage.sessions import save_sessions
+from ingest_pipeline.storage.watched_channels import list_watched
 from ingest_pipeline_tests.archive import Archive
 from ingest_pipeline_tests.discord_server import permissions
 from ingest_pipeline_tests.discord_server.faults import Requests
@@ -23,6 +24,7 @@ from ingest_pipeline_tests.discord_server.server import DiscordServer
 from ingest_pipeline_tests.discord_server.transport import Ending
 from ingest_pipeline_tests.realtime.programs import QUICK
 from ingest_pipeline_tests.realtime.running_bot import RunningBot
+from ingest_pipeline_tests.realtime.traffic import Traffic
 
 HISTORY = "history"
 NEVER = 1000.0
@@ -48,6 +50,31 @@ def test_an_outage_with_a_new_session_is_made_up_for(
         with server.gateway.outage(forget=True):
             changes(server, radio, ids)
         bot.wait_for(lambda: len(server.journal.identifies) > 1, "a new session")
+        bot.settle()
+    assert archive.differences(server.truth(radio)) == []
+
+
+@ON_ONE_ENGINE
+def test_catching_up_does_not_wait_for_quiet(
+    archive: Archive, server: DiscordServer, guild: int, radio: int
+) -> None:
+    """A channel in which something happens all the time is caught up on while it does."""
+    ids = server.messages.bulk_load(radio, 10)
+    traffic = Traffic(server, {radio: list(ids)}, posts=100_000, seconds=1_000.0)
+    with RunningBot(archive, LAZY) as bot:
+        traffic.start()
+        with server.gateway.outage(forget=True):
+            server.messages.post(radio, "posted meanwhile")
+        bot.wait_for(lambda: len(server.journal.identifies) > 1, "a new session")
+
+        def owes_nothing() -> bool:
+            watched = archive.read(list_watched)
+            return watched[radio].missed_since is None
+
+        time.sleep(0.5)
+        bot.wait_for(owes_nothing, "the catch-up")
+        assert not traffic.is_over()
+        traffic.stop()
         bot.settle()
     assert archive.differences(server.truth(radio)) == []
 

@@ -7,9 +7,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from ingest_pipeline.bot import SPOOL_FOLDER
 from ingest_pipeline.domain.session import Session
 from ingest_pipeline.events import EventType
+from ingest_pipeline.realtime.bot import SPOOL_FOLDER
 from ingest_pipeline.storage.catalogue import list_monitored, set_monitors
 from ingest_pipeline.storage.events import events_of_journey, latest_events
 from ingest_pipeline.storage.ledger import proven_until

@@ -1,0 +1,177 @@
+"""One channel's history into the table: the reading that imports, catch-ups, repairs and seals share.
+
+Pages are merged in batches. A batch is one transaction: its rows, the messages found deleted, the
+proof of its ids and the cursor of its run. So a crash at any moment repeats at most one batch, which
+changes nothing, and what is proven is there.
+
+A message is taken as deleted when a complete reading of its ids, which the bot had permission for,
+and a second one right after lack it, and it was last read before the first of them began.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from functools import partial
+
+from ingest_pipeline.capture.discovery import reading_state_now
+from ingest_pipeline.capture.history import Newest, Page, absent, batched, find_newest, read_history
+from ingest_pipeline.domain.guild import ReadingState
+from ingest_pipeline.errors import ChannelForbidden, ChannelNotFound, IngestError, TokenRejected
+from ingest_pipeline.history.quiet_channels import start
+from ingest_pipeline.history.scanner import SOURCE, Scanner, build_scanner, page_document, run_proof, write
+from ingest_pipeline.ingestion.ingest import ingest_landed
+from ingest_pipeline.storage.catalogue import set_reading_state
+from ingest_pipeline.storage.database import Connection
+from ingest_pipeline.storage.ledger import record_proof
+from ingest_pipeline.storage.messages import Tombstone, tombstone_messages
+from ingest_pipeline.storage.readings import live_between
+from ingest_pipeline.storage.scan_runs import RunStatus, ScanRun, advance_run, finish_run
+
+__all__ = ["SOURCE", "Scanner", "build_scanner", "scan_channel", "scan_channels"]
+
+_logger = logging.getLogger(__name__)
+
+
+async def scan_channels(scanner: Scanner, runs: Sequence[ScanRun], *, concurrency: int) -> list[ScanRun]:
+    """Do several scans, so many at once, and return them as they ended, in their order.
+
+    One that ends early leaves the others alone.
+
+    Raises:
+        TokenRejected: Discord does not accept the bot any more; every scan can go on later.
+        DatabaseBusy: Another process held the database for too long; the same holds.
+        DatabaseUnavailable: The database cannot be reached; the same holds.
+    """
+    turns = asyncio.Semaphore(concurrency)
+
+    async def scan_in_turn(run: ScanRun) -> ScanRun:
+        async with turns:
+            return await scan_channel(scanner, run)
+
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(scan_in_turn(run)) for run in runs]
+    except* IngestError as stopped:
+        raise stopped.exceptions[0] from None
+    return [task.result() for task in tasks]
+
+
+async def scan_channel(scanner: Scanner, run: ScanRun) -> ScanRun:
+    """Read a channel from a run's cursor to its head, and return the run as it ended.
+
+    The run must be queued already. Without a head it gets one: what the channel holds now.
+
+    Raises:
+        TokenRejected: Discord does not accept the bot any more.
+    """
+    try:
+        newest = await find_newest(scanner.rest, run.channel_id)
+        started = await write(scanner, partial(start, scanner, run, newest))
+        if started.status is not RunStatus.COMPLETED:
+            await _read_to_head(scanner, started, newest)
+    except TokenRejected:
+        raise
+    except (ChannelForbidden, ChannelNotFound) as error:
+        state = await _state_now(scanner, run.channel_id)
+        status = RunStatus.FAILED if state is ReadingState.READABLE else RunStatus.BLOCKED
+        return await _end(scanner, run, status, error, state)
+    except IngestError as error:
+        return await _end(scanner, run, RunStatus.FAILED, error)
+    if started.status is RunStatus.COMPLETED:
+        return started
+    return await _end(scanner, run, RunStatus.COMPLETED, None, ReadingState.READABLE)
+
+
+async def _state_now(scanner: Scanner, channel_id: int) -> ReadingState:
+    try:
+        return await reading_state_now(scanner.rest, channel_id)
+    except IngestError:
+        return ReadingState.UNKNOWN
+
+
+async def _read_to_head(scanner: Scanner, run: ScanRun, newest: Newest) -> None:
+    pages = read_history(scanner.rest, run.channel_id, run.cursor_id, run.head_id or run.cursor_id, newest)
+    read = run.messages_read
+    async for batch in batched(pages, scanner.batch_rows):
+        await _store(scanner, run, batch)
+        read += sum(len(page.messages) for page in batch)
+        if scanner.progress:
+            scanner.progress(replace(run, cursor_id=batch[-1].high, messages_read=read))
+
+
+async def _store(scanner: Scanner, run: ScanRun, pages: Sequence[Page]) -> None:
+    """Merge adjoining pages, with what they show to be deleted, prove their ids and move the cursor."""
+    gone = await _find_deleted(scanner, run, pages)
+    high = pages[-1].high
+    tombstones = [
+        Tombstone(discord_id, run.channel_id, run.guild_id, deleted_at, SOURCE, run.correlation_id)
+        for discord_id, deleted_at in gone.items()
+    ]
+    proof = run_proof(run, high, pages[0].requested_at)
+
+    def also(connection: Connection) -> None:
+        tombstone_messages(connection, tombstones)
+        record_proof(connection, proof)
+        read = sum(len(page.messages) for page in pages)
+        advance_run(connection, run.scan_run_id, cursor_id=high, messages_read=read)
+
+    documents = [
+        page_document(scanner, run.channel_id, run.guild_id, page, correlation_id=run.correlation_id)
+        for page in pages
+        if page.messages
+    ]
+    async with scanner.merging:
+        await asyncio.to_thread(
+            ingest_landed,
+            scanner.services.database,
+            documents,
+            correlation_id=run.correlation_id,
+            settle=scanner.services.settings.settle,
+            batch_rows=scanner.services.settings.batch_rows,
+            also=also,
+        )
+
+
+async def _find_deleted(scanner: Scanner, run: ScanRun, pages: Sequence[Page]) -> dict[int, datetime]:
+    """Return the stored messages that two readings lack, with the time by which each was gone."""
+    low, high = pages[0].low, pages[-1].high
+    latest = max(page.requested_at for page in pages)
+
+    def read() -> dict[int, datetime]:
+        with scanner.services.database.read() as connection:
+            return live_between(connection, run.channel_id, low, high, observed_before=latest)
+
+    stored = await asyncio.to_thread(read)
+    missed = {
+        discord_id
+        for page in pages
+        for discord_id in {each for each in stored if page.low < each <= page.high} - page.ids
+        if stored[discord_id] < page.requested_at
+    }
+    if not missed:
+        return {}
+    return await absent(scanner.rest, run.channel_id, min(missed) - 1, missed)
+
+
+async def _end(
+    scanner: Scanner,
+    run: ScanRun,
+    status: RunStatus,
+    error: IngestError | None,
+    state: ReadingState = ReadingState.UNKNOWN,
+) -> ScanRun:
+    now = datetime.now(UTC)
+    if error:
+        _logger.warning("channel %s was not read to its end: %s", run.channel_id, error)
+
+    def finish(connection: Connection) -> ScanRun:
+        if state is not ReadingState.UNKNOWN:
+            set_reading_state(connection, run.channel_id, state, now=now)
+        reason = str(error) if error else None
+        return finish_run(connection, run.scan_run_id, status, error=reason, now=now)
+
+    return await write(scanner, finish)

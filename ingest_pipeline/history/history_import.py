@@ -1,0 +1,248 @@
+"""The import of a guild's history: every channel and thread that can be read, from its first message on.
+
+An import can be cut off at any moment and goes on from its cursors. It may run while the gateway
+delivers and while other imports run: what arrives twice is merged into one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any
+
+from ingest_pipeline.capture.discord_rest import DiscordRest, open_rest
+from ingest_pipeline.capture.discovery import GuildView, view_guild
+from ingest_pipeline.domain.guild import Channel, ReadingState, monitored_ids
+from ingest_pipeline.errors import ChannelForbidden, ChannelNotFound
+from ingest_pipeline.history.channel_scan import scan_channels
+from ingest_pipeline.history.scan_plans import ImportPlan, plan_import
+from ingest_pipeline.history.scanner import build_scanner
+from ingest_pipeline.ingestion.services import Services
+from ingest_pipeline.storage.catalogue import (
+    list_monitored,
+    list_monitors,
+    mark_channels_missing,
+    save_channels,
+    save_guild,
+)
+from ingest_pipeline.storage.database import Connection
+from ingest_pipeline.storage.import_metadata import find_import, mark_import_completed
+from ingest_pipeline.storage.scan_runs import RunStatus, ScanRun
+
+DEFAULT_CONCURRENCY = 4
+RunProgress = Callable[[ScanRun], None]
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryReport:
+    """What an import or catch-up did.
+
+    Attributes:
+        guild_id: The guild.
+        correlation_id: The journey.
+        runs: The reading of each channel, as it ended.
+        names: The names of the channels, by id.
+        unreadable: Channels that were left out since the bot may not read them.
+        total_messages: Messages of the guild found or there already, counted when an import of a whole
+            guild is completed; None otherwise.
+        seconds: Wall time.
+    """
+
+    guild_id: int
+    correlation_id: str
+    runs: tuple[ScanRun, ...]
+    names: dict[int, str]
+    unreadable: tuple[Channel, ...] = ()
+    total_messages: int | None = None
+    seconds: float = 0.0
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every channel was read to its head."""
+        return all(run.status is RunStatus.COMPLETED for run in self.runs)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the report as JSON values: ids as strings."""
+        return {
+            "guild_id": str(self.guild_id),
+            "correlation_id": self.correlation_id,
+            "complete": self.is_complete,
+            "total_messages": self.total_messages,
+            "seconds": round(self.seconds, 3),
+            "channels": [
+                {
+                    "channel_id": str(run.channel_id),
+                    "name": self.names.get(run.channel_id),
+                    "status": run.status.value,
+                    "messages_read": run.messages_read,
+                    "rows_changed": run.rows_changed,
+                    "low": str(run.lower_id),
+                    "high": str(run.cursor_id),
+                    "error": run.error,
+                }
+                for run in self.runs
+            ],
+            "unreadable": [
+                {
+                    "channel_id": str(channel.channel_id),
+                    "name": channel.name,
+                    "reading_state": channel.reading_state.value,
+                }
+                for channel in self.unreadable
+            ],
+        }
+
+
+def import_history_now(
+    services: Services,
+    guild_id: int,
+    *,
+    channel_ids: Collection[int] = (),
+    force: bool = False,
+    concurrency: int = DEFAULT_CONCURRENCY,
+    progress: RunProgress | None = None,
+) -> HistoryReport:
+    """Log in, import, log out; see `import_history`."""
+
+    async def work() -> HistoryReport:
+        async with open_rest(services.settings.discord_bot_token) as rest:
+            return await import_history(
+                services,
+                rest,
+                guild_id,
+                channel_ids=channel_ids,
+                force=force,
+                concurrency=concurrency,
+                progress=progress,
+            )
+
+    return asyncio.run(work())
+
+
+async def import_history(
+    services: Services,
+    rest: DiscordRest,
+    guild_id: int,
+    *,
+    channel_ids: Collection[int] = (),
+    force: bool = False,
+    concurrency: int = DEFAULT_CONCURRENCY,
+    batch_rows: int = 2_000,
+    progress: RunProgress | None = None,
+) -> HistoryReport:
+    """Import a guild's history.
+
+    An import that was cut off goes on where it was; one that was completed reads what came since.
+
+    Args:
+        services: The working parts.
+        rest: Discord.
+        guild_id: The guild.
+        channel_ids: Only these channels, with their threads. Without any: the guild's monitored ones,
+            or all that can be read when none are.
+        force: Read everything anew, from the first message on.
+        concurrency: How many channels are read at the same time.
+        batch_rows: Messages merged in one transaction.
+        progress: Called after each batch with its run as it then is.
+
+    Raises:
+        ChannelForbidden: A channel asked for cannot be read, or the bot is not in the guild.
+        ChannelNotFound: There is no such channel or guild.
+        TokenRejected: Discord does not accept the bot any more.
+        ExporterFailed: Discord did not answer when it was asked for the channels.
+    """
+    began = time.monotonic()
+    view = await view_guild(rest, guild_id)
+    wanted = await asyncio.to_thread(_enter, services, view, channel_ids)
+    readable = [channel for channel in wanted if channel.is_readable]
+
+    def plan(connection: Connection) -> ImportPlan:
+        return plan_import(
+            connection,
+            guild_id,
+            readable,
+            force=force,
+            is_whole=not channel_ids,
+            overlap=services.settings.overlap,
+        )
+
+    planned = await asyncio.to_thread(services.database.run, plan)
+    scanner = await build_scanner(services, rest, batch_rows=batch_rows, progress=progress)
+    ended = await scan_channels(scanner, planned.runs, concurrency=concurrency)
+    report = HistoryReport(
+        guild_id=guild_id,
+        correlation_id=planned.correlation_id,
+        runs=tuple(ended),
+        names={channel.channel_id: channel.name for channel in view.channels},
+        unreadable=tuple(each for each in wanted if each.holds_messages and not each.is_readable),
+    )
+    is_over = not channel_ids and not any(run.status is RunStatus.FAILED for run in ended)
+    total = await asyncio.to_thread(_complete_import, services, report) if is_over else None
+    return replace(report, total_messages=total, seconds=time.monotonic() - began)
+
+
+def save_view(connection: Connection, view: GuildView) -> None:
+    """Bring the catalogue in line with a guild as Discord shows it.
+
+    Args:
+        connection: An open write transaction.
+        view: What Discord showed.
+    """
+    save_guild(connection, view.guild, now=view.seen_at)
+    save_channels(connection, view.channels, now=view.seen_at)
+    seen = [channel.channel_id for channel in view.channels]
+    mark_channels_missing(connection, view.guild.guild_id, seen, unlisted=view.unlisted, now=view.seen_at)
+
+
+def _enter(services: Services, view: GuildView, channel_ids: Collection[int]) -> list[Channel]:
+    """Save the catalogue and choose the channels to import."""
+
+    def work(connection: Connection) -> list[Channel]:
+        save_view(connection, view)
+        guild_id = view.guild.guild_id
+        if channel_ids or not list_monitors(connection, guild_id):
+            return list(view.channels)
+        monitored = {channel.channel_id for channel in list_monitored(connection, guild_id)}
+        return [channel for channel in view.channels if channel.channel_id in monitored]
+
+    channels = services.database.run(work)
+    return _chosen(channels, channel_ids) if channel_ids else channels
+
+
+def _chosen(channels: Sequence[Channel], channel_ids: Collection[int]) -> list[Channel]:
+    """Return the channels asked for, with their threads; for a category, with its channels.
+
+    Raises:
+        ChannelNotFound: One is not among the guild's.
+        ChannelForbidden: One cannot be read.
+    """
+    known = {channel.channel_id: channel for channel in channels}
+    for channel_id in channel_ids:
+        if channel_id not in known:
+            raise ChannelNotFound(
+                f"channel {channel_id} is not one of the guild's {len(known)} that the bot is shown: "
+                "check the id, and that the bot is a member of the thread if it is one"
+            )
+        state = known[channel_id].reading_state
+        if state is not ReadingState.READABLE:
+            raise ChannelForbidden(
+                f"the bot may not read the history of #{known[channel_id].name} ({state.value}): "
+                "give it View Channel and Read Message History there"
+            )
+    wanted = monitored_ids(channels, [str(channel_id) for channel_id in channel_ids])
+    return [channel for channel in channels if channel.channel_id in wanted]
+
+
+def _complete_import(services: Services, report: HistoryReport) -> int | None:
+    """Note that a guild's import is over, and return how many messages it found."""
+
+    def work(connection: Connection) -> int | None:
+        now = datetime.now(UTC)
+        mark_import_completed(connection, report.guild_id, correlation_id=report.correlation_id, now=now)
+        found = find_import(connection, report.guild_id)
+        return found.total_messages_imported if found else None
+
+    return services.database.run(work)

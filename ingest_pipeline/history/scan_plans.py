@@ -1,0 +1,151 @@
+"""Which stretch of which channel to read: the plans of imports, catch-ups and repairs.
+
+Plans are made from the coverage ledger and from readings that were cut off; nothing else remembers
+what is missing. A plan is queued as scan runs in the transaction that makes it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from ingest_pipeline.domain.guild import Channel
+from ingest_pipeline.domain.snowflake import created_at, first_id_at
+from ingest_pipeline.ingestion.ingest import new_correlation_id
+from ingest_pipeline.storage.database import Connection
+from ingest_pipeline.storage.import_metadata import find_import, mark_import_started
+from ingest_pipeline.storage.ledger import proven_until
+from ingest_pipeline.storage.scan_runs import (
+    RunKind,
+    RunStatus,
+    ScanRun,
+    abandon_runs,
+    find_run,
+    queue_run,
+    unfinished_runs,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ImportPlan:
+    """The readings of an import.
+
+    Attributes:
+        correlation_id: The journey of the import; a reading taken up from another keeps its own.
+        runs: One for each channel.
+    """
+
+    correlation_id: str
+    runs: tuple[ScanRun, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """Ids in `(low, high]` of a channel; without `high` up to what the channel holds when it is read."""
+
+    channel_id: int
+    guild_id: int
+    low: int
+    high: int | None = None
+
+
+def plan_import(
+    connection: Connection,
+    guild_id: int,
+    channels: Sequence[Channel],
+    *,
+    force: bool,
+    is_whole: bool,
+    overlap: timedelta,
+) -> ImportPlan:
+    """Queue the readings of an import, or take up those that were cut off.
+
+    Args:
+        connection: An open write transaction.
+        guild_id: The guild.
+        channels: What to import.
+        force: Begin at the first message, whatever is proven or was begun.
+        is_whole: Whether this is the import of the guild, which is noted, or one of some channels.
+        overlap: How much of what is proven to read again.
+    """
+    now = datetime.now(UTC)
+    before = find_import(connection, guild_id)
+    correlation_id = new_correlation_id()
+    if is_whole and not force and before and not before.import_completed:
+        correlation_id = before.correlation_id
+    elif is_whole:
+        mark_import_started(connection, guild_id, correlation_id=correlation_id, now=now)
+    if force:
+        abandon_runs(connection, RunKind.IMPORT, [channel.channel_id for channel in channels], now=now)
+    unfinished = unfinished_runs(connection, RunKind.IMPORT)
+    runs = []
+    for channel in channels:
+        run = unfinished.get(channel.channel_id)
+        if run is None:
+            low = 0 if force else _resume_at(connection, channel.channel_id, 0, overlap)
+            stretch = Stretch(channel.channel_id, channel.guild_id, low)
+            run = queue_stretch(connection, stretch, RunKind.IMPORT, correlation_id, now=now)
+        runs.append(run)
+    return ImportPlan(correlation_id, tuple(runs))
+
+
+def plan_catch_up(
+    connection: Connection,
+    channels: Sequence[Channel],
+    correlation_id: str,
+    *,
+    horizon: datetime | None,
+    overlap: timedelta,
+    now: datetime,
+) -> list[ScanRun]:
+    """Queue the reading of what came to some channels since each was last read completely.
+
+    What an import that is under way will read is left to it.
+
+    Args:
+        connection: An open write transaction.
+        channels: Channels and threads that hold messages.
+        correlation_id: The journey of the catch-up.
+        horizon: Leave aside what was posted before, aware UTC; None for nothing.
+        overlap: How much of what is proven to read again.
+        now: The present, aware UTC.
+    """
+    imports = unfinished_runs(connection, RunKind.IMPORT)
+    abandon_runs(connection, RunKind.CATCH_UP, [channel.channel_id for channel in channels], now=now)
+    runs = []
+    for channel in channels:
+        floor = first_id_at(horizon) - 1 if horizon else 0
+        running = imports.get(channel.channel_id)
+        if running and running.status in {RunStatus.QUEUED, RunStatus.RUNNING}:
+            floor = max(floor, running.head_id or first_id_at(running.queued_at) - 1)
+        low = _resume_at(connection, channel.channel_id, floor, overlap)
+        stretch = Stretch(channel.channel_id, channel.guild_id, low)
+        runs.append(queue_stretch(connection, stretch, RunKind.CATCH_UP, correlation_id, now=now))
+    return runs
+
+
+def queue_stretch(
+    connection: Connection, stretch: Stretch, kind: RunKind, correlation_id: str, *, now: datetime
+) -> ScanRun:
+    """Queue one reading; the one there is, if its journey has planned it already."""
+    run = ScanRun(
+        scan_run_id=f"{correlation_id}-{stretch.channel_id}-{stretch.low}",
+        guild_id=stretch.guild_id,
+        channel_id=stretch.channel_id,
+        kind=kind,
+        lower_id=stretch.low,
+        head_id=stretch.high,
+        correlation_id=correlation_id,
+        queued_at=now,
+    )
+    queue_run(connection, run)
+    return find_run(connection, run.scan_run_id)
+
+
+def _resume_at(connection: Connection, channel_id: int, floor: int, overlap: timedelta) -> int:
+    """Return where to begin so that the last stretch of what is proven above `floor` is read again."""
+    proven = proven_until(connection, channel_id, floor)
+    if proven <= floor:
+        return floor
+    return max(floor, first_id_at(created_at(proven) - overlap) - 1)

@@ -1,0 +1,98 @@
+"""What every reading of history works with, and what its pages and runs become."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TypeVar
+
+from ingest_pipeline.capture.channel_policies import ChannelPolicies
+from ingest_pipeline.capture.discord_rest import DiscordRest
+from ingest_pipeline.capture.history import Page
+from ingest_pipeline.domain.session import Session
+from ingest_pipeline.ingestion.documents import Provenance
+from ingest_pipeline.ingestion.payload_documents import PayloadDocument
+from ingest_pipeline.ingestion.services import Services
+from ingest_pipeline.storage.database import Connection
+from ingest_pipeline.storage.ledger import Proof
+from ingest_pipeline.storage.scan_runs import ScanRun
+from ingest_pipeline.storage.sessions import list_sessions
+
+Result = TypeVar("Result")
+
+SOURCE = "history"
+
+
+@dataclass(frozen=True, slots=True)
+class Scanner:
+    """What every scan of one use case works with.
+
+    Attributes:
+        services: The working parts.
+        rest: Discord.
+        policies: How each channel's messages are taken.
+        sessions: All sessions, the earliest first.
+        batch_rows: Messages merged in one transaction, which bounds memory for each channel read at
+            the same time.
+        progress: Called after each batch with the run as it then is.
+        merging: One batch is merged at a time; the others are read meanwhile.
+    """
+
+    services: Services
+    rest: DiscordRest
+    policies: ChannelPolicies
+    sessions: Sequence[Session]
+    batch_rows: int = 2_000
+    progress: Callable[[ScanRun], None] | None = None
+    merging: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+
+async def build_scanner(
+    services: Services,
+    rest: DiscordRest,
+    *,
+    batch_rows: int = 2_000,
+    progress: Callable[[ScanRun], None] | None = None,
+) -> Scanner:
+    """Read what scans need to know and return a scanner."""
+
+    def read() -> tuple[ChannelPolicies, list[Session]]:
+        with services.database.read() as connection:
+            return services.policies(), list_sessions(connection)
+
+    policies, sessions = await asyncio.to_thread(read)
+    return Scanner(services, rest, policies, sessions, batch_rows, progress)
+
+
+def run_proof(run: ScanRun, high: int, asked: datetime) -> Proof:
+    """Return what a run proves: until it is read to its end one growing interval, as of its beginning."""
+    return Proof(
+        channel_id=run.channel_id,
+        low=run.lower_id,
+        high=high,
+        source=SOURCE,
+        observed_at=run.started_at or asked,
+        correlation_id=run.correlation_id,
+    )
+
+
+def page_document(
+    scanner: Scanner, channel_id: int, guild_id: int | None, page: Page, *, correlation_id: str
+) -> PayloadDocument:
+    """Return a page as a document."""
+    return PayloadDocument(
+        channel_id=channel_id,
+        guild_id=guild_id,
+        payloads=page.messages,
+        policy=scanner.policies.policy(channel_id),
+        sessions=[session for session in scanner.sessions if channel_id in session.channel_ids],
+        provenance=Provenance(None, SOURCE, page.requested_at, correlation_id),
+    )
+
+
+async def write(scanner: Scanner, work: Callable[[Connection], Result]) -> Result:
+    """Do work in one transaction when it is this one's turn."""
+    async with scanner.merging:
+        return await asyncio.to_thread(scanner.services.database.run, work)

@@ -1,0 +1,1 @@
+"""The one path of messages: documents read, normalised and merged, whatever brought them."""

@@ -1,0 +1,89 @@
+"""The events of a batch: an import tells of its start, its end or its failure, never of each message.
+
+How the journey of one message is told all the same is in `tracing.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from ingest_pipeline.errors import DatabaseBusy, DatabaseUnavailable, IngestError, TransientError
+from ingest_pipeline.events import Event, EventType, dagster_run_id, log_events
+from ingest_pipeline.ingestion.documents import Document
+from ingest_pipeline.storage.database import Database
+from ingest_pipeline.storage.events import publish
+
+_LONGEST_ERROR = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """A batch of documents on its way into the table.
+
+    Attributes:
+        correlation_id: The journey.
+        source: Where the documents come from.
+        session_id: The session they are imported for, or None.
+        channel_ids: Their channels, ascending.
+        began_at: When reading them began, aware UTC.
+    """
+
+    correlation_id: str
+    source: str
+    session_id: str | None
+    channel_ids: tuple[int, ...]
+    began_at: datetime
+
+    @classmethod
+    def of(cls, documents: Sequence[Document], correlation_id: str, began_at: datetime) -> Batch | None:
+        """Describe documents; None when there are none, of which nothing is told."""
+        if not documents:
+            return None
+        provenance = documents[0].provenance
+        channels = sorted({document.channel_id for document in documents})
+        return cls(correlation_id, provenance.source, provenance.session_id, tuple(channels), began_at)
+
+    def completed(self, counts: Mapping[str, Any], at: datetime) -> list[Event]:
+        """Return the events of a batch that is merged: its start and its end with the counts."""
+        return [self._started(), self._event(EventType.INGESTION_COMPLETED, at, counts)]
+
+    def failed(self, error: Exception, at: datetime) -> list[Event]:
+        """Return the events of a batch that was undone: its start and the error."""
+        told = str(error) if isinstance(error, IngestError) else type(error).__name__
+        data = {
+            "error": type(error).__name__,
+            "message": told[:_LONGEST_ERROR],
+            "is_transient": isinstance(error, TransientError),
+        }
+        return [self._started(), self._event(EventType.INGESTION_FAILED, at, data)]
+
+    def _started(self) -> Event:
+        channels = [str(channel_id) for channel_id in self.channel_ids]
+        return self._event(EventType.INGESTION_STARTED, self.began_at, {"channel_ids": channels})
+
+    def _event(self, event_type: EventType, at: datetime, data: Mapping[str, Any]) -> Event:
+        return Event(
+            event_type=event_type,
+            correlation_id=self.correlation_id,
+            source=self.source,
+            created_at=at,
+            session_id=self.session_id,
+            run_id=dagster_run_id(self.correlation_id),
+            data=data,
+        )
+
+
+def tell_of_failure(database: Database, batch: Batch, error: Exception, at: datetime) -> None:
+    """Write and log that a batch failed; only log it when the database itself is the trouble."""
+    events = batch.failed(error, at)
+    log_events(events)
+    if isinstance(error, DatabaseBusy | DatabaseUnavailable):
+        return
+    try:
+        database.run(lambda connection: publish(connection, events))
+    except IngestError:
+        # The failure itself is about to be raised; that it is not in the table is the lesser news.
+        return

@@ -1,0 +1,203 @@
+"""The use cases behind the commands: import a stretch of time or a file, poll, backfill.
+
+Each composes the same steps: export, land, normalise, merge. The Dagster assets run the steps of
+`refresh.py` one asset each; here they run in one go.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from pathlib import Path
+from typing import BinaryIO
+
+from ingest_pipeline.capture.chat_exporter import ExportRequest, ExportResult
+from ingest_pipeline.capture.payloads import read_header
+from ingest_pipeline.domain.session import Session, live_sessions
+from ingest_pipeline.domain.window import Window
+from ingest_pipeline.errors import BadInput, ExportMismatch
+from ingest_pipeline.ingestion.documents import Document, ExportDocument, Provenance, modified_at
+from ingest_pipeline.ingestion.ingest import IngestReport, Progress, ingest_landed, new_correlation_id
+from ingest_pipeline.ingestion.polling import missing_time
+from ingest_pipeline.ingestion.refresh import landed_documents, refresh_landing
+from ingest_pipeline.ingestion.services import Services
+from ingest_pipeline.storage.sessions import find_session, list_sessions
+
+
+def merge_documents(
+    services: Services,
+    documents: Sequence[Document],
+    correlation_id: str,
+    progress: Progress | None = None,
+) -> IngestReport:
+    """Merge documents with the deployment's settings; see `ingest_landed`."""
+    return ingest_landed(
+        services.database,
+        documents,
+        correlation_id=correlation_id,
+        settle=services.settings.settle,
+        batch_rows=services.settings.batch_rows,
+        progress=progress,
+    )
+
+
+def backfill_session(
+    services: Services,
+    session_id: str,
+    *,
+    keys: Sequence[str] | None = None,
+    progress: Callable[[str], None] | None = None,
+) -> IngestReport:
+    """Read a whole session, or some windows of it, anew.
+
+    When some channels cannot be read, the others are merged before the first error is raised.
+
+    Raises:
+        SessionNotFound: There is no such session.
+        IngestError: As for `refresh_landing` and `ingest_landed`.
+    """
+    session = load_session(services, session_id)
+    wanted = services.grid.keys if keys is None else keys
+    correlation_id = new_correlation_id()
+    exported = refresh_landing(services, session, wanted, progress)
+    documents = [document for _, document in landed_documents(services, session, wanted, correlation_id)]
+    report = merge_documents(services, documents, correlation_id)
+    for each in exported:
+        if each.error:
+            raise each.error
+    return report
+
+
+def import_messages(
+    services: Services,
+    session_id: str,
+    *,
+    channel_id: int | None = None,
+    start: datetime | None = None,
+    end: datetime | None = None,
+    file: Path | None = None,
+    output_dir: Path | None = None,
+    keep_file: bool = False,
+    progress: Progress | None = None,
+) -> IngestReport:
+    """Import a stretch of a session's messages, from Discord or from an export file.
+
+    Args:
+        services: The working parts.
+        session_id: The session the messages are linked to.
+        channel_id: The channel to export, by default each of the session's; with `file`, the channel
+            that the file must be of.
+        start: First time to take, aware; the session's start by default.
+        end: Time to stop before, aware; the session's end by default.
+        file: An export to import instead of running the exporter.
+        output_dir: Where the exporter writes; `tmp_transcripts_from_discord` in the data folder by default.
+        keep_file: Keep the exporter's files.
+        progress: Called with the number of messages read so far.
+
+    Raises:
+        SessionNotFound: There is no such session.
+        WindowInvalid: A bound is naive, or the end is not after the start.
+        IngestError: As for the exporter and `ingest_landed`.
+    """
+    session = load_session(services, session_id)
+    window = Window(start or session.start_time, end or session.end_time)
+    correlation_id = new_correlation_id()
+    if file is not None:
+        document = _file_document(
+            services, session, file, window=window, channel_id=channel_id, correlation_id=correlation_id
+        )
+        return merge_documents(services, [document], correlation_id, progress)
+    channels = [channel_id] if channel_id else session.channel_ids
+    folder = output_dir or services.settings.data_dir / "tmp_transcripts_from_discord"
+    results: list[ExportResult] = []
+    try:
+        results.extend(services.exporter.export(ExportRequest(each, window), folder) for each in channels)
+        documents = [_export_document(services, session, result, correlation_id) for result in results]
+        return merge_documents(services, documents, correlation_id, progress)
+    finally:
+        if not keep_file:
+            for result in results:
+                result.path.unlink(missing_ok=True)
+
+
+def poll_live_session(
+    services: Services, window_seconds: int = 30, now: datetime | None = None
+) -> IngestReport | None:
+    """Import what the live session has new: the trailing window, and whatever is unproven before it.
+
+    Returns:
+        The report, or None when no session is live.
+    """
+    moment = now or datetime.now(UTC)
+
+    with services.database.read() as connection:
+        live = live_sessions(list_sessions(connection), moment)
+        if not live:
+            return None
+        missing = missing_time(connection, live[0], moment)
+    since = min((gap.start for gap in missing), default=moment) - services.settings.overlap
+    start = min(since, moment - timedelta(seconds=window_seconds))
+    return import_messages(services, live[0].session_id, start=max(start, live[0].start_time), end=moment)
+
+
+def load_session(services: Services, session_id: str) -> Session:
+    """Return a stored session.
+
+    Raises:
+        SessionNotFound: There is no such session.
+    """
+    with services.database.read() as connection:
+        return find_session(connection, session_id)
+
+
+def _export_document(
+    services: Services, session: Session, result: ExportResult, correlation_id: str
+) -> ExportDocument:
+    with result.path.open("rb") as stream:
+        header = read_header(stream, result.path.name)
+    return ExportDocument(
+        opener=partial(_open, result.path),
+        name=str(result.path),
+        header=header,
+        policy=services.policies().policy(result.channel_id),
+        window=result.window,
+        complete=True,
+        provenance=Provenance(session.session_id, "export", result.started_at, correlation_id),
+    )
+
+
+def _file_document(
+    services: Services,
+    session: Session,
+    file: Path,
+    *,
+    window: Window,
+    channel_id: int | None,
+    correlation_id: str,
+) -> ExportDocument:
+    """Return a user's file as a document; it proves nothing, as nobody saw how its export ended."""
+    try:
+        with file.open("rb") as stream:
+            header = read_header(stream, str(file))
+        modified = modified_at(file.stat().st_mtime)
+    except OSError as error:
+        raise BadInput(f"{file} cannot be read ({error.strerror}): check the path") from error
+    if channel_id is not None and channel_id != header.channel_id:
+        raise ExportMismatch(
+            f"{file} is an export of channel {header.channel_id}, not of {channel_id}: "
+            "leave --channel-id out, or give the other channel's file"
+        )
+    return ExportDocument(
+        opener=partial(_open, file),
+        name=str(file),
+        header=header,
+        policy=services.policies().policy(header.channel_id),
+        window=window,
+        complete=False,
+        provenance=Provenance(session.session_id, "file", header.read_at or modified, correlation_id),
+    )
+
+
+def _open(path: Path) -> BinaryIO:
+    return path.open("rb")

@@ -1,0 +1,244 @@
+"""The one path into the table: normalised documents are merged, and what they prove is recorded.
+
+Polls, backfills, file imports, history imports and the gateway all end in `ingest_landed`.
+What to read and when is decided by its callers.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime, timedelta
+from itertools import chain
+from secrets import token_hex
+from typing import Any
+
+import pyarrow as pa
+
+from ingest_pipeline.domain.snowflake import first_id_at
+from ingest_pipeline.events import Event, log_events
+from ingest_pipeline.ingestion.batch_events import Batch, tell_of_failure
+from ingest_pipeline.ingestion.documents import Document, Tally, rebatch
+from ingest_pipeline.storage.database import Connection, Database
+from ingest_pipeline.storage.events import publish
+from ingest_pipeline.storage.ledger import Proof, record_proof
+from ingest_pipeline.storage.messages import MergeCounts, merge_messages
+
+Progress = Callable[[int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class IngestReport:
+    """What became of every message received.
+
+    `received` is always `created + updated + unchanged + stale` and all of `skipped` together.
+
+    Attributes:
+        received: Messages in the documents.
+        created: New rows.
+        updated: Rows really changed.
+        unchanged: Messages that were there already.
+        stale: Messages older than what was there.
+        skipped: Count for each `SkipReason` that occurred.
+        coverage: Intervals `(channel_id, low, high]` of ids proven complete.
+        correlation_id: The journey all rows and log lines of this import carry.
+        seconds: Wall time of reading and merging.
+        session_id: The session imported for, or None.
+        start: Earliest bound of the documents, aware UTC, or None.
+        end: Latest bound of the documents, aware UTC, or None.
+        tallies: What each document held, in their order.
+    """
+
+    received: int
+    created: int
+    updated: int
+    unchanged: int
+    stale: int
+    skipped: dict[str, int]
+    coverage: list[tuple[int, int, int]]
+    correlation_id: str
+    seconds: float
+    session_id: str | None = None
+    start: datetime | None = None
+    end: datetime | None = None
+    tallies: list[Tally] = field(default_factory=list)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the report as JSON values: ids as strings, times as ISO 8601 in UTC."""
+        return {
+            "session_id": self.session_id,
+            "start": self.start.isoformat() if self.start else None,
+            "end": self.end.isoformat() if self.end else None,
+            "received": self.received,
+            "created": self.created,
+            "updated": self.updated,
+            "unchanged": self.unchanged,
+            "stale": self.stale,
+            "skipped": self.skipped,
+            "coverage": [
+                {"channel_id": str(channel), "low": str(low), "high": str(high)}
+                for channel, low, high in self.coverage
+            ],
+            "correlation_id": self.correlation_id,
+            "seconds": round(self.seconds, 3),
+        }
+
+
+def new_correlation_id() -> str:
+    """Return an id for a journey that nothing outside names.
+
+    Ids sort by time: of two equal readings the table keeps the one with the lower id, so importing a
+    file again leaves its rows with the journey that brought them.
+    """
+    return f"{datetime.now(UTC):%Y%m%dT%H%M%S%f}-{token_hex(4)}"
+
+
+def ingest_landed(
+    database: Database,
+    documents: Sequence[Document],
+    *,
+    correlation_id: str,
+    settle: timedelta,
+    batch_rows: int = 20_000,
+    now: datetime | None = None,
+    progress: Progress | None = None,
+    also: Callable[[Connection], None] | None = None,
+) -> IngestReport:
+    """Merge documents and record what they prove, all in one transaction.
+
+    A damaged document leaves the table as it was. The transaction is tried again by the database
+    when another process was in the way; documents are then read again.
+
+    Args:
+        database: Where to.
+        documents: What; each is read once for each try.
+        correlation_id: The journey.
+        settle: How long after its end a window may still change (see `Settings.settle_seconds`).
+        batch_rows: Rows for each merge statement.
+        now: Time of the merge, aware UTC; the present by default.
+        progress: Called with the number of messages read so far.
+        also: What else belongs into the transaction (a cursor, a checkpoint, deletions); called before
+            the merge, once for each try.
+
+    Raises:
+        BadInput: A document is damaged.
+        DatabaseBusy: Another process held the database for too long.
+        DatabaseUnavailable: The database cannot be reached.
+    """
+    began = time.monotonic()
+    moment = now or datetime.now(UTC)
+    batch = Batch.of(documents, correlation_id, moment)
+
+    def passed() -> datetime:
+        return moment + timedelta(seconds=time.monotonic() - began)
+
+    def work(connection: Connection) -> tuple[_Merged, list[Event]]:
+        if also:
+            also(connection)
+        tallies = [Tally() for _ in documents]
+        counts = _merge(connection, _read(documents, tallies, progress), batch_rows, moment)
+        merged = _Merged(counts, tallies, _prove(connection, documents, tallies, settle))
+        events = batch.completed(merged.numbers(), passed()) if batch else []
+        publish(connection, events)
+        return merged, events
+
+    try:
+        merged, events = database.run(work)
+    except Exception as error:
+        if batch:
+            tell_of_failure(database, batch, error, passed())
+        raise
+    log_events(events)
+    return _report(documents, merged, correlation_id, time.monotonic() - began)
+
+
+@dataclass(frozen=True, slots=True)
+class _Merged:
+    """What one try of a transaction brought."""
+
+    counts: MergeCounts
+    tallies: list[Tally]
+    proofs: list[Proof]
+
+    def numbers(self) -> dict[str, int]:
+        """Return what the end of a batch is told with."""
+        received = sum(tally.received for tally in self.tallies)
+        skipped = sum(tally.skipped.total() for tally in self.tallies)
+        return {"received": received, **asdict(self.counts), "skipped": skipped}
+
+
+def _merge(connection: Connection, tables: Iterator[pa.Table], batch_rows: int, now: datetime) -> MergeCounts:
+    counts = MergeCounts()
+    for rows in rebatch(tables, batch_rows):
+        counts += merge_messages(connection, rows, now=now)
+    return counts
+
+
+def _prove(
+    connection: Connection, documents: Sequence[Document], tallies: Sequence[Tally], settle: timedelta
+) -> list[Proof]:
+    proofs = [
+        proof
+        for document, tally in zip(documents, tallies, strict=True)
+        if (proof := _proof(document, tally, settle))
+    ]
+    for proof in proofs:
+        record_proof(connection, proof)
+    return proofs
+
+
+def _report(
+    documents: Sequence[Document], merged: _Merged, correlation_id: str, seconds: float
+) -> IngestReport:
+    windows = [document.window for document in documents if document.window]
+    return IngestReport(
+        received=sum(tally.received for tally in merged.tallies),
+        created=merged.counts.created,
+        updated=merged.counts.updated,
+        unchanged=merged.counts.unchanged,
+        stale=merged.counts.stale,
+        skipped=dict(sum((tally.skipped for tally in merged.tallies), Counter())),
+        coverage=[(proof.channel_id, proof.low, proof.high) for proof in merged.proofs],
+        correlation_id=correlation_id,
+        seconds=seconds,
+        session_id=documents[0].provenance.session_id if documents else None,
+        start=min((window.start for window in windows), default=None),
+        end=max((window.end for window in windows), default=None),
+        tallies=merged.tallies,
+    )
+
+
+def _read(
+    documents: Sequence[Document], tallies: Sequence[Tally], progress: Progress | None
+) -> Iterator[pa.Table]:
+    for table in chain.from_iterable(
+        document.batches(tally) for document, tally in zip(documents, tallies, strict=True)
+    ):
+        yield table
+        if progress:
+            progress(sum(tally.received for tally in tallies))
+
+
+def _proof(document: Document, tally: Tally, settle: timedelta) -> Proof | None:
+    """Return the ids that a complete reading of a window proves.
+
+    Everything up to the newest message read is proven by Discord's own order, whatever any clock
+    says. Beyond it only time speaks: what was posted `settle` before the reading is taken as seen,
+    which allows this machine's clock to be that much ahead of Discord's.
+    """
+    if not document.complete or document.window is None:
+        return None
+    window, read_at = document.window, document.provenance.observed_at
+    high = min(window.high, max(tally.highest_id, first_id_at(read_at - settle) - 1))
+    if high <= window.low:
+        return None
+    return Proof(
+        channel_id=document.channel_id,
+        low=window.low,
+        high=high,
+        source=document.provenance.source,
+        observed_at=read_at,
+        correlation_id=document.provenance.correlation_id,
+    )

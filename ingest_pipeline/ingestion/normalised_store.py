@@ -1,0 +1,189 @@
+"""Normalised rows on disk: one Parquet file for each session, window and channel.
+
+They are what the `normalized_messages` asset materialises: a frame anyone can open with pandas, and
+the document that the `messages` asset merges. The tally and provenance travel in the file's own
+metadata, so a file is enough to merge from.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from upath import UPath
+
+from ingest_pipeline.capture.stored_files import new_version, open_file, open_root
+from ingest_pipeline.domain.window import Window
+from ingest_pipeline.errors import TransientError
+from ingest_pipeline.ingestion.documents import Document, Provenance, Tally
+from ingest_pipeline.storage.schema import STAGING_SCHEMA
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_METADATA = b"ingest_pipeline"
+
+
+@dataclass(frozen=True, slots=True)
+class StoredDocument:
+    """A normalised document read back from its Parquet file."""
+
+    path: UPath
+    channel_id: int
+    window: Window | None
+    complete: bool
+    provenance: Provenance
+    tally: Tally
+
+    def batches(self, tally: Tally) -> Iterator[pa.Table]:
+        """See `Document`; the tally is the one of the normalisation.
+
+        Another run may have written the file anew meanwhile. Its later reading is as good, with a tally
+        of its own; the provenance stays, so what is proven is never more than was read.
+
+        Raises:
+            TransientError: The file is of another window now, or of an earlier reading.
+        """
+        with open_file(self.path) as stream, pq.ParquetFile(stream) as file:
+            now = _described(file, self.path, self.channel_id)
+            if (now.window, now.complete) != (self.window, self.complete) or _is_older(now, self):
+                raise TransientError(f"{self.path} was written anew while it was merged: try again")
+            tally.received, tally.rows, tally.highest_id = (
+                now.tally.received,
+                now.tally.rows,
+                now.tally.highest_id,
+            )
+            tally.skipped = Counter(now.tally.skipped)
+            for batch in file.iter_batches():
+                yield pa.Table.from_batches([batch]).cast(STAGING_SCHEMA)
+
+
+class NormalisedStore:
+    """Where normalised documents are kept.
+
+    Args:
+        root: A folder or an fsspec URL.
+    """
+
+    def __init__(self, root: str) -> None:
+        """Point at the root; nothing is touched yet."""
+        self.root = open_root(root)
+
+    def path(self, session_id: str, key: str, channel_id: int) -> UPath:
+        """Return where a document is kept, whether it is there or not."""
+        return self.root / session_id / key / f"{channel_id}.parquet"
+
+    def save(self, document: Document, session_id: str, key: str) -> StoredDocument:
+        """Normalise a document into its file, which is replaced whole, unless it is of a later reading.
+
+        Returns:
+            What is stored then: the document, or the later one that another run has stored meanwhile.
+
+        Raises:
+            BadInput: The document is damaged; the file is as it was.
+            LandingRefused: The store cannot be written; the file is as it was.
+        """
+        tally = Tally()
+        target = self.path(session_id, key, document.channel_id)
+        present = self._present(session_id, key, document.channel_id)
+        if present and present.window == document.window and _is_older(document, present):
+            return present
+        with new_version(target) as draft, pq.ParquetWriter(draft, STAGING_SCHEMA) as writer:
+            for table in document.batches(tally):
+                writer.write_table(table)
+            writer.add_key_value_metadata({_METADATA: _describe(document, tally)})
+        return self.load(session_id, key, document.channel_id)
+
+    def load(self, session_id: str, key: str, channel_id: int) -> StoredDocument:
+        """Open a document that was saved.
+
+        Raises:
+            FileNotFoundError: It never was.
+        """
+        path = self.path(session_id, key, channel_id)
+        with open_file(path) as stream, pq.ParquetFile(stream) as file:
+            return _described(file, path, channel_id)
+
+    def _present(self, session_id: str, key: str, channel_id: int) -> StoredDocument | None:
+        """Return the document that is there; one that cannot be read is as good as none."""
+        try:
+            return self.load(session_id, key, channel_id)
+        except (FileNotFoundError, pa.ArrowException, KeyError, ValueError):
+            return None
+
+    def frame(self, session_id: str, keys: Sequence[str]) -> pd.DataFrame:
+        """Return the stored rows of some windows as one pandas frame, ordered by time and id.
+
+        Returns:
+            The columns of `STAGING_SCHEMA`; text as Arrow-backed strings, ids as Int64 (nullable),
+            times as `datetime64[us, UTC]`.
+        """
+        tables = [
+            _read(path) for key in keys for path in sorted((self.root / session_id / key).glob("*.parquet"))
+        ]
+        table = pa.concat_tables(tables) if tables else STAGING_SCHEMA.empty_table()
+        return to_frame(table.sort_by([("posted_at", "ascending"), ("discord_id", "ascending")]))
+
+
+def _read(path: UPath) -> pa.Table:
+    with open_file(path) as stream:
+        return pq.read_table(stream)
+
+
+def to_frame(table: pa.Table) -> pd.DataFrame:
+    """Return an Arrow table as a pandas frame whose integer columns stay integers, also with nulls."""
+    import pandas as pd
+
+    integers = {pa.int64(): pd.Int64Dtype(), pa.int32(): pd.Int32Dtype()}
+    frame: pd.DataFrame = table.to_pandas(types_mapper=integers.get)
+    return frame
+
+
+def _described(file: pq.ParquetFile, path: UPath, channel_id: int) -> StoredDocument:
+    """Return what a file says of itself."""
+    stated = json.loads((file.metadata.metadata or {})[_METADATA])
+    window = stated["window"]
+    return StoredDocument(
+        path=path,
+        channel_id=channel_id,
+        window=Window(*map(datetime.fromisoformat, window)) if window else None,
+        complete=stated["complete"],
+        provenance=Provenance(
+            **{**stated["provenance"], "observed_at": datetime.fromisoformat(stated["observed_at"])}
+        ),
+        tally=Tally(**{**stated["tally"], "skipped": Counter(stated["tally"]["skipped"])}),
+    )
+
+
+def _is_older(one: Document, other: Document) -> bool:
+    """Tell whether Discord was read earlier for one document than for the other."""
+    return one.provenance.observed_at < other.provenance.observed_at
+
+
+def _describe(document: Document, tally: Tally) -> str:
+    provenance = document.provenance
+    stated: dict[str, Any] = {
+        "window": [document.window.start.isoformat(), document.window.end.isoformat()]
+        if document.window
+        else None,
+        "complete": document.complete,
+        "observed_at": provenance.observed_at.isoformat(),
+        "provenance": {
+            "session_id": provenance.session_id,
+            "source": provenance.source,
+            "correlation_id": provenance.correlation_id,
+        },
+        "tally": {
+            "received": tally.received,
+            "rows": tally.rows,
+            "highest_id": tally.highest_id,
+            "skipped": dict(tally.skipped),
+        },
+    }
+    return json.dumps(stated)

@@ -1,0 +1,71 @@
+"""Documents of message objects as Discord's REST API gives them: pages of a channel's history."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import pyarrow as pa
+
+from ingest_pipeline.capture.discord_payloads import Payload, raw_message
+from ingest_pipeline.domain.normalize import ChannelPolicy, build_normaliser
+from ingest_pipeline.domain.session import Session
+from ingest_pipeline.domain.window import Window
+from ingest_pipeline.ingestion.documents import Provenance, Tally, normalised_rows, rows_table
+
+_NO_CHANNEL = 0
+
+
+@dataclass(frozen=True, slots=True)
+class PayloadDocument:
+    """Message objects of one channel, read with one request.
+
+    What a page of history proves is an interval of ids, which its caller records; by itself the
+    document proves nothing.
+
+    Attributes:
+        channel_id: The channel or thread they were posted in.
+        guild_id: Its guild.
+        payloads: The message objects.
+        policy: How the channel's messages are taken.
+        sessions: Sessions of the channel, the earliest first; a message is linked to the first that
+            was live when it was posted.
+        provenance: Where the rows come from; its session is not used.
+        window: See `Document`; none.
+        complete: See `Document`; never.
+    """
+
+    channel_id: int
+    guild_id: int | None
+    payloads: Sequence[Payload]
+    policy: ChannelPolicy
+    sessions: Sequence[Session]
+    provenance: Provenance
+    window: Window | None = None
+    complete: bool = False
+
+    def batches(self, tally: Tally) -> Iterator[pa.Table]:
+        """See `Document`.
+
+        Discord names a message's channel itself, so a message with its thread's id is a forum post's
+        first one and not, as in an export, a copy of what the parent channel has. It is kept: the
+        normaliser is not told the channel that it would compare with.
+        """
+        normalise = build_normaliser(_NO_CHANNEL, self.policy, None)
+        rows = normalised_rows(normalise, [raw_message(payload) for payload in self.payloads], tally)
+        if rows:
+            yield rows_table(
+                rows,
+                {
+                    "session_id": [self._session_at(row[1]) for row in rows],
+                    "guild_id": self.guild_id,
+                    "channel_id": self.channel_id,
+                    "source": self.provenance.source,
+                    "observed_at": self.provenance.observed_at,
+                    "correlation_id": self.provenance.correlation_id,
+                },
+            )
+
+    def _session_at(self, posted_at: datetime) -> str | None:
+        return next((each.session_id for each in self.sessions if posted_at in each.window), None)

@@ -1,0 +1,164 @@
+"""Refreshing a session's windows: the steps that the assets run one by one.
+
+Export and land, normalise, and hand the normalised documents to the merge. Imports of any other
+stretch of time, and whole sessions in one go, are in `imports.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from ingest_pipeline.capture.chat_exporter import ExportRequest
+from ingest_pipeline.capture.landing import Landed
+from ingest_pipeline.domain.normalize import ChannelPolicy
+from ingest_pipeline.domain.session import Session
+from ingest_pipeline.domain.window import Window, contiguous
+from ingest_pipeline.errors import BadInput, ExporterFailed, ExporterRejected, IngestError
+from ingest_pipeline.ingestion.documents import ExportDocument, Provenance, modified_at
+from ingest_pipeline.ingestion.normalised_store import StoredDocument
+from ingest_pipeline.ingestion.services import Services
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """One exporter run of a refresh.
+
+    Attributes:
+        channel_id: The channel read.
+        keys: The windows it covered.
+        messages: Messages in it.
+        seconds: Wall time of the run.
+        warnings: What the exporter warned of, or why there is no export.
+        documents: What landed.
+        error: Why the channel could not be read, or None.
+    """
+
+    channel_id: int
+    keys: tuple[str, ...]
+    messages: int
+    seconds: float
+    warnings: tuple[str, ...]
+    documents: tuple[Landed, ...]
+    error: IngestError | None = None
+
+
+def session_windows(
+    services: Services, session: Session, keys: Sequence[str], now: datetime | None = None
+) -> list[tuple[str, Window]]:
+    """Return those of a session's windows that have begun, in time order.
+
+    Windows past the session's end, or still to come, are left out: reading them is a no-op.
+    """
+    moment = now or datetime.now(UTC)
+    grid = services.grid
+    timed = [(key, grid.window(key, session.window)) for key in sorted(keys, key=grid.index)]
+    return [(key, window) for key, window in timed if window is not None and window.start <= moment]
+
+
+def refresh_landing(
+    services: Services,
+    session: Session,
+    keys: Sequence[str],
+    progress: Callable[[str], None] | None = None,
+) -> list[Exported]:
+    """Read windows anew from Discord: one exporter run for each channel and contiguous range.
+
+    A channel that cannot be read does not keep the others from being read: its runs are returned with
+    their error, and its windows stay unproven.
+
+    Raises:
+        ExporterFailed: No channel could be read; what had landed stays as it was.
+        ExporterRejected: As above, and Discord will refuse again.
+        BadInput: As above, because the exports were damaged or others have landed meanwhile.
+        LandingRefused: The landing store cannot be written.
+    """
+    runs = list(contiguous(session_windows(services, session, keys)))
+    exported = [
+        _refresh(services, session, channel_id, run, progress)
+        for channel_id in session.channel_ids
+        for run in runs
+    ]
+    errors = [each.error for each in exported if each.error]
+    if errors and len(errors) == len(exported):
+        raise errors[0]
+    return exported
+
+
+def _refresh(
+    services: Services,
+    session: Session,
+    channel_id: int,
+    run: Sequence[tuple[str, Window]],
+    progress: Callable[[str], None] | None,
+) -> Exported:
+    keys = tuple(key for key, _ in run)
+    if progress:
+        progress(f"channel {channel_id}, {keys[0]} to {keys[-1]}")
+    request = ExportRequest(channel_id, Window(run[0][1].start, run[-1][1].end))
+    try:
+        with TemporaryDirectory(prefix="ingest-export-") as folder:
+            result = services.exporter.export(request, Path(folder))
+            documents = services.landing.land(
+                result.path, session.session_id, run, channel_id, result.started_at
+            )
+    except (ExporterFailed, ExporterRejected, BadInput) as error:
+        if progress:
+            progress(f"channel {channel_id} was not read: {error}")
+        return Exported(channel_id, keys, 0, 0.0, (str(error),), (), error)
+    return Exported(channel_id, keys, result.message_count, result.seconds, result.warnings, tuple(documents))
+
+
+def landed_documents(
+    services: Services, session: Session, keys: Sequence[str], correlation_id: str
+) -> list[tuple[str, ExportDocument]]:
+    """Return the landed documents of some windows, with their keys, ready to be normalised."""
+    policies = services.policies()
+    windows = session_windows(services, session, keys)
+    return [
+        (landed.key, _landed_document(landed, policies.policy(landed.channel_id), correlation_id))
+        for landed in services.landing.landed(session.session_id, windows, session.channel_ids)
+    ]
+
+
+def normalise_windows(
+    services: Services, session: Session, keys: Sequence[str], correlation_id: str
+) -> list[StoredDocument]:
+    """Normalise landed windows into their Parquet files.
+
+    Raises:
+        BadInput: A landed document is damaged; its file is as it was.
+    """
+    return [
+        services.normalised.save(document, session.session_id, key)
+        for key, document in landed_documents(services, session, keys, correlation_id)
+    ]
+
+
+def stored_documents(services: Services, session: Session, keys: Sequence[str]) -> list[StoredDocument]:
+    """Return the normalised documents of some windows that exist."""
+    return [
+        services.normalised.load(session.session_id, key, channel_id)
+        for key, _ in session_windows(services, session, keys)
+        for channel_id in session.channel_ids
+        if services.normalised.path(session.session_id, key, channel_id).exists()
+    ]
+
+
+def _landed_document(landed: Landed, policy: ChannelPolicy, correlation_id: str) -> ExportDocument:
+    header = landed.header()
+    observed_at = header.read_at or modified_at(landed.path.stat().st_mtime)
+    return ExportDocument(
+        opener=landed.open,
+        name=str(landed.path),
+        header=header,
+        policy=policy,
+        window=landed.window,
+        # A document that was read for other bounds, before a session was moved or windows were made
+        # wider, does not hold everything of this window.
+        complete=(header.after, header.before) == (landed.window.start, landed.window.end),
+        provenance=Provenance(landed.session_id, "export", observed_at, correlation_id),
+    )

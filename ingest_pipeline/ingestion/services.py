@@ -1,0 +1,65 @@
+"""What the use cases work with, built once from the settings by each entry point."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from ingest_pipeline.capture.channel_policies import ChannelPolicies, load_channel_policies
+from ingest_pipeline.capture.chat_exporter import ChatExporter
+from ingest_pipeline.capture.landing import LandingStore
+from ingest_pipeline.domain.window import WindowGrid
+from ingest_pipeline.ingestion.normalised_store import NormalisedStore
+from ingest_pipeline.settings import Settings
+from ingest_pipeline.storage.database import Database
+from ingest_pipeline.storage.open import open_database
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """The project's working parts.
+
+    Attributes:
+        settings: The settings they were built from.
+        database: Sessions, messages and the coverage ledger.
+        landing: Raw exports.
+        normalised: Normalised Parquet files.
+        exporter: Runs of the exporter.
+    """
+
+    settings: Settings
+    database: Database
+    landing: LandingStore
+    normalised: NormalisedStore
+    exporter: ChatExporter
+
+    @property
+    def grid(self) -> WindowGrid:
+        """How sessions are cut into windows."""
+        return window_grid(self.settings)
+
+    def policies(self) -> ChannelPolicies:
+        """Read the channel policies as they are in `data/settings.yaml` now."""
+        return load_channel_policies(self.settings.channels_file)
+
+
+def window_grid(settings: Settings) -> WindowGrid:
+    """Return the grid that the settings ask for."""
+    count = -(-settings.session_max_hours * 60 // settings.window_minutes)
+    return WindowGrid(width=timedelta(minutes=settings.window_minutes), count=count)
+
+
+def build_services(settings: Settings) -> Services:
+    """Build everything; no file is opened and nothing is connected until first use."""
+    return Services(
+        settings=settings,
+        database=open_database(settings),
+        landing=LandingStore(settings.landing_root),
+        normalised=NormalisedStore(settings.normalized_root),
+        exporter=ChatExporter(
+            settings.exporter_path,
+            settings.discord_oauth_token,
+            timeout_seconds=settings.exporter_timeout_seconds,
+            quarantine_dir=settings.data_dir / "quarantine",
+        ),
+    )

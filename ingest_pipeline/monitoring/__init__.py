@@ -1,0 +1,1 @@
+"""What the pipeline is doing, told from the database alone."""

@@ -1,0 +1,168 @@
+"""How the whole is doing at one time: sessions, reading, the bot, the table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from ingest_pipeline.domain.session import Session, live_sessions, next_session
+from ingest_pipeline.events import Event, EventChannel, EventType
+from ingest_pipeline.ingestion.services import Services
+from ingest_pipeline.monitoring.session_progress import SessionProgress, session_progress
+from ingest_pipeline.settings import Settings
+from ingest_pipeline.storage.database import Connection
+from ingest_pipeline.storage.events import ingested_totals, latest_events
+from ingest_pipeline.storage.message_search import count_by_source
+from ingest_pipeline.storage.sessions import list_sessions
+
+_LOOK_BACK = 20
+# What a poll may take on top of its interval before it counts as late.
+_POLL_GRACE = timedelta(seconds=30)
+_POLLS_MISSED = 2
+
+
+class ReadingState(StrEnum):
+    """What reading is doing: nothing, keeping up with a live session, falling behind, or failing."""
+
+    IDLE = "idle"
+    READING = "reading"
+    LATE = "late"
+    FAILING = "failing"
+
+
+class BotState(StrEnum):
+    """What the bot said of itself last; `unknown` when it never ran."""
+
+    UNKNOWN = "unknown"
+    STARTED = "started"
+    READY = "ready"
+    DISCONNECTED = "disconnected"
+    STOPPED = "stopped"
+
+
+_BOT_STATES = {
+    EventType.BOT_STARTED: BotState.STARTED,
+    EventType.BOT_READY: BotState.READY,
+    EventType.BOT_DISCONNECTED: BotState.DISCONNECTED,
+    EventType.BOT_STOPPED: BotState.STOPPED,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How reading goes.
+
+    Attributes:
+        state: In one word.
+        last_completed: The last batch that was merged, or None.
+        last_failed: The last batch that was undone, or None.
+    """
+
+    state: ReadingState
+    last_completed: Event | None
+    last_failed: Event | None
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """How everything was at one time.
+
+    Attributes:
+        as_of: When, aware UTC.
+        engine: `duckdb` or `postgres`.
+        live: The sessions that are live, the one to read first.
+        upcoming: The session that starts next, or None.
+        latest: The session that ended last, or None.
+        reading: How reading goes.
+        bot: What the bot said last.
+        bot_since: When it said so, aware UTC, or None.
+    """
+
+    as_of: datetime
+    engine: str
+    live: tuple[SessionProgress, ...]
+    upcoming: Session | None
+    latest: SessionProgress | None
+    reading: Reading
+    bot: BotState
+    bot_since: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """What the whole table holds: counting it takes a while when it is large.
+
+    Attributes:
+        messages: Live messages by source.
+        ingested: Messages ever ingested as (source, result, number).
+    """
+
+    messages: Mapping[str, int]
+    ingested: Sequence[tuple[str, str, int]]
+
+
+def look_up_status(services: Services, now: datetime) -> Status:
+    """Return how everything is.
+
+    Raises:
+        DatabaseBusy: The database is in use elsewhere.
+        DatabaseUnavailable: It cannot be reached.
+    """
+    with services.database.read() as connection:
+        sessions = list_sessions(connection)
+        live = tuple(
+            session_progress(connection, session, services.grid, now)
+            for session in live_sessions(sessions, now)
+        )
+        ended = [session for session in sessions if session.end_time <= now]
+        latest = max(ended, key=lambda session: (session.end_time, session.session_id), default=None)
+        bot, bot_since = _bot(connection)
+        return Status(
+            as_of=now,
+            engine=services.database.engine,
+            live=live,
+            upcoming=next_session(sessions, now),
+            latest=session_progress(connection, latest, services.grid, now) if latest else None,
+            reading=_reading(connection, live, services.settings),
+            bot=bot,
+            bot_since=bot_since,
+        )
+
+
+def look_up_totals(services: Services) -> Totals:
+    """Count the whole table.
+
+    Raises:
+        DatabaseBusy: The database is in use elsewhere.
+        DatabaseUnavailable: It cannot be reached.
+    """
+    with services.database.read() as connection:
+        return Totals(count_by_source(connection), ingested_totals(connection))
+
+
+def _reading(connection: Connection, live: Sequence[SessionProgress], settings: Settings) -> Reading:
+    events = latest_events(connection, channel=EventChannel.BATCH, limit=_LOOK_BACK)
+    completed = _first(events, EventType.INGESTION_COMPLETED)
+    failed = _first(events, EventType.INGESTION_FAILED)
+    is_failing = failed is not None and (completed is None or completed.created_at < failed.created_at)
+    late = settings.settle + _POLLS_MISSED * timedelta(seconds=settings.poll_interval_seconds) + _POLL_GRACE
+    if not live:
+        state = ReadingState.IDLE
+    elif is_failing:
+        state = ReadingState.FAILING
+    else:
+        state = ReadingState.LATE if live[0].lag_seconds > late.total_seconds() else ReadingState.READING
+    return Reading(state, completed, failed)
+
+
+def _bot(connection: Connection) -> tuple[BotState, datetime | None]:
+    for event in latest_events(connection, channel=EventChannel.BOT, limit=_LOOK_BACK):
+        if event.event_type in _BOT_STATES:
+            return _BOT_STATES[event.event_type], event.created_at
+    return BotState.UNKNOWN, None
+
+
+def _first(events: Sequence[Event], event_type: EventType) -> Event | None:
+    return next((event for event in events if event.event_type is event_type), None)

@@ -1,0 +1,151 @@
+"""The bot's view of guilds and channels: discovered at start, kept up while it runs.
+
+It decides what is watched, notes each watched channel, and says which of them cannot be read.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import partial
+
+from ingest_pipeline.capture.discord_rest import DiscordRest
+from ingest_pipeline.capture.discovery import GuildView, view_guild
+from ingest_pipeline.domain.guild import Channel, ReadingState
+from ingest_pipeline.errors import BadInput, ChannelForbidden, ChannelNotFound
+from ingest_pipeline.history.history_import import save_view
+from ingest_pipeline.ingestion.services import Services
+from ingest_pipeline.ingestion.session_sync import sync_sessions_file
+from ingest_pipeline.realtime.watchlist import CatalogueView, Watchlist, view_catalogue
+from ingest_pipeline.storage.catalogue import list_guilds, list_monitors, mark_guild_left, set_monitors
+from ingest_pipeline.storage.database import Connection
+from ingest_pipeline.storage.pending_reads import hasten_reads
+from ingest_pipeline.storage.watched_channels import WatchedChannel, list_watched, watch_channels
+
+_REMEDIES = {
+    ReadingState.FORBIDDEN: "the bot does not see it: give it View Channel there",
+    ReadingState.NO_HISTORY: "the bot may not read its history: give it Read Message History there",
+    ReadingState.MISSING: "it is gone",
+}
+
+_logger = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class BotCatalogue:
+    """Guilds and channels, and what is watched of them.
+
+    Attributes:
+        services: The working parts.
+        rest: Discord.
+        watchlist: What is watched; kept up here.
+        default_patterns: What a guild seen for the first time is monitored by.
+        said: The state of each watched channel that was last told of.
+        mistakes: What was last said to be wrong with the sessions file.
+    """
+
+    services: Services
+    rest: DiscordRest
+    watchlist: Watchlist
+    default_patterns: Collection[str] = ()
+    said: dict[int, ReadingState] = field(default_factory=dict)
+    mistakes: str = ""
+
+    async def discover(self, *, archived: bool) -> list[int]:
+        """Look at every guild the bot is in and return their ids.
+
+        Args:
+            archived: Look for archived threads too, one request or more for each channel.
+
+        Raises:
+            TokenRejected: Discord does not accept the bot any more.
+            ExporterFailed: Discord did not answer.
+        """
+        present = [int(payload["id"]) for payload in await self.rest.guilds()]
+        await asyncio.to_thread(self.services.database.run, partial(_note_left, present=present))
+        await self.refresh(present, archived=archived)
+        return present
+
+    async def refresh(self, guild_ids: Iterable[int], *, archived: bool = False) -> None:
+        """Bring some guilds in line with what Discord shows now; one that the bot has left is noted."""
+        for guild_id in sorted(guild_ids):
+            try:
+                view = await view_guild(self.rest, guild_id, archived=archived)
+            except (ChannelForbidden, ChannelNotFound):
+                now = datetime.now(UTC)
+                await asyncio.to_thread(
+                    self.services.database.run, partial(mark_guild_left, guild_id=guild_id, now=now)
+                )
+                continue
+            await asyncio.to_thread(self.services.database.run, partial(self._save, view=view))
+        await self.reload()
+
+    async def reload(self) -> set[int]:
+        """Read anew what is watched; return the channels that are watched now and were not before."""
+        noted_at = datetime.now(UTC)
+
+        def read() -> CatalogueView:
+            self._take_over_sessions()
+            with self.services.database.read() as connection:
+                return view_catalogue(connection)
+
+        fresh = self.watchlist.replace(await asyncio.to_thread(read))
+        await asyncio.to_thread(self._watch, noted_at)
+        self._tell()
+        return fresh
+
+    def _save(self, connection: Connection, view: GuildView) -> None:
+        guild_id = view.guild.guild_id
+        is_new = all(row["guild_id"] != guild_id for row in list_guilds(connection))
+        save_view(connection, view)
+        if is_new and self.default_patterns and not list_monitors(connection, guild_id):
+            set_monitors(connection, guild_id, self.default_patterns, now=view.seen_at)
+        readable = [channel.channel_id for channel in view.channels if channel.is_readable]
+        hasten_reads(connection, readable, now=view.seen_at)
+
+    def _take_over_sessions(self) -> None:
+        try:
+            sync_sessions_file(self.services.database, self.services.settings, datetime.now(UTC))
+            self.mistakes = ""
+        except BadInput as error:
+            if str(error) != self.mistakes:
+                _logger.warning("the sessions stay as they were: %s", error)
+            self.mistakes = str(error)
+
+    def _watch(self, noted_at: datetime) -> None:
+        channels = self.watchlist.channels()
+        with self.services.database.read() as connection:
+            watched = list_watched(connection)
+        fresh = [channel for channel in channels if channel.channel_id not in watched]
+        if fresh:
+            rows = [_watched(channel, watched, noted_at) for channel in fresh]
+            self.services.database.run(partial(watch_channels, channels=rows, now=noted_at))
+
+    def _tell(self) -> None:
+        """Say which watched channels cannot be read, once for each change."""
+        for channel in self.watchlist.channels():
+            state = channel.reading_state
+            before = self.said.get(channel.channel_id, ReadingState.READABLE)
+            if state is ReadingState.UNKNOWN or state is before:
+                continue
+            self.said[channel.channel_id] = state
+            if state is ReadingState.READABLE:
+                _logger.info("#%s (%s) can be read again", channel.name, channel.channel_id)
+            else:
+                _logger.warning("#%s (%s): %s", channel.name, channel.channel_id, _REMEDIES[state])
+
+
+def _note_left(connection: Connection, present: Collection[int]) -> None:
+    now = datetime.now(UTC)
+    for row in list_guilds(connection):
+        if row["left_at"] is None and row["guild_id"] not in present:
+            mark_guild_left(connection, row["guild_id"], now=now)
+
+
+def _watched(channel: Channel, watched: dict[int, WatchedChannel], now: datetime) -> WatchedChannel:
+    """Return a channel as watched from now on; a thread since its channel is, or else from now on too."""
+    parent = watched.get(channel.parent_id) if channel.is_thread and channel.parent_id else None
+    return WatchedChannel(channel.channel_id, channel.guild_id, parent.watched_from if parent else now)

@@ -1,0 +1,110 @@
+"""Documents of single messages, each with a time of its own: what the gateway told, what was read again."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import pyarrow as pa
+
+from ingest_pipeline.capture.discord_payloads import raw_message
+from ingest_pipeline.domain.normalize import ChannelPolicy, Row, build_normaliser
+from ingest_pipeline.domain.session import Session
+from ingest_pipeline.domain.snowflake import created_at
+from ingest_pipeline.domain.window import Window, WindowGrid
+from ingest_pipeline.ingestion.documents import Provenance, Tally, normalised_rows, rows_table
+from ingest_pipeline.realtime.gateway_events import SeenMessage, correlation_of
+from ingest_pipeline.storage.touched_windows import TouchedWindow
+
+_NO_CHANNEL = 0
+_INSTANT = timedelta(microseconds=1)
+
+
+@dataclass(frozen=True, slots=True)
+class SeenDocument:
+    """One channel's messages as they were seen, one by one; each has its own time and journey.
+
+    Attributes:
+        channel_id: The channel.
+        guild_id: Its guild.
+        messages: What was seen, in the order it was seen.
+        policy: How the channel's messages are taken.
+        sessions: Sessions the channel belongs to, the earliest first.
+        provenance: The source, and what the report of the batch carries.
+        known: Messages that the table has already. It is filled inside the transaction, before the
+            document is read: a creation tells nothing about such a message.
+    """
+
+    channel_id: int
+    guild_id: int | None
+    messages: Sequence[SeenMessage]
+    policy: ChannelPolicy
+    sessions: Sequence[Session]
+    provenance: Provenance
+    known: Collection[int] = ()
+    window: Window | None = None
+    complete: bool = False
+
+    def batches(self, tally: Tally) -> Iterator[pa.Table]:
+        """See `Document`.
+
+        Discord names a message's channel itself, so a message with its thread's id is a forum post's
+        first one, which is kept: the normaliser is not told the channel that it would compare with.
+        """
+        normalise = build_normaliser(_NO_CHANNEL, self.policy, None)
+        rows: list[Row] = []
+        times: list[datetime] = []
+        for seen in self._informative():
+            made = normalised_rows(normalise, [raw_message(seen.payload)], tally)
+            rows.extend(made)
+            times.extend([seen.seen_at] * len(made))
+        if rows:
+            yield rows_table(
+                rows,
+                {
+                    "session_id": [self._session_at(row[1]) for row in rows],
+                    "guild_id": self.guild_id,
+                    "channel_id": self.channel_id,
+                    "source": self.provenance.source,
+                    "observed_at": times,
+                    "correlation_id": [correlation_of(self.guild_id, row[0]) for row in rows],
+                },
+            )
+
+    def _informative(self) -> Iterator[SeenMessage]:
+        """Leave out creations of messages that were seen before, in the table or in this document."""
+        seen_here: set[int] = set()
+        for seen in self.messages:
+            if not (seen.is_creation and (seen.message_id in self.known or seen.message_id in seen_here)):
+                yield seen
+            seen_here.add(seen.message_id)
+
+    def _session_at(self, posted_at: datetime) -> str | None:
+        return next((s.session_id for s in self.sessions if posted_at in s.window), None)
+
+
+def sessions_of(channel_id: int, sessions: Sequence[Session]) -> list[Session]:
+    """Return a channel's sessions, the earliest first."""
+    found = [session for session in sessions if channel_id in session.channel_ids]
+    return sorted(found, key=lambda session: (session.start_time, session.session_id))
+
+
+def windows_at(
+    channel_id: int, moments: Collection[datetime], sessions: Sequence[Session], grid: WindowGrid
+) -> set[TouchedWindow]:
+    """Return the windows of a channel's sessions that some times (aware UTC) lie in."""
+    return {
+        TouchedWindow(session.session_id, key)
+        for session in sessions_of(channel_id, sessions)
+        for moment in moments
+        if moment in session.window
+        for key in grid.keys_touching(Window(moment, moment + _INSTANT), session.window)
+    }
+
+
+def windows_of(
+    channel_id: int, message_ids: Collection[int], sessions: Sequence[Session], grid: WindowGrid
+) -> set[TouchedWindow]:
+    """Return the windows of a channel's sessions that some messages were posted in."""
+    return windows_at(channel_id, {created_at(each) for each in message_ids}, sessions, grid)

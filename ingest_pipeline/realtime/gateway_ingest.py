@@ -1,0 +1,211 @@
+"""From the spool into the table: gateway events merged in small batches, each exactly once in effect.
+
+A batch is one transaction: deletions, rows, messages to read again, windows touched, and how far the
+spool has been read. A crash between any two steps repeats a batch, which changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from ingest_pipeline.capture.channel_policies import ChannelPolicies
+from ingest_pipeline.capture.spool import Position, Spool
+from ingest_pipeline.domain.session import Session
+from ingest_pipeline.events import Event, EventType
+from ingest_pipeline.ingestion.documents import Provenance
+from ingest_pipeline.ingestion.ingest import IngestReport, ingest_landed, new_correlation_id
+from ingest_pipeline.ingestion.message_events import message_event
+from ingest_pipeline.ingestion.services import Services
+from ingest_pipeline.realtime.gateway_documents import SeenDocument, sessions_of, windows_of
+from ingest_pipeline.realtime.gateway_events import SOURCE, Events, correlation_of, interpret
+from ingest_pipeline.storage.database import Connection
+from ingest_pipeline.storage.events import publish
+from ingest_pipeline.storage.gateway_batches import known_among, lock_messages, note_activities
+from ingest_pipeline.storage.messages import tombstone_messages
+from ingest_pipeline.storage.pending_reads import queue_reads
+from ingest_pipeline.storage.state import get_state, set_state
+from ingest_pipeline.storage.touched_windows import TouchedWindow, touch_windows
+from ingest_pipeline.storage.watched_channels import note_missed
+
+BATCH_EVENTS = 2_000
+QUIET = timedelta(seconds=2)
+_CHECKPOINT = "gateway_checkpoint"
+
+
+@dataclass(frozen=True, slots=True)
+class SpoolBatch:
+    """What became of a stretch of the spool.
+
+    Attributes:
+        events: What it held.
+        report: What the merge did.
+        position: How far the spool is processed now.
+        received_at: When each event was received, aware UTC, in that order.
+        committed_at: When the transaction had been committed, aware UTC.
+    """
+
+    events: Events
+    report: IngestReport
+    position: Position
+    received_at: Sequence[datetime]
+    committed_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class SpoolReader:
+    """A spool and how far it has been processed.
+
+    Attributes:
+        spool: The events.
+        identity: The spool's own, under which the database knows the position.
+    """
+
+    spool: Spool
+    identity: str
+
+    @property
+    def key(self) -> str:
+        """The name under which the database keeps the position."""
+        return f"{_CHECKPOINT}:{self.identity}"
+
+    def checkpoint(self, connection: Connection) -> Position:
+        """Return how far the spool has been processed, or its beginning."""
+        segment, _, offset = (get_state(connection, self.key) or "0:0").partition(":")
+        return Position(int(segment), int(offset))
+
+    def move_to(self, connection: Connection, position: Position) -> None:
+        """Note how far the spool is processed, in the transaction of what was processed."""
+        set_state(connection, self.key, f"{position.segment}:{position.offset}")
+
+
+def ingest_spooled(
+    services: Services,
+    reader: SpoolReader,
+    after: Position,
+    *,
+    is_monitored: Callable[[int], bool],
+    sessions: Sequence[Session],
+    limit: int = BATCH_EVENTS,
+    quiet: timedelta = QUIET,
+) -> SpoolBatch | None:
+    """Process the next events of the spool.
+
+    Args:
+        services: The working parts.
+        reader: The events.
+        after: How far the spool is processed.
+        is_monitored: Whether a channel's messages are wanted.
+        sessions: All sessions; a message is linked to the earliest that takes it.
+        limit: How many events at most.
+        quiet: A message that is to be read again waits until nothing has come about it for so long.
+
+    Returns:
+        What happened, or None when nothing is waiting.
+
+    Raises:
+        DatabaseBusy: Another process held the database for too long; the events stay in the spool.
+        DatabaseUnavailable: The database cannot be reached; the events stay in the spool.
+        ConfigurationError: The file of channel policies is wrong; the events stay in the spool.
+    """
+    records, position = reader.spool.read(after, limit)
+    if not records:
+        return None
+    events = interpret(records, is_monitored)
+    latest = max(record.received_at for record in records)
+    correlation_id = new_correlation_id()
+    provenance = Provenance(None, SOURCE, latest, correlation_id)
+    known: set[int] = set()
+    windows = _windows(services, events, sessions)
+
+    def also(connection: Connection) -> None:
+        lock_messages(connection, events.message_ids)
+        known.clear()
+        known.update(known_among(connection, events.created_ids))
+        tombstone_messages(connection, events.deletions)
+        queue_reads(connection, events.unsure, latest, quiet)
+        touch_windows(connection, windows, now=datetime.now(UTC))
+        note_missed(connection, events.suspects, since=latest, now=latest)
+        note_activities(connection, events.newest_ids)
+        publish(connection, message_events(events, correlation_id))
+        reader.move_to(connection, position)
+
+    report = ingest_landed(
+        services.database,
+        _documents(events, services.policies(), sessions, provenance, known),
+        correlation_id=correlation_id,
+        settle=services.settings.settle,
+        batch_rows=services.settings.batch_rows,
+        also=also,
+    )
+    received_at = tuple(record.received_at for record in records)
+    return SpoolBatch(events, report, position, received_at, datetime.now(UTC))
+
+
+def message_events(events: Events, batch: str) -> list[Event]:
+    """Return the events that tell of single messages: those received, and those deleted.
+
+    Whether and when a message was stored, its row tells.
+
+    Args:
+        events: The gateway's.
+        batch: The correlation id of the batch.
+    """
+    told = [
+        message_event(
+            EventType.MESSAGE_RECEIVED,
+            correlation_of(guild_id, seen.message_id),
+            seen.message_id,
+            channel_id=channel_id,
+            at=seen.seen_at,
+            batch=batch,
+        )
+        for (guild_id, channel_id), messages in events.messages.items()
+        for seen in messages
+    ]
+    told += [
+        message_event(
+            EventType.MESSAGE_DELETED,
+            gone.correlation_id,
+            gone.discord_id,
+            channel_id=gone.channel_id,
+            at=gone.deleted_at,
+            batch=batch,
+        )
+        for gone in events.deletions
+    ]
+    return told
+
+
+def _documents(
+    events: Events,
+    policies: ChannelPolicies,
+    sessions: Sequence[Session],
+    provenance: Provenance,
+    known: set[int],
+) -> list[SeenDocument]:
+    return [
+        SeenDocument(
+            channel_id=channel_id,
+            guild_id=guild_id,
+            messages=messages,
+            policy=policies.policy(channel_id),
+            sessions=sessions_of(channel_id, sessions),
+            provenance=provenance,
+            known=known,
+        )
+        for (guild_id, channel_id), messages in events.messages.items()
+    ]
+
+
+def _windows(services: Services, events: Events, sessions: Sequence[Session]) -> set[TouchedWindow]:
+    touched: dict[int, set[int]] = {}
+    for (_, channel_id), messages in events.messages.items():
+        touched.setdefault(channel_id, set()).update(each.message_id for each in messages)
+    for gone in events.deletions:
+        touched.setdefault(gone.channel_id, set()).add(gone.discord_id)
+    found: set[TouchedWindow] = set()
+    for channel_id, message_ids in touched.items():
+        found |= windows_of(channel_id, message_ids, sessions, services.grid)
+    return found

@@ -1,0 +1,114 @@
+"""The commands `ingest bot` and `ingest monitor`."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from ingest_pipeline.domain.guild import Channel, Guild, ReadingState
+from ingest_pipeline.ingestion.services import build_services
+from ingest_pipeline.settings import Settings
+from ingest_pipeline.storage.catalogue import save_channels, save_guild
+from ingest_pipeline_tests.cli_runs import PROJECT, Cli
+from ingest_pipeline_tests.discord_server.attach import attached, command
+from ingest_pipeline_tests.discord_server.server import DiscordServer
+
+GUILD = 1_100_000_000_000_000_001
+
+
+@pytest.fixture
+def cli(tmp_path: Path) -> Cli:
+    """The command in a folder of its own."""
+    return Cli(tmp_path)
+
+
+@pytest.fixture
+def server() -> Iterator[DiscordServer]:
+    """A simulated Discord that discord.py is attached to."""
+    with DiscordServer() as running, attached(running):
+        yield running
+
+
+def test_without_a_token_the_bot_is_off(cli: Cli) -> None:
+    """One line, and no error."""
+    outcome = cli("bot")
+    assert (outcome.code, outcome.stdout) == (0, "")
+    assert outcome.stderr == "the bot is off: DISCORD_BOT_TOKEN is not set\n"
+
+
+def test_a_token_that_is_not_accepted_is_one_clear_line(cli: Cli, server: DiscordServer) -> None:
+    """It says what to do, and never the token."""
+    cli.environment["DISCORD_BOT_TOKEN"] = "an-invented-token"
+    outcome = cli("bot")
+    assert outcome.code == 3
+    assert outcome.stderr.startswith("error: Discord does not accept the bot's token")
+    assert outcome.stderr.count("\n") == 1
+    assert "an-invented-token" not in outcome.stderr
+
+
+def test_the_bot_runs_until_it_is_asked_to_stop(cli: Cli, server: DiscordServer) -> None:
+    """SIGTERM ends it in order; what it heard is there."""
+    guild = server.guilds.create("Paddock")
+    channel = server.channels.create(guild, "team-radio")
+    environment = cli.environment | {"DISCORD_BOT_TOKEN": server.token, "PYTHONPATH": str(PROJECT)}
+    arguments = command(server, "ingest_pipeline.cli.app:main", "bot", "--monitor", "*radio*")
+    with subprocess.Popen(arguments, cwd=cli.folder, env=environment, stderr=subprocess.PIPE) as process:
+        try:
+            server.journal.wait_for(lambda: bool(server.gateway.connected()), seconds=60, what="the bot")
+            server.messages.post(channel, "Box, box.")
+            server.journal.wait_for(server.gateway.settled, seconds=10, what="the event")
+            process.send_signal(signal.SIGTERM)
+            _, said = process.communicate(timeout=60)
+        finally:
+            process.kill()
+    assert process.returncode == 0, said
+    assert server.token.encode() not in said
+    shown = cli("monitor", "--guild", str(guild), "--json").json
+    assert [each["name"] for each in shown["channels"]] == ["team-radio"]
+    settings = Settings(_env_file=None, data_dir=cli.folder / "data")
+    with build_services(settings).database.read() as connection:
+        assert connection.fetch_one("count_rows", {"table": "messages"}) == {"n": 1}
+
+
+def stored_guild(cli: Cli) -> None:
+    """Put a guild with two channels into the catalogue."""
+    now = datetime.now(UTC)
+    channels = [
+        Channel(number, GUILD, name, reading_state=ReadingState.READABLE)
+        for number, name in ((10, "team-radio"), (20, "pit-wall"))
+    ]
+    database = build_services(Settings(_env_file=None, data_dir=cli.folder / "data")).database
+    with database.write() as connection:
+        save_guild(connection, Guild(GUILD, "Paddock"), now=now)
+        save_channels(connection, channels, now=now)
+
+
+def test_what_is_monitored_is_set_shown_and_cleared(cli: Cli) -> None:
+    """By pattern and by id."""
+    stored_guild(cli)
+    outcome = cli("monitor", "--guild", str(GUILD), "*radio*", "20", "--json")
+    assert outcome.json == {
+        "guild_id": str(GUILD),
+        "patterns": ["*radio*", "20"],
+        "channels": [
+            {"channel_id": "10", "name": "team-radio"},
+            {"channel_id": "20", "name": "pit-wall"},
+        ],
+    }
+    shown = cli("monitor", "--guild", str(GUILD))
+    assert shown.stdout.splitlines()[1:] == ["10\tteam-radio\ttext\treadable", "20\tpit-wall\ttext\treadable"]
+    assert shown.stderr == "patterns: *radio* 20\n"
+    assert cli("monitor", "--guild", str(GUILD), "--nothing", "--json").json["channels"] == []
+
+
+@pytest.mark.parametrize(
+    "arguments", [("--guild", "paddock"), ("--guild", str(GUILD), "--nothing", "*")], ids=["id", "both"]
+)
+def test_what_cannot_be_meant_is_refused(cli: Cli, arguments: tuple[str, ...]) -> None:
+    """With the value."""
+    assert cli("monitor", *arguments).code == 5
