@@ -7,11 +7,12 @@ keep the names they have in the project's founding notes. What a user edits whil
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import AfterValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from ingest_pipeline.errors import ConfigurationError
@@ -20,6 +21,52 @@ PROJECT_ROOT = Path(__file__).resolve().parent.parent
 DEFAULT_CHANNEL_ID = 1101802452224856174
 
 PositiveInt = Annotated[int, Field(gt=0)]
+
+# Minute, hour, day of the month, month, day of the week (crontab(5)).
+_CRON_BOUNDS = ((0, 59), (0, 23), (1, 31), (1, 12), (0, 7))
+_CRON_ITEM = re.compile(r"(?:\*|(\d{1,2})(?:-(\d{1,2}))?)(?:/([1-9]\d?))?")
+
+
+def _require_cron(text: str) -> str:
+    """Return a cron expression of five numeric fields.
+
+    Raises:
+        ValueError: It is none.
+    """
+    fields = text.split()
+    is_cron = len(fields) == len(_CRON_BOUNDS) and all(
+        _is_cron_item(item, low, high)
+        for field, (low, high) in zip(fields, _CRON_BOUNDS, strict=True)
+        for item in field.split(",")
+    )
+    if not is_cron:
+        raise ValueError(f"{text!r} is no cron expression: write five fields such as '30 4 * * *'")
+    return " ".join(fields)
+
+
+def _is_cron_item(item: str, low: int, high: int) -> bool:
+    found = _CRON_ITEM.fullmatch(item)
+    if found is None:
+        return False
+    first, last = (int(each) if each else None for each in found.group(1, 2))
+    if first is None:
+        return True
+    return low <= first <= (high if last is None else last) <= high
+
+
+def _require_web_address(secret: SecretStr) -> SecretStr:
+    """Return a web address.
+
+    Raises:
+        ValueError: It is none; the message does not repeat it.
+    """
+    if not re.fullmatch(r"https?://[^\s/]+[!-~]*", secret.get_secret_value()):
+        raise ValueError("it is no address that begins with https:// or http://")
+    return secret
+
+
+Cron = Annotated[str, AfterValidator(_require_cron)]
+WebAddress = Annotated[SecretStr, AfterValidator(_require_web_address)]
 
 
 class Settings(BaseSettings):
@@ -53,6 +100,8 @@ class Settings(BaseSettings):
         retain_failed_runs_days: The same for runs that failed.
         api_token: Needed to write by the HTTP interface; without it nobody can.
         api_read_token: Needed to read by it; without it everybody who reaches it can.
+        alert_webhook_url: Where failures are told; without it nowhere.
+        alert_after_failures: Failures in a row of a live session's polls before they are told.
         log_level: Level of our own loggers.
     """
 
@@ -84,6 +133,8 @@ class Settings(BaseSettings):
     retain_failed_runs_days: PositiveInt = 90
     api_token: SecretStr | None = None
     api_read_token: SecretStr | None = None
+    alert_webhook_url: WebAddress | None = None
+    alert_after_failures: PositiveInt = 2
     log_level: str = "INFO"
 
     @property

@@ -2,6 +2,7 @@
 
 import dagster as dg
 
+from ingest_pipeline.orchestration.alerts import build_alert_sensors
 from ingest_pipeline.orchestration.assets import build_assets
 from ingest_pipeline.orchestration.checks import message_checks
 from ingest_pipeline.orchestration.content_assets import build_content_assets
@@ -27,6 +28,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
             build_live_session_sensor(settings),
             build_report_sensor(),
             *build_gateway_sensors(settings),
+            *build_alert_sensors(settings),
         ],
         resources=build_resources(settings),
         # Of all jobs: what is started from the catalogue runs as `ingest_job` does.

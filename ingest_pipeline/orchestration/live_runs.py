@@ -88,7 +88,7 @@ def new_outcomes(
         if run.run_id == last_run_id:
             break
         if run.status in {dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE}:
-            error = _error_line(instance, run) if run.status == dg.DagsterRunStatus.FAILURE else None
+            error = error_line(instance, run) if run.status == dg.DagsterRunStatus.FAILURE else None
             outcomes.append(RunOutcome(run.run_id, run.tags.get(SESSION_TAG, ""), _ended(record), error))
     return outcomes[::-1]
 
@@ -110,7 +110,7 @@ def _limit(run: dg.DagsterRun) -> timedelta:
     return timedelta(seconds=int(stated) if stated.isdigit() else 0)
 
 
-def _error_line(instance: dg.DagsterInstance, run: dg.DagsterRun) -> str:
+def error_line(instance: dg.DagsterInstance, run: dg.DagsterRun) -> str:
     """Return the first line of what made a run fail: the step's own words when there are any."""
     wanted = {dg.DagsterEventType.STEP_FAILURE, dg.DagsterEventType.RUN_FAILURE}
     lines = [_stated(entry) for entry in instance.all_logs(run.run_id, of_type=wanted)]

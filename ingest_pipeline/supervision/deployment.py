@@ -20,6 +20,7 @@ REAL_DATA_VARIABLES = (
     "INGEST_EXPORTER_PATH",
     "INGEST_EXECUTOR",
     "INGEST_CELERY_BROKER_URL",
+    "INGEST_ALERT_WEBHOOK_URL",
     POSTGRES_VARIABLE,
 )
 
@@ -92,6 +93,7 @@ def secrets_of(settings: Settings) -> list[str]:
         settings.discord_bot_token,
         settings.api_token,
         settings.api_read_token,
+        settings.alert_webhook_url,
     )
     return [token.get_secret_value() for token in tokens if token]
 

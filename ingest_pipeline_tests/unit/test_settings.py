@@ -70,7 +70,12 @@ def test_an_empty_variable_counts_as_unset(monkeypatch: pytest.MonkeyPatch) -> N
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("POLL_INTERVAL_SECONDS", "0"), ("INGEST_WINDOW_MINUTES", "five"), ("INGEST_OVERLAP_SECONDS", "-1")],
+    [
+        ("POLL_INTERVAL_SECONDS", "0"),
+        ("INGEST_WINDOW_MINUTES", "five"),
+        ("INGEST_OVERLAP_SECONDS", "-1"),
+        ("INGEST_ALERT_WEBHOOK_URL", "hooks.example.org/secret"),
+    ],
 )
 def test_a_wrong_value_names_its_variable(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
     """And says where to correct it."""

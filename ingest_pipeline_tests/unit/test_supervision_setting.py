@@ -129,7 +129,9 @@ def test_tokens_count_as_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
     names = ("DISCORD_OAUTH_TOKEN", "DISCORD_BOT_TOKEN", "INGEST_API_TOKEN", "INGEST_API_READ_TOKEN")
     for name in names:
         monkeypatch.setenv(name, f"token-of-{name}")
-    assert secrets_of(load_settings()) == [f"token-of-{name}" for name in names]
+    webhook = "https://hooks.example.org/secret"
+    monkeypatch.setenv("INGEST_ALERT_WEBHOOK_URL", webhook)
+    assert secrets_of(load_settings()) == [*(f"token-of-{name}" for name in names), webhook]
 
 
 def test_no_secret_stands_in_a_command(tmp_path: Path) -> None:

@@ -1,0 +1,238 @@
+"""When somebody has to be told of a failure, and in which words; how it gets there is in `webhook.py`.
+
+Runs are grouped by job and session. A group is told of once it has failed so often in a row, and once
+more when it works again. What is told of one session at one time is one message.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+# Discord takes 2,000 characters (https://docs.discord.com/developers/resources/webhook, "Execute Webhook").
+_LONGEST_TEXT = 1_900
+_LONGEST_LINE = 500
+_FORGOTTEN = timedelta(days=30)
+_UNDELIVERABLE = timedelta(days=1)
+_MOST_PENDING = 20
+_LISTED = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a run ended.
+
+    Attributes:
+        job: What ran.
+        session_id: The session it was about, or None.
+        run_id: Dagster's id of it.
+        ended_at: Aware UTC.
+        problem: What went wrong, in a line, or None.
+        is_repeated: Whether another run follows by itself within minutes, as the polls of a session do.
+    """
+
+    job: str
+    session_id: str | None
+    run_id: str
+    ended_at: datetime
+    problem: str | None = None
+    is_repeated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Streak:
+    """Failures in a row of one job about one session.
+
+    Attributes:
+        job: What ran.
+        session_id: The session, or None.
+        failures: How many.
+        since: End of the first of them, aware UTC.
+        last: End of the last of them, aware UTC.
+        run_id: The last of them.
+        problem: What went wrong in it.
+        is_told: Whether somebody was told.
+    """
+
+    job: str
+    session_id: str | None
+    failures: int
+    since: datetime
+    last: datetime
+    run_id: str
+    problem: str
+    is_told: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """A message that is to be delivered.
+
+    Attributes:
+        at: When it was written, aware UTC.
+        body: What is posted.
+    """
+
+    at: datetime
+    body: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class AlertState:
+    """What is remembered between two looks.
+
+    Attributes:
+        seen: Position in Dagster's event log up to which runs are taken into account; None at first.
+        streaks: What fails, by job and session.
+        pending: What could not be delivered yet, the oldest first.
+    """
+
+    seen: int | None = None
+    streaks: dict[str, Streak] = field(default_factory=dict)
+    pending: tuple[Alert, ...] = ()
+
+    @classmethod
+    def from_text(cls, text: str | None) -> AlertState:
+        """Read a state; one that cannot be read is as good as none."""
+        try:
+            stated = json.loads(text or "{}")
+            streaks = [
+                Streak(**{**each, "since": _moment(each["since"]), "last": _moment(each["last"])})
+                for each in stated.get("streaks", ())
+            ]
+            pending = [Alert(_moment(at), dict(body)) for at, body in stated.get("pending", ())]
+            seen = stated.get("seen")
+        except (ValueError, TypeError, KeyError, AttributeError):
+            return cls()
+        by_group = {_group(streak): streak for streak in streaks}
+        return cls(seen if isinstance(seen, int) else None, by_group, tuple(pending))
+
+    def to_text(self) -> str:
+        """Write the state."""
+        streaks = [
+            {
+                "job": each.job,
+                "session_id": each.session_id,
+                "failures": each.failures,
+                "since": each.since.isoformat(),
+                "last": each.last.isoformat(),
+                "run_id": each.run_id,
+                "problem": each.problem,
+                "is_told": each.is_told,
+            }
+            for each in self.streaks.values()
+        ]
+        pending = [[alert.at.isoformat(), alert.body] for alert in self.pending]
+        return json.dumps({"seen": self.seen, "streaks": streaks, "pending": pending})
+
+    def after(self, outcomes: Iterable[Outcome], *, threshold: int, now: datetime) -> AlertState:
+        """Return the state that follows from runs that ended since, with what is to be told of them.
+
+        Args:
+            outcomes: In the order in which they ended.
+            threshold: Failures in a row before those of a repeated run are told; others are told at once.
+            now: The present, aware UTC.
+        """
+        streaks = {group: each for group, each in self.streaks.items() if abs(now - each.last) < _FORGOTTEN}
+        failed: dict[str, Streak] = {}
+        recovered: list[tuple[Streak, datetime]] = []
+        for outcome in outcomes:
+            group, before = _group(outcome), streaks.pop(_group(outcome), None)
+            if outcome.problem is None:
+                # What failed and works again since the last look is not worth a message.
+                is_news = failed.pop(group, None) is None
+                if before and before.is_told and is_news:
+                    recovered.append((before, outcome.ended_at))
+                continue
+            streak = _longer(before, outcome, outcome.problem)
+            if not streak.is_told and streak.failures >= (threshold if outcome.is_repeated else 1):
+                failed[group] = streak = replace(streak, is_told=True)
+            streaks[group] = streak
+        alerts = _messages([streaks[group] for group in failed], recovered, now)
+        pending = [alert for alert in self.pending if abs(now - alert.at) < _UNDELIVERABLE]
+        return replace(self, streaks=streaks, pending=(*pending, *alerts)[-_MOST_PENDING:])
+
+
+def _longer(before: Streak | None, outcome: Outcome, problem: str) -> Streak:
+    return Streak(
+        job=outcome.job,
+        session_id=outcome.session_id,
+        failures=before.failures + 1 if before else 1,
+        since=before.since if before else outcome.ended_at,
+        last=outcome.ended_at,
+        run_id=outcome.run_id,
+        problem=problem[:_LONGEST_LINE],
+        is_told=before is not None and before.is_told,
+    )
+
+
+def _messages(
+    failed: Sequence[Streak], recovered: Sequence[tuple[Streak, datetime]], now: datetime
+) -> list[Alert]:
+    """Return a message for each session with failures, and one for each with recoveries."""
+    alerts = []
+    for session_id in dict.fromkeys(each.session_id for each in failed):
+        mine = [each for each in failed if each.session_id == session_id]
+        alerts.append(_alert("failure", session_id, mine, [_failure_line(each) for each in mine], now))
+    for session_id in dict.fromkeys(each.session_id for each, _ in recovered):
+        ended = [(each, at) for each, at in recovered if each.session_id == session_id]
+        lines = [_recovery_line(each, at) for each, at in ended]
+        alerts.append(_alert("recovery", session_id, [each for each, _ in ended], lines, now))
+    return alerts
+
+
+def _alert(
+    event: str, session_id: str | None, streaks: Sequence[Streak], lines: Sequence[str], now: datetime
+) -> Alert:
+    sign = "\N{WHITE HEAVY CHECK MARK}" if event == "recovery" else "\N{POLICE CARS REVOLVING LIGHT}"
+    subject = f"session {session_id}" if session_id else "ingest_pipeline"
+    rest = [f"and {len(lines) - _LISTED} more"] if len(lines) > _LISTED else []
+    text = "\n".join([f"{sign} {subject}", *lines[:_LISTED], *rest])[:_LONGEST_TEXT]
+    body: dict[str, Any] = {
+        # Discord shows `content`, Slack and Mattermost show `text`; each leaves the other's aside.
+        "content": text,
+        "text": text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;"),
+        "allowed_mentions": {"parse": []},
+        "event": event,
+        "session_id": session_id,
+        "at": now.isoformat(),
+        "problems": [
+            {
+                "job": each.job,
+                "run_id": each.run_id,
+                "failures": each.failures,
+                "since": each.since.isoformat(),
+                "error": each.problem,
+            }
+            for each in streaks
+        ],
+    }
+    return Alert(now, body)
+
+
+def _failure_line(streak: Streak) -> str:
+    often = f", {streak.failures} times in a row since {_clock(streak.since)}" if streak.failures > 1 else ""
+    return f"{streak.job} failed{often}: {streak.problem} (run {streak.run_id[:8]})"
+
+
+def _recovery_line(streak: Streak, at: datetime) -> str:
+    times = "1 failure" if streak.failures == 1 else f"{streak.failures} failures in a row"
+    return f"{streak.job} works again at {_clock(at)}, after {times} since {_clock(streak.since)}"
+
+
+def _clock(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M} UTC"
+
+
+def _group(subject: Outcome | Streak) -> str:
+    return f"{subject.job}|{subject.session_id or ''}"
+
+
+def _moment(text: str) -> datetime:
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        raise ValueError(f"{text!r} has no offset")
+    return moment
