@@ -3,9 +3,9 @@
     python -m ingest_pipeline_tests.acceptance.realtime_proof [--engine duckdb] [--only RESUME] [--scale 0.2]
 
 A guild of 20,000 messages in 10 channels is imported while 5,000 more arrive, and are edited, deleted,
-pinned, reacted to and given previews at random, under each scenario of `realtime/scenarios.py`. Then the
-table is compared with the server's truth. Bot and imports are processes of their own, with unmodified
-discord.py. The exit code is 1 when any row differs or a scenario does not come to rest.
+pinned, reacted to and given previews at random, under each scenario of `realtime/scenarios.py`. Then every
+field of every row is compared with the server's truth. Bot and imports are processes of their own, with
+unmodified discord.py. The exit code is 1 when anything differs or a scenario does not come to rest.
 """
 
 from __future__ import annotations
@@ -22,26 +22,14 @@ from datetime import timedelta
 from pathlib import Path
 
 from ingest_pipeline_tests.contract.postgres_server import fresh_schema, running_server
-from ingest_pipeline_tests.realtime.proof import Outcome, Size, prove
-from ingest_pipeline_tests.realtime.scenarios import scenarios
+from ingest_pipeline_tests.realtime.figures import Figures, cells, row
+from ingest_pipeline_tests.realtime.progress import Progress, shown
+from ingest_pipeline_tests.realtime.proof import Size, prove
+from ingest_pipeline_tests.realtime.scenarios import Scenario, scenarios
 from ingest_pipeline_tests.realtime.throughput import ceiling, lag, sustained
 
 ENGINES = ("duckdb", "postgres")
-_ROW = "{:9} {:32} {:>6} {:>7} {:>6} {:>5} {:>6} {:>8} {:>7} {:>8} {:>9} {:>7}"
-_HEAD = _ROW.format(
-    "engine",
-    "scenario",
-    "live",
-    "missing",
-    "double",
-    "stale",
-    "zombie",
-    "changes",
-    "seconds",
-    "settled",
-    "sessions",
-    "resumes",
-)
+_LAG_SECONDS = 20.0
 
 
 @dataclass(frozen=True)
@@ -67,86 +55,86 @@ class Places:
 def main(arguments: list[str] | None = None) -> int:
     """Run what is asked for and return the exit code."""
     options = _parse(arguments)
+    figures = Figures(
+        Size(
+            history=int(20_000 * options.scale),
+            posts=int(5_000 * options.scale),
+            seconds=25.0 * options.scale,
+            limit_seconds=options.limit,
+        )
+    )
+    began = time.monotonic()
     with ExitStack() as stack:
         root = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="realtime-proof-")))
-        needs_server = "postgres" in options.engine
         server = (
-            stack.enter_context(running_server(os.environ.get("TEST_POSTGRES_URL"))) if needs_server else None
+            stack.enter_context(running_server(os.environ.get("TEST_POSTGRES_URL")))
+            if "postgres" in options.engine
+            else None
         )
         places = Places(root, server)
-        exact = _prove_all(places, options) if not options.rates_only else True
+        if not options.rates_only:
+            _prove_all(places, options, figures)
         if not options.no_rates:
-            _measure(places, options)
-    return 0 if exact else 1
+            _measure(places, options, figures)
+    _conclude(figures, options, time.monotonic() - began)
+    return 0 if figures.is_exact else 1
 
 
-def _prove_all(places: Places, options: argparse.Namespace) -> bool:
-    size = Size(
-        history=int(20_000 * options.scale),
-        posts=int(5_000 * options.scale),
-        seconds=25.0 * options.scale,
-        limit_seconds=options.limit,
-    )
-    _say(f"{size.history} messages in {size.channels} channels imported while {size.posts} arrive\n{_HEAD}")
-    exact = True
-    for engine in options.engine:
-        for scenario in scenarios(outage_seconds=30 * options.scale, kills=max(int(20 * options.scale), 1)):
-            if options.only not in scenario.name:
-                continue
-            with places.fresh(engine) as (folder, url):
-                try:
-                    outcome = prove(scenario, size, folder, url)
-                except (TimeoutError, RuntimeError) as error:
-                    _say(f"{engine:9} {scenario.name:32} {error}")
-                    exact = False
-                    continue
-            _print_outcome(engine, outcome)
-            exact = exact and outcome.differences.is_exact
-    return exact
+def _prove_all(places: Places, options: argparse.Namespace, figures: Figures) -> None:
+    size = figures.size
+    _say(f"{size.history:,} messages in {size.channels} channels are imported while {size.posts:,} arrive")
+    chosen = [
+        (engine, scenario)
+        for engine in options.engine
+        for scenario in scenarios(outage_seconds=30 * options.scale, kills=max(int(20 * options.scale), 1))
+        if options.only.casefold() in scenario.name.casefold()
+    ]
+    for number, (engine, scenario) in enumerate(chosen, start=1):
+        title = f"[{number}/{len(chosen)}] {engine}, {scenario.name}"
+        with shown(Progress(title)) as progress:
+            _prove(places, engine, scenario, figures, progress)
 
 
-def _print_outcome(engine: str, outcome: Outcome) -> None:
-    found = outcome.differences
-    changes = sum(count for name, count in outcome.happened.items() if name != "post")
-    _say(
-        _ROW.format(
-            engine,
-            outcome.scenario,
-            found.live,
-            found.missing,
-            found.double,
-            found.stale,
-            found.zombie,
-            changes,
-            f"{outcome.seconds:.0f}",
-            f"{outcome.settled_seconds:.1f}",
-            outcome.identifies,
-            outcome.resumes,
-        )
-    )
-    for example in found.examples:
+def _prove(places: Places, engine: str, scenario: Scenario, figures: Figures, progress: Progress) -> None:
+    with places.fresh(engine) as (folder, url):
+        try:
+            outcome = prove(scenario, figures.size, folder, url, progress)
+        except (TimeoutError, RuntimeError) as error:
+            figures.failures.append((engine, scenario.name, str(error)))
+            _say(f"{engine}, {scenario.name}: {error}")
+            return
+    figures.outcomes.append((engine, outcome))
+    _say(row(cells(engine, outcome)))
+    for example in outcome.differences.examples:
         _say(f"    {example}")
 
 
-def _measure(places: Places, options: argparse.Namespace) -> None:
-    burst, posts, seconds = options.burst, options.per_second, 20.0
+def _measure(places: Places, options: argparse.Namespace, figures: Figures) -> None:
+    burst = options.burst
+    _say(f"measuring bursts of {burst:,} messages, and {_LAG_SECONDS:.0f} s of steady traffic")
+    with shown(Progress("speed", "discord.py alone")) as progress:
+        with places.fresh("duckdb") as (folder, _):
+            figures.ceiling = ceiling(burst, folder)
+        for engine in options.engine:
+            progress.phase = f"{engine}, burst"
+            with places.fresh(engine) as (folder, url):
+                rate = sustained(burst, folder, url)
+            progress.phase = f"{engine}, steady traffic"
+            with places.fresh(engine) as (folder, url):
+                figures.rates[engine] = rate, lag(options.per_second, _LAG_SECONDS, folder, url)
+
+
+def _conclude(figures: Figures, options: argparse.Namespace, seconds: float) -> None:
+    if figures.outcomes or figures.failures:
+        _say(f"\n{figures.table()}")
+    for line in figures.rate_lines():
+        _say(line)
     _say(
-        f"\nbursts of {burst} messages, and {seconds:.0f} s of steady traffic; load {os.getloadavg()[0]:.1f}"
+        f"\n{'exact' if figures.is_exact else 'NOT EXACT'}; took {timedelta(seconds=round(seconds))}, "
+        f"{os.cpu_count()} cores at a load of {os.getloadavg()[2]:.1f}"
     )
-    with places.fresh("duckdb") as (folder, _):
-        top = ceiling(burst, folder)
-    _say(f"discord.py, empty handler: {top.per_second:.0f} events/s, {top.cpu_seconds:.1f} CPU s")
-    for engine in options.engine:
-        with places.fresh(engine) as (folder, url):
-            rate = sustained(burst, folder, url)
-        share = f"{rate.per_second / top.per_second:.0%} of the ceiling"
-        _say(f"{engine}: {rate.per_second:.0f} events/s stored ({share}), {rate.cpu_seconds:.1f} CPU s")
-        with places.fresh(engine) as (folder, url):
-            taken = lag(posts, seconds, folder, url)
-        _say(
-            f"{engine}: receipt to commit p50 {taken.median_ms:.0f} ms, p99 {taken.p99_ms:.0f} ms over "
-            f"{taken.events} events at {taken.per_second:.0f} posts/s"
-        )
+    if options.json:
+        figures.write(options.json)
 
 
 def _say(text: str) -> None:
@@ -161,13 +149,11 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--limit", type=float, default=300.0, help="seconds a scenario may take to settle")
     parser.add_argument("--burst", type=int, default=20_000, help="messages of a burst")
     parser.add_argument("--per-second", type=float, default=100.0, help="posts per second of steady traffic")
-    parser.add_argument("--rates-only", action="store_true")
-    parser.add_argument("--no-rates", action="store_true")
+    parser.add_argument("--json", type=Path, help="write the figures to this file, too")
+    parser.add_argument("--rates-only", action="store_true", help="measure speed alone")
+    parser.add_argument("--no-rates", action="store_true", help="prove alone")
     return parser.parse_args(arguments)
 
 
 if __name__ == "__main__":
-    began = time.monotonic()
-    code = main()
-    _say(f"\ntook {timedelta(seconds=round(time.monotonic() - began))}")
-    sys.exit(code)
+    sys.exit(main())

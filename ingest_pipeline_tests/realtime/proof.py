@@ -8,10 +8,13 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
+from ingest_pipeline.exactness.verification import verify_now
+from ingest_pipeline.storage.import_metadata import find_import
 from ingest_pipeline_tests.discord_server.attach import attached
 from ingest_pipeline_tests.discord_server.server import DiscordServer
 from ingest_pipeline_tests.realtime.ground_truth import Differences, compare
 from ingest_pipeline_tests.realtime.programs import Program
+from ingest_pipeline_tests.realtime.progress import Progress
 from ingest_pipeline_tests.realtime.scenarios import Scenario
 from ingest_pipeline_tests.realtime.traffic import Traffic
 from ingest_pipeline_tests.realtime.world import World
@@ -45,6 +48,8 @@ class Outcome:
     Attributes:
         scenario: Its name.
         differences: The table against the truth.
+        is_verified: Whether the product's own verification finds the table exact, too.
+        lookback_hours: How far before a gap the bot was told to read again.
         happened: What the members did, by name.
         settled_seconds: From the last post until nothing was left to do.
         seconds: In all.
@@ -55,6 +60,8 @@ class Outcome:
 
     scenario: str
     differences: Differences
+    is_verified: bool
+    lookback_hours: float
     happened: Mapping[str, int]
     settled_seconds: float
     seconds: float
@@ -62,8 +69,15 @@ class Outcome:
     identifies: int
     resumes: int
 
+    @property
+    def is_exact(self) -> bool:
+        """Whether nothing differs, and the product says so itself."""
+        return self.differences.is_exact and self.is_verified
 
-def prove(scenario: Scenario, size: Size, folder: Path, database_url: str | None) -> Outcome:
+
+def prove(
+    scenario: Scenario, size: Size, folder: Path, database_url: str | None, progress: Progress | None = None
+) -> Outcome:
     """Run one scenario.
 
     Args:
@@ -71,11 +85,14 @@ def prove(scenario: Scenario, size: Size, folder: Path, database_url: str | None
         size: How large.
         folder: An empty folder.
         database_url: An empty PostgreSQL database, or None for DuckDB.
+        progress: Is told what is being done.
 
     Raises:
         TimeoutError: It did not settle.
         RuntimeError: An import failed.
     """
+    told = progress or Progress()
+    told.phase = "filling the guild"
     began = time.monotonic()
     with DiscordServer() as server, attached(server):
         program = Program(str(folder), database_url, lookback_hours=scenario.lookback_hours)
@@ -84,13 +101,16 @@ def prove(scenario: Scenario, size: Size, folder: Path, database_url: str | None
             server, program, channels=size.channels, messages=size.history, spacing=size.spacing
         )
         try:
-            traffic, settled = _play(world, scenario, size)
+            traffic, settled = _play(world, scenario, size, told)
+            told.phase = "comparing"
             differences = compare(server, world.services, world.known)
             journal = server.journal
             return Outcome(
                 scenario=scenario.name,
                 differences=differences,
-                happened=traffic.done,
+                is_verified=_verify(world),
+                lookback_hours=scenario.lookback_hours,
+                happened=dict(traffic.done),
                 settled_seconds=settled,
                 seconds=time.monotonic() - began,
                 requests=len(journal.requests),
@@ -101,16 +121,28 @@ def prove(scenario: Scenario, size: Size, folder: Path, database_url: str | None
             world.close()
 
 
-def _play(world: World, scenario: Scenario, size: Size) -> tuple[Traffic, float]:
+def _play(world: World, scenario: Scenario, size: Size, told: Progress) -> tuple[Traffic, float]:
     seconds = max(size.seconds, scenario.seconds)
-    traffic = Traffic(world.server, world.known, size.posts, seconds)
+    traffic = Traffic(world.server, world.known, size.posts, seconds, world.authors)
+    told.phase = "connecting"
     world.start_bot()
     if scenario.waits_for_bot:
         world.wait_for_bot()
+    told.phase = "importing"
+    told.posted = lambda: f"{traffic.done['post']:,} of {size.posts:,} posted"
     traffic.start()
     for number in range(scenario.imports):
         world.start_import(force=number > 0)
     scenario.trouble(world, traffic)
     traffic.wait()
     world.finish_imports(size.limit_seconds)
+    told.phase = "settling"
     return traffic, world.settle(size.limit_seconds)
+
+
+def _verify(world: World) -> bool:
+    """Ask the product's own verification, and whether it knows that the import is over."""
+    with world.services.database.read() as connection:
+        found = find_import(connection, world.guild_id)
+    report = verify_now(world.services)
+    return report.is_exact and bool(report.verdicts) and found is not None and found.import_completed

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from random import Random
 
 from ingest_pipeline_tests.discord_server import permissions
+from ingest_pipeline_tests.discord_server.events import MESSAGE_EVENTS
+from ingest_pipeline_tests.discord_server.faults import Events
 from ingest_pipeline_tests.discord_server.server import DiscordServer
 from ingest_pipeline_tests.discord_server.transport import Ending
 from ingest_pipeline_tests.realtime.traffic import Traffic
@@ -100,6 +102,41 @@ def _permissions(world: World, traffic: Traffic) -> None:
         world.server.permissions.grant(channel_id)
 
 
+def _before_everything(server: DiscordServer) -> None:
+    server.clock.skew_seconds = -30.0
+    server.faults.replay_overlap = 50
+    server.faults.duplicate(Events(names=MESSAGE_EVENTS, times=None, probability=0.05, seed=1), later=(1, 6))
+    server.faults.reorder(Events(names=MESSAGE_EVENTS, times=None, probability=0.05, seed=2), later=(1, 6))
+
+
+def _everything(outage_seconds: float) -> Trouble:
+    def trouble(world: World, traffic: Traffic) -> None:
+        gateway, channels = world.server.gateway, list(world.known)
+        gateway.drop(Ending.RESET)
+        time.sleep(0.5)
+        world.server.permissions.revoke(channels[0], permissions.READ_ONLY)
+        world.kill_bot()
+        world.start_bot()
+        world.wait_for_bot()
+        with gateway.outage(forget=True):
+            time.sleep(outage_seconds)
+        world.server.permissions.grant(channels[0])
+        world.wait_for_bot()
+        gateway.drop(Ending.RECONNECT)
+        traffic.wait()
+        # What is still held back of duplicates and late events goes out.
+        world.server.faults.clear()
+
+    return trouble
+
+
+def everything_at_once(outage_seconds: float, *, imports: int = 3) -> Scenario:
+    """Return the scenario in which all of it happens: the one that a suite can afford."""
+    return Scenario(
+        "everything at once", _everything(outage_seconds), before=_before_everything, imports=imports
+    )
+
+
 def scenarios(*, outage_seconds: float = 30.0, kills: int = 20) -> list[Scenario]:
     """Return every scenario.
 
@@ -119,4 +156,5 @@ def scenarios(*, outage_seconds: float = 30.0, kills: int = 20) -> list[Scenario
         Scenario(f"kill -9 at {kills} random moments", _kills(kills), seconds=kills * 5.2),
         Scenario("permission lost and regained", _permissions, seconds=20.0),
         Scenario("three imports at once", imports=3, lookback_hours=1.0),
+        everything_at_once(outage_seconds / 3),
     ]

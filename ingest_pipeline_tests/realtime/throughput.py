@@ -82,7 +82,7 @@ def lag(per_second: float, seconds: float, folder: Path, database_url: str | Non
             world.wait_for_bot()
             world.settle(_LIMIT_SECONDS)
             lags.write_text("", encoding="ascii")
-            traffic = Traffic(server, world.known, int(per_second * seconds), seconds)
+            traffic = Traffic(server, world.known, int(per_second * seconds), seconds, world.authors)
             traffic.start()
             traffic.wait()
             world.settle(_LIMIT_SECONDS)

@@ -12,6 +12,7 @@ from ingest_pipeline_tests.discord_server.attach import PROJECT_ROOT, command
 from ingest_pipeline_tests.discord_server.server import DiscordServer
 from ingest_pipeline_tests.realtime.programs import Program
 from ingest_pipeline_tests.realtime.settling import settle
+from ingest_pipeline_tests.realtime.traffic import words
 
 BOT = "ingest_pipeline_tests.realtime.programs:bot"
 _IMPORT = "ingest_pipeline_tests.realtime.programs:import_guild"
@@ -27,6 +28,7 @@ class World:
         program: What the processes work on.
         services: The same, in this process.
         guild_id: The guild.
+        authors: Who posts there: members, and a webhook that relays radio.
         known: The messages of each channel.
         log: Where the processes' lines go.
     """
@@ -35,6 +37,7 @@ class World:
     program: Program
     services: Services
     guild_id: int
+    authors: tuple[int, ...]
     known: dict[int, list[int]]
     log: Path
     _bot: subprocess.Popen[bytes] | None = field(default=None, init=False)
@@ -46,16 +49,22 @@ class World:
     ) -> World:
         """Fill a guild with a history that ends a minute ago."""
         guild_id = server.guilds.create("Paddock")
+        authors = (
+            *(server.guilds.add_member(guild_id, name) for name in ("alex", "sam", "kim")),
+            server.guilds.add_webhook("Pit Wall Relay"),
+        )
         ends = server.clock.now() - timedelta(minutes=1)
+        texts = [words(number) for number in range(messages // channels)]
         known = {}
         for number in range(channels):
             channel_id = server.channels.create(guild_id, f"channel-{number}")
             known[channel_id] = server.messages.bulk_load(
-                channel_id, messages // channels, ends=ends, spacing=spacing
+                channel_id, texts, ends=ends, spacing=spacing, author_ids=authors
             )
         services = program.services()
         services.database.migrate()
-        return cls(server, program, services, guild_id, known, Path(program.data_dir) / "processes.log")
+        log = Path(program.data_dir) / "processes.log"
+        return cls(server, program, services, guild_id, authors, known, log)
 
     def start_bot(self, entry_point: str = BOT) -> None:
         """Start the bot, or another client in its place."""
