@@ -62,7 +62,12 @@ def prepare_demo(data_dir: Path) -> dict[str, str]:
     rows = [_row(session) for session in demo.sessions]
     text = _SESSIONS_HEAD + yaml.safe_dump({"sessions": rows}, sort_keys=False, allow_unicode=True)
     _replace_if_changed(data_dir / "sessions.yaml", text)
-    return {"DISCORD_OAUTH_TOKEN": DEMO_TOKEN, "INGEST_EXPORTER_PATH": str(demo.exporter)}
+    return {
+        "DISCORD_OAUTH_TOKEN": DEMO_TOKEN,
+        "INGEST_EXPORTER_PATH": str(demo.exporter),
+        # Yesterday's session counts as recent at any time of the day, and is sealed by itself.
+        "INGEST_SWEEP_HOURS": "48",
+    }
 
 
 def build_demo(data_dir: Path, now: datetime) -> Demo:

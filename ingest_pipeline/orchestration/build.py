@@ -12,6 +12,7 @@ from ingest_pipeline.orchestration.jobs import ingest_job
 from ingest_pipeline.orchestration.report_assets import build_report_assets, build_report_sensor, report_job
 from ingest_pipeline.orchestration.resources import build_resources
 from ingest_pipeline.orchestration.retention import build_prune_job, build_prune_schedule
+from ingest_pipeline.orchestration.seal_assets import build_seal_assets, build_seal_sensor, seal_job
 from ingest_pipeline.orchestration.sensors import build_live_session_sensor
 from ingest_pipeline.settings import Settings
 
@@ -20,13 +21,19 @@ def build_definitions(settings: Settings) -> dg.Definitions:
     """Return the definitions of a deployment; nothing is opened or connected until something runs."""
     prune_job = build_prune_job(settings)
     return dg.Definitions(
-        assets=[*build_assets(settings), *build_content_assets(settings), *build_report_assets()],
+        assets=[
+            *build_assets(settings),
+            *build_content_assets(settings),
+            *build_report_assets(),
+            *build_seal_assets(),
+        ],
         asset_checks=[message_checks],
-        jobs=[ingest_job, report_job, prune_job],
+        jobs=[ingest_job, report_job, seal_job, prune_job],
         schedules=[build_prune_schedule(prune_job)],
         sensors=[
             build_live_session_sensor(settings),
             build_report_sensor(),
+            build_seal_sensor(),
             *build_gateway_sensors(settings),
             *build_alert_sensors(settings),
         ],

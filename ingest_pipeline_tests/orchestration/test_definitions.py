@@ -58,6 +58,7 @@ def test_the_code_location_holds_what_it_should_with_nothing_in_the_environment(
             "messages",
             "normalized_messages",
             "raw_export",
+            "session_manifest",
             "session_report",
             "team_radio",
             "trade_setups",
@@ -68,10 +69,11 @@ def test_the_code_location_holds_what_it_should_with_nothing_in_the_environment(
             "messages:ended_windows_are_proven",
             "normalized_messages:rows_are_inside_their_window",
         ],
-        "jobs": ["ingest_job", "prune_dagster_history", "session_report_job"],
+        "jobs": ["ingest_job", "prune_dagster_history", "session_report_job", "session_seal_job"],
         "sensors": {
             "live_session_sensor": [30, "RUNNING"],
             "session_report_sensor": [60, "RUNNING"],
+            "session_seal_sensor": [120, "RUNNING"],
         },
     }
     assert list(tmp_path.iterdir()) == []
