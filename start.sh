@@ -15,7 +15,7 @@ polls live sessions, until Ctrl-C.
   --api-port PORT  port of the HTTP interface and the live page (default 8000)
   --host HOST      address of both (default 127.0.0.1: this machine only)
 
-Settings are read from .env; .env.example describes them. Without DISCORD_OAUTH_TOKEN the demo runs.
+Settings are read from .env; .env.example describes them. Without a Discord token the demo runs.
 TEXT
 }
 

@@ -78,7 +78,7 @@ class Settings(BaseSettings):
         landing_url: Folder or fsspec URL (`s3://bucket/prefix`) of the landing store; None for
             `data_dir/landing`.
         discord_oauth_token: The account token the exporter reads with.
-        discord_bot_token: The bot's token for the gateway.
+        discord_bot_token: The bot's token for the gateway; without an account's the exporter reads with it.
         poll_interval_seconds: Seconds between two ticks while a session is live.
         exporter_path: The DiscordChatExporter CLI executable.
         exporter_timeout_seconds: Time limit of one exporter run.
@@ -136,6 +136,11 @@ class Settings(BaseSettings):
     alert_webhook_url: WebAddress | None = None
     alert_after_failures: PositiveInt = 2
     log_level: str = "INFO"
+
+    @property
+    def exporter_token(self) -> SecretStr | None:
+        """What the exporter reads with: the account's token, else the bot's, which it takes as well."""
+        return self.discord_oauth_token or self.discord_bot_token
 
     @property
     def database_path(self) -> Path:

@@ -56,9 +56,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]
     try:
         settings = load_settings()
-        demo = options.demo or settings.discord_oauth_token is None
+        demo = options.demo or settings.exporter_token is None
         if demo and not options.demo:
-            print("DISCORD_OAUTH_TOKEN is not set: starting the demo (a simulated live session)")  # noqa: T201
+            print("no Discord token is set: starting the demo (a simulated live session)")  # noqa: T201
         with hold_folder((settings.data_dir / "demo") if demo else settings.data_dir) as lock:
             require_free_port(options.host, options.port)
             deployment = (demo_deployment if demo else real_deployment)(settings, os.environ)

@@ -18,7 +18,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ingest_pipeline.api.problems import documented
 from ingest_pipeline.errors import TransientError
-from ingest_pipeline.monitoring.status import BotState, ReadingState, Status, Totals
+from ingest_pipeline.monitoring.bot_status import BotState
+from ingest_pipeline.monitoring.status import ReadingState, Status, Totals
 
 router = APIRouter(tags=["metrics"])
 _METHODS = frozenset({"GET", "HEAD", "POST", "OPTIONS"})
@@ -99,10 +100,16 @@ def _states(status: Status) -> Iterator[Metric]:
     for reading_state in ReadingState:
         reading.add_metric([reading_state.value], int(status.reading.state is reading_state))
     yield reading
-    bot = GaugeMetricFamily("ingest_bot_state", "What the bot said last", labels=["state"])
+    bot = GaugeMetricFamily("ingest_bot_state", "How the bot is", labels=["state"])
     for bot_state in BotState:
-        bot.add_metric([bot_state.value], int(status.bot is bot_state))
+        bot.add_metric([bot_state.value], int(status.bot.state is bot_state))
     yield bot
+    if status.bot.heartbeat_at:
+        yield GaugeMetricFamily(
+            "ingest_bot_heartbeat_timestamp_seconds",
+            "When the bot was last alive",
+            value=status.bot.heartbeat_at.timestamp(),
+        )
     if status.reading.last_completed:
         yield GaugeMetricFamily(
             "ingest_last_batch_timestamp_seconds",

@@ -11,8 +11,9 @@ from ingest_pipeline.api.fields import ShownId, ShownTime
 from ingest_pipeline.domain.session import Session
 from ingest_pipeline.domain.window import Window
 from ingest_pipeline.events import Event
+from ingest_pipeline.monitoring.bot_status import BotState, BotStatus
 from ingest_pipeline.monitoring.session_progress import SessionProgress, WindowState
-from ingest_pipeline.monitoring.status import BotState, Reading, ReadingState, Status, Totals
+from ingest_pipeline.monitoring.status import Reading, ReadingState, Status, Totals
 from ingest_pipeline.settings import Settings
 
 
@@ -141,10 +142,17 @@ class ReadingModel(BaseModel):
 
 
 class BotModel(BaseModel):
-    """What the bot said last."""
+    """How the bot is."""
 
-    state: BotState
+    state: BotState = Field(description="`lost`: its heart does not beat, and it did not say that it stops.")
     since: ShownTime | None
+    heartbeat_at: ShownTime | None = Field(description="When it was last alive.")
+    reason: str | None = Field(description="Why it stopped by itself.")
+
+    @classmethod
+    def of(cls, bot: BotStatus) -> BotModel:
+        """Describe how the bot is."""
+        return cls(state=bot.state, since=bot.since, heartbeat_at=bot.heartbeat_at, reason=bot.reason)
 
 
 class StatusModel(BaseModel):
@@ -172,7 +180,7 @@ class StatusModel(BaseModel):
             upcoming=SessionModel.of(status.upcoming, now) if status.upcoming else None,
             latest=ProgressModel.of(status.latest, now) if status.latest else None,
             reading=ReadingModel.of(status.reading),
-            bot=BotModel(state=status.bot, since=status.bot_since),
+            bot=BotModel.of(status.bot),
             messages=dict(totals.messages),
         )
 

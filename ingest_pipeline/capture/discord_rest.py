@@ -109,6 +109,10 @@ class DiscordRest:
         except MessageGone:
             return None, requested_at
 
+    async def application(self) -> Payload:
+        """Return the application the bot belongs to, with `id` and `name`."""
+        return await self._object("/oauth2/applications/@me")
+
     async def guilds(self) -> list[Payload]:
         """Return the guilds the bot is in, as partial guild objects by ascending id."""
         found: list[Payload] = []

@@ -13,9 +13,9 @@ import typer
 from ingest_pipeline.capture.session_rows import shown
 from ingest_pipeline.cli.invocation import begin, open_services
 from ingest_pipeline.cli.options import JsonOption
-from ingest_pipeline.cli.output import print_json, print_rows
+from ingest_pipeline.cli.output import cell_text, print_json, print_rows
 from ingest_pipeline.domain.snowflake import parse_snowflake
-from ingest_pipeline.errors import BadInput
+from ingest_pipeline.errors import BadInput, ExitCode
 
 if TYPE_CHECKING:
     from pydantic import SecretStr
@@ -42,12 +42,17 @@ def bot(
         float,
         typer.Option(help="Read again what was posted in so many hours before a gap.", min=0, max=10_000),
     ] = 24.0,
+    check: Annotated[
+        bool,
+        typer.Option("--check", help="Tell what the bot has and lacks, and how to invite it; run nothing."),
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Take messages, edits, deletions and reactions into the table as they happen, until stopped.
 
     Watched are the channels that `ingest monitor` names and those of all sessions. Without
-    DISCORD_BOT_TOKEN the bot is off, which is no error.
+    DISCORD_BOT_TOKEN the bot is off, which is no error. With --check the exit code is 10 when there is
+    nothing to watch, or a watched channel cannot be read.
     """
     settings = begin(context, as_json=as_json)
     if settings.discord_bot_token is None:
@@ -57,9 +62,11 @@ def bot(
     with open_services(settings) as services:
         from ingest_pipeline.realtime.bot_parts import BotOptions
 
-        options = BotOptions(
-            lookback=timedelta(hours=catch_up_hours), patterns=tuple(monitor or (DEFAULT_PATTERN,))
-        )
+        patterns = tuple(monitor or (DEFAULT_PATTERN,))
+        if check:
+            _check(services, settings.discord_bot_token, patterns, as_json=as_json)
+            return
+        options = BotOptions(lookback=timedelta(hours=catch_up_hours), patterns=patterns)
         asyncio.run(_run_until_signalled(services, settings.discord_bot_token, options))
 
 
@@ -87,6 +94,40 @@ def monitor(
         raise BadInput("patterns and --nothing contradict each other: give one of them")
     with open_services(settings) as services:
         _monitor(services, guild_id, [] if nothing else patterns, as_json=as_json)
+
+
+def _check(services: Services, token: SecretStr, patterns: tuple[str, ...], *, as_json: bool) -> None:
+    from ingest_pipeline.realtime.bot_check import REMEDIES, check_bot_now, invite_link
+
+    found = check_bot_now(services, token, patterns)
+    if as_json:
+        print_json(found.as_dict())
+    else:
+        typer.echo(f"token and intents are right: {found.name} ({found.application_id})", err=True)
+        for guild in found.guilds:
+            watched = f"{len(guild.watched)} of {guild.channels} channels watched"
+            typer.echo(f"in {cell_text(guild.name)} ({guild.guild_id}): {watched}", err=True)
+        if not found.guilds:
+            typer.echo("in no guild", err=True)
+        for channel_id in found.missing:
+            typer.echo(f"channel {channel_id} of a session is in no guild of the bot", err=True)
+        typer.echo(f"invite it with {invite_link(found.application_id)}", err=True)
+        print_rows(
+            ("guild_id", "channel_id", "name", "reading_state", "remedy"),
+            [
+                (
+                    guild.guild_id,
+                    channel.channel_id,
+                    channel.name,
+                    channel.reading_state.value,
+                    REMEDIES.get(channel.reading_state),
+                )
+                for guild in found.guilds
+                for channel in guild.watched
+            ],
+        )
+    if not found.is_whole:
+        raise typer.Exit(ExitCode.INCOMPLETE)
 
 
 def _monitor(services: Services, guild_id: int, patterns: list[str] | None, *, as_json: bool) -> None:

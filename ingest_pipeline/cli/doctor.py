@@ -15,8 +15,8 @@ from ingest_pipeline.errors import ExitCode
 def doctor(context: typer.Context, as_json: JsonOption = False) -> None:
     """Tell what works, what does not, and what to do.
 
-    Checked are token, exporter, database, sessions, channel settings, landing store, Dagster home and
-    disk. The exit code is 3 if one of them fails.
+    Checked are token, exporter, database, sessions, channel settings, landing store, Dagster home,
+    disk and bot. The exit code is 3 if one of them fails.
     """
     from ingest_pipeline.cli.doctor_checks import State, run_checks
 

@@ -66,6 +66,8 @@ def run_checks(settings: Settings) -> list[Check]:
         "dagster home": check_dagster_home,
         "disk": check_disk,
     }
+    if settings.discord_bot_token is not None:
+        checks["bot"] = check_bot
     return [replace(_run(check, settings), name=name) for name, check in checks.items()]
 
 
@@ -79,22 +81,23 @@ def _run(check: Callable[[Settings], Check], settings: Settings) -> Check:
 
 
 def check_token(settings: Settings) -> Check:
-    """Look whether the account token is there and shaped like one; whether Discord takes it is not asked."""
-    if settings.discord_oauth_token is None:
+    """Look whether a token is there and shaped like one; whether Discord takes it is not asked."""
+    name = "DISCORD_BOT_TOKEN" if settings.discord_oauth_token is None else "DISCORD_OAUTH_TOKEN"
+    if settings.exporter_token is None:
         return Check(
             "token",
             State.FAIL,
-            "DISCORD_OAUTH_TOKEN is not set",
-            "put it into .env; without it, `./start.sh` runs the demo",
+            "neither DISCORD_OAUTH_TOKEN nor DISCORD_BOT_TOKEN is set",
+            "put one into .env; without it, `./start.sh` runs the demo",
         )
-    if not _TOKEN.fullmatch(settings.discord_oauth_token.get_secret_value()):
+    if not _TOKEN.fullmatch(settings.exporter_token.get_secret_value()):
         return Check(
             "token",
             State.WARN,
-            "DISCORD_OAUTH_TOKEN is set but not shaped like a Discord token",
+            f"{name} is set but not shaped like a Discord token",
             "copy it again: no quotes, no spaces, no 'Bot ' before it",
         )
-    return Check("token", State.OK, "DISCORD_OAUTH_TOKEN is set")
+    return Check("token", State.OK, f"{name} is set; the exporter reads with it")
 
 
 def check_exporter(settings: Settings) -> Check:
@@ -108,7 +111,7 @@ def check_exporter(settings: Settings) -> Check:
     if not os.access(path, os.X_OK):
         return Check("exporter", State.FAIL, f"{path} is not executable", f"run `chmod +x {path}`")
     timeout = settings.exporter_timeout_seconds
-    exporter = ChatExporter(path, settings.discord_oauth_token, timeout_seconds=timeout)
+    exporter = ChatExporter(path, settings.exporter_token, timeout_seconds=timeout)
     return Check("exporter", State.OK, f"version {exporter.version()} at {path}")
 
 
@@ -189,6 +192,26 @@ def check_dagster_home(settings: Settings) -> Check:
     if root is not None:
         mapping_items(root, str(config), "the document")
     return Check("dagster home", State.OK, f"{home} is writable and has its dagster.yaml")
+
+
+def check_bot(settings: Settings) -> Check:
+    """Look whether the bot runs, as far as it has told the database; Discord is not asked."""
+    from ingest_pipeline.monitoring.bot_status import BotState, bot_status
+    from ingest_pipeline.storage.open import open_database
+
+    database = open_database(settings.model_copy(update={"database_wait_seconds": DATABASE_WAIT_SECONDS}))
+    try:
+        with database.read() as connection:
+            bot = bot_status(connection, datetime.now(UTC))
+    finally:
+        database.close()
+    if bot.since is None:
+        remedy = "`ingest bot --check` tells what it has and lacks; ./start.sh starts it"
+        return Check("bot", State.WARN, "DISCORD_BOT_TOKEN is set, and the bot never ran", remedy)
+    detail = f"{bot.state.value} since {moment_text(bot.since)}" + (f": {bot.reason}" if bot.reason else "")
+    if bot.state in {BotState.STOPPED, BotState.LOST}:
+        return Check("bot", State.WARN, detail, "./start.sh starts it; its log is bot.log in data/logs")
+    return Check("bot", State.OK, detail)
 
 
 def check_disk(settings: Settings) -> Check:

@@ -58,7 +58,7 @@ def build_services(settings: Settings) -> Services:
         normalised=NormalisedStore(settings.normalized_root),
         exporter=ChatExporter(
             settings.exporter_path,
-            settings.discord_oauth_token,
+            settings.exporter_token,
             timeout_seconds=settings.exporter_timeout_seconds,
             quarantine_dir=settings.data_dir / "quarantine",
         ),

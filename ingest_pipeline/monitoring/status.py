@@ -10,6 +10,7 @@ from enum import StrEnum
 from ingest_pipeline.domain.session import Session, live_sessions, next_session
 from ingest_pipeline.events import Event, EventChannel, EventType
 from ingest_pipeline.ingestion.services import Services
+from ingest_pipeline.monitoring.bot_status import BotStatus, bot_status
 from ingest_pipeline.monitoring.session_progress import SessionProgress, session_progress
 from ingest_pipeline.settings import Settings
 from ingest_pipeline.storage.database import Connection
@@ -30,24 +31,6 @@ class ReadingState(StrEnum):
     READING = "reading"
     LATE = "late"
     FAILING = "failing"
-
-
-class BotState(StrEnum):
-    """What the bot said of itself last; `unknown` when it never ran."""
-
-    UNKNOWN = "unknown"
-    STARTED = "started"
-    READY = "ready"
-    DISCONNECTED = "disconnected"
-    STOPPED = "stopped"
-
-
-_BOT_STATES = {
-    EventType.BOT_STARTED: BotState.STARTED,
-    EventType.BOT_READY: BotState.READY,
-    EventType.BOT_DISCONNECTED: BotState.DISCONNECTED,
-    EventType.BOT_STOPPED: BotState.STOPPED,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +59,7 @@ class Status:
         upcoming: The session that starts next, or None.
         latest: The session that ended last, or None.
         reading: How reading goes.
-        bot: What the bot said last.
-        bot_since: When it said so, aware UTC, or None.
+        bot: How the bot is.
     """
 
     as_of: datetime
@@ -86,8 +68,7 @@ class Status:
     upcoming: Session | None
     latest: SessionProgress | None
     reading: Reading
-    bot: BotState
-    bot_since: datetime | None
+    bot: BotStatus
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +99,6 @@ def look_up_status(services: Services, now: datetime) -> Status:
         )
         ended = [session for session in sessions if session.end_time <= now]
         latest = max(ended, key=lambda session: (session.end_time, session.session_id), default=None)
-        bot, bot_since = _bot(connection)
         return Status(
             as_of=now,
             engine=services.database.engine,
@@ -126,8 +106,7 @@ def look_up_status(services: Services, now: datetime) -> Status:
             upcoming=next_session(sessions, now),
             latest=session_progress(connection, latest, services.grid, now) if latest else None,
             reading=_reading(connection, live, services.settings),
-            bot=bot,
-            bot_since=bot_since,
+            bot=bot_status(connection, now),
         )
 
 
@@ -155,13 +134,6 @@ def _reading(connection: Connection, live: Sequence[SessionProgress], settings: 
     else:
         state = ReadingState.LATE if live[0].lag_seconds > late.total_seconds() else ReadingState.READING
     return Reading(state, completed, failed)
-
-
-def _bot(connection: Connection) -> tuple[BotState, datetime | None]:
-    for event in latest_events(connection, channel=EventChannel.BOT, limit=_LOOK_BACK):
-        if event.event_type in _BOT_STATES:
-            return _BOT_STATES[event.event_type], event.created_at
-    return BotState.UNKNOWN, None
 
 
 def _first(events: Sequence[Event], event_type: EventType) -> Event | None:

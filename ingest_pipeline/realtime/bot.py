@@ -21,12 +21,13 @@ from ingest_pipeline.capture.discord_rest import DiscordRest, open_rest
 from ingest_pipeline.capture.spool import Spool
 from ingest_pipeline.capture.spool_folder import own_spool
 from ingest_pipeline.errors import IngestError, IntentMissing, TokenRejected, TransientError
-from ingest_pipeline.events import EventType
 from ingest_pipeline.ingestion.ingest import new_correlation_id
 from ingest_pipeline.ingestion.services import Services
 from ingest_pipeline.realtime.bot_catalogue import BotCatalogue
 from ingest_pipeline.realtime.bot_catch_up import CatchUp
+from ingest_pipeline.realtime.bot_check import invite_link
 from ingest_pipeline.realtime.bot_ingest import BatchObserver, SpoolIngester
+from ingest_pipeline.realtime.bot_life import BotLife
 from ingest_pipeline.realtime.bot_listening import Listening
 from ingest_pipeline.realtime.bot_parts import BotOptions, BotParts
 from ingest_pipeline.realtime.bot_supervision import Backoff, BotEnded, ConnectionKeeper, keep_going
@@ -65,28 +66,37 @@ async def run_bot(
     folder = services.settings.data_dir / SPOOL_FOLDER
     with own_spool(folder) as identity:
         reader = SpoolReader(Spool(folder), identity)
-        await _first(stop, "the database", lambda: asyncio.to_thread(_look_at_database, services))
-        async with _logged_in(token, stop) as rest:
+        life = BotLife(services, new_correlation_id(), chosen.beat_seconds)
+        await _first(stop, "the database", life.begin)
+        async with life.beating(), _logged_in(token, stop) as rest:
             if rest is None:
                 return
-            parts = _build(
-                services, rest, reader, token=token, folder=folder, options=chosen, observe=observe
-            )
+            parts = _build(life, rest, reader, token=token, folder=folder, options=chosen, observe=observe)
             await _live(parts, stop)
 
 
 async def _live(parts: BotParts, stop: asyncio.Event) -> None:
     """Discover, then run every part until asked to stop or until one ends the bot."""
-    parts.listening.tell(EventType.BOT_STARTED, {"engine": parts.services.database.engine})
     try:
         await _first(stop, "the discovery of guilds", lambda: parts.catalogue.discover(archived=False))
         if not stop.is_set():
-            channels = parts.catalogue.watchlist.channels()
-            _logger.info("watching %d channels; connecting", len(channels))
+            await _tell_what_is_watched(parts)
             await _run_parts(parts, stop)
     finally:
-        parts.listening.tell(EventType.BOT_STOPPED, {})
         await _flush_news(parts)
+
+
+async def _tell_what_is_watched(parts: BotParts) -> None:
+    """Say how many channels are watched, and what to do when there is none."""
+    channels = parts.catalogue.watchlist.channels()
+    _logger.info("watching %d channels; connecting", len(channels))
+    if not parts.catalogue.present:
+        link = invite_link(int((await parts.catalogue.rest.application())["id"]))
+        _logger.warning("the bot is in no guild: invite it with %s", link)
+    elif not channels:
+        _logger.warning(
+            "no channel is watched: name some with `ingest monitor --guild GUILD PATTERN`, or add a session"
+        )
 
 
 async def _run_parts(parts: BotParts, stop: asyncio.Event) -> None:
@@ -128,7 +138,7 @@ async def _end(tasks: Iterable[asyncio.Task[Any]]) -> None:
 
 
 def _build(
-    services: Services,
+    life: BotLife,
     rest: DiscordRest,
     reader: SpoolReader,
     *,
@@ -139,7 +149,7 @@ def _build(
 ) -> BotParts:
     from ingest_pipeline.capture.gateway import GatewayClient
 
-    watchlist = Watchlist()
+    services, watchlist = life.services, Watchlist()
 
     def observed(batch: SpoolBatch) -> None:
         parts.note_batch(batch)
@@ -154,7 +164,7 @@ def _build(
         )
 
     ingester = SpoolIngester(services, reader, folder, watchlist, observed, quiet=options.quiet)
-    listening = Listening(watchlist, ingester, new_correlation_id())
+    listening = Listening(watchlist, ingester, life.journey)
     parts = BotParts(
         services=services,
         options=options,
@@ -165,12 +175,6 @@ def _build(
         catching_up=CatchUp(services, rest, watchlist, options.lookback),
     )
     return parts
-
-
-def _look_at_database(services: Services) -> None:
-    """Bring the database to the newest schema, which also finds out whether it can be used."""
-    with services.database.write():
-        pass
 
 
 async def _first(stop: asyncio.Event, what: str, step: Callable[[], Awaitable[object]]) -> None:
@@ -211,4 +215,4 @@ async def _flush_news(parts: BotParts) -> None:
     try:
         await parts.flush_news()
     except IngestError as error:
-        _logger.warning("the end of the bot was not noted: %s", error)
+        _logger.warning("the last events of the bot's life were not noted: %s", error)

@@ -19,17 +19,12 @@ from ingest_pipeline.errors import BadInput, ChannelForbidden, ChannelNotFound
 from ingest_pipeline.history.history_import import save_view
 from ingest_pipeline.ingestion.services import Services
 from ingest_pipeline.ingestion.session_sync import sync_sessions_file
+from ingest_pipeline.realtime.bot_check import REMEDIES
 from ingest_pipeline.realtime.watchlist import CatalogueView, Watchlist, view_catalogue
 from ingest_pipeline.storage.catalogue import list_guilds, list_monitors, mark_guild_left, set_monitors
 from ingest_pipeline.storage.database import Connection
 from ingest_pipeline.storage.pending_reads import hasten_reads
 from ingest_pipeline.storage.watched_channels import WatchedChannel, list_watched, watch_channels
-
-_REMEDIES = {
-    ReadingState.FORBIDDEN: "the bot does not see it: give it View Channel there",
-    ReadingState.NO_HISTORY: "the bot may not read its history: give it Read Message History there",
-    ReadingState.MISSING: "it is gone",
-}
 
 _logger = logging.getLogger(__name__)
 
@@ -45,6 +40,7 @@ class BotCatalogue:
         default_patterns: What a guild seen for the first time is monitored by.
         said: The state of each watched channel that was last told of.
         mistakes: What was last said to be wrong with the sessions file.
+        present: The guilds the bot was in when it last looked.
     """
 
     services: Services
@@ -53,6 +49,7 @@ class BotCatalogue:
     default_patterns: Collection[str] = ()
     said: dict[int, ReadingState] = field(default_factory=dict)
     mistakes: str = ""
+    present: list[int] = field(default_factory=list)
 
     async def discover(self, *, archived: bool) -> list[int]:
         """Look at every guild the bot is in and return their ids.
@@ -67,6 +64,7 @@ class BotCatalogue:
         present = [int(payload["id"]) for payload in await self.rest.guilds()]
         await asyncio.to_thread(self.services.database.run, partial(_note_left, present=present))
         await self.refresh(present, archived=archived)
+        self.present = present
         return present
 
     async def refresh(self, guild_ids: Iterable[int], *, archived: bool = False) -> None:
@@ -135,7 +133,7 @@ class BotCatalogue:
             if state is ReadingState.READABLE:
                 _logger.info("#%s (%s) can be read again", channel.name, channel.channel_id)
             else:
-                _logger.warning("#%s (%s): %s", channel.name, channel.channel_id, _REMEDIES[state])
+                _logger.warning("#%s (%s): %s", channel.name, channel.channel_id, REMEDIES[state])
 
 
 def _note_left(connection: Connection, present: Collection[int]) -> None:

@@ -55,6 +55,7 @@ class BotOptions:
         grace_seconds: How long the gateway may be behind before it counts as deaf.
         ready_timeout_seconds: How long discord.py waits for further guilds.
         drain_seconds: How long a stop waits for the last events to be stored.
+        beat_seconds: How often the bot notes that it lives.
     """
 
     lookback: timedelta = timedelta(hours=24)
@@ -69,6 +70,7 @@ class BotOptions:
     grace_seconds: float = 15.0
     ready_timeout_seconds: float = 2.0
     drain_seconds: float = 10.0
+    beat_seconds: float = 15.0
 
 
 @dataclass(slots=True)

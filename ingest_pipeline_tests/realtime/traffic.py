@@ -45,7 +45,7 @@ class Traffic:
         known: The messages of each channel that something can happen to.
         posts: How many messages to post.
         seconds: Over how long.
-        authors: Who posts.
+        authors: Who posts and reacts; one ordinary member without any.
         seed: Makes it repeatable.
         done: What has happened, by name.
     """
@@ -54,7 +54,7 @@ class Traffic:
     known: dict[int, list[int]]
     posts: int
     seconds: float
-    authors: Sequence[int]
+    authors: Sequence[int] = ()
     seed: int = 1
     done: Counter[str] = field(default_factory=Counter)
 
@@ -101,13 +101,16 @@ class Traffic:
         message_id = self.server.messages.post(
             channel_id,
             words(number),
-            author_id=self._random.choice(self.authors),
+            author_id=self._somebody(),
             reply_to=self._random.choice(ids) if ids and chance < 0.1 else None,
             attachments=[("onboard.mp4", "video/mp4")] if chance > 0.9 else (),
             embeds=[{"title": f"Standings {number}"}] if chance > 0.95 else (),
         )
         ids.append(message_id)
         self.done["post"] += 1
+
+    def _somebody(self) -> int | None:
+        return self._random.choice(self.authors) if self.authors else None
 
     def _open_thread(self, channel_id: int) -> None:
         if channel_id in self._channels:
@@ -146,7 +149,7 @@ class Traffic:
                 channel_id,
                 message_id,
                 self._random.choice(_EMOJI),
-                user_id=self._random.choice(self.authors),
+                user_id=self._somebody(),
             )
         else:
             simple = {

@@ -15,6 +15,7 @@ from ingest_pipeline.ingestion.services import build_services
 from ingest_pipeline.settings import Settings
 from ingest_pipeline.storage.catalogue import save_channels, save_guild
 from ingest_pipeline_tests.cli_runs import PROJECT, Cli
+from ingest_pipeline_tests.discord_server import permissions
 from ingest_pipeline_tests.discord_server.attach import attached, command
 from ingest_pipeline_tests.discord_server.server import DiscordServer
 
@@ -49,6 +50,28 @@ def test_a_token_that_is_not_accepted_is_one_clear_line(cli: Cli, server: Discor
     assert outcome.stderr.startswith("error: Discord does not accept the bot's token")
     assert outcome.stderr.count("\n") == 1
     assert "an-invented-token" not in outcome.stderr
+
+
+def test_the_check_tells_what_the_bot_has_and_lacks(cli: Cli, server: DiscordServer) -> None:
+    """What is watched and cannot be read has its remedy; the invitation asks for reading alone."""
+    cli.environment["DISCORD_BOT_TOKEN"] = server.token
+    alone = cli("bot", "--check", "--json")
+    assert (alone.code, alone.json["guilds"]) == (10, [])
+    link = alone.json["invite_link"]
+    assert link.startswith("https://discord.com/oauth2/authorize?client_id=")
+    assert link.endswith("&scope=bot&permissions=66560")
+    guild = server.guilds.create("Paddock")
+    radio, other = (server.channels.create(guild, name) for name in ("team-radio", "pit-wall"))
+    good = cli("bot", "--check", "--monitor", "*radio*", "--json")
+    assert (good.code, good.json["ok"]) == (0, True)
+    watched = [{"channel_id": str(radio), "name": "team-radio", "reading_state": "readable"}]
+    assert [each["watched"] for each in good.json["guilds"]] == [watched]
+    server.permissions.revoke(other, permissions.READ_MESSAGE_HISTORY)
+    told = cli("bot", "--check", "--monitor", "*")
+    assert told.code == 10
+    assert "pit-wall\tno_history\tthe bot may not read its history" in told.stdout
+    assert link in told.stderr
+    assert not server.gateway.connected()
 
 
 def test_the_bot_runs_until_it_is_asked_to_stop(cli: Cli, server: DiscordServer) -> None:

@@ -78,6 +78,14 @@ def test_the_token_s_presence_and_shape_are_judged(cli: Cli, token: str, state: 
     assert found(cli, "token")["state"] == state
 
 
+def test_a_bot_is_looked_at_when_it_has_a_token(cli: Cli) -> None:
+    """Its token serves the exporter as well; that it never ran is a warning."""
+    cli.environment |= {"DISCORD_OAUTH_TOKEN": "", "DISCORD_BOT_TOKEN": TOKEN}
+    assert found(cli, "token")["detail"] == "DISCORD_BOT_TOKEN is set; the exporter reads with it"
+    bot = found(cli, "bot")
+    assert (bot["state"], bot["detail"]) == ("warn", "DISCORD_BOT_TOKEN is set, and the bot never ran")
+
+
 def test_a_failure_makes_the_exit_code_three_and_says_what_to_do(cli: Cli) -> None:
     """The other checks are still made."""
     cli.environment["INGEST_EXPORTER_PATH"] = str(cli.folder / "none")

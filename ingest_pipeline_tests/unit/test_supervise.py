@@ -158,12 +158,13 @@ def test_wrong_usage_is_refused(option: list[str], capsys: pytest.CaptureFixture
     assert "usage: ./start.sh" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("variable", ["DISCORD_OAUTH_TOKEN", "DISCORD_BOT_TOKEN"])
 def test_a_port_in_use_is_named_with_the_remedy(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    variable: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The message names the port and the option to change it, and nothing is started."""
+    """The message names the port and the option to change it, and nothing is started, no demo either."""
     monkeypatch.setenv("INGEST_DATA_DIR", str(tmp_path))
-    monkeypatch.setenv("DISCORD_OAUTH_TOKEN", "invented-token")
+    monkeypatch.setenv(variable, "invented-token")
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         assert supervise.main(["--port", str(port)]) == 3
@@ -171,6 +172,7 @@ def test_a_port_in_use_is_named_with_the_remedy(
     assert f"port {port}" in message
     assert "--port" in message
     assert not (tmp_path / "dagster").exists()
+    assert not (tmp_path / "demo").exists()
 
 
 def test_an_unwritable_data_folder_is_named_with_the_remedy(

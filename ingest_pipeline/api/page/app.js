@@ -7,9 +7,9 @@ const SHOWN_MESSAGES = 14;
 const SHOWN_DRIVERS = 12;
 const TONES = {
   reading: "good", idle: "", late: "warn", failing: "bad",
-  ready: "good", started: "warn", disconnected: "bad", stopped: "", unknown: "",
+  ready: "good", started: "warn", disconnected: "bad", lost: "bad", stopped: "", unknown: "",
 };
-const WORDS = { reading: "on time", unknown: "not running" };
+const WORDS = { reading: "on time", unknown: "not running", started: "connecting", ready: "connected" };
 const byId = (id) => document.getElementById(id);
 let seen = new Set();
 let shownSession = null;
@@ -158,9 +158,12 @@ function showNext(status, shown, now) {
 function showNotice(status) {
   const others = status.live.slice(1).map((each) => each.session.session_id);
   const { state, last_failed: failed } = status.reading;
+  const { bot } = status;
   const told = [
     state === "failing" && failed ? `The last read failed: ${failed.error}` : "",
     state === "late" ? "Reading is late: is the daemon running?" : "",
+    bot.state === "lost" ? `Nothing was heard of the bot since ${dayTime(bot.since)}: is it running?` : "",
+    bot.state === "stopped" && bot.reason ? `The bot is off: ${bot.reason}` : "",
     others.length ? `Also live, and read after this one: ${others.join(", ")}` : "",
   ].filter(Boolean);
   byId("notice").hidden = !told.length;

@@ -1,0 +1,26 @@
+"""When the bot was last alive: what it said last stays true only as long as it goes on living."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from ingest_pipeline.storage.database import Connection
+from ingest_pipeline.storage.state import get_state, set_state
+
+_KEY = "bot_heartbeat"
+
+
+def note_heartbeat(connection: Connection, at: datetime) -> None:
+    """Note that the bot lives.
+
+    Args:
+        connection: An open write transaction.
+        at: The present, aware UTC.
+    """
+    set_state(connection, _KEY, at.isoformat())
+
+
+def last_heartbeat(connection: Connection) -> datetime | None:
+    """Return when the bot was last alive, aware UTC, or None when it never ran."""
+    noted = get_state(connection, _KEY)
+    return None if noted is None else datetime.fromisoformat(noted)

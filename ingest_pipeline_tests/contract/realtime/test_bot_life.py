@@ -1,0 +1,69 @@
+"""What is known of the bot's life: that it lives, that it stopped and why, that it is lost."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from pydantic import SecretStr
+
+from ingest_pipeline.events import EventType
+from ingest_pipeline.ingestion.message_events import bot_event
+from ingest_pipeline.monitoring.bot_status import SILENCE, BotState, BotStatus, bot_status
+from ingest_pipeline.realtime.bot import run_bot
+from ingest_pipeline.realtime.bot_supervision import BotEnded
+from ingest_pipeline.storage.bot_heartbeat import note_heartbeat
+from ingest_pipeline.storage.database import Database
+from ingest_pipeline.storage.events import publish
+from ingest_pipeline_tests.archive import Archive
+from ingest_pipeline_tests.discord_server.server import DiscordServer
+from ingest_pipeline_tests.realtime.programs import QUICK
+from ingest_pipeline_tests.realtime.running_bot import RunningBot
+
+NOW = datetime(2026, 9, 6, 13, 0, tzinfo=UTC)
+BEAT = timedelta(seconds=15)
+ON_ONE_ENGINE = pytest.mark.parametrize("settings", ["postgres"], indirect=True)
+
+
+def test_what_the_bot_said_counts_as_long_as_its_heart_beats(database: Database) -> None:
+    """A bot that was killed says nothing: it is lost once its heartbeat is old, since its last one."""
+    with database.write() as connection:
+        assert bot_status(connection, NOW) == BotStatus(BotState.UNKNOWN)
+        publish(connection, [bot_event(EventType.BOT_READY, "run", NOW)])
+        note_heartbeat(connection, NOW + BEAT)
+        at_first = bot_status(connection, NOW + BEAT + SILENCE)
+        later = bot_status(connection, NOW + BEAT + SILENCE + timedelta(seconds=1))
+        publish(connection, [bot_event(EventType.BOT_STOPPED, "run", NOW + 2 * BEAT, {"reason": "token"})])
+        stopped = bot_status(connection, NOW + timedelta(days=1))
+    assert at_first == BotStatus(BotState.READY, NOW, NOW + BEAT)
+    assert later == BotStatus(BotState.LOST, NOW + BEAT, NOW + BEAT)
+    assert stopped == BotStatus(BotState.STOPPED, NOW + 2 * BEAT, NOW + 2 * BEAT, "token")
+
+
+@ON_ONE_ENGINE
+def test_a_running_bot_is_told_as_ready_and_a_stopped_one_as_stopped(archive: Archive, guild: int) -> None:
+    """With a heartbeat that goes on."""
+
+    def status() -> BotStatus:
+        return archive.read(lambda connection: bot_status(connection, datetime.now(UTC)))
+
+    with RunningBot(archive, replace(QUICK, beat_seconds=0.1)) as bot:
+        first = status()
+        assert (first.state, first.reason) == (BotState.READY, None)
+        assert first.heartbeat_at is not None
+        bot.wait_for(lambda: (status().heartbeat_at or NOW) > first.heartbeat_at, "another heartbeat")
+    assert status().state is BotState.STOPPED
+
+
+@ON_ONE_ENGINE
+def test_a_bot_that_discord_refuses_leaves_its_reason(archive: Archive, server: DiscordServer) -> None:
+    """And no token in it."""
+    with pytest.raises(BotEnded):
+        asyncio.run(run_bot(archive.services, SecretStr("an-invented-token"), asyncio.Event(), options=QUICK))
+    status = archive.read(lambda connection: bot_status(connection, datetime.now(UTC)))
+    assert status.state is BotState.STOPPED
+    assert status.reason is not None
+    assert status.reason.startswith("Discord does not accept the bot's token")
+    assert "an-invented-token" not in status.reason
