@@ -2,7 +2,7 @@
 
 Settings come from the environment with the prefix `INGEST_`; the two tokens and the poll interval
 keep the names they have in the project's founding notes. What a user edits while things run
-(sessions, per-channel policies) lives in files under `data/` and is not here.
+(sessions, the settings of channels) lives in files under `data/` or in the database and is not here.
 """
 
 from __future__ import annotations
@@ -167,8 +167,8 @@ class Settings(BaseSettings):
         return self.data_dir / "sessions.yaml"
 
     @property
-    def channels_file(self) -> Path:
-        """Per-channel policies and other settings that a user edits by hand."""
+    def settings_file(self) -> Path:
+        """The settings of channels that a user edits by hand."""
         return self.data_dir / "settings.yaml"
 
     @property

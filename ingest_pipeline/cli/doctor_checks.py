@@ -12,9 +12,9 @@ from enum import StrEnum
 from pathlib import Path
 from uuid import uuid4
 
-from ingest_pipeline.capture.channel_policies import load_channel_policies
 from ingest_pipeline.capture.edited_files import decode_text, mapping_items, read_edited_file, yaml_root
 from ingest_pipeline.capture.session_files import read_sessions
+from ingest_pipeline.capture.settings_file import load_settings_file
 from ingest_pipeline.cli.output import moment_text
 from ingest_pipeline.domain.session import live_sessions, next_session
 from ingest_pipeline.errors import IngestError
@@ -155,9 +155,9 @@ def check_sessions(settings: Settings) -> Check:
 
 
 def check_channels(settings: Settings) -> Check:
-    """Read the channel policies."""
-    policies = load_channel_policies(settings.channels_file)
-    return Check("channels", State.OK, f"{len(policies.channels)} channels with a policy of their own")
+    """Read the settings of channels."""
+    file = load_settings_file(settings.settings_file)
+    return Check("channels", State.OK, f"{len(file.channels)} channels with settings of their own")
 
 
 def check_landing(settings: Settings) -> Check:

@@ -12,9 +12,10 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
+from functools import partial
 from typing import Any
 
-from ingest_pipeline.content.highlighting import score_highlights
+from ingest_pipeline.content.highlighting import HighlightScorer, score_highlights
 from ingest_pipeline.content.rows import (
     bias_rows,
     clip_rows,
@@ -170,7 +171,8 @@ def _extract(
     done: dict[ContentKind, Changes] = {}
     setups = Changes()
     if ContentKind.TEAM_RADIO in kinds:
-        rows = radio_rows(live, rules)
+        settings = rules.of(connection, {source["channel_id"] for source in live})
+        rows = radio_rows(live, rules.drivers, settings)
         done[ContentKind.TEAM_RADIO] = replace_rows(connection, RADIO_MESSAGES, discord_ids, rows, now=now)
     if ContentKind.TRADE_SETUPS in kinds:
         setups, others = _setups(connection, discord_ids, live, now)
@@ -178,8 +180,17 @@ def _extract(
     if ContentKind.CLIPS in kinds:
         done[ContentKind.CLIPS] = replace_rows(connection, CLIPS, discord_ids, clip_rows(live), now=now)
     if ContentKind.HIGHLIGHTS in kinds:
-        done[ContentKind.HIGHLIGHTS] = score_highlights(connection, discord_ids, rules.highlights, now=now)
+        done[ContentKind.HIGHLIGHTS] = score_highlights(
+            connection, discord_ids, partial(_scorers, rules, connection), now=now
+        )
     return ContentReport(len(sources), done, setups)
+
+
+def _scorers(
+    rules: ContentRules, connection: Connection, channel_ids: Collection[int]
+) -> dict[int, HighlightScorer]:
+    in_force = rules.of(connection, channel_ids)
+    return {channel_id: settings.highlights for channel_id, settings in in_force.items()}
 
 
 def _setups(

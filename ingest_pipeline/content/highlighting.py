@@ -11,7 +11,7 @@ session's start to its latest message, the silent ones too.
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
 from statistics import median
@@ -54,17 +54,19 @@ class HighlightScorer(Protocol):
 
 
 Minutes = Mapping[Place, Mapping[datetime, int]]
+Scorers = Callable[[Collection[int]], Mapping[int, HighlightScorer]]
+"""Returns what judges the messages of some channels, by channel."""
 
 
 def score_highlights(
-    connection: Connection, discord_ids: Sequence[int], rule: HighlightScorer, *, now: datetime
+    connection: Connection, discord_ids: Sequence[int], scorers: Scorers, *, now: datetime
 ) -> Changes:
     """Score messages and those whose score they change; write rows and flags that differ.
 
     Args:
         connection: An open write transaction.
         discord_ids: The messages that came, changed or were deleted.
-        rule: What is scored by.
+        scorers: What is scored by.
         now: `extracted_at` of rows that are written, aware UTC.
     """
     posted = highlight_places(connection, discord_ids)
@@ -72,8 +74,9 @@ def score_highlights(
     others = highlight_places(connection, sorted(answered.difference(discord_ids))) if answered else []
     places = {place for row in (*posted, *others) if (place := _place(row))}
     minutes = minute_counts(connection, places) if places else {}
-    digest = rule_digest(rule)
-    rates = _usual_rates(connection, minutes, digest)
+    rules = scorers({row["channel_id"] for row in (*posted, *others)})
+    digests = {channel_id: rule_digest(rule) for channel_id, rule in rules.items()}
+    rates = _usual_rates(connection, minutes, digests)
     shifted = _keep_shifted(connection, rates)
     touched = {(place, row["minute"]) for row in posted if (place := _place(row)) and place not in shifted}
     stretches = [Stretch(place, *_EVER) for place in sorted(shifted)]
@@ -81,12 +84,16 @@ def score_highlights(
     targets = {*discord_ids, *answered, *messages_of(connection, stretches)}
     sources = highlight_sources(connection, targets)
     verdicts = {
-        source["discord_id"]: rule.score(_features(source, minutes, rates))
+        source["discord_id"]: rules[source["channel_id"]].score(_features(source, minutes, rates))
         for source in sources
         if source["deleted_at"] is None
     }
     _mark(connection, sources, {each for each, verdict in verdicts.items() if verdict.is_candidate})
-    rows = [_row(discord_id, verdict, digest) for discord_id, verdict in verdicts.items() if verdict.score]
+    rows = [
+        _row(source["discord_id"], verdict, digests[source["channel_id"]])
+        for source in sources
+        if (verdict := verdicts.get(source["discord_id"])) and verdict.score
+    ]
     return replace_rows(connection, HIGHLIGHTS, sorted(targets), rows, now=now)
 
 
@@ -113,10 +120,12 @@ def _place(row: Mapping[str, Any]) -> Place | None:
     return None if row["session_id"] is None else (row["session_id"], row["channel_id"])
 
 
-def _usual_rates(connection: Connection, minutes: Minutes, digest: str) -> dict[Place, SessionRate]:
+def _usual_rates(
+    connection: Connection, minutes: Minutes, digests: Mapping[int, str]
+) -> dict[Place, SessionRate]:
     starts = session_starts(connection, {session_id for session_id, _ in minutes}) if minutes else {}
     return {
-        place: SessionRate(usual_rate(counts, starts.get(place[0])), digest)
+        place: SessionRate(usual_rate(counts, starts.get(place[0])), digests[place[1]])
         for place, counts in minutes.items()
     }
 

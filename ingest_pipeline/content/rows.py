@@ -6,8 +6,9 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ingest_pipeline.content.rules import ContentRules
+from ingest_pipeline.domain.channel_settings import SettingsInForce
 from ingest_pipeline.domain.extract.clips import CLIPS_PARSER_VERSION, Clip, find_clips
+from ingest_pipeline.domain.extract.drivers import DriverTable
 from ingest_pipeline.domain.extract.setup_filter import may_plan_trades, plans_trades
 from ingest_pipeline.domain.extract.team_radio import RADIO_PARSER_VERSION, split_radio
 from ingest_pipeline.domain.extract.trade_setups import (
@@ -21,25 +22,26 @@ from ingest_pipeline.storage.content import Row
 Sources = Iterable[Mapping[str, Any]]
 
 
-def radio_rows(sources: Sources, rules: ContentRules) -> list[Row]:
+def radio_rows(sources: Sources, drivers: DriverTable, settings: Mapping[int, SettingsInForce]) -> list[Row]:
     """Return rows of `radio_messages` for the messages that name a driver.
 
     Args:
         sources: Live messages, as `content_sources` returns them.
-        rules: Where channels name the driver, and whom a name means.
+        drivers: Whom a name means.
+        settings: By channel, where it names the driver.
     """
     rows = []
     for source in sources:
-        driver, text = _radio(source, rules)
+        driver, text = _radio(source, settings)
         if driver:
-            known = rules.drivers.resolve(driver, source["season"])
+            known = drivers.resolve(driver, source["season"])
             found = (known.code, known.name, known.number, known.team, known.season) if known else (None,) * 5
             rows.append((source["discord_id"], driver, text, *found, RADIO_PARSER_VERSION))
     return rows
 
 
-def _radio(source: Mapping[str, Any], rules: ContentRules) -> tuple[str | None, str]:
-    if rules.policies.policy(source["channel_id"]).driver_from == "author_name":
+def _radio(source: Mapping[str, Any], settings: Mapping[int, SettingsInForce]) -> tuple[str | None, str]:
+    if settings[source["channel_id"]].policy.driver_from == "author_name":
         return source["author_name"], source["raw_content"].strip()
     return split_radio(source["raw_content"])
 

@@ -20,6 +20,7 @@ from functools import partial
 from ingest_pipeline.capture.discovery import reading_state_now
 from ingest_pipeline.capture.history import Newest, Page, absent, batched, find_newest, read_history
 from ingest_pipeline.domain.guild import ReadingState
+from ingest_pipeline.domain.normalize import ChannelPolicy
 from ingest_pipeline.errors import ChannelForbidden, ChannelNotFound, IngestError, TokenRejected
 from ingest_pipeline.history.quiet_channels import start
 from ingest_pipeline.history.scanner import SOURCE, Scanner, build_scanner, page_document, run_proof, write
@@ -112,15 +113,24 @@ async def _store(scanner: Scanner, run: ScanRun, pages: Sequence[Page]) -> None:
         for discord_id, deleted_at in gone.items()
     ]
     proof = run_proof(run, high, pages[0].requested_at)
+    policies: dict[int, ChannelPolicy] = {}
 
     def also(connection: Connection) -> None:
+        policies.update(scanner.services.policies(connection, [run.channel_id]))
         tombstone_messages(connection, tombstones)
         record_proof(connection, proof)
         read = sum(len(page.messages) for page in pages)
         advance_run(connection, run.scan_run_id, cursor_id=high, messages_read=read)
 
     documents = [
-        page_document(scanner, run.channel_id, run.guild_id, page, correlation_id=run.correlation_id)
+        page_document(
+            scanner,
+            run.channel_id,
+            run.guild_id,
+            page,
+            policies=policies,
+            correlation_id=run.correlation_id,
+        )
         for page in pages
         if page.messages
     ]

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TypeVar
 
-from ingest_pipeline.capture.channel_policies import ChannelPolicies
 from ingest_pipeline.capture.discord_rest import DiscordRest
 from ingest_pipeline.capture.history import Page
+from ingest_pipeline.domain.normalize import ChannelPolicy
 from ingest_pipeline.domain.session import Session
 from ingest_pipeline.ingestion.documents import Provenance
 from ingest_pipeline.ingestion.payload_documents import PayloadDocument
@@ -32,7 +32,6 @@ class Scanner:
     Attributes:
         services: The working parts.
         rest: Discord.
-        policies: How each channel's messages are taken.
         sessions: All sessions, the earliest first.
         batch_rows: Messages merged in one transaction, which bounds memory for each channel read at
             the same time.
@@ -42,7 +41,6 @@ class Scanner:
 
     services: Services
     rest: DiscordRest
-    policies: ChannelPolicies
     sessions: Sequence[Session]
     batch_rows: int = 2_000
     progress: Callable[[ScanRun], None] | None = None
@@ -58,12 +56,11 @@ async def build_scanner(
 ) -> Scanner:
     """Read what scans need to know and return a scanner."""
 
-    def read() -> tuple[ChannelPolicies, list[Session]]:
+    def read() -> list[Session]:
         with services.database.read() as connection:
-            return services.policies(), list_sessions(connection)
+            return list_sessions(connection)
 
-    policies, sessions = await asyncio.to_thread(read)
-    return Scanner(services, rest, policies, sessions, batch_rows, progress)
+    return Scanner(services, rest, await asyncio.to_thread(read), batch_rows, progress)
 
 
 def run_proof(run: ScanRun, high: int, asked: datetime) -> Proof:
@@ -79,14 +76,20 @@ def run_proof(run: ScanRun, high: int, asked: datetime) -> Proof:
 
 
 def page_document(
-    scanner: Scanner, channel_id: int, guild_id: int | None, page: Page, *, correlation_id: str
+    scanner: Scanner,
+    channel_id: int,
+    guild_id: int | None,
+    page: Page,
+    *,
+    policies: Mapping[int, ChannelPolicy],
+    correlation_id: str,
 ) -> PayloadDocument:
     """Return a page as a document."""
     return PayloadDocument(
         channel_id=channel_id,
         guild_id=guild_id,
         payloads=page.messages,
-        policy=scanner.policies.policy(channel_id),
+        policies=policies,
         sessions=[session for session in scanner.sessions if channel_id in session.channel_ids],
         provenance=Provenance(None, SOURCE, page.requested_at, correlation_id),
     )

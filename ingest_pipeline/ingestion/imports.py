@@ -14,6 +14,7 @@ from typing import BinaryIO
 
 from ingest_pipeline.capture.chat_exporter import ExportRequest, ExportResult
 from ingest_pipeline.capture.payloads import read_header
+from ingest_pipeline.domain.normalize import ChannelPolicy
 from ingest_pipeline.domain.session import Session, live_sessions
 from ingest_pipeline.domain.window import Window
 from ingest_pipeline.errors import BadInput, ExportMismatch
@@ -113,7 +114,11 @@ def import_messages(
     results: list[ExportResult] = []
     try:
         results.extend(services.exporter.export(ExportRequest(each, window), folder) for each in channels)
-        documents = [_export_document(services, session, result, correlation_id) for result in results]
+        policies = services.read_policies(channels)
+        documents = [
+            _export_document(session, result, policies[result.channel_id], correlation_id)
+            for result in results
+        ]
         return merge_documents(services, documents, correlation_id, progress)
     finally:
         if not keep_file:
@@ -152,7 +157,7 @@ def load_session(services: Services, session_id: str) -> Session:
 
 
 def _export_document(
-    services: Services, session: Session, result: ExportResult, correlation_id: str
+    session: Session, result: ExportResult, policy: ChannelPolicy, correlation_id: str
 ) -> ExportDocument:
     with result.path.open("rb") as stream:
         header = read_header(stream, result.path.name)
@@ -160,7 +165,7 @@ def _export_document(
         opener=partial(_open, result.path),
         name=str(result.path),
         header=header,
-        policy=services.policies().policy(result.channel_id),
+        policy=policy,
         window=result.window,
         complete=True,
         provenance=Provenance(session.session_id, "export", result.started_at, correlation_id),
@@ -192,7 +197,7 @@ def _file_document(
         opener=partial(_open, file),
         name=str(file),
         header=header,
-        policy=services.policies().policy(header.channel_id),
+        policy=services.read_policies([header.channel_id])[header.channel_id],
         window=window,
         complete=False,
         provenance=Provenance(session.session_id, "file", header.read_at or modified, correlation_id),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -28,7 +28,8 @@ class PayloadDocument:
         channel_id: The channel or thread they were posted in.
         guild_id: Its guild.
         payloads: The message objects.
-        policy: How the channel's messages are taken.
+        policies: How channels' messages are taken; may be filled inside the transaction, before the
+            document is read.
         sessions: Sessions of the channel, the earliest first; a message is linked to the first that
             was live when it was posted.
         provenance: Where the rows come from; its session is not used.
@@ -39,7 +40,7 @@ class PayloadDocument:
     channel_id: int
     guild_id: int | None
     payloads: Sequence[Payload]
-    policy: ChannelPolicy
+    policies: Mapping[int, ChannelPolicy]
     sessions: Sequence[Session]
     provenance: Provenance
     window: Window | None = None
@@ -52,7 +53,7 @@ class PayloadDocument:
         first one and not, as in an export, a copy of what the parent channel has. It is kept: the
         normaliser is not told the channel that it would compare with.
         """
-        normalise = build_normaliser(_NO_CHANNEL, self.policy, None)
+        normalise = build_normaliser(_NO_CHANNEL, self.policies[self.channel_id], None)
         rows = normalised_rows(normalise, [raw_message(payload) for payload in self.payloads], tally)
         if rows:
             yield rows_table(

@@ -116,10 +116,10 @@ def landed_documents(
     services: Services, session: Session, keys: Sequence[str], correlation_id: str
 ) -> list[tuple[str, ExportDocument]]:
     """Return the landed documents of some windows, with their keys, ready to be normalised."""
-    policies = services.policies()
+    policies = services.read_policies(session.channel_ids)
     windows = session_windows(services, session, keys)
     return [
-        (landed.key, _landed_document(landed, policies.policy(landed.channel_id), correlation_id))
+        (landed.key, _landed_document(landed, policies[landed.channel_id], correlation_id))
         for landed in services.landing.landed(session.session_id, windows, session.channel_ids)
     ]
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import timedelta
 
-from ingest_pipeline.capture.channel_policies import ChannelPolicies, load_channel_policies
 from ingest_pipeline.capture.chat_exporter import ChatExporter
 from ingest_pipeline.capture.landing import LandingStore
+from ingest_pipeline.capture.settings_file import load_settings_file
+from ingest_pipeline.domain.normalize import ChannelPolicy
 from ingest_pipeline.domain.window import WindowGrid
 from ingest_pipeline.ingestion.normalised_store import NormalisedStore
+from ingest_pipeline.ingestion.settings_in_force import settings_in_force
 from ingest_pipeline.settings import Settings
-from ingest_pipeline.storage.database import Database
+from ingest_pipeline.storage.database import Connection, Database
 from ingest_pipeline.storage.open import open_database
 
 
@@ -38,9 +41,24 @@ class Services:
         """How sessions are cut into windows."""
         return window_grid(self.settings)
 
-    def policies(self) -> ChannelPolicies:
-        """Read the channel policies as they are in `data/settings.yaml` now."""
-        return load_channel_policies(self.settings.channels_file)
+    def policies(self, connection: Connection, channel_ids: Collection[int]) -> dict[int, ChannelPolicy]:
+        """Return how some channels' messages are taken now.
+
+        Args:
+            connection: An open transaction.
+            channel_ids: The channels.
+
+        Raises:
+            ConfigurationError: `data/settings.yaml` or what is set by command is wrong.
+        """
+        file = load_settings_file(self.settings.settings_file)
+        in_force = settings_in_force(connection, file, channel_ids)
+        return {channel_id: settings.policy for channel_id, settings in in_force.items()}
+
+    def read_policies(self, channel_ids: Collection[int]) -> dict[int, ChannelPolicy]:
+        """Do as `policies` in a transaction of its own."""
+        with self.database.read() as connection:
+            return self.policies(connection, channel_ids)
 
 
 def window_grid(settings: Settings) -> WindowGrid:

@@ -82,7 +82,7 @@ class SpoolIngester:
         Raises:
             DatabaseBusy: Another process held the database for too long; the events stay in the spool.
             DatabaseUnavailable: The database cannot be reached; the events stay in the spool.
-            ConfigurationError: The file of channel policies is wrong; the events stay in the spool.
+            ConfigurationError: The settings of channels are wrong; the events stay in the spool.
         """
         await self._wake.wait()
         self._round += 1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -29,7 +29,8 @@ class SeenDocument:
         channel_id: The channel.
         guild_id: Its guild.
         messages: What was seen, in the order it was seen.
-        policy: How the channel's messages are taken.
+        policies: How channels' messages are taken; may be filled inside the transaction, before the
+            document is read.
         sessions: Sessions the channel belongs to, the earliest first.
         provenance: The source, and what the report of the batch carries.
         known: Messages that the table has already. It is filled inside the transaction, before the
@@ -39,7 +40,7 @@ class SeenDocument:
     channel_id: int
     guild_id: int | None
     messages: Sequence[SeenMessage]
-    policy: ChannelPolicy
+    policies: Mapping[int, ChannelPolicy]
     sessions: Sequence[Session]
     provenance: Provenance
     known: Collection[int] = ()
@@ -52,7 +53,7 @@ class SeenDocument:
         Discord names a message's channel itself, so a message with its thread's id is a forum post's
         first one, which is kept: the normaliser is not told the channel that it would compare with.
         """
-        normalise = build_normaliser(_NO_CHANNEL, self.policy, None)
+        normalise = build_normaliser(_NO_CHANNEL, self.policies[self.channel_id], None)
         rows: list[Row] = []
         times: list[datetime] = []
         for seen in self._informative():

@@ -6,12 +6,12 @@ spool has been read. A crash between any two steps repeats a batch, which change
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from ingest_pipeline.capture.channel_policies import ChannelPolicies
 from ingest_pipeline.capture.spool import Position, Spool
+from ingest_pipeline.domain.normalize import ChannelPolicy
 from ingest_pipeline.domain.session import Session
 from ingest_pipeline.events import Event, EventType
 from ingest_pipeline.ingestion.documents import Provenance
@@ -107,7 +107,7 @@ def ingest_spooled(
     Raises:
         DatabaseBusy: Another process held the database for too long; the events stay in the spool.
         DatabaseUnavailable: The database cannot be reached; the events stay in the spool.
-        ConfigurationError: The file of channel policies is wrong; the events stay in the spool.
+        ConfigurationError: The settings of channels are wrong; the events stay in the spool.
     """
     records, position = reader.spool.read(after, limit)
     if not records:
@@ -117,12 +117,14 @@ def ingest_spooled(
     correlation_id = new_correlation_id()
     provenance = Provenance(None, SOURCE, latest, correlation_id)
     known: set[int] = set()
+    policies: dict[int, ChannelPolicy] = {}
     windows = _windows(services, events, sessions)
 
     def also(connection: Connection) -> None:
         lock_messages(connection, events.message_ids)
         known.clear()
         known.update(known_among(connection, events.created_ids))
+        policies.update(services.policies(connection, {channel_id for _, channel_id in events.messages}))
         tombstone_messages(connection, events.deletions)
         queue_reads(connection, events.unsure, latest, quiet)
         touch_windows(connection, windows, now=datetime.now(UTC))
@@ -133,7 +135,7 @@ def ingest_spooled(
 
     report = ingest_landed(
         services.database,
-        _documents(events, services.policies(), sessions, provenance, known),
+        _documents(events, policies, sessions, provenance, known),
         correlation_id=correlation_id,
         settle=services.settings.settle,
         batch_rows=services.settings.batch_rows,
@@ -180,7 +182,7 @@ def message_events(events: Events, batch: str) -> list[Event]:
 
 def _documents(
     events: Events,
-    policies: ChannelPolicies,
+    policies: Mapping[int, ChannelPolicy],
     sessions: Sequence[Session],
     provenance: Provenance,
     known: set[int],
@@ -190,7 +192,7 @@ def _documents(
             channel_id=channel_id,
             guild_id=guild_id,
             messages=messages,
-            policy=policies.policy(channel_id),
+            policies=policies,
             sessions=sessions_of(channel_id, sessions),
             provenance=provenance,
             known=known,

@@ -14,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import chain, groupby
 
 from ingest_pipeline.capture.discord_rest import PAGE_LIMIT, DiscordRest, Payload
+from ingest_pipeline.domain.normalize import ChannelPolicy
 from ingest_pipeline.domain.session import Session
 from ingest_pipeline.errors import ChannelNotFound, ExporterRejected, IngestError, TokenRejected
 from ingest_pipeline.history.channel_scan import SOURCE
@@ -153,13 +154,14 @@ def _found(reading: Reading, message_id: int, payload: Payload, asked_at: dateti
 
 def _store(services: Services, sessions: Sequence[Session], readings: Sequence[Reading]) -> None:
     """Merge what was read, and forget that it was to be read, in one transaction."""
-    correlation_id, policies = new_correlation_id(), services.policies()
+    correlation_id = new_correlation_id()
+    policies: dict[int, ChannelPolicy] = {}
     documents = [
         SeenDocument(
             channel_id=reading.channel_id,
             guild_id=reading.guild_id,
             messages=reading.found,
-            policy=policies.policy(reading.channel_id),
+            policies=policies,
             sessions=sessions_of(reading.channel_id, sessions),
             provenance=Provenance(None, SOURCE, reading.asked_at, correlation_id),
         )
@@ -169,6 +171,7 @@ def _store(services: Services, sessions: Sequence[Session], readings: Sequence[R
     touched = [windows_of(each.channel_id, each.message_ids, sessions, services.grid) for each in readings]
 
     def also(connection: Connection) -> None:
+        policies.update(services.policies(connection, {reading.channel_id for reading in readings}))
         lock_messages(connection, set(chain.from_iterable(reading.message_ids for reading in readings)))
         tombstone_messages(connection, list(chain.from_iterable(map(_tombstones, readings))))
         touch_windows(connection, set(chain.from_iterable(touched)), now=datetime.now(UTC))

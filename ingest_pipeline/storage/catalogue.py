@@ -1,5 +1,8 @@
 """The catalogue: guilds and channels, what is monitored, and what can be read.
 
+What belongs to a guild goes with it. PostgreSQL sees to that by foreign keys; DuckDB has no cascades, and
+its foreign keys refuse changes of the rows referred to, so there this module does it alone.
+
 What they are is in `domain/guild.py`; how they are read from Discord in `capture/discovery.py`.
 """
 
@@ -20,9 +23,26 @@ def save_guild(connection: Connection, guild: Guild, *, now: datetime) -> None:
     connection.execute("save_guild", **asdict(guild), now=now)
 
 
-def mark_guild_left(connection: Connection, guild_id: int, *, now: datetime) -> None:
-    """Note that the bot is not in a guild any more; what was read there stays."""
-    connection.execute("mark_guild_left", guild_id=guild_id, now=now)
+def mark_guild_left(connection: Connection, guild_id: int, *, now: datetime) -> bool:
+    """Note that the bot is not in a guild any more and reads none of its channels; tell whether that is new.
+
+    What was read there stays, and so do its patterns and settings, for the bot may be back.
+    """
+    if not connection.execute("mark_guild_left", guild_id=guild_id, now=now):
+        return False
+    connection.execute("shut_channels", guild_id=guild_id, now=now)
+    return True
+
+
+def forget_guild(connection: Connection, guild_id: int) -> bool:
+    """Remove a guild with its channels, patterns, settings and the note of its import; its messages stay.
+
+    Returns:
+        Whether there was such a guild.
+    """
+    for what in ("channels", "monitors", "settings", "import"):
+        connection.execute(f"delete_guild_{what}", guild_id=guild_id)
+    return bool(connection.execute("delete_guild", guild_id=guild_id))
 
 
 def list_guilds(connection: Connection) -> list[dict[str, Any]]:
@@ -44,6 +64,8 @@ def save_channels(connection: Connection, channels: Sequence[Channel], *, now: d
     wanted = list({channel.channel_id: channel for channel in channels}.values())
     if not wanted:
         return 0
+    guild_ids = {channel.guild_id for channel in wanted}
+    connection.execute("name_guilds", guild_ids=sorted(guild_ids), now=now)
     changed = connection.execute(
         "save_channels",
         channel_ids=[channel.channel_id for channel in wanted],
@@ -62,7 +84,7 @@ def save_channels(connection: Connection, channels: Sequence[Channel], *, now: d
         ],
         now=now,
     )
-    for guild_id in {channel.guild_id for channel in wanted}:
+    for guild_id in guild_ids:
         _mark_monitored(connection, guild_id, now)
     return changed
 
@@ -111,6 +133,23 @@ def note_activity(connection: Connection, channel_id: int, message_id: int) -> N
     )
 
 
+def describe_channels(
+    connection: Connection, *, guild_id: int | None = None, channel_id: int | None = None
+) -> list[dict[str, Any]]:
+    """Return channels with what is stored of them, by guild and position, threads last.
+
+    Args:
+        connection: An open transaction.
+        guild_id: Only this guild's.
+        channel_id: Only this one.
+
+    Returns:
+        The columns of the view `channel_catalogue`: `last_message_id` and `last_activity_at` are the newest
+        known to Discord or stored, `message_count` counts stored messages that are not deleted.
+    """
+    return connection.fetch_all("describe_channels", guild_id=guild_id, channel_id=channel_id)
+
+
 def list_channels(connection: Connection, guild_id: int | None = None) -> list[Channel]:
     """Return the channels of a guild or of all, by position, threads last."""
     return [_channel(row) for row in connection.fetch_all("list_channels", guild_id=guild_id)]
@@ -129,7 +168,8 @@ def list_monitors(connection: Connection, guild_id: int) -> list[str]:
 
 def set_monitors(connection: Connection, guild_id: int, patterns: Collection[str], *, now: datetime) -> None:
     """Give a guild these patterns in place of those it had, and mark its channels by them."""
-    connection.execute("clear_monitors", guild_id=guild_id)
+    connection.execute("name_guilds", guild_ids=[guild_id], now=now)
+    connection.execute("delete_guild_monitors", guild_id=guild_id)
     connection.execute("insert_monitors", guild_id=guild_id, patterns=sorted(set(patterns)))
     _mark_monitored(connection, guild_id, now)
 

@@ -39,6 +39,7 @@ class GuildImport:
 
 def mark_import_started(connection: Connection, guild_id: int, *, correlation_id: str, now: datetime) -> None:
     """Note that an import begins, in place of the one before."""
+    connection.execute("name_guilds", guild_ids=[guild_id], now=now)
     connection.execute(
         "start_import",
         guild_id=guild_id,

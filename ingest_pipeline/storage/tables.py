@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from graphlib import TopologicalSorter
 
 from ingest_pipeline.storage.database import Connection
 from ingest_pipeline.storage.queries import quoted
@@ -35,6 +36,20 @@ def list_tables(connection: Connection) -> list[Table]:
     for name, columns in keys.items():
         tables[name].key = [columns[position] for position in sorted(columns)]
     return list(tables.values())
+
+
+def order_to_fill(tables: list[Table], connection: Connection) -> list[Table]:
+    """Return tables in an order in which they can be filled: each after those that its rows refer to.
+
+    Args:
+        tables: The tables, by name.
+        connection: The database that is to be filled.
+    """
+    needed: dict[str, set[str]] = {table.name: set() for table in tables}
+    for row in connection.fetch_all("list_references"):
+        needed[row["table_name"]].add(row["needed_table"])
+    by_name = {table.name: table for table in tables}
+    return [by_name[name] for name in TopologicalSorter(needed).static_order()]
 
 
 def count_rows(connection: Connection, table: str) -> int:

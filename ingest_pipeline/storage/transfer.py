@@ -24,7 +24,7 @@ from ingest_pipeline.errors import ConfigurationError, PermanentError
 from ingest_pipeline.storage.copy_text import copy_lines
 from ingest_pipeline.storage.database import Connection, Database
 from ingest_pipeline.storage.queries import quoted
-from ingest_pipeline.storage.tables import Table, count_rows, list_tables
+from ingest_pipeline.storage.tables import Table, count_rows, list_tables, order_to_fill
 
 PAGE_ROWS = 20_000
 _NOT_COPIED = {"schema_migrations", "copy_progress"}
@@ -108,7 +108,8 @@ def copy_database(
         tables = [table for table in list_tables(reading) if table.name not in _NOT_COPIED]
         with target.read() as connection:
             there = {table.name: table for table in list_tables(connection)}
-        _check_alike(tables, there)
+            _check_alike(tables, there)
+            tables = order_to_fill(tables, connection)
         done = target.run(partial(_begin, names=[table.name for table in tables]))
         copying = _Copying(reading, target, there, page_rows, progress)
         copied = tuple(copying.copy(table, *done.get(table.name, (0, None))) for table in tables)

@@ -10,12 +10,11 @@ from decimal import Decimal
 
 import pytest
 
-from ingest_pipeline.capture.channel_policies import ChannelPolicies
+from ingest_pipeline.capture.settings_file import SettingsFile
 from ingest_pipeline.content.extraction import ContentKind, ContentReport, extract_for, extract_window
 from ingest_pipeline.content.rules import ContentRules
 from ingest_pipeline.domain.extract.drivers import DriverTable
 from ingest_pipeline.domain.message import Attachment, Author, Embed, Picture
-from ingest_pipeline.domain.normalize import ChannelPolicy
 from ingest_pipeline.domain.window import Window
 from ingest_pipeline.storage.content import Changes
 from ingest_pipeline.storage.database import Connection, Database
@@ -91,10 +90,10 @@ def test_the_season_is_the_sessions_or_else_the_year_of_posting(database: Databa
 
 def test_the_driver_may_stand_in_the_authors_name(database: Database) -> None:
     """Where the channel's policy says so, as for the row itself."""
-    policies = ChannelPolicies(channels={CHANNEL: ChannelPolicy(driver_from="author_name")})
+    file = SettingsFile(channels={CHANNEL: {"driver_from": "author_name"}})
     with database.write() as connection:
         ids = merge(connection, said(1, " `Box` box. ", author=Author(id="9", name="Charles Leclerc")))
-        extract(connection, *ids, rules=replace(RULES, policies=policies))
+        extract(connection, *ids, rules=replace(RULES, settings=file))
         [row] = contents(connection, "radio_messages")["radio_messages"]
     assert (row["driver"], row["driver_code"], row["radio_text"]) == ("Charles Leclerc", "LEC", "`Box` box.")
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from ingest_pipeline.capture.settings_file import SettingsFile
 from ingest_pipeline.content.extraction import ContentKind, extract_for
 from ingest_pipeline.content.highlighting import rule_digest, usual_rate
 from ingest_pipeline.content.rules import ContentRules
@@ -170,7 +171,7 @@ def test_the_usual_rate_counts_silent_minutes() -> None:
 
 def test_other_weights_score_the_whole_session_anew(database: Database) -> None:
     """With the next message, or when it is asked for."""
-    strict = replace(RULES, highlights=HighlightRule(threshold=0.9))
+    strict = replace(RULES, settings=SettingsFile(defaults={"highlights.threshold": 0.9}))
     with database.write() as connection:
         ids = merge(connection, *(loud(60 * minute) for minute in range(3)))
         score(connection, ids)
@@ -179,7 +180,7 @@ def test_other_weights_score_the_whole_session_anew(database: Database) -> None:
         assert score(connection, later, strict).changed == tuple(ids)
         assert flagged(connection) == set()
         digests = {row["rule_digest"] for row in contents(connection, "highlights")["highlights"]}
-    assert digests == {rule_digest(strict.highlights)}
+    assert digests == {rule_digest(HighlightRule(threshold=0.9))}
 
 
 def test_a_deleted_message_is_no_candidate(database: Database) -> None:

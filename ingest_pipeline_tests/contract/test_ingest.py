@@ -260,7 +260,12 @@ def test_a_message_gives_one_row_whether_exported_or_seen_live() -> None:
     ((guild_id, channel_id), seen), *_ = events.messages.items()
     session = Session("monza", SESSION.start, SESSION.end, (CHANNEL_ID,))
     live = SeenDocument(
-        channel_id, guild_id, seen, ChannelPolicy(), [session], Provenance(None, "gateway", START, "batch")
+        channel_id,
+        guild_id,
+        seen,
+        {channel_id: ChannelPolicy()},
+        [session],
+        Provenance(None, "gateway", START, "batch"),
     )
     (from_gateway,) = tables(live).to_pylist()
     (from_export,) = tables(document(as_bytes(export([SAME_EXPORTED])))).to_pylist()

@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 
+from ingest_pipeline.domain.guild import Channel
 from ingest_pipeline.domain.session import Session
 from ingest_pipeline.errors import ConfigurationError, PermanentError
+from ingest_pipeline.storage.catalogue import save_channels, set_monitors
 from ingest_pipeline.storage.database import Connection, Database
 from ingest_pipeline.storage.ledger import Proof, record_proof
 from ingest_pipeline.storage.messages import merge_messages, tombstone_messages
@@ -54,6 +56,8 @@ def fill(connection: Connection) -> None:
     merge_messages(connection, staged([*readings, *edits]), now=at(1))
     tombstone_messages(connection, [tombstone(3, 4), tombstone(99, 4)])
     record_proof(connection, Proof(CHANNEL, 0, 2**62, "export", at(3), "c1"))
+    save_channels(connection, [Channel(CHANNEL, 7, "team-radio")], now=at(0))
+    set_monitors(connection, 7, ["*radio*"], now=at(0))
     set_state(connection, "digest", "tab\tback\\slash\nline \\N")
     set_state(connection, "empty", "")
 

@@ -164,7 +164,7 @@ def test_a_changed_table_of_drivers_is_applied_by_a_backfill(monza: Deployment) 
 def test_a_wrong_rule_fails_the_step_with_the_remedy_and_leaves_the_messages(monza: Deployment) -> None:
     """Somebody's slip in a settings file must not keep messages out of the table."""
     monza.settings.data_dir.mkdir(parents=True, exist_ok=True)
-    monza.settings.channels_file.write_text("highlights: {threshold: 9}")
+    monza.settings.settings_file.write_text("highlights: {threshold: 9}")
     result = monza.run("monza|T+000m")
     assert not result.success
     assert len(monza.stored()) == 4

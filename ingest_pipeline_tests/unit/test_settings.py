@@ -35,7 +35,7 @@ def test_the_data_folder_moves_everything_that_is_written(
     for path in (
         settings.database_path,
         settings.sessions_file,
-        settings.channels_file,
+        settings.settings_file,
         settings.dagster_home,
     ):
         assert path.is_relative_to(tmp_path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -9,6 +10,8 @@ from typing import Any
 from ingest_pipeline.domain.guild import Channel, Guild, ReadingState
 from ingest_pipeline.domain.snowflake import created_at
 from ingest_pipeline.storage.catalogue import (
+    describe_channels,
+    forget_guild,
     list_channels,
     list_guilds,
     list_monitored,
@@ -21,7 +24,13 @@ from ingest_pipeline.storage.catalogue import (
     set_monitors,
     set_reading_state,
 )
-from ingest_pipeline.storage.database import Database
+from ingest_pipeline.storage.database import Connection, Database
+from ingest_pipeline.storage.import_metadata import find_import, mark_import_started
+from ingest_pipeline.storage.messages import merge_messages, tombstone_messages
+from ingest_pipeline.storage.queries import quoted
+from ingest_pipeline.storage.setting_overrides import save_guild_settings
+from ingest_pipeline.storage.tables import count_rows
+from ingest_pipeline_tests.contract.readings import Reading, at, staged, tombstone
 
 NOW = datetime(2026, 5, 24, 13, tzinfo=UTC)
 LATER = NOW + timedelta(minutes=5)
@@ -153,3 +162,80 @@ def test_a_guild_that_was_left_is_kept_and_can_be_joined_again(database: Databas
     with database.read() as connection:
         [row] = list_guilds(connection)
     assert (row["left_at"], row["owner_id"], row["last_seen_at"]) == (None, 5, LATER)
+
+
+def test_a_guild_that_was_left_has_channels_that_cannot_be_read(database: Database) -> None:
+    """Until it is joined and looked at again; a channel that is gone stays gone."""
+    gone = replace(RADIO, channel_id=5, reading_state=ReadingState.MISSING)
+    save(database, RADIO, gone)
+    assert database.run(lambda connection: mark_guild_left(connection, GUILD, now=LATER))
+    assert not database.run(lambda connection: mark_guild_left(connection, GUILD, now=LATER))
+    states = {channel.channel_id: channel.reading_state for channel in channels_of(database)}
+    assert states == {5: ReadingState.MISSING, RADIO.channel_id: ReadingState.FORBIDDEN}
+    save(database, RADIO)
+    assert RADIO in channels_of(database)
+
+
+def test_a_changed_owner_is_a_change(database: Database) -> None:
+    """Whereas being seen again is none."""
+    for owner, now in ((5, NOW), (5, LATER), (6, LATER)):
+        guild = Guild(GUILD, "Paddock", None, owner, NOW)
+        database.run(lambda connection, guild=guild, now=now: save_guild(connection, guild, now=now))
+        with database.read() as connection:
+            [row] = list_guilds(connection)
+        assert row["updated_at"] == (NOW if owner == 5 else LATER)
+
+
+def belongings(connection: Connection) -> dict[str, int]:
+    """Return how many rows belong to guilds, by table."""
+    tables = ("guilds", "channels", "guild_monitors", "guild_settings", "import_metadata")
+    return {table: count_rows(connection, table) for table in tables}
+
+
+def fill(connection: Connection) -> None:
+    """Put a guild with everything that belongs to one, and a message, into the database."""
+    save_channels(connection, [RADIO, THREAD], now=NOW)
+    set_monitors(connection, GUILD, ["*radio*"], now=NOW)
+    save_guild_settings(connection, GUILD, {"keep_media_only": True}, now=NOW)
+    mark_import_started(connection, GUILD, correlation_id="c1", now=NOW)
+    merge_messages(connection, staged([Reading()]), now=NOW)
+
+
+def test_a_guild_goes_with_what_belongs_to_it_and_leaves_its_messages(database: Database) -> None:
+    """On both engines alike; another guild stays whole."""
+    database.run(fill)
+    elsewhere = replace(RADIO, channel_id=7, guild_id=8)
+    save(database, elsewhere)
+    with database.write() as connection:
+        assert forget_guild(connection, GUILD)
+        assert not forget_guild(connection, GUILD)
+        assert find_import(connection, GUILD) is None
+        none = {"guild_monitors": 0, "guild_settings": 0, "import_metadata": 0}
+        assert belongings(connection) == {"guilds": 1, "channels": 1, **none}
+        assert count_rows(connection, "messages") == 1
+
+
+def test_deleting_a_guild_in_sql_takes_what_belongs_to_it(make_database: Callable[[str], Database]) -> None:
+    """Where the engine has cascades; and a channel without a guild is refused there."""
+    database = make_database("postgres")
+    database.run(fill)
+    with database.write() as connection:
+        connection.execute("clear_table", {"table": quoted("guilds")})
+        assert set(belongings(connection).values()) == {0}
+        assert count_rows(connection, "messages") == 1
+
+
+def test_a_channel_is_described_with_what_is_stored_of_it(database: Database) -> None:
+    """Counted are messages that are there; the newest is Discord's or the table's, whichever is newer."""
+    channel_id = Reading().channel_id
+    known = replace(RADIO, channel_id=channel_id, last_message_id=2)
+    save(database, known, THREAD)
+    with database.write() as connection:
+        merge_messages(connection, staged([Reading(discord_id=each) for each in (1, 2, 3)]), now=NOW)
+        tombstone_messages(connection, [tombstone(3, 4)])
+        described, thread = describe_channels(connection, guild_id=GUILD)
+        [alone] = describe_channels(connection, channel_id=THREAD.channel_id)
+    assert (described["message_count"], described["last_message_id"]) == (2, 3)
+    assert described["last_activity_at"] == at(3)
+    assert thread == alone
+    assert (thread["message_count"], thread["last_message_id"]) == (0, None)

@@ -209,14 +209,14 @@ def test_what_was_spooled_before_a_crash_never_brings_back_what_was_deleted_sinc
     settings = archive.services.settings
     with RunningBot(archive, replace(LAZY, drain_seconds=0.2)) as bot:
         # A file with a mistake keeps every batch in the spool.
-        settings.channels_file.write_text("channels: nonsense\n", encoding="utf-8")
+        settings.settings_file.write_text("channels: nonsense\n", encoding="utf-8")
         kept, doomed = (server.messages.post(radio, text) for text in ("kept", "doomed"))
         folder = settings.data_dir / "gateway"
         bot.wait_for(lambda: _spooled(folder) >= 2, "the events in the spool")
         assert archive.live_ids(radio) == []
         bot.stop()
     server.messages.delete(radio, doomed)
-    settings.channels_file.unlink()
+    settings.settings_file.unlink()
     with RunningBot(archive, LAZY):
         pass
     assert archive.live_ids(radio) == [kept]
@@ -229,11 +229,11 @@ def test_processing_that_fails_leaves_the_connection_alone_and_loses_nothing(
     """Events are received all the while and stored once it is possible again."""
     settings = archive.services.settings
     with RunningBot(archive, LAZY) as bot:
-        settings.channels_file.write_text("channels: nonsense\n", encoding="utf-8")
+        settings.settings_file.write_text("channels: nonsense\n", encoding="utf-8")
         for number in range(5):
             server.messages.post(radio, f"message {number}")
         bot.wait_for(lambda: "ingestion failed" in caplog.text, "a failure")
-        settings.channels_file.unlink()
+        settings.settings_file.unlink()
         bot.settle()
     assert archive.differences(server.truth(radio)) == []
     assert len(server.journal.identifies) == 1

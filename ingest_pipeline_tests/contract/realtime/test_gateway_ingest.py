@@ -108,7 +108,7 @@ class Gateway:
             CHANNEL,
             GUILD,
             [SeenMessage(int(data["id"]), data, self.now)],
-            self.services.policies().policy(CHANNEL),
+            self.services.read_policies([CHANNEL]),
             (),
             Provenance(None, "history", self.now, "again"),
         )

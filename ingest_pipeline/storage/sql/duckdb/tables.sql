@@ -20,3 +20,13 @@ WHERE
     AND c.table_schema = current_schema()
     AND t.table_type = 'BASE TABLE'
 ORDER BY c.table_name, c.ordinal_position;
+
+-- name: list_references
+-- Which tables have rows that need rows of another table.
+SELECT DISTINCT table_name, referenced_table AS needed_table
+FROM duckdb_constraints()
+WHERE
+    constraint_type = 'FOREIGN KEY'
+    AND table_name <> referenced_table
+    AND database_name = current_database()
+    AND schema_name = current_schema();

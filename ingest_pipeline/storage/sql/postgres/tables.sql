@@ -10,3 +10,11 @@ INNER JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.at
 LEFT JOIN pg_index AS i ON i.indrelid = c.oid AND i.indisprimary
 WHERE c.relkind = 'r' AND c.relnamespace = current_schema()::REGNAMESPACE
 ORDER BY c.relname::TEXT COLLATE "C", a.attnum;
+
+-- name: list_references
+-- Which tables have rows that need rows of another table.
+SELECT DISTINCT c.relname::TEXT AS table_name, n.relname::TEXT AS needed_table
+FROM pg_constraint AS r
+INNER JOIN pg_class AS c ON c.oid = r.conrelid
+INNER JOIN pg_class AS n ON n.oid = r.confrelid
+WHERE r.contype = 'f' AND r.conrelid <> r.confrelid AND c.relnamespace = current_schema()::REGNAMESPACE;

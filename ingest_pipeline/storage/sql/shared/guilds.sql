@@ -19,15 +19,47 @@ ON CONFLICT (guild_id) DO UPDATE SET
             guilds.left_at IS NULL
             AND guilds.name = excluded.name
             AND guilds.icon IS NOT DISTINCT FROM excluded.icon
+            AND guilds.owner_id IS NOT DISTINCT FROM COALESCE(excluded.owner_id, guilds.owner_id)
+            AND guilds.joined_at IS NOT DISTINCT FROM COALESCE(excluded.joined_at, guilds.joined_at)
             THEN guilds.updated_at
         ELSE excluded.updated_at
     END;
+
+-- name: name_guilds
+-- Make sure that guilds are there before what belongs to them; Discord has not told of new ones yet.
+INSERT INTO guilds (guild_id, name, last_seen_at, created_at, updated_at)
+SELECT given.guild_id, given.guild_id::TEXT, $now::TIMESTAMPTZ, $now::TIMESTAMPTZ, $now::TIMESTAMPTZ
+FROM (SELECT DISTINCT unnest($guild_ids::BIGINT[]) AS guild_id) AS given
+ORDER BY given.guild_id
+ON CONFLICT (guild_id) DO NOTHING;
 
 -- name: mark_guild_left
 -- Note that the bot is not in a guild any more.
 UPDATE guilds
 SET left_at = $now::TIMESTAMPTZ, updated_at = $now::TIMESTAMPTZ
 WHERE guild_id = $guild_id::BIGINT AND left_at IS NULL;
+
+-- name: shut_channels
+-- Note that the channels of a guild that the bot has left cannot be read; those that are gone stay gone.
+UPDATE channels
+SET reading_state = 'forbidden', updated_at = $now::TIMESTAMPTZ
+WHERE guild_id = $guild_id::BIGINT AND reading_state NOT IN ('forbidden', 'missing');
+
+-- name: delete_guild_channels
+-- Forget a guild's channels.
+DELETE FROM channels WHERE guild_id = $guild_id::BIGINT;
+
+-- name: delete_guild_settings
+-- Forget a guild's settings.
+DELETE FROM guild_settings WHERE guild_id = $guild_id::BIGINT;
+
+-- name: delete_guild_import
+-- Forget the import of a guild's history.
+DELETE FROM import_metadata WHERE guild_id = $guild_id::BIGINT;
+
+-- name: delete_guild
+-- Forget a guild.
+DELETE FROM guilds WHERE guild_id = $guild_id::BIGINT;
 
 -- name: list_guilds
 -- All guilds by name, those that were left last.
@@ -119,6 +151,18 @@ FROM channels
 WHERE $guild_id::BIGINT IS NULL OR guild_id = $guild_id::BIGINT
 ORDER BY guild_id, is_thread, position, channel_id;
 
+-- name: describe_channels
+-- Channels with what is stored of them by their position, threads last; those of a guild, or one.
+SELECT
+    channel_id, guild_id, parent_id, name, channel_type, is_nsfw, position, is_thread, is_archived,
+    is_monitored, reading_state, last_message_id, last_activity_at, message_count, settings,
+    created_at, updated_at
+FROM channel_catalogue
+WHERE
+    ($guild_id::BIGINT IS NULL OR guild_id = $guild_id::BIGINT)
+    AND ($channel_id::BIGINT IS NULL OR channel_id = $channel_id::BIGINT)
+ORDER BY guild_id, is_thread, position, channel_id;
+
 -- name: set_monitored
 -- Mark these of a guild's channels as monitored, and no others.
 UPDATE channels
@@ -133,7 +177,7 @@ WHERE
 -- A guild's patterns.
 SELECT pattern FROM guild_monitors WHERE guild_id = $guild_id::BIGINT ORDER BY pattern;
 
--- name: clear_monitors
+-- name: delete_guild_monitors
 -- Forget a guild's patterns.
 DELETE FROM guild_monitors WHERE guild_id = $guild_id::BIGINT;
 

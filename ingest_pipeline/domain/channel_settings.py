@@ -1,0 +1,236 @@
+"""What a user can set for channels: the settings, their values, and which one is in force.
+
+A setting has a dotted key, `highlights.threshold` for what stands under `highlights:` as `threshold`.
+Values are layered: the project's defaults, those of `data/settings.yaml`, then the guild's, the
+category's, the channel's and the thread's own. The nearest layer that says something of a key decides.
+Where the layers come from is no business of this module.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
+from difflib import get_close_matches
+from functools import lru_cache
+from typing import Any
+
+from ingest_pipeline.domain.extract.highlights import HighlightRule
+from ingest_pipeline.domain.normalize import ChannelPolicy
+from ingest_pipeline.errors import BadInput, ConfigurationError
+
+Value = bool | int | float | str | tuple[str, ...]
+Values = Mapping[str, Value]
+
+HIGHLIGHTS = "highlights"
+_DEFAULT = "default"
+_FLAGS = {"true": True, "false": False, "yes": True, "no": False, "on": True, "off": False}
+_PLACES = ("content", "author_name")
+_LONGEST_SHOWN = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One thing that can be set.
+
+    Attributes:
+        key: Its dotted key.
+        default: Its value when nobody says anything.
+        form: What its values look like, for people.
+        read: Returns a value out of what was written or given, or None when it is none.
+    """
+
+    key: str
+    default: Value
+    form: str
+    read: Callable[[object], Value | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """What one place says.
+
+    Attributes:
+        origin: The place, for people: `settings.yaml`, `guild 123`.
+        values: Its values, by key.
+    """
+
+    origin: str
+    values: Values
+
+
+@dataclass(frozen=True, slots=True)
+class InForce:
+    """A value that is in force, and the place that says so."""
+
+    key: str
+    value: Value
+    origin: str
+
+
+@dataclass(frozen=True, slots=True)
+class SettingsInForce:
+    """The settings of one channel, or of all that say nothing themselves.
+
+    Attributes:
+        layers: What each place says, the farthest first.
+    """
+
+    layers: tuple[Layer, ...] = ()
+
+    def find(self, key: str) -> InForce:
+        """Return a setting's value with its origin."""
+        for layer in reversed(self.layers):
+            if key in layer.values:
+                return InForce(key, layer.values[key], layer.origin)
+        return InForce(key, SETTINGS[key].default, _DEFAULT)
+
+    @property
+    def policy(self) -> ChannelPolicy:
+        """How the channel's messages are taken."""
+        return ChannelPolicy(**{name: self.find(name).value for name in ChannelPolicy.__slots__})  # type: ignore[arg-type]
+
+    @property
+    def highlights(self) -> HighlightRule:
+        """What makes a message of the channel stand out.
+
+        Raises:
+            ConfigurationError: The values contradict each other; the message names where they are from.
+        """
+        found = [self.find(key) for key in keys_under(HIGHLIGHTS)]
+        try:
+            return _rule(tuple((each.key.partition(".")[2], each.value) for each in found))
+        except ConfigurationError as error:
+            origins = dict.fromkeys(each.origin for each in found if each.origin != _DEFAULT)
+            raise ConfigurationError(f"{', '.join(origins)}: {error}") from error
+
+
+@lru_cache(maxsize=64)
+def _rule(values: tuple[tuple[str, Value], ...]) -> HighlightRule:
+    return HighlightRule.from_mapping(dict(values))
+
+
+def keys_under(prefix: str) -> list[str]:
+    """Return the keys that are a prefix or stand below it, in their order; all for an empty one.
+
+    Raises:
+        BadInput: There is none; the message names the nearest.
+    """
+    found = [key for key in SETTINGS if not prefix or key == prefix or key.startswith(f"{prefix}.")]
+    if not found:
+        raise BadInput(unknown_key(prefix, list(SETTINGS)))
+    return found
+
+
+def read_value(key: str, value: object, what: str) -> Value:
+    """Return a setting's value out of what was written: text, or a value of JSON.
+
+    Args:
+        key: The setting.
+        value: Text, a list of texts, or a value of the right type.
+        what: What it is the value of, in messages.
+
+    Raises:
+        BadInput: It is none; the message says what to write.
+    """
+    setting = SETTINGS[key]
+    found = setting.read(value)
+    if found is None:
+        raise BadInput(f"{what} is {_shown(value)}: write {setting.form}")
+    return found
+
+
+def flatten(tree: Mapping[str, object], of: str, place: Callable[[str], str]) -> dict[str, Value]:
+    """Return a tree's values by dotted key, checked.
+
+    Args:
+        tree: Names to values, or to trees; a tree may be None.
+        of: What the settings are of, in messages.
+        place: Returns where a key stands, in messages, with a colon and a space.
+
+    Raises:
+        BadInput: A key is unknown or a value does not fit; the message says what to write.
+    """
+    return dict(_flatten(tree, "", of, place))
+
+
+def _flatten(
+    tree: Mapping[str, object], prefix: str, of: str, place: Callable[[str], str]
+) -> Iterator[tuple[str, Value]]:
+    level = len(prefix.split(".")) - 1
+    names = list(dict.fromkeys(key.split(".")[level] for key in SETTINGS if key.startswith(prefix)))
+    for name, value in tree.items():
+        key = f"{prefix}{name}"
+        if name not in names:
+            raise BadInput(f"{place(key)}{unknown_key(str(name), names)}")
+        if key in SETTINGS:
+            yield key, read_value(key, value, f"{place(key)}{key} of {of}")
+        elif isinstance(value, Mapping):
+            yield from _flatten(value, f"{key}.", of, place)
+        elif value is not None:
+            raise BadInput(f"{place(key)}{key} of {of} must be a mapping of 'name: value' lines")
+
+
+def nest(values: Values) -> dict[str, Any]:
+    """Return values by dotted key as a tree, fit for JSON."""
+    tree: dict[str, Any] = {}
+    for key, value in values.items():
+        *groups, name = key.split(".")
+        branch = tree
+        for group in groups:
+            branch = branch.setdefault(group, {})
+        branch[name] = list(value) if isinstance(value, tuple) else value
+    return tree
+
+
+def unknown_key(key: str, known: Sequence[str]) -> str:
+    """Return what to say of a key that is none."""
+    near = get_close_matches(key, known, n=1, cutoff=0.5)
+    remedy = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(known)}"
+    return f"unknown key {_shown(key)}: {remedy}"
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}…"
+
+
+def _flag(value: object) -> Value | None:
+    if isinstance(value, bool):
+        return value
+    return _FLAGS.get(value.lower()) if isinstance(value, str) else None
+
+
+def _place(value: object) -> Value | None:
+    return value if isinstance(value, str) and value in _PLACES else None
+
+
+def _number(value: object) -> Value | None:
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    try:
+        number = float(value)
+    except (ValueError, OverflowError):
+        return None
+    if not 0 <= number < float("inf"):
+        return None
+    return int(number) if number.is_integer() else number
+
+
+def _texts(value: object) -> Value | None:
+    if not isinstance(value, list | tuple) or not all(isinstance(each, str) for each in value):
+        return None
+    return tuple(value)
+
+
+def _settings() -> Iterator[Setting]:
+    policy = ChannelPolicy()
+    yield Setting("keep_media_only", policy.keep_media_only, "true or false", _flag)
+    yield Setting("driver_from", policy.driver_from, " or ".join(_PLACES), _place)
+    rule = HighlightRule()
+    for name in (item.name for item in fields(rule) if item.init):
+        form, read = ("a list of texts", _texts) if name == "keywords" else ("a number from 0", _number)
+        yield Setting(f"{HIGHLIGHTS}.{name}", getattr(rule, name), form, read)
+
+
+SETTINGS: Mapping[str, Setting] = {setting.key: setting for setting in _settings()}
+"""Every setting by its key, in the order in which they are shown."""
