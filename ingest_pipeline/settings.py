@@ -100,6 +100,9 @@ class Settings(BaseSettings):
         retain_failed_runs_days: The same for runs that failed.
         api_token: Needed to write by the HTTP interface; without it nobody can.
         api_read_token: Needed to read by it; without it everybody who reaches it can.
+        verify_cron: When the table is compared with Discord, in UTC.
+        verify_sample: Messages of each channel that the bot then reads; 0 for all.
+        verify_days: Age up to which sessions are then looked at.
         alert_webhook_url: Where failures are told; without it nowhere.
         alert_after_failures: Failures in a row of a live session's polls before they are told.
         log_level: Level of our own loggers.
@@ -133,6 +136,9 @@ class Settings(BaseSettings):
     retain_failed_runs_days: PositiveInt = 90
     api_token: SecretStr | None = None
     api_read_token: SecretStr | None = None
+    verify_cron: Cron = "15 5 * * *"
+    verify_sample: Annotated[int, Field(ge=0)] = 1000
+    verify_days: PositiveInt = 7
     alert_webhook_url: WebAddress | None = None
     alert_after_failures: PositiveInt = 2
     log_level: str = "INFO"

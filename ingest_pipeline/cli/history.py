@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -110,19 +111,24 @@ def verify_message_counts(
             metavar="N",
         ),
     ] = None,
+    days: Annotated[
+        int | None,
+        typer.Option(help="Of the sessions, only those that ended in the last DAYS.", min=1, max=100_000),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Compare the table with a fresh reading of Discord, message by message.
 
-    Looked at are the channels that are monitored or imported, and the sessions. Nothing is changed.
-    The exit code is 10 when anything differs or could not be read.
+    Looked at are the channels that are monitored or imported, and the sessions; without a bot only the
+    sessions, with the exporter. Nothing is changed. The exit code is 10 when anything differs or could
+    not be read.
     """
     settings = begin(context, as_json=as_json)
-    scope = _scope(guild, channel)
+    scope = _scope(guild, channel, days)
     with open_services(settings) as services, describing() as progress:
-        from ingest_pipeline.exactness.verification import verify_now
+        from ingest_pipeline.exactness.export_verification import verify_by_any_means
 
-        report = verify_now(
+        report = verify_by_any_means(
             services,
             scope,
             sample=sample,
@@ -162,10 +168,11 @@ def seal(
     _exit_unless(all(report.is_sealed for report in reports))
 
 
-def _scope(guild: str | None, channel: str | None) -> Scope | None:
+def _scope(guild: str | None, channel: str | None, days: int | None = None) -> Scope | None:
     from ingest_pipeline.exactness.expectations import Scope
 
-    return Scope(None if guild is None else _guild_id(guild), read_channel(channel))
+    since = None if days is None else datetime.now(UTC) - timedelta(days=days)
+    return Scope(None if guild is None else _guild_id(guild), read_channel(channel), since)
 
 
 def _guild_id(text: str) -> int:

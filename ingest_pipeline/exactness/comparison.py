@@ -31,6 +31,10 @@ class DifferenceReason(StrEnum):
     CHANGE_MISSED = "change_missed"
 
 
+DEFICITS = (DifferenceReason.NOT_READ, DifferenceReason.LOST, DifferenceReason.TAKEN_AS_DELETED)
+"""The differences in which the table lacks what Discord has."""
+
+
 @dataclass(frozen=True, slots=True)
 class Difference:
     """One message in which the table differs from Discord."""

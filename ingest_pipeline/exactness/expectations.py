@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from itertools import chain
 
 from ingest_pipeline.domain.guild import Channel
-from ingest_pipeline.domain.snowflake import first_id_at
+from ingest_pipeline.domain.snowflake import created_at, first_id_at
 from ingest_pipeline.storage.catalogue import list_channels, list_monitored
 from ingest_pipeline.storage.database import Connection
 from ingest_pipeline.storage.readings import stored_bounds
@@ -45,14 +45,19 @@ class Scope:
     Attributes:
         guild_id: Only those of this guild's channels.
         channel_id: Only those of this channel.
+        since: Of the sessions, only those that ended after this time, aware UTC.
     """
 
     guild_id: int | None = None
     channel_id: int | None = None
+    since: datetime | None = None
 
     def includes(self, expectation: Expectation, channel: Channel | None) -> bool:
         """Tell whether an expectation is looked at, given its channel as far as it is known."""
         if self.channel_id is not None and expectation.channel_id != self.channel_id:
+            return False
+        is_session = expectation.session_id is not None
+        if is_session and self.since is not None and created_at(expectation.high) < self.since:
             return False
         return self.guild_id is None or (channel is not None and channel.guild_id == self.guild_id)
 

@@ -20,11 +20,17 @@ from ingest_pipeline.capture.discord_rest import PAGE_LIMIT, DiscordRest, open_r
 from ingest_pipeline.capture.history import Newest, Page, batched, find_newest, read_history
 from ingest_pipeline.domain.guild import Channel
 from ingest_pipeline.errors import IngestError, TokenRejected
-from ingest_pipeline.exactness.comparison import Difference, FreshReading, compare, fresh_reading
+from ingest_pipeline.exactness.comparison import (
+    DEFICITS,
+    Difference,
+    FreshReading,
+    compare,
+    fresh_reading,
+)
 from ingest_pipeline.exactness.expectations import Expectation, Scope, expectations
 from ingest_pipeline.exactness.gap_repair import refresh_catalogue
 from ingest_pipeline.history.history_import import DEFAULT_CONCURRENCY
-from ingest_pipeline.history.scanner import Scanner, build_scanner, page_document
+from ingest_pipeline.history.scanner import SOURCE, Scanner, build_scanner, page_document
 from ingest_pipeline.ingestion.services import Services
 from ingest_pipeline.storage.catalogue import list_channels
 from ingest_pipeline.storage.ledger import gaps
@@ -52,6 +58,7 @@ class ChannelVerdict:
         differences: The first of the differences by id, a thousand at most.
         reasons: How many differences there are of each reason, all counted.
         error: Why the channel could not be read to its end, or None.
+        source: How it was read: `history` by the bot, `export` by the exporter.
     """
 
     channel_id: int
@@ -66,11 +73,17 @@ class ChannelVerdict:
     differences: list[Difference] = field(default_factory=list)
     reasons: Counter[str] = field(default_factory=Counter)
     error: str | None = None
+    source: str = SOURCE
 
     @property
     def is_exact(self) -> bool:
         """Whether all that was to be read was read, and nothing differs."""
         return self.error is None and not self.reasons
+
+    @property
+    def has_deficit(self) -> bool:
+        """Whether something that Discord has is missing in the table, or may be."""
+        return self.error is not None or any(self.reasons[each.value] for each in DEFICITS)
 
     def as_dict(self) -> dict[str, Any]:
         """Return the verdict as JSON values: ids as strings."""
@@ -91,6 +104,7 @@ class ChannelVerdict:
             ],
             "differences_truncated": len(self.differences) < sum(self.reasons.values()),
             "error": self.error,
+            "source": self.source,
         }
 
 
@@ -110,6 +124,11 @@ class VerificationReport:
     def is_exact(self) -> bool:
         """Whether nothing differs and everything could be read."""
         return all(verdict.is_exact for verdict in self.verdicts)
+
+    @property
+    def has_deficit(self) -> bool:
+        """Whether something that Discord has is missing, or may be."""
+        return any(verdict.has_deficit for verdict in self.verdicts)
 
     @property
     def is_sampled(self) -> bool:

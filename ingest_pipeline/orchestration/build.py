@@ -14,6 +14,11 @@ from ingest_pipeline.orchestration.resources import build_resources
 from ingest_pipeline.orchestration.retention import build_prune_job, build_prune_schedule
 from ingest_pipeline.orchestration.seal_assets import build_seal_assets, build_seal_sensor, seal_job
 from ingest_pipeline.orchestration.sensors import build_live_session_sensor
+from ingest_pipeline.orchestration.verification import (
+    build_verification_schedule,
+    verification_check,
+    verify_job,
+)
 from ingest_pipeline.settings import Settings
 
 
@@ -27,9 +32,9 @@ def build_definitions(settings: Settings) -> dg.Definitions:
             *build_report_assets(),
             *build_seal_assets(),
         ],
-        asset_checks=[message_checks],
-        jobs=[ingest_job, report_job, seal_job, prune_job],
-        schedules=[build_prune_schedule(prune_job)],
+        asset_checks=[message_checks, verification_check],
+        jobs=[ingest_job, report_job, seal_job, verify_job, prune_job],
+        schedules=[build_prune_schedule(prune_job), build_verification_schedule(settings)],
         sensors=[
             build_live_session_sensor(settings),
             build_report_sensor(),

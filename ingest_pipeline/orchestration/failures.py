@@ -17,7 +17,9 @@ TRANSIENT_RETRIES = dg.RetryPolicy(max_retries=2, delay=2, backoff=dg.Backoff.EX
 
 
 @contextmanager
-def ingest_errors_as_failures(context: dg.AssetExecutionContext) -> Iterator[None]:
+def ingest_errors_as_failures(
+    context: dg.AssetExecutionContext | dg.AssetCheckExecutionContext | dg.OpExecutionContext,
+) -> Iterator[None]:
     """Turn an `IngestError` of the enclosed work into a failure that says what to do.
 
     Raises:

@@ -3,13 +3,15 @@
 import dagster as dg
 
 from ingest_pipeline.content.extraction import ContentKind
+from ingest_pipeline.orchestration.verification import AGREES
 
 # Its executor is the deployment's; see executors.py.
 ingest_job = dg.define_asset_job(
     "ingest_job",
     selection=dg.AssetSelection.assets(
         "raw_export", "normalized_messages", "messages", *(kind.value for kind in ContentKind)
-    ),
+    )
+    - dg.AssetSelection.checks(AGREES),
     description=(
         "Read windows of a session from Discord, normalise them, merge them into the table, and read what "
         "they say."

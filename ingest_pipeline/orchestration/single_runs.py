@@ -4,8 +4,14 @@
 whoever started it; sensors and schedules do not ask for a second in the first place.
 """
 
-import dagster as dg
+from collections.abc import Callable
+from datetime import UTC, datetime
 
+import dagster as dg
+from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
+
+from ingest_pipeline.errors import TransientError
+from ingest_pipeline.ingestion.services import Services
 from ingest_pipeline.orchestration.live_runs import PRIORITY_TAG
 
 SINGLE_TAG = "ingest/single"
@@ -28,3 +34,39 @@ def run_under_way(instance: dg.DagsterInstance, job_name: str) -> str | None:
     """Return why another run of a job is not asked for: the one that waits or works; None without one."""
     runs = instance.get_runs(dg.RunsFilter(job_name=job_name, statuses=_UNFINISHED), limit=1)
     return f"run {runs[0].run_id[:8]} of {job_name} is not over yet" if runs else None
+
+
+def build_single_schedule(
+    job: dg.JobDefinition | UnresolvedAssetJobDefinition,
+    *,
+    cron: str,
+    description: str,
+    why_not: Callable[[Services, datetime], str | None],
+) -> dg.ScheduleDefinition:
+    """Return the schedule of a job, which runs unless somebody turns it off.
+
+    Args:
+        job: The job.
+        cron: When, in UTC.
+        description: What the UI says of it.
+        why_not: Returns why nothing is to be done at a time, or None when something is.
+    """
+
+    def evaluate(
+        context: dg.ScheduleEvaluationContext, tick_services: dg.ResourceParam[Services]
+    ) -> dg.RunRequest | dg.SkipReason:
+        reason = run_under_way(context.instance, job.name)
+        try:
+            reason = reason or why_not(tick_services, datetime.now(UTC))
+        except TransientError as error:
+            reason = f"nothing is done this time: {error}"
+        return dg.SkipReason(reason) if reason else dg.RunRequest()
+
+    return dg.schedule(
+        name=f"{job.name}_schedule",
+        job=job,
+        cron_schedule=cron,
+        execution_timezone="UTC",
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+        description=description,
+    )(evaluate)

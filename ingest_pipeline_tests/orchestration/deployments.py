@@ -131,6 +131,22 @@ class Deployment:
                     self.instance.delete_dynamic_partition("session", key)
         return result
 
+    def tick_schedule(self, name: str) -> dg.RunRequest | str:
+        """Evaluate a schedule once; return the run it asks for, or why it asks for none."""
+        schedule = self.definitions.resolve_schedule_def(name)
+        home = self.folder / "schedules"
+        home.mkdir(exist_ok=True)
+        # A schedule's context takes no instance that is only in memory.
+        with (
+            dg.DagsterInstance.local_temp(str(home)) as instance,
+            dg.build_schedule_context(
+                instance=instance, resources={"tick_services": self.services}
+            ) as context,
+        ):
+            found = schedule(context)
+        assert isinstance(found, dg.RunRequest | dg.SkipReason)
+        return found if isinstance(found, dg.RunRequest) else str(found.skip_message)
+
     def materialisations(self, asset: str) -> dict[str, dict[str, Any]]:
         """Return the metadata of the latest materialisation of each partition of an asset."""
         found: dict[str, dict[str, Any]] = {}

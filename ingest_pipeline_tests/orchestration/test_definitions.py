@@ -64,12 +64,19 @@ def test_the_code_location_holds_what_it_should_with_nothing_in_the_environment(
             "trade_setups",
         ],
         "checks": [
+            "messages:agrees_with_discord",
             "messages:counts_agree",
             "messages:discord_ids_are_unique",
             "messages:ended_windows_are_proven",
             "normalized_messages:rows_are_inside_their_window",
         ],
-        "jobs": ["ingest_job", "prune_dagster_history", "session_report_job", "session_seal_job"],
+        "jobs": [
+            "ingest_job",
+            "prune_dagster_history",
+            "session_report_job",
+            "session_seal_job",
+            "verify_messages",
+        ],
         "sensors": {
             "live_session_sensor": [30, "RUNNING"],
             "session_report_sensor": [60, "RUNNING"],

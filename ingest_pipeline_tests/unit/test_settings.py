@@ -97,3 +97,20 @@ def test_secrets_do_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DISCORD_OAUTH_TOKEN", "secret-token")
     monkeypatch.setenv("INGEST_DATABASE_URL", "postgresql://user:secret-word@host/db")
     assert "secret" not in repr(load_settings())
+
+
+@pytest.mark.parametrize("cron", ["15 5 * * *", "*/10 * * * *", "0 0,12 1-7/2 1 0-7"])
+def test_a_schedule_is_taken(monkeypatch: pytest.MonkeyPatch, cron: str) -> None:
+    """Five fields; spaces do not matter."""
+    monkeypatch.setenv("INGEST_VERIFY_CRON", cron.replace(" ", "  "))
+    assert load_settings().verify_cron == cron
+
+
+@pytest.mark.parametrize(
+    "cron", ["daily", "5 * * *", "60 * * * *", "* 24 * * *", "* * 0 * *", "9-5 * * * *", "*/0 * * * *"]
+)
+def test_a_schedule_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch, cron: str) -> None:
+    """With its variable, what was given and an example."""
+    monkeypatch.setenv("INGEST_VERIFY_CRON", cron)
+    with pytest.raises(ConfigurationError, match=r"INGEST_VERIFY_CRON.*30 4"):
+        load_settings()

@@ -15,6 +15,7 @@ from ingest_pipeline.domain.session import Session
 from ingest_pipeline.domain.snowflake import first_id_at
 from ingest_pipeline.errors import ConfigurationError
 from ingest_pipeline.exactness.expectations import Scope
+from ingest_pipeline.exactness.export_verification import verify_by_any_means
 from ingest_pipeline.exactness.gap_repair import list_gaps, repair_now
 from ingest_pipeline.exactness.sealing import seal_now
 from ingest_pipeline.ingestion.services import Services, build_services
@@ -106,6 +107,35 @@ def test_what_the_bot_cannot_see_is_left_to_the_exporter(
     assert (report.is_sealed, report.manifests[0].source) == (True, "export")
 
 
+def test_a_session_is_verified_with_the_exporter(services: Services, world: World) -> None:
+    """A gap, then nothing, then a message that was read over: each with its reason, both ways counted."""
+    report = verify_by_any_means(services)
+    assert (report.has_deficit, report.verdicts[0].reasons) == (True, {"not_read": 3})
+    repair_now(services)
+    report = verify_by_any_means(services)
+    [verdict] = report.verdicts
+    assert (report.is_exact, verdict.source, verdict.on_discord, verdict.in_table) == (True, "export", 3, 3)
+    world.post(7)
+    assert verify_by_any_means(services).verdicts[0].reasons == {"lost": 1}
+    assert verify_by_any_means(services, Scope(since=datetime.now(UTC))).verdicts == ()
+
+
+def test_with_both_tokens_the_exporter_verifies_what_the_bot_cannot_read(
+    services: Services, server: DiscordServer, radio: int
+) -> None:
+    """The bot does not see the session's channel: what it cannot read is no difference then."""
+    both = services.settings.model_copy(update={"discord_bot_token": SecretStr(server.token)})
+    repair_now(services)
+    told: list[int] = []
+    report = verify_by_any_means(
+        replace(services, settings=both), progress=lambda verdict: told.append(verdict.channel_id)
+    )
+    assert (report.is_exact, [verdict.source for verdict in report.verdicts]) == (True, ["export"])
+    assert CHANNEL in told
+    alone = both.model_copy(update={"discord_oauth_token": None})
+    assert verify_by_any_means(replace(services, settings=alone)).has_deficit
+
+
 def test_a_scope_is_kept_to(services: Services) -> None:
     """Mending one channel leaves the others' gaps."""
     assert repair_now(services, Scope(channel_id=7)) == []
@@ -115,5 +145,6 @@ def test_a_scope_is_kept_to(services: Services) -> None:
 def test_without_any_token_nothing_is_attempted(services: Services) -> None:
     """The message names both settings."""
     bare = replace(services, settings=services.settings.model_copy(update={"discord_oauth_token": None}))
-    with pytest.raises(ConfigurationError, match="DISCORD_OAUTH_TOKEN"):
-        repair_now(bare)
+    for work in (repair_now, verify_by_any_means):
+        with pytest.raises(ConfigurationError, match="DISCORD_OAUTH_TOKEN"):
+            work(bare)

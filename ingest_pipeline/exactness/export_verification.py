@@ -1,0 +1,134 @@
+"""Verification where there is no bot, or none that may read: sessions, compared with a fresh export.
+
+An export cannot tell a deleted message from one that is hidden, so what the table has beyond it is told
+and is no deficit.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from pathlib import Path
+from typing import BinaryIO
+
+from ingest_pipeline.capture.chat_exporter import ExportRequest, ExportResult
+from ingest_pipeline.capture.history import Page
+from ingest_pipeline.capture.payloads import read_export
+from ingest_pipeline.domain.snowflake import created_at, parse_snowflake
+from ingest_pipeline.domain.window import Window
+from ingest_pipeline.errors import ConfigurationError, IngestError, TokenRejected
+from ingest_pipeline.exactness.comparison import FreshReading, FreshRow, compare
+from ingest_pipeline.exactness.expectations import Expectation, Scope, expectations
+from ingest_pipeline.exactness.verification import (
+    ChannelVerdict,
+    VerificationReport,
+    VerifyProgress,
+    verify_now,
+)
+from ingest_pipeline.ingestion.documents import ExportDocument, Provenance, Tally
+from ingest_pipeline.ingestion.services import Services
+from ingest_pipeline.storage.ledger import gaps
+from ingest_pipeline.storage.readings import stored_between
+
+_LISTED = 1_000
+
+
+def verify_by_any_means(
+    services: Services,
+    scope: Scope | None = None,
+    *,
+    sample: int | None = None,
+    progress: VerifyProgress | None = None,
+) -> VerificationReport:
+    """Verify with the bot, and the sessions that it cannot read with the exporter, which reads all of them.
+
+    Raises:
+        ConfigurationError: There is neither a bot's nor an account's token.
+        IngestError: As for `verify` with a bot.
+    """
+    began, settings = time.monotonic(), services.settings
+    if settings.discord_bot_token is None and settings.discord_oauth_token is None:
+        raise ConfigurationError(
+            "neither DISCORD_BOT_TOKEN nor DISCORD_OAUTH_TOKEN is set: put one into .env to verify with"
+        )
+    verdicts: tuple[ChannelVerdict, ...] = ()
+    if settings.discord_bot_token is not None:
+        verdicts = verify_now(services, scope, sample=sample, progress=progress).verdicts
+        unread = [each for each in verdicts if each.error and each.session_id]
+        if settings.discord_oauth_token is None:
+            unread = []
+        verdicts = tuple(each for each in verdicts if each not in unread)
+        left = [Expectation(each.channel_id, each.low, each.high, each.session_id) for each in unread]
+    else:
+        left = _sessions(services, scope)
+    exported = []
+    for expected in left:
+        exported.append(_verify_session(services, expected))
+        if progress:
+            progress(exported[-1])
+    return VerificationReport((*verdicts, *exported), time.monotonic() - began)
+
+
+def _sessions(services: Services, scope: Scope | None) -> list[Expectation]:
+    with services.database.read() as connection:
+        found = expectations(connection, datetime.now(UTC), services.settings.settle, scope)
+    return [each for each in found if each.session_id is not None]
+
+
+def _verify_session(services: Services, expected: Expectation) -> ChannelVerdict:
+    """Export what is expected into a folder of its own, and compare."""
+    verdict = ChannelVerdict(
+        expected.channel_id, None, expected.session_id, expected.low, expected.high, source="export"
+    )
+    window = Window(created_at(expected.low + 1), created_at(expected.high) + timedelta(milliseconds=1))
+    try:
+        with tempfile.TemporaryDirectory(prefix="ingest-verify-") as folder:
+            result = services.exporter.export(ExportRequest(expected.channel_id, window), Path(folder))
+            reading = _reading(services, expected, result)
+    except TokenRejected:
+        raise
+    except IngestError as error:
+        return replace(verdict, error=str(error))
+    with services.database.read() as connection:
+        stored = stored_between(connection, expected.channel_id, expected.low, expected.high)
+        unproven = gaps(connection, expected.channel_id, expected.low, expected.high)
+    differences = compare(reading, stored, unproven)
+    verdict.on_discord, verdict.skipped = len(reading.rows), reading.skipped
+    verdict.in_table = sum(each.deleted_at is None for each in stored.values())
+    verdict.reasons.update(each.reason.value for each in differences)
+    verdict.differences += differences[:_LISTED]
+    return verdict
+
+
+def _reading(services: Services, expected: Expectation, result: ExportResult) -> FreshReading:
+    """Normalise an export as the merge does, and note every id in it."""
+    with result.path.open("rb") as stream:
+        header, slices = read_export(stream, result.path.name)
+        ids = [parse_snowflake(raw.id) for elements in slices for raw in elements if raw is not None]
+    document = ExportDocument(
+        opener=partial(_open, result.path),
+        name=result.path.name,
+        header=header,
+        policy=services.policies().policy(expected.channel_id),
+        window=result.window,
+        complete=True,
+        provenance=Provenance(None, "export", result.started_at, ""),
+    )
+    rows: dict[int, FreshRow] = {}
+    tally = Tally()
+    for table in document.batches(tally):
+        found, digests = table["discord_id"].to_pylist(), table["content_digest"].to_pylist()
+        rows.update(
+            (discord_id, FreshRow(discord_id, digest, result.started_at))
+            for discord_id, digest in zip(found, digests, strict=True)
+            if expected.low < discord_id <= expected.high
+        )
+    page = Page([{"id": each} for each in ids if each], expected.low, expected.high, result.started_at)
+    return FreshReading(expected.channel_id, (page,), rows, sum(tally.skipped.values()))
+
+
+def _open(path: Path) -> BinaryIO:
+    return path.open("rb")
