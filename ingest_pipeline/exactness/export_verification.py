@@ -112,7 +112,7 @@ def _reading(services: Services, expected: Expectation, result: ExportResult) ->
         opener=partial(_open, result.path),
         name=result.path.name,
         header=header,
-        policy=services.policies().policy(expected.channel_id),
+        policy=services.read_policies([expected.channel_id])[expected.channel_id],
         window=result.window,
         complete=True,
         provenance=Provenance(None, "export", result.started_at, ""),
