@@ -100,6 +100,11 @@ class Settings(BaseSettings):
         retain_failed_runs_days: The same for runs that failed.
         api_token: Needed to write by the HTTP interface; without it nobody can.
         api_read_token: Needed to read by it; without it everybody who reaches it can.
+        retain_events_days: Age at which an event may be deleted; 0 for never.
+        retain_landings_days: Age at which the raw exports of a sealed session may be deleted; 0 for never.
+        retention_cron: When they are, in UTC.
+        install_intent_grace_seconds: How long an invitation stays after it has expired.
+        purge_intents_cron: When those are deleted, in UTC.
         verify_cron: When the table is compared with Discord, in UTC.
         verify_sample: Messages of each channel that the bot then reads; 0 for all.
         verify_days: Age up to which sessions are then looked at.
@@ -136,6 +141,11 @@ class Settings(BaseSettings):
     retain_failed_runs_days: PositiveInt = 90
     api_token: SecretStr | None = None
     api_read_token: SecretStr | None = None
+    retain_events_days: Annotated[int, Field(ge=0)] = 90
+    retain_landings_days: Annotated[int, Field(ge=0)] = 0
+    retention_cron: Cron = "45 4 * * *"
+    install_intent_grace_seconds: Annotated[int, Field(ge=0)] = 300
+    purge_intents_cron: Cron = "*/10 * * * *"
     verify_cron: Cron = "15 5 * * *"
     verify_sample: Annotated[int, Field(ge=0)] = 1000
     verify_days: PositiveInt = 7

@@ -6,11 +6,13 @@ What the files mean is the business of `landing.py` and `normalised_store.py`.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import BinaryIO, cast
+from typing import Any, BinaryIO, cast
 from uuid import uuid4
 
 from upath import UPath
@@ -60,6 +62,64 @@ def open_file(path: UPath) -> BinaryIO:
         if is_local(path):
             return path.open("rb")
         return cast("BinaryIO", path.fs.open(path.path, "rb", block_size=READ_BYTES))
+
+
+@dataclass(frozen=True, slots=True)
+class Tree:
+    """The files below a folder.
+
+    Attributes:
+        folder: The folder.
+        files: How many; 0 when there is no such folder.
+        size_bytes: Their size.
+        modified_at: When the newest was written, aware UTC, or None without any.
+    """
+
+    folder: UPath
+    files: int
+    size_bytes: int
+    modified_at: datetime | None
+
+
+def subfolders(folder: UPath) -> list[UPath]:
+    """Return the folders in a folder by name; none when it is not there.
+
+    Raises:
+        LandingRefused: The store does not answer.
+    """
+    with _store_errors(folder, "read"):
+        if not folder.exists():
+            return []
+        return sorted((each for each in folder.iterdir() if each.is_dir()), key=lambda each: each.name)
+
+
+def look_at_tree(folder: UPath) -> Tree:
+    """Count the files below a folder.
+
+    Raises:
+        LandingRefused: The store does not answer.
+    """
+    with _store_errors(folder, "read"):
+        found = folder.fs.find(folder.path, detail=True).values() if folder.exists() else []
+    times = [_modified_at(each) for each in found]
+    return Tree(folder, len(times), sum(int(each["size"]) for each in found), max(times, default=None))
+
+
+def remove_tree(folder: UPath) -> None:
+    """Delete a folder with everything below it; one that is not there is no error.
+
+    Raises:
+        LandingRefused: The store refuses.
+    """
+    with _store_errors(folder, "deleted"):
+        if folder.exists():
+            folder.fs.rm(folder.path, recursive=True)
+
+
+def _modified_at(described: Mapping[str, Any]) -> datetime:
+    """Return when a file was written, from what a local folder or S3 tells of it."""
+    stated = described.get("mtime", described.get("LastModified"))
+    return stated if isinstance(stated, datetime) else datetime.fromtimestamp(float(stated or 0), UTC)
 
 
 def replace_file(target: UPath, source: Path) -> None:

@@ -17,6 +17,7 @@ from ingest_pipeline.cli import (
     history,
     imports,
     messages,
+    prune,
     sessions,
     trace,
 )
@@ -45,6 +46,7 @@ app.command("import-history")(history.import_history)
 app.command("gaps")(history.gaps)
 app.command("verify-message-counts")(history.verify_message_counts)
 app.command("seal")(history.seal)
+app.command("prune")(prune.prune)
 app.command("doctor")(doctor.doctor)
 app.command("api")(api.api)
 app.add_typer(sessions.app)

@@ -20,6 +20,7 @@ from ingest_pipeline.errors import BadInput
 from ingest_pipeline.ingestion.normalised_store import StoredDocument
 from ingest_pipeline.ingestion.refresh import session_windows
 from ingest_pipeline.ingestion.services import Services
+from ingest_pipeline.monitoring.retention import is_past_retention
 from ingest_pipeline.storage.database import Connection
 from ingest_pipeline.storage.ledger import gaps
 from ingest_pipeline.storage.messages import count_in_window, ids_in_window
@@ -64,7 +65,10 @@ class Findings:
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """One channel's share of one window, with its normalised ids and times of posting."""
+    """One channel's share of one window, with its normalised ids and times of posting.
+
+    Its files may be gone because of their age.
+    """
 
     place: str
     channel_id: int
@@ -73,6 +77,7 @@ class _Part:
     stored: StoredDocument | None
     ids: list[int]
     posted_at: list[datetime]
+    may_be_gone: bool
 
 
 class Audit:
@@ -129,12 +134,13 @@ class Audit:
             stored=stored,
             ids=rows["discord_id"].to_pylist() if rows else [],
             posted_at=rows["posted_at"].to_pylist() if rows else [],
+            may_be_gone=is_past_retention(session, self._services.settings, self._now),
         )
 
     def _compare_files(self, part: _Part) -> None:
         if not part.landed.path.exists() or part.stored is None:
             # One that has not ended may have begun since the run read its windows.
-            if part.window.end <= self._now:
+            if part.window.end <= self._now and not part.may_be_gone:
                 self._report(Rule.COUNTS, part, "has not been read and normalised: materialise it")
             return
         try:

@@ -6,6 +6,11 @@ from ingest_pipeline.orchestration.alerts import build_alert_sensors
 from ingest_pipeline.orchestration.assets import build_assets
 from ingest_pipeline.orchestration.checks import message_checks
 from ingest_pipeline.orchestration.content_assets import build_content_assets
+from ingest_pipeline.orchestration.data_retention import (
+    build_data_schedules,
+    prune_data_job,
+    purge_intents_job,
+)
 from ingest_pipeline.orchestration.executors import build_executor
 from ingest_pipeline.orchestration.gateway_windows import build_gateway_sensors
 from ingest_pipeline.orchestration.jobs import ingest_job
@@ -33,8 +38,12 @@ def build_definitions(settings: Settings) -> dg.Definitions:
             *build_seal_assets(),
         ],
         asset_checks=[message_checks, verification_check],
-        jobs=[ingest_job, report_job, seal_job, verify_job, prune_job],
-        schedules=[build_prune_schedule(prune_job), build_verification_schedule(settings)],
+        jobs=[ingest_job, report_job, seal_job, verify_job, prune_job, prune_data_job, purge_intents_job],
+        schedules=[
+            build_prune_schedule(prune_job),
+            build_verification_schedule(settings),
+            *build_data_schedules(settings),
+        ],
         sensors=[
             build_live_session_sensor(settings),
             build_report_sensor(),

@@ -13,7 +13,16 @@ from typing import Any
 import pytest
 
 from ingest_pipeline.capture.landing import Landed, LandingStore
-from ingest_pipeline.capture.stored_files import PART_BYTES, new_version, open_file, open_root, replace_file
+from ingest_pipeline.capture.stored_files import (
+    PART_BYTES,
+    look_at_tree,
+    new_version,
+    open_file,
+    open_root,
+    remove_tree,
+    replace_file,
+    subfolders,
+)
 from ingest_pipeline.domain.normalize import ChannelPolicy
 from ingest_pipeline.domain.window import Window, WindowGrid
 from ingest_pipeline.errors import BadInput, LandingRefused
@@ -197,3 +206,20 @@ def test_a_server_that_does_not_answer_is_refused(
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
     with pytest.raises(LandingRefused, match="the credentials and the network"):
         land(LandingStore(f"{bucket}/unreachable"), tmp_path, [message(1)])
+
+
+def test_a_sessions_documents_can_be_counted_and_deleted(store: LandingStore, tmp_path: Path) -> None:
+    """Those of other sessions stay; what is not there is nothing."""
+    landed = land(store, tmp_path / "export", [message(1)])
+    beside = store.root / "another" / "T+000m" / "1.json"
+    replace_file(beside, tmp_path / "export" / "export.json")
+    assert [folder.name for folder in subfolders(store.root)] == ["another", landed[0].session_id]
+    tree = look_at_tree(store.root / landed[0].session_id)
+    assert (tree.files, tree.size_bytes) == (len(landed), sum(each.size_bytes for each in landed))
+    assert tree.modified_at is not None
+    remove_tree(tree.folder)
+    remove_tree(tree.folder)
+    assert not landed[0].path.exists()
+    assert beside.exists()
+    assert look_at_tree(tree.folder).modified_at is None
+    assert subfolders(store.root / "none") == []

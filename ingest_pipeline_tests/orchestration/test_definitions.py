@@ -73,6 +73,8 @@ def test_the_code_location_holds_what_it_should_with_nothing_in_the_environment(
         "jobs": [
             "ingest_job",
             "prune_dagster_history",
+            "prune_data",
+            "purge_install_intents",
             "session_report_job",
             "session_seal_job",
             "verify_messages",
