@@ -8,12 +8,10 @@ from pydantic import BaseModel, Field
 from ingest_pipeline.api.access import Now, Parts
 from ingest_pipeline.api.fields import GivenId, GivenTime, ShownId, ShownTime
 from ingest_pipeline.api.problems import documented
-from ingest_pipeline.domain.guild import Channel, ReadingState
+from ingest_pipeline.domain.guild import ReadingState
 from ingest_pipeline.domain.snowflake import created_at
 from ingest_pipeline.domain.window import Window
-from ingest_pipeline.errors import NothingFound
-from ingest_pipeline.storage.catalogue import list_channels, list_guilds, list_monitored
-from ingest_pipeline.storage.database import Connection
+from ingest_pipeline.storage.catalogue import describe_channel, describe_channels, list_guilds
 from ingest_pipeline.storage.ledger import gaps, proofs
 
 router = APIRouter(tags=["catalogue"])
@@ -51,7 +49,9 @@ class ChannelModel(BaseModel):
     is_monitored: bool
     position: int
     reading_state: ReadingState
-    last_message_id: ShownId | None
+    last_message_id: ShownId | None = Field(description="The newest known to Discord or stored.")
+    last_activity_at: ShownTime | None
+    message_count: int = Field(description="Stored messages that are not deleted.")
 
 
 class Channels(BaseModel):
@@ -104,16 +104,16 @@ def every_guild(services: Parts) -> Guilds:
 def every_channel(services: Parts, guild_id: GivenId | None = None) -> Channels:
     """List the channels of a guild or of all."""
     with services.database.read() as connection:
-        monitored = _monitored(connection, guild_id)
-        listed = list_channels(connection, guild_id)
-    return Channels(items=[_shown(channel, monitored) for channel in listed])
+        return Channels(
+            items=[ChannelModel(**row) for row in describe_channels(connection, guild_id=guild_id)]
+        )
 
 
 @router.get("/channels/{channel_id}", summary="One channel", responses=documented(404, 422))
 def one_channel(channel_id: GivenId, services: Parts) -> ChannelModel:
     """Show a channel of the catalogue."""
     with services.database.read() as connection:
-        return _shown(find_channel(connection, channel_id), _monitored(connection, None))
+        return ChannelModel(**describe_channel(connection, channel_id))
 
 
 @router.get("/channels/{channel_id}/coverage", summary="What is proven", responses=documented(422))
@@ -150,37 +150,4 @@ def missing(
             GapModel(low=str(low), high=str(high), start=created_at(low), end=created_at(high))
             for low, high in found
         ]
-    )
-
-
-def find_channel(connection: Connection, channel_id: int) -> Channel:
-    """Return a channel of the catalogue.
-
-    Raises:
-        NothingFound: It is not in the catalogue.
-    """
-    for channel in list_channels(connection):
-        if channel.channel_id == channel_id:
-            return channel
-    raise NothingFound(f"channel {channel_id} is not in the catalogue: is the bot in its guild?")
-
-
-def _monitored(connection: Connection, guild_id: int | None) -> set[int]:
-    return {channel.channel_id for channel in list_monitored(connection, guild_id)}
-
-
-def _shown(channel: Channel, monitored: set[int]) -> ChannelModel:
-    return ChannelModel(
-        channel_id=str(channel.channel_id),
-        guild_id=str(channel.guild_id),
-        parent_id=None if channel.parent_id is None else str(channel.parent_id),
-        name=channel.name,
-        channel_type=channel.channel_type,
-        is_nsfw=channel.is_nsfw,
-        is_thread=channel.is_thread,
-        is_archived=channel.is_archived,
-        is_monitored=channel.channel_id in monitored,
-        position=channel.position,
-        reading_state=channel.reading_state,
-        last_message_id=None if channel.last_message_id is None else str(channel.last_message_id),
     )

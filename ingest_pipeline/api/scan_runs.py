@@ -8,12 +8,12 @@ from fastapi import APIRouter, Depends
 from pydantic import BaseModel, Field
 
 from ingest_pipeline.api.access import Now, Parts, require_writer
-from ingest_pipeline.api.catalogue import find_channel
 from ingest_pipeline.api.fields import GivenId, GivenKey, PageSize, ShownId, ShownTime
 from ingest_pipeline.api.problems import documented
 from ingest_pipeline.errors import BadInput, NothingFound
 from ingest_pipeline.history.scan_plans import plan_catch_up, plan_import
 from ingest_pipeline.ingestion.ingest import new_correlation_id
+from ingest_pipeline.storage.catalogue import find_channel
 from ingest_pipeline.storage.database import Connection
 from ingest_pipeline.storage.scan_runs import RunKind, RunStatus, ScanRun, find_run, list_runs
 

@@ -11,14 +11,17 @@ import typer
 from ingest_pipeline.cli import (
     api,
     bot,
+    channels,
     database,
     doctor,
     export,
+    guilds,
     history,
     imports,
     messages,
     prune,
     sessions,
+    settings,
     trace,
 )
 from ingest_pipeline.cli.failures import ReportingGroup
@@ -41,7 +44,6 @@ app.command("messages")(messages.messages)
 app.command("export")(export.export)
 app.command("trace")(trace.trace)
 app.command("bot")(bot.bot)
-app.command("monitor")(bot.monitor)
 app.command("import-history")(history.import_history)
 app.command("gaps")(history.gaps)
 app.command("verify-message-counts")(history.verify_message_counts)
@@ -50,6 +52,9 @@ app.command("prune")(prune.prune)
 app.command("doctor")(doctor.doctor)
 app.command("api")(api.api)
 app.add_typer(sessions.app)
+app.add_typer(guilds.app)
+app.add_typer(channels.app)
+app.add_typer(settings.app)
 app.add_typer(database.app)
 
 

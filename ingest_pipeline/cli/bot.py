@@ -1,21 +1,19 @@
-"""Commands on the real-time bot: bot, monitor."""
+"""The command that runs the real-time bot."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import signal
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ingest_pipeline.capture.session_rows import shown
 from ingest_pipeline.cli.invocation import begin, open_services
 from ingest_pipeline.cli.options import JsonOption
 from ingest_pipeline.cli.output import cell_text, print_json, print_rows
-from ingest_pipeline.domain.snowflake import parse_snowflake
-from ingest_pipeline.errors import BadInput, ExitCode
+from ingest_pipeline.errors import ExitCode
 
 if TYPE_CHECKING:
     from pydantic import SecretStr
@@ -33,8 +31,8 @@ def bot(
         list[str] | None,
         typer.Option(
             "--monitor",
-            help=f"Monitor these channels of a guild seen for the first time; repeatable; {DEFAULT_PATTERN} "
-            "without it.",
+            help="Monitor these channels of guilds for which nobody has chosen any; repeatable; "
+            f"{DEFAULT_PATTERN} without it.",
             metavar="PATTERN",
         ),
     ] = None,
@@ -50,7 +48,7 @@ def bot(
 ) -> None:
     """Take messages, edits, deletions and reactions into the table as they happen, until stopped.
 
-    Watched are the channels that `ingest monitor` names and those of all sessions. Without
+    Watched are the channels that `ingest guilds monitor` names and those of all sessions. Without
     DISCORD_BOT_TOKEN the bot is off, which is no error. With --check the exit code is 10 when there is
     nothing to watch, or a watched channel cannot be read.
     """
@@ -68,32 +66,6 @@ def bot(
             return
         options = BotOptions(lookback=timedelta(hours=catch_up_hours), patterns=patterns)
         asyncio.run(_run_until_signalled(services, settings.discord_bot_token, options))
-
-
-def monitor(
-    context: typer.Context,
-    patterns: Annotated[
-        list[str] | None,
-        typer.Argument(help="Channel ids, or patterns of names; the guild's present ones without."),
-    ] = None,
-    *,
-    guild: Annotated[str, typer.Option("--guild", help="The guild's id.", metavar="GUILD")],
-    nothing: Annotated[bool, typer.Option("--nothing", help="Monitor no channel of the guild.")] = False,
-    as_json: JsonOption = False,
-) -> None:
-    """Say which channels of a guild the bot monitors, or show it.
-
-    A pattern such as `*aplus-setups*` is compared with channel names without regard to case. A channel
-    is monitored with its category, a thread with its channel. A running bot follows within seconds.
-    """
-    settings = begin(context, as_json=as_json)
-    guild_id = parse_snowflake(guild)
-    if guild_id is None:
-        raise BadInput(f"guild id {shown(guild)} is not a Discord id: write its digits")
-    if patterns and nothing:
-        raise BadInput("patterns and --nothing contradict each other: give one of them")
-    with open_services(settings) as services:
-        _monitor(services, guild_id, [] if nothing else patterns, as_json=as_json)
 
 
 def _check(services: Services, token: SecretStr, patterns: tuple[str, ...], *, as_json: bool) -> None:
@@ -128,36 +100,6 @@ def _check(services: Services, token: SecretStr, patterns: tuple[str, ...], *, a
         )
     if not found.is_whole:
         raise typer.Exit(ExitCode.INCOMPLETE)
-
-
-def _monitor(services: Services, guild_id: int, patterns: list[str] | None, *, as_json: bool) -> None:
-    from ingest_pipeline.storage.catalogue import list_monitored, list_monitors, set_monitors
-
-    if patterns is not None:
-        now = datetime.now(UTC)
-        services.database.run(lambda connection: set_monitors(connection, guild_id, patterns, now=now))
-    with services.database.read() as connection:
-        present = list_monitors(connection, guild_id)
-        channels = list_monitored(connection, guild_id)
-    if as_json:
-        print_json(
-            {
-                "guild_id": str(guild_id),
-                "patterns": present,
-                "channels": [
-                    {"channel_id": str(channel.channel_id), "name": channel.name} for channel in channels
-                ],
-            }
-        )
-        return
-    typer.echo(f"patterns: {' '.join(present) or 'none'}", err=True)
-    print_rows(
-        ("channel_id", "name", "type", "reading_state"),
-        [
-            (channel.channel_id, channel.name, channel.channel_type, channel.reading_state.value)
-            for channel in channels
-        ],
-    )
 
 
 def _quieten_discord() -> None:

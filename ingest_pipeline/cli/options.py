@@ -7,8 +7,10 @@ from typing import Annotated
 
 import typer
 
-from ingest_pipeline.capture.session_rows import parse_channel_id, parse_moment
+from ingest_pipeline.capture.session_rows import parse_channel_id, parse_moment, shown
+from ingest_pipeline.domain.snowflake import parse_snowflake
 from ingest_pipeline.domain.window import Window
+from ingest_pipeline.errors import BadInput
 
 
 def _storable(text: str | None) -> str | None:
@@ -24,6 +26,16 @@ SessionOption = Annotated[
 ]
 SessionArgument = Annotated[str, typer.Argument(metavar="ID", help="The session's id.", callback=_storable)]
 DriverOption = Annotated[str | None, typer.Option(help="Only this driver's.", callback=_storable)]
+GuildOption = Annotated[str | None, typer.Option("--guild", metavar="GUILD", help="Only this guild's.")]
+GuildArgument = Annotated[str, typer.Argument(metavar="GUILD", help="The guild's id.")]
+PatternsArgument = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="PATTERN",
+        help="Names such as '*aplus-setups*', or channel ids; '!' before one excepts what it matches.",
+        callback=lambda patterns: [_storable(each) for each in patterns],
+    ),
+]
 TIME = "TIME"
 CHANNEL = "CHANNEL"
 
@@ -39,6 +51,18 @@ def read_bounds(start: str | None, end: str | None) -> tuple[datetime | None, da
     if first is not None and last is not None:
         Window(first, last)
     return first, last
+
+
+def read_guild(text: str) -> int:
+    """Return the guild of an argument or option.
+
+    Raises:
+        BadInput: The text is no Discord id.
+    """
+    guild_id = parse_snowflake(text)
+    if guild_id is None:
+        raise BadInput(f"guild id {shown(text)} is not a Discord id: write its digits")
+    return guild_id
 
 
 def read_channel(text: str | None) -> int | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import sys
 import unicodedata
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from functools import partial
@@ -52,6 +52,29 @@ def print_rows(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None
         # Plain Text: message content must not be taken for rich's markup.
         table.add_row(*(Text(line[index]) for index in filled))
     Console().print(table)
+
+
+def print_fields(fields: Mapping[str, object]) -> None:
+    """Print one thing, a line for each of its fields that says something."""
+    told = {name: plain_text(value) for name, value in fields.items()}
+    print_rows(("field", "value"), [(name, value) for name, value in told.items() if value not in {None, ""}])
+
+
+def plain_text(value: object) -> object:
+    """Return a value that people read: yes and no for flags, JSON for objects, nothing for empty ones."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, dict):
+        return json.dumps(value, ensure_ascii=False) if value else None
+    return " ".join(map(str, value)) if isinstance(value, list) else value
+
+
+def with_text_ids(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a row for JSON: ids as strings, as many readers of JSON round large numbers."""
+    return {
+        name: str(value) if name.endswith("_id") and value is not None else value
+        for name, value in row.items()
+    }
 
 
 def print_report(report: IngestReport) -> None:

@@ -14,6 +14,8 @@ from fnmatch import fnmatchcase
 
 THREAD_TYPES = frozenset({"news_thread", "public_thread", "private_thread"})
 FORUM_TYPES = frozenset({"forum", "media"})
+EXCEPT = "!"
+"""Before a pattern: what it matches is not monitored."""
 _MESSAGE_TYPES = frozenset({"text", "news", "voice", "stage"}) | THREAD_TYPES
 
 
@@ -103,20 +105,26 @@ def monitored_ids(channels: Iterable[Channel], patterns: Collection[str]) -> set
     """Return the channels that some pattern matches, by id or by name.
 
     A pattern is an id or a glob such as `*aplus-setups*`, compared without regard to case and to a
-    leading `#`. A thread is monitored with its channel, a channel with its category.
+    leading `#`; with a `!` before it it takes out what it matches. A thread is monitored with its
+    channel, a channel with its category, unless it is matched itself: the nearest match decides, and
+    at one channel its id before its name, and what takes out before what takes in.
 
     Args:
         channels: All of a guild's channels and threads.
         patterns: The guild's patterns; none match nothing.
     """
     known = {channel.channel_id: channel for channel in channels}
-    wanted = [pattern.strip().lstrip("#").casefold() for pattern in patterns]
+    written = [pattern.strip() for pattern in patterns]
+    wanted = [_plain(pattern) for pattern in written if not pattern.startswith(EXCEPT)]
+    unwanted = [_plain(pattern[1:]) for pattern in written if pattern.startswith(EXCEPT)]
 
-    def matches(channel: Channel) -> bool:
-        name = channel.name.casefold()
-        return any(
-            pattern == str(channel.channel_id) or fnmatchcase(name, pattern) for pattern in wanted if pattern
-        )
+    def verdict(channel: Channel) -> bool | None:
+        own_id, name = str(channel.channel_id), channel.name.casefold()
+        if own_id in unwanted or own_id in wanted:
+            return own_id not in unwanted
+        if any(fnmatchcase(name, pattern) for pattern in unwanted if pattern):
+            return False
+        return True if any(fnmatchcase(name, pattern) for pattern in wanted if pattern) else None
 
     def lineage(channel: Channel) -> Iterable[Channel]:
         seen: set[int] = set()
@@ -126,4 +134,12 @@ def monitored_ids(channels: Iterable[Channel], patterns: Collection[str]) -> set
             yield current
             current = known.get(current.parent_id) if current.parent_id else None
 
-    return {channel.channel_id for channel in known.values() if any(map(matches, lineage(channel)))}
+    def is_monitored(channel: Channel) -> bool:
+        verdicts = (verdict(each) for each in lineage(channel))
+        return next((each for each in verdicts if each is not None), False)
+
+    return {channel.channel_id for channel in known.values() if is_monitored(channel)}
+
+
+def _plain(pattern: str) -> str:
+    return pattern.strip().lstrip("#").casefold()

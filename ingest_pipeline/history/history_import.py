@@ -17,6 +17,7 @@ from ingest_pipeline.capture.discord_rest import DiscordRest, open_rest
 from ingest_pipeline.capture.discovery import GuildView, view_guild
 from ingest_pipeline.domain.guild import Channel, ReadingState, monitored_ids
 from ingest_pipeline.errors import ChannelForbidden, ChannelNotFound
+from ingest_pipeline.history.catalogue_sync import save_view
 from ingest_pipeline.history.channel_scan import scan_channels
 from ingest_pipeline.history.scan_plans import ImportPlan, plan_import
 from ingest_pipeline.history.scanner import build_scanner
@@ -24,9 +25,6 @@ from ingest_pipeline.ingestion.services import Services
 from ingest_pipeline.storage.catalogue import (
     list_monitored,
     list_monitors,
-    mark_channels_missing,
-    save_channels,
-    save_guild,
 )
 from ingest_pipeline.storage.database import Connection
 from ingest_pipeline.storage.import_metadata import find_import, mark_import_completed
@@ -182,19 +180,6 @@ async def import_history(
     is_over = not channel_ids and not any(run.status is RunStatus.FAILED for run in ended)
     total = await asyncio.to_thread(_complete_import, services, report) if is_over else None
     return replace(report, total_messages=total, seconds=time.monotonic() - began)
-
-
-def save_view(connection: Connection, view: GuildView) -> None:
-    """Bring the catalogue in line with a guild as Discord shows it.
-
-    Args:
-        connection: An open write transaction.
-        view: What Discord showed.
-    """
-    save_guild(connection, view.guild, now=view.seen_at)
-    save_channels(connection, view.channels, now=view.seen_at)
-    seen = [channel.channel_id for channel in view.channels]
-    mark_channels_missing(connection, view.guild.guild_id, seen, unlisted=view.unlisted, now=view.seen_at)
 
 
 def _enter(services: Services, view: GuildView, channel_ids: Collection[int]) -> list[Channel]:

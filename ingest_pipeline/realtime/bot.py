@@ -95,7 +95,7 @@ async def _tell_what_is_watched(parts: BotParts) -> None:
         _logger.warning("the bot is in no guild: invite it with %s", link)
     elif not channels:
         _logger.warning(
-            "no channel is watched: name some with `ingest monitor --guild GUILD PATTERN`, or add a session"
+            "no channel is watched: name some with `ingest guilds monitor GUILD PATTERN`, or add a session"
         )
 
 

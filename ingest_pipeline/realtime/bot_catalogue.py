@@ -16,12 +16,12 @@ from ingest_pipeline.capture.discord_rest import DiscordRest
 from ingest_pipeline.capture.discovery import GuildView, view_guild
 from ingest_pipeline.domain.guild import Channel, ReadingState
 from ingest_pipeline.errors import BadInput, ChannelForbidden, ChannelNotFound
-from ingest_pipeline.history.history_import import save_view
+from ingest_pipeline.history.catalogue_sync import note_left, save_view
 from ingest_pipeline.ingestion.services import Services
 from ingest_pipeline.ingestion.session_sync import sync_sessions_file
 from ingest_pipeline.realtime.bot_check import REMEDIES
 from ingest_pipeline.realtime.watchlist import CatalogueView, Watchlist, view_catalogue
-from ingest_pipeline.storage.catalogue import list_guilds, list_monitors, mark_guild_left, set_monitors
+from ingest_pipeline.storage.catalogue import find_guild, mark_guild_left, set_monitors
 from ingest_pipeline.storage.database import Connection
 from ingest_pipeline.storage.pending_reads import hasten_reads
 from ingest_pipeline.storage.watched_channels import WatchedChannel, list_watched, watch_channels
@@ -37,7 +37,7 @@ class BotCatalogue:
         services: The working parts.
         rest: Discord.
         watchlist: What is watched; kept up here.
-        default_patterns: What a guild seen for the first time is monitored by.
+        default_patterns: What a guild is monitored by for which nobody has chosen anything.
         said: The state of each watched channel that was last told of.
         mistakes: What was last said to be wrong with the sessions file.
         present: The guilds the bot was in when it last looked.
@@ -62,7 +62,9 @@ class BotCatalogue:
             ExporterFailed: Discord did not answer.
         """
         present = [int(payload["id"]) for payload in await self.rest.guilds()]
-        await asyncio.to_thread(self.services.database.run, partial(_note_left, present=present))
+        await asyncio.to_thread(
+            self.services.database.run, partial(note_left, present=present, now=datetime.now(UTC))
+        )
         await self.refresh(present, archived=archived)
         self.present = present
         return present
@@ -97,9 +99,8 @@ class BotCatalogue:
 
     def _save(self, connection: Connection, view: GuildView) -> None:
         guild_id = view.guild.guild_id
-        is_new = all(row["guild_id"] != guild_id for row in list_guilds(connection))
         save_view(connection, view)
-        if is_new and self.default_patterns and not list_monitors(connection, guild_id):
+        if self.default_patterns and find_guild(connection, guild_id)["monitors_chosen_at"] is None:
             set_monitors(connection, guild_id, self.default_patterns, now=view.seen_at)
         readable = [channel.channel_id for channel in view.channels if channel.is_readable]
         hasten_reads(connection, readable, now=view.seen_at)
@@ -134,13 +135,6 @@ class BotCatalogue:
                 _logger.info("#%s (%s) can be read again", channel.name, channel.channel_id)
             else:
                 _logger.warning("#%s (%s): %s", channel.name, channel.channel_id, REMEDIES[state])
-
-
-def _note_left(connection: Connection, present: Collection[int]) -> None:
-    now = datetime.now(UTC)
-    for row in list_guilds(connection):
-        if row["left_at"] is None and row["guild_id"] not in present:
-            mark_guild_left(connection, row["guild_id"], now=now)
 
 
 def _watched(channel: Channel, watched: dict[int, WatchedChannel], now: datetime) -> WatchedChannel:

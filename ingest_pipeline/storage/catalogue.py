@@ -15,7 +15,10 @@ from typing import Any
 
 from ingest_pipeline.domain.guild import Channel, Guild, ReadingState, monitored_ids
 from ingest_pipeline.domain.snowflake import created_at
+from ingest_pipeline.errors import NothingFound
 from ingest_pipeline.storage.database import Connection
+
+_SYNC = "`ingest guilds sync` looks"
 
 
 def save_guild(connection: Connection, guild: Guild, *, now: datetime) -> None:
@@ -150,6 +153,46 @@ def describe_channels(
     return connection.fetch_all("describe_channels", guild_id=guild_id, channel_id=channel_id)
 
 
+def find_guild(connection: Connection, guild_id: int) -> dict[str, Any]:
+    """Return a guild, columns as in the table.
+
+    Raises:
+        NothingFound: It is not in the catalogue.
+    """
+    row = connection.fetch_one("find_guild", guild_id=guild_id)
+    if row is None:
+        raise NothingFound(f"guild {guild_id} is not in the catalogue: is the bot in it? {_SYNC}")
+    return row
+
+
+def find_channel(connection: Connection, channel_id: int) -> Channel:
+    """Return a channel.
+
+    Raises:
+        NothingFound: It is not in the catalogue.
+    """
+    row = connection.fetch_one("find_channel", channel_id=channel_id)
+    if row is None:
+        raise _unknown_channel(channel_id)
+    return _channel(row)
+
+
+def describe_channel(connection: Connection, channel_id: int) -> dict[str, Any]:
+    """Return a channel as `describe_channels` does.
+
+    Raises:
+        NothingFound: It is not in the catalogue.
+    """
+    found = describe_channels(connection, channel_id=channel_id)
+    if not found:
+        raise _unknown_channel(channel_id)
+    return found[0]
+
+
+def _unknown_channel(channel_id: int) -> NothingFound:
+    return NothingFound(f"channel {channel_id} is not in the catalogue: is the bot in its guild? {_SYNC}")
+
+
 def list_channels(connection: Connection, guild_id: int | None = None) -> list[Channel]:
     """Return the channels of a guild or of all, by position, threads last."""
     return [_channel(row) for row in connection.fetch_all("list_channels", guild_id=guild_id)]
@@ -169,6 +212,7 @@ def list_monitors(connection: Connection, guild_id: int) -> list[str]:
 def set_monitors(connection: Connection, guild_id: int, patterns: Collection[str], *, now: datetime) -> None:
     """Give a guild these patterns in place of those it had, and mark its channels by them."""
     connection.execute("name_guilds", guild_ids=[guild_id], now=now)
+    connection.execute("choose_monitors", guild_id=guild_id, now=now)
     connection.execute("delete_guild_monitors", guild_id=guild_id)
     connection.execute("insert_monitors", guild_id=guild_id, patterns=sorted(set(patterns)))
     _mark_monitored(connection, guild_id, now)

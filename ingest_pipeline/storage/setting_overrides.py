@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 from collections.abc import Collection
 from datetime import datetime
-from typing import Any
 
 from ingest_pipeline.domain.channel_settings import Layer, Values, flatten, nest
 from ingest_pipeline.errors import BadInput, ConfigurationError
 from ingest_pipeline.storage.database import Connection
 
-# The ancestors of a channel, as columns, the farthest first.
-_LINEAGE = (("grandparent_id", "grandparent_settings"), ("parent_id", "parent_settings"))
+# A channel and what it is in, as columns, the farthest first.
+_LINEAGE = (
+    ("grandparent_id", "grandparent_settings"),
+    ("parent_id", "parent_settings"),
+    ("channel_id", "own_settings"),
+)
 
 
 def override_layers(
@@ -30,36 +33,40 @@ def override_layers(
     rows = connection.fetch_all("setting_overrides", channel_ids=sorted(set(channel_ids)))
     found: dict[int, list[tuple[int | None, Layer]]] = {}
     for row in rows:
-        places: list[tuple[int | None, Layer]] = [(None, guild_layer(row["guild_id"], row["guild_settings"]))]
+        guild_id = row["guild_id"]
+        guild = guild_layer(guild_id, _parsed(row["guild_settings"], f"guild {guild_id}"))
+        places: list[tuple[int | None, Layer]] = [(None, guild)]
         for id_column, settings_column in _LINEAGE:
-            if row[id_column] is not None:
-                places.append((row[id_column], _channel_layer(row[id_column], row[settings_column])))
-        places.append((row["channel_id"], _channel_layer(row["channel_id"], row["own_settings"])))
+            if (place := row[id_column]) is not None:
+                origin = f"channel {place}"
+                places.append((place, Layer(origin, _parsed(row[settings_column], origin))))
         found[row["channel_id"]] = places
     return found
 
 
-def guild_layer(guild_id: int, settings: str | None) -> Layer:
-    """Return what a guild's JSON says."""
-    origin = f"guild {guild_id}"
-    return Layer(origin, _parsed(settings, origin))
+def guild_layer(guild_id: int, values: Values) -> Layer:
+    """Return what is set for a guild as a layer."""
+    return Layer(f"guild {guild_id}", values)
 
 
-def _channel_layer(channel_id: int, settings: str | None) -> Layer:
-    origin = f"channel {channel_id}"
-    return Layer(origin, _parsed(settings, origin))
+def guild_settings(connection: Connection, guild_id: int) -> Values:
+    """Return what is set for a guild, by key.
 
-
-def guild_settings(connection: Connection, guild_id: int) -> dict[str, Any]:
-    """Return what is set for a guild, by key."""
+    Raises:
+        ConfigurationError: What is stored is no longer known or no longer fits.
+    """
     row = connection.fetch_one("read_guild_settings", guild_id=guild_id)
-    return dict(guild_layer(guild_id, row["settings"] if row else None).values)
+    return _parsed(row["settings"] if row else None, f"guild {guild_id}")
 
 
-def channel_settings(connection: Connection, channel_id: int) -> dict[str, Any]:
-    """Return what is set for a channel itself, by key."""
+def channel_settings(connection: Connection, channel_id: int) -> Values:
+    """Return what is set for a channel itself, by key.
+
+    Raises:
+        ConfigurationError: What is stored is no longer known or no longer fits.
+    """
     row = connection.fetch_one("read_channel_settings", channel_id=channel_id)
-    return dict(_channel_layer(channel_id, row["settings"] if row else None).values)
+    return _parsed(row["settings"] if row else None, f"channel {channel_id}")
 
 
 def channels_with_settings(connection: Connection, guild_id: int) -> list[int]:
@@ -103,4 +110,6 @@ def _parsed(settings: str | None, origin: str) -> Values:
     try:
         return flatten(tree, origin, lambda _: "")
     except BadInput as error:
-        raise ConfigurationError(f"{error}. Put it right by `ingest settings`") from error
+        raise ConfigurationError(
+            f"{error}. Correct the JSON in guild_settings, or in the settings of channels"
+        ) from error

@@ -1,19 +1,16 @@
-"""The commands `ingest bot` and `ingest monitor`."""
+"""The command `ingest bot`."""
 
 from __future__ import annotations
 
 import signal
 import subprocess
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from ingest_pipeline.domain.guild import Channel, Guild, ReadingState
 from ingest_pipeline.ingestion.services import build_services
 from ingest_pipeline.settings import Settings
-from ingest_pipeline.storage.catalogue import save_channels, save_guild
 from ingest_pipeline_tests.cli_runs import PROJECT, Cli
 from ingest_pipeline_tests.discord_server import permissions
 from ingest_pipeline_tests.discord_server.attach import attached, command
@@ -91,47 +88,8 @@ def test_the_bot_runs_until_it_is_asked_to_stop(cli: Cli, server: DiscordServer)
             process.kill()
     assert process.returncode == 0, said
     assert server.token.encode() not in said
-    shown = cli("monitor", "--guild", str(guild), "--json").json
+    shown = cli("channels", "list", "--guild", str(guild), "--monitored", "--json").json
     assert [each["name"] for each in shown["channels"]] == ["team-radio"]
     settings = Settings(_env_file=None, data_dir=cli.folder / "data")
     with build_services(settings).database.read() as connection:
         assert connection.fetch_one("count_rows", {"table": "messages"}) == {"n": 1}
-
-
-def stored_guild(cli: Cli) -> None:
-    """Put a guild with two channels into the catalogue."""
-    now = datetime.now(UTC)
-    channels = [
-        Channel(number, GUILD, name, reading_state=ReadingState.READABLE)
-        for number, name in ((10, "team-radio"), (20, "pit-wall"))
-    ]
-    database = build_services(Settings(_env_file=None, data_dir=cli.folder / "data")).database
-    with database.write() as connection:
-        save_guild(connection, Guild(GUILD, "Paddock"), now=now)
-        save_channels(connection, channels, now=now)
-
-
-def test_what_is_monitored_is_set_shown_and_cleared(cli: Cli) -> None:
-    """By pattern and by id."""
-    stored_guild(cli)
-    outcome = cli("monitor", "--guild", str(GUILD), "*radio*", "20", "--json")
-    assert outcome.json == {
-        "guild_id": str(GUILD),
-        "patterns": ["*radio*", "20"],
-        "channels": [
-            {"channel_id": "10", "name": "team-radio"},
-            {"channel_id": "20", "name": "pit-wall"},
-        ],
-    }
-    shown = cli("monitor", "--guild", str(GUILD))
-    assert shown.stdout.splitlines()[1:] == ["10\tteam-radio\ttext\treadable", "20\tpit-wall\ttext\treadable"]
-    assert shown.stderr == "patterns: *radio* 20\n"
-    assert cli("monitor", "--guild", str(GUILD), "--nothing", "--json").json["channels"] == []
-
-
-@pytest.mark.parametrize(
-    "arguments", [("--guild", "paddock"), ("--guild", str(GUILD), "--nothing", "*")], ids=["id", "both"]
-)
-def test_what_cannot_be_meant_is_refused(cli: Cli, arguments: tuple[str, ...]) -> None:
-    """With the value."""
-    assert cli("monitor", *arguments).code == 5

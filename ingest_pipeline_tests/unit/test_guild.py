@@ -36,6 +36,15 @@ def test_no_pattern_and_an_empty_one_match_nothing() -> None:
     assert monitored_ids(CHANNELS, []) == monitored_ids(CHANNELS, ["", "#"]) == set()
 
 
+def test_what_is_excepted_is_not_monitored() -> None:
+    """By name or id, with the threads below; what is nearer decides, and an id before a name."""
+    assert monitored_ids(CHANNELS, ["*", "!general"]) == {1, 2, 4}
+    assert monitored_ids(CHANNELS, ["trading", "!2"]) == {1}
+    assert monitored_ids(CHANNELS, ["trading", "!*setups*", "4"]) == {1, 4}
+    assert monitored_ids(CHANNELS, ["3", "!gen*"]) == {3}
+    assert monitored_ids(CHANNELS, ["!3", "! #General", "!"]) == set()
+
+
 def test_channels_that_are_each_others_parents_are_no_trap() -> None:
     """A circle in what Discord says of parents ends."""
     assert monitored_ids([Channel(1, 9, "a", parent_id=2), Channel(2, 9, "b", parent_id=1)], ["b"]) == {1, 2}

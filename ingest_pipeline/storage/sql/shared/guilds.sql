@@ -67,6 +67,14 @@ SELECT guild_id, name, icon, owner_id, joined_at, left_at, last_seen_at, created
 FROM guilds
 ORDER BY left_at IS NOT NULL, name, guild_id;
 
+-- name: find_guild
+-- One guild.
+SELECT
+    guild_id, name, icon, owner_id, joined_at, left_at, last_seen_at, monitors_chosen_at,
+    created_at, updated_at
+FROM guilds
+WHERE guild_id = $guild_id::BIGINT;
+
 -- name: save_channels
 -- Keep channels as they are now. The newest message known stays, and so does a state that is not told.
 INSERT INTO channels (
@@ -151,6 +159,14 @@ FROM channels
 WHERE $guild_id::BIGINT IS NULL OR guild_id = $guild_id::BIGINT
 ORDER BY guild_id, is_thread, position, channel_id;
 
+-- name: find_channel
+-- One channel.
+SELECT
+    channel_id, guild_id, name, channel_type, parent_id, is_nsfw, position, is_archived, reading_state,
+    last_message_id, is_monitored
+FROM channels
+WHERE channel_id = $channel_id::BIGINT;
+
 -- name: describe_channels
 -- Channels with what is stored of them by their position, threads last; those of a guild, or one.
 SELECT
@@ -180,6 +196,10 @@ SELECT pattern FROM guild_monitors WHERE guild_id = $guild_id::BIGINT ORDER BY p
 -- name: delete_guild_monitors
 -- Forget a guild's patterns.
 DELETE FROM guild_monitors WHERE guild_id = $guild_id::BIGINT;
+
+-- name: choose_monitors
+-- Note that it was said what of a guild is monitored.
+UPDATE guilds SET monitors_chosen_at = $now::TIMESTAMPTZ WHERE guild_id = $guild_id::BIGINT;
 
 -- name: insert_monitors
 -- Give a guild patterns.

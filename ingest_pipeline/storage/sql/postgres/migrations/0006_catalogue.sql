@@ -1,6 +1,10 @@
 -- Users, settings of guilds, and what the stored messages tell of their channels; and what belongs to a
 -- guild goes with it.
 
+-- When it was last said which of the guild's channels are monitored; null when never.
+ALTER TABLE guilds ADD COLUMN monitors_chosen_at TIMESTAMPTZ;
+UPDATE guilds SET monitors_chosen_at = created_at;
+
 -- Who has written a message that is stored.
 CREATE TABLE users (
     user_id BIGINT PRIMARY KEY,
