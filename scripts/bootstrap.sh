@@ -1,7 +1,9 @@
-# Sourced by start.sh and test.sh from the checkout's root: makes .venv what the pinned requirements
-# say. Needs bash, Python 3.11 or newer with venv and pip, and a package registry that pip can reach.
+# Sourced by start.sh, test.sh and bench.sh from the checkout's root: makes .venv what the pinned
+# requirements say (bench.sh names another folder after that). Needs bash, Python 3.11 or newer with venv
+# and pip, and a package registry that pip can reach.
 
-venv_python=.venv/bin/python
+venv=.venv
+venv_python=$venv/bin/python
 
 find_python() {
   local candidate
@@ -22,8 +24,8 @@ make_venv() {
     return
   fi
   python=$(find_python)
-  echo "Creating .venv with $("$python" --version) …"
-  if ! "$python" -m venv --clear .venv; then
+  echo "Creating $venv with $("$python" --version) …"
+  if ! "$python" -m venv --clear "$venv"; then
     echo "$python cannot make a virtual environment. Debian and Ubuntu: apt install python3-venv" >&2
     return 3
   fi
@@ -31,7 +33,7 @@ make_venv() {
 
 # What was installed last is kept as a copy, not as a digest: no tool for digests is on every system.
 is_installed() {
-  cat "$1" pyproject.toml 2>/dev/null | cmp -s - ".venv/installed-$1"
+  cat "$1" pyproject.toml 2>/dev/null | cmp -s - "$venv/installed-$1"
 }
 
 # install_requirements FILE: FILE is requirements.txt, or requirements-dev.txt, which contains it.
@@ -40,8 +42,8 @@ install_requirements() {
     return
   fi
   make_venv
-  echo "Installing the packages pinned in $1 into .venv: about a minute the first time …"
-  rm -f .venv/installed-*
+  echo "Installing the packages pinned in $1 into $venv: about a minute the first time …"
+  rm -f "$venv"/installed-*
   if ! PIP_DISABLE_PIP_VERSION_CHECK=1 "$venv_python" -m pip install --quiet --no-input \
     --require-hashes --requirement "$1"; then
     echo "The packages could not be installed; what pip said is above. Without a network or behind a" >&2
@@ -50,8 +52,8 @@ install_requirements() {
   fi
   "$venv_python" -m pip install --quiet --no-input --no-index --no-deps --no-build-isolation --editable .
   if [ "$1" != requirements.txt ]; then
-    cat requirements.txt pyproject.toml > .venv/installed-requirements.txt
+    cat requirements.txt pyproject.toml > "$venv/installed-requirements.txt"
   fi
-  cat "$1" pyproject.toml > ".venv/installed-$1"
+  cat "$1" pyproject.toml > "$venv/installed-$1"
   echo "Installed."
 }

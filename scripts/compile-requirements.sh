@@ -19,3 +19,4 @@ compile "$@" --output-file requirements.txt
 compile "$@" --extra celery --constraint requirements.txt --output-file requirements-celery.txt
 compile "$@" --extra kubernetes --constraint requirements.txt --output-file requirements-kubernetes.txt
 compile "$@" --extra dev --extra celery --constraint requirements-celery.txt --output-file requirements-dev.txt
+compile "$@" --extra dev --constraint requirements-dev.txt --output-file requirements-bench.txt benchmarks/requirements.in

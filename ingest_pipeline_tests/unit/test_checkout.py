@@ -46,14 +46,15 @@ def test_every_declared_dependency_is_pinned_within_its_bounds(name: str, extras
     assert "setuptools" in pinned
 
 
-def test_both_files_pin_the_same_versions() -> None:
-    """Tests run with the versions that are deployed."""
-    development = pins("requirements-dev.txt")
+@pytest.mark.parametrize("name", ["requirements-dev.txt", "requirements-bench.txt"])
+def test_all_files_pin_the_same_versions(name: str) -> None:
+    """Tests and benchmarks run with the versions that are deployed."""
+    development = pins(name)
     for package, versions in pins("requirements.txt").items():
         assert development[package] == versions
 
 
-@pytest.mark.parametrize("name", ["requirements.txt", "requirements-dev.txt"])
+@pytest.mark.parametrize("name", ["requirements.txt", "requirements-dev.txt", "requirements-bench.txt"])
 def test_every_pin_has_hashes_and_no_file_names_an_index(name: str) -> None:
     """Whatever registry is used, it must serve these very files."""
     text = (PROJECT_ROOT / name).read_text()

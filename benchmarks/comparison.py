@@ -1,0 +1,73 @@
+"""Rates and ratios out of the records of the bulk section."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import median
+from typing import Any
+
+from benchmarks.bulk import SCENARIOS
+from benchmarks.figures import Spread, spread
+
+OURS = {"duckdb": "ours-duckdb", "sqlite": "ours-duckdb", "postgres": "ours-postgres", None: "ours-reader"}
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """What one contender did with one size and scenario.
+
+    Attributes:
+        rate: Messages a second, one value for each round.
+        ratio: How many times as fast this project was, in the same rounds; 1 for itself.
+        cpu_microseconds: CPU time for each message, in the contender's process, median.
+        peak_mb: Largest resident memory of all rounds, in MB.
+        given: Messages it was given.
+    """
+
+    rate: Spread
+    ratio: Spread
+    cpu_microseconds: float
+    peak_mb: float
+    given: int
+
+
+def line(records: Sequence[dict[str, Any]], name: str, size: int, scenario: str, ours: str) -> Line | None:
+    """Return a contender's line, or None when it was not measured."""
+    mine = _by_round(records, ours, size, scenario)
+    theirs = _by_round(records, name, size, scenario)
+    if not theirs or not mine:
+        return None
+    ratios = [_rate(mine[number]) / _rate(record) for number, record in theirs.items() if number in mine]
+    return Line(
+        rate=spread([_rate(record) for record in theirs.values()]),
+        ratio=spread(ratios),
+        cpu_microseconds=median(record["cpu_seconds"] / record["given"] * 1e6 for record in theirs.values()),
+        peak_mb=max(record["peak_mb"] for record in theirs.values()),
+        given=next(iter(theirs.values()))["given"],
+    )
+
+
+def lines(records: Sequence[dict[str, Any]], name: str, size: int, ours: str) -> dict[str, Line]:
+    """Return a contender's lines by scenario."""
+    found = {scenario: line(records, name, size, scenario, ours) for scenario in SCENARIOS}
+    return {scenario: each for scenario, each in found.items() if each}
+
+
+def sizes_of(records: Sequence[dict[str, Any]]) -> list[int]:
+    """Return the sizes measured, ascending."""
+    return sorted({record["size"] for record in records if record.get("scenario") in SCENARIOS})
+
+
+def _by_round(
+    records: Sequence[dict[str, Any]], name: str, size: int, scenario: str
+) -> dict[int, dict[str, Any]]:
+    return {
+        record["round"]: record
+        for record in records
+        if record["contender"] == name and record["size"] == size and record.get("scenario") == scenario
+    }
+
+
+def _rate(record: dict[str, Any]) -> float:
+    return float(record["given"] / record["seconds"])

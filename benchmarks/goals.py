@@ -1,0 +1,134 @@
+"""What was aimed at, and what came out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from statistics import median
+from typing import Any
+
+from benchmarks.comparison import line, sizes_of
+from benchmarks.contenders import BY_NAME
+from benchmarks.inputs import size_name
+
+Records = Sequence[dict[str, Any]]
+_FLAT = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Goal:
+    """One goal.
+
+    Attributes:
+        text: What was aimed at.
+        found: What was measured.
+        met: Whether that is enough.
+    """
+
+    text: str
+    found: str
+    met: bool
+
+
+# Contender, scenario, how many times as fast this project is to be.
+_RATIOS = (
+    ("dlt-arrow", "cold", 2.0, "dlt with the same Arrow tables"),
+    ("dlt-arrow", "same", 3.0, "dlt with the same Arrow tables"),
+    ("dlt-dicts", "cold", 10.0, "dlt with dictionaries"),
+    ("django", "cold", 100.0, "Django, one `update_or_create` a message"),
+    ("read-json", "cold", 2.0, "DuckDB's SQL over `read_json`"),
+)
+_WORDS = {"cold": "cold", "same": "repeated"}
+
+
+def bulk_goals(records: Records) -> Iterator[Goal]:
+    """Yield the goals of the bulk section, for every size above the smallest."""
+    sizes = [size for size in sizes_of(records) if size > 1_000]
+    for prefix, scenario, wanted, title in _RATIOS:
+        for name, contender in BY_NAME.items():
+            if not name.startswith(prefix):
+                continue
+            ours = "ours-postgres" if contender.engine == "postgres" else "ours-duckdb"
+            found = {size: line(records, name, size, scenario, ours) for size in sizes}
+            ratios = {size: each.ratio.median for size, each in found.items() if each}
+            if ratios:
+                yield Goal(
+                    f"≥{wanted:g}× {title}, {_WORDS[scenario]}, {_engine(contender.engine)}",
+                    ", ".join(f"{ratio:.1f}× at {size_name(size)}" for size, ratio in ratios.items()),
+                    min(ratios.values()) >= wanted,
+                )
+    yield from _reading(records)
+    yield from _memory(records)
+
+
+def _reading(records: Records) -> Iterator[Goal]:
+    for size in {record["size"] for record in records if record["contender"] == "simdjson"}:
+        if size > 1_000 and (floor := line(records, "simdjson", size, "read", "ours-reader")):
+            factor = 1 / floor.ratio.median
+            yield Goal(
+                f"reading and normalising {size_name(size)} within 1.5× of a bare simdjson parse",
+                f"{factor:.2f}×",
+                factor <= 1.5,
+            )
+
+
+def _memory(records: Records) -> Iterator[Goal]:
+    for engine in ("duckdb", "postgres"):
+        piped = [record for record in records if record["contender"] == f"piped-{engine}"]
+        if piped:
+            found = ", ".join(
+                f"{record['peak_mb']:.0f} MB at {size_name(record['size'])}" for record in piped
+            )
+            yield Goal(
+                f"resident memory under 300 MB, {_engine(engine)}",
+                found,
+                max(record["peak_mb"] for record in piped) < 300,
+            )
+
+
+def live_goals(records: Records) -> Iterator[Goal]:
+    """Yield the goals of the live section."""
+    for record in records:
+        if record["what"] == "demo":
+            middle, high = record["overhead_median_seconds"], record["overhead_p95_seconds"]
+            yield Goal(
+                "posted → queryable: ≤5 s beyond the wait for the tick in the median, ≤10 s at p95",
+                f"median {middle:.1f} s, p95 {high:.1f} s",
+                middle <= 5 and high <= 10,
+            )
+    shares = [r["share"] for r in records if r["what"] == "burst" and r["engine"] == "postgres"]
+    if shares:
+        yield Goal(
+            "gateway: ≥50 % of the ceiling of discord.py on PostgreSQL",
+            f"{median(shares):.0%}",
+            median(shares) >= 0.5,
+        )
+    for record in records:
+        if record["what"] == "lag" and record["engine"] == "postgres":
+            yield Goal(
+                "gateway: p99 from receipt to commit ≤1 s on PostgreSQL",
+                f"{record['p99_ms'] / 1000:.2f} s",
+                record["p99_ms"] <= 1000,
+            )
+
+
+def growth_goals(records: Records) -> Iterator[Goal]:
+    """Yield the goals of the growth section."""
+    for engine in ("duckdb", "postgres"):
+        merges = {
+            record["rows"]: median(record["seconds"])
+            for record in records
+            if record["what"] == "merge" and record["engine"] == engine
+        }
+        if len(merges) > 1:
+            factor = max(merges.values()) / merges[min(merges)]
+            yield Goal(
+                f"a merge of 30 messages takes the same in a small table and a large one (within 2×), "
+                f"{_engine(engine)}",
+                f"{factor:.2f}× at most, up to {size_name(max(merges))} rows",
+                factor <= _FLAT,
+            )
+
+
+def _engine(engine: str | None) -> str:
+    return "PostgreSQL" if engine == "postgres" else "SQLite" if engine == "sqlite" else "DuckDB"

@@ -1,0 +1,278 @@
+"""docs/benchmarks.md and its picture, made of the results."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from statistics import median
+from string import Template
+from typing import Any
+
+from benchmarks.comparison import OURS, line, lines, sizes_of
+from benchmarks.contenders import CONTENDERS, READERS
+from benchmarks.goals import Goal, bulk_goals, growth_goals, live_goals
+from benchmarks.inputs import size_name
+from benchmarks.jobs import PROJECT
+from benchmarks.results import load
+
+Records = Sequence[dict[str, Any]]
+PAGE = PROJECT / "docs" / "benchmarks.md"
+_TEMPLATE = Path(__file__).with_name("page.md")
+_MISSING = "Not measured yet."
+
+
+def write_page() -> list[Path]:
+    """Write the page and its picture, and return their paths."""
+    from benchmarks.picture import draw
+
+    PAGE.write_text(render(), encoding="utf-8")
+    bulk, growth = (load(section) or {"records": []} for section in ("bulk", "growth"))
+    return [PAGE, draw(bulk["records"], growth["records"])]
+
+
+def render() -> str:
+    """Return the page; sections that were never measured say so."""
+    bulk, live, growth = (load(section) for section in ("bulk", "live", "growth"))
+    found = [document for document in (bulk, live, growth) if document]
+    records = [document["records"] if document else [] for document in (bulk, live, growth)]
+    return Template(_TEMPLATE.read_text(encoding="utf-8")).substitute(
+        goals=_goals([*bulk_goals(records[0]), *live_goals(records[1]), *growth_goals(records[2])]),
+        machine=_machines(found),
+        versions=_versions(found),
+        file_engines=_bulk(records[0], ("duckdb", "sqlite")),
+        postgres=_bulk(records[0], ("postgres",)),
+        reading=_reading(records[0]),
+        memory=_memory(records[0]),
+        live=_live(records[1]),
+        gateway=_gateway(records[1]),
+        merges=_merges(records[2]),
+        file=_file(records[2]),
+        history=_history(records[2]),
+        catalogue=_catalogue(records[2]),
+    )
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return a Markdown table; the first column is text, the others are numbers."""
+    marks = ["---", *["--:"] * (len(head) - 1)]
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in (head, marks, *rows))
+
+
+def _goals(goals: Sequence[Goal]) -> str:
+    rows = [(goal.text, goal.found, "yes" if goal.met else "**no**") for goal in goals]
+    return table(("goal", "measured", "met"), rows) if rows else _MISSING
+
+
+def _machines(documents: Sequence[dict[str, Any]]) -> str:
+    return "\n".join(
+        f"- {each['section']}: {each['began'][:16].replace('T', ' ')} to {each['ended'][11:16]} UTC, "
+        f"{each['machine']['cores']} cores, {each['machine']['memory_gb']} GB, {each['machine']['system']}, "
+        f"load {_load(each['records'])}"
+        for each in documents
+    )
+
+
+def _load(records: Records) -> str:
+    loads = [record["load"] for record in records if "load" in record]
+    return f"{min(loads):.1f} to {max(loads):.1f}, median {median(loads):.1f}" if loads else "unknown"
+
+
+def _versions(documents: Sequence[dict[str, Any]]) -> str:
+    merged = {name: version for document in documents for name, version in document["versions"].items()}
+    return ", ".join(f"{name} {version}" for name, version in merged.items())
+
+
+def _bulk(records: Records, engines: Sequence[str]) -> str:
+    parts = []
+    for size in sizes_of(records):
+        rows = []
+        for contender in (each for each in CONTENDERS if each.engine in engines):
+            found = lines(records, contender.name, size, OURS[contender.engine])
+            if not found:
+                continue
+            title = contender.title
+            if (given := found["cold"].given) != size:
+                title += f" ({given:,} of them)"
+            rates = [_rate(each.rate.median) for each in found.values()]
+            ratios = [f"{each.ratio.median:.1f}×" for each in found.values()]
+            cold = found["cold"].rate
+            rows.append(
+                (
+                    title,
+                    *rates,
+                    *(ratios if not contender.name.startswith("ours") else ["1", "1", "1"]),
+                    f"{cold.low / cold.median:.0%}–{cold.high / cold.median:.0%}",
+                    f"{max(each.peak_mb for each in found.values()):.0f}",
+                )
+            )
+        rounds = 1 + max(record["round"] for record in records if record["size"] == size)
+        head = ("", "cold/s", "same/s", "2 %/s", "× cold", "× same", "× 2 %", "min–max", "peak MB")
+        parts.append(f"**{size:,} messages**, {_times(rounds)}\n\n{table(head, rows)}")
+    return "\n\n".join(parts) or _MISSING
+
+
+def _reading(records: Records) -> str:
+    rows = []
+    for size in sorted({record["size"] for record in records if record.get("scenario") == "read"}):
+        for contender in READERS:
+            found = line(records, contender.name, size, "read", "ours-reader")
+            if found:
+                rows.append(
+                    (
+                        f"{size_name(size)}: {contender.title}",
+                        _rate(found.rate.median),
+                        f"{1 / found.ratio.median:.2f}×",
+                        f"{found.cpu_microseconds:.1f}",
+                        f"{found.peak_mb:.0f}",
+                    )
+                )
+    head = ("", "messages/s", "ours takes", "CPU µs a message", "peak MB")
+    # A ratio above 1: this project takes longer.
+    return table(head, rows) if rows else _MISSING
+
+
+def _memory(records: Records) -> str:
+    rows = [
+        (
+            record["contender"].removeprefix("piped-"),
+            size_name(record["size"]),
+            f"{record['seconds']:.0f}",
+            f"{record['idle_mb']:.0f}",
+            f"{record['peak_mb']:.0f}",
+        )
+        for record in records
+        if record.get("scenario") == "piped"
+    ]
+    head = ("engine", "messages", "seconds", "MB before the work", "peak MB")
+    return table(head, rows) if rows else _MISSING
+
+
+def _live(records: Records) -> str:
+    rows = []
+    for record in records:
+        if record["what"] == "demo":
+            rows += [
+                ("watched", f"{record['seconds']:.0f} s, {record['messages']} messages"),
+                ("ticks with a run", f"{record['ticks_with_a_run']}"),
+                ("from one tick to the next, median (worst)", _pair(record, "tick_gap", "s")),
+                (
+                    "posted → queryable, median / p95",
+                    f"{record['delay_median_seconds']:.1f} / {record['delay_p95_seconds']:.1f} s",
+                ),
+                (
+                    "of it beyond the wait for the tick, median / p95",
+                    f"{record['overhead_median_seconds']:.1f} / {record['overhead_p95_seconds']:.1f} s",
+                ),
+                ("CPU for each tick, whole stack", f"{record['cpu_seconds_per_tick']:.1f} s"),
+                ("memory, whole stack", f"{record['memory_mb']:.0f} MB"),
+            ]
+        if record["what"] == "idle":
+            rows += [
+                ("idle: CPU a minute, whole stack", f"{record['cpu_seconds_per_minute']:.1f} s"),
+                ("idle: memory, whole stack", f"{record['memory_mb']:.0f} MB"),
+            ]
+    return table(("", "measured"), rows) if rows else _MISSING
+
+
+def _pair(record: dict[str, Any], name: str, unit: str) -> str:
+    return f"{record[f'{name}_seconds']:.1f} ({record[f'{name}_worst_seconds']:.1f}) {unit}"
+
+
+def _gateway(records: Records) -> str:
+    ceilings = [record["per_second"] for record in records if record["what"] == "ceiling"]
+    if not ceilings:
+        return _MISSING
+    rows = [("discord.py, empty handler (the ceiling)", f"{median(ceilings):.0f}", "100 %", "", "")]
+    for engine, title in (("duckdb", "DuckDB"), ("postgres", "PostgreSQL")):
+        bursts = [each for each in records if each["what"] == "burst" and each["engine"] == engine]
+        lags = [each for each in records if each["what"] == "lag" and each["engine"] == engine]
+        rows.append(
+            (
+                f"the bot, events stored, {title}",
+                f"{median(each['per_second'] for each in bursts):.0f}",
+                f"{median(each['share'] for each in bursts):.0%}",
+                "/".join(f"{each['p50_ms']:.0f}" for each in lags),
+                "/".join(f"{each['p99_ms']:.0f}" for each in lags),
+            )
+        )
+    return table(("", "events/s", "of the ceiling", "p50 ms", "p99 ms"), rows)
+
+
+def _merges(records: Records) -> str:
+    found = [record for record in records if record["what"] == "merge"]
+    sizes = sorted({record["rows"] for record in found})
+    rows = []
+    for engine in ("duckdb", "postgres"):
+        times = {each["rows"]: each["seconds"] for each in found if each["engine"] == engine}
+        if times:
+            cells = [
+                f"{median(times[size]) * 1000:.0f} ({min(times[size]) * 1000:.0f})" if size in times else ""
+                for size in sizes
+            ]
+            rows.append((engine, *cells))
+    return table(("engine", *(f"{size_name(size)} rows" for size in sizes)), rows) if rows else _MISSING
+
+
+def _file(records: Records) -> str:
+    found = [record for record in records if record["what"] == "file"]
+    if not found:
+        return _MISSING
+    *small, once = found
+    shown = [each for number, each in enumerate(small, 1) if number in {1, len(small) // 2, len(small)}]
+    rows = [
+        (f"{each['merges']:,} merges of 30", f"{each['rows']:,}", f"{each['bytes'] / 1e6:.1f}")
+        for each in shown
+    ]
+    rows.append(("the same rows in one merge", f"{once['rows']:,}", f"{once['bytes'] / 1e6:.1f}"))
+    return table(("", "rows", "file MB"), rows)
+
+
+def _history(records: Records) -> str:
+    rows = []
+    for record in (each for each in records if each["what"] == "history"):
+        rows += [
+            ("a tick with its run", f"{record['bytes_per_tick'] / 1e3:.0f} kB"),
+            ("a live hour (120 ticks)", f"{record['hour_bytes'] / 1e6:.1f} MB"),
+            (
+                f"left of {record['runs']} runs after retention ({record['runs_kept']} runs)",
+                f"{record['pruned_bytes'] / 1e6:.1f} MB",
+            ),
+            ("the same, once SQLite has given free pages back", f"{record['vacuumed_bytes'] / 1e6:.1f} MB"),
+        ]
+    return table(("", "Dagster's folder"), rows) if rows else _MISSING
+
+
+def _catalogue(records: Records) -> str:
+    rows = [
+        (
+            f"{record['keys']:,}",
+            f"{record['materialised']:,}",
+            f"{record['page_first_seconds']:.2f}",
+            f"{record['page_seconds']:.2f}",
+            f"{record['tick_seconds']:.2f}" if record["tick_seconds"] is not None else "",
+            f"{record['tick_gap_seconds']:.1f}" if record["tick_gap_seconds"] is not None else "",
+            f"{record['cpu_seconds_per_minute']:.1f}",
+            f"{record['memory_mb']:.0f}",
+        )
+        for record in records
+        if record["what"] == "catalogue"
+    ]
+    head = (
+        "partition keys",
+        "materialised",
+        "page, first s",
+        "page, again s",
+        "tick s",
+        "tick to tick s",
+        "CPU s/min",
+        "stack MB",
+    )
+    return table(head, rows) if rows else _MISSING
+
+
+def _rate(value: float) -> str:
+    return f"{value:,.0f}"
+
+
+def _times(rounds: int) -> str:
+    return "one round" if rounds == 1 else f"medians of {rounds} rounds"
