@@ -4,6 +4,11 @@ import dagster as dg
 
 from ingest_pipeline.orchestration.alerts import build_alert_sensors
 from ingest_pipeline.orchestration.assets import build_assets
+from ingest_pipeline.orchestration.catalogue_assets import (
+    build_catalogue_assets,
+    build_catalogue_schedule,
+    catalogue_job,
+)
 from ingest_pipeline.orchestration.checks import message_checks
 from ingest_pipeline.orchestration.content_assets import build_content_assets
 from ingest_pipeline.orchestration.data_retention import (
@@ -34,13 +39,24 @@ def build_definitions(settings: Settings) -> dg.Definitions:
         assets=[
             *build_assets(settings),
             *build_content_assets(settings),
+            *build_catalogue_assets(settings),
             *build_report_assets(),
             *build_seal_assets(),
         ],
         asset_checks=[message_checks, verification_check],
-        jobs=[ingest_job, report_job, seal_job, verify_job, prune_job, prune_data_job, purge_intents_job],
+        jobs=[
+            ingest_job,
+            report_job,
+            seal_job,
+            verify_job,
+            catalogue_job,
+            prune_job,
+            prune_data_job,
+            purge_intents_job,
+        ],
         schedules=[
             build_prune_schedule(prune_job),
+            build_catalogue_schedule(settings),
             build_verification_schedule(settings),
             *build_data_schedules(settings),
         ],

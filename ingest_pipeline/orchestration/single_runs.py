@@ -42,14 +42,16 @@ def build_single_schedule(
     cron: str,
     description: str,
     why_not: Callable[[Services, datetime], str | None],
+    default_status: dg.DefaultScheduleStatus = dg.DefaultScheduleStatus.RUNNING,
 ) -> dg.ScheduleDefinition:
-    """Return the schedule of a job, which runs unless somebody turns it off.
+    """Return the schedule of a job.
 
     Args:
         job: The job.
         cron: When, in UTC.
         description: What the UI says of it.
         why_not: Returns why nothing is to be done at a time, or None when something is.
+        default_status: Whether it runs as long as nobody turns it on or off.
     """
 
     def evaluate(
@@ -67,6 +69,6 @@ def build_single_schedule(
         job=job,
         cron_schedule=cron,
         execution_timezone="UTC",
-        default_status=dg.DefaultScheduleStatus.RUNNING,
+        default_status=default_status,
         description=description,
     )(evaluate)

@@ -52,8 +52,10 @@ def test_the_code_location_holds_what_it_should_with_nothing_in_the_environment(
     assert loaded.returncode == 0, loaded.stderr
     assert json.loads(loaded.stdout) == {
         "assets": [
+            "channels",
             "clip_files",
             "clips",
+            "guilds",
             "highlights",
             "messages",
             "normalized_messages",
@@ -62,6 +64,7 @@ def test_the_code_location_holds_what_it_should_with_nothing_in_the_environment(
             "session_report",
             "team_radio",
             "trade_setups",
+            "users",
         ],
         "checks": [
             "messages:agrees_with_discord",
@@ -71,6 +74,7 @@ def test_the_code_location_holds_what_it_should_with_nothing_in_the_environment(
             "normalized_messages:rows_are_inside_their_window",
         ],
         "jobs": [
+            "catalogue_sync",
             "ingest_job",
             "prune_dagster_history",
             "prune_data",
