@@ -79,6 +79,8 @@ class Settings(BaseSettings):
             `data_dir/landing`.
         discord_oauth_token: The account token the exporter reads with.
         discord_bot_token: The bot's token for the gateway; without an account's the exporter reads with it.
+        bot_monitor: What the bot monitors of a guild it sees for the first time: patterns, spaces between.
+        bot_catch_up_hours: How long before a gap the bot reads again, for edits and deletions.
         poll_interval_seconds: Seconds between two ticks while a session is live.
         exporter_path: The DiscordChatExporter CLI executable.
         exporter_timeout_seconds: Time limit of one exporter run.
@@ -123,6 +125,8 @@ class Settings(BaseSettings):
     landing_url: str | None = None
     discord_oauth_token: SecretStr | None = Field(None, validation_alias="DISCORD_OAUTH_TOKEN")
     discord_bot_token: SecretStr | None = Field(None, validation_alias="DISCORD_BOT_TOKEN")
+    bot_monitor: str = "*aplus-setups*"
+    bot_catch_up_hours: Annotated[float, Field(ge=0, le=10_000)] = 24
     poll_interval_seconds: PositiveInt = Field(30, validation_alias="POLL_INTERVAL_SECONDS")
     exporter_path: Path = PROJECT_ROOT / "discord_msg_fetcher" / "DiscordChatExporter.Cli"
     exporter_timeout_seconds: PositiveInt = 120

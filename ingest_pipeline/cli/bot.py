@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from ingest_pipeline.ingestion.services import Services
     from ingest_pipeline.realtime.bot_parts import BotOptions
 
-DEFAULT_PATTERN = "*aplus-setups*"
-
 
 def bot(
     context: typer.Context,
@@ -32,14 +30,19 @@ def bot(
         typer.Option(
             "--monitor",
             help="Monitor these channels of guilds for which nobody has chosen any; repeatable; "
-            f"{DEFAULT_PATTERN} without it.",
+            "INGEST_BOT_MONITOR without it.",
             metavar="PATTERN",
         ),
     ] = None,
     catch_up_hours: Annotated[
-        float,
-        typer.Option(help="Read again what was posted in so many hours before a gap.", min=0, max=10_000),
-    ] = 24.0,
+        float | None,
+        typer.Option(
+            help="Read again what was posted in so many hours before a gap; INGEST_BOT_CATCH_UP_HOURS "
+            "without it.",
+            min=0,
+            max=10_000,
+        ),
+    ] = None,
     check: Annotated[
         bool,
         typer.Option("--check", help="Tell what the bot has and lacks, and how to invite it; run nothing."),
@@ -60,11 +63,12 @@ def bot(
     with open_services(settings) as services:
         from ingest_pipeline.realtime.bot_parts import BotOptions
 
-        patterns = tuple(monitor or (DEFAULT_PATTERN,))
+        patterns = tuple(monitor or settings.bot_monitor.split())
         if check:
             _check(services, settings.discord_bot_token, patterns, as_json=as_json)
             return
-        options = BotOptions(lookback=timedelta(hours=catch_up_hours), patterns=patterns)
+        hours = settings.bot_catch_up_hours if catch_up_hours is None else catch_up_hours
+        options = BotOptions(lookback=timedelta(hours=hours), patterns=patterns)
         asyncio.run(_run_until_signalled(services, settings.discord_bot_token, options))
 
 

@@ -135,6 +135,12 @@ def print_verification(report: VerificationReport) -> None:
         unlisted = sum(verdict.reasons.values()) - len(verdict.differences)
         if unlisted:
             typer.echo(f"channel {verdict.channel_id}: {unlisted} more differences, not listed", err=True)
+    if any(verdict.reasons for verdict in report.verdicts):
+        typer.echo(
+            "to mend: `ingest gaps --repair` reads what was not read; the rest is read anew by "
+            "`ingest import-history --guild GUILD --channel CHANNEL --force`",
+            err=True,
+        )
     if report.is_sampled:
         typer.echo("only samples were read: what lies between them was not compared", err=True)
     typer.echo(f"{'exact' if report.is_exact else 'not exact'}, {report.seconds:.2f} s", err=True)

@@ -115,6 +115,7 @@ class CatchUp:
 
         self.services.database.run(work)
         log_events([event])
+        _tell(ended)
 
     def _touch(self, connection: Connection, run: ScanRun) -> None:
         sessions = self.watchlist.sessions
@@ -125,6 +126,17 @@ class CatchUp:
         )
         windows = windows_at(run.channel_id, posted, sessions, self.services.grid)
         touch_windows(connection, windows, now=datetime.now(UTC))
+
+
+def _tell(ended: Sequence[ScanRun]) -> None:
+    """Say what was found, if anything; most readings only prove what was heard."""
+    for run in ended:
+        if run.status is not RunStatus.COMPLETED:
+            _logger.warning("channel %s was not read to its end: %s", run.channel_id, run.error)
+    changed = sum(run.rows_changed for run in ended)
+    if changed:
+        read = sum(run.messages_read for run in ended)
+        _logger.info("caught up: %d messages in %d channels read, %d changed", read, len(ended), changed)
 
 
 def _told_of_end(ended: Sequence[ScanRun]) -> Event:

@@ -7,6 +7,7 @@ what may have been missed, which guilds have changed, what is to be told of the 
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -17,6 +18,8 @@ from ingest_pipeline.events import Event, EventType
 from ingest_pipeline.ingestion.message_events import bot_event
 from ingest_pipeline.realtime.bot_ingest import SpoolIngester
 from ingest_pipeline.realtime.watchlist import Watchlist
+
+_logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,17 +76,20 @@ class Listening:
         self.sessions_begun += 1
         self._was_hearing = True
         self.miss(None, None)
+        _logger.info("connected to Discord's gateway; catching up")
         self.tell(EventType.BOT_READY, {"resumed": False})
 
     def session_resumed(self) -> None:
         """See `GatewayListener`."""
         self._was_hearing = True
+        _logger.info("the gateway session was resumed; what happened meanwhile was replayed")
         self.tell(EventType.BOT_READY, {"resumed": True})
 
     def disconnected(self) -> None:
         """See `GatewayListener`; told once for each interruption."""
         if self._was_hearing:
             self._was_hearing = False
+            _logger.warning("the connection to Discord's gateway is interrupted")
             self.tell(EventType.BOT_DISCONNECTED, {})
 
     def spooled(self) -> None:

@@ -235,7 +235,9 @@ class BotParts:
     async def _reconnect(self, client: GatewayClient) -> None:
         """Resume the session, which brings back what it did not tell; failing that, begin a new one."""
         self.deafness = DeafnessWatch(self.options.grace_seconds, known=self.deafness.known)
-        self.listening.tell(EventType.SYSTEM_ERROR, {"message": "the gateway has gone deaf: reconnecting"})
+        deaf = "the gateway has gone deaf: reconnecting"
+        _logger.warning(deaf)
+        self.listening.tell(EventType.SYSTEM_ERROR, {"message": deaf})
         self.listening.miss(None, None)
         if self.deaf_session == self.listening.sessions_begun:
             self.keeper.is_replacing = True

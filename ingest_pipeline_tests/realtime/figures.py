@@ -110,7 +110,7 @@ def cells(engine: str, outcome: Outcome) -> list[str]:
         found.double,
         found.stale,
         found.zombie,
-        "exact" if outcome.is_verified else "differs",
+        outcome.verification,
         changes,
         f"{outcome.seconds:.0f}",
         f"{outcome.settled_seconds:.1f}",

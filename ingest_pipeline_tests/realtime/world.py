@@ -8,6 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from ingest_pipeline.ingestion.services import Services
+from ingest_pipeline.storage.import_metadata import is_import_running
 from ingest_pipeline_tests.discord_server.attach import PROJECT_ROOT, command
 from ingest_pipeline_tests.discord_server.server import DiscordServer
 from ingest_pipeline_tests.realtime.programs import Program
@@ -121,6 +122,11 @@ class World:
             if process.wait(seconds):
                 raise RuntimeError(f"an import failed: {self.log.read_text()[-2000:]}")
         self._imports.clear()
+
+    def is_import_running(self) -> bool:
+        """Tell whether an import was begun and has not come to its end, also when none is at work."""
+        with self.services.database.read() as connection:
+            return is_import_running(connection, self.guild_id)
 
     def close(self) -> None:
         """End every process."""
