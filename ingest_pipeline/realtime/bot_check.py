@@ -13,8 +13,10 @@ from ingest_pipeline.capture.discord_permissions import READ_MESSAGE_HISTORY, VI
 from ingest_pipeline.capture.discord_rest import DiscordRest, open_rest
 from ingest_pipeline.capture.discovery import view_guild
 from ingest_pipeline.domain.guild import Channel, ReadingState, monitored_ids
+from ingest_pipeline.errors import NothingFound
 from ingest_pipeline.ingestion.services import Services
-from ingest_pipeline.storage.catalogue import list_monitors
+from ingest_pipeline.storage.catalogue import find_guild, list_monitors
+from ingest_pipeline.storage.database import Connection
 from ingest_pipeline.storage.sessions import list_sessions
 
 PERMISSIONS = VIEW_CHANNEL | READ_MESSAGE_HISTORY
@@ -114,7 +116,7 @@ def check_bot_now(services: Services, token: SecretStr, default_patterns: Collec
     Args:
         services: The working parts.
         token: The bot's token.
-        default_patterns: What a guild that no pattern was set for is watched by.
+        default_patterns: What a guild for which nobody has chosen patterns is watched by.
 
     Raises:
         TokenRejected: Discord does not accept the token.
@@ -135,7 +137,7 @@ async def _check(services: Services, rest: DiscordRest, default_patterns: Collec
     with services.database.read() as connection:
         in_sessions = {each for session in list_sessions(connection) for each in session.channel_ids}
         patterns = {
-            view.guild.guild_id: list_monitors(connection, view.guild.guild_id) or default_patterns
+            view.guild.guild_id: _patterns(connection, view.guild.guild_id, default_patterns)
             for view in views
         }
     guilds = []
@@ -151,3 +153,11 @@ async def _check(services: Services, rest: DiscordRest, default_patterns: Collec
         guilds=tuple(guilds),
         missing=tuple(sorted(in_sessions - shown)),
     )
+
+
+def _patterns(connection: Connection, guild_id: int, default_patterns: Collection[str]) -> Collection[str]:
+    try:
+        is_chosen = find_guild(connection, guild_id)["monitors_chosen_at"] is not None
+    except NothingFound:
+        is_chosen = False
+    return list_monitors(connection, guild_id) if is_chosen else default_patterns

@@ -90,6 +90,9 @@ def test_the_bot_runs_until_it_is_asked_to_stop(cli: Cli, server: DiscordServer)
     assert server.token.encode() not in said
     shown = cli("channels", "list", "--guild", str(guild), "--monitored", "--json").json
     assert [each["name"] for each in shown["channels"]] == ["team-radio"]
+    cli.environment["DISCORD_BOT_TOKEN"] = server.token
+    [checked] = cli("bot", "--check", "--json").json["guilds"]
+    assert [each["name"] for each in checked["watched"]] == ["team-radio"], "what was chosen counts"
     settings = Settings(_env_file=None, data_dir=cli.folder / "data")
     with build_services(settings).database.read() as connection:
         assert connection.fetch_one("count_rows", {"table": "messages"}) == {"n": 1}
