@@ -8,7 +8,7 @@ it is; so extracting again is free of consequences.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -77,10 +77,20 @@ class ContentReport:
 
         Highlights are left out: a score changes with what others say.
         """
+        return self._kinds_by_message(lambda changes: (*changes.created, *changes.changed))
+
+    @property
+    def withdrawn(self) -> dict[int, tuple[ContentKind, ...]]:
+        """What messages do not say any more, by message; highlights are left out."""
+        return self._kinds_by_message(lambda changes: changes.withdrawn)
+
+    def _kinds_by_message(
+        self, choose: Callable[[Changes], Sequence[int]]
+    ) -> dict[int, tuple[ContentKind, ...]]:
         found: dict[int, tuple[ContentKind, ...]] = {}
         for kind, changes in self.kinds.items():
             if kind is not ContentKind.HIGHLIGHTS:
-                for discord_id in (*changes.created, *changes.changed):
+                for discord_id in choose(changes):
                     found[discord_id] = (*found.get(discord_id, ()), kind)
         return dict(sorted(found.items()))
 
@@ -176,7 +186,7 @@ def _extract(
         done[ContentKind.TEAM_RADIO] = replace_rows(connection, RADIO_MESSAGES, discord_ids, rows, now=now)
     if ContentKind.TRADE_SETUPS in kinds:
         setups, others = _setups(connection, discord_ids, live, now)
-        done[ContentKind.TRADE_SETUPS] = setups + others
+        done[ContentKind.TRADE_SETUPS] = setups.beside(others)
     if ContentKind.CLIPS in kinds:
         done[ContentKind.CLIPS] = replace_rows(connection, CLIPS, discord_ids, clip_rows(live), now=now)
     if ContentKind.HIGHLIGHTS in kinds:
@@ -201,4 +211,4 @@ def _setups(
     setups = replace_rows(connection, TRADE_SETUPS, discord_ids, setup_rows(parsed), now=now)
     biases = replace_rows(connection, TICKER_BIASES, discord_ids, bias_rows(parsed), now=now)
     unparsed = replace_rows(connection, UNPARSED_LINES, discord_ids, unparsed_rows(parsed), now=now)
-    return setups, biases + unparsed
+    return setups, biases.beside(unparsed)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
-from typing import Any
+import logging
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, TypeVar
 
 from ingest_pipeline.domain.channel_settings import SettingsInForce
 from ingest_pipeline.domain.extract.clips import CLIPS_PARSER_VERSION, Clip, find_clips
@@ -19,7 +20,11 @@ from ingest_pipeline.domain.extract.trade_setups import (
 )
 from ingest_pipeline.storage.content import Row
 
-Sources = Iterable[Mapping[str, Any]]
+Source = Mapping[str, Any]
+Sources = Iterable[Source]
+Result = TypeVar("Result")
+
+_logger = logging.getLogger(__name__)
 
 
 def radio_rows(sources: Sources, drivers: DriverTable, settings: Mapping[int, SettingsInForce]) -> list[Row]:
@@ -31,8 +36,7 @@ def radio_rows(sources: Sources, drivers: DriverTable, settings: Mapping[int, Se
         settings: By channel, where it names the driver.
     """
     rows = []
-    for source in sources:
-        driver, text = _radio(source, settings)
+    for source, (driver, text) in _each(sources, lambda source: _radio(source, settings)):
         if driver:
             known = drivers.resolve(driver, source["season"])
             found = (known.code, known.name, known.number, known.team, known.season) if known else (None,) * 5
@@ -40,7 +44,18 @@ def radio_rows(sources: Sources, drivers: DriverTable, settings: Mapping[int, Se
     return rows
 
 
-def _radio(source: Mapping[str, Any], settings: Mapping[int, SettingsInForce]) -> tuple[str | None, str]:
+def _each(sources: Sources, read: Callable[[Source], Result]) -> Iterator[tuple[Source, Result]]:
+    """Read each message; a fault of a parser costs no more than what this one message says."""
+    for source in sources:
+        try:
+            result = read(source)
+        except Exception:
+            _logger.exception("message %s cannot be read: please report it", source["discord_id"])
+        else:
+            yield source, result
+
+
+def _radio(source: Source, settings: Mapping[int, SettingsInForce]) -> tuple[str | None, str]:
     if settings[source["channel_id"]].policy.driver_from == "author_name":
         return source["author_name"], source["raw_content"].strip()
     return split_radio(source["raw_content"])
@@ -52,12 +67,16 @@ def read_setups(sources: Sources) -> list[tuple[int, SetupMessage]]:
     Args:
         sources: Live messages, as `content_sources` returns them.
     """
-    parsed = [
-        (source["discord_id"], parse_setups(source["raw_content"], source["posted_at"]))
-        for source in sources
-        if may_plan_trades(source["raw_content"])
+    return [
+        (source["discord_id"], message)
+        for source, message in _each(sources, _setups)
+        if message and plans_trades(message)
     ]
-    return [(discord_id, message) for discord_id, message in parsed if plans_trades(message)]
+
+
+def _setups(source: Source) -> SetupMessage | None:
+    text = source["raw_content"]
+    return parse_setups(text, source["posted_at"]) if may_plan_trades(text) else None
 
 
 def setup_rows(messages: Iterable[tuple[int, SetupMessage]]) -> list[Row]:
@@ -137,12 +156,15 @@ def clip_rows(sources: Sources) -> list[Row]:
             clip.expires_at,
             CLIPS_PARSER_VERSION,
         )
-        for source in sources
-        if source["attachment_count"] or source["embed_count"]
-        for number, clip in enumerate(
-            find_clips(json.loads(source["attachments"]), json.loads(source["embeds"])), start=1
-        )
+        for source, clips in _each(sources, _clips)
+        for number, clip in enumerate(clips, start=1)
     ]
+
+
+def _clips(source: Source) -> list[Clip]:
+    if not (source["attachment_count"] or source["embed_count"]):
+        return []
+    return find_clips(json.loads(source["attachments"]), json.loads(source["embeds"]))
 
 
 def clip_key(clip: Clip) -> str:

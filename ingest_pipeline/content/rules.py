@@ -6,6 +6,7 @@ only when they have changed. What is set by command for a guild or channel is re
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -18,6 +19,8 @@ from ingest_pipeline.errors import ConfigurationError
 from ingest_pipeline.ingestion.settings_in_force import settings_in_force
 from ingest_pipeline.settings import PROJECT_ROOT, Settings
 from ingest_pipeline.storage.database import Connection
+
+_logger = logging.getLogger(__name__)
 
 # A file's path, time of change and size: what is read of it stays the same as long as these do.
 _Stamp = tuple[Path, int, int]
@@ -57,6 +60,35 @@ def load_content_rules(settings: Settings) -> ContentRules:
         drivers=_drivers(drivers) if drivers else DriverTable([]),
         settings=load_settings_file(settings.settings_file),
     )
+
+
+class CurrentRules:
+    """The rules as a process sees them that runs for long: the last that could be read.
+
+    A slip in a file must neither stop the messages nor take from them what they say.
+
+    Args:
+        settings: Where the files are.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        """Read nothing yet."""
+        self._settings = settings
+        self._known: ContentRules | None = None
+        self._problem = ""
+
+    def get(self) -> ContentRules | None:
+        """Return the rules; None as long as they could never be read. What is wrong is logged once."""
+        try:
+            self._known = load_content_rules(self._settings)
+        except ConfigurationError as error:
+            if str(error) != self._problem:
+                kept = "the rules from before are kept" if self._known else "content is not read"
+                _logger.error("%s: %s", kept, error)  # noqa: TRY400 - the message says all
+            self._problem = str(error)
+        else:
+            self._problem = ""
+        return self._known
 
 
 def _stamp(path: Path) -> _Stamp | None:

@@ -1,7 +1,7 @@
 """One channel's history into the table: the reading that imports, catch-ups, repairs and seals share.
 
-Pages are merged in batches. A batch is one transaction: its rows, the messages found deleted, the
-proof of its ids and the cursor of its run. So a crash at any moment repeats at most one batch, which
+Pages are merged in batches. A batch is one transaction: its rows, the messages found deleted, what they
+say, the proof of its ids and the cursor of its run. So a crash at any moment repeats at most one batch, which
 changes nothing, and what is proven is there.
 
 A message is taken as deleted when a complete reading of its ids, which the bot had permission for,
@@ -16,12 +16,15 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
+from itertools import chain
 
 from ingest_pipeline.capture.discovery import reading_state_now
 from ingest_pipeline.capture.history import Newest, Page, absent, batched, find_newest, read_history
+from ingest_pipeline.content.extraction import extract_for
 from ingest_pipeline.domain.guild import ReadingState
 from ingest_pipeline.domain.normalize import ChannelPolicy
 from ingest_pipeline.errors import ChannelForbidden, ChannelNotFound, IngestError, TokenRejected
+from ingest_pipeline.events import Event
 from ingest_pipeline.history.quiet_channels import start
 from ingest_pipeline.history.scanner import SOURCE, Scanner, build_scanner, page_document, run_proof, write
 from ingest_pipeline.ingestion.ingest import ingest_landed
@@ -122,6 +125,12 @@ async def _store(scanner: Scanner, run: ScanRun, pages: Sequence[Page]) -> None:
         read = sum(len(page.messages) for page in pages)
         advance_run(connection, run.scan_run_id, cursor_id=high, messages_read=read)
 
+    def then(connection: Connection) -> list[Event]:
+        if scanner.rules:
+            read = chain.from_iterable(page.ids for page in pages)
+            extract_for(connection, [*read, *gone], scanner.rules)
+        return []
+
     documents = [
         page_document(
             scanner,
@@ -143,6 +152,7 @@ async def _store(scanner: Scanner, run: ScanRun, pages: Sequence[Page]) -> None:
             settle=scanner.services.settings.settle,
             batch_rows=scanner.services.settings.batch_rows,
             also=also,
+            then=then,
         )
 
 

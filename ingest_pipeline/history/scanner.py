@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from ingest_pipeline.capture.discord_rest import DiscordRest
 from ingest_pipeline.capture.history import Page
+from ingest_pipeline.content.rules import ContentRules, CurrentRules
 from ingest_pipeline.domain.normalize import ChannelPolicy
 from ingest_pipeline.domain.session import Session
 from ingest_pipeline.ingestion.documents import Provenance
@@ -33,6 +34,7 @@ class Scanner:
         services: The working parts.
         rest: Discord.
         sessions: All sessions, the earliest first.
+        rules: What the messages' content is read by; None to leave it as it is.
         batch_rows: Messages merged in one transaction, which bounds memory for each channel read at
             the same time.
         progress: Called after each batch with the run as it then is.
@@ -42,6 +44,7 @@ class Scanner:
     services: Services
     rest: DiscordRest
     sessions: Sequence[Session]
+    rules: ContentRules | None = None
     batch_rows: int = 2_000
     progress: Callable[[ScanRun], None] | None = None
     merging: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -60,7 +63,9 @@ async def build_scanner(
         with services.database.read() as connection:
             return list_sessions(connection)
 
-    return Scanner(services, rest, await asyncio.to_thread(read), batch_rows, progress)
+    sessions = await asyncio.to_thread(read)
+    rules = CurrentRules(services.settings).get()
+    return Scanner(services, rest, sessions, rules, batch_rows, progress)
 
 
 def run_proof(run: ScanRun, high: int, asked: datetime) -> Proof:

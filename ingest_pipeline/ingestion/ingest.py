@@ -105,6 +105,7 @@ def ingest_landed(
     now: datetime | None = None,
     progress: Progress | None = None,
     also: Callable[[Connection], None] | None = None,
+    then: Callable[[Connection], Sequence[Event]] | None = None,
 ) -> IngestReport:
     """Merge documents and record what they prove, all in one transaction.
 
@@ -121,6 +122,8 @@ def ingest_landed(
         progress: Called with the number of messages read so far.
         also: What else belongs into the transaction (a cursor, a checkpoint, deletions); called before
             the merge, once for each try.
+        then: What is made of the merged rows, in the same transaction; called once for each try. The events
+            it returns are told with those of the batch.
 
     Raises:
         BadInput: A document is damaged.
@@ -140,9 +143,11 @@ def ingest_landed(
         tallies = [Tally() for _ in documents]
         counts = _merge(connection, _read(documents, tallies, progress), batch_rows, moment)
         merged = _Merged(counts, tallies, _prove(connection, documents, tallies, settle))
-        events = batch.completed(merged.numbers(), passed()) if batch else []
-        publish(connection, events)
-        return merged, events
+        told = list(then(connection)) if then else []
+        if batch:
+            told += batch.completed(merged.numbers(), passed())
+        publish(connection, told)
+        return merged, told
 
     try:
         merged, events = database.run(work)

@@ -67,6 +67,15 @@ def content_metadata(
     return described
 
 
+def describe_window(
+    connection: Connection, channel_ids: Sequence[int], window: Window
+) -> dict[str, Metadata]:
+    """Describe what each kind of content has in a window, by the name of its asset."""
+    return {
+        kind.value: _DESCRIBE[kind](fetch(connection, channel_ids, window)) for kind, fetch in _FETCH.items()
+    }
+
+
 def clip_file_metadata(
     services: Services, session: Session, keys: Sequence[str], files: Sequence[ClipFile]
 ) -> dict[str, Metadata]:

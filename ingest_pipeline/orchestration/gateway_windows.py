@@ -1,10 +1,11 @@
-"""Shows what the real-time bot stored as materialised windows of `messages`, without runs.
+"""Shows what the real-time bot stored as materialised windows of `messages` and their content, without runs.
 
 Dagster keeps such events like those of runs ("runless"; see
 https://docs.dagster.io/guides/build/assets/external-assets), so its pages tell one story whichever way
 a message came. Which windows there are to tell of is kept in `storage/touched_windows.py`.
 """
 
+from collections.abc import Iterator
 from datetime import datetime
 from uuid import uuid4
 
@@ -12,7 +13,8 @@ import dagster as dg
 
 from ingest_pipeline.errors import SessionNotFound, TransientError, WindowInvalid
 from ingest_pipeline.ingestion.services import Services
-from ingest_pipeline.orchestration.metadata import ROWS
+from ingest_pipeline.orchestration.content_metadata import describe_window
+from ingest_pipeline.orchestration.metadata import ROWS, Metadata
 from ingest_pipeline.orchestration.partitions import partition_key
 from ingest_pipeline.realtime.gateway_events import SOURCE
 from ingest_pipeline.settings import Settings
@@ -34,8 +36,8 @@ def build_gateway_sensors(settings: Settings) -> list[dg.SensorDefinition]:
         minimum_interval_seconds=settings.poll_interval_seconds,
         default_status=dg.DefaultSensorStatus.RUNNING,
         description=(
-            "Marks the windows of `messages` that the real-time bot wrote to as materialised. "
-            "It starts no runs."
+            "Marks the windows of `messages` and of their content that the real-time bot wrote to as "
+            "materialised. It starts no runs."
         ),
     )
     return [sensor(gateway_windows_sensor)]
@@ -63,29 +65,32 @@ def _tell(services: Services, told: str, ticket: str) -> Told:
 
     def work(connection: Connection) -> Told:
         windows = untold_windows(connection, told)
-        events = [_event(connection, services, window, at) for window, at in windows.items()]
+        events = [
+            event for window, at in windows.items() for event in _events(connection, services, window, at)
+        ]
         hand_over(connection, windows, told=told, ticket=ticket)
-        return [event for event in events if event]
+        return events
 
     return services.database.run(work)
 
 
-def _event(
+def _events(
     connection: Connection, services: Services, touched: TouchedWindow, at: datetime
-) -> dg.AssetMaterialization | None:
-    """Return the event of one window; None when its session or key is no more."""
+) -> Iterator[dg.AssetMaterialization]:
+    """Return the events of one window; none when its session or key is no more."""
     try:
         session = find_session(connection, touched.session_id)
         window = services.grid.window(touched.window_key, session.window)
     except (SessionNotFound, WindowInvalid):
-        return None
-    return dg.AssetMaterialization(
-        asset_key=_ASSET,
-        partition=str(partition_key(touched.session_id, touched.window_key)),
-        description="stored by the real-time bot",
-        metadata={
-            "source": SOURCE,
-            "written_at": dg.MetadataValue.timestamp(at),
-            ROWS: count_in_window(connection, session.channel_ids, window) if window else 0,
-        },
-    )
+        return
+    described: dict[str, Metadata] = {
+        _ASSET: {ROWS: count_in_window(connection, session.channel_ids, window) if window else 0},
+        **(describe_window(connection, session.channel_ids, window) if window else {}),
+    }
+    for asset, metadata in described.items():
+        yield dg.AssetMaterialization(
+            asset_key=asset,
+            partition=str(partition_key(touched.session_id, touched.window_key)),
+            description="stored by the real-time bot",
+            metadata={"source": SOURCE, "written_at": dg.MetadataValue.timestamp(at), **metadata},
+        )

@@ -13,6 +13,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from ingest_pipeline.capture.spool import Position, Record
+from ingest_pipeline.content.rules import CurrentRules
 from ingest_pipeline.errors import IngestError
 from ingest_pipeline.ingestion.services import Services
 from ingest_pipeline.realtime.gateway_ingest import (
@@ -45,6 +46,9 @@ class SpoolIngester:
         watchlist: What is watched.
         observe: Called after each batch.
         quiet: See `ingest_spooled`.
+
+    Attributes:
+        rules: What the messages' content is read by.
     """
 
     def __init__(
@@ -58,6 +62,7 @@ class SpoolIngester:
         quiet: timedelta = QUIET,
     ) -> None:
         """Begin where the database says the spool is processed to, once the first round runs."""
+        self.rules = CurrentRules(services.settings)
         self._services = services
         self._reader = reader
         self._folder = folder
@@ -150,6 +155,7 @@ class SpoolIngester:
             after,
             is_monitored=self._watchlist.wants,
             sessions=self._watchlist.sessions,
+            rules=self.rules.get(),
             limit=limit,
             quiet=self._quiet,
         )

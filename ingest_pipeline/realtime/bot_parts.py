@@ -213,7 +213,8 @@ class BotParts:
         if self.reads_due_at > datetime.now(UTC):
             return
         self.reads_due_at = datetime.now(UTC) + _LOOK_AGAIN
-        await refetch_due(self.services, self.catalogue.rest, self.catalogue.watchlist.sessions)
+        rules = self.ingester.rules.get()
+        await refetch_due(self.services, self.catalogue.rest, self.catalogue.watchlist.sessions, rules)
         self.reads_due_at = min(self.reads_due_at, await asyncio.to_thread(next_due))
 
     async def listen(self) -> None:

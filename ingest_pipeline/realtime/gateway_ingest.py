@@ -1,7 +1,8 @@
 """From the spool into the table: gateway events merged in small batches, each exactly once in effect.
 
 A batch is one transaction: deletions, rows, messages to read again, windows touched, and how far the
-spool has been read. A crash between any two steps repeats a batch, which changes nothing.
+spool has been read, and what the messages say. A crash between any two steps repeats a batch, which
+changes nothing.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from ingest_pipeline.capture.spool import Position, Spool
+from ingest_pipeline.content.at_once import MessageJourney, read_at_once
+from ingest_pipeline.content.rules import ContentRules
 from ingest_pipeline.domain.normalize import ChannelPolicy
 from ingest_pipeline.domain.session import Session
 from ingest_pipeline.events import Event, EventType
@@ -21,7 +24,6 @@ from ingest_pipeline.ingestion.services import Services
 from ingest_pipeline.realtime.gateway_documents import SeenDocument, sessions_of, windows_of
 from ingest_pipeline.realtime.gateway_events import SOURCE, Events, correlation_of, interpret
 from ingest_pipeline.storage.database import Connection
-from ingest_pipeline.storage.events import publish
 from ingest_pipeline.storage.gateway_batches import known_among, lock_messages, note_activities
 from ingest_pipeline.storage.messages import tombstone_messages
 from ingest_pipeline.storage.pending_reads import queue_reads
@@ -87,6 +89,7 @@ def ingest_spooled(
     *,
     is_monitored: Callable[[int], bool],
     sessions: Sequence[Session],
+    rules: ContentRules | None = None,
     limit: int = BATCH_EVENTS,
     quiet: timedelta = QUIET,
 ) -> SpoolBatch | None:
@@ -98,6 +101,7 @@ def ingest_spooled(
         after: How far the spool is processed.
         is_monitored: Whether a channel's messages are wanted.
         sessions: All sessions; a message is linked to the earliest that takes it.
+        rules: What the messages' content is read by; None to leave it as it is.
         limit: How many events at most.
         quiet: A message that is to be read again waits until nothing has come about it for so long.
 
@@ -130,8 +134,16 @@ def ingest_spooled(
         touch_windows(connection, windows, now=datetime.now(UTC))
         note_missed(connection, events.suspects, since=latest, now=latest)
         note_activities(connection, events.newest_ids)
-        publish(connection, message_events(events, correlation_id))
         reader.move_to(connection, position)
+
+    def then(connection: Connection) -> list[Event]:
+        told = message_events(events, correlation_id)
+        if rules:
+            gone = {each.discord_id for each in events.deletions}
+            told += read_at_once(
+                connection, journeys(events), gone, rules, batch=correlation_id, now=datetime.now(UTC)
+            )
+        return told
 
     report = ingest_landed(
         services.database,
@@ -140,9 +152,19 @@ def ingest_spooled(
         settle=services.settings.settle,
         batch_rows=services.settings.batch_rows,
         also=also,
+        then=then,
     )
     received_at = tuple(record.received_at for record in records)
     return SpoolBatch(events, report, position, received_at, datetime.now(UTC))
+
+
+def journeys(events: Events) -> list[MessageJourney]:
+    """Return the whole messages among the gateway's events."""
+    return [
+        MessageJourney(seen.message_id, channel_id, correlation_of(guild_id, seen.message_id))
+        for (guild_id, channel_id), messages in events.messages.items()
+        for seen in messages
+    ]
 
 
 def message_events(events: Events, batch: str) -> list[Event]:

@@ -14,9 +14,12 @@ from datetime import UTC, datetime, timedelta
 from itertools import chain, groupby
 
 from ingest_pipeline.capture.discord_rest import PAGE_LIMIT, DiscordRest, Payload
+from ingest_pipeline.content.at_once import MessageJourney, read_at_once
+from ingest_pipeline.content.rules import ContentRules
 from ingest_pipeline.domain.normalize import ChannelPolicy
 from ingest_pipeline.domain.session import Session
 from ingest_pipeline.errors import ChannelNotFound, ExporterRejected, IngestError, TokenRejected
+from ingest_pipeline.events import Event
 from ingest_pipeline.history.channel_scan import SOURCE
 from ingest_pipeline.ingestion.documents import Provenance
 from ingest_pipeline.ingestion.ingest import ingest_landed, new_correlation_id
@@ -61,7 +64,9 @@ class Reading:
         return sorted({seen.message_id for seen in self.found} | self.gone.keys())
 
 
-async def refetch_due(services: Services, rest: DiscordRest, sessions: Sequence[Session]) -> int:
+async def refetch_due(
+    services: Services, rest: DiscordRest, sessions: Sequence[Session], rules: ContentRules | None = None
+) -> int:
     """Read the messages whose time has come; return how many were read.
 
     A channel that cannot be read leaves its messages waiting, and the other channels alone.
@@ -70,6 +75,7 @@ async def refetch_due(services: Services, rest: DiscordRest, sessions: Sequence[
         services: The working parts.
         rest: Discord.
         sessions: All sessions; a message is linked to the earliest that takes it.
+        rules: What the messages' content is read by; None to leave it as it is.
 
     Raises:
         TokenRejected: Discord does not accept the bot any more.
@@ -96,7 +102,7 @@ async def refetch_due(services: Services, rest: DiscordRest, sessions: Sequence[
         raise stopped.exceptions[0] from None
     readings = [reading for task in tasks if (reading := task.result()).message_ids]
     if readings:
-        await asyncio.to_thread(_store, services, sessions, readings)
+        await asyncio.to_thread(_store, services, sessions, readings, rules)
     return sum(len(reading.message_ids) for reading in readings)
 
 
@@ -152,7 +158,12 @@ def _found(reading: Reading, message_id: int, payload: Payload, asked_at: dateti
     reading.found.append(SeenMessage(message_id, payload, asked_at))
 
 
-def _store(services: Services, sessions: Sequence[Session], readings: Sequence[Reading]) -> None:
+def _store(
+    services: Services,
+    sessions: Sequence[Session],
+    readings: Sequence[Reading],
+    rules: ContentRules | None,
+) -> None:
     """Merge what was read, and forget that it was to be read, in one transaction."""
     correlation_id = new_correlation_id()
     policies: dict[int, ChannelPolicy] = {}
@@ -178,6 +189,15 @@ def _store(services: Services, sessions: Sequence[Session], readings: Sequence[R
         for reading in readings:
             settle_reads(connection, reading.message_ids, reading.asked_at)
 
+    def then(connection: Connection) -> list[Event]:
+        gone = set(chain.from_iterable(reading.gone for reading in readings))
+        found = chain.from_iterable(map(_journeys, readings))
+        return (
+            read_at_once(connection, found, gone, rules, batch=correlation_id, now=datetime.now(UTC))
+            if rules
+            else []
+        )
+
     ingest_landed(
         services.database,
         documents,
@@ -185,7 +205,15 @@ def _store(services: Services, sessions: Sequence[Session], readings: Sequence[R
         settle=services.settings.settle,
         batch_rows=services.settings.batch_rows,
         also=also,
+        then=then,
     )
+
+
+def _journeys(reading: Reading) -> list[MessageJourney]:
+    return [
+        MessageJourney(seen.message_id, reading.channel_id, correlation_of(reading.guild_id, seen.message_id))
+        for seen in reading.found
+    ]
 
 
 def _tombstones(reading: Reading) -> list[Tombstone]:

@@ -7,7 +7,7 @@ not, so that extracting again writes nothing. What the rows are is decided in `c
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import groupby
 from typing import Any
@@ -162,20 +162,37 @@ class Changes:
         changed: Messages that have other rows now.
         withdrawn: Messages that have none any more.
         rows: Rows that the looked-at messages have now.
+        kept: Messages whose rows are as they were.
     """
 
     created: tuple[int, ...] = ()
     changed: tuple[int, ...] = ()
     withdrawn: tuple[int, ...] = ()
     rows: int = 0
+    kept: tuple[int, ...] = field(default=(), compare=False, repr=False)
+
+    def beside(self, other: Changes) -> Changes:
+        """Join the changes of the same messages in another table, as if both tables were one."""
+        both = self, other
+        differing = {each for part in both for each in (*part.created, *part.changed, *part.withdrawn)}
+        had = {each for part in both for each in (*part.changed, *part.withdrawn, *part.kept)}
+        have = {each for part in both for each in (*part.created, *part.changed, *part.kept)}
+        return Changes(
+            created=tuple(sorted(differing & have - had)),
+            changed=tuple(sorted(differing & have & had)),
+            withdrawn=tuple(sorted(differing & had - have)),
+            rows=self.rows + other.rows,
+            kept=tuple(sorted((have & had) - differing)),
+        )
 
     def __add__(self, other: Changes) -> Changes:
-        """Join the changes of two tables or of two sets of messages."""
+        """Join the changes of two sets of messages."""
         return Changes(
             _joined(self.created, other.created),
             _joined(self.changed, other.changed),
             _joined(self.withdrawn, other.withdrawn),
             self.rows + other.rows,
+            _joined(self.kept, other.kept),
         )
 
 
@@ -251,6 +268,7 @@ def replace_rows(
         changed=tuple(each for each in differing if each in stored and each in wanted),
         withdrawn=tuple(each for each in differing if each not in wanted),
         rows=sum(len(each) for each in wanted.values()),
+        kept=tuple(each for each in touched if wanted.get(each) == stored.get(each)),
     )
 
 

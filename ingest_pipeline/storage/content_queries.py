@@ -57,6 +57,11 @@ def highlights_in_window(connection: Connection, channel_ids: Sequence[int], win
     return _in_window(connection, "highlights_in_window", channel_ids, window)
 
 
+def setup_tickers(connection: Connection, discord_ids: Sequence[int]) -> Rows:
+    """Return how many `setups` each `ticker` has in each message (`discord_id`), in their order."""
+    return connection.fetch_all("setup_tickers", discord_ids=list(discord_ids))
+
+
 def arrivals_in_window(connection: Connection, channel_ids: Sequence[int], window: Window) -> Rows:
     """Return `posted_at` and `created_at` (aware UTC) and `source` of live messages, oldest first."""
     return _in_window(connection, "arrivals_in_window", channel_ids, window)

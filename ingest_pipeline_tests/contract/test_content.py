@@ -14,6 +14,7 @@ from ingest_pipeline.capture.settings_file import SettingsFile
 from ingest_pipeline.content.extraction import ContentKind, ContentReport, extract_for, extract_window
 from ingest_pipeline.content.rules import ContentRules
 from ingest_pipeline.domain.extract.drivers import DriverTable
+from ingest_pipeline.domain.extract.team_radio import split_radio
 from ingest_pipeline.domain.message import Attachment, Author, Embed, Picture
 from ingest_pipeline.domain.window import Window
 from ingest_pipeline.storage.content import Changes
@@ -337,3 +338,34 @@ def test_content_moves_with_the_database(
     with other.read() as connection:
         assert contents(connection) == before
     assert json.loads(before["trade_setups"][0]["targets"]) == ["139.90", "138.40"]
+
+
+def test_a_plan_that_only_loses_its_bias_is_changed_and_not_withdrawn(database: Database) -> None:
+    """Setups, biases and unparsed lines are one kind: it is withdrawn when nothing of it is left."""
+    with database.write() as connection:
+        ids = merge(connection, said(1, PLAN))
+        extract(connection, *ids)
+        setups = "\n".join(PLAN.splitlines()[:5])
+        merge(connection, said(1, setups, read=7201, timestamp_edited=at(60).isoformat()))
+        report = extract(connection, *ids)
+    assert report.kinds[ContentKind.TRADE_SETUPS] == Changes(changed=tuple(ids), rows=2)
+    assert report.setups == Changes(rows=2)
+    assert (list(report.parsed), report.withdrawn) == (ids, {})
+
+
+def test_a_parser_that_fails_costs_what_one_message_says(
+    database: Database, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Not the messages beside it, nor the transaction that stores it; and it is said which one it was."""
+
+    def split(content: str) -> tuple[str | None, str]:
+        if content == "poison":
+            raise RecursionError
+        return split_radio(content)
+
+    monkeypatch.setattr("ingest_pipeline.content.rows.split_radio", split)
+    with database.write() as connection:
+        ids = merge(connection, said(1, "`Leclerc` Box."), said(2, "poison"), said(3, "`16` Copy."))
+        report = extract(connection, *ids)
+    assert report.kinds[ContentKind.TEAM_RADIO].created == (ids[0], ids[2])
+    assert f"message {ids[1]} cannot be read" in caplog.text

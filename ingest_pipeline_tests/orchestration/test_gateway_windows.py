@@ -42,8 +42,8 @@ def tick(deployment: Deployment, cursor: str | None = None, *, recorded: bool = 
 
 
 def told(result: dg.SensorResult) -> list[str | None]:
-    """Return the partitions that a tick tells of."""
-    return [event.partition for event in result.asset_events]
+    """Return the partitions of `messages` that a tick tells of."""
+    return [event.partition for event in result.asset_events if event.asset_key == dg.AssetKey("messages")]
 
 
 def test_windows_the_bot_wrote_to_are_materialised(deployment: Deployment) -> None:
@@ -59,6 +59,20 @@ def test_windows_the_bot_wrote_to_are_materialised(deployment: Deployment) -> No
     assert again.skip_reason is not None
     touch(deployment, "T+005m", at=NOW + timedelta(seconds=1))
     assert told(tick(deployment, again.cursor)) == ["monza|T+005m"]
+
+
+def test_the_content_of_the_windows_is_told_with_them(deployment: Deployment) -> None:
+    """The bot reads what messages say in the batch that stores them."""
+    touch(deployment, "T+000m")
+    assert [event.asset_key.to_user_string() for event in tick(deployment).asset_events] == [
+        "messages",
+        "team_radio",
+        "trade_setups",
+        "clips",
+        "highlights",
+    ]
+    shown = deployment.materialisations("team_radio")["monza|T+000m"]
+    assert (shown["source"], shown["dagster/partition_row_count"]) == ("gateway", 0)
 
 
 def test_a_tick_that_was_lost_is_made_up_for(deployment: Deployment) -> None:

@@ -138,6 +138,7 @@ class HighlightRule:
     threshold: float = 0.5
     keywords: tuple[str, ...] = DEFAULT_KEYWORDS
     _pattern: re.Pattern[str] | None = field(init=False, repr=False, compare=False, default=None)
+    _plain_keywords: tuple[str, ...] = field(init=False, repr=False, compare=False, default=())
 
     def __post_init__(self) -> None:
         """Check every rule and prepare the keywords."""
@@ -155,6 +156,7 @@ class HighlightRule:
                 "weights can give, so nothing would ever be a highlight: lower it or raise a weight"
             )
         object.__setattr__(self, "_pattern", _keyword_pattern(self.keywords))
+        object.__setattr__(self, "_plain_keywords", tuple(map(_plain, self.keywords)))
 
     @property
     def highest_score(self) -> float:
@@ -235,7 +237,10 @@ class HighlightRule:
         if self._pattern is None:
             return 0.0, ""
         hits = {_plain(match[0]) for match in self._pattern.finditer(features.text.casefold())}
-        named = [keyword for keyword in self.keywords if _plain(keyword) in hits]
+        if not hits:
+            return 0.0, ""
+        known = zip(self.keywords, self._plain_keywords, strict=True)
+        named = [keyword for keyword, plain in known if plain in hits]
         share = _share(len(named) / self.full_keywords)
         return self.keywords_weight * share, "keywords " + ", ".join(repr(keyword) for keyword in named)
 

@@ -86,6 +86,14 @@ ON CONFLICT (discord_id, clip_key) DO UPDATE SET
     problem = excluded.problem,
     fetched_at = excluded.fetched_at;
 
+-- name: setup_tickers
+-- How many setups each ticker has in each of these messages.
+SELECT discord_id, ticker, count(*) AS setups
+FROM trade_setups
+WHERE discord_id IN (SELECT unnest($discord_ids::BIGINT[]))
+GROUP BY discord_id, ticker
+ORDER BY discord_id, min(line_number);
+
 -- name: arrivals_in_window
 -- When the live messages of some channels posted in [start, end) were posted and came into the table.
 SELECT posted_at, created_at, source
