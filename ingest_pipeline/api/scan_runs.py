@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 from fastapi import APIRouter, Depends
@@ -15,6 +16,7 @@ from ingest_pipeline.history.scan_plans import plan_catch_up, plan_import
 from ingest_pipeline.ingestion.ingest import new_correlation_id
 from ingest_pipeline.storage.catalogue import find_channel
 from ingest_pipeline.storage.database import Connection
+from ingest_pipeline.storage.scan_requests import request_scan
 from ingest_pipeline.storage.scan_runs import RunKind, RunStatus, ScanRun, find_run, list_runs
 
 router = APIRouter(prefix="/scan-runs", tags=["scan runs"])
@@ -83,8 +85,9 @@ def one_run(scan_run_id: GivenKey, services: Parts) -> ScanRunModel:
 def queue_run(wanted: WantedScan, services: Parts, now: Now) -> ScanRunModel:
     """Queue the reading of a channel of the catalogue.
 
-    The next import of its guild, or the bot's next catch-up, reads it. An import that was begun and
-    not finished is answered instead of a second one.
+    With a bot it is read within a minute (`scan_runs_sensor`), unless an import of its guild or the bot's
+    catch-up does so first. An import that was begun and not finished is answered instead of a second
+    one, and goes on.
     """
     overlap, correlation_id = services.settings.overlap, new_correlation_id()
 
@@ -95,12 +98,14 @@ def queue_run(wanted: WantedScan, services: Parts, now: Now) -> ScanRunModel:
                 f"channel {channel.channel_id} is a {channel.channel_type}, which holds no messages itself"
             )
         if wanted.kind == "catch_up":
-            return plan_catch_up(
+            planned: Sequence[ScanRun] = plan_catch_up(
                 connection, [channel], correlation_id, horizon=None, overlap=overlap, now=now
-            )[0]
-        plan = plan_import(
-            connection, channel.guild_id, [channel], force=False, is_whole=False, overlap=overlap
-        )
-        return plan.runs[0]
+            )
+        else:
+            planned = plan_import(
+                connection, channel.guild_id, [channel], force=False, is_whole=False, overlap=overlap
+            ).runs
+        request_scan(connection, planned[0].scan_run_id, now=now)
+        return planned[0]
 
     return ScanRunModel.of(services.database.run(work))

@@ -2,60 +2,18 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from ingest_pipeline.domain.session import Session, live_sessions
+from ingest_pipeline.domain.tries import Tries
 from ingest_pipeline.exactness.sealing import sessions_to_seal
 from ingest_pipeline.ingestion.polling import missing_time
 from ingest_pipeline.ingestion.services import Services
 from ingest_pipeline.storage.sessions import list_sessions
 
-_FIRST_PAUSE = timedelta(minutes=10)
-_LONGEST_PAUSE = timedelta(hours=6)
+SEAL_TRIES = Tries(first_pause=timedelta(minutes=10), longest_pause=timedelta(hours=6))
 _LATE_POLLS = 3
-
-
-@dataclass(frozen=True, slots=True)
-class SealTries:
-    """How often, and when last, each session that is due was asked for."""
-
-    tries: dict[str, tuple[int, datetime]] = field(default_factory=dict)
-
-    @classmethod
-    def from_text(cls, text: str | None) -> SealTries:
-        """Read what `to_text` wrote; what cannot be read is as good as nothing."""
-        try:
-            stated = json.loads(text or "{}")
-            found = {
-                str(key): (int(count), datetime.fromisoformat(at)) for key, (count, at) in stated.items()
-            }
-        except (ValueError, TypeError, AttributeError):
-            return cls()
-        return cls() if any(at.tzinfo is None for _, at in found.values()) else cls(found)
-
-    def to_text(self) -> str:
-        """Write it."""
-        return json.dumps({key: [count, at.isoformat()] for key, (count, at) in self.tries.items()})
-
-    def is_due(self, session_id: str, now: datetime) -> bool:
-        """Tell whether a session's pause is over."""
-        count, at = self.tries.get(session_id, (0, now))
-        if count == 0 or now < at:
-            return True
-        pause: timedelta = _FIRST_PAUSE * 2 ** min(count - 1, 20)
-        return now - at >= min(pause, _LONGEST_PAUSE)
-
-    def kept_for(self, session_ids: Collection[str]) -> SealTries:
-        """Forget all but these sessions."""
-        return SealTries({key: each for key, each in self.tries.items() if key in session_ids})
-
-    def with_try(self, session_id: str, now: datetime) -> SealTries:
-        """Count another try."""
-        count, _ = self.tries.get(session_id, (0, now))
-        return SealTries({**self.tries, session_id: (count + 1, now)})
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,10 +28,10 @@ class NextSeal:
 
     session: Session | None
     reason: str
-    tries: SealTries
+    tries: Tries
 
 
-def next_to_seal(services: Services, tries: SealTries, now: datetime) -> NextSeal:
+def next_to_seal(services: Services, tries: Tries, now: datetime) -> NextSeal:
     """Choose the session to seal now.
 
     That is one that is over, settled and not sealed as it is, and either ended less than
@@ -86,7 +44,7 @@ def next_to_seal(services: Services, tries: SealTries, now: datetime) -> NextSea
     late = settings.settle + timedelta(seconds=_LATE_POLLS * settings.poll_interval_seconds)
     unsealed = sessions_to_seal(services, now)
     if not unsealed:
-        return NextSeal(None, "every session that is over is sealed as it is", SealTries())
+        return NextSeal(None, "every session that is over is sealed as it is", tries.kept_for(()))
     with services.database.read() as connection:
         for live in live_sessions(list_sessions(connection), now):
             if any(gap.start < now - late for gap in missing_time(connection, live, now)):

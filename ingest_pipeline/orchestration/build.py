@@ -18,6 +18,11 @@ from ingest_pipeline.orchestration.data_retention import (
 )
 from ingest_pipeline.orchestration.executors import build_executor
 from ingest_pipeline.orchestration.gateway_windows import build_gateway_sensors
+from ingest_pipeline.orchestration.history_jobs import (
+    build_scan_runs_sensor,
+    import_history_job,
+    scan_runs_job,
+)
 from ingest_pipeline.orchestration.jobs import ingest_job
 from ingest_pipeline.orchestration.report_assets import build_report_assets, build_report_sensor, report_job
 from ingest_pipeline.orchestration.resources import build_resources
@@ -53,6 +58,8 @@ def build_definitions(settings: Settings) -> dg.Definitions:
             prune_job,
             prune_data_job,
             purge_intents_job,
+            import_history_job,
+            scan_runs_job,
         ],
         schedules=[
             build_prune_schedule(prune_job),
@@ -64,6 +71,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
             build_live_session_sensor(settings),
             build_report_sensor(),
             build_seal_sensor(),
+            build_scan_runs_sensor(settings),
             *build_gateway_sensors(settings),
             *build_alert_sensors(settings),
         ],

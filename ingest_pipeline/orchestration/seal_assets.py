@@ -10,7 +10,7 @@ import dagster as dg
 
 from ingest_pipeline.domain.snowflake import created_at
 from ingest_pipeline.errors import TransientError
-from ingest_pipeline.exactness.seal_queue import SealTries, next_to_seal
+from ingest_pipeline.exactness.seal_queue import SEAL_TRIES, next_to_seal
 from ingest_pipeline.exactness.sealing import SealReport, seal_now
 from ingest_pipeline.ingestion.services import Services
 from ingest_pipeline.orchestration.failures import TRANSIENT_RETRIES, ingest_errors_as_failures
@@ -118,7 +118,7 @@ def session_seal_sensor(
     if running:
         return dg.SensorResult(skip_reason=running, cursor=context.cursor)
     try:
-        chosen = next_to_seal(tick_services, SealTries.from_text(context.cursor), datetime.now(UTC))
+        chosen = next_to_seal(tick_services, SEAL_TRIES.read(context.cursor), datetime.now(UTC))
     except TransientError as error:
         return dg.SensorResult(skip_reason=f"nothing is sealed this time: {error}", cursor=context.cursor)
     if chosen.session is None:

@@ -137,25 +137,25 @@ def find_run(connection: Connection, scan_run_id: str) -> ScanRun:
     row = connection.fetch_one("find_run", scan_run_id=scan_run_id)
     if row is None:
         raise LookupError(f"no scan run is called {scan_run_id!r}")
-    return _run(row)
+    return run_from(row)
 
 
 def unfinished_runs(connection: Connection, kind: RunKind) -> dict[int, ScanRun]:
     """Return the latest unfinished reading of a kind for each channel that has one."""
     found: dict[int, ScanRun] = {}
     for row in connection.fetch_all("unfinished_runs", kind=kind.value):
-        found.setdefault(row["channel_id"], _run(row))
+        found.setdefault(row["channel_id"], run_from(row))
     return found
 
 
 def list_runs(connection: Connection, guild_id: int | None = None, *, limit: int = 100) -> list[ScanRun]:
     """Return the latest readings of a guild or of all, newest first."""
-    return [_run(row) for row in connection.fetch_all("list_runs", guild_id=guild_id, maximum=limit)]
+    return [run_from(row) for row in connection.fetch_all("list_runs", guild_id=guild_id, maximum=limit)]
 
 
 def runs_of_journey(connection: Connection, correlation_id: str) -> list[ScanRun]:
     """Return the readings of one journey, the first planned first."""
-    return [_run(row) for row in connection.fetch_all("runs_of_journey", correlation_id=correlation_id)]
+    return [run_from(row) for row in connection.fetch_all("runs_of_journey", correlation_id=correlation_id)]
 
 
 def imported_channels(connection: Connection) -> dict[int, int]:
@@ -163,6 +163,7 @@ def imported_channels(connection: Connection) -> dict[int, int]:
     return {row["channel_id"]: row["guild_id"] for row in connection.fetch_all("imported_channels")}
 
 
-def _run(row: dict[str, object]) -> ScanRun:
+def run_from(row: dict[str, object]) -> ScanRun:
+    """Return the reading that a row of the table describes."""
     known = {**row, "kind": RunKind(str(row["kind"])), "status": RunStatus(str(row["status"]))}
     return ScanRun(**known)  # type: ignore[arg-type]

@@ -1,0 +1,58 @@
+"""How often something was asked for, and when it is asked for again: less and less often."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class Tries:
+    """Counts of tries and the time of the last one, aware UTC, by what was tried.
+
+    Attributes:
+        first_pause: Pause after the first try; it doubles after each further one.
+        longest_pause: Longest pause.
+        tries: The counts.
+    """
+
+    first_pause: timedelta
+    longest_pause: timedelta
+    tries: dict[str, tuple[int, datetime]] = field(default_factory=dict)
+
+    def read(self, text: str | None) -> Tries:
+        """Return what `to_text` wrote, with these pauses; what cannot be read is as good as nothing."""
+        try:
+            stated = json.loads(text or "{}")
+            found = {
+                str(key): (int(count), datetime.fromisoformat(at)) for key, (count, at) in stated.items()
+            }
+        except (ValueError, TypeError, AttributeError):
+            found = {}
+        return self._with({} if any(at.tzinfo is None for _, at in found.values()) else found)
+
+    def to_text(self) -> str:
+        """Write it."""
+        return json.dumps({key: [count, at.isoformat()] for key, (count, at) in self.tries.items()})
+
+    def is_due(self, key: str, now: datetime) -> bool:
+        """Tell whether a pause is over; a clock that was set back counts as if it were."""
+        count, at = self.tries.get(key, (0, now))
+        if count == 0 or now < at:
+            return True
+        pause: timedelta = self.first_pause * 2 ** min(count - 1, 20)
+        return now - at >= min(pause, self.longest_pause)
+
+    def kept_for(self, keys: Collection[str]) -> Tries:
+        """Forget all but these."""
+        return self._with({key: each for key, each in self.tries.items() if key in keys})
+
+    def with_try(self, key: str, now: datetime) -> Tries:
+        """Count another try."""
+        count, _ = self.tries.get(key, (0, now))
+        return self._with({**self.tries, key: (count + 1, now)})
+
+    def _with(self, tries: dict[str, tuple[int, datetime]]) -> Tries:
+        return Tries(self.first_pause, self.longest_pause, tries)
