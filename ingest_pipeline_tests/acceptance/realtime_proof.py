@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 import tempfile
 import time
@@ -55,6 +56,8 @@ class Places:
 def main(arguments: list[str] | None = None) -> int:
     """Run what is asked for and return the exit code."""
     options = _parse(arguments)
+    # However it is ended, it leaves no bot and no import behind.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(130))
     figures = Figures(
         Size(
             history=int(20_000 * options.scale),
@@ -146,7 +149,7 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--engine", nargs="+", choices=ENGINES, default=list(ENGINES))
     parser.add_argument("--only", default="", help="scenarios whose name contains this")
     parser.add_argument("--scale", type=float, default=1.0, help="share of the full size and of the times")
-    parser.add_argument("--limit", type=float, default=300.0, help="seconds a scenario may take to settle")
+    parser.add_argument("--limit", type=float, default=900.0, help="seconds a scenario may take to settle")
     parser.add_argument("--burst", type=int, default=20_000, help="messages of a burst")
     parser.add_argument("--per-second", type=float, default=100.0, help="posts per second of steady traffic")
     parser.add_argument("--json", type=Path, help="write the figures to this file, too")
