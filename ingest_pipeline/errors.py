@@ -21,13 +21,15 @@ the remedy. Third-party exceptions are translated where they are caught, never r
     │   │   ├── ChannelForbidden
     │   │   ├── ChannelNotFound
     │   │   └── IntentMissing
-    │   └── LandingRefused
+    │   ├── LandingRefused
+    │   └── CopyDiffers
     └── TransientError
         ├── ExporterFailed
         │   ├── ExporterTimeout
         │   └── RateLimited
         ├── DatabaseBusy
-        └── DatabaseUnavailable
+        ├── DatabaseUnavailable
+        └── LandingUnavailable
 """
 
 from __future__ import annotations
@@ -49,6 +51,7 @@ class ExitCode(IntEnum):
     EXPORTER_UNAVAILABLE = 8
     DATABASE = 9
     INCOMPLETE = 10
+    LANDING = 11
     INTERRUPTED = 130
 
 
@@ -145,9 +148,15 @@ class IntentMissing(ExporterRejected):
 
 
 class LandingRefused(PermanentError):
-    """The landing store cannot take the document: read-only, full or out of reach."""
+    """The landing store cannot take the document: full, read-only, forbidden or not there."""
 
     exit_code = ExitCode.CONFIGURATION
+
+
+class CopyDiffers(PermanentError):
+    """A database that was copied does not hold what its source does."""
+
+    exit_code = ExitCode.INCOMPLETE
 
 
 class ExporterFailed(TransientError):
@@ -176,3 +185,9 @@ class DatabaseUnavailable(TransientError):
     """The database cannot be reached or refuses the connection."""
 
     exit_code = ExitCode.DATABASE
+
+
+class LandingUnavailable(TransientError):
+    """The landing store does not answer: a server or the network is away."""
+
+    exit_code = ExitCode.LANDING

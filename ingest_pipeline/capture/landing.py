@@ -16,16 +16,24 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from tempfile import gettempdir
 from typing import BinaryIO
 from uuid import uuid4
 
 from upath import UPath
 
 from ingest_pipeline.capture.payloads import ExportHeader, read_header
-from ingest_pipeline.capture.stored_files import file_exists, open_file, open_root, replace_file
+from ingest_pipeline.capture.stored_files import (
+    file_exists,
+    file_facts,
+    open_file,
+    open_root,
+    replace_file,
+    write_text,
+)
 from ingest_pipeline.capture.window_split import split_export
 from ingest_pipeline.domain.window import Window
-from ingest_pipeline.errors import ExportMismatch, LandingRefused
+from ingest_pipeline.errors import ExportMismatch, LandingRefused, LandingUnavailable
 
 _logger = logging.getLogger(__name__)
 
@@ -55,7 +63,12 @@ class Landed:
     @property
     def size_bytes(self) -> int:
         """Size of the document."""
-        return int(self.path.stat().st_size)
+        return file_facts(self.path).size_bytes
+
+    @property
+    def written_at(self) -> datetime:
+        """When it was landed by the store's clock, aware UTC."""
+        return file_facts(self.path).written_at
 
     def header(self) -> ExportHeader:
         """Read what the document says of itself."""
@@ -103,6 +116,7 @@ class LandingStore:
             ExportMismatch: A document there is of a time to come, so this clock or the one it was read
                 by is wrong; the export is in quarantine.
             LandingRefused: The store cannot be written.
+            LandingUnavailable: The store does not answer.
         """
         places = [self.document(session_id, key, window, channel_id) for key, window in windows]
         with _store_errors(str(self.root)):
@@ -146,7 +160,7 @@ class LandingStore:
         """Put a file that must not be taken for good aside, with the reason beside it."""
         folder = self.root / "_quarantine" / f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{uuid4().hex[:8]}"
         replace_file(folder / damaged.name, damaged)
-        folder.joinpath("reason.json").write_text(json.dumps({"file": damaged.name, "reason": reason}))
+        write_text(folder / "reason.json", json.dumps({"file": damaged.name, "reason": reason}))
         return folder
 
     def _landed_at(self, place: Landed) -> datetime:
@@ -154,7 +168,7 @@ class LandingStore:
             return datetime.min.replace(tzinfo=UTC)
         try:
             return place.header().read_at or datetime.min.replace(tzinfo=UTC)
-        except (LandingRefused, OSError):
+        except (LandingRefused, LandingUnavailable, OSError):
             # Nothing is known of a document that cannot be read now; it may well be the newer one.
             raise
         except Exception as error:  # noqa: BLE001 - whatever is wrong with it, it may be replaced
@@ -168,6 +182,7 @@ def _store_errors(root: str) -> Iterator[None]:
         yield
     except OSError as error:
         raise LandingRefused(
-            f"the landing store {root} cannot be written ({error.strerror or error}): free space, mend its "
-            "permissions, or set INGEST_LANDING_URL to another place"
+            f"the landing store {root}, or the folder for temporary files {gettempdir()}, cannot be written "
+            f"({error.strerror or error}): free space, mend the permissions, or set INGEST_LANDING_URL or "
+            "TMPDIR to another place"
         ) from error

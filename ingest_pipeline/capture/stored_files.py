@@ -5,19 +5,21 @@ What the files mean is the business of `landing.py` and `normalised_store.py`.
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, TemporaryFile
 from typing import Any, BinaryIO, cast
 from uuid import uuid4
 
 from upath import UPath
 
-from ingest_pipeline.errors import LandingRefused
+from ingest_pipeline.capture.store_errors import is_local, store_errors
+from ingest_pipeline.errors import ConfigurationError
 
 READ_BYTES = 4 << 20
 # An upload holds at most twice this in memory: a smaller file whole, of a larger one two parts.
@@ -29,26 +31,102 @@ def open_root(url: str) -> UPath:
 
     Args:
         url: A folder, or an fsspec URL such as `s3://bucket/prefix`.
+
+    Raises:
+        ConfigurationError: Nobody knows such a store.
     """
     if "://" not in url:
         return UPath(url)
-    # fsspec keeps listings for as long as the process lives: files of other machines would not be seen.
-    return UPath(url, use_listings_cache=False)
+    try:
+        # fsspec keeps listings for as long as the process lives: files of other machines would not be seen.
+        return UPath(url, use_listings_cache=False)
+    except ValueError as error:
+        raise ConfigurationError(
+            f"INGEST_LANDING_URL {url!r} is no store ({error}): write a folder, or a URL such as "
+            "s3://bucket/prefix"
+        ) from error
 
 
-def is_local(path: UPath) -> bool:
-    """Tell whether a path is in a folder of this machine."""
-    return path.protocol in {"", "file", "local"}
+def try_store(root: UPath) -> None:
+    """Write a file into a store and delete it; nothing else is made, neither folder nor bucket.
+
+    A folder that is not there yet is tried from the nearest one above it that is.
+
+    Raises:
+        ConfigurationError: The store's package is not installed.
+        LandingRefused: The store cannot be written.
+        LandingUnavailable: The store does not answer.
+    """
+    with store_errors(root, "written"):
+        if not is_local(root):
+            probe = root / f".probe-{uuid4().hex}"
+            probe.fs.pipe_file(probe.path, b"probe")
+            probe.fs.rm_file(probe.path)
+            return
+        folder = Path(root.path).absolute()
+        while not folder.exists():
+            folder = folder.parent
+        with TemporaryFile(dir=folder) as file:
+            file.write(b"probe")
 
 
 def file_exists(path: UPath) -> bool:
     """Tell whether a file is there.
 
     Raises:
-        LandingRefused: The store does not answer.
+        LandingRefused: The store refuses.
+        LandingUnavailable: The store does not answer.
     """
-    with _store_errors(path, "read"):
+    with store_errors(path, "read"):
         return path.exists()
+
+
+@dataclass(frozen=True, slots=True)
+class FileFacts:
+    """What a store knows of a file.
+
+    Attributes:
+        size_bytes: Its size.
+        written_at: When it was written, aware UTC.
+    """
+
+    size_bytes: int
+    written_at: datetime
+
+
+def file_facts(path: UPath) -> FileFacts:
+    """Return what the store knows of a file.
+
+    Raises:
+        FileNotFoundError: There is none.
+        LandingRefused: The store refuses.
+        LandingUnavailable: The store does not answer.
+    """
+    with store_errors(path, "read"):
+        found = path.stat()
+    return FileFacts(int(found.st_size), datetime.fromtimestamp(found.st_mtime, UTC))
+
+
+def files_in(folder: UPath, pattern: str) -> list[UPath]:
+    """Return the files of a folder whose names fit a pattern, by name; none when there is no folder.
+
+    Raises:
+        LandingRefused: The store refuses.
+        LandingUnavailable: The store does not answer.
+    """
+    with store_errors(folder, "read"):
+        return sorted(folder.glob(pattern))
+
+
+def write_text(path: UPath, text: str) -> None:
+    """Write a small file, in a folder that is there.
+
+    Raises:
+        LandingRefused: The store cannot be written.
+        LandingUnavailable: The store does not answer.
+    """
+    with store_errors(path, "written"):
+        path.write_text(text, encoding="utf-8")
 
 
 def open_file(path: UPath) -> BinaryIO:
@@ -56,12 +134,54 @@ def open_file(path: UPath) -> BinaryIO:
 
     Raises:
         FileNotFoundError: There is none.
-        LandingRefused: The store does not answer or refuses.
+        LandingRefused: The store refuses.
+        LandingUnavailable: The store does not answer, now or while it is read.
     """
-    with _store_errors(path, "read"):
+    with store_errors(path, "read"):
         if is_local(path):
             return path.open("rb")
-        return cast("BinaryIO", path.fs.open(path.path, "rb", block_size=READ_BYTES))
+        file = path.fs.open(path.path, "rb", block_size=READ_BYTES)
+        return cast("BinaryIO", _FileElsewhere(cast("BinaryIO", file), path))
+
+
+class _FileElsewhere(io.BufferedIOBase):
+    """A file that is read from a store, which may go away in the middle.
+
+    Args:
+        file: What the store's client has opened.
+        path: Where it is.
+    """
+
+    def __init__(self, file: BinaryIO, path: UPath) -> None:
+        """Read nothing yet."""
+        self._file = file
+        self._path = path
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """Fetch bytes."""
+        with store_errors(self._path, "read"):
+            return self._file.read(-1 if size is None else size)
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
+        """Move; nothing is fetched."""
+        return self._file.seek(offset, whence)
+
+    def tell(self) -> int:
+        """Return the position."""
+        return self._file.tell()
+
+    def readable(self) -> bool:
+        """Say that it can be read."""
+        return True
+
+    def seekable(self) -> bool:
+        """Say that it can be moved in."""
+        return True
+
+    def close(self) -> None:
+        """Close the client's file too."""
+        self._file.close()
+        super().close()
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,9 +205,9 @@ def subfolders(folder: UPath) -> list[UPath]:
     """Return the folders in a folder by name; none when it is not there.
 
     Raises:
-        LandingRefused: The store does not answer.
+        LandingUnavailable: The store does not answer.
     """
-    with _store_errors(folder, "read"):
+    with store_errors(folder, "read"):
         if not folder.exists():
             return []
         return sorted((each for each in folder.iterdir() if each.is_dir()), key=lambda each: each.name)
@@ -97,9 +217,9 @@ def look_at_tree(folder: UPath) -> Tree:
     """Count the files below a folder.
 
     Raises:
-        LandingRefused: The store does not answer.
+        LandingUnavailable: The store does not answer.
     """
-    with _store_errors(folder, "read"):
+    with store_errors(folder, "read"):
         found = folder.fs.find(folder.path, detail=True).values() if folder.exists() else []
     times = [_modified_at(each) for each in found]
     return Tree(folder, len(times), sum(int(each["size"]) for each in found), max(times, default=None))
@@ -111,7 +231,7 @@ def remove_tree(folder: UPath) -> None:
     Raises:
         LandingRefused: The store refuses.
     """
-    with _store_errors(folder, "deleted"):
+    with store_errors(folder, "deleted"):
         if folder.exists():
             folder.fs.rm(folder.path, recursive=True)
 
@@ -127,6 +247,7 @@ def replace_file(target: UPath, source: Path) -> None:
 
     Raises:
         LandingRefused: The store cannot be written; the target is as it was.
+        LandingUnavailable: The store does not answer; the target is as it was, or as the source.
     """
     if not is_local(target):
         _upload(target, source)
@@ -144,6 +265,7 @@ def new_version(target: UPath) -> Iterator[Path]:
 
     Raises:
         LandingRefused: The store cannot be written; the target is as it was.
+        LandingUnavailable: The store does not answer; the target is as it was, or as the source.
     """
     if is_local(target):
         with _draft_beside(target) as draft:
@@ -151,7 +273,7 @@ def new_version(target: UPath) -> Iterator[Path]:
         return
     with TemporaryDirectory(prefix="ingest-upload-") as folder:
         draft = Path(folder) / target.name
-        with _store_errors(UPath(draft), "written"):
+        with store_errors(UPath(draft), "written"):
             yield draft
         _upload(target, draft)
 
@@ -161,7 +283,7 @@ def _draft_beside(target: UPath) -> Iterator[Path]:
     """Yield a name of its own beside the target, forced to disk and renamed over it in the end."""
     place = Path(target.path)
     draft = place.with_name(f".{place.name}.{uuid4().hex}.tmp")
-    with _store_errors(target, "written"):
+    with store_errors(target, "written"):
         place.parent.mkdir(parents=True, exist_ok=True)
         try:
             yield draft
@@ -174,7 +296,7 @@ def _draft_beside(target: UPath) -> Iterator[Path]:
 
 def _upload(target: UPath, source: Path) -> None:
     """Upload a file: object stores show it only when all of it has arrived, and need no folder for it."""
-    with _store_errors(target, "written"):
+    with store_errors(target, "written"):
         target.fs.put_file(str(source), target.path, chunksize=PART_BYTES, max_concurrency=2)
 
 
@@ -184,31 +306,3 @@ def _force_to_disk(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-@contextmanager
-def _store_errors(path: UPath, done: str) -> Iterator[None]:
-    """Turn what a store raises into an error that says what to do.
-
-    The block may hold nothing but a store's own calls when the path is not local: client libraries raise
-    errors of their own beside `OSError`, botocore's for S3.
-    """
-    try:
-        yield
-    except OSError as error:
-        if done == "read" and isinstance(error, FileNotFoundError):
-            raise
-        raise _refused(path, done, error.strerror or str(error)) from error
-    except Exception as error:
-        if is_local(path):
-            raise
-        raise _refused(path, done, str(error)) from error
-
-
-def _refused(path: UPath, done: str, reason: str) -> LandingRefused:
-    remedy = (
-        "free space, mend its permissions, or set INGEST_LANDING_URL to another place"
-        if is_local(path)
-        else "check INGEST_LANDING_URL, the credentials and the network"
-    )
-    return LandingRefused(f"{path} cannot be {done} ({reason}): {remedy}")

@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
-from uuid import uuid4
 
 from ingest_pipeline.capture.edited_files import decode_text, mapping_items, read_edited_file, yaml_root
 from ingest_pipeline.capture.session_files import read_sessions
@@ -161,18 +160,11 @@ def check_channels(settings: Settings) -> Check:
 
 
 def check_landing(settings: Settings) -> Check:
-    """Write a file into the landing store and delete it."""
-    from upath import UPath
+    """Write a file into the landing store and delete it; neither folder nor bucket is made."""
+    from ingest_pipeline.capture.stored_files import open_root, try_store
 
-    root = UPath(settings.landing_root)
-    probe = root / f".probe-{uuid4().hex}"
-    try:
-        root.mkdir(parents=True, exist_ok=True)
-        probe.write_bytes(b"probe")
-        probe.unlink()
-    except OSError as error:
-        remedy = "give this user the right to write there, or set INGEST_LANDING_URL"
-        return Check("landing", State.FAIL, f"{root} cannot be written: {error.strerror or error}", remedy)
+    root = open_root(settings.landing_root)
+    try_store(root)
     return Check("landing", State.OK, f"{root} can be written")
 
 

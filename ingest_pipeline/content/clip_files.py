@@ -24,7 +24,7 @@ from ingest_pipeline.content.fresh_clips import read_clips_again
 from ingest_pipeline.content.rows import clip_key
 from ingest_pipeline.content.sessions import spans
 from ingest_pipeline.domain.session import Session
-from ingest_pipeline.errors import BadInput, IngestError, LandingRefused
+from ingest_pipeline.errors import BadInput, IngestError, LandingRefused, LandingUnavailable
 from ingest_pipeline.ingestion.services import Services
 from ingest_pipeline.settings import Settings
 from ingest_pipeline.storage.content_queries import clips_in_window
@@ -90,6 +90,7 @@ def fetch_clip_files(
 
     Raises:
         LandingRefused: The store cannot be written.
+        LandingUnavailable: The store does not answer.
         DatabaseBusy: Another process held the database for too long; what was fetched stays.
         DatabaseUnavailable: The database cannot be reached; what was fetched stays.
     """
@@ -142,7 +143,7 @@ class _Fetcher:
             if clip["file_name"] is None:
                 raise BadInput("it is a player's page and no file")
             return self._stored(clip)
-        except LandingRefused:
+        except (LandingRefused, LandingUnavailable):
             raise
         except IngestError as error:
             _logger.info("clip %s of message %s: %s", clip["clip_key"], clip["discord_id"], error)

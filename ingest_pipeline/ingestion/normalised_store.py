@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from upath import UPath
 
-from ingest_pipeline.capture.stored_files import new_version, open_file, open_root
+from ingest_pipeline.capture.stored_files import files_in, new_version, open_file, open_root
 from ingest_pipeline.domain.window import Window
 from ingest_pipeline.errors import TransientError
 from ingest_pipeline.ingestion.documents import Document, Provenance, Tally
@@ -88,6 +88,7 @@ class NormalisedStore:
         Raises:
             BadInput: The document is damaged; the file is as it was.
             LandingRefused: The store cannot be written; the file is as it was.
+            LandingUnavailable: The store does not answer.
         """
         tally = Tally()
         target = self.path(session_id, key, document.channel_id)
@@ -124,9 +125,7 @@ class NormalisedStore:
             The columns of `STAGING_SCHEMA`; text as Arrow-backed strings, ids as Int64 (nullable),
             times as `datetime64[us, UTC]`.
         """
-        tables = [
-            _read(path) for key in keys for path in sorted((self.root / session_id / key).glob("*.parquet"))
-        ]
+        tables = [_read(path) for key in keys for path in files_in(self.root / session_id / key, "*.parquet")]
         table = pa.concat_tables(tables) if tables else STAGING_SCHEMA.empty_table()
         return to_frame(table.sort_by([("posted_at", "ascending"), ("discord_id", "ascending")]))
 

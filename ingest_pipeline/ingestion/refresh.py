@@ -14,11 +14,12 @@ from tempfile import TemporaryDirectory
 
 from ingest_pipeline.capture.chat_exporter import ExportRequest
 from ingest_pipeline.capture.landing import Landed
+from ingest_pipeline.capture.stored_files import file_exists
 from ingest_pipeline.domain.normalize import ChannelPolicy
 from ingest_pipeline.domain.session import Session
 from ingest_pipeline.domain.window import Window, contiguous
 from ingest_pipeline.errors import BadInput, ExporterFailed, ExporterRejected, IngestError
-from ingest_pipeline.ingestion.documents import ExportDocument, Provenance, modified_at
+from ingest_pipeline.ingestion.documents import ExportDocument, Provenance
 from ingest_pipeline.ingestion.normalised_store import StoredDocument
 from ingest_pipeline.ingestion.services import Services
 
@@ -75,6 +76,7 @@ def refresh_landing(
         ExporterRejected: As above, and Discord will refuse again.
         BadInput: As above, because the exports were damaged or others have landed meanwhile.
         LandingRefused: The landing store cannot be written.
+        LandingUnavailable: The landing store does not answer.
     """
     runs = list(contiguous(session_windows(services, session, keys)))
     exported = [
@@ -144,13 +146,13 @@ def stored_documents(services: Services, session: Session, keys: Sequence[str]) 
         services.normalised.load(session.session_id, key, channel_id)
         for key, _ in session_windows(services, session, keys)
         for channel_id in session.channel_ids
-        if services.normalised.path(session.session_id, key, channel_id).exists()
+        if file_exists(services.normalised.path(session.session_id, key, channel_id))
     ]
 
 
 def _landed_document(landed: Landed, policy: ChannelPolicy, correlation_id: str) -> ExportDocument:
     header = landed.header()
-    observed_at = header.read_at or modified_at(landed.path.stat().st_mtime)
+    observed_at = header.read_at or landed.written_at
     return ExportDocument(
         opener=landed.open,
         name=str(landed.path),

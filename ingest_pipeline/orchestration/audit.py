@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 
 from ingest_pipeline.capture.landing import Landed
 from ingest_pipeline.capture.payloads import read_document
+from ingest_pipeline.capture.stored_files import file_exists, open_file
 from ingest_pipeline.domain.session import Session
 from ingest_pipeline.domain.window import Window
 from ingest_pipeline.errors import BadInput
@@ -138,7 +139,7 @@ class Audit:
         )
 
     def _compare_files(self, part: _Part) -> None:
-        if not part.landed.path.exists() or part.stored is None:
+        if not file_exists(part.landed.path) or part.stored is None:
             # One that has not ended may have begun since the run read its windows.
             if part.window.end <= self._now and not part.may_be_gone:
                 self._report(Rule.COUNTS, part, "has not been read and normalised: materialise it")
@@ -208,7 +209,7 @@ def count_landed(document: Landed) -> int:
 
 
 def _rows(stored: StoredDocument) -> pa.Table:
-    with stored.path.open("rb") as stream:
+    with open_file(stored.path) as stream:
         return pq.read_table(stream, columns=["discord_id", "posted_at"])
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import dagster as dg
 import pyarrow.parquet as pq
 
+from ingest_pipeline.capture.stored_files import open_file
 from ingest_pipeline.domain.session import Session
 from ingest_pipeline.domain.snowflake import created_at
 from ingest_pipeline.domain.window import Window
@@ -146,7 +147,7 @@ def _posted_range(documents: Sequence[StoredDocument]) -> Metadata:
 
 
 def _posted_at(document: StoredDocument) -> list[datetime]:
-    with document.path.open("rb") as stream:
+    with open_file(document.path) as stream:
         return list(pq.read_table(stream, columns=["posted_at"])["posted_at"].to_pylist())
 
 

@@ -36,6 +36,8 @@ _HOLDER = re.compile(r"Conflicting lock is held in (.+?) \(PID (\d+)\)")
 _LONGEST_POLL_SECONDS = 0.25
 # Such a file system gets the file made in its place.
 _NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK}
+# See https://duckdb.org/docs/stable/internals/storage
+_MAGIC = slice(8, 12)
 # A commit that cannot be written is a TransactionException.
 _OUT_OF_REACH = (
     duckdb.IOException,
@@ -133,6 +135,7 @@ class DuckDBDatabase:
     def _open(self, deadline: float, *, read_only: bool) -> duckdb.DuckDBPyConnection:
         if not (read_only or self._path.exists()):
             self._make_file()
+        self._refuse_other_file()
         tries = 0
         while True:
             try:
@@ -145,6 +148,14 @@ class DuckDBDatabase:
                 if time.monotonic() + pause > deadline:
                     raise self._busy(error) from error
                 time.sleep(pause)
+
+    def _refuse_other_file(self) -> None:
+        """Refuse a file of data: DuckDB would look at it from a database in memory, gone when closed."""
+        with suppress(OSError), self._path.open("rb") as file:
+            if file.read(_MAGIC.stop)[_MAGIC] != b"DUCK":
+                raise DatabaseUnavailable(
+                    f"{self._path} is not a valid DuckDB database file: name another, or move this one away"
+                )
 
     def _make_file(self) -> None:
         """Make an empty database beside its place and link it there.

@@ -20,7 +20,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from ingest_pipeline.errors import ConfigurationError, PermanentError
+from ingest_pipeline.errors import ConfigurationError, CopyDiffers
 from ingest_pipeline.storage.copy_text import copy_lines
 from ingest_pipeline.storage.database import Connection, Database
 from ingest_pipeline.storage.queries import quoted
@@ -98,7 +98,7 @@ def copy_database(
 
     Raises:
         ConfigurationError: The target has rows of its own, or the two have different tables.
-        PermanentError: The two sides differ after copying.
+        CopyDiffers: The two sides differ after copying.
         DatabaseBusy: One of them is in use elsewhere.
         DatabaseUnavailable: One of them cannot be reached.
     """
@@ -177,7 +177,7 @@ class _Copying:
             self.target.run(partial(_restart, table=table.name))
             found = self._append_pages(table, 0, None)
         if found != expected:
-            raise PermanentError(
+            raise CopyDiffers(
                 f"table {table.name} differs after copying: {expected.rows} rows with digest "
                 f"{expected.digest} here, {found.rows} rows with digest {found.digest} there. "
                 "Let nothing write to the target, empty it and copy again"

@@ -11,24 +11,24 @@ with 1 when something is not as it should be, and says with which seed that come
 from __future__ import annotations
 
 import argparse
+import faulthandler
 import logging
 import signal
 import sys
-import tempfile
 import time
 import traceback
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from functools import partial
 from itertools import count
 from pathlib import Path
 from random import Random
 from types import FrameType
 
-from ingest_pipeline.capture.payloads import read_export, read_header
-from ingest_pipeline.capture.window_split import split_export
+from pydantic import SecretStr
+
+from ingest_pipeline.capture.payloads import read_header
 from ingest_pipeline.domain.session import Session
 from ingest_pipeline.domain.window import Window
 from ingest_pipeline.errors import BadInput
@@ -39,9 +39,10 @@ from ingest_pipeline.ingestion.services import Services, build_services
 from ingest_pipeline.settings import Settings
 from ingest_pipeline.storage.sessions import save_sessions
 from ingest_pipeline_tests.acceptance.ground import MERGED, Tables, merged, stored_tables, without
+from ingest_pipeline_tests.acceptance.kill_sweep import ENGINES, grounds
 from ingest_pipeline_tests.acceptance.mutations import mutate
 
-LONGEST_CPU_SECONDS = 10
+LONGEST_CPU_SECONDS, LONGEST_SECONDS = 10, 60
 SESSION_ID = "fuzzed"
 # Every export of the corpus was posted in it.
 SPAN = Window(datetime(2019, 1, 1, tzinfo=UTC), datetime(2027, 1, 1, tzinfo=UTC))
@@ -72,7 +73,7 @@ class Fuzzer:
         tables = merged(stored_tables(self._services.database, MERGED))
         return without(tables, {"correlation_id", "created_at", "updated_at", "recorded_at"})
 
-    def feed(self, document: bytes) -> str:
+    def feed(self, random: Random) -> str:
         """Take one document both ways.
 
         Returns:
@@ -83,7 +84,7 @@ class Fuzzer:
             Hang: It takes too long.
             Exception: Whatever the import raises that is none of ours.
         """
-        self._file.write_bytes(document)
+        self._file.write_bytes(mutate(random))
         before = self.tables()
         with limited():
             refused, report = self._tried()
@@ -126,37 +127,6 @@ class Fuzzer:
         assert landed.skipped == report.skipped, (landed, report)
 
 
-def read_and_split(document: bytes, folder: Path) -> str:
-    """Read a document and cut it into windows, without a database: what can be read can be cut.
-
-    Returns:
-        `read`, or the name of the error that refused it.
-
-    Raises:
-        AssertionError: Something is not as it should be.
-        Hang: It takes too long.
-        Exception: Whatever is raised that is none of ours.
-    """
-    file = folder / "export.json"
-    file.write_bytes(document)
-    middle = SPAN.start + (SPAN.end - SPAN.start) / 2
-    with limited():
-        try:
-            elements = _elements(file)
-        except BadInput as error:
-            return type(error).__name__
-        windows = [Window(SPAN.start, middle), Window(middle, SPAN.end)]
-        with split_export(file, windows, READ_AT) as parts:
-            cut = sum(_elements(part) for part in parts)
-    assert cut == elements, f"{elements} messages were cut into {cut}"
-    return "read"
-
-
-def _elements(file: Path) -> int:
-    with file.open("rb") as stream:
-        return sum(len(batch) for batch in read_export(stream, file.name)[1])
-
-
 def _check(report: IngestReport) -> None:
     merged_rows = report.created + report.updated + report.unchanged + report.stale
     assert report.received == merged_rows + sum(report.skipped.values()), report
@@ -177,36 +147,62 @@ def limited() -> Iterator[None]:
         signal.setitimer(signal.ITIMER_PROF, 0)
 
 
-def main() -> int:
-    """Feed documents until the time is over, and print what became of them."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--seconds", type=float, default=60)
-    parser.add_argument("--seed", type=int, default=time.time_ns() % 2**32, help="of the first document")
-    parser.add_argument("--count", type=int, default=sys.maxsize, help="how many documents at most")
-    parser.add_argument("--no-database", action="store_true", help="only read and cut: some hundred a second")
+@contextmanager
+def fresh_services(engine: str) -> Iterator[tuple[Services, Path, str | None]]:
+    """Yield the working parts on an empty database, a folder of their own and the database's URL."""
+    with grounds(engine, 1) as (ground,):
+        settings = Settings(
+            _env_file=None, data_dir=ground.data_dir, database_url=ground.url and SecretStr(ground.url)
+        )
+        services = build_services(settings)
+        yield services, ground.folder, ground.url
+        services.database.close()
+
+
+Feed = Callable[[Random], str]
+
+
+def fuzz(made: Callable[[Services, Path, str | None], Feed], described: str | None) -> int:
+    """Feed until the time is over, print what became of it, and return the exit code.
+
+    Args:
+        made: Makes what is fed from what `fresh_services` yields.
+        described: The command's help.
+    """
+    parser = argparse.ArgumentParser(description=described, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--seconds", type=float, default=60, help="on each engine")
+    parser.add_argument("--seed", type=int, default=time.time_ns() % 2**32, help="of the first input")
+    parser.add_argument("--count", type=int, default=sys.maxsize, help="how many inputs at most")
+    parser.add_argument("--engine", choices=ENGINES, nargs="+", default=list(ENGINES))
     options = parser.parse_args()
-    deadline = time.monotonic() + options.seconds
-    outcomes: Counter[str] = Counter()
+    logging.disable()
     wrong = 0
-    with tempfile.TemporaryDirectory(prefix="ingest-fuzz-") as name:
-        folder = Path(name)
-        services = build_services(Settings(_env_file=None, data_dir=folder / "data"))
-        feed = Fuzzer(services, folder).feed
-        if options.no_database:
-            feed = partial(read_and_split, folder=folder)
-        logging.disable()
-        for seed in count(options.seed):
-            if time.monotonic() > deadline or seed - options.seed >= options.count:
-                break
-            try:
-                outcomes[feed(mutate(Random(seed)))] += 1  # noqa: S311 - named by its seed
-            except Exception:  # noqa: BLE001 - that is what is looked for
-                wrong += 1
-                print(f"seed {seed}:\n{traceback.format_exc()}", flush=True)  # noqa: T201
-    told = ", ".join(f"{name}: {number}" for name, number in outcomes.most_common())
-    print(f"{sum(outcomes.values()) + wrong} documents from seed {options.seed}: {told}; wrong: {wrong}")  # noqa: T201
+    for engine in options.engine:
+        with fresh_services(engine) as parts:
+            wrong += _feed_all(made(*parts), engine, options)
     return 1 if wrong else 0
 
 
+def _feed_all(feed: Feed, engine: str, options: argparse.Namespace) -> int:
+    deadline = time.monotonic() + options.seconds
+    outcomes: Counter[str] = Counter()
+    wrong = 0
+    for seed in count(options.seed):
+        if time.monotonic() > deadline or seed - options.seed >= options.count:
+            break
+        # Whatever holds still in spite of everything shows where, and ends.
+        faulthandler.dump_traceback_later(LONGEST_SECONDS, exit=True)
+        try:
+            outcomes[feed(Random(seed))] += 1  # noqa: S311 - named by its seed
+        except Exception:  # noqa: BLE001 - that is what is looked for
+            wrong += 1
+            print(f"seed {seed}:\n{traceback.format_exc()}", flush=True)  # noqa: T201
+    faulthandler.cancel_dump_traceback_later()
+    told = ", ".join(f"{name}: {number}" for name, number in outcomes.most_common())
+    tried = sum(outcomes.values()) + wrong
+    print(f"{engine}: {tried} inputs from seed {options.seed}: {told}; wrong: {wrong}", flush=True)  # noqa: T201
+    return wrong
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(fuzz(lambda services, folder, _url: Fuzzer(services, folder).feed, __doc__))

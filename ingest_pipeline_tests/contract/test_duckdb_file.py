@@ -131,13 +131,17 @@ def test_a_file_system_without_links_has_the_file_made_in_place(
     assert [entry.name for entry in settings.data_dir.iterdir()] == ["ingest.duckdb"]
 
 
-def test_a_file_that_is_no_database_is_told_and_left_alone(tmp_path: Path) -> None:
-    """Nothing of it is overwritten."""
-    path = tmp_path / "ingest.duckdb"
-    path.write_text("a letter home " * 1000)
-    with pytest.raises(DatabaseUnavailable, match="not a valid DuckDB database"):
-        merge(DuckDBDatabase(path, 1), 1)
-    assert path.read_text() == "a letter home " * 1000
+@pytest.mark.parametrize(
+    ("name", "text"), [("ingest.duckdb", "a letter home " * 1000), ("rows.csv", "a,b\n1,2\n"), ("empty", "")]
+)
+def test_a_file_that_is_no_database_is_told_and_left_alone(tmp_path: Path, name: str, text: str) -> None:
+    """Nothing of it is overwritten, nor taken for tables that nobody would find again."""
+    path = tmp_path / name
+    path.write_text(text)
+    for use in (lambda: merge(DuckDBDatabase(path, 1), 1), lambda: DuckDBDatabase(path, 1).migrate()):
+        with pytest.raises(DatabaseUnavailable, match="not a valid DuckDB database"):
+            use()
+    assert path.read_text() == text
 
 
 FULL_DISK = """

@@ -22,10 +22,11 @@ from ingest_pipeline.capture.stored_files import (
     remove_tree,
     replace_file,
     subfolders,
+    try_store,
 )
 from ingest_pipeline.domain.normalize import ChannelPolicy
 from ingest_pipeline.domain.window import Window, WindowGrid
-from ingest_pipeline.errors import BadInput, LandingRefused
+from ingest_pipeline.errors import BadInput, LandingRefused, LandingUnavailable
 from ingest_pipeline.ingestion.documents import ExportDocument, Provenance
 from ingest_pipeline.ingestion.normalised_store import NormalisedStore
 from ingest_pipeline_tests.contract.object_store import ObjectStore, running_object_store
@@ -195,17 +196,45 @@ def test_a_bucket_that_does_not_exist_is_refused_and_not_made(bucket: str, tmp_p
             land(wrong, tmp_path, [message(1)])
 
 
-def test_a_server_that_does_not_answer_is_refused(
-    bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_bucket_is_tried_and_none_is_made(bucket: str) -> None:
+    """What was written for it is gone; a bucket that is not there stays so."""
+    try_store(open_root(f"{bucket}/tried"))
+    assert list(open_root(f"{bucket}/tried").glob("*")) == []
+    for _ in range(2):
+        with pytest.raises(LandingRefused, match="INGEST_LANDING_URL"):
+            try_store(open_root(f"{bucket}-misspelt/tried"))
+
+
+def test_a_server_that_goes_away_is_an_error_that_passes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nothing listens at the address; the message says what to look at."""
+    """Whatever is asked of it, also in the middle of a document; nothing is taken for missing or damaged."""
     import s3fs
 
-    s3fs.S3FileSystem.clear_instance_cache()
-    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
-    with pytest.raises(LandingRefused, match="the credentials and the network"):
-        land(LandingStore(f"{bucket}/unreachable"), tmp_path, [message(1)])
+    monkeypatch.setattr(s3fs.S3FileSystem, "retries", 1)
+    with running_object_store() as server:
+        for name, value in server.environment.items():
+            monkeypatch.setenv(name, value)
+        store = LandingStore(f"{server.url}/landing")
+        placed = land(store, tmp_path, [message(seconds, "x" * 100_000) for seconds in range(100)])[0]
+        normalised = NormalisedStore(f"{server.url}/normalised")
+        stream = placed.open()
+        stream.read(10)
+    for asked in (
+        stream.read,
+        placed.header,
+        lambda: placed.size_bytes,
+        lambda: store.landed("monza", WINDOWS, [CHANNEL_ID]),
+        lambda: land(store, tmp_path, [message(1)]),
+        lambda: store.quarantine(tmp_path / "export.json", "cut off"),
+        lambda: normalised.frame("monza", ["T+000m"]),
+        lambda: normalised.save(as_document(placed), "monza", placed.key),
+        lambda: try_store(store.root),
+    ):
+        with pytest.raises(LandingUnavailable, match="the network"):
+            asked()
+    s3fs.S3FileSystem.clear_instance_cache()
 
 
 def test_a_sessions_documents_can_be_counted_and_deleted(store: LandingStore, tmp_path: Path) -> None:

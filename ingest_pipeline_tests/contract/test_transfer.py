@@ -9,7 +9,7 @@ import pytest
 
 from ingest_pipeline.domain.guild import Channel
 from ingest_pipeline.domain.session import Session
-from ingest_pipeline.errors import ConfigurationError, PermanentError
+from ingest_pipeline.errors import ConfigurationError, CopyDiffers
 from ingest_pipeline.storage.catalogue import save_channels, set_monitors
 from ingest_pipeline.storage.database import Connection, Database
 from ingest_pipeline.storage.ledger import Proof, record_proof
@@ -177,7 +177,7 @@ def test_a_target_that_is_written_to_meanwhile_fails_the_copy(
         if table == "messages":
             target.run(lambda c: c.execute("unlink_session", session_id="monza"))
 
-    with pytest.raises(PermanentError, match="table messages differs"):
+    with pytest.raises(CopyDiffers, match="table messages differs"):
         copy_database(source, target, meddle)
 
 

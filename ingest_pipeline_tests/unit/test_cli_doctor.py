@@ -139,15 +139,21 @@ def test_what_start_sh_brings_is_only_warned_of(cli: Cli) -> None:
 def test_a_landing_store_that_cannot_be_written_is_a_failure(cli: Cli) -> None:
     """A file where the folder should be, and a store of an unknown kind."""
     (cli.folder / "file").touch()
-    for url in (str(cli.folder / "file" / "landing"), "nonesuch://bucket/prefix"):
+    for url in (str(cli.folder / "file" / "landing"), "nonesuch://bucket/prefix", "gcs://bucket/prefix"):
         cli.environment["INGEST_LANDING_URL"] = url
-        assert found(cli, "landing")["state"] == "fail"
+        check = found(cli, "landing")
+        assert check["state"] == "fail"
+        assert "INGEST_LANDING_URL" in check["detail"]
 
 
 def test_a_landing_probe_leaves_nothing_behind(cli: Cli) -> None:
-    """What was written for the check is gone after it."""
-    cli("doctor")
-    assert not any((cli.folder / "data" / "landing").iterdir())
+    """Neither a folder that was not there nor a file in one that was."""
+    landing = cli.folder / "data" / "landing"
+    assert found(cli, "landing")["state"] == "ok"
+    assert not landing.exists()
+    landing.mkdir()
+    assert found(cli, "landing")["state"] == "ok"
+    assert not any(landing.iterdir())
 
 
 @pytest.mark.parametrize(("free", "state"), [(10**12, "ok"), (5 * 10**8, "warn"), (10**7, "fail")])

@@ -11,9 +11,6 @@ import time
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given
-from hypothesis import settings as hypothesis_settings
-from hypothesis import strategies as st
 
 from ingest_pipeline.errors import ExitCode
 from ingest_pipeline_tests.cli_runs import PROJECT, Cli
@@ -191,33 +188,3 @@ def test_logs_are_json_lines_on_standard_error_with_json(cli: Cli) -> None:
     [warning] = [entry for entry in entries if entry["level"] == "WARNING"]
     assert "longer than INGEST_SESSION_MAX_HOURS (1)" in warning["message"]
     assert set(warning) == {"time", "level", "logger", "message"}
-
-
-texts = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=20)
-COMMANDS = ["import-messages", "poll-recent-messages", "backfill", "messages", "sessions"]
-VERBS = ["import", "add", "list", "show", "remove"]
-FLAGS = ["--json", "--keep-file", "--replace", "--verbose", "--help", "--version"]
-NAMES = [
-    "--session-id",
-    "--channel-id",
-    "--start",
-    "--end",
-    "--file",
-    "--driver",
-    "--limit",
-    "--window-seconds",
-]
-VALUES = ["race", "2026-09-06T13:00:00Z", "2026-09-06T15:00:00+02:00", "11", "-1", ".", "\udcff"]
-words = st.sampled_from([*COMMANDS, *VERBS, *FLAGS, *NAMES, *VALUES])
-
-
-@given(arguments=st.lists(words | texts, max_size=8))
-@hypothesis_settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
-def test_any_arguments_end_with_a_known_code_and_no_traceback(cli: Cli, arguments: list[str]) -> None:
-    """No command line is an unexpected error."""
-    outcome = cli(*arguments)
-    assert outcome.code in set(ExitCode) - {ExitCode.UNEXPECTED}, outcome
-    if "--verbose" not in arguments:
-        assert "Traceback" not in outcome.stderr

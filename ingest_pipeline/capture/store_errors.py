@@ -1,0 +1,75 @@
+"""What a store raises, as errors that say whether it passes and what to do."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from upath import UPath
+
+from ingest_pipeline.errors import ConfigurationError, IngestError, LandingRefused, LandingUnavailable
+
+# What a folder of another machine says when that machine or the way to it is away.
+_AWAY = {
+    *(errno.ESTALE, errno.ETIMEDOUT, errno.ENOTCONN, errno.ECONNREFUSED, errno.ECONNRESET),
+    *(errno.EHOSTDOWN, errno.EHOSTUNREACH, errno.ENETDOWN, errno.ENETUNREACH),
+}
+# What an object store says of a request that it will refuse again; s3fs/errors.py has the codes behind.
+_REFUSED = (FileNotFoundError, FileExistsError, PermissionError)
+_REFUSED_NUMBERS = {
+    *(errno.EINVAL, errno.EPERM, errno.ENOSYS, errno.ENAMETOOLONG, errno.EMSGSIZE),
+    getattr(errno, "EREMCHG", errno.ENOENT),  # not on every system
+}
+
+
+def is_local(path: UPath) -> bool:
+    """Tell whether a path is in a folder of this machine."""
+    return path.protocol in {"", "file", "local"}
+
+
+@contextmanager
+def store_errors(path: UPath, done: str) -> Iterator[None]:
+    """Turn what a store raises into an error that says what to do.
+
+    The block may hold nothing but a store's own calls when the path is not local: client libraries raise
+    errors of their own beside `OSError`, botocore's for S3.
+
+    Args:
+        path: What is worked on.
+        done: `read`, `written` or `deleted`.
+
+    Raises:
+        FileNotFoundError: There is nothing to read.
+        ConfigurationError: The store's package is not installed.
+        LandingRefused: It will be refused again.
+        LandingUnavailable: The store does not answer.
+    """
+    try:
+        yield
+    except OSError as error:
+        if done == "read" and isinstance(error, FileNotFoundError):
+            raise
+        raise _translated(error, path, done) from error
+    except IngestError:
+        raise
+    except Exception as error:
+        if is_local(path):
+            raise
+        raise _translated(error, path, done) from error
+
+
+def _translated(error: Exception, path: UPath, done: str) -> IngestError:
+    number = error.errno if isinstance(error, OSError) else None
+    told = f"{path} cannot be {done} ({getattr(error, 'strerror', None) or error})"
+    if isinstance(error, ImportError):
+        return ConfigurationError(f"INGEST_LANDING_URL needs a package that is not installed: {error}")
+    if is_local(path) and number not in _AWAY:
+        return LandingRefused(
+            f"{told}: free space, mend its permissions, or set INGEST_LANDING_URL to another place"
+        )
+    if isinstance(error, _REFUSED) or number in _REFUSED_NUMBERS:
+        return LandingRefused(f"{told}: check INGEST_LANDING_URL and the credentials")
+    return LandingUnavailable(
+        f"{told}: check the network, the store's server and INGEST_LANDING_URL; the same is tried again"
+    )
