@@ -54,11 +54,3 @@ def template(request: pytest.FixtureRequest, templates: Callable[[str], Ground])
 def duckdb_template(templates: Callable[[str], Ground]) -> Ground:
     """The one on the embedded engine."""
     return templates("duckdb")
-
-
-@pytest.fixture
-def ground(template: Ground, empty_ground: Callable[..., Ground]) -> Ground:
-    """A deployment whose first poll is done, once for each engine."""
-    ground = empty_ground(template.engine)
-    ground.copy_of(template)
-    return ground
