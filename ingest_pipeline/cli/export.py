@@ -47,7 +47,7 @@ def export(
                 return export_session(connection, find_session(connection, session_id), kind, stream)
 
         if output is None:
-            _to_standard_output(write)
+            _to_stream(sys.stdout.buffer, write)
             return
         count = _to_file(output, write)
     typer.echo(f"{count} messages of {session_id} written to {output}", err=True)
@@ -58,22 +58,28 @@ def _format_of(output: Path | None) -> ExportFormat:
     return ExportFormat(suffix) if suffix in set(ExportFormat) else ExportFormat.CSV
 
 
-def _to_standard_output(write: Callable[[BinaryIO], int]) -> None:
+def _to_stream(stream: BinaryIO, write: Callable[[BinaryIO], int]) -> int:
     """Write to a temporary file first: a slow reader of a pipe must not hold the database."""
     with TemporaryFile() as file:
-        write(cast("BinaryIO", file))
+        count = write(cast("BinaryIO", file))
         file.seek(0)
-        shutil.copyfileobj(file, sys.stdout.buffer)
-        sys.stdout.buffer.flush()
+        shutil.copyfileobj(file, stream)
+        stream.flush()
+    return count
 
 
 def _to_file(output: Path, write: Callable[[BinaryIO], int]) -> int:
     """Write beside the file and put it in its place at the end, so that it is whole or as it was.
 
+    A device or a pipe is written into and stays what it is.
+
     Raises:
         BadInput: The file cannot be written.
     """
     try:
+        if output.exists() and not output.is_file():
+            with output.open("wb") as stream:
+                return _to_stream(stream, write)
         output.parent.mkdir(parents=True, exist_ok=True)
         with NamedTemporaryFile(dir=output.parent, prefix=f".{output.name}.", delete=False) as draft:
             try:

@@ -21,14 +21,17 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from itertools import count
 from pathlib import Path
 from random import Random
+from tempfile import TemporaryDirectory
 from types import FrameType
 
 from pydantic import SecretStr
 
-from ingest_pipeline.capture.payloads import read_header
+from ingest_pipeline.capture.payloads import read_export, read_header
+from ingest_pipeline.capture.window_split import split_export
 from ingest_pipeline.domain.session import Session
 from ingest_pipeline.domain.window import Window
 from ingest_pipeline.errors import BadInput
@@ -127,6 +130,37 @@ class Fuzzer:
         assert landed.skipped == report.skipped, (landed, report)
 
 
+def read_and_split(random: Random, folder: Path) -> str:
+    """Read a document and cut it into windows, without a database: what can be read can be cut.
+
+    Returns:
+        `read`, or the name of the error that refused it.
+
+    Raises:
+        AssertionError: Something is not as it should be.
+        Hang: It takes too long.
+        Exception: Whatever is raised that is none of ours.
+    """
+    file = folder / "export.json"
+    file.write_bytes(mutate(random))
+    middle = SPAN.start + (SPAN.end - SPAN.start) / 2
+    with limited():
+        try:
+            elements = _elements(file)
+        except BadInput as error:
+            return type(error).__name__
+        windows = [Window(SPAN.start, middle), Window(middle, SPAN.end)]
+        with split_export(file, windows, READ_AT) as parts:
+            cut = sum(_elements(part) for part in parts)
+    assert cut == elements, f"{elements} messages were cut into {cut}"
+    return "read"
+
+
+def _elements(file: Path) -> int:
+    with file.open("rb") as stream:
+        return sum(len(batch) for batch in read_export(stream, file.name)[1])
+
+
 def _check(report: IngestReport) -> None:
     merged_rows = report.created + report.updated + report.unchanged + report.stale
     assert report.received == merged_rows + sum(report.skipped.values()), report
@@ -162,20 +196,30 @@ def fresh_services(engine: str) -> Iterator[tuple[Services, Path, str | None]]:
 Feed = Callable[[Random], str]
 
 
-def fuzz(made: Callable[[Services, Path, str | None], Feed], described: str | None) -> int:
+def fuzz(
+    made: Callable[[Services, Path, str | None], Feed],
+    described: str | None,
+    reader: Callable[[Random, Path], str] | None = None,
+) -> int:
     """Feed until the time is over, print what became of it, and return the exit code.
 
     Args:
         made: Makes what is fed from what `fresh_services` yields.
         described: The command's help.
+        reader: What needs no more than a folder, for `--no-database`.
     """
     parser = argparse.ArgumentParser(description=described, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--seconds", type=float, default=60, help="on each engine")
     parser.add_argument("--seed", type=int, default=time.time_ns() % 2**32, help="of the first input")
     parser.add_argument("--count", type=int, default=sys.maxsize, help="how many inputs at most")
     parser.add_argument("--engine", choices=ENGINES, nargs="+", default=list(ENGINES))
+    if reader:
+        parser.add_argument("--no-database", action="store_true", help="only read and cut")
     options = parser.parse_args()
     logging.disable()
+    if reader and options.no_database:
+        with TemporaryDirectory(prefix="ingest-fuzz-") as name:
+            return min(_feed_all(partial(reader, folder=Path(name)), "no database", options), 1)
     wrong = 0
     for engine in options.engine:
         with fresh_services(engine) as parts:
@@ -205,4 +249,4 @@ def _feed_all(feed: Feed, engine: str, options: argparse.Namespace) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(fuzz(lambda services, folder, _url: Fuzzer(services, folder).feed, __doc__))
+    sys.exit(fuzz(lambda services, folder, _url: Fuzzer(services, folder).feed, __doc__, read_and_split))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 from datetime import timedelta
 from html.parser import HTMLParser
 from pathlib import Path
@@ -170,3 +171,16 @@ def test_pages_join_without_a_seam(cli: Cli) -> None:
             assert pa.concat_tables(pages) == whole
             assert max(page.num_rows for page in pages) == rows
     assert whole.num_rows == 8
+
+
+def test_a_pipe_is_written_into_and_stays_one(cli: Cli) -> None:
+    """What is no file is never replaced by one."""
+    pipe = cli.folder / "pipe.csv"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        assert cli("export", "--session-id", "race", "--output", pipe.name).code == 0
+        assert pipe.is_fifo()
+        assert os.read(reader, 1 << 20).count(b"\n") > 3
+    finally:
+        os.close(reader)
