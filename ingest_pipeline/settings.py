@@ -108,6 +108,7 @@ class Settings(BaseSettings):
         install_intent_grace_seconds: How long an invitation stays after it has expired.
         purge_intents_cron: When those are deleted, in UTC.
         catalogue_cron: When guilds and channels are looked at, in UTC.
+        permissions_cron: When it is asked whether the bot may still read the monitored channels, in UTC.
         verify_cron: When the table is compared with Discord, in UTC.
         verify_sample: Messages of each channel that the bot then reads; 0 for all.
         verify_days: Age up to which sessions are then looked at.
@@ -152,6 +153,7 @@ class Settings(BaseSettings):
     install_intent_grace_seconds: Annotated[int, Field(ge=0)] = 300
     purge_intents_cron: Cron = "*/10 * * * *"
     catalogue_cron: Cron = "*/15 * * * *"
+    permissions_cron: Cron = "5 * * * *"
     verify_cron: Cron = "15 5 * * *"
     verify_sample: Annotated[int, Field(ge=0)] = 1000
     verify_days: PositiveInt = 7

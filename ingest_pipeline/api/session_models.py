@@ -8,10 +8,12 @@ from typing import Literal
 from pydantic import BaseModel, Field
 
 from ingest_pipeline.api.fields import ShownId, ShownTime
+from ingest_pipeline.domain.guild import ReadingState as ChannelState
 from ingest_pipeline.domain.session import Session
 from ingest_pipeline.domain.window import Window
 from ingest_pipeline.events import Event
 from ingest_pipeline.monitoring.bot_status import BotState, BotStatus
+from ingest_pipeline.monitoring.permissions import UnreadableChannel
 from ingest_pipeline.monitoring.session_progress import SessionProgress, WindowState
 from ingest_pipeline.monitoring.status import Reading, ReadingState, Status, Totals
 from ingest_pipeline.settings import Settings
@@ -155,6 +157,29 @@ class BotModel(BaseModel):
         return cls(state=bot.state, since=bot.since, heartbeat_at=bot.heartbeat_at, reason=bot.reason)
 
 
+class UnreadableModel(BaseModel):
+    """A monitored channel that the bot cannot read."""
+
+    guild_id: ShownId
+    guild_name: str
+    channel_id: ShownId
+    channel_name: str
+    reading_state: ChannelState
+    remedy: str = Field(description="What to grant.")
+
+    @classmethod
+    def of(cls, found: UnreadableChannel) -> UnreadableModel:
+        """Describe one."""
+        return cls(
+            guild_id=str(found.channel.guild_id),
+            guild_name=found.guild_name,
+            channel_id=str(found.channel.channel_id),
+            channel_name=found.channel.name,
+            reading_state=found.channel.reading_state,
+            remedy=found.remedy,
+        )
+
+
 class StatusModel(BaseModel):
     """How everything is."""
 
@@ -166,6 +191,7 @@ class StatusModel(BaseModel):
     latest: ProgressModel | None
     reading: ReadingModel
     bot: BotModel
+    unreadable_channels: list[UnreadableModel] = Field(description="Monitored, and closed to the bot.")
     messages: dict[str, int] = Field(description="Live messages by how they were first read.")
 
     @classmethod
@@ -181,6 +207,7 @@ class StatusModel(BaseModel):
             latest=ProgressModel.of(status.latest, now) if status.latest else None,
             reading=ReadingModel.of(status.reading),
             bot=BotModel.of(status.bot),
+            unreadable_channels=[UnreadableModel.of(each) for each in status.unreadable],
             messages=dict(totals.messages),
         )
 

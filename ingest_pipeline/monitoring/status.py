@@ -11,6 +11,7 @@ from ingest_pipeline.domain.session import Session, live_sessions, next_session
 from ingest_pipeline.events import Event, EventChannel, EventType
 from ingest_pipeline.ingestion.services import Services
 from ingest_pipeline.monitoring.bot_status import BotStatus, bot_status
+from ingest_pipeline.monitoring.permissions import UnreadableChannel, unreadable_channels
 from ingest_pipeline.monitoring.session_progress import SessionProgress, session_progress
 from ingest_pipeline.settings import Settings
 from ingest_pipeline.storage.database import Connection
@@ -60,6 +61,7 @@ class Status:
         latest: The session that ended last, or None.
         reading: How reading goes.
         bot: How the bot is.
+        unreadable: Monitored channels that the bot was found unable to read.
     """
 
     as_of: datetime
@@ -69,6 +71,7 @@ class Status:
     latest: SessionProgress | None
     reading: Reading
     bot: BotStatus
+    unreadable: tuple[UnreadableChannel, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +110,7 @@ def look_up_status(services: Services, now: datetime) -> Status:
             latest=session_progress(connection, latest, services.grid, now) if latest else None,
             reading=_reading(connection, live, services.settings),
             bot=bot_status(connection, now),
+            unreadable=tuple(unreadable_channels(connection)),
         )
 
 

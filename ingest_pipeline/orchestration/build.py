@@ -24,6 +24,11 @@ from ingest_pipeline.orchestration.history_jobs import (
     scan_runs_job,
 )
 from ingest_pipeline.orchestration.jobs import ingest_job
+from ingest_pipeline.orchestration.permissions import (
+    build_permissions_schedule,
+    permission_check,
+    permissions_job,
+)
 from ingest_pipeline.orchestration.report_assets import build_report_assets, build_report_sensor, report_job
 from ingest_pipeline.orchestration.resources import build_resources
 from ingest_pipeline.orchestration.retention import build_prune_job, build_prune_schedule
@@ -48,7 +53,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
             *build_report_assets(),
             *build_seal_assets(),
         ],
-        asset_checks=[message_checks, verification_check],
+        asset_checks=[message_checks, verification_check, permission_check],
         jobs=[
             ingest_job,
             report_job,
@@ -60,11 +65,13 @@ def build_definitions(settings: Settings) -> dg.Definitions:
             purge_intents_job,
             import_history_job,
             scan_runs_job,
+            permissions_job,
         ],
         schedules=[
             build_prune_schedule(prune_job),
             build_catalogue_schedule(settings),
             build_verification_schedule(settings),
+            build_permissions_schedule(settings),
             *build_data_schedules(settings),
         ],
         sensors=[

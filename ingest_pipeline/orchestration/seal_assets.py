@@ -80,12 +80,12 @@ def _record(manifest: Manifest) -> dg.TableRecord:
         {
             "channel": str(manifest.channel_id),
             "messages": manifest.message_count,
-            "first": _message(manifest.first_id),
-            "last": _message(manifest.last_id),
-            "digest": manifest.digest,
             "added": len(manifest.changes.added),
             "removed": len(manifest.changes.removed),
             "changed": len(manifest.changes.changed),
+            "first": _message(manifest.first_id),
+            "last": _message(manifest.last_id),
+            "digest": manifest.digest,
         }
     )
 

@@ -67,6 +67,7 @@ def test_the_code_location_holds_what_it_should_with_nothing_in_the_environment(
             "users",
         ],
         "checks": [
+            "channels:monitored_channels_can_be_read",
             "messages:agrees_with_discord",
             "messages:counts_agree",
             "messages:discord_ids_are_unique",
@@ -75,6 +76,7 @@ def test_the_code_location_holds_what_it_should_with_nothing_in_the_environment(
         ],
         "jobs": [
             "catalogue_sync",
+            "check_permissions",
             "import_history",
             "ingest_job",
             "prune_dagster_history",
