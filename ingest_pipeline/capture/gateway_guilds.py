@@ -35,6 +35,8 @@ _PERMISSIONS = frozenset(
     }
 )
 _THREADS = frozenset({"thread_create", "thread_join", "thread_update", "thread_remove"})
+# Also told of threads that discord.py does not know.
+_THREAD_IS_GONE = "raw_thread_delete"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,7 @@ class GuildChange:
         lost: Channels and threads that the bot cannot read any more.
         regained: Channels and threads that it can read now and could not, or was not told of, before:
             whatever happened there meanwhile was missed.
+        deleted: Threads that were deleted; of other channels the next look at the guild tells.
         is_gone: The bot has left the guild, or Discord has lost it for a while.
         has_left: The former.
     """
@@ -55,6 +58,7 @@ class GuildChange:
     channels: tuple[Channel, ...] = ()
     lost: frozenset[int] = frozenset()
     regained: frozenset[int] = frozenset()
+    deleted: frozenset[int] = frozenset()
     is_gone: bool = False
     has_left: bool = False
 
@@ -90,6 +94,9 @@ class GuildWatch:
             self._permissions_changed(event, arguments[-1])
         elif event in _THREADS:
             self._thread_changed(event, arguments[-1])
+        elif event == _THREAD_IS_GONE:
+            only = frozenset({arguments[0].thread_id})
+            self._tell(GuildChange(arguments[0].guild_id, lost=only, deleted=only))
 
     def _guild_came(self, guild: discord.Guild) -> None:
         readable = _readable(guild)
@@ -151,6 +158,7 @@ def _channel(channel: Any) -> Channel:
             "type": channel.type.value,
             "parent_id": channel.category_id,
             "position": channel.position,
+            "nsfw": getattr(channel, "nsfw", False),
             "last_message_id": getattr(channel, "last_message_id", None),
         },
         channel.guild.id,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
@@ -21,7 +21,13 @@ from ingest_pipeline.ingestion.services import Services
 from ingest_pipeline.ingestion.session_sync import sync_sessions_file
 from ingest_pipeline.realtime.bot_check import REMEDIES
 from ingest_pipeline.realtime.watchlist import CatalogueView, Watchlist, view_catalogue
-from ingest_pipeline.storage.catalogue import find_guild, mark_guild_left, set_monitors
+from ingest_pipeline.storage.catalogue import (
+    find_guild,
+    mark_guild_left,
+    save_channels,
+    set_monitors,
+    set_reading_state,
+)
 from ingest_pipeline.storage.database import Connection
 from ingest_pipeline.storage.pending_reads import hasten_reads
 from ingest_pipeline.storage.watched_channels import WatchedChannel, list_watched, watch_channels
@@ -82,6 +88,17 @@ class BotCatalogue:
                 continue
             await asyncio.to_thread(self.services.database.run, partial(self._save, view=view))
         await self.reload()
+
+    async def note_threads(self, threads: Sequence[Channel], deleted: Collection[int]) -> None:
+        """Keep threads as they were told of, and which are gone."""
+        now = datetime.now(UTC)
+
+        def work(connection: Connection) -> None:
+            save_channels(connection, threads, now=now)
+            for thread_id in sorted(deleted):
+                set_reading_state(connection, thread_id, ReadingState.MISSING, now=now)
+
+        await asyncio.to_thread(self.services.database.run, work)
 
     async def reload(self) -> set[int]:
         """Read anew what is watched; return the channels that are watched now and were not before."""

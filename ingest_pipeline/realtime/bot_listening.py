@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ingest_pipeline.capture.gateway_guilds import GuildChange
+from ingest_pipeline.domain.guild import Channel
 from ingest_pipeline.events import Event, EventType
 from ingest_pipeline.ingestion.message_events import bot_event
 from ingest_pipeline.realtime.bot_ingest import SpoolIngester
@@ -46,6 +47,8 @@ class Listening:
     Attributes:
         missed: What may have been missed and is not noted in the database yet.
         changed_guilds: Guilds whose channels are to be looked at again.
+        threads: Threads as they were last told of, which a look at a guild does not show once archived.
+        deleted: Threads that were deleted.
         news: Events of the bot's life that are not written yet.
         sessions_begun: How many gateway sessions there were.
         catch_up_wanted: Set when there is something to catch up on.
@@ -61,6 +64,8 @@ class Listening:
         self._was_hearing = False
         self.missed: list[Missed] = []
         self.changed_guilds: set[int] = set()
+        self.threads: dict[int, Channel] = {}
+        self.deleted: set[int] = set()
         self.news: list[Event] = []
         self.sessions_begun = 0
         self.catch_up_wanted = asyncio.Event()
@@ -107,6 +112,8 @@ class Listening:
         if found:
             self.miss(frozenset(found), now)
         self.changed_guilds.add(change.guild_id)
+        self.threads.update((each.channel_id, each) for each in change.channels if each.is_thread)
+        self.deleted |= change.deleted
         if lost or found or change.is_gone:
             self.guilds_changed.set()
 

@@ -149,6 +149,7 @@ class BotParts:
     async def _look_at_guilds(self) -> None:
         """Bring the catalogue up to date, so that it knows the newest message of each channel."""
         self.listening.changed_guilds.clear()
+        await self._note_threads()
         await self.catalogue.discover(archived=False)
         self._look_for_reads()
 
@@ -163,12 +164,22 @@ class BotParts:
     async def _refresh_changed(self) -> None:
         guilds, self.listening.changed_guilds = self.listening.changed_guilds, set()
         try:
+            await self._note_threads()
             await self.catalogue.refresh(guilds)
         except BaseException:
             self.listening.changed_guilds |= guilds
             self.listening.guilds_changed.set()
             raise
         self._look_for_reads()
+
+    async def _note_threads(self) -> None:
+        """Keep what was told of threads, before a look at their guild tells what is newer."""
+        threads, deleted = dict(self.listening.threads), set(self.listening.deleted)
+        if threads or deleted:
+            await self.catalogue.note_threads(list(threads.values()), deleted)
+        told = self.listening.threads.items()
+        self.listening.threads = {key: thread for key, thread in told if threads.get(key) != thread}
+        self.listening.deleted -= deleted
 
     def _look_for_reads(self) -> None:
         """Look for messages that can be read again now that a channel may have become readable."""

@@ -108,8 +108,8 @@ def _parsed(settings: str | None, origin: str) -> Values:
     if not isinstance(tree, dict):
         raise ConfigurationError(f"the settings of {origin} in the database are no JSON object: make it {{}}")
     try:
-        return flatten(tree, origin, lambda _: "")
+        return flatten(tree, "the database", lambda _: f"{origin}: ")
     except BadInput as error:
         raise ConfigurationError(
-            f"{error}. Correct the JSON in guild_settings, or in the settings of channels"
+            f"{error} (correct the JSON in guild_settings, or in the settings of channels)"
         ) from error

@@ -20,7 +20,7 @@ from ingest_pipeline_tests.discord_server.model import (
 
 
 class ChannelActions:
-    """Create, rename and delete channels."""
+    """Create, rename, edit and delete channels."""
 
     def __init__(self, state: GuildState) -> None:
         """Act upon ``state``."""
@@ -57,6 +57,13 @@ class ChannelActions:
             channel = self._state.channel(channel_id)
             channel.name = name
             self._publish("CHANNEL_UPDATE" if channel.thread is None else "THREAD_UPDATE", channel)
+
+    def edit(self, channel_id: int, *, nsfw: bool, parent_id: int | None) -> None:
+        """Mark a channel as NSFW or not, and move it into a category or out."""
+        with self._state.lock:
+            channel = self._state.channel(channel_id)
+            channel.nsfw, channel.parent_id = nsfw, parent_id
+            self._publish("CHANNEL_UPDATE", channel)
 
     def delete(self, channel_id: int) -> None:
         """Delete a channel with its threads, or a single thread."""

@@ -156,6 +156,7 @@ class Channel:
     position: int = 0
     parent_id: int | None = None
     topic: str | None = None
+    nsfw: bool = False
     overwrites: dict[int, Overwrite] = field(default_factory=dict)
     last_message_id: int | None = None
     ids: list[int] = field(default_factory=list)

@@ -190,7 +190,7 @@ def channel(state: GuildState, channel_id: int) -> Payload:
     return body | {
         "position": record.position,
         "topic": record.topic,
-        "nsfw": False,
+        "nsfw": record.nsfw,
         "bitrate": 64_000,
         "user_limit": 0,
         "available_tags": [],
