@@ -13,6 +13,7 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from ingest_pipeline.api import (
     catalogue,
+    channel_settings,
     health,
     install_intents,
     messages,
@@ -77,7 +78,7 @@ def build_api(
 def _include_routers(app: FastAPI, *, is_reading_guarded: bool) -> None:
     app.include_router(page.router)
     app.include_router(health.probes)
-    for module in (health, metrics, sessions, messages, catalogue, traces, scan_runs):
+    for module in (health, metrics, sessions, messages, catalogue, channel_settings, traces, scan_runs):
         if is_reading_guarded:
             app.include_router(
                 module.router, dependencies=[Depends(require_reader)], responses=documented(401)

@@ -11,7 +11,7 @@ from datetime import datetime
 
 from ingest_pipeline.capture.settings_file import SettingsFile
 from ingest_pipeline.domain.channel_settings import SettingsInForce, Value, Values
-from ingest_pipeline.errors import BadInput, ConfigurationError
+from ingest_pipeline.errors import BadInput, ConfigurationError, NothingFound
 from ingest_pipeline.ingestion.settings_in_force import settings_in_force
 from ingest_pipeline.storage.catalogue import find_channel, find_guild
 from ingest_pipeline.storage.database import Connection
@@ -47,11 +47,14 @@ def find_place(connection: Connection, guild_id: int | None, channel_id: int | N
         NothingFound: One is not in the catalogue.
         BadInput: The channel is in another guild.
     """
-    if channel_id is None:
-        if guild_id is not None:
-            find_guild(connection, guild_id)
-        return Place(guild_id)
-    own = find_channel(connection, channel_id).guild_id
+    try:
+        if channel_id is None:
+            if guild_id is not None:
+                find_guild(connection, guild_id)
+            return Place(guild_id)
+        own = find_channel(connection, channel_id).guild_id
+    except NothingFound as error:
+        raise NothingFound(f"{error}; without a bot, channels are set in data/settings.yaml") from error
     if guild_id not in {None, own}:
         raise BadInput(f"channel {channel_id} is in guild {own}, not in {guild_id}: give one of the two")
     return Place(own, channel_id)

@@ -144,6 +144,21 @@ def test_the_catalogue_is_told(client: httpx.Client) -> None:
     assert client.get("/channels/1").status_code == 404
 
 
+def test_settings_in_force_are_told_with_their_origin(client: httpx.Client) -> None:
+    """Of everything, a guild or a channel; a place that is not there is not found."""
+    everywhere = client.get("/settings").json()
+    assert (everywhere["guild_id"], everywhere["channel_id"]) == (None, None)
+    first = everywhere["items"][0]
+    assert first == {"key": "keep_media_only", "value": False, "origin": "default"}
+    keywords = next(each for each in everywhere["items"] if each["key"] == "highlights.keywords")
+    assert "crash" in keywords["value"]
+    of_channel = client.get("/settings", params={"channel_id": CHANNEL}).json()
+    assert (of_channel["guild_id"], of_channel["channel_id"]) == (str(GUILD_ID), CHANNEL)
+    assert client.get("/settings", params={"guild_id": "77"}).status_code == 404
+    other = {"guild_id": str(GUILD_ID + 1), "channel_id": CHANNEL}
+    assert client.get("/settings", params=other).status_code == 422
+
+
 def test_coverage_and_gaps_of_a_channel_are_told(client: httpx.Client) -> None:
     """What is proven, by which journey, and what is missing up to now."""
     [proof] = client.get(f"/channels/{CHANNEL}/coverage").json()["items"]
