@@ -9,27 +9,30 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from benchmarks.inputs import inputs, messages_of, size_name
 from benchmarks.jobs import PROJECT
-from benchmarks.results import machine, save, versions
+from benchmarks.results import PARTS, machine, save, versions
 
-SECTIONS = ("bulk", "live", "growth")
+SECTIONS = {
+    "bulk": ("bulk", "memory"),
+    "live": ("demo", "idle", "gateway"),
+    "growth": ("merges", "file", "history", "catalogue"),
+}
 _ROUNDS = {"1k": 5, "100k": 3, "1M": 1}
+Records = Iterable[dict[str, Any]]
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Measure what is asked for and write the page."""
     options = _parse(arguments)
-    sections = SECTIONS if options.what == "all" else (options.what,)
     _say(f"{machine()}\n{versions(None)}")
-    for section in sections:
-        if section != "page":
-            _measure(section, options)
+    for part in _wanted(options.what):
+        _measure(part, options)
     from benchmarks.page import write_page
 
     for path in write_page():
@@ -37,43 +40,70 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def _measure(section: str, options: argparse.Namespace) -> None:
+def _wanted(what: Sequence[str]) -> list[str]:
+    """Return the parts that sections and parts name; `page` is none, and measures nothing."""
+    if "all" in what:
+        return list(PARTS)
+    named = {part for name in what for part in SECTIONS.get(name, (name,))}
+    return [part for part in PARTS if part in named]
+
+
+def _measure(part: str, options: argparse.Namespace) -> None:
     began = datetime.now(UTC)
-    _say(f"\n== {section} ==")
-    measure: Callable[[argparse.Namespace], Iterable[dict[str, Any]]] = {
+    _say(f"\n== {part} ==")
+    measure: dict[str, Callable[[argparse.Namespace], Records]] = {
         "bulk": _bulk,
-        "live": _live,
-        "growth": _growth,
-    }[section]
+        "memory": _memory,
+        "demo": _demo,
+        "idle": _idle,
+        "gateway": _gateway,
+        "merges": _merges,
+        "file": _file,
+        "history": _history,
+        "catalogue": _catalogue,
+    }
     records: list[dict[str, Any]] = []
     postgres = _postgres_version()
     try:
         # What was measured before a failure is kept.
-        records.extend(measure(options))
+        records.extend(measure[part](options))
     finally:
         if records and not options.only:
-            _say(f"wrote {save(section, records, began, postgres).relative_to(PROJECT)}")
+            _say(f"wrote {save(part, records, began, postgres).relative_to(PROJECT)}")
 
 
-def _bulk(options: argparse.Namespace) -> Iterable[dict[str, Any]]:
+def _bulk(options: argparse.Namespace) -> Records:
     from benchmarks.bulk import Plan, measure
-    from benchmarks.memory import measure as measure_memory
 
     sizes = [
         (messages_of(size), options.rounds or _ROUNDS.get(size_name(messages_of(size)), 3))
         for size in options.sizes
     ]
-    yield from measure(Plan(sizes, options.only, options.folder), _say)
-    if options.memory_millions and not options.only:
-        yield from measure_memory(options.folder, options.memory_millions, _say)
+    return measure(Plan(sizes, options.only, options.folder), _say)
 
 
-def _live(options: argparse.Namespace) -> Iterable[dict[str, Any]]:
-    from benchmarks import gateway, live
+def _memory(options: argparse.Namespace) -> Records:
+    from benchmarks.memory import measure
 
-    yield {"what": "demo", **live.measure(options.folder, options.minutes * 60, _say)}
-    yield {"what": "idle", **live.idle(options.folder, options.minutes * 30)}
-    yield from gateway.measure(
+    return measure(options.folder, options.millions, _say)
+
+
+def _demo(options: argparse.Namespace) -> Records:
+    from benchmarks import live
+
+    return [live.measure(options.folder, options.minutes * 60, _say)]
+
+
+def _idle(options: argparse.Namespace) -> Records:
+    from benchmarks import live
+
+    return [live.idle(options.folder, options.minutes * 30)]
+
+
+def _gateway(options: argparse.Namespace) -> Records:
+    from benchmarks.gateway import measure
+
+    return measure(
         (options.folder / "gateway").absolute(),
         burst=options.burst,
         rounds=options.rounds or 3,
@@ -83,20 +113,34 @@ def _live(options: argparse.Namespace) -> Iterable[dict[str, Any]]:
     )
 
 
-def _growth(options: argparse.Namespace) -> Iterable[dict[str, Any]]:
+def _merges(options: argparse.Namespace) -> Records:
+    from benchmarks.merge_growth import small_merges
+
+    return small_merges(options.folder / "merges", _template(options), options.rows, _say)
+
+
+def _file(options: argparse.Namespace) -> Records:
+    from benchmarks.merge_growth import file_growth
+
+    return file_growth(options.folder / "file", _template(options), options.merges, _say)
+
+
+def _history(options: argparse.Namespace) -> Records:
+    from benchmarks.history_growth import measure
+
+    return [measure(options.folder, options.ticks, _say)]
+
+
+def _catalogue(options: argparse.Namespace) -> Records:
+    from benchmarks.catalogue_growth import measure
+
+    return measure(options.folder / "growth", 90.0, options.keys, _say)
+
+
+def _template(options: argparse.Namespace) -> Any:
     import pyarrow.parquet as pq
 
-    from benchmarks import catalogue_growth, history_growth, merge_growth
-
-    template = pq.read_table(inputs(options.folder / "inputs", 1_000).first_rows)
-    place = options.folder / "growth"
-    for record in merge_growth.small_merges(place, template, options.rows, _say):
-        yield {"what": "merge", **record}
-    for record in merge_growth.file_growth(place, template, options.merges, _say):
-        yield {"what": "file", **record}
-    yield {"what": "history", **history_growth.measure(place, options.ticks, _say)}
-    for record in catalogue_growth.measure(place, 90.0, options.keys, _say):
-        yield {"what": "catalogue", **record}
+    return pq.read_table(inputs(options.folder / "inputs", 1_000).first_rows)
 
 
 def _postgres_version() -> str:
@@ -109,7 +153,11 @@ def _postgres_version() -> str:
 def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="./bench.sh", description=__doc__.splitlines()[0])
     parser.add_argument(
-        "what", nargs="?", choices=(*SECTIONS, "all", "page"), default="all", help="what to measure"
+        "what",
+        nargs="*",
+        choices=(*SECTIONS, *PARTS, "all", "page"),
+        default="all",
+        help="sections or parts of them; page only writes the page (default: all)",
     )
     parser.add_argument(
         "--folder", type=Path, default=PROJECT / "data" / "bench", help="for inputs and tables: up to 40 GB"
@@ -118,7 +166,7 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, help="how often everything is measured (bulk, gateway)")
     parser.add_argument("--only", nargs="+", default=[], help="contenders whose name contains this; no page")
     parser.add_argument(
-        "--memory-millions", type=int, default=10, help="millions of messages for the memory test, 0 for none"
+        "--millions", type=int, nargs="+", default=[1, 10], help="millions of messages (memory)"
     )
     parser.add_argument("--minutes", type=float, default=5.0, help="how long the demo is watched (live)")
     parser.add_argument("--burst", type=int, default=5_000, help="messages of a burst (gateway)")

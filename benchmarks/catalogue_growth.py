@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
@@ -21,7 +21,6 @@ from ingest_pipeline.settings import Settings, load_settings
 from ingest_pipeline.storage.sessions import save_sessions
 from ingest_pipeline.supervision.dagster_home import prepare_dagster_home
 
-KEYS = (1_000, 10_000, 43_000)
 MATERIALISED = 5_000
 _QUERIES = 5
 _FIRST = datetime(2022, 3, 20, 15, tzinfo=UTC)
@@ -40,7 +39,7 @@ query { assetNodeOrError(assetKey: {path: ["messages"]}) { ... on AssetNode {
 
 
 def measure(
-    folder: Path, seconds: float, keys: tuple[int, ...], say: Callable[[str], None]
+    folder: Path, seconds: float, keys: Sequence[int], say: Callable[[str], None]
 ) -> Iterator[dict[str, object]]:
     """Yield one record for each number of partition keys.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -20,7 +20,6 @@ from ingest_pipeline.settings import load_settings
 from ingest_pipeline.storage.database import Connection
 from ingest_pipeline.storage.messages import merge_messages
 
-ROWS = (10_000, 1_000_000, 10_000_000)
 SMALL = 30
 MERGES = 40
 _NEW = 25
@@ -40,7 +39,7 @@ class Grown:
 
 
 def small_merges(
-    folder: Path, template: pa.Table, sizes: tuple[int, ...], say: Callable[[str], None]
+    folder: Path, template: pa.Table, sizes: Sequence[int], say: Callable[[str], None]
 ) -> Iterator[dict[str, object]]:
     """Yield one record for each engine and size: what merging 30 messages takes.
 

@@ -10,10 +10,10 @@ from typing import Any
 
 from benchmarks.comparison import OURS, line, lines, sizes_of
 from benchmarks.contenders import CONTENDERS, READERS
-from benchmarks.goals import Goal, bulk_goals, growth_goals, live_goals
+from benchmarks.goals import Goal, bulk_goals, demo_goals, gateway_goals, memory_goals, merge_goals
 from benchmarks.inputs import size_name
 from benchmarks.jobs import PROJECT
-from benchmarks.results import load
+from benchmarks.results import PARTS, load
 
 Records = Sequence[dict[str, Any]]
 PAGE = PROJECT / "docs" / "benchmarks.md"
@@ -26,30 +26,40 @@ def write_page() -> list[Path]:
     from benchmarks.picture import draw
 
     PAGE.write_text(render(), encoding="utf-8")
-    bulk, growth = (load(section) or {"records": []} for section in ("bulk", "growth"))
-    return [PAGE, draw(bulk["records"], growth["records"])]
+    return [PAGE, draw(_records("bulk"), _records("memory"), _records("merges"))]
 
 
 def render() -> str:
     """Return the page; sections that were never measured say so."""
-    bulk, live, growth = (load(section) for section in ("bulk", "live", "growth"))
-    found = [document for document in (bulk, live, growth) if document]
-    records = [document["records"] if document else [] for document in (bulk, live, growth)]
+    bulk, memory, demo, gateway = (_records(part) for part in ("bulk", "memory", "demo", "gateway"))
+    goals = [
+        *bulk_goals(bulk),
+        *memory_goals(memory),
+        *demo_goals(demo),
+        *gateway_goals(gateway),
+        *merge_goals(_records("merges")),
+    ]
+    found = [document for part in PARTS if (document := load(part))]
     return Template(_TEMPLATE.read_text(encoding="utf-8")).substitute(
-        goals=_goals([*bulk_goals(records[0]), *live_goals(records[1]), *growth_goals(records[2])]),
+        goals=_goals(goals),
         machine=_machines(found),
         versions=_versions(found),
-        file_engines=_bulk(records[0], ("duckdb", "sqlite")),
-        postgres=_bulk(records[0], ("postgres",)),
-        reading=_reading(records[0]),
-        memory=_memory(records[0]),
-        live=_live(records[1]),
-        gateway=_gateway(records[1]),
-        merges=_merges(records[2]),
-        file=_file(records[2]),
-        history=_history(records[2]),
-        catalogue=_catalogue(records[2]),
+        file_engines=_bulk(bulk, ("duckdb", "sqlite")),
+        postgres=_bulk(bulk, ("postgres",)),
+        reading=_reading(bulk),
+        memory=_memory(memory),
+        live=_live(demo, _records("idle")),
+        gateway=_gateway(gateway),
+        merges=_merges(_records("merges")),
+        file=_file(_records("file")),
+        history=_history(_records("history")),
+        catalogue=_catalogue(_records("catalogue")),
     )
+
+
+def _records(part: str) -> Records:
+    document = load(part)
+    return document["records"] if document else []
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -65,7 +75,7 @@ def _goals(goals: Sequence[Goal]) -> str:
 
 def _machines(documents: Sequence[dict[str, Any]]) -> str:
     return "\n".join(
-        f"- {each['section']}: {each['began'][:16].replace('T', ' ')} to {each['ended'][11:16]} UTC, "
+        f"- {each['part']}: {each['began'][:16].replace('T', ' ')} to {each['ended'][11:16]} UTC, "
         f"{each['machine']['cores']} cores, {each['machine']['memory_gb']} GB, {each['machine']['system']}, "
         f"load {_load(each['records'])}"
         for each in documents
@@ -141,36 +151,34 @@ def _memory(records: Records) -> str:
             f"{record['peak_mb']:.0f}",
         )
         for record in records
-        if record.get("scenario") == "piped"
     ]
     head = ("engine", "messages", "seconds", "MB before the work", "peak MB")
     return table(head, rows) if rows else _MISSING
 
 
-def _live(records: Records) -> str:
+def _live(demo: Records, idle: Records) -> str:
     rows = []
-    for record in records:
-        if record["what"] == "demo":
-            rows += [
-                ("watched", f"{record['seconds']:.0f} s, {record['messages']} messages"),
-                ("ticks with a run", f"{record['ticks_with_a_run']}"),
-                ("from one tick to the next, median (worst)", _pair(record, "tick_gap", "s")),
-                (
-                    "posted → queryable, median / p95",
-                    f"{record['delay_median_seconds']:.1f} / {record['delay_p95_seconds']:.1f} s",
-                ),
-                (
-                    "of it beyond the wait for the tick, median / p95",
-                    f"{record['overhead_median_seconds']:.1f} / {record['overhead_p95_seconds']:.1f} s",
-                ),
-                ("CPU for each tick, whole stack", f"{record['cpu_seconds_per_tick']:.1f} s"),
-                ("memory, whole stack", f"{record['memory_mb']:.0f} MB"),
-            ]
-        if record["what"] == "idle":
-            rows += [
-                ("idle: CPU a minute, whole stack", f"{record['cpu_seconds_per_minute']:.1f} s"),
-                ("idle: memory, whole stack", f"{record['memory_mb']:.0f} MB"),
-            ]
+    for record in demo:
+        rows += [
+            ("watched", f"{record['seconds']:.0f} s, {record['messages']} messages"),
+            ("ticks with a run", f"{record['ticks_with_a_run']}"),
+            ("from one tick to the next, median (worst)", _pair(record, "tick_gap", "s")),
+            (
+                "posted → queryable, median / p95",
+                f"{record['delay_median_seconds']:.1f} / {record['delay_p95_seconds']:.1f} s",
+            ),
+            (
+                "of it beyond the wait for the tick, median / p95",
+                f"{record['overhead_median_seconds']:.1f} / {record['overhead_p95_seconds']:.1f} s",
+            ),
+            ("CPU for each tick with a run, whole stack", f"{record['cpu_seconds_per_tick']:.1f} s"),
+            ("memory, whole stack", f"{record['memory_mb']:.0f} MB"),
+        ]
+    for record in idle:
+        rows += [
+            ("idle: CPU a minute, whole stack", f"{record['cpu_seconds_per_minute']:.1f} s"),
+            ("idle: memory, whole stack", f"{record['memory_mb']:.0f} MB"),
+        ]
     return table(("", "measured"), rows) if rows else _MISSING
 
 
@@ -199,11 +207,10 @@ def _gateway(records: Records) -> str:
 
 
 def _merges(records: Records) -> str:
-    found = [record for record in records if record["what"] == "merge"]
-    sizes = sorted({record["rows"] for record in found})
+    sizes = sorted({record["rows"] for record in records})
     rows = []
     for engine in ("duckdb", "postgres"):
-        times = {each["rows"]: each["seconds"] for each in found if each["engine"] == engine}
+        times = {each["rows"]: each["seconds"] for each in records if each["engine"] == engine}
         if times:
             cells = [
                 f"{median(times[size]) * 1000:.0f} ({min(times[size]) * 1000:.0f})" if size in times else ""
@@ -214,10 +221,9 @@ def _merges(records: Records) -> str:
 
 
 def _file(records: Records) -> str:
-    found = [record for record in records if record["what"] == "file"]
-    if not found:
+    if not records:
         return _MISSING
-    *small, once = found
+    *small, once = records
     shown = [each for number, each in enumerate(small, 1) if number in {1, len(small) // 2, len(small)}]
     rows = [
         (f"{each['merges']:,} merges of 30", f"{each['rows']:,}", f"{each['bytes'] / 1e6:.1f}")
@@ -229,7 +235,7 @@ def _file(records: Records) -> str:
 
 def _history(records: Records) -> str:
     rows = []
-    for record in (each for each in records if each["what"] == "history"):
+    for record in records:
         rows += [
             ("a tick with its run", f"{record['bytes_per_tick'] / 1e3:.0f} kB"),
             ("a live hour (120 ticks)", f"{record['hour_bytes'] / 1e6:.1f} MB"),
@@ -255,7 +261,6 @@ def _catalogue(records: Records) -> str:
             f"{record['memory_mb']:.0f}",
         )
         for record in records
-        if record["what"] == "catalogue"
     ]
     head = (
         "partition keys",

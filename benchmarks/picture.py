@@ -17,7 +17,9 @@ _OURS, _RIVAL, _FLOOR = "#c2410c", "#64748b", "#cbd5e1"
 _SHOWN = 100_000
 
 
-def draw(bulk: Sequence[dict[str, Any]], growth: Sequence[dict[str, Any]]) -> Path:
+def draw(
+    bulk: Sequence[dict[str, Any]], memory: Sequence[dict[str, Any]], merges: Sequence[dict[str, Any]]
+) -> Path:
     """Draw rates by engine, peak memory, and small merges by the table's size."""
     import matplotlib as mpl
 
@@ -30,8 +32,8 @@ def draw(bulk: Sequence[dict[str, Any]], growth: Sequence[dict[str, Any]]) -> Pa
     size = _SHOWN if _SHOWN in sizes else max(sizes, default=0)
     _rates(axes[0][0], bulk, size, ("duckdb", "sqlite"), "one file: DuckDB, SQLite")
     _rates(axes[0][1], bulk, size, ("postgres",), "PostgreSQL")
-    _memory(axes[1][0], bulk)
-    _merges(axes[1][1], growth)
+    _memory(axes[1][0], bulk, memory)
+    _merges(axes[1][1], merges)
     PICTURE.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(PICTURE, dpi=110, metadata={"Software": None})
     plt.close(figure)
@@ -58,7 +60,7 @@ def _rates(
     axes.set_title(f"{size_name(size)} messages, file to merged table: {title}", loc="left")
 
 
-def _memory(axes: Any, records: Sequence[dict[str, Any]]) -> None:
+def _memory(axes: Any, records: Sequence[dict[str, Any]], memory: Sequence[dict[str, Any]]) -> None:
     sizes = sizes_of(records)
     for contender in CONTENDERS:
         points = {
@@ -69,10 +71,8 @@ def _memory(axes: Any, records: Sequence[dict[str, Any]]) -> None:
         }
         points |= {
             record["size"]: record["peak_mb"]
-            for record in records
-            if record.get("scenario") == "piped"
-            and contender.name == record["contender"].replace("piped", "ours")
-            and record["size"] not in points
+            for record in memory
+            if contender.name == record["contender"].replace("piped", "ours") and record["size"] not in points
         }
         if not points or contender.is_floor:
             continue
@@ -103,7 +103,7 @@ def _merges(axes: Any, records: Sequence[dict[str, Any]]) -> None:
         points = {
             record["rows"]: median(record["seconds"]) * 1000
             for record in records
-            if record["what"] == "merge" and record["engine"] == engine
+            if record["engine"] == engine
         }
         if points:
             axes.plot(list(points), list(points.values()), mark, color=_OURS, label=title)

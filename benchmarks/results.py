@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 RESULTS = Path(__file__).parent / "results"
+PARTS = ("bulk", "memory", "demo", "idle", "gateway", "merges", "file", "history", "catalogue")
 PACKAGES = (
     "ingest_pipeline",
     "duckdb",
@@ -30,12 +31,12 @@ PACKAGES = (
 )
 
 
-def save(section: str, records: Sequence[dict[str, Any]], began: datetime, postgres: str | None) -> Path:
-    """Write a section's records beside those of the other sections."""
+def save(part: str, records: Sequence[dict[str, Any]], began: datetime, postgres: str | None) -> Path:
+    """Write a part's records beside those of the other parts."""
     RESULTS.mkdir(exist_ok=True)
-    path = RESULTS / f"{section}.json"
+    path = RESULTS / f"{part}.json"
     document = {
-        "section": section,
+        "part": part,
         "began": began.isoformat(timespec="seconds"),
         "ended": datetime.now(UTC).isoformat(timespec="seconds"),
         "machine": machine(),
@@ -46,9 +47,9 @@ def save(section: str, records: Sequence[dict[str, Any]], began: datetime, postg
     return path
 
 
-def load(section: str) -> dict[str, Any] | None:
-    """Return a section's document, or None when it was never measured."""
-    path = RESULTS / f"{section}.json"
+def load(part: str) -> dict[str, Any] | None:
+    """Return a part's document, or None when it was never measured."""
+    path = RESULTS / f"{part}.json"
     return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
 
 
