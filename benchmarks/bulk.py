@@ -71,8 +71,13 @@ def _round(
         with targets.fresh(contender) as target:
             try:
                 for scenario in SCENARIOS:
+                    before = targets.server_cpu()
                     measured = run(_job(contender, given, target, scenario))
-                    yield _record(contender, made.count, given, number, scenario, measured=measured, say=say)
+                    record = _record(
+                        contender, made.count, given, number, scenario, measured=measured, say=say
+                    )
+                    is_served = contender.engine == "postgres"
+                    yield record | {"server_cpu_seconds": targets.server_cpu() - before if is_served else 0.0}
                 if number == 0:
                     _compare(contender, given, target)
             except ContenderFailed as error:

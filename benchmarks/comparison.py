@@ -20,13 +20,15 @@ class Line:
     Attributes:
         rate: Messages a second, one value for each round.
         ratio: How many times as fast this project was, in the same rounds; 1 for itself.
-        cpu_microseconds: CPU time for each message, in the contender's process, median.
+        cpu_ratio: How many times the CPU time of this project, a server's included, in the same rounds.
+        cpu_microseconds: CPU time for each message, a server's included, median.
         peak_mb: Largest resident memory of all rounds, in MB.
         given: Messages it was given.
     """
 
     rate: Spread
     ratio: Spread
+    cpu_ratio: Spread
     cpu_microseconds: float
     peak_mb: float
     given: int
@@ -39,10 +41,12 @@ def line(records: Sequence[dict[str, Any]], name: str, size: int, scenario: str,
     if not theirs or not mine:
         return None
     ratios = [_rate(mine[number]) / _rate(record) for number, record in theirs.items() if number in mine]
+    cpu_ratios = [_cpu(record) / _cpu(mine[number]) for number, record in theirs.items() if number in mine]
     return Line(
         rate=spread([_rate(record) for record in theirs.values()]),
         ratio=spread(ratios),
-        cpu_microseconds=median(record["cpu_seconds"] / record["given"] * 1e6 for record in theirs.values()),
+        cpu_ratio=spread(cpu_ratios),
+        cpu_microseconds=median(_cpu(record) for record in theirs.values()) * 1e6,
         peak_mb=max(record["peak_mb"] for record in theirs.values()),
         given=next(iter(theirs.values()))["given"],
     )
@@ -71,3 +75,8 @@ def _by_round(
 
 def _rate(record: dict[str, Any]) -> float:
     return float(record["given"] / record["seconds"])
+
+
+def _cpu(record: dict[str, Any]) -> float:
+    """Return CPU seconds for each message."""
+    return float((record["cpu_seconds"] + record.get("server_cpu_seconds", 0.0)) / record["given"])

@@ -12,7 +12,8 @@ from pathlib import Path
 from statistics import median
 
 from benchmarks.figures import percentile
-from benchmarks.stack import Stack, Usage, running_stack
+from benchmarks.processes import Usage
+from benchmarks.stack import Stack, running_stack
 from ingest_pipeline.domain.snowflake import created_at
 from ingest_pipeline.settings import Settings, load_settings
 from ingest_pipeline_tests.acceptance.watch_demo import live_scene, stored_ids

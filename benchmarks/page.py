@@ -104,19 +104,34 @@ def _bulk(records: Records, engines: Sequence[str]) -> str:
             if (given := found["cold"].given) != size:
                 title += f" ({given:,} of them)"
             rates = [_rate(each.rate.median) for each in found.values()]
-            ratios = [f"{each.ratio.median:.1f}×" for each in found.values()]
+            ratios = [
+                *(f"{each.ratio.median:.1f}×" for each in found.values()),
+                *(f"{found[scenario].cpu_ratio.median:.1f}×" for scenario in ("cold", "same")),
+            ]
             cold = found["cold"].rate
             rows.append(
                 (
                     title,
                     *rates,
-                    *(ratios if not contender.name.startswith("ours") else ["1", "1", "1"]),
+                    *(["1"] * len(ratios) if contender.name.startswith("ours") else ratios),
                     f"{cold.low / cold.median:.0%}–{cold.high / cold.median:.0%}",
                     f"{max(each.peak_mb for each in found.values()):.0f}",
                 )
             )
         rounds = 1 + max(record["round"] for record in records if record["size"] == size)
-        head = ("", "cold/s", "same/s", "2 %/s", "× cold", "× same", "× 2 %", "min–max", "peak MB")
+        head = (
+            "",
+            "cold/s",
+            "same/s",
+            "2 %/s",
+            "× cold",
+            "× same",
+            "× 2 %",
+            "CPU × cold",
+            "CPU × same",
+            "min–max cold",
+            "peak MB",
+        )
         parts.append(f"**{size:,} messages**, {_times(rounds)}\n\n{table(head, rows)}")
     return "\n\n".join(parts) or _MISSING
 

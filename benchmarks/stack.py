@@ -12,13 +12,11 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import psutil
-
 from benchmarks.jobs import PROJECT
+from benchmarks.processes import Usage, usage
 
 _START_SECONDS = 300.0
 _TICKS = """
@@ -27,21 +25,6 @@ query($sensor: String!) { sensorOrError(sensorSelector: {
   sensorName: $sensor}) { ... on Sensor { sensorState {
     ticks(limit: 1000) { timestamp endTimestamp status runIds skipReason } } } } }
 """
-
-
-@dataclass(frozen=True, slots=True)
-class Usage:
-    """What a tree of processes has taken so far.
-
-    Attributes:
-        cpu_seconds: CPU time, that of processes that have ended included.
-        memory_mb: Proportional share of memory (PSS) now, in MB.
-        processes: How many there are now.
-    """
-
-    cpu_seconds: float
-    memory_mb: float
-    processes: int
 
 
 class Stack:
@@ -75,15 +58,7 @@ class Stack:
 
     def usage(self) -> Usage:
         """Return what the stack has taken so far, all its processes together."""
-        cpu, memory, count = 0.0, 0.0, 0
-        with suppress(psutil.NoSuchProcess):
-            root = psutil.Process(self.process.pid)
-            for process in [root, *root.children(recursive=True)]:
-                with suppress(psutil.NoSuchProcess, psutil.ZombieProcess):
-                    cpu += sum(process.cpu_times()[:4])
-                    memory += process.memory_full_info().pss / 1e6
-                    count += 1
-        return Usage(cpu, memory, count)
+        return usage(self.process.pid)
 
     def wait(self, what: str, condition: Callable[[], Any], seconds: float = _START_SECONDS) -> Any:
         """Return what a condition gives as soon as it is true.

@@ -15,6 +15,7 @@ import psycopg
 from psycopg import sql
 
 from benchmarks.contenders import Contender
+from benchmarks.processes import usage
 from ingest_pipeline_tests.contract.postgres_server import own_postgres
 
 
@@ -41,6 +42,7 @@ class Targets:
         self._root = root
         self._stack = ExitStack()
         self._server: str | None = None
+        self._pid = 0
 
     def __enter__(self) -> Self:
         """Use it in a `with` block, so that the server is stopped."""
@@ -54,8 +56,13 @@ class Targets:
     def server(self) -> str:
         """The URL of the server."""
         if self._server is None:
-            self._server = str(self._stack.enter_context(own_postgres()).get_uri())
+            server = self._stack.enter_context(own_postgres())
+            self._server, self._pid = str(server.get_uri()), int(server.get_pid())
         return self._server
+
+    def server_cpu(self) -> float:
+        """Return the CPU seconds that the server has taken so far, 0 while there is none."""
+        return usage(self._pid, with_memory=False).cpu_seconds if self._pid else 0.0
 
     def version(self) -> str:
         """Return the server's version."""
