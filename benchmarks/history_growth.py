@@ -7,8 +7,9 @@ import shutil
 import sqlite3
 import time
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, redirect_stderr
 from datetime import UTC, datetime, timedelta
+from io import StringIO
 from pathlib import Path
 
 import dagster as dg
@@ -47,9 +48,10 @@ def measure(folder: Path, ticks: int, say: Callable[[str], None]) -> dict[str, o
         for tick in range(ticks):
             moment = _START + timedelta(seconds=30 * tick)
             deployment.post(*(message(moment + timedelta(seconds=5 * n), low_bits=n) for n in range(6)))
-            result = deployment.run(str(partition_key(_NAME, keys[tick // 10])))
+            with redirect_stderr(StringIO()) as told:
+                result = deployment.run(str(partition_key(_NAME, keys[tick // 10])))
             if not result.success:
-                raise RuntimeError(f"tick {tick} failed")
+                raise RuntimeError(f"tick {tick} failed: {told.getvalue()[-2000:]}")
         say(f"  {ticks} ticks in {time.perf_counter() - began:.0f} s")
         full, runs = _bytes(home.folder), instance.get_runs_count()
         later = datetime.now(UTC) + timedelta(days=deployment.settings.retain_runs_days + 1)

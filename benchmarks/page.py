@@ -114,7 +114,7 @@ def _bulk(records: Records, engines: Sequence[str]) -> str:
                     title,
                     *rates,
                     *(["1"] * len(ratios) if contender.name.startswith("ours") else ratios),
-                    f"{cold.low / cold.median:.0%}–{cold.high / cold.median:.0%}",
+                    f"{cold.low:,.0f}–{cold.high:,.0f}" if cold.count > 1 else "",
                     f"{max(each.peak_mb for each in found.values()):.0f}",
                 )
             )

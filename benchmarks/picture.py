@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import floor, log10
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -55,7 +56,10 @@ def _rates(
                 axes.text(rate * 1.08, place + offset, f"{rate:,.0f}", va="center", fontsize=7)
     axes.set_yticks(range(len(found)), [each.title.replace("**", "") for each, _ in found])
     axes.set_xscale("log")
-    axes.margins(x=0.15)
+    rates = [each.rate.median for _, taken in found for each in taken.values()]
+    if rates:
+        axes.set_xlim(10 ** floor(log10(min(rates))), 4 * max(rates))
+    _plain(axes.xaxis)
     axes.set_xlabel("messages a second (log scale); above: cold, below: the same file again")
     axes.set_title(f"{size_name(size)} messages, file to merged table: {title}", loc="left")
 
@@ -91,11 +95,14 @@ def _memory(axes: Any, records: Sequence[dict[str, Any]], memory: Sequence[dict[
     axes.axhline(300, color="#94a3b8", linewidth=0.8, linestyle=":")
     axes.set_xscale("log")
     axes.set_yscale("log")
+    _plain(axes.xaxis)
+    _plain(axes.yaxis)
+    axes.set_yticks([100, 200, 300, 500, 1000, 2000, 5000])
     axes.set_xlabel("messages in the file")
     axes.set_ylabel("peak resident memory, MB")
     axes.set_title("Memory of the contender's process (dotted: 300 MB)", loc="left")
     if axes.get_legend_handles_labels()[0]:
-        axes.legend(fontsize=6.5, frameon=False)
+        axes.legend(fontsize=6.5, frameon=False, loc="upper left")
 
 
 def _merges(axes: Any, records: Sequence[dict[str, Any]]) -> None:
@@ -109,8 +116,17 @@ def _merges(axes: Any, records: Sequence[dict[str, Any]]) -> None:
             axes.plot(list(points), list(points.values()), mark, color=_OURS, label=title)
     axes.set_xscale("log")
     axes.set_ylim(bottom=0)
+    _plain(axes.xaxis)
     axes.set_xlabel("rows in the table")
     axes.set_ylabel("milliseconds, median")
     axes.set_title("Merging 30 messages, commit included", loc="left")
     if axes.get_legend_handles_labels()[0]:
         axes.legend(frameon=False)
+
+
+def _plain(axis: Any) -> None:
+    """Label an axis of a logarithmic scale with numbers and not with powers."""
+    from matplotlib.ticker import FuncFormatter, NullFormatter
+
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+    axis.set_minor_formatter(NullFormatter())
