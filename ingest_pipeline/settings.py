@@ -100,6 +100,7 @@ class Settings(BaseSettings):
             before a Redis broker gives it to another; longer than any step takes.
         retain_runs_days: Age at which the record of a run that did not fail may be deleted.
         retain_failed_runs_days: The same for runs that failed.
+        prune_cron: When such records are deleted, in UTC.
         api_token: Needed to write by the HTTP interface; without it nobody can.
         api_read_token: Needed to read by it; without it everybody who reaches it can.
         retain_events_days: Age at which an event may be deleted; 0 for never.
@@ -145,6 +146,7 @@ class Settings(BaseSettings):
     celery_redelivery_seconds: PositiveInt = 1800
     retain_runs_days: PositiveInt = 14
     retain_failed_runs_days: PositiveInt = 90
+    prune_cron: Cron = "30 4 * * *"
     api_token: SecretStr | None = None
     api_read_token: SecretStr | None = None
     retain_events_days: Annotated[int, Field(ge=0)] = 90

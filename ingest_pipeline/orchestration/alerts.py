@@ -69,7 +69,7 @@ def alert_sensor(
     if problem:
         context.log.warning("%d alerts wait: %s", len(left), problem)
     return dg.SensorResult(
-        skip_reason=_said(len(state.pending) - len(left), len(left), problem, len(state.streaks)),
+        skip_reason=_said(state, sent=len(state.pending) - len(left), left=len(left), problem=problem),
         cursor=replace(state, pending=left).to_text(),
     )
 
@@ -164,8 +164,9 @@ def _without_secrets(text: str, settings: Settings) -> str:
     return text
 
 
-def _said(sent: int, left: int, problem: str | None, failing: int) -> str:
-    parts = [f"{sent} alerts sent"] if sent else []
+def _said(state: AlertState, *, sent: int, left: int, problem: str | None) -> str:
+    parts = [f"alerts sent: {sent}"] if sent else []
     parts += [f"{left} wait for the next tick: {problem}"] if problem else []
-    parts += [f"{failing} jobs fail, and those whose turn it was are told"] if failing and not parts else []
+    told = sum(streak.is_told for streak in state.streaks.values())
+    parts += [f"still failing: {len(state.streaks)}, {told} of them told"] if state.streaks else []
     return "; ".join(parts) or "nothing failed"

@@ -68,7 +68,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
             permissions_job,
         ],
         schedules=[
-            build_prune_schedule(prune_job),
+            build_prune_schedule(prune_job, settings),
             build_catalogue_schedule(settings),
             build_verification_schedule(settings),
             build_permissions_schedule(settings),

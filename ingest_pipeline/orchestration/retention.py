@@ -4,11 +4,11 @@ from datetime import UTC, datetime
 
 import dagster as dg
 
+from ingest_pipeline.orchestration.single_runs import single_tags
 from ingest_pipeline.settings import Settings
 
 PRUNE_JOB = "prune_dagster_history"
 PRUNE_OP = "prune_runs"
-_DAILY_AT = "30 4 * * *"
 
 
 class PruneConfig(dg.Config):
@@ -42,7 +42,7 @@ def build_prune_job(settings: Settings) -> dg.JobDefinition:
     @dg.job(
         name=PRUNE_JOB,
         executor_def=dg.in_process_executor,
-        tags={"dagster/priority": "-10"},
+        tags=single_tags(PRUNE_JOB),
         description=(
             f"Delete runs older than {settings.retain_runs_days} days, failed ones older than "
             f"{settings.retain_failed_runs_days}, except those with a partition's latest materialisation."
@@ -54,12 +54,16 @@ def build_prune_job(settings: Settings) -> dg.JobDefinition:
     return prune_dagster_history
 
 
-def build_prune_schedule(job: dg.JobDefinition) -> dg.ScheduleDefinition:
+def build_prune_schedule(job: dg.JobDefinition, settings: Settings) -> dg.ScheduleDefinition:
     """Return the schedule that runs a pruning job every night, unless somebody turns it off."""
     return dg.ScheduleDefinition(
         name=f"{PRUNE_JOB}_daily",
         job=job,
-        cron_schedule=_DAILY_AT,
+        cron_schedule=settings.prune_cron,
         execution_timezone="UTC",
         default_status=dg.DefaultScheduleStatus.RUNNING,
+        description=(
+            f"Deletes Dagster's runs older than {settings.retain_runs_days} days, failed ones older than "
+            f"{settings.retain_failed_runs_days} (INGEST_PRUNE_CRON)."
+        ),
     )

@@ -99,7 +99,7 @@ def test_a_live_session_that_keeps_failing_is_told_of_once_and_when_it_is_well(
 ) -> None:
     """One failure is no news, the second in a row is, a third is none, and the recovery is."""
     alerts.poll("monza", "channel 42: forbidden")
-    assert alerts.tick() == "1 jobs fail, and those whose turn it was are told"
+    assert alerts.tick() == "still failing: 1, 0 of them told"
     assert receiver.bodies == []
     last = alerts.poll("monza", "channel 42: forbidden")
     alerts.tick()
@@ -115,7 +115,7 @@ def test_a_live_session_that_keeps_failing_is_told_of_once_and_when_it_is_well(
     alerts.tick()
     assert len(receiver.bodies) == 1
     alerts.poll("monza")
-    assert alerts.tick() == "1 alerts sent"
+    assert alerts.tick().startswith("alerts sent: 1")
     recovery = receiver.bodies[1]
     assert (recovery["event"], recovery["problems"][0]["failures"]) == ("recovery", 3)
     assert "works again" in recovery["content"]
@@ -183,7 +183,7 @@ def test_an_alert_that_cannot_be_delivered_waits_and_is_delivered_later(
     alerts.run("no", "prune_data")
     with caplog.at_level(logging.DEBUG):
         said = alerts.tick()
-        assert said == "1 wait for the next tick: the webhook answered 503"
+        assert said.startswith("1 wait for the next tick: the webhook answered 503;")
         assert receiver.requests == 3
         for status in (404, 302):
             receiver.status = status
@@ -191,7 +191,7 @@ def test_an_alert_that_cannot_be_delivered_waits_and_is_delivered_later(
     assert receiver.requests == 5
     assert SECRET not in caplog.text + "".join(alerts.reasons) + str(alerts.cursor)
     receiver.status = 200
-    assert alerts.tick() == "1 alerts sent"
+    assert alerts.tick().startswith("alerts sent: 1")
     assert len(receiver.bodies) == 1
     alerts.tick()
     assert receiver.requests == 6
@@ -201,7 +201,7 @@ def test_a_webhook_that_is_not_there_breaks_nothing(alerts: Alerts) -> None:
     """Its state is kept; what cannot be reached is said without the address."""
     gone = Alerts(deploy_like(alerts.deployment, "http://127.0.0.1:9/hooks/a-secret-word"), alerts.cursor)
     gone.run("no", "prune_data")
-    assert gone.tick() == "1 wait for the next tick: the webhook cannot be reached (ConnectionRefusedError)"
+    assert gone.tick().startswith("1 wait for the next tick: the webhook cannot be reached (Connection")
 
 
 def deploy_like(deployment: Deployment, url: str) -> Deployment:
