@@ -59,6 +59,7 @@ def import_messages(
     first, last = read_bounds(start, end)
     channel = read_channel(channel_id)
     with open_services(settings) as services, counting("messages read") as progress:
+        from ingest_pipeline.content.sessions import read_imported
         from ingest_pipeline.ingestion import imports
 
         report = imports.import_messages(
@@ -72,6 +73,7 @@ def import_messages(
             keep_file=keep_file,
             progress=progress,
         )
+        read_imported(services, report)
     if as_json:
         print_json(report.as_dict())
     else:
@@ -93,6 +95,7 @@ def poll_recent_messages(
     settings = begin(context, as_json=as_json)
     now = datetime.now(UTC)
     with open_services(settings) as services:
+        from ingest_pipeline.content.sessions import read_imported
         from ingest_pipeline.ingestion import imports
         from ingest_pipeline.storage.sessions import list_sessions
 
@@ -103,6 +106,8 @@ def poll_recent_messages(
             others = ", ".join(session.session_id for session in live[1:])
             typer.echo(f"warning: {live[0].session_id} is polled; also live: {others}", err=True)
         report = imports.poll_live_session(services, window_seconds, now)
+        if report is not None:
+            read_imported(services, report)
     coming = next_session(sessions, now)
     if report is not None and as_json:
         print_json({"live": True, **report.as_dict()})
@@ -124,9 +129,11 @@ def backfill(context: typer.Context, session_id: SessionOption, as_json: JsonOpt
     """
     settings = begin(context, as_json=as_json)
     with open_services(settings) as services, describing() as progress:
+        from ingest_pipeline.content.sessions import read_imported
         from ingest_pipeline.ingestion import imports
 
         report = imports.backfill_session(services, session_id, progress=progress)
+        read_imported(services, report)
     if as_json:
         print_json(report.as_dict())
     else:

@@ -1,4 +1,7 @@
-"""The content of a session's windows: extracted anew, and looked at window by window."""
+"""The content of a session's windows: extracted anew, and looked at window by window.
+
+What an import by command brings is read right after it.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +9,13 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 
 from ingest_pipeline.content.extraction import ALL_KINDS, ContentKind, ContentReport, extract_window
-from ingest_pipeline.content.rules import ContentRules
+from ingest_pipeline.content.rules import ContentRules, CurrentRules
 from ingest_pipeline.domain.session import Session
 from ingest_pipeline.domain.window import Window, contiguous
+from ingest_pipeline.ingestion.ingest import IngestReport
 from ingest_pipeline.ingestion.refresh import session_windows
 from ingest_pipeline.ingestion.services import Services
+from ingest_pipeline.storage.content_queries import channels_of_session
 
 
 def extract_windows(
@@ -42,6 +47,30 @@ def extract_windows(
     for span in spans(services, session, keys, now):
         report += extract_window(services.database, session.channel_ids, span, rules, kinds=kinds, now=now)
     return report
+
+
+def read_imported(services: Services, report: IngestReport) -> ContentReport | None:
+    """Bring the content of what was imported for a session in line with its messages.
+
+    Rules that cannot be read are logged and stop no import.
+
+    Args:
+        services: The working parts.
+        report: What the import did.
+
+    Returns:
+        What became of the content; None when it is left as it is.
+
+    Raises:
+        DatabaseBusy: As for `extract_window`; the messages stay.
+        DatabaseUnavailable: As for `extract_window`; the messages stay.
+    """
+    rules = CurrentRules(services.settings).get()
+    if rules is None or report.session_id is None or report.start is None or report.end is None:
+        return None
+    with services.database.read() as connection:
+        channel_ids = channels_of_session(connection, report.session_id)
+    return extract_window(services.database, channel_ids, Window(report.start, report.end), rules)
 
 
 def spans(

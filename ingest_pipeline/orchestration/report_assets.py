@@ -12,24 +12,25 @@ from datetime import UTC, datetime, timedelta
 import dagster as dg
 
 from ingest_pipeline.content.extraction import ContentKind
-from ingest_pipeline.domain.session import Session
+from ingest_pipeline.domain.session import Session, live_sessions
 from ingest_pipeline.errors import TransientError
 from ingest_pipeline.ingestion.polling import ended_within, missing_time
 from ingest_pipeline.ingestion.services import Services
 from ingest_pipeline.orchestration.failures import TRANSIENT_RETRIES, ingest_errors_as_failures
 from ingest_pipeline.orchestration.metadata import Metadata
 from ingest_pipeline.orchestration.partitions import SESSION
+from ingest_pipeline.reporting.charts import bar_width, width_name
 from ingest_pipeline.reporting.report import SessionReport, write_session_report
 from ingest_pipeline.storage.content_queries import last_changes
 from ingest_pipeline.storage.database import Connection
 from ingest_pipeline.storage.sessions import find_session, list_sessions
 
 _TITLES = {
-    "messages": "Messages per minute",
     "drivers": "Team radio by driver",
     "latency": "From posted to stored",
 }
 _EVERY_SECONDS = 60
+_LIVE_EVERY = timedelta(minutes=10)
 
 report_job = dg.define_asset_job(
     "session_report_job",
@@ -68,20 +69,24 @@ def report_metadata(report: SessionReport) -> Metadata:
     }
     if facts.median_latency_seconds is not None:
         described["median_seconds_to_stored"] = round(facts.median_latency_seconds, 3)
-    pictures = [_markdown(name, picture) for name, picture in report.pictures.items()]
+    titles = {"messages": f"Messages per {width_name(bar_width(facts.span))}", **_TITLES}
+    pictures = [_markdown(titles[name], picture) for name, picture in report.pictures.items()]
     described["pictures"] = dg.MetadataValue.md("\n\n".join(pictures))
     return described
 
 
-def _markdown(name: str, picture: bytes) -> str:
+def _markdown(title: str, picture: bytes) -> str:
     source = f"data:image/png;base64,{b64encode(picture).decode()}"
-    return f"#### {_TITLES[name]}\n\n![{_TITLES[name]}]({source})"
+    return f"#### {title}\n\n![{title}]({source})"
 
 
 def session_report_sensor(
     context: dg.SensorEvaluationContext, tick_services: dg.ResourceParam[Services]
 ) -> dg.SensorResult:
-    """Ask for the reports of sessions that are over and have changed since they were last asked for."""
+    """Ask for the reports of sessions that have changed since they were last asked for.
+
+    Of a live session now and then, of one that is over once it is settled.
+    """
     try:
         with tick_services.database.read() as connection:
             states = session_states(connection, list_sessions(connection), tick_services, datetime.now(UTC))
@@ -92,7 +97,7 @@ def session_report_sensor(
     due = [each for each, state in states.items() if each in partitions and asked.get(each) != state]
     return dg.SensorResult(
         run_requests=[dg.RunRequest(partition_key=session_id) for session_id in due],
-        skip_reason=None if due else "no session that is over has changed",
+        skip_reason=None if due else "no session that is live or over has changed",
         cursor=json.dumps({each: state for each, state in states.items() if each in partitions}),
     )
 
@@ -100,14 +105,22 @@ def session_report_sensor(
 def session_states(
     connection: Connection, sessions: Sequence[Session], services: Services, now: datetime
 ) -> dict[str, str]:
-    """Return what tells whether a session has changed, for those that are over and have messages.
+    """Return what tells whether a session needs another report, for those that have messages.
 
-    A session is looked at for as long as it is read after its end (`INGEST_SWEEP_HOURS`).
+    A session is looked at while it is live, and for as long as it is read after its end
+    (`INGEST_SWEEP_HOURS`).
     """
     settings = services.settings
     over = ended_within(sessions, now - settings.settle, timedelta(hours=settings.sweep_hours))
-    changes = last_changes(connection, [session.session_id for session in over]) if over else {}
-    return {
+    live = live_sessions(sessions, now)
+    both = [session.session_id for session in (*live, *over)]
+    changes = last_changes(connection, both) if both else {}
+    states = {
+        session.session_id: f"live, part {(now - session.start_time) // _LIVE_EVERY}"
+        for session in live
+        if session.session_id in changes
+    }
+    return states | {
         session.session_id: f"{changes[session.session_id].isoformat()} "
         f"{len(missing_time(connection, session, now))} gaps"
         for session in over
@@ -142,8 +155,8 @@ def build_report_sensor() -> dg.SensorDefinition:
         minimum_interval_seconds=_EVERY_SECONDS,
         default_status=dg.DefaultSensorStatus.RUNNING,
         description=(
-            "Makes the report of a session when it is over and settled, and again when its messages change "
-            "or a gap is closed."
+            "Makes the report of a session every ten minutes while it is live, when it is over and settled, "
+            "and again when its messages or what they say change or a gap is closed."
         ),
     )(session_report_sensor)
 

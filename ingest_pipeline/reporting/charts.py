@@ -20,8 +20,11 @@ if TYPE_CHECKING:
 
 # Okabe and Ito's colours can be told apart with any colour vision (https://jfly.uni-koeln.de/color/).
 _BLUE, _ORANGE, _GREY, _INK = "#0072b2", "#d55e00", "#aeb4bf", "#222831"
-_SHADE = "#fbe3d6"
-_MINUTE = timedelta(minutes=1)
+_SHADE, _HATCH = "#fdeee5", "#f2b693"
+_NOTE = {"facecolor": "white", "edgecolor": "none", "pad": 4}
+_MINUTE, _DAY = timedelta(minutes=1), timedelta(days=1)
+_TICKS = [timedelta(minutes=minutes) for minutes in (1, 2, 5, 10, 15, 30, 60, 120, 180, 360, 720, 1440)]
+_WIDTHS = [*_TICKS, 7 * _DAY, 28 * _DAY, 364 * _DAY]
 _MAX_BARS = 360
 _MAX_DRIVERS = 24
 _LONGEST_NAME = 24
@@ -30,10 +33,9 @@ _DPI = 110
 
 def messages_chart(facts: SessionFacts) -> bytes:
     """Draw messages per minute over the session, with the stretches that nothing proves shaded."""
-    span = facts.span
-    step = _MINUTE * max(1, -(-int((span.end - span.start) / _MINUTE) // _MAX_BARS))
+    span, step = facts.span, bar_width(facts.span)
     bars = _bars(facts.minutes, span, step)
-    unit = "minute" if step == _MINUTE else f"{step // _MINUTE} minutes"
+    highest = max((count for _, count in bars), default=0)
 
     def draw(axes: Axes) -> None:
         places = [(start - span.start) / _MINUTE for start, _ in bars]
@@ -41,18 +43,42 @@ def messages_chart(facts: SessionFacts) -> bytes:
         for number, gap in enumerate(facts.gaps):
             start, end = ((moment - span.start) / _MINUTE for moment in (gap.start, gap.end))
             label = "not proven complete" if number == 0 else None
-            axes.axvspan(start, end, facecolor=_SHADE, hatch="///", edgecolor=_ORANGE, lw=0, label=label)
+            axes.axvspan(
+                start, end, facecolor=_SHADE, hatch="///", edgecolor=_HATCH, lw=0, label=label, zorder=0.5
+            )
         axes.set_xlim(0, (span.end - span.start) / _MINUTE)
-        ticks = _time_ticks(span)
+        axes.set_ylim(0, max(highest * 1.05, 1))
+        axes.locator_params(axis="y", integer=True, min_n_ticks=1)
+        ticks, form = _time_ticks(span)
         axes.set_xticks(
-            [(tick - span.start) / _MINUTE for tick in ticks], [f"{tick:%H:%M}" for tick in ticks]
+            [(tick - span.start) / _MINUTE for tick in ticks], [f"{tick:{form}}" for tick in ticks]
         )
-        axes.set_ylabel(f"messages per {unit}")
-        axes.set_xlabel(f"UTC, from {span.start:%d %B %Y}")
+        axes.set_ylabel(f"messages per {width_name(step)}")
+        axes.set_xlabel("time (UTC)" if spans_days(span) else f"time (UTC) on {span.start:%d %B %Y}")
+        if not bars:
+            axes.text(0.5, 0.5, "no messages", transform=axes.transAxes, ha="center", color=_INK, bbox=_NOTE)
         if facts.gaps:
             axes.legend(loc="lower right", bbox_to_anchor=(1, 1), frameon=False, borderpad=0)
 
     return _png(draw, width=9.6, height=3.0)
+
+
+def bar_width(span: Window) -> timedelta:
+    """Return how long a bar of the picture is: a round length of which few enough fill the span."""
+    length = span.end - span.start
+    return next((width for width in _WIDTHS if length <= _MAX_BARS * width), _WIDTHS[-1])
+
+
+def width_name(width: timedelta) -> str:
+    """Return a bar's length in words that follow "per": `minute`, `5 minutes`, `day`."""
+    units = ((_DAY, "day"), (60 * _MINUTE, "hour"), (_MINUTE, "minute"))
+    unit, name = next(each for each in units if width >= each[0])
+    return name if width == unit else f"{width // unit} {name}s"
+
+
+def spans_days(span: Window) -> bool:
+    """Tell whether a time of day alone would not say when something was."""
+    return (span.end - _MINUTE).date() != span.start.date()
 
 
 def drivers_chart(talks: Sequence[Talk]) -> bytes:
@@ -91,14 +117,17 @@ def latency_chart(facts: SessionFacts) -> bytes:
     return _png(draw, width=9.6, height=2.6)
 
 
-def _time_ticks(span: Window) -> list[datetime]:
-    """Return round times of a span, at most ten."""
+def _time_ticks(span: Window) -> tuple[list[datetime], str]:
+    """Return round times of a span, at most ten, and how to write them."""
     length = span.end - span.start
-    steps = [timedelta(minutes=minutes) for minutes in (1, 2, 5, 10, 15, 30, 60, 120, 180, 360, 720, 1440)]
-    step = next((each for each in steps if length <= 9 * each), max(length / 9, steps[-1]))
+    whole_days = -(-length // (9 * _DAY)) * _DAY
+    step = next((each for each in _TICKS if length <= 9 * each), whole_days)
     midnight = span.start.replace(hour=0, minute=0, second=0, microsecond=0)
     first = midnight - (midnight - span.start) // step * step
-    return [first + index * step for index in range(int((span.end - first) / step) + 1)]
+    ticks = [first + index * step for index in range(int((span.end - first) / step) + 1)]
+    if step >= _DAY:
+        return ticks, "%d %b\n%Y"
+    return ticks, "%H:%M\n%d %b" if spans_days(span) else "%H:%M"
 
 
 def _bars(

@@ -24,6 +24,8 @@ from ingest_pipeline.storage.message_pages import EXPORT_SCHEMA, message_pages
 
 _JSON_COLUMNS = frozenset({"attachments", "embeds", "stickers", "reactions", "highlight_reasons"})
 
+_FORMULA = r"\A[=+\-@\t\r\n\x{FF1D}\x{FF0B}\x{FF0D}\x{FF20}]"
+
 Pages = Iterator[pa.Table]
 
 
@@ -33,7 +35,8 @@ def export_session(connection: Connection, session: Session, kind: ExportFormat,
     Args:
         connection: An open transaction, of which the file is a snapshot.
         session: The session.
-        kind: The format. CSV is UTF-8 with a header line, times as ISO 8601 in UTC; Parquet keeps every
+        kind: The format. CSV is UTF-8 with a header line, times as ISO 8601 in UTC, and an apostrophe
+            before what a spreadsheet would take for a formula; Parquet keeps every
             type; JSON is an array of objects, a line each, ids as strings; HTML is one page.
         stream: Where to.
 
@@ -58,11 +61,19 @@ def _write_csv(pages: Pages, session: Session, stream: BinaryIO) -> None:
 
     with CSVWriter(stream, pa.schema([(name, _csv_type(name)) for name in EXPORT_SCHEMA.names])) as writer:
         for page in pages:
-            columns = [
-                pc.strftime(column, "%Y-%m-%dT%H:%M:%SZ") if pa.types.is_timestamp(column.type) else column
-                for column in page.itercolumns()
-            ]
+            columns = [_csv_column(column) for column in page.itercolumns()]
             writer.write_table(pa.table(columns, names=page.column_names))
+
+
+def _csv_column(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    if pa.types.is_timestamp(column.type):
+        return pc.strftime(column, "%Y-%m-%dT%H:%M:%SZ")
+    if pa.types.is_string(column.type):
+        # Whoever may write in a channel could otherwise have a formula run in the reader's spreadsheet:
+        # https://owasp.org/www-community/attacks/CSV_Injection
+        marked = pc.binary_join_element_wise("'", column, "")
+        return pc.if_else(pc.match_substring_regex(column, _FORMULA), marked, column)
+    return column
 
 
 def _csv_type(name: str) -> pa.DataType:

@@ -12,6 +12,7 @@ from html import escape
 from importlib.resources import files
 from string import Template
 
+from ingest_pipeline.reporting.charts import bar_width, spans_days, width_name
 from ingest_pipeline.reporting.facts import SessionFacts
 
 _SHOWN_GAPS = 20
@@ -86,7 +87,8 @@ def _minutes_section(facts: SessionFacts, picture: bytes) -> str:
     busiest = max(facts.minutes, key=lambda item: item[1], default=None)
     told = f"{facts.messages:,} messages"
     if busiest:
-        told += f", the busiest minute {busiest[0]:%H:%M} UTC with {busiest[1]}"
+        form = "%Y-%m-%d %H:%M" if spans_days(facts.span) else "%H:%M"
+        told += f", the busiest minute {busiest[0]:{form}} UTC with {busiest[1]}"
     stretches = "1 stretch" if len(facts.gaps) == 1 else f"{len(facts.gaps)} stretches"
     told += f", {stretches} not proven complete." if facts.gaps else ", proven complete."
     rows = [[f"{minute:%Y-%m-%d %H:%M}", f"{count:,}"] for minute, count in facts.minutes]
@@ -100,15 +102,17 @@ def _minutes_section(facts: SessionFacts, picture: bytes) -> str:
     gaps = (
         _details("Stretches without proof", _table("UTC", ("from", "to", "length"), shown)) if shown else ""
     )
-    return _figure("Messages per minute", picture, f"Bar chart: {told}", told, minutes + gaps)
+    heading = f"Messages per {width_name(bar_width(facts.span))}"
+    return _figure(heading, picture, f"Bar chart: {told}", told, minutes + gaps)
 
 
 def _highlights_section(facts: SessionFacts) -> str:
     if not facts.highlights:
-        return ""
+        return _nothing("Highlights", "No message stands out by the rule of data/settings.yaml.")
+    form = "%Y-%m-%d %H:%M:%S" if spans_days(facts.span) else "%H:%M:%S"
     rows = [
         "<tr>"
-        f'<td class="time"><a href="{escape(each.url)}">{each.posted_at:%H:%M:%S}</a></td>'
+        f'<td class="time"><a href="{escape(each.url)}">{each.posted_at:{form}}</a></td>'
         f"<td>{escape(each.who)}</td><td>{escape(each.text)}</td>"
         f'<td class="number">{each.score:.2f}</td>'
         f"<td><ul>{''.join(f'<li>{escape(reason)}</li>' for reason in each.reasons)}</ul></td></tr>"
@@ -127,7 +131,7 @@ def _highlights_section(facts: SessionFacts) -> str:
 
 def _drivers_section(facts: SessionFacts, picture: bytes | None) -> str:
     if picture is None:
-        return ""
+        return _nothing("Team radio by driver", "No message names a driver.")
     unknown = [talk.driver for talk in facts.talks if talk.team is None]
     caption = f"{len(facts.talks)} drivers, {facts.talks[0].driver} most often."
     if unknown:
@@ -157,7 +161,8 @@ def _setups_section(facts: SessionFacts) -> str:
 
 def _latency_section(facts: SessionFacts, picture: bytes | None) -> str:
     if picture is None or facts.median_latency_seconds is None:
-        return ""
+        later = f" {facts.later:,} were brought by a later import." if facts.later else ""
+        return _nothing("From posted to stored", f"No message was stored while it was fresh.{later}")
     told = f"Half of {len(facts.latencies_seconds):,} messages within {facts.median_latency_seconds:.1f} s"
     if facts.slow_latency_seconds is not None:
         told += f", 95 of 100 within {facts.slow_latency_seconds:.1f} s"
@@ -173,6 +178,10 @@ def _figure(heading: str, picture: bytes, alternative: str, caption: str, below:
         f'<section><h2>{escape(heading)}</h2><figure><img src="{source}" alt="{escape(alternative)}">'
         f"<figcaption>{escape(caption)}</figcaption></figure>{below}</section>"
     )
+
+
+def _nothing(heading: str, told: str) -> str:
+    return f'<section><h2>{escape(heading)}</h2><p class="note">{escape(told)}</p></section>'
 
 
 def _details(summary: str, content: str) -> str:
@@ -211,4 +220,6 @@ def _duration(length: timedelta) -> str:
     if seconds < 60:
         return f"{seconds} s"
     hours, minutes = divmod(seconds // 60, 60)
+    if hours >= 48:
+        return f"{hours // 24} days {hours % 24} h"
     return f"{hours} h {minutes} min" if hours else f"{minutes} min"

@@ -18,7 +18,13 @@ from ingest_pipeline.domain.session import Session
 from ingest_pipeline.domain.window import Window
 from ingest_pipeline.errors import LandingRefused
 from ingest_pipeline.ingestion.services import Services, build_services
-from ingest_pipeline.reporting.charts import drivers_chart, latency_chart, messages_chart
+from ingest_pipeline.reporting.charts import (
+    bar_width,
+    drivers_chart,
+    latency_chart,
+    messages_chart,
+    width_name,
+)
 from ingest_pipeline.reporting.facts import Highlight, SessionFacts, Talk, read_facts
 from ingest_pipeline.reporting.page import report_page
 from ingest_pipeline.reporting.report import write_session_report
@@ -239,3 +245,26 @@ def test_the_same_facts_are_the_same_pictures() -> None:
     facts = facts_of(talks=(Talk("A", "B", 1),))
     assert messages_chart(facts) == messages_chart(facts)
     assert drivers_chart(facts.talks) == drivers_chart(facts.talks)
+
+
+def test_bars_are_of_round_lengths_and_few_enough() -> None:
+    """A race is told by the minute, an archive of years by the week; both say so."""
+    lengths = [timedelta(hours=2), timedelta(hours=7), timedelta(days=3), timedelta(days=575)]
+    names = [width_name(bar_width(Window(at(0), at(0) + length))) for length in lengths]
+    assert names == ["minute", "2 minutes", "15 minutes", "7 days"]
+    for days in range(1, 3000, 97):
+        length = timedelta(days=days)
+        assert length / bar_width(Window(at(0), at(0) + length)) <= 360
+
+
+def test_messages_are_seen_where_nothing_is_proven() -> None:
+    """The shade of a gap lies behind the bars, not over them."""
+    facts = facts_of(minutes=((at(0), 3), (at(60), 5)))
+
+    def blue(shown: SessionFacts) -> int:
+        pixels = imread(io.BytesIO(messages_chart(shown)))
+        return int(((pixels[..., 2] > 0.6) & (pixels[..., 0] < 0.1)).sum())
+
+    everywhere = replace(facts, gaps=(facts.span,))
+    assert blue(everywhere) > 1000
+    assert blue(replace(everywhere, minutes=())) == 0

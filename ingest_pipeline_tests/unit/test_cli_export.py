@@ -14,10 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from ingest_pipeline.content.rules import load_content_rules
-from ingest_pipeline.content.sessions import extract_windows
 from ingest_pipeline.errors import ExitCode
-from ingest_pipeline.ingestion.imports import load_session
 from ingest_pipeline.ingestion.services import build_services
 from ingest_pipeline.settings import Settings
 from ingest_pipeline.storage.message_pages import EXPORT_SCHEMA, message_pages
@@ -36,9 +33,6 @@ def cli(tmp_path: Path) -> Cli:
     edited = message(2, AWKWARD, timestampEdited=(START + timedelta(seconds=9.25)).isoformat())
     export = write_export(tmp_path / "export.json", [loved, edited, message(3, "`Senna` Push.")])
     assert cli("import-messages", "--session-id", "race", "--file", str(export)).code == 0
-    services = build_services(Settings(_env_file=None, data_dir=tmp_path / "data"))
-    rules = load_content_rules(services.settings)
-    extract_windows(services, load_session(services, "race"), services.grid.keys, rules)
     return cli
 
 
@@ -89,6 +83,24 @@ def test_csv_has_a_header_and_quotes_what_needs_it(cli: Cli) -> None:
         "",
         "2026-09-06T13:00:09.250000Z",
     )
+
+
+def test_csv_gives_a_spreadsheet_no_formula(cli: Cli) -> None:
+    """Nobody's message runs on the reader's machine; the other formats keep it as it was written."""
+    evil = ["=1+1", "+1", "-2 for Leclerc", "@SUM(A1)", "＝1+1", "'quoted", "a=1"]
+    spoken = [
+        message(30 + index, text, author={"id": "9", "name": "=cmd|' /C calc'!A0"})
+        for index, text in enumerate(evil)
+    ]
+    cli.add_session("evil")
+    export = write_export(cli.folder / "evil.json", spoken)
+    assert cli("import-messages", "--session-id", "evil", "--file", str(export)).code == 0
+    for name in ("evil.csv", "evil.parquet"):
+        assert cli("export", "--session-id", "evil", "--output", name).code == 0
+    rows = list(csv.DictReader(io.StringIO((cli.folder / "evil.csv").read_bytes().decode(), newline="")))
+    assert [row["raw_content"] for row in rows] == [f"'{text}" for text in evil[:5]] + evil[5:]
+    assert {row["author_name"] for row in rows} == {"'=cmd|' /C calc'!A0"}
+    assert pq.read_table(cli.folder / "evil.parquet")["raw_content"].to_pylist() == evil
 
 
 class _Page(HTMLParser):

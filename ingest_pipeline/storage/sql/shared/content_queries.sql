@@ -104,9 +104,19 @@ WHERE
     AND posted_at < $end::TIMESTAMPTZ
 ORDER BY posted_at, discord_id;
 
+-- name: channels_of_session
+-- The channels that a session has messages of.
+SELECT DISTINCT channel_id FROM messages WHERE session_id = $session_id::TEXT ORDER BY channel_id;
+
 -- name: last_changes
--- When the messages of sessions last really changed; sessions without messages are left out.
-SELECT session_id, max(updated_at) AS changed_at
-FROM messages
-WHERE session_id IN (SELECT unnest($session_ids::TEXT[]))
-GROUP BY session_id;
+-- When the messages of sessions, or what they say, last really changed; sessions without any are left out.
+SELECT
+    m.session_id,
+    max(greatest(m.updated_at, r.extracted_at, h.extracted_at, s.extracted_at, c.extracted_at)) AS changed_at
+FROM messages AS m
+LEFT JOIN radio_messages AS r ON r.discord_id = m.discord_id
+LEFT JOIN highlights AS h ON h.discord_id = m.discord_id
+LEFT JOIN trade_setups AS s ON s.discord_id = m.discord_id
+LEFT JOIN clips AS c ON c.discord_id = m.discord_id
+WHERE m.session_id IN (SELECT unnest($session_ids::TEXT[]))
+GROUP BY m.session_id;
