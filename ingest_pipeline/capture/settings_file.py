@@ -18,7 +18,7 @@ them. What is set by command, for guilds and channels, is in `storage/setting_ov
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -75,10 +75,15 @@ class SettingsFile:
         return None if values is None else Layer(f"{self.name}, channel {channel_id}", values)
 
 
-def load_settings_file(path: Path) -> SettingsFile:
+def load_settings_file(path: Path, *, groups: bool = True) -> SettingsFile:
     """Read the file, or return what was read of it if it has not changed since.
 
     A file that is absent or empty says nothing.
+
+    Args:
+        path: The file.
+        groups: Whether to look at groups such as `highlights` at all. How messages are taken does not
+            depend on them, so a slip in one must not stop the messages.
 
     Raises:
         ConfigurationError: The file cannot be read or breaks a rule; the message names line, value
@@ -92,18 +97,18 @@ def load_settings_file(path: Path) -> SettingsFile:
         raise ConfigurationError(
             f"{path} cannot be read ({error.strerror}): check its permissions"
         ) from error
-    return _load(path, status.st_mtime_ns, status.st_size)
+    return _load(path, status.st_mtime_ns, status.st_size, groups)
 
 
 @lru_cache(maxsize=4)
-def _load(path: Path, _modified: int, _size: int) -> SettingsFile:
+def _load(path: Path, _modified: int, _size: int, groups: bool) -> SettingsFile:  # noqa: FBT001 - a key
     try:
-        return _parsed(decode_text(read_edited_file(path), str(path)), path)
+        return _parsed(decode_text(read_edited_file(path), str(path)), path, _GROUPS if groups else ())
     except BadInput as error:
         raise ConfigurationError(str(error)) from error
 
 
-def _parsed(text: str, path: Path) -> SettingsFile:
+def _parsed(text: str, path: Path, groups: Collection[str]) -> SettingsFile:
     name = str(path)
     root = yaml_root(text, name)
     sections = {} if root is None else dict(mapping_items(root, name, "the document"))
@@ -116,15 +121,15 @@ def _parsed(text: str, path: Path) -> SettingsFile:
     for group in _GROUPS:
         if group in tree:
             raise BadInput(f"{name}, line {lines[group]}: write {group} beside defaults, not in it")
-        if group in sections:
+        if group in sections and group in groups:
             tree[group] = _tree(sections[group], name, group, lines, f"{group}.")
     defaults = flatten(tree, "defaults", _placed(name, lines))
-    channels = _channels(sections["channels"], name) if "channels" in sections else {}
+    channels = _channels(sections["channels"], name, groups) if "channels" in sections else {}
     _check_together(name, defaults, channels)
     return SettingsFile(path.name, defaults, channels)
 
 
-def _channels(node: yaml.Node, name: str) -> dict[int, Values]:
+def _channels(node: yaml.Node, name: str, groups: Collection[str]) -> dict[int, Values]:
     channels: dict[int, Values] = {}
     for key, below in [] if is_null(node) else mapping_items(node, name, "channels"):
         try:
@@ -133,6 +138,7 @@ def _channels(node: yaml.Node, name: str) -> dict[int, Values]:
             raise BadInput(f"{name}, line {line_of(below)}: {error}") from error
         lines: dict[str, int] = {}
         tree = _tree(below, name, f"channel {key}", lines)
+        tree = {each: value for each, value in tree.items() if each in groups or each not in _GROUPS}
         channels[channel_id] = flatten(tree, f"channel {key}", _placed(name, lines))
     return channels
 

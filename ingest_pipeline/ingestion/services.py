@@ -51,7 +51,7 @@ class Services:
         Raises:
             ConfigurationError: `data/settings.yaml` or what is set by command is wrong.
         """
-        file = load_settings_file(self.settings.settings_file)
+        file = load_settings_file(self.settings.settings_file, groups=False)
         in_force = settings_in_force(connection, file, channel_ids)
         return {channel_id: settings.policy for channel_id, settings in in_force.items()}
 
