@@ -70,6 +70,8 @@ IN_RUNS = (
     "all is told to Dagster",
 )
 
+pytestmark = pytest.mark.timeout(300)
+
 
 @pytest.fixture(scope="module")
 def trials(template: Ground, empty_ground: Callable[..., Ground]) -> Callable[[Work], Trials]:
