@@ -32,6 +32,7 @@ class Outcome:
         ended_at: Aware UTC.
         problem: What went wrong, in a line, or None.
         is_repeated: Whether another run follows by itself within minutes, as the polls of a session do.
+        heals: Other jobs whose failures about the session are made good when this one succeeds.
     """
 
     job: str
@@ -40,6 +41,7 @@ class Outcome:
     ended_at: datetime
     problem: str | None = None
     is_repeated: bool = False
+    heals: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,14 +142,16 @@ class AlertState:
         failed: dict[str, Streak] = {}
         recovered: list[tuple[Streak, datetime]] = []
         for outcome in outcomes:
-            group, before = _group(outcome), streaks.pop(_group(outcome), None)
+            group = _group(outcome)
             if outcome.problem is None:
-                # What failed and works again since the last look is not worth a message.
-                is_news = failed.pop(group, None) is None
-                if before and before.is_told and is_news:
-                    recovered.append((before, outcome.ended_at))
+                for healed in (group, *(_group(replace(outcome, job=job)) for job in outcome.heals)):
+                    before = streaks.pop(healed, None)
+                    # What failed and works again since the last look is not worth a message.
+                    is_news = failed.pop(healed, None) is None
+                    if before and before.is_told and is_news:
+                        recovered.append((before, outcome.ended_at))
                 continue
-            streak = _longer(before, outcome, outcome.problem)
+            streak = _longer(streaks.get(group), outcome, outcome.problem)
             if not streak.is_told and streak.failures >= (threshold if outcome.is_repeated else 1):
                 failed[group] = streak = replace(streak, is_told=True)
             streaks[group] = streak

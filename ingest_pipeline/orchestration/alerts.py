@@ -2,7 +2,7 @@
 
 It goes through the runs that ended since its last look, in Dagster's own event log. When to tell and
 in which words is decided in `monitoring/alerting.py`. What could not be delivered stays in the cursor
-and is delivered later; so an alert may come twice, and none is lost.
+and is delivered later; so an alert may come twice.
 """
 
 import time
@@ -16,8 +16,10 @@ import dagster as dg
 from ingest_pipeline.ingestion.services import Services
 from ingest_pipeline.monitoring.alerting import Alert, AlertState, Outcome
 from ingest_pipeline.monitoring.webhook import post
+from ingest_pipeline.orchestration.jobs import ingest_job
 from ingest_pipeline.orchestration.live_runs import SESSION_TAG, TRIGGER_TAG, error_line
 from ingest_pipeline.orchestration.partitions import RANGE_START, SESSION
+from ingest_pipeline.orchestration.seal_assets import SEAL_JOB
 from ingest_pipeline.settings import Settings
 from ingest_pipeline.supervision.deployment import secrets_of
 
@@ -32,6 +34,7 @@ _ENDS: tuple[Literal[dg.DagsterEventType.RUN_SUCCESS], Literal[dg.DagsterEventTy
 )
 # Started from the catalogue, a run has no job of ours.
 _BY_HAND = "__ASSET_JOB"
+_BY_HAND_NAME = "materialisation"
 
 
 def build_alert_sensors(settings: Settings) -> list[dg.SensorDefinition]:
@@ -110,12 +113,14 @@ def _outcome(instance: dg.DagsterInstance, run: dg.DagsterRun, at: datetime, set
     if run.status == dg.DagsterRunStatus.FAILURE:
         problems.insert(0, error_line(instance, run))
     return Outcome(
-        job="materialisation" if run.job_name == _BY_HAND else run.job_name,
+        job=_BY_HAND_NAME if run.job_name == _BY_HAND else run.job_name,
         session_id=_session(run),
         run_id=run.run_id,
         ended_at=at,
         problem=_without_secrets("; ".join(problems), settings) if problems else None,
         is_repeated=run.tags.get(TRIGGER_TAG) == "live",
+        # Who seals a session has read all of it.
+        heals=(ingest_job.name, _BY_HAND_NAME) if run.job_name == SEAL_JOB else (),
     )
 
 

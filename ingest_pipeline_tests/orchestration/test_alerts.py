@@ -137,6 +137,17 @@ def test_sessions_do_not_count_for_each_other_and_each_has_one_message(
     assert [each["job"] for each in told["problems"]] == ["ingest_job", "session_report_job"]
 
 
+def test_the_seal_of_a_session_ends_what_failed_to_read_it(alerts: Alerts, receiver: Receiver) -> None:
+    """It has read all of the session, and no poll comes back to it; other sessions go on failing."""
+    for session_id in ("monza", "spa"):
+        alerts.poll(session_id, "no")
+        alerts.poll(session_id, "no")
+    alerts.tick()
+    alerts.run(None, "session_seal_job", dagster__partition="monza")
+    assert alerts.tick() == "alerts sent: 1; still failing: 1, 1 of them told"
+    assert (receiver.bodies[-1]["event"], receiver.bodies[-1]["session_id"]) == ("recovery", "monza")
+
+
 def test_what_nobody_repeats_is_told_at_once_but_not_what_dagster_tries_again(
     alerts: Alerts, receiver: Receiver
 ) -> None:
