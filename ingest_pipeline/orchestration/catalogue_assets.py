@@ -11,6 +11,7 @@ from typing import Any
 import dagster as dg
 
 from ingest_pipeline.capture.discord_rest import DiscordRest, open_rest
+from ingest_pipeline.domain.snowflake import DISCORD_EPOCH
 from ingest_pipeline.history.catalogue_sync import Synced, sync_authors, sync_channels, sync_guilds
 from ingest_pipeline.ingestion.services import Services
 from ingest_pipeline.orchestration.failures import TRANSIENT_RETRIES, ingest_errors_as_failures
@@ -62,18 +63,14 @@ def channels(context: dg.AssetExecutionContext, services: dg.ResourceParam[Servi
         return
     with services.database.read() as connection:
         rows = describe_channels(connection)
-    latest = sorted(
-        (row for row in rows if row["last_activity_at"]),
-        key=lambda row: row["last_activity_at"],
-        reverse=True,
-    )
+    rows.sort(key=lambda row: row["last_activity_at"] or DISCORD_EPOCH, reverse=True)
     shown = ("name", "channel_type", "reading_state", "is_monitored", "message_count", "last_activity_at")
     yield dg.MaterializeResult(
         metadata={
             **_counts(context, synced, gone="deleted"),
             "monitored": sum(row["is_monitored"] for row in rows),
             "messages": sum(row["message_count"] for row in rows),
-            "channels": _table(shown, latest[:_LISTED]),
+            "channels": _table(shown, rows[:_LISTED]),
         }
     )
 
