@@ -8,11 +8,12 @@ it is; so extracting again is free of consequences.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 from ingest_pipeline.content.highlighting import HighlightScorer, score_highlights
@@ -25,7 +26,9 @@ from ingest_pipeline.content.rows import (
     unparsed_rows,
 )
 from ingest_pipeline.content.rules import ContentRules
+from ingest_pipeline.domain.channel_settings import SettingsInForce
 from ingest_pipeline.domain.window import Window
+from ingest_pipeline.errors import ConfigurationError
 from ingest_pipeline.storage.content import (
     CLIPS,
     RADIO_MESSAGES,
@@ -41,6 +44,8 @@ from ingest_pipeline.storage.content import (
 from ingest_pipeline.storage.database import Connection, Database
 
 BATCH_MESSAGES = 2_000
+
+_logger = logging.getLogger(__name__)
 
 
 class ContentKind(StrEnum):
@@ -199,8 +204,24 @@ def _extract(
 def _scorers(
     rules: ContentRules, connection: Connection, channel_ids: Collection[int]
 ) -> dict[int, HighlightScorer]:
-    in_force = rules.of(connection, channel_ids)
-    return {channel_id: settings.highlights for channel_id, settings in in_force.items()}
+    """Return what judges each channel's messages.
+
+    The file fits together, and so does what is set by command when it is set; a change of the file since
+    may contradict it. Then the file alone decides, for content must not keep messages from the table.
+    """
+    scorers: dict[int, HighlightScorer] = {}
+    for channel_id, settings in rules.of(connection, channel_ids).items():
+        try:
+            scorers[channel_id] = settings.highlights
+        except ConfigurationError as error:
+            _say_once(str(error))
+            scorers[channel_id] = SettingsInForce(settings.layers[:1]).highlights
+    return scorers
+
+
+@lru_cache(maxsize=64)
+def _say_once(problem: str) -> None:
+    _logger.error("highlights are scored as the file alone says: %s", problem)
 
 
 def _setups(

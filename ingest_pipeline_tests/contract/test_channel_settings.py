@@ -143,6 +143,17 @@ def test_content_is_read_by_the_settings_of_its_channel(catalogue: Database) -> 
     assert {row["discord_id"]: row["is_candidate"] for row in rows["highlights"]} == {ids[1]: True}
 
 
+def test_a_file_that_contradicts_what_was_set_keeps_no_content_from_being_read(catalogue: Database) -> None:
+    """The file alone decides then: it was changed last, and it fits together."""
+    put(catalogue, highlights__threshold=1.1)
+    weaker = SettingsFile(defaults={"highlights.reactions_weight": 0, "highlights.threshold": 0.2})
+    with catalogue.write() as connection:
+        ids = merge(connection, said(1, "a crash"))
+        extract_for(connection, ids, replace(RULES, settings=weaker), now=NOW)
+        [row] = contents(connection)["highlights"]
+    assert (row["is_candidate"], row["score"]) == (True, 0.2)
+
+
 @pytest.fixture
 def live(catalogue: Database, settings: Settings, tmp_path: Path) -> Services:
     """A live session in the channel, where a clip without words was posted."""
