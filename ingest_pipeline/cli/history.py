@@ -119,9 +119,9 @@ def verify_message_counts(
 ) -> None:
     """Compare the table with a fresh reading of Discord, message by message.
 
-    Looked at are the channels that are monitored or imported, and the sessions; without a bot only the
-    sessions, with the exporter. Nothing is changed. The exit code is 10 when anything differs or could
-    not be read.
+    Looked at are the channels that are monitored or imported, and the sessions; without a bot only
+    sessions that are over, with the exporter. Nothing is changed. The exit code is 10 when anything
+    differs or could not be read.
     """
     settings = begin(context, as_json=as_json)
     scope = _scope(guild, channel, days)

@@ -30,8 +30,11 @@ from ingest_pipeline.exactness.verification import (
 )
 from ingest_pipeline.ingestion.documents import ExportDocument, Provenance, Tally
 from ingest_pipeline.ingestion.services import Services
+from ingest_pipeline.settings import Settings
+from ingest_pipeline.storage.database import Connection
 from ingest_pipeline.storage.ledger import gaps
 from ingest_pipeline.storage.readings import stored_between
+from ingest_pipeline.storage.sessions import list_sessions
 
 _LISTED = 1_000
 
@@ -63,7 +66,8 @@ def verify_by_any_means(
         verdicts = tuple(each for each in verdicts if each not in unread)
         left = [Expectation(each.channel_id, each.low, each.high, each.session_id) for each in unread]
     else:
-        left = _sessions(services, scope)
+        with services.database.read() as connection:
+            left = sessions_to_verify(connection, settings, scope, datetime.now(UTC))
     exported = []
     for expected in left:
         exported.append(_verify_session(services, expected))
@@ -72,10 +76,20 @@ def verify_by_any_means(
     return VerificationReport((*verdicts, *exported), time.monotonic() - began)
 
 
-def _sessions(services: Services, scope: Scope | None) -> list[Expectation]:
-    with services.database.read() as connection:
-        found = expectations(connection, datetime.now(UTC), services.settings.settle, scope)
-    return [each for each in found if each.session_id is not None]
+def sessions_to_verify(
+    connection: Connection, settings: Settings, scope: Scope | None, now: datetime
+) -> list[Expectation]:
+    """Return what the exporter verifies: sessions that are over and settled.
+
+    While one is live, messages change faster than they are read again.
+    """
+    over = {
+        session.session_id
+        for session in list_sessions(connection)
+        if session.end_time + settings.settle <= now
+    }
+    found = expectations(connection, now, settings.settle, scope)
+    return [each for each in found if each.session_id in over]
 
 
 def _verify_session(services: Services, expected: Expectation) -> ChannelVerdict:

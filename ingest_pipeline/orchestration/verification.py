@@ -11,7 +11,7 @@ import dagster as dg
 
 from ingest_pipeline.domain.snowflake import created_at
 from ingest_pipeline.exactness.expectations import Scope, expectations
-from ingest_pipeline.exactness.export_verification import verify_by_any_means
+from ingest_pipeline.exactness.export_verification import sessions_to_verify, verify_by_any_means
 from ingest_pipeline.exactness.verification import ChannelVerdict, VerificationReport
 from ingest_pipeline.ingestion.services import Services
 from ingest_pipeline.orchestration.failures import ingest_errors_as_failures
@@ -176,9 +176,11 @@ def _why_not(services: Services, now: datetime) -> str | None:
         return _NO_TOKEN
     since = Scope(since=now - timedelta(days=settings.verify_days))
     with services.database.read() as connection:
-        found = expectations(connection, now, settings.settle, since)
-    has_bot = settings.discord_bot_token is not None
-    if any(has_bot or each.session_id for each in found):
+        if settings.discord_bot_token is not None:
+            found = expectations(connection, now, settings.settle, since)
+        else:
+            found = sessions_to_verify(connection, settings, since, now)
+    if found:
         return None
     return "no channel is monitored or imported, and no session of the last days is over"
 

@@ -125,6 +125,8 @@ def test_the_schedule_rests_when_there_is_nothing_to_verify(deployment: Deployme
     """No session of the last days, no channel: no run, and one line that says so."""
     deployment.add_sessions(session(start=START - timedelta(days=30)))
     assert "no session of the last days" in str(deployment.tick_schedule(SCHEDULE))
+    deployment.add_sessions(session("live", start=datetime.now(UTC) - timedelta(minutes=10), minutes=60))
+    assert "no session of the last days" in str(deployment.tick_schedule(SCHEDULE))
     deployment.add_sessions(session("spa", start=START))
     assert isinstance(deployment.tick_schedule(SCHEDULE), dg.RunRequest)
 
