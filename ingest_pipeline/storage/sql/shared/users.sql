@@ -2,21 +2,20 @@
 -- Keep who wrote the messages that came or changed since a time, named as with the newest of them.
 INSERT INTO users (user_id, name, nickname, is_bot, first_seen_at, last_seen_at, created_at, updated_at)
 SELECT
-    newest.author_id, newest.author_name, newest.author_nickname, newest.author_is_bot,
+    span.author_id, newest.author_name, newest.author_nickname, newest.author_is_bot,
     span.first_seen_at, span.last_seen_at, $now::TIMESTAMPTZ, $now::TIMESTAMPTZ
 FROM (
-    SELECT DISTINCT ON (author_id) author_id, author_name, author_nickname, author_is_bot
-    FROM messages
-    WHERE author_id IS NOT NULL AND updated_at >= $since::TIMESTAMPTZ
-    ORDER BY author_id, discord_id DESC
-) AS newest
-INNER JOIN (
-    SELECT author_id, min(posted_at) AS first_seen_at, max(posted_at) AS last_seen_at
+    SELECT
+        author_id,
+        min(posted_at) AS first_seen_at,
+        max(posted_at) AS last_seen_at,
+        max(discord_id) AS newest_id
     FROM messages
     WHERE author_id IS NOT NULL AND updated_at >= $since::TIMESTAMPTZ
     GROUP BY author_id
-) AS span ON span.author_id = newest.author_id
-ORDER BY newest.author_id
+) AS span
+INNER JOIN messages AS newest ON newest.discord_id = span.newest_id
+ORDER BY span.author_id
 ON CONFLICT (user_id) DO UPDATE SET
     name = CASE
         WHEN excluded.last_seen_at >= users.last_seen_at THEN excluded.name ELSE users.name
