@@ -15,9 +15,10 @@ from ingest_pipeline_tests.contract.conftest import ENGINES
 from ingest_pipeline_tests.realtime.proof import Size, prove
 from ingest_pipeline_tests.realtime.scenarios import everything_at_once
 
-SMALL = Size(history=300, posts=150, channels=3, seconds=4.0, limit_seconds=60.0)
+SMALL = Size(history=300, posts=150, channels=3, seconds=4.0, limit_seconds=100.0)
 
 
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("engine", ENGINES)
 def test_nothing_is_missing_double_stale_or_zombie_whatever_goes_wrong(
     engine: str, tmp_path: Path, make_settings: Callable[[str], Settings]
