@@ -44,3 +44,15 @@ LEFT JOIN (
     FROM messages
     GROUP BY channel_id
 ) AS m ON m.channel_id = c.channel_id;
+
+-- Channels, patterns and imports may have come before their guild.
+INSERT INTO guilds (guild_id, name, last_seen_at, created_at, updated_at)
+SELECT guild_id, guild_id::TEXT, now(), now(), now()
+FROM (
+    SELECT guild_id FROM channels
+    UNION
+    SELECT guild_id FROM guild_monitors
+    UNION
+    SELECT guild_id FROM import_metadata
+) AS named
+ON CONFLICT (guild_id) DO NOTHING;
