@@ -89,6 +89,15 @@ class ContentReport:
         """What messages do not say any more, by message; highlights are left out."""
         return self._kinds_by_message(lambda changes: changes.withdrawn)
 
+    def of_changed_kinds(self) -> ContentReport:
+        """Leave out the kinds of which nothing has changed."""
+        kinds = {
+            kind: changes
+            for kind, changes in self.kinds.items()
+            if changes.created or changes.changed or changes.withdrawn
+        }
+        return ContentReport(self.messages, kinds, self.setups)
+
     def _kinds_by_message(
         self, choose: Callable[[Changes], Sequence[int]]
     ) -> dict[int, tuple[ContentKind, ...]]:

@@ -6,7 +6,7 @@ What an import by command brings is read right after it.
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 
 from ingest_pipeline.content.extraction import ALL_KINDS, ContentKind, ContentReport, extract_window
 from ingest_pipeline.content.rules import ContentRules, CurrentRules
@@ -47,6 +47,15 @@ def extract_windows(
     for span in spans(services, session, keys, now):
         report += extract_window(services.database, session.channel_ids, span, rules, kinds=kinds, now=now)
     return report
+
+
+def any_is_over(
+    services: Services, session: Session, keys: Sequence[str], now: datetime | None = None
+) -> bool:
+    """Tell whether one of a session's windows, or the session, has ended."""
+    moment = now or datetime.now(UTC)
+    windows = session_windows(services, session, keys, now)
+    return session.end_time <= moment or any(window.end <= moment for _, window in windows)
 
 
 def read_imported(services: Services, report: IngestReport) -> ContentReport | None:

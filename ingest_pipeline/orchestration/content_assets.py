@@ -15,7 +15,7 @@ from ingest_pipeline.capture.clip_download import DISCORD_HOSTS, DownloadLimits
 from ingest_pipeline.content.clip_files import fetch_clip_files
 from ingest_pipeline.content.extraction import ContentKind
 from ingest_pipeline.content.rules import load_content_rules
-from ingest_pipeline.content.sessions import extract_windows
+from ingest_pipeline.content.sessions import any_is_over, extract_windows
 from ingest_pipeline.domain.extract.clips import CLIPS_PARSER_VERSION
 from ingest_pipeline.domain.extract.highlights import HIGHLIGHT_RULE_VERSION
 from ingest_pipeline.domain.extract.team_radio import RADIO_PARSER_VERSION
@@ -66,24 +66,33 @@ def content(
 ) -> Iterator[dg.MaterializeResult[None]]:
     """Read what the messages of a run's windows say, as far as its assets are selected.
 
+    A live run tells of a kind only when something of it has changed or a window is over: each asset that
+    is told of costs a tick as much as reading all four, and the event log grows with it.
+
     A slip in a file of rules must not slow the reading of a live session, whose failed runs are tried less
     and less often: a live run then says what is wrong and leaves the content as it is.
     """
     kinds = [kind for kind in ContentKind if dg.AssetKey(kind.value) in context.selected_asset_keys]
+    is_live = context.run.tags.get(TRIGGER_TAG) == "live"
+    told: set[ContentKind] = set()
     with ingest_errors_as_failures(context):
         try:
             rules = load_content_rules(services.settings)
         except ConfigurationError as error:
-            if context.run.tags.get(TRIGGER_TAG) != "live":
+            if not is_live:
                 raise
             context.log.error("content is not read: %s", error)  # noqa: TRY400 - the message says all
             return
         for session, keys in _requested(context, services):
             report = extract_windows(services, session, keys, rules, kinds=kinds)
+            if is_live and not any_is_over(services, session, keys):
+                report = report.of_changed_kinds()
             for kind, described in content_metadata(services, session, keys, report).items():
                 _record(context, kind.value, session, described)
+                told.add(kind)
     for kind in kinds:
-        yield dg.MaterializeResult(asset_key=kind.value)
+        if kind in told:
+            yield dg.MaterializeResult(asset_key=kind.value)
 
 
 class ClipFilesConfig(dg.Config):

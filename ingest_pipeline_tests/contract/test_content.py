@@ -15,6 +15,7 @@ from ingest_pipeline.content.extraction import ContentKind, ContentReport, extra
 from ingest_pipeline.content.rules import ContentRules
 from ingest_pipeline.domain.extract.drivers import DriverTable
 from ingest_pipeline.domain.extract.team_radio import split_radio
+from ingest_pipeline.domain.extract.trade_setups import SETUP_PARSER_VERSION
 from ingest_pipeline.domain.message import Attachment, Author, Embed, Picture
 from ingest_pipeline.domain.window import Window
 from ingest_pipeline.storage.content import Changes
@@ -121,7 +122,7 @@ def test_a_plan_becomes_setups_a_bias_and_unparsed_lines(database: Database) -> 
         "targets": '["139.90", "138.40"]',
         "has_suspect_targets": False,
         "label": "Aggressive Breakdown Below",
-        "parser_version": 1,
+        "parser_version": SETUP_PARSER_VERSION,
     }
     assert (bounce["trigger_price"], bounce["zone_low"], bounce["zone_high"]) == (
         None,
@@ -369,3 +370,19 @@ def test_a_parser_that_fails_costs_what_one_message_says(
         report = extract(connection, *ids)
     assert report.kinds[ContentKind.TEAM_RADIO].created == (ids[0], ids[2])
     assert f"message {ids[1]} cannot be read" in caplog.text
+
+
+def test_a_better_parser_leaves_its_version_in_the_rows_that_are_read_again(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where it reads the same; so what an older one made can be found."""
+    with database.write() as connection:
+        ids = merge(connection, said(1, PLAN), said(2, "`Leclerc` Box."))
+        extract(connection, *ids)
+        monkeypatch.setattr("ingest_pipeline.content.rows.SETUP_PARSER_VERSION", SETUP_PARSER_VERSION + 1)
+        report = extract(connection, *ids)
+        found = contents(connection)
+    assert report.kinds[ContentKind.TRADE_SETUPS].changed == (ids[0],)
+    assert report.kinds[ContentKind.TEAM_RADIO] == Changes(rows=1)
+    for table in ("trade_setups", "ticker_biases", "unparsed_lines"):
+        assert {row["parser_version"] for row in found[table]} == {SETUP_PARSER_VERSION + 1}

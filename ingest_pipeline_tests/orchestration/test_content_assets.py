@@ -202,7 +202,7 @@ def test_the_catalogue_tells_what_each_content_asset_is(deployment: Deployment) 
         assert node.group_name == "content"
         assert node.owners == ["team:ingest"]
         assert node.description
-        assert node.code_version == "1"
+        assert node.code_version == ("2" if key == "trade_setups" else "1")
         assert node.backfill_policy == dg.BackfillPolicy.single_run()
     assert graph.get(dg.AssetKey("clips")).kinds == {"duckdb", "python"}
     assert graph.get(dg.AssetKey("clips")).pools == {"database_writer"}
@@ -265,3 +265,18 @@ def test_on_postgresql_the_content_waits_for_no_single_writer(
     deployment = deploy(tmp_path, instance, database_url="postgresql://me:secret@host:5432/racing")
     node = deployment.definitions.resolve_asset_graph().get(dg.AssetKey("team_radio"))
     assert (node.pools, node.kinds) == (set(), {"postgres", "python"})
+
+
+def test_a_live_run_tells_of_what_has_changed_until_a_window_is_over(deployment: Deployment) -> None:
+    """A kind without news costs a tick nothing; once the window is over, each has told of it."""
+    start = datetime.now(UTC) - 2 * MINUTE
+    deployment.add_sessions(session("now", start, 60), session("over", start - 60 * MINUTE))
+    deployment.post(message(start + MINUTE), message(start - 59 * MINUTE))
+    live = {"ingest/trigger": "live"}
+    assert deployment.run("now|T+000m", tags=live).success
+    assert [kind for kind in KINDS if deployment.materialisations(kind)] == ["team_radio"]
+    first = deployment.materialisations("team_radio")["now|T+000m"]["correlation_id"]
+    assert deployment.run("now|T+000m", tags=live).success
+    assert deployment.materialisations("team_radio")["now|T+000m"]["correlation_id"] == first
+    assert deployment.run("over|T+000m", tags=live).success
+    assert all("over|T+000m" in deployment.materialisations(kind) for kind in KINDS)

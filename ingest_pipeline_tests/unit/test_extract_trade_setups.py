@@ -508,3 +508,13 @@ def test_a_written_setup_is_read_back(kind: str, level: str, targets: list[str])
     (setup,) = parse(f"SPY\n{line}").setups
     assert (setup.kind, str(setup.trigger)) == (kind, level)
     assert [str(target) for target in setup.targets] == targets
+
+
+@pytest.mark.parametrize("level", ["14*4", "14`4`", "137.`60", "144*.5*", "14__4__"])
+def test_a_number_that_markup_breaks_is_no_price(level: str) -> None:
+    """It may as well be two; around a whole number markup is only markup."""
+    message = parse(
+        f"NVDA\nRejection Near 144 🔻 141.40, {level}\nRejection Near **144** 🔻 `141.40`,`139.20`"
+    )
+    assert "which cannot be read as a price" in reasons(message)[2]
+    assert [setup.targets for setup in message.setups] == [(Decimal("141.40"), Decimal("139.20"))]

@@ -86,6 +86,8 @@ _SHORTCODES = {
     ":dart:": "\U0001f3af",
 }
 _SHORTCODE = re.compile(r":[a-z_]{1,40}:")
+# Markup inside a number may as well part two: what is left of it is no price.
+_BROKEN_NUMBER = re.compile(r"(?<=[0-9.])[*_`]+(?=\.?[0-9])")
 _MARKUP = str.maketrans(
     {
         **dict.fromkeys("*_`\u00a0\u2007\u2009\u202f", " "),
@@ -98,6 +100,7 @@ _TOKEN = re.compile(
     rf"""
       (?P<odd>
           (?:{_PRICE})(?:[^\W\d_]|%)[\w%]*            # 130s, 5m, 10%, 590C
+        | (?:{_PRICE})\.?\^[0-9.,^]*                   # 137.`60`
         | [0-9]+(?::[0-9]+)+                          # 9:30
         | [0-9]+(?:\.[0-9]+){{2,}}                    # 5.29.25
         | (?<![0-9.,])[0-9]+,(?:[0-9]{{1,2}}|[0-9]{{4,}})(?![0-9])   # 141,40
@@ -176,7 +179,7 @@ class Token:
 def clean(line: str) -> str:
     """Return a line without Discord markup, variation selectors and invisible characters, stripped."""
     with_emoji = _SHORTCODE.sub(lambda match: _SHORTCODES.get(match[0], match[0]), line)
-    return " ".join(with_emoji.translate(_MARKUP).split())
+    return " ".join(_BROKEN_NUMBER.sub("^", with_emoji).translate(_MARKUP).split())
 
 
 def tokenize(text: str) -> list[Token]:

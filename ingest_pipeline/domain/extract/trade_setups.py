@@ -54,7 +54,7 @@ __all__ = [
     "parse_setups",
 ]
 
-SETUP_PARSER_VERSION = 1
+SETUP_PARSER_VERSION = 2
 
 # A cross leads rejections; before any other setup it says that the setup failed or no longer holds.
 _CROSSES = frozenset("\u274c\u274e\u2716\U0001f6ab")
