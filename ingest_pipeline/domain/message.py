@@ -4,6 +4,8 @@ The shape is the exporter's JSON message (DiscordChatExporter 2.18 to 2.48, Json
 gateway events and REST history are mapped onto it in `capture/payloads.py`, so that one normaliser
 serves all. Every key may be absent and ids may be strings or numbers: what is unusable is for the
 normaliser to count, not for the reader to fail on.
+
+The collector of reference cycles leaves these objects alone: they are made by the million and hold none.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ Text = str | None
 Id = str | int | None
 
 
-class Emoji(msgspec.Struct, rename="camel"):
+class Emoji(msgspec.Struct, rename="camel", gc=False):
     """An emoji: `id` is empty or null for Unicode ones."""
 
     id: Id = None
@@ -22,7 +24,7 @@ class Emoji(msgspec.Struct, rename="camel"):
     code: Text = None
 
 
-class Author(msgspec.Struct, rename="camel"):
+class Author(msgspec.Struct, rename="camel", gc=False):
     """The author as of the time of reading, not of posting."""
 
     id: Id = None
@@ -31,7 +33,7 @@ class Author(msgspec.Struct, rename="camel"):
     is_bot: bool | None = None
 
 
-class Attachment(msgspec.Struct, rename="camel"):
+class Attachment(msgspec.Struct, rename="camel", gc=False):
     """An uploaded file; `url` is signed and expires."""
 
     id: Id = None
@@ -40,28 +42,28 @@ class Attachment(msgspec.Struct, rename="camel"):
     file_size_bytes: int | float | str | None = None
 
 
-class Picture(msgspec.Struct, rename="camel"):
+class Picture(msgspec.Struct, rename="camel", gc=False):
     """An embed's image, thumbnail or video; `canonical_url` (2.46.1 on) is the unproxied one."""
 
     url: Text = None
     canonical_url: Text = None
 
 
-class EmbedField(msgspec.Struct, rename="camel"):
+class EmbedField(msgspec.Struct, rename="camel", gc=False):
     """A name and value inside an embed."""
 
     name: Text = None
     value: Text = None
 
 
-class EmbedPart(msgspec.Struct, rename="camel"):
+class EmbedPart(msgspec.Struct, rename="camel", gc=False):
     """An embed's author (`name`) or footer (`text`)."""
 
     name: Text = None
     text: Text = None
 
 
-class Embed(msgspec.Struct, rename="camel"):
+class Embed(msgspec.Struct, rename="camel", gc=False):
     """A rich embed or link preview."""
 
     title: Text = None
@@ -76,33 +78,33 @@ class Embed(msgspec.Struct, rename="camel"):
     fields: list[EmbedField] | None = None
 
 
-class Sticker(msgspec.Struct, rename="camel"):
+class Sticker(msgspec.Struct, rename="camel", gc=False):
     """A sticker."""
 
     id: Id = None
     name: Text = None
 
 
-class Reaction(msgspec.Struct, rename="camel"):
+class Reaction(msgspec.Struct, rename="camel", gc=False):
     """An emoji and how many reacted with it; who did is not kept (the exporter's list flaps)."""
 
     emoji: Emoji | None = None
     count: int | float | str | None = None
 
 
-class Reference(msgspec.Struct, rename="camel"):
+class Reference(msgspec.Struct, rename="camel", gc=False):
     """The message replied to or forwarded."""
 
     message_id: Id = None
 
 
-class Forwarded(msgspec.Struct, rename="camel"):
+class Forwarded(msgspec.Struct, rename="camel", gc=False):
     """The snapshot inside a forwarded message (2.47 on)."""
 
     content: Text = None
 
 
-class RawMessage(msgspec.Struct, rename="camel"):
+class RawMessage(msgspec.Struct, rename="camel", gc=False):
     """One message, undecided."""
 
     id: Id = None

@@ -11,8 +11,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from functools import lru_cache
 from hashlib import blake2b
 from mimetypes import MimeTypes
+from struct import Struct
 from typing import Any, Literal
 
 import msgspec
@@ -60,6 +62,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
 _MAX_COUNT = 2**31 - 1
 _ENCODER = msgspec.json.Encoder()
+_SIGNED = Struct(">q")
 _NONE: list[dict[str, Any]] = []
 # The standard library's own table only: the machine's would make rows differ between machines.
 _TYPES = MimeTypes(filenames=())
@@ -174,20 +177,21 @@ def _row(raw: RawMessage, discord_id: int, posted_at: datetime, policy: ChannelP
     stickers = [_sticker(item) for item in raw.stickers] if raw.stickers else _NONE
     reactions = [_reaction(item) for item in raw.reactions] if raw.reactions else _NONE
     forwarded = _clean(raw.forwarded_message.content) if raw.forwarded_message else None
-    text = text or forwarded or ""
     digest = _digest(
-        content,
-        (edited_at - _EPOCH) // _MILLISECOND if edited_at else None,
-        message_type,
-        bool(raw.is_pinned),
-        reference_id,
-        forwarded,
-        [(item["id"], item["file_name"], item["size_bytes"]) for item in attachments]
-        if attachments
-        else _NONE,
-        embeds,
-        stickers,
-        reactions,
+        (
+            content,
+            (edited_at - _EPOCH) // _MILLISECOND if edited_at else None,
+            message_type,
+            bool(raw.is_pinned),
+            reference_id,
+            forwarded,
+            [(item["id"], item["file_name"], item["size_bytes"]) for item in attachments]
+            if attachments
+            else _NONE,
+            embeds,
+            stickers,
+            reactions,
+        )
     )
     return (
         discord_id,
@@ -199,7 +203,7 @@ def _row(raw: RawMessage, discord_id: int, posted_at: datetime, policy: ChannelP
         _clean(author.nickname),
         bool(author.is_bot),
         content,
-        text,
+        text or forwarded or "",
         message_type,
         bool(raw.is_pinned),
         reference_id,
@@ -241,8 +245,18 @@ def _attachment(item: Attachment) -> dict[str, Any]:
         "url": _clean(item.url),
         "size_bytes": _count(item.file_size_bytes),
         # The exporter does not write the type, so it is taken from the name for every source alike.
-        "content_type": _TYPES.guess_type(name)[0] if name else None,
+        "content_type": _content_type(name) if name else None,
     }
+
+
+def _content_type(name: str) -> str | None:
+    stem, dot, extension = name.partition(".")
+    return _type_of(f"_.{extension}" if dot and stem.isalnum() and extension.isalnum() else name)
+
+
+@lru_cache(maxsize=1024)
+def _type_of(name: str) -> str | None:
+    return _TYPES.guess_type(name)[0]
 
 
 def _embed(item: Embed) -> dict[str, Any]:
@@ -287,6 +301,7 @@ def _json(items: list[dict[str, Any]]) -> str:
     return _ENCODER.encode(items).decode() if items else "[]"
 
 
-def _digest(*parts: object) -> int:
+def _digest(parts: tuple[object, ...]) -> int:
     """Return a signed 64-bit digest; within one id it only has to tell versions apart."""
-    return int.from_bytes(blake2b(_ENCODER.encode(parts), digest_size=8).digest(), "big", signed=True)
+    digest: int = _SIGNED.unpack(blake2b(_ENCODER.encode(parts), digest_size=8).digest())[0]
+    return digest

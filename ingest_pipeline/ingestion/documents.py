@@ -6,11 +6,11 @@ of Arrow rows, and keeps a tally of what became of each message.
 
 from __future__ import annotations
 
+import dataclasses
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from itertools import chain
 from typing import Any, BinaryIO, Protocol
 
 import pyarrow as pa
@@ -26,6 +26,7 @@ from ingest_pipeline.domain.normalize import (
     build_normaliser,
 )
 from ingest_pipeline.domain.window import Window
+from ingest_pipeline.storage.columns import column, repeated
 from ingest_pipeline.storage.schema import STAGING_SCHEMA
 
 
@@ -43,7 +44,7 @@ class Tally:
     received: int = 0
     rows: int = 0
     highest_id: int = 0
-    skipped: Counter[str] = field(default_factory=Counter)
+    skipped: Counter[str] = dataclasses.field(default_factory=Counter)
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,26 +194,14 @@ def rows_table(rows: Sequence[Row], shared: Mapping[str, Any]) -> pa.Table:
     """
     columns = dict(zip(ROW_COLUMNS, zip(*rows, strict=True), strict=True))
     arrays = []
-    for column in STAGING_SCHEMA:
-        if column.name in columns:
-            arrays.append(pa.array(columns[column.name], column.type))
-        elif isinstance(value := shared[column.name], list):
-            arrays.append(pa.array(value, column.type))
+    for field in STAGING_SCHEMA:
+        if field.name in columns:
+            arrays.append(column(columns[field.name], field.type))
+        elif isinstance(value := shared[field.name], list):
+            arrays.append(column(value, field.type))
         else:
-            arrays.append(pa.repeat(pa.scalar(value, column.type), len(rows)))
+            arrays.append(repeated(value, field.type, len(rows)))
     return pa.Table.from_arrays(arrays, schema=STAGING_SCHEMA)
-
-
-def rebatch(tables: Iterable[pa.Table], rows: int) -> Iterator[pa.Table]:
-    """Join small tables until they hold a number of rows, so that each merge is worth its cost."""
-    pending: list[pa.Table] = []
-    for table in chain(tables):
-        pending.append(table)
-        if sum(len(part) for part in pending) >= rows:
-            yield pa.concat_tables(pending)
-            pending = []
-    if pending:
-        yield pa.concat_tables(pending)
 
 
 def modified_at(seconds: float) -> datetime:

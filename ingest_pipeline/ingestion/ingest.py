@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
-from itertools import chain
+from functools import partial
 from secrets import token_hex
 from typing import Any
 
@@ -20,7 +20,8 @@ import pyarrow as pa
 from ingest_pipeline.domain.snowflake import first_id_at
 from ingest_pipeline.events import Event, log_events
 from ingest_pipeline.ingestion.batch_events import Batch, tell_of_failure
-from ingest_pipeline.ingestion.documents import Document, Tally, rebatch
+from ingest_pipeline.ingestion.chunks import read_in_chunks, rebatch
+from ingest_pipeline.ingestion.documents import Document, Tally
 from ingest_pipeline.storage.database import Connection, Database
 from ingest_pipeline.storage.events import publish
 from ingest_pipeline.storage.ledger import Proof, record_proof
@@ -107,21 +108,24 @@ def ingest_landed(
     also: Callable[[Connection], None] | None = None,
     then: Callable[[Connection], Sequence[Event]] | None = None,
 ) -> IngestReport:
-    """Merge documents and record what they prove, all in one transaction.
+    """Merge documents and record what they prove.
 
-    A damaged document leaves the table as it was. The transaction is tried again by the database
-    when another process was in the way; documents are then read again.
+    A damaged document leaves the table as it was. Up to `CHUNK_ROWS` rows, and whatever belongs to
+    `also` or `then`, are merged in one transaction, proofs included. More rows are merged in several,
+    each complete in itself, and the proofs follow in the last: what a crash leaves behind is rows that
+    nothing claims to be complete, and they are unchanged when they are read again. A transaction is
+    tried again by the database when another process was in the way.
 
     Args:
         database: Where to.
-        documents: What; each is read once for each try.
+        documents: What; each is read once, or with `also` or `then` once for each try, in the transaction.
         correlation_id: The journey.
         settle: How long after its end a window may still change (see `Settings.settle_seconds`).
         batch_rows: Rows for each merge statement.
         now: Time of the merge, aware UTC; the present by default.
         progress: Called with the number of messages read so far.
         also: What else belongs into the transaction (a cursor, a checkpoint, deletions); called before
-            the merge, once for each try.
+            the documents are read, once for each try.
         then: What is made of the merged rows, in the same transaction; called once for each try. The events
             it returns are told with those of the batch.
 
@@ -137,26 +141,46 @@ def ingest_landed(
     def passed() -> datetime:
         return moment + timedelta(seconds=time.monotonic() - began)
 
-    def work(connection: Connection) -> tuple[_Merged, list[Event]]:
-        if also:
-            also(connection)
-        tallies = [Tally() for _ in documents]
-        counts = _merge(connection, _read(documents, tallies, progress), batch_rows, moment)
-        merged = _Merged(counts, tallies, _prove(connection, documents, tallies, settle))
+    def work(connection: Connection, reading: _Reading, earlier: MergeCounts) -> tuple[_Merged, list[Event]]:
+        counts = earlier + _merge(connection, reading.tables, batch_rows, moment)
+        proofs = _prove(connection, documents, reading.tallies, settle)
+        merged = _Merged(counts, reading.tallies, proofs)
         told = list(then(connection)) if then else []
         if batch:
             told += batch.completed(merged.numbers(), passed())
         publish(connection, told)
         return merged, told
 
+    def at_once(connection: Connection) -> tuple[_Merged, list[Event]]:
+        if also:
+            also(connection)
+        return work(connection, _read(documents, progress), MergeCounts())
+
+    def in_chunks() -> tuple[_Merged, list[Event]]:
+        reading = _read(documents, progress)
+        counts = MergeCounts()
+        with read_in_chunks(reading.tables) as (chunks, rest):
+            for rows in chunks:
+                counts += database.run(partial(_merge, tables=[rows], batch_rows=batch_rows, now=moment))
+            held = _Reading(reading.tallies, rest)
+            return database.run(lambda connection: work(connection, held, counts))
+
     try:
-        merged, events = database.run(work)
+        merged, events = database.run(at_once) if also or then else in_chunks()
     except Exception as error:
         if batch:
             tell_of_failure(database, batch, error, passed())
         raise
     log_events(events)
     return _report(documents, merged, correlation_id, time.monotonic() - began)
+
+
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """Documents' rows as they are read, and their tallies, which are whole when the rows are."""
+
+    tallies: list[Tally]
+    tables: Iterable[pa.Table]
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +198,7 @@ class _Merged:
         return {"received": received, **asdict(self.counts), "skipped": skipped}
 
 
-def _merge(connection: Connection, tables: Iterator[pa.Table], batch_rows: int, now: datetime) -> MergeCounts:
+def _merge(connection: Connection, tables: Iterable[pa.Table], batch_rows: int, now: datetime) -> MergeCounts:
     counts = MergeCounts()
     for rows in rebatch(tables, batch_rows):
         counts += merge_messages(connection, rows, now=now)
@@ -215,15 +239,17 @@ def _report(
     )
 
 
-def _read(
-    documents: Sequence[Document], tallies: Sequence[Tally], progress: Progress | None
-) -> Iterator[pa.Table]:
-    for table in chain.from_iterable(
-        document.batches(tally) for document, tally in zip(documents, tallies, strict=True)
-    ):
-        yield table
-        if progress:
-            progress(sum(tally.received for tally in tallies))
+def _read(documents: Sequence[Document], progress: Progress | None) -> _Reading:
+    tallies = [Tally() for _ in documents]
+
+    def tables() -> Iterator[pa.Table]:
+        for document, tally in zip(documents, tallies, strict=True):
+            for table in document.batches(tally):
+                yield table
+                if progress:
+                    progress(sum(each.received for each in tallies))
+
+    return _Reading(tallies, tables())
 
 
 def _proof(document: Document, tally: Tally, settle: timedelta) -> Proof | None:

@@ -9,7 +9,10 @@ from __future__ import annotations
 import pyarrow as pa
 import pyarrow.compute as pc
 
-_NULL = "\\N"
+from ingest_pipeline.storage.columns import scalar
+
+_NULL = scalar("\\N", pa.string())
+_TAB = scalar("\t", pa.string())
 _ESCAPES = (("\\", "\\\\"), ("\n", "\\n"), ("\r", "\\r"), ("\t", "\\t"))
 
 
@@ -25,7 +28,7 @@ def copy_text(rows: pa.Table) -> bytes:
 def copy_lines(rows: pa.Table) -> pa.ChunkedArray:
     """Return each row as one line of COPY text; equal lines mean equal rows."""
     columns = [pc.fill_null(_as_text(column), _NULL) for column in rows.itercolumns()]
-    return pc.binary_join_element_wise(*columns, "\t")
+    return pc.binary_join_element_wise(*columns, _TAB)
 
 
 def _as_text(column: pa.ChunkedArray) -> pa.ChunkedArray:

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from ingest_pipeline.storage.database import Names
 from ingest_pipeline.storage.queries import load_queries, quoted
-from ingest_pipeline.storage.schema import STAGING_SCHEMA
+from ingest_pipeline.storage.schema import staged
 
 
 class DuckDBConnection:
@@ -56,7 +56,7 @@ class DuckDBConnection:
         """See `Connection`; the rows are scanned where they are."""
         if self._is_staged:
             self._raw.unregister("staged_messages")
-        self._raw.register("staged_messages", rows.cast(STAGING_SCHEMA))
+        self._raw.register("staged_messages", staged(rows))
         self._is_staged = True
 
     def load(self, table: str, rows: pa.Table) -> None:

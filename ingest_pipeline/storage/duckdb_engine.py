@@ -32,6 +32,8 @@ _CONFIGURATION: dict[str, str | bool | int | float | list[str]] = {
     "autoinstall_known_extensions": False,
     "autoload_known_extensions": False,
 }
+# A merge is bound by one row group at a time: a second thread doubles its memory, not its speed.
+_WRITING: dict[str, str | bool | int | float | list[str]] = {"threads": 1, "memory_limit": "256MB"}
 _HOLDER = re.compile(r"Conflicting lock is held in (.+?) \(PID (\d+)\)")
 _LONGEST_POLL_SECONDS = 0.25
 # Such a file system gets the file made in its place.
@@ -136,10 +138,11 @@ class DuckDBDatabase:
         if not (read_only or self._path.exists()):
             self._make_file()
         self._refuse_other_file()
+        configuration = _CONFIGURATION if read_only else _CONFIGURATION | _WRITING
         tries = 0
         while True:
             try:
-                return duckdb.connect(str(self._path), read_only=read_only, config=_CONFIGURATION)
+                return duckdb.connect(str(self._path), read_only=read_only, config=configuration)
             except (duckdb.IOException, duckdb.ConnectionException) as error:
                 if not _is_in_use(error):
                     raise

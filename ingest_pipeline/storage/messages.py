@@ -95,9 +95,9 @@ def merge_messages(connection: Connection, rows: pa.Table, *, now: datetime) -> 
     connection.execute("lock_staged")
     connection.execute("fold_staged")
     counts = connection.fetch_one("count_fates") or {}
+    connection.execute("keep_revisions", now=now)
     connection.execute("upsert_messages", now=now)
     connection.execute("touch_messages")
-    connection.execute("keep_revisions", now=now)
     connection.execute("release_revisions")
     connection.execute("drop_contents")
     return MergeCounts(**counts)

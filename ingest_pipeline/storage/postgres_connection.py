@@ -12,8 +12,10 @@ from psycopg.rows import dict_row, tuple_row
 from ingest_pipeline.storage.copy_text import copy_text
 from ingest_pipeline.storage.database import Names
 from ingest_pipeline.storage.queries import load_queries, pyformat, quoted
-from ingest_pipeline.storage.schema import STAGING_SCHEMA
+from ingest_pipeline.storage.schema import staged
 
+# The text of a row stands in memory three times on its way.
+_COPIED_ROWS = 1_000
 _ARROW_TYPES = {
     "bool": pa.bool_(),
     "int2": pa.int16(),
@@ -71,14 +73,15 @@ class PostgresConnection:
         """See `Connection`."""
         self.execute("empty_staging" if self._is_staged else "create_staging")
         self._is_staged = True
-        self.load("staged_messages", rows.cast(STAGING_SCHEMA))
+        self.load("staged_messages", staged(rows))
 
     def load(self, table: str, rows: pa.Table) -> None:
         """See `Connection`."""
         columns = ", ".join(quoted(name) for name in rows.column_names)
         statement = self._statement("load_rows", {"table": quoted(table), "columns": columns}, {})
         with self._raw.cursor() as cursor, cursor.copy(statement) as copy:
-            copy.write(copy_text(rows))
+            for start in range(0, len(rows), _COPIED_ROWS):
+                copy.write(copy_text(rows[start : start + _COPIED_ROWS]))
 
     def run_script(self, script: str) -> None:
         """See `Connection`."""

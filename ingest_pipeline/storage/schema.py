@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import pyarrow as pa
 
+from ingest_pipeline.storage.columns import column
+
 _TIME = pa.timestamp("us", tz="UTC")
 
 
@@ -47,3 +49,8 @@ STAGING_SCHEMA: pa.Schema = pa.schema(
     ]
 )
 """One normalised row: ids int64, times UTC to the microsecond, JSON as text."""
+
+
+def staged(rows: pa.Table) -> pa.Table:
+    """Return rows of `STAGING_SCHEMA` as they are staged: with their number, `staging_row`, int32."""
+    return rows.cast(STAGING_SCHEMA).append_column("staging_row", column(range(len(rows)), pa.int32()))

@@ -46,6 +46,8 @@ _LEADING_EMOJI = re.compile(
     "|[\u200d\ufe0e\ufe0f])*+"
 )
 _BACKTICKS = re.compile("`+")
+# The usual message, in one match: at most a shortcode, the driver, and no backtick after it.
+_USUAL = re.compile(r"(?::[\w+-]{1,64}:\s*+)?`([^`]++)`([^`]*+)")
 _LAST_PLAIN_LETTER = "\u1fff"
 
 
@@ -62,6 +64,8 @@ def split_radio(content: str) -> tuple[str | None, str]:
     text = content.strip()
     if not text:
         return None, ""
+    if usual := _USUAL.fullmatch(text):
+        return usual[1].strip() or None, usual[2].strip()
     first = text[0]
     # Most messages start with a letter and hold no backtick: they must cost next to nothing.
     if not (first.isalpha() and first <= _LAST_PLAIN_LETTER):

@@ -13,7 +13,7 @@ SELECT
     discord_id, session_id, guild_id, channel_id, posted_at, edited_at, driver, author_id, author_name,
     author_nickname, author_is_bot, raw_content, message_text, message_type, is_pinned, reference_id,
     attachments, attachment_count, embeds, embed_count, stickers, reactions, reaction_count,
-    is_highlight_candidate, source, observed_at, content_digest, correlation_id
+    is_highlight_candidate, source, observed_at, content_digest, correlation_id, 0 AS staging_row
 FROM messages
 WITH NO DATA;
 

@@ -1,35 +1,23 @@
 -- name: fold_staged
--- Lay out every content of the staged messages, known and new, the winning one at place 1.
+-- Tell every content of the staged messages, known and new, the winning one at place 1.
+-- Only what decides is laid out: the texts stay where they are, in staging and tables.
 CREATE TEMPORARY TABLE contents AS
 WITH readings AS (
-    -- Highlights are not the merge's: new rows begin without, others keep the flag they have.
     SELECT
-        discord_id, session_id, channel_id,
-        guild_id, posted_at, edited_at, driver, author_id, author_name, author_nickname,
-        author_is_bot, raw_content, message_text, message_type, is_pinned, reference_id,
-        attachments, attachment_count, embeds, embed_count, stickers, reactions, reaction_count,
-        FALSE AS is_highlight_candidate, source, content_digest, correlation_id,
-        observed_at, observed_at AS first_observed_at, 'staged' AS origin
+        discord_id, content_digest, session_id, channel_id, edited_at, source, correlation_id,
+        observed_at, observed_at AS first_observed_at, 'staged' AS origin, staging_row
     FROM staged_messages
     UNION ALL
     SELECT
-        discord_id, session_id, channel_id,
-        guild_id, posted_at, edited_at, driver, author_id, author_name, author_nickname,
-        author_is_bot, raw_content, message_text, message_type, is_pinned, reference_id,
-        attachments, attachment_count, embeds, embed_count, stickers, reactions, reaction_count,
-        FALSE AS is_highlight_candidate, source, content_digest, correlation_id,
-        observed_at, first_observed_at, 'current' AS origin
+        discord_id, content_digest, session_id, channel_id, edited_at, source, correlation_id,
+        observed_at, first_observed_at, 'current' AS origin, 0 AS staging_row
     FROM messages
     WHERE discord_id IN (SELECT discord_id FROM staged_messages)
     UNION ALL
     -- A content that comes back is the one first read then, not a new one.
     SELECT
-        discord_id, NULL AS session_id, NULL AS channel_id,
-        guild_id, posted_at, edited_at, driver, author_id, author_name, author_nickname,
-        author_is_bot, raw_content, message_text, message_type, is_pinned, reference_id,
-        attachments, attachment_count, embeds, embed_count, stickers, reactions, reaction_count,
-        FALSE AS is_highlight_candidate, source, content_digest, correlation_id,
-        observed_at, observed_at AS first_observed_at, 'kept' AS origin
+        discord_id, content_digest, NULL AS session_id, NULL AS channel_id, edited_at, source,
+        correlation_id, observed_at, observed_at AS first_observed_at, 'kept' AS origin, 0 AS staging_row
     FROM message_revisions
     WHERE
         (discord_id, content_digest) IN (SELECT discord_id, content_digest FROM staged_messages)
@@ -38,19 +26,14 @@ WITH readings AS (
 ),
 grouped AS (
     SELECT
-        discord_id,
-        guild_id, posted_at, edited_at, driver, author_id, author_name, author_nickname,
-        author_is_bot, raw_content, message_text, message_type, is_pinned, reference_id,
-        attachments, attachment_count, embeds, embed_count, stickers, reactions, reaction_count,
-        is_highlight_candidate, source, content_digest, correlation_id,
-        first_observed_at, origin,
+        discord_id, content_digest, edited_at, first_observed_at, origin, staging_row,
         min(session_id) OVER same_message AS session_id,
         min(channel_id) OVER same_message AS channel_id,
         max(observed_at) OVER same_content AS observed_at,
         max(CASE origin WHEN 'current' THEN 1 ELSE 0 END) OVER same_content AS is_current,
         row_number() OVER (
             PARTITION BY discord_id, content_digest
-            ORDER BY first_observed_at, source, correlation_id, origin
+            ORDER BY first_observed_at, source, correlation_id, origin, staging_row
         ) AS reading
     FROM readings
     WINDOW
@@ -58,12 +41,8 @@ grouped AS (
         same_content AS (PARTITION BY discord_id, content_digest)
 )
 SELECT
-    discord_id, session_id, channel_id,
-    guild_id, posted_at, edited_at, driver, author_id, author_name, author_nickname, author_is_bot,
-    raw_content, message_text, message_type, is_pinned, reference_id, attachments, attachment_count,
-    embeds, embed_count, stickers, reactions, reaction_count, is_highlight_candidate, source,
-    content_digest, correlation_id,
-    observed_at, first_observed_at, origin, is_current,
+    discord_id, content_digest, session_id, channel_id, observed_at, first_observed_at, origin,
+    staging_row, is_current,
     row_number() OVER (
         PARTITION BY discord_id
         ORDER BY date_trunc('milliseconds', edited_at) DESC NULLS LAST, observed_at DESC, content_digest DESC
@@ -105,8 +84,100 @@ SELECT
     count(*) FILTER (WHERE fate = 'stale') AS stale
 FROM fates;
 
+-- name: keep_revisions
+-- Keep every content that does not win, as it was first read.
+WITH losers AS (
+    SELECT
+        c.discord_id, c.content_digest, c.first_observed_at,
+        s.guild_id, s.posted_at, s.edited_at, s.driver, s.author_id, s.author_name,
+        s.author_nickname, s.author_is_bot, s.raw_content, s.message_text, s.message_type,
+        s.is_pinned, s.reference_id, s.attachments, s.attachment_count, s.embeds,
+        s.embed_count, s.stickers, s.reactions, s.reaction_count,
+        FALSE AS is_highlight_candidate, s.source, s.correlation_id
+    FROM contents AS c
+    INNER JOIN staged_messages AS s ON s.staging_row = c.staging_row
+    WHERE c.place > 1 AND c.origin = 'staged'
+    UNION ALL
+    SELECT
+        c.discord_id, c.content_digest, c.first_observed_at,
+        m.guild_id, m.posted_at, m.edited_at, m.driver, m.author_id, m.author_name,
+        m.author_nickname, m.author_is_bot, m.raw_content, m.message_text, m.message_type,
+        m.is_pinned, m.reference_id, m.attachments, m.attachment_count, m.embeds,
+        m.embed_count, m.stickers, m.reactions, m.reaction_count,
+        FALSE AS is_highlight_candidate, m.source, m.correlation_id
+    FROM contents AS c
+    INNER JOIN messages AS m ON m.discord_id = c.discord_id
+    WHERE c.place > 1 AND c.origin = 'current'
+)
+INSERT INTO message_revisions (
+    discord_id,
+    guild_id, posted_at, edited_at, driver, author_id, author_name, author_nickname, author_is_bot,
+    raw_content, message_text, message_type, is_pinned, reference_id, attachments, attachment_count,
+    embeds, embed_count, stickers, reactions, reaction_count, is_highlight_candidate, source,
+    content_digest, correlation_id,
+    observed_at, recorded_at
+)
+SELECT
+    discord_id,
+    guild_id, posted_at, edited_at, driver, author_id, author_name, author_nickname, author_is_bot,
+    raw_content, message_text, message_type, is_pinned, reference_id, attachments, attachment_count,
+    embeds, embed_count, stickers, reactions, reaction_count, is_highlight_candidate, source,
+    content_digest, correlation_id,
+    first_observed_at, $now::TIMESTAMPTZ
+FROM losers
+ORDER BY discord_id, content_digest
+ON CONFLICT (discord_id, content_digest) DO UPDATE SET
+    guild_id = excluded.guild_id,
+    posted_at = excluded.posted_at,
+    edited_at = excluded.edited_at,
+    driver = excluded.driver,
+    author_id = excluded.author_id,
+    author_name = excluded.author_name,
+    author_nickname = excluded.author_nickname,
+    author_is_bot = excluded.author_is_bot,
+    raw_content = excluded.raw_content,
+    message_text = excluded.message_text,
+    message_type = excluded.message_type,
+    is_pinned = excluded.is_pinned,
+    reference_id = excluded.reference_id,
+    attachments = excluded.attachments,
+    attachment_count = excluded.attachment_count,
+    embeds = excluded.embeds,
+    embed_count = excluded.embed_count,
+    stickers = excluded.stickers,
+    reactions = excluded.reactions,
+    reaction_count = excluded.reaction_count,
+    is_highlight_candidate = excluded.is_highlight_candidate,
+    source = excluded.source,
+    correlation_id = excluded.correlation_id,
+    observed_at = excluded.observed_at;
+
 -- name: upsert_messages
 -- Write the winning contents that come from elsewhere than the row itself.
+WITH winners AS (
+    -- Highlights are not the merge's: new rows begin without, others keep the flag they have.
+    SELECT
+        c.discord_id, c.content_digest, c.session_id, c.channel_id, c.observed_at, c.first_observed_at,
+        s.guild_id, s.posted_at, s.edited_at, s.driver, s.author_id, s.author_name,
+        s.author_nickname, s.author_is_bot, s.raw_content, s.message_text, s.message_type,
+        s.is_pinned, s.reference_id, s.attachments, s.attachment_count, s.embeds,
+        s.embed_count, s.stickers, s.reactions, s.reaction_count,
+        FALSE AS is_highlight_candidate, s.source, s.correlation_id
+    FROM contents AS c
+    INNER JOIN staged_messages AS s ON s.staging_row = c.staging_row
+    WHERE c.place = 1 AND c.origin = 'staged'
+    UNION ALL
+    SELECT
+        c.discord_id, c.content_digest, c.session_id, c.channel_id, c.observed_at, c.first_observed_at,
+        r.guild_id, r.posted_at, r.edited_at, r.driver, r.author_id, r.author_name,
+        r.author_nickname, r.author_is_bot, r.raw_content, r.message_text, r.message_type,
+        r.is_pinned, r.reference_id, r.attachments, r.attachment_count, r.embeds,
+        r.embed_count, r.stickers, r.reactions, r.reaction_count,
+        FALSE AS is_highlight_candidate, r.source, r.correlation_id
+    FROM contents AS c
+    INNER JOIN message_revisions AS r ON r.discord_id = c.discord_id AND r.content_digest = c.content_digest
+    WHERE c.place = 1 AND c.origin = 'kept'
+)
 INSERT INTO messages (
     discord_id, session_id, channel_id,
     guild_id, posted_at, edited_at, driver, author_id, author_name, author_nickname, author_is_bot,
@@ -116,16 +187,15 @@ INSERT INTO messages (
     observed_at, first_observed_at, deleted_at, created_at, updated_at
 )
 SELECT
-    c.discord_id, c.session_id, c.channel_id,
-    c.guild_id, c.posted_at, c.edited_at, c.driver, c.author_id, c.author_name, c.author_nickname,
-    c.author_is_bot, c.raw_content, c.message_text, c.message_type, c.is_pinned, c.reference_id,
-    c.attachments, c.attachment_count, c.embeds, c.embed_count, c.stickers, c.reactions,
-    c.reaction_count, c.is_highlight_candidate, c.source, c.content_digest, c.correlation_id,
-    c.observed_at, c.first_observed_at, t.deleted_at, $now::TIMESTAMPTZ, $now::TIMESTAMPTZ
-FROM contents AS c
-LEFT JOIN tombstones AS t ON t.discord_id = c.discord_id
-WHERE c.place = 1 AND c.origin <> 'current'
-ORDER BY c.discord_id
+    w.discord_id, w.session_id, w.channel_id,
+    w.guild_id, w.posted_at, w.edited_at, w.driver, w.author_id, w.author_name, w.author_nickname,
+    w.author_is_bot, w.raw_content, w.message_text, w.message_type, w.is_pinned, w.reference_id,
+    w.attachments, w.attachment_count, w.embeds, w.embed_count, w.stickers, w.reactions,
+    w.reaction_count, w.is_highlight_candidate, w.source, w.content_digest, w.correlation_id,
+    w.observed_at, w.first_observed_at, t.deleted_at, $now::TIMESTAMPTZ, $now::TIMESTAMPTZ
+FROM winners AS w
+LEFT JOIN tombstones AS t ON t.discord_id = w.discord_id
+ORDER BY w.discord_id
 ON CONFLICT (discord_id) DO UPDATE SET
     session_id = excluded.session_id,
     channel_id = excluded.channel_id,
@@ -173,52 +243,6 @@ WHERE
         OR messages.session_id IS DISTINCT FROM c.session_id
         OR messages.channel_id <> c.channel_id
     );
-
--- name: keep_revisions
--- Keep every content that did not win, as it was first read.
-INSERT INTO message_revisions (
-    discord_id,
-    guild_id, posted_at, edited_at, driver, author_id, author_name, author_nickname, author_is_bot,
-    raw_content, message_text, message_type, is_pinned, reference_id, attachments, attachment_count,
-    embeds, embed_count, stickers, reactions, reaction_count, is_highlight_candidate, source,
-    content_digest, correlation_id,
-    observed_at, recorded_at
-)
-SELECT
-    discord_id,
-    guild_id, posted_at, edited_at, driver, author_id, author_name, author_nickname, author_is_bot,
-    raw_content, message_text, message_type, is_pinned, reference_id, attachments, attachment_count,
-    embeds, embed_count, stickers, reactions, reaction_count, is_highlight_candidate, source,
-    content_digest, correlation_id,
-    first_observed_at, $now::TIMESTAMPTZ
-FROM contents
-WHERE place > 1 AND origin <> 'kept'
-ORDER BY discord_id, content_digest
-ON CONFLICT (discord_id, content_digest) DO UPDATE SET
-    guild_id = excluded.guild_id,
-    posted_at = excluded.posted_at,
-    edited_at = excluded.edited_at,
-    driver = excluded.driver,
-    author_id = excluded.author_id,
-    author_name = excluded.author_name,
-    author_nickname = excluded.author_nickname,
-    author_is_bot = excluded.author_is_bot,
-    raw_content = excluded.raw_content,
-    message_text = excluded.message_text,
-    message_type = excluded.message_type,
-    is_pinned = excluded.is_pinned,
-    reference_id = excluded.reference_id,
-    attachments = excluded.attachments,
-    attachment_count = excluded.attachment_count,
-    embeds = excluded.embeds,
-    embed_count = excluded.embed_count,
-    stickers = excluded.stickers,
-    reactions = excluded.reactions,
-    reaction_count = excluded.reaction_count,
-    is_highlight_candidate = excluded.is_highlight_candidate,
-    source = excluded.source,
-    correlation_id = excluded.correlation_id,
-    observed_at = excluded.observed_at;
 
 -- name: release_revisions
 -- A content that is the message's again is no revision any more.
