@@ -9,7 +9,7 @@ from urllib.parse import parse_qs, quote, urlsplit
 
 from benchmarks.jobs import Job
 from benchmarks.ours import normalised
-from ingest_pipeline.ingestion.documents import rebatch
+from ingest_pipeline.ingestion.chunks import rebatch
 
 # As many rows as this project merges at a time: dlt does better with them than with small tables.
 _BATCH_ROWS = 20_000

@@ -54,7 +54,7 @@ def settings_for(job: Job) -> Settings:
 
 
 def merge(job: Job) -> Callable[[], int]:
-    """Bring the export into the table, with revisions, ledger and events, in one transaction."""
+    """Bring the export into the table, with revisions, ledger and events."""
     services = build_services(settings_for(job))
     services.database.migrate()
 
