@@ -21,6 +21,7 @@ from upath import UPath
 from ingest_pipeline.capture.stored_files import files_in, new_version, open_file, open_root
 from ingest_pipeline.domain.window import Window
 from ingest_pipeline.errors import TransientError
+from ingest_pipeline.ingestion.chunks import rebatch
 from ingest_pipeline.ingestion.documents import Document, Provenance, Tally
 from ingest_pipeline.storage.schema import STAGING_SCHEMA
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _METADATA = b"ingest_pipeline"
+_GROUP_ROWS = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +98,7 @@ class NormalisedStore:
         if present and present.window == document.window and _is_older(document, present):
             return present
         with new_version(target) as draft, pq.ParquetWriter(draft, STAGING_SCHEMA) as writer:
-            for table in document.batches(tally):
+            for table in rebatch(document.batches(tally), _GROUP_ROWS):
                 writer.write_table(table)
             writer.add_key_value_metadata({_METADATA: _describe(document, tally)})
         return self.load(session_id, key, document.channel_id)
@@ -125,14 +127,20 @@ class NormalisedStore:
             The columns of `STAGING_SCHEMA`; text as Arrow-backed strings, ids as Int64 (nullable),
             times as `datetime64[us, UTC]`.
         """
-        tables = [_read(path) for key in keys for path in files_in(self.root / session_id / key, "*.parquet")]
+        tables = [
+            read_rows(path) for key in keys for path in files_in(self.root / session_id / key, "*.parquet")
+        ]
         table = pa.concat_tables(tables) if tables else STAGING_SCHEMA.empty_table()
         return to_frame(table.sort_by([("posted_at", "ascending"), ("discord_id", "ascending")]))
 
 
-def _read(path: UPath) -> pa.Table:
-    with open_file(path) as stream:
-        return pq.read_table(stream)
+def read_rows(path: UPath, columns: Sequence[str] | None = None) -> pa.Table:
+    """Read a file of normalised rows, or some of its columns.
+
+    `pyarrow.parquet.read_table` does the same and imports Arrow's data sets for it.
+    """
+    with open_file(path) as stream, pq.ParquetFile(stream) as file:
+        return file.read(columns=columns and list(columns))
 
 
 def to_frame(table: pa.Table) -> pd.DataFrame:

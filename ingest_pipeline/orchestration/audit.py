@@ -10,7 +10,6 @@ from datetime import UTC, datetime
 from enum import StrEnum
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from ingest_pipeline.capture.landing import Landed
 from ingest_pipeline.capture.payloads import read_document
@@ -18,7 +17,7 @@ from ingest_pipeline.capture.stored_files import file_exists, open_file
 from ingest_pipeline.domain.session import Session
 from ingest_pipeline.domain.window import Window
 from ingest_pipeline.errors import BadInput
-from ingest_pipeline.ingestion.normalised_store import StoredDocument
+from ingest_pipeline.ingestion.normalised_store import StoredDocument, read_rows
 from ingest_pipeline.ingestion.refresh import session_windows
 from ingest_pipeline.ingestion.services import Services
 from ingest_pipeline.monitoring.retention import is_past_retention
@@ -209,8 +208,7 @@ def count_landed(document: Landed) -> int:
 
 
 def _rows(stored: StoredDocument) -> pa.Table:
-    with open_file(stored.path) as stream:
-        return pq.read_table(stream, columns=["discord_id", "posted_at"])
+    return read_rows(stored.path, ["discord_id", "posted_at"])
 
 
 def _some(ids: Collection[int]) -> str:

@@ -10,14 +10,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import dagster as dg
-import pyarrow.parquet as pq
 
-from ingest_pipeline.capture.stored_files import open_file
 from ingest_pipeline.domain.session import Session
 from ingest_pipeline.domain.snowflake import created_at
 from ingest_pipeline.domain.window import Window
 from ingest_pipeline.ingestion.ingest import IngestReport
-from ingest_pipeline.ingestion.normalised_store import StoredDocument
+from ingest_pipeline.ingestion.normalised_store import StoredDocument, read_rows
 from ingest_pipeline.ingestion.refresh import Exported, session_windows
 from ingest_pipeline.ingestion.services import Services
 from ingest_pipeline.orchestration.audit import count_landed
@@ -147,8 +145,7 @@ def _posted_range(documents: Sequence[StoredDocument]) -> Metadata:
 
 
 def _posted_at(document: StoredDocument) -> list[datetime]:
-    with open_file(document.path) as stream:
-        return list(pq.read_table(stream, columns=["posted_at"])["posted_at"].to_pylist())
+    return list(read_rows(document.path, ["posted_at"])["posted_at"].to_pylist())
 
 
 def _proven(connection: Connection, session: Session, window: Window) -> datetime:
