@@ -122,6 +122,8 @@ def parse_timestamp(value: object) -> datetime | None:
         return None
     try:
         moment = datetime.fromisoformat(value)
+        if moment.tzinfo is UTC:
+            return moment
         return moment.astimezone(UTC) if moment.tzinfo else None
     except (ValueError, OverflowError):
         return None
@@ -231,6 +233,8 @@ def _id_text(value: object) -> str | None:
 
 def _count(value: object) -> int:
     """Return a JSON number, or a string of one, as a 32-bit count from 0; anything else is 0."""
+    if type(value) is int and 0 <= value <= _MAX_COUNT:
+        return value
     try:
         return min(max(int(value), 0), _MAX_COUNT)  # type: ignore[call-overload, no-any-return]
     except (TypeError, ValueError, OverflowError):
@@ -293,7 +297,8 @@ def _sticker(item: Sticker) -> dict[str, Any]:
 def _reaction(item: Reaction) -> dict[str, Any]:
     emoji = item.emoji
     name = (_clean(emoji.name) if emoji else None) or ""
-    custom = _id_text(emoji.id) if emoji else None
+    # Unicode emoji, which most are, have an empty id.
+    custom = _id_text(emoji.id) if emoji and emoji.id else None
     return {"emoji": f"{name}:{custom}" if custom else name, "count": _count(item.count)}
 
 

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from ingest_pipeline.capture.landing import Landed
 from ingest_pipeline.capture.payloads import read_document
-from ingest_pipeline.capture.stored_files import file_exists, open_file
+from ingest_pipeline.capture.stored_files import file_exists
 from ingest_pipeline.domain.session import Session
 from ingest_pipeline.domain.window import Window
 from ingest_pipeline.errors import BadInput
