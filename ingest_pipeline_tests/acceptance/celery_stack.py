@@ -37,7 +37,7 @@ DEPLOY = PROJECT_ROOT / "deploy" / "celery"
 REDELIVERY_SECONDS = 12
 # Twelve windows instead of 72: less to record, for a test in less time.
 GRID = {"window_minutes": 10, "session_max_hours": 2}
-_PATIENCE_SECONDS = 120
+_PATIENCE_SECONDS = 240
 _NOW = datetime(2026, 3, 8, tzinfo=UTC)
 
 

@@ -24,7 +24,7 @@ from ingest_pipeline_tests.acceptance.boundaries import Boundary, traced
 from ingest_pipeline_tests.acceptance.clock import stop_clock
 
 _OURS = ("INGEST_", "DISCORD_", "POLL_", "DAGSTER_")
-_LONGEST_SECONDS = 90.0
+_LONGEST_SECONDS = 240.0
 _PRELOADED = [
     "duckdb",
     "pandas",

@@ -27,7 +27,7 @@ from ingest_pipeline_tests.contract.postgres_server import running_server
 STEPS = {"raw_export", "normalized_messages", "messages", "message_checks"}
 OF_THE_READING = {"first_observed_at", "observed_at", "correlation_id", "created_at", "updated_at"}
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = pytest.mark.timeout(600)
 
 
 @pytest.fixture(scope="module")

@@ -70,7 +70,7 @@ IN_RUNS = (
     "all is told to Dagster",
 )
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(600)
 
 
 @pytest.fixture(scope="module")

@@ -44,7 +44,7 @@ POLLED = ("poll-recent-messages", "--window-seconds", "86400", "--json")
 IMPORTED = ("import-messages", "--session-id", SESSION_ID, "--json")
 BACKFILLED = ("backfill", "--session-id", SESSION_ID, "--json")
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(600)
 
 
 @dataclass(frozen=True)

@@ -45,7 +45,7 @@ from ingest_pipeline_tests.contract.postgres_server import fresh_schema
 TOLD = {ExitCode.CONFIGURATION, ExitCode.EXPORTER_FAILED, ExitCode.DATABASE, ExitCode.LANDING}
 POLLED = ("poll-recent-messages",)
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(600)
 
 
 def assert_told(ended: Ended) -> None:
