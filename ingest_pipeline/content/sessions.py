@@ -16,6 +16,7 @@ from ingest_pipeline.ingestion.ingest import IngestReport
 from ingest_pipeline.ingestion.refresh import session_windows
 from ingest_pipeline.ingestion.services import Services
 from ingest_pipeline.storage.content_queries import channels_of_session
+from ingest_pipeline.storage.sessions import find_session
 
 
 def extract_windows(
@@ -59,7 +60,7 @@ def any_is_over(
 
 
 def read_imported(services: Services, report: IngestReport) -> ContentReport | None:
-    """Bring the content of what was imported for a session in line with its messages.
+    """Bring a session's content in line with its messages, up to the end of what was imported.
 
     Rules that cannot be read are logged and stop no import.
 
@@ -79,7 +80,10 @@ def read_imported(services: Services, report: IngestReport) -> ContentReport | N
         return None
     with services.database.read() as connection:
         channel_ids = channels_of_session(connection, report.session_id)
-    return extract_window(services.database, channel_ids, Window(report.start, report.end), rules)
+        start = find_session(connection, report.session_id).start_time
+    # A process that was killed right after its import has read nothing of it, and a poll takes what is new.
+    window = Window(min(start, report.start), report.end)
+    return extract_window(services.database, channel_ids, window, rules)
 
 
 def spans(
