@@ -8,6 +8,7 @@ from statistics import median
 from string import Template
 from typing import Any
 
+from benchmarks.bulk import SCENARIOS
 from benchmarks.comparison import OURS, line, lines, sizes_of
 from benchmarks.contenders import CONTENDERS, READERS
 from benchmarks.goals import Goal, bulk_goals, demo_goals, gateway_goals, memory_goals, merge_goals
@@ -77,7 +78,7 @@ def _machines(documents: Sequence[dict[str, Any]]) -> str:
     return "\n".join(
         f"- {each['part']}: {each['began'][:16].replace('T', ' ')} to {each['ended'][11:16]} UTC, "
         f"{each['machine']['cores']} cores, {each['machine']['memory_gb']} GB, {each['machine']['system']}, "
-        f"load {_load(each['records'])}"
+        f"load {_load(each['records'])}" + (f"; {each['note']}" if "note" in each else "")
         for each in documents
     )
 
@@ -98,15 +99,15 @@ def _bulk(records: Records, engines: Sequence[str]) -> str:
         rows = []
         for contender in (each for each in CONTENDERS if each.engine in engines):
             found = lines(records, contender.name, size, OURS[contender.engine])
-            if not found:
+            if "cold" not in found:
                 continue
             title = contender.title
             if (given := found["cold"].given) != size:
                 title += f" ({given:,} of them)"
-            rates = [_rate(each.rate.median) for each in found.values()]
+            rates = [_rate(found[name].rate.median) if name in found else "" for name in SCENARIOS]
             ratios = [
-                *(f"{each.ratio.median:.1f}×" for each in found.values()),
-                *(f"{found[scenario].cpu_ratio.median:.1f}×" for scenario in ("cold", "same")),
+                *(f"{found[name].ratio.median:.1f}×" if name in found else "" for name in SCENARIOS),
+                *(f"{found[name].cpu_ratio.median:.1f}×" if name in found else "" for name in SCENARIOS[:2]),
             ]
             cold = found["cold"].rate
             rows.append(

@@ -60,8 +60,8 @@ def _rates(
     if rates:
         axes.set_xlim(10 ** floor(log10(min(rates))), 4 * max(rates))
     _plain(axes.xaxis)
-    axes.set_xlabel("messages a second (log scale); above: cold, below: the same file again")
-    axes.set_title(f"{size_name(size)} messages, file to merged table: {title}", loc="left")
+    axes.set_xlabel("messages a second; above cold, below the same again")
+    axes.set_title(f"{size_name(size)} messages: {title}", loc="left")
 
 
 def _memory(axes: Any, records: Sequence[dict[str, Any]], memory: Sequence[dict[str, Any]]) -> None:
