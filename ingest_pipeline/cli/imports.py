@@ -59,7 +59,7 @@ def import_messages(
     first, last = read_bounds(start, end)
     channel = read_channel(channel_id)
     with open_services(settings) as services, counting("messages read") as progress:
-        from ingest_pipeline.content.sessions import read_imported
+        from ingest_pipeline.content.sessions import reading_content
         from ingest_pipeline.ingestion import imports
 
         report = imports.import_messages(
@@ -72,8 +72,8 @@ def import_messages(
             output_dir=output_dir,
             keep_file=keep_file,
             progress=progress,
+            derive=reading_content(services),
         )
-        read_imported(services, report)
     if as_json:
         print_json(report.as_dict())
     else:
@@ -95,7 +95,7 @@ def poll_recent_messages(
     settings = begin(context, as_json=as_json)
     now = datetime.now(UTC)
     with open_services(settings) as services:
-        from ingest_pipeline.content.sessions import read_imported
+        from ingest_pipeline.content.sessions import reading_content
         from ingest_pipeline.ingestion import imports
         from ingest_pipeline.storage.sessions import list_sessions
 
@@ -105,9 +105,7 @@ def poll_recent_messages(
         if len(live) > 1:
             others = ", ".join(session.session_id for session in live[1:])
             typer.echo(f"warning: {live[0].session_id} is polled; also live: {others}", err=True)
-        report = imports.poll_live_session(services, window_seconds, now)
-        if report is not None:
-            read_imported(services, report)
+        report = imports.poll_live_session(services, window_seconds, now, derive=reading_content(services))
     coming = next_session(sessions, now)
     if report is not None and as_json:
         print_json({"live": True, **report.as_dict()})
@@ -129,11 +127,12 @@ def backfill(context: typer.Context, session_id: SessionOption, as_json: JsonOpt
     """
     settings = begin(context, as_json=as_json)
     with open_services(settings) as services, describing() as progress:
-        from ingest_pipeline.content.sessions import read_imported
+        from ingest_pipeline.content.sessions import reading_content
         from ingest_pipeline.ingestion import imports
 
-        report = imports.backfill_session(services, session_id, progress=progress)
-        read_imported(services, report)
+        report = imports.backfill_session(
+            services, session_id, progress=progress, derive=reading_content(services)
+        )
     if as_json:
         print_json(report.as_dict())
     else:

@@ -1,6 +1,6 @@
 """The content of a session's windows: extracted anew, and looked at window by window.
 
-What an import by command brings is read right after it.
+What an import by command brings is read in the transactions that merge it.
 """
 
 from __future__ import annotations
@@ -8,15 +8,20 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 
-from ingest_pipeline.content.extraction import ALL_KINDS, ContentKind, ContentReport, extract_window
+from ingest_pipeline.content.extraction import (
+    ALL_KINDS,
+    ContentKind,
+    ContentReport,
+    extract_for,
+    extract_window,
+)
 from ingest_pipeline.content.rules import ContentRules, CurrentRules
 from ingest_pipeline.domain.session import Session
 from ingest_pipeline.domain.window import Window, contiguous
-from ingest_pipeline.ingestion.ingest import IngestReport
+from ingest_pipeline.ingestion.ingest import Derive
 from ingest_pipeline.ingestion.refresh import session_windows
 from ingest_pipeline.ingestion.services import Services
-from ingest_pipeline.storage.content_queries import channels_of_session
-from ingest_pipeline.storage.sessions import find_session
+from ingest_pipeline.storage.database import Connection
 
 
 def extract_windows(
@@ -59,31 +64,19 @@ def any_is_over(
     return session.end_time <= moment or any(window.end <= moment for _, window in windows)
 
 
-def read_imported(services: Services, report: IngestReport) -> ContentReport | None:
-    """Bring a session's content in line with its messages, up to the end of what was imported.
+def reading_content(services: Services) -> Derive | None:
+    """Return what brings the content of messages in line with them, in the transaction that merges them.
 
-    Rules that cannot be read are logged and stop no import.
-
-    Args:
-        services: The working parts.
-        report: What the import did.
-
-    Returns:
-        What became of the content; None when it is left as it is.
-
-    Raises:
-        DatabaseBusy: As for `extract_window`; the messages stay.
-        DatabaseUnavailable: As for `extract_window`; the messages stay.
+    Rules that cannot be read are logged and stop no import: the content is then left as it is.
     """
     rules = CurrentRules(services.settings).get()
-    if rules is None or report.session_id is None or report.start is None or report.end is None:
+    if rules is None:
         return None
-    with services.database.read() as connection:
-        channel_ids = channels_of_session(connection, report.session_id)
-        start = find_session(connection, report.session_id).start_time
-    # A process that was killed right after its import has read nothing of it, and a poll takes what is new.
-    window = Window(min(start, report.start), report.end)
-    return extract_window(services.database, channel_ids, window, rules)
+
+    def derive(connection: Connection, discord_ids: Sequence[int]) -> None:
+        extract_for(connection, discord_ids, rules)
+
+    return derive
 
 
 def spans(

@@ -16,7 +16,7 @@ from typing import Any
 
 from ingest_pipeline.capture.discord_rest import DiscordRest, open_rest
 from ingest_pipeline.capture.discovery import view_guild
-from ingest_pipeline.content.sessions import read_imported
+from ingest_pipeline.content.sessions import reading_content
 from ingest_pipeline.domain.guild import Channel, ReadingState
 from ingest_pipeline.domain.snowflake import created_at
 from ingest_pipeline.errors import ChannelForbidden, ChannelNotFound, ConfigurationError
@@ -239,7 +239,7 @@ def repair_session_gaps(
         with services.database.read() as connection:
             session = find_session(connection, session_id)
             keys = missing_keys(connection, session, services.grid, now, services.settings.overlap)
-        read_imported(services, backfill_session(services, session_id, keys=keys, progress=progress))
+        backfill_session(services, session_id, keys=keys, progress=progress, derive=reading_content(services))
 
 
 def is_mendable(gap: Gap) -> bool:

@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from ingest_pipeline.capture.discord_rest import DiscordRest, open_rest
-from ingest_pipeline.content.sessions import read_imported
+from ingest_pipeline.content.sessions import reading_content
 from ingest_pipeline.domain.session import Session
 from ingest_pipeline.domain.snowflake import parse_snowflake
 from ingest_pipeline.errors import ChannelForbidden, ChannelNotFound, SessionInvalid
@@ -163,7 +163,7 @@ def seal_from_export(services: Services, session_id: str, now: datetime | None =
         IngestError: As for `backfill_session`.
     """
     session = _settled(services, session_id, now or datetime.now(UTC))
-    read_imported(services, backfill_session(services, session_id))
+    backfill_session(services, session_id, derive=reading_content(services))
     return _seal(services, session, "export")
 
 

@@ -19,7 +19,7 @@ from ingest_pipeline.domain.session import Session, live_sessions
 from ingest_pipeline.domain.window import Window
 from ingest_pipeline.errors import BadInput, ExportMismatch
 from ingest_pipeline.ingestion.documents import Document, ExportDocument, Provenance, modified_at
-from ingest_pipeline.ingestion.ingest import IngestReport, Progress, ingest_landed, new_correlation_id
+from ingest_pipeline.ingestion.ingest import Derive, IngestReport, Progress, ingest_landed, new_correlation_id
 from ingest_pipeline.ingestion.polling import missing_time
 from ingest_pipeline.ingestion.refresh import landed_documents, refresh_landing
 from ingest_pipeline.ingestion.services import Services
@@ -31,6 +31,7 @@ def merge_documents(
     documents: Sequence[Document],
     correlation_id: str,
     progress: Progress | None = None,
+    derive: Derive | None = None,
 ) -> IngestReport:
     """Merge documents with the deployment's settings; see `ingest_landed`."""
     return ingest_landed(
@@ -40,6 +41,7 @@ def merge_documents(
         settle=services.settings.settle,
         batch_rows=services.settings.batch_rows,
         progress=progress,
+        derive=derive,
     )
 
 
@@ -49,10 +51,12 @@ def backfill_session(
     *,
     keys: Sequence[str] | None = None,
     progress: Callable[[str], None] | None = None,
+    derive: Derive | None = None,
 ) -> IngestReport:
     """Read a whole session, or some windows of it, anew.
 
-    When some channels cannot be read, the others are merged before the first error is raised.
+    When some channels cannot be read, the others are merged before the first error is raised. What
+    `derive` is: see `ingest_landed`.
 
     Raises:
         SessionNotFound: There is no such session.
@@ -63,7 +67,7 @@ def backfill_session(
     correlation_id = new_correlation_id()
     exported = refresh_landing(services, session, wanted, progress)
     documents = [document for _, document in landed_documents(services, session, wanted, correlation_id)]
-    report = merge_documents(services, documents, correlation_id)
+    report = merge_documents(services, documents, correlation_id, derive=derive)
     for each in exported:
         if each.error:
             raise each.error
@@ -81,6 +85,7 @@ def import_messages(
     output_dir: Path | None = None,
     keep_file: bool = False,
     progress: Progress | None = None,
+    derive: Derive | None = None,
 ) -> IngestReport:
     """Import a stretch of a session's messages, from Discord or from an export file.
 
@@ -95,6 +100,7 @@ def import_messages(
         output_dir: Where the exporter writes; `tmp_transcripts_from_discord` in the data folder by default.
         keep_file: Keep the exporter's files.
         progress: Called with the number of messages read so far.
+        derive: What is made of the rows, in the transaction that merges them; see `ingest_landed`.
 
     Raises:
         SessionNotFound: There is no such session.
@@ -108,7 +114,7 @@ def import_messages(
         document = _file_document(
             services, session, file, window=window, channel_id=channel_id, correlation_id=correlation_id
         )
-        return merge_documents(services, [document], correlation_id, progress)
+        return merge_documents(services, [document], correlation_id, progress, derive)
     channels = [channel_id] if channel_id else session.channel_ids
     folder = output_dir or services.settings.data_dir / "tmp_transcripts_from_discord"
     results: list[ExportResult] = []
@@ -119,7 +125,7 @@ def import_messages(
             _export_document(session, result, policies[result.channel_id], correlation_id)
             for result in results
         ]
-        return merge_documents(services, documents, correlation_id, progress)
+        return merge_documents(services, documents, correlation_id, progress, derive)
     finally:
         if not keep_file:
             for result in results:
@@ -127,9 +133,15 @@ def import_messages(
 
 
 def poll_live_session(
-    services: Services, window_seconds: int = 30, now: datetime | None = None
+    services: Services,
+    window_seconds: int = 30,
+    now: datetime | None = None,
+    *,
+    derive: Derive | None = None,
 ) -> IngestReport | None:
     """Import what the live session has new: the trailing window, and whatever is unproven before it.
+
+    What `derive` is: see `ingest_landed`.
 
     Returns:
         The report, or None when no session is live.
@@ -143,7 +155,13 @@ def poll_live_session(
         missing = missing_time(connection, live[0], moment)
     since = min((gap.start for gap in missing), default=moment) - services.settings.overlap
     start = min(since, moment - timedelta(seconds=window_seconds))
-    return import_messages(services, live[0].session_id, start=max(start, live[0].start_time), end=moment)
+    return import_messages(
+        services,
+        live[0].session_id,
+        start=max(start, live[0].start_time),
+        end=moment,
+        derive=derive,
+    )
 
 
 def load_session(services: Services, session_id: str) -> Session:

@@ -28,6 +28,7 @@ from ingest_pipeline.storage.ledger import Proof, record_proof
 from ingest_pipeline.storage.messages import MergeCounts, merge_messages
 
 Progress = Callable[[int], None]
+Derive = Callable[[Connection, Sequence[int]], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,14 +108,15 @@ def ingest_landed(
     progress: Progress | None = None,
     also: Callable[[Connection], None] | None = None,
     then: Callable[[Connection], Sequence[Event]] | None = None,
+    derive: Derive | None = None,
 ) -> IngestReport:
     """Merge documents and record what they prove.
 
     A damaged document leaves the table as it was. Up to `CHUNK_ROWS` rows, and whatever belongs to
     `also` or `then`, are merged in one transaction, proofs included. More rows are merged in several,
-    each complete in itself, and the proofs follow in the last: what a crash leaves behind is rows that
-    nothing claims to be complete, and they are unchanged when they are read again. A transaction is
-    tried again by the database when another process was in the way.
+    each complete in itself with what is derived from it, and the proofs follow in the last: what a crash
+    leaves behind is rows that nothing claims to be complete, and they are unchanged when they are read
+    again. A transaction is tried again by the database when another process was in the way.
 
     Args:
         database: Where to.
@@ -128,6 +130,7 @@ def ingest_landed(
             the documents are read, once for each try.
         then: What is made of the merged rows, in the same transaction; called once for each try. The events
             it returns are told with those of the batch.
+        derive: What is made of the rows of each transaction, in it, given their ids.
 
     Raises:
         BadInput: A document is damaged.
@@ -137,12 +140,13 @@ def ingest_landed(
     began = time.monotonic()
     moment = now or datetime.now(UTC)
     batch = Batch.of(documents, correlation_id, moment)
+    merge = partial(_merge, batch_rows=batch_rows, now=moment, derive=derive)
 
     def passed() -> datetime:
         return moment + timedelta(seconds=time.monotonic() - began)
 
     def work(connection: Connection, reading: _Reading, earlier: MergeCounts) -> tuple[_Merged, list[Event]]:
-        counts = earlier + _merge(connection, reading.tables, batch_rows, moment)
+        counts = earlier + merge(connection, reading.tables)
         proofs = _prove(connection, documents, reading.tallies, settle)
         merged = _Merged(counts, reading.tallies, proofs)
         told = list(then(connection)) if then else []
@@ -161,7 +165,7 @@ def ingest_landed(
         counts = MergeCounts()
         with read_in_chunks(reading.tables) as (chunks, rest):
             for rows in chunks:
-                counts += database.run(partial(_merge, tables=[rows], batch_rows=batch_rows, now=moment))
+                counts += database.run(partial(merge, tables=[rows]))
             held = _Reading(reading.tallies, rest)
             return database.run(lambda connection: work(connection, held, counts))
 
@@ -198,10 +202,21 @@ class _Merged:
         return {"received": received, **asdict(self.counts), "skipped": skipped}
 
 
-def _merge(connection: Connection, tables: Iterable[pa.Table], batch_rows: int, now: datetime) -> MergeCounts:
+def _merge(
+    connection: Connection,
+    tables: Iterable[pa.Table],
+    batch_rows: int,
+    now: datetime,
+    derive: Derive | None,
+) -> MergeCounts:
     counts = MergeCounts()
+    merged_ids: list[int] = []
     for rows in rebatch(tables, batch_rows):
         counts += merge_messages(connection, rows, now=now)
+        if derive:
+            merged_ids.extend(rows["discord_id"].to_pylist())
+    if derive and merged_ids:
+        derive(connection, merged_ids)
     return counts
 
 

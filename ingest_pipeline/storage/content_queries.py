@@ -67,12 +67,6 @@ def arrivals_in_window(connection: Connection, channel_ids: Sequence[int], windo
     return _in_window(connection, "arrivals_in_window", channel_ids, window)
 
 
-def channels_of_session(connection: Connection, session_id: str) -> list[int]:
-    """Return the channels that a session has messages of, ascending, also such as are not its own."""
-    rows = connection.fetch_all("channels_of_session", session_id=session_id)
-    return [row["channel_id"] for row in rows]
-
-
 def last_changes(connection: Connection, session_ids: Sequence[str]) -> dict[str, datetime]:
     """Return when the messages of sessions, or what they say, last really changed, aware UTC.
 

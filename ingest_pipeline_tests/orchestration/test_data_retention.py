@@ -53,7 +53,7 @@ def landed(deployment: Deployment) -> dict[str, int]:
 
 def begin(deployment: Deployment, age: timedelta) -> str:
     """Begin an installation that expires an age ago, and return its id."""
-    created = NOW - age - timedelta(minutes=10)
+    created = datetime.now(UTC) - age - timedelta(minutes=10)
     intent, _ = deployment.services.database.run(
         lambda c: create_intent(c, guild_id=None, lifetime=timedelta(minutes=10), now=created)
     )

@@ -104,10 +104,6 @@ WHERE
     AND posted_at < $end::TIMESTAMPTZ
 ORDER BY posted_at, discord_id;
 
--- name: channels_of_session
--- The channels that a session has messages of.
-SELECT DISTINCT channel_id FROM messages WHERE session_id = $session_id::TEXT ORDER BY channel_id;
-
 -- name: last_changes
 -- When the messages of sessions, or what they say, last really changed; sessions without any are left out.
 SELECT
