@@ -15,5 +15,6 @@ for name in $(compgen -e); do
   esac
 done
 
-# One process for each of two cores; the tests of a file stay together, since some share a running stack.
-exec "$venv_python" -m pytest -n 2 --dist loadfile --durations=5 "$@" < /dev/null
+# One process for each of two cores; the tests of a file stay together, since some share a running stack, and
+# files go in their order, the longest first: by the number of their tests the longest would come last.
+exec "$venv_python" -m pytest -n 2 --dist loadfile --no-loadscope-reorder --durations=5 "$@" < /dev/null

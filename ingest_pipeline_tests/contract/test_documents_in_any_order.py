@@ -177,7 +177,7 @@ def stored(connection: Connection) -> dict[str, Any]:
     }
 
 
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(history=histories(), batch_rows=st.sampled_from([3, 20_000]))
 def test_overlapping_exports_in_any_order_give_the_same_tables(
     database: Database, history: tuple[list[Reading], list[list[Reading]]], batch_rows: int
