@@ -47,6 +47,8 @@ def test_a_plan_is_read_as_it_comes_anew_when_edited_and_withdrawn_when_deleted(
 ) -> None:
     """Each time in the batch of its event, which is told under the message's own correlation id."""
     with RunningBot(archive, OPTIONS) as bot:
+        # What the first catch-up reads tells no events of its own.
+        bot.settle()
         plan = server.messages.post(radio, PLAN)
         bot.wait_for(lambda: levels(archive) == [(4, Decimal("141.33")), (5, None)], "the plan")
         server.messages.edit(radio, plan, "NVDA\n🔼 Breakout Above 150.10 🔼 152")
@@ -74,6 +76,8 @@ def test_what_comes_without_an_edit_is_read_too(
 ) -> None:
     """Reactions make a highlight, once the message has been read again."""
     with RunningBot(archive, OPTIONS) as bot:
+        # What the first catch-up reads tells no events of its own.
+        bot.settle()
         crash = server.messages.post(radio, "`Leclerc` crash")
         bot.settle()
         assert told(archive, crash) == [("message.parsed", {"content": ["team_radio"]})]
