@@ -60,15 +60,15 @@ def build_api(
     now = clock or partial(datetime.now, UTC)
     status = HotValue(lambda: look_up_status(services, now()), _STATUS_SECONDS)
     totals = HotValue(partial(look_up_totals, services), _TOTALS_SECONDS)
-    registry = CollectorRegistry()
-    registry.register(metrics.StatusCollector(status.get, totals.get))
+    collectors = CollectorRegistry()
+    collectors.register(metrics.StatusCollector(status.get, totals.get))
     app.state.services = services
     app.state.clock = now
     app.state.status = status
     app.state.totals = totals
-    app.state.registry = registry
+    app.state.registry = collectors
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(allowed_hosts), www_redirect=False)
-    app.add_middleware(metrics.RequestMetrics, registry=registry)
+    app.add_middleware(metrics.RequestMetrics, registry=collectors)
     install_handlers(app)
     _include_routers(app, is_reading_guarded=services.settings.api_read_token is not None)
     _complete_openapi(app)
