@@ -35,7 +35,23 @@ class ObjectStore:
 
 @contextmanager
 def running_object_store() -> Iterator[ObjectStore]:
-    """Yield an empty bucket."""
+    """Yield an empty bucket.
+
+    s3fs keeps its clients by their arguments, not by the environment that they were made in: those of an
+    earlier server in this process are forgotten before, and those of this one after.
+    """
+    from s3fs import S3FileSystem
+
+    S3FileSystem.clear_instance_cache()
+    try:
+        with _bucket() as store:
+            yield store
+    finally:
+        S3FileSystem.clear_instance_cache()
+
+
+@contextmanager
+def _bucket() -> Iterator[ObjectStore]:
     endpoint = os.environ.get("TEST_S3_ENDPOINT_URL")
     bucket = f"ingest-test-{uuid.uuid4().hex[:12]}"
     if endpoint:
