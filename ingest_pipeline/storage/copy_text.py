@@ -13,6 +13,9 @@ from ingest_pipeline.storage.columns import scalar
 
 _NULL = scalar("\\N", pa.string())
 _TAB = scalar("\t", pa.string())
+_NOTHING = scalar("", pa.string())
+_LINE_END = scalar("\n", pa.string())
+_UTC = scalar("Z", pa.string())
 _ESCAPES = (("\\", "\\\\"), ("\n", "\\n"), ("\r", "\\r"), ("\t", "\\t"))
 
 
@@ -22,7 +25,8 @@ def copy_text(rows: pa.Table) -> bytes:
     Args:
         rows: Columns of any type that casts to text, and lists of integers.
     """
-    return "".join(f"{line}\n" for line in copy_lines(rows).to_pylist()).encode()
+    lines = pc.binary_join_element_wise(copy_lines(rows), _NOTHING, _LINE_END)
+    return b"".join(_texts(chunk) for chunk in lines.chunks)
 
 
 def copy_lines(rows: pa.Table) -> pa.ChunkedArray:
@@ -31,10 +35,21 @@ def copy_lines(rows: pa.Table) -> pa.ChunkedArray:
     return pc.binary_join_element_wise(*columns, _TAB)
 
 
+def _texts(lines: pa.StringArray) -> memoryview:
+    """Return the texts of an array, none of them null, one after the other: as they lie in memory."""
+    _, offsets, texts = lines.buffers()
+    ends = memoryview(offsets).cast("i")
+    return memoryview(texts)[ends[lines.offset] : ends[lines.offset + len(lines)]]
+
+
 def _as_text(column: pa.ChunkedArray) -> pa.ChunkedArray:
     if pa.types.is_list(column.type):
         lists = [None if value is None else _array_text(value) for value in column.to_pylist()]
         return pa.chunked_array([pa.array(lists, pa.string())])
+    if pa.types.is_timestamp(column.type) and column.type.tz == "UTC":
+        # Many times faster than times of a zone, each of which is looked up in the zone's table.
+        local = column.cast(pa.timestamp(column.type.unit)).cast(pa.string())
+        return pc.binary_join_element_wise(local, _NOTHING, _UTC)
     text = column.cast(pa.string())
     if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
         for plain, escaped in _ESCAPES:

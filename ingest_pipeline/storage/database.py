@@ -61,8 +61,8 @@ class Connection(Protocol):
         """Return all rows as an Arrow table; times are `timestamp[us, UTC]`."""
         ...
 
-    def stage(self, rows: pa.Table) -> None:
-        """Fill the temporary table `staged_messages` anew with rows of `STAGING_SCHEMA`."""
+    def stage(self, table: str, rows: pa.Table) -> None:
+        """Fill a temporary table anew: `staged_readings` or `staged_messages`, with columns of `staged`."""
         ...
 
     def load(self, table: str, rows: pa.Table) -> None:

@@ -10,7 +10,6 @@ import pyarrow as pa
 
 from ingest_pipeline.storage.database import Names
 from ingest_pipeline.storage.queries import load_queries, quoted
-from ingest_pipeline.storage.schema import staged
 
 
 class DuckDBConnection:
@@ -26,7 +25,7 @@ class DuckDBConnection:
         """Wrap the connection."""
         self._raw = raw
         self._queries = load_queries(self.engine)
-        self._is_staged = False
+        self._staged: set[str] = set()
 
     def execute(self, query: str, names: Names = None, /, **parameters: object) -> int:
         """See `Connection`."""
@@ -52,12 +51,12 @@ class DuckDBConnection:
         statement = self._statement(query, names, parameters)
         return self._raw.sql(statement, params=parameters or None).to_arrow_table()
 
-    def stage(self, rows: pa.Table) -> None:
+    def stage(self, table: str, rows: pa.Table) -> None:
         """See `Connection`; the rows are scanned where they are."""
-        if self._is_staged:
-            self._raw.unregister("staged_messages")
-        self._raw.register("staged_messages", staged(rows))
-        self._is_staged = True
+        if table in self._staged:
+            self._raw.unregister(table)
+        self._raw.register(table, rows)
+        self._staged.add(table)
 
     def load(self, table: str, rows: pa.Table) -> None:
         """See `Connection`."""

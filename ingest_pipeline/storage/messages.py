@@ -28,7 +28,9 @@ from typing import Any
 import pyarrow as pa
 
 from ingest_pipeline.domain.window import Window
+from ingest_pipeline.storage.columns import column
 from ingest_pipeline.storage.database import Connection
+from ingest_pipeline.storage.schema import DECIDING_COLUMNS, staged
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,16 +93,32 @@ def merge_messages(connection: Connection, rows: pa.Table, *, now: datetime) -> 
     """
     if not rows.num_rows:
         return MergeCounts()
-    connection.stage(rows)
+    readings = staged(rows)
+    connection.stage("staged_readings", readings.select(DECIDING_COLUMNS))
     connection.execute("lock_staged")
     connection.execute("fold_staged")
     counts = connection.fetch_one("count_fates") or {}
-    connection.execute("keep_revisions", now=now)
-    connection.execute("upsert_messages", now=now)
+    found = connection.fetch_one("count_changes") or {}
+    if found["changes"]:
+        # Most of what is polled was there already: its texts need not travel.
+        wanted = readings if found["staged"] == len(readings) else _wanted(connection, readings)
+        _write_changes(connection, wanted, now)
     connection.execute("touch_messages")
-    connection.execute("release_revisions")
     connection.execute("drop_contents")
     return MergeCounts(**counts)
+
+
+def _wanted(connection: Connection, readings: pa.Table) -> pa.Table:
+    listed = [row["staging_row"] for row in connection.fetch_all("list_wanted")]
+    return readings.take(column(listed, pa.int32()))
+
+
+def _write_changes(connection: Connection, readings: pa.Table, now: datetime) -> None:
+    """Put the contents that are new, or no longer or again the message's, where they belong."""
+    connection.stage("staged_messages", readings)
+    connection.execute("keep_revisions", now=now)
+    connection.execute("upsert_messages", now=now)
+    connection.execute("release_revisions")
 
 
 def tombstone_messages(connection: Connection, tombstones: Sequence[Tombstone]) -> int:

@@ -12,7 +12,6 @@ from psycopg.rows import dict_row, tuple_row
 from ingest_pipeline.storage.copy_text import copy_text
 from ingest_pipeline.storage.database import Names
 from ingest_pipeline.storage.queries import load_queries, pyformat, quoted
-from ingest_pipeline.storage.schema import staged
 
 # The text of a row stands in memory three times on its way.
 _COPIED_ROWS = 1_000
@@ -45,7 +44,7 @@ class PostgresConnection:
         """Wrap the connection."""
         self._raw = raw
         self._queries = load_queries(self.engine)
-        self._is_staged = False
+        self._staged: set[str] = set()
 
     def execute(self, query: str, names: Names = None, /, **parameters: object) -> int:
         """See `Connection`."""
@@ -69,11 +68,14 @@ class PostgresConnection:
             cursor.execute(self._statement(query, names, parameters), parameters)
             return self._as_arrow(cursor)
 
-    def stage(self, rows: pa.Table) -> None:
+    def stage(self, table: str, rows: pa.Table) -> None:
         """See `Connection`."""
-        self.execute("empty_staging" if self._is_staged else "create_staging")
-        self._is_staged = True
-        self.load("staged_messages", staged(rows))
+        if table in self._staged:
+            self.execute("empty_staged", {"table": quoted(table)})
+        else:
+            self.execute(f"create_{table}")
+        self._staged.add(table)
+        self.load(table, rows)
 
     def load(self, table: str, rows: pa.Table) -> None:
         """See `Connection`."""

@@ -51,6 +51,20 @@ STAGING_SCHEMA: pa.Schema = pa.schema(
 """One normalised row: ids int64, times UTC to the microsecond, JSON as text."""
 
 
+DECIDING_COLUMNS = (
+    "discord_id",
+    "session_id",
+    "channel_id",
+    "edited_at",
+    "source",
+    "observed_at",
+    "content_digest",
+    "correlation_id",
+    "staging_row",
+)
+"""What a merge decides by; the rest of a row is only wanted when the row is written."""
+
+
 def staged(rows: pa.Table) -> pa.Table:
     """Return rows of `STAGING_SCHEMA` as they are staged: with their number, `staging_row`, int32."""
     return rows.cast(STAGING_SCHEMA).append_column("staging_row", column(range(len(rows)), pa.int32()))

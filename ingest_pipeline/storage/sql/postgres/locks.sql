@@ -8,7 +8,7 @@ SELECT pg_advisory_xact_lock(1768842613, stretch)
 FROM (
     -- Stretches of 4.7 hours (2^46 of an id), folded into 256 so that no batch takes more locks.
     SELECT DISTINCT ((discord_id >> 46) % 256)::INTEGER AS stretch
-    FROM staged_messages
+    FROM staged_readings
     ORDER BY stretch
 ) AS stretches;
 

@@ -1,18 +1,18 @@
 -- name: fold_staged
 -- Tell every content of the staged messages, known and new, the winning one at place 1.
--- Only what decides is laid out: the texts stay where they are, in staging and tables.
+-- Only what decides is laid out: the texts stay where they are, with the client and in tables.
 CREATE TEMPORARY TABLE contents AS
 WITH readings AS (
     SELECT
         discord_id, content_digest, session_id, channel_id, edited_at, source, correlation_id,
         observed_at, observed_at AS first_observed_at, 'staged' AS origin, staging_row
-    FROM staged_messages
+    FROM staged_readings
     UNION ALL
     SELECT
         discord_id, content_digest, session_id, channel_id, edited_at, source, correlation_id,
         observed_at, first_observed_at, 'current' AS origin, 0 AS staging_row
     FROM messages
-    WHERE discord_id IN (SELECT discord_id FROM staged_messages)
+    WHERE discord_id IN (SELECT discord_id FROM staged_readings)
     UNION ALL
     -- A content that comes back is the one first read then, not a new one.
     SELECT
@@ -20,9 +20,9 @@ WITH readings AS (
         correlation_id, observed_at, observed_at AS first_observed_at, 'kept' AS origin, 0 AS staging_row
     FROM message_revisions
     WHERE
-        (discord_id, content_digest) IN (SELECT discord_id, content_digest FROM staged_messages)
+        (discord_id, content_digest) IN (SELECT discord_id, content_digest FROM staged_readings)
         -- Said again for DuckDB, which skips blocks by one column only.
-        AND discord_id IN (SELECT discord_id FROM staged_messages)
+        AND discord_id IN (SELECT discord_id FROM staged_readings)
 ),
 grouped AS (
     SELECT
@@ -57,7 +57,7 @@ WITH versions AS (
         discord_id, content_digest,
         row_number() OVER version AS place,
         first_value(content_digest) OVER version AS best_digest
-    FROM staged_messages
+    FROM staged_readings
     WINDOW version AS (
         PARTITION BY discord_id
         ORDER BY date_trunc('milliseconds', edited_at) DESC NULLS LAST, observed_at DESC, content_digest DESC
@@ -83,6 +83,16 @@ SELECT
     count(*) FILTER (WHERE fate = 'unchanged') AS unchanged,
     count(*) FILTER (WHERE fate = 'stale') AS stale
 FROM fates;
+
+-- name: count_changes
+-- Tell how many contents are not where they belong yet, and how many of them the client holds.
+SELECT count(*) AS changes, count(*) FILTER (WHERE origin = 'staged') AS staged
+FROM contents
+WHERE NOT ((origin = 'current' AND place = 1) OR (origin = 'kept' AND place > 1));
+
+-- name: list_wanted
+-- List the staged rows whose texts are wanted.
+SELECT staging_row FROM contents WHERE origin = 'staged' ORDER BY staging_row;
 
 -- name: keep_revisions
 -- Keep every content that does not win, as it was first read.
