@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from ingest_pipeline.storage.schema import STAGING_SCHEMA
 
-CHUNK_ROWS = 40_000
+CHUNK_ROWS = 20_000
 _BLOCK_ROWS = 5_000
 
 

@@ -132,15 +132,17 @@ def pause_seconds(tries: int) -> float:
     return random.uniform(0.1 * longest, longest)  # noqa: S311 - spreads retries, guards nothing
 
 
-def run_transaction(database: Database, work: Callable[[Connection], Result]) -> Result:
+def run_transaction(
+    write: Callable[[], AbstractContextManager[Connection]], work: Callable[[Connection], Result]
+) -> Result:
     """Do work in one write transaction, again after a transient failure, `MAX_TRIES` times at most."""
     for tries in range(1, MAX_TRIES):
         try:
-            with database.write() as connection:
+            with write() as connection:
                 return work(connection)
         except (TransactionConflict, ConnectionLost) as error:
             pause = pause_seconds(tries)
             _logger.info("transaction undone (%s); doing it again in %.2f s", error, pause)
             time.sleep(pause)
-    with database.write() as connection:
+    with write() as connection:
         return work(connection)

@@ -11,6 +11,7 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -21,6 +22,7 @@ from ingest_pipeline.storage import migrations
 from ingest_pipeline.storage.database import (
     Connection,
     Result,
+    TransactionConflict,
     pause_seconds,
     run_transaction,
 )
@@ -32,8 +34,12 @@ _CONFIGURATION: dict[str, str | bool | int | float | list[str]] = {
     "autoinstall_known_extensions": False,
     "autoload_known_extensions": False,
 }
-# A merge is bound by one row group at a time: a second thread doubles its memory, not its speed.
-_WRITING: dict[str, str | bool | int | float | list[str]] = {"threads": 1, "memory_limit": "256MB"}
+# A second thread doubles the memory of a merge, not its speed.
+_WRITING: dict[str, str | bool | int | float | list[str]] = {"threads": 1}
+# What DuckDB may use it does use, joining row groups for one. Work that needs more is done again with more.
+_LEAST_MEMORY_MB = 64
+_MOST_MEMORY_MB = 4096
+_MEMORY_SHORT = re.compile(r"out of memory|could not allocate|failed to (?:allocate|pin)", re.IGNORECASE)
 _HOLDER = re.compile(r"Conflicting lock is held in (.+?) \(PID (\d+)\)")
 _LONGEST_POLL_SECONDS = 0.25
 # Such a file system gets the file made in its place.
@@ -65,6 +71,7 @@ class DuckDBDatabase:
         self._wait_seconds = wait_seconds
         self._lock = lock_for(path)
         self._is_migrated = False
+        self._memory_mb = _LEAST_MEMORY_MB
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
@@ -75,7 +82,7 @@ class DuckDBDatabase:
 
     def run(self, work: Callable[[Connection], Result]) -> Result:
         """See `Database`."""
-        return run_transaction(self, work)
+        return run_transaction(self.write, work)
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -95,8 +102,8 @@ class DuckDBDatabase:
 
     def migrate(self) -> list[str]:
         """See `Database`."""
-        with self._transaction(read_only=False) as connection:
-            applied = migrations.apply_pending(connection)
+        opened = partial(self._transaction, read_only=False)
+        applied = run_transaction(opened, migrations.apply_pending)
         self._is_migrated = True
         return applied
 
@@ -138,7 +145,9 @@ class DuckDBDatabase:
         if not (read_only or self._path.exists()):
             self._make_file()
         self._refuse_other_file()
-        configuration = _CONFIGURATION if read_only else _CONFIGURATION | _WRITING
+        configuration = _CONFIGURATION
+        if not read_only:
+            configuration = configuration | _WRITING | {"memory_limit": f"{self._memory_mb}MB"}
         tries = 0
         while True:
             try:
@@ -195,9 +204,19 @@ class DuckDBDatabase:
         try:
             yield
         except _OUT_OF_REACH as error:
+            if self._memory_mb < _MOST_MEMORY_MB and _MEMORY_SHORT.search(str(error)):
+                self._memory_mb *= 4
+                raise TransactionConflict(
+                    f"{self._path} needs more memory ({_first_line(error)}): it now gets {self._memory_mb} MB"
+                ) from error
             raise self._unavailable(error) from error
 
     def _unavailable(self, error: duckdb.Error) -> DatabaseUnavailable:
+        if _MEMORY_SHORT.search(str(error)):
+            return DatabaseUnavailable(
+                f"{self._path} needs more memory than this machine gives ({_first_line(error)}): stop what "
+                "else uses it, lower INGEST_BATCH_ROWS, or move to PostgreSQL with INGEST_DATABASE_URL"
+            )
         return DatabaseUnavailable(
             f"{self._path} cannot be used: {_first_line(error)}. Check that the disk has room, that the "
             "folder can be written and that the file is an ingest_pipeline database"

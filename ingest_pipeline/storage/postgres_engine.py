@@ -70,7 +70,7 @@ class PostgresDatabase:
         When the connection is lost while committing, nobody can tell whether the server did: the work
         is done again, which leaves the same tables, as everything stored here may be stored twice.
         """
-        return run_transaction(self, work)
+        return run_transaction(self.write, work)
 
     @contextmanager
     def read(self) -> Iterator[Connection]:

@@ -14,6 +14,7 @@ import pytest
 
 from ingest_pipeline.errors import DatabaseBusy, DatabaseUnavailable
 from ingest_pipeline.settings import Settings
+from ingest_pipeline.storage import duckdb_engine
 from ingest_pipeline.storage.database import Database
 from ingest_pipeline.storage.duckdb_engine import DuckDBDatabase
 from ingest_pipeline.storage.messages import MergeCounts, merge_messages, table_summary
@@ -36,6 +37,12 @@ def merge(database: Database, *ids: int) -> MergeCounts:
     return database.run(lambda c: merge_messages(c, rows, now=NOW))
 
 
+def ids_in(database: Database) -> list[int]:
+    """Return the ids of the stored messages."""
+    with database.read() as connection:
+        return [row["discord_id"] for row in stored_messages(connection)]
+
+
 def test_a_file_held_by_another_process_is_busy_after_the_bound(settings: Settings) -> None:
     """The error names the file, who holds it, and each way out; afterwards all is well."""
     database = open_database(settings)
@@ -51,6 +58,29 @@ def test_a_file_held_by_another_process_is_busy_after_the_bound(settings: Settin
     tell(process)
     finished(process)
     assert merge(database, 1, 2) == MergeCounts(created=1, unchanged=1)
+
+
+def test_work_that_needs_more_memory_is_done_again_with_more(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Migrations and merges alike begin with little, and nothing is stored twice or lost."""
+    monkeypatch.setattr(duckdb_engine, "_LEAST_MEMORY_MB", 1)
+    database = open_database(settings)
+    assert merge(database, 1, 2) == MergeCounts(created=2)
+    assert ids_in(database) == [1, 2]
+
+
+def test_work_beyond_all_memory_says_what_helps(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The error names memory, not the disk; the table stays as it was."""
+    database = open_database(settings)
+    merge(database, 1)
+    monkeypatch.setattr(duckdb_engine, "_LEAST_MEMORY_MB", 1)
+    monkeypatch.setattr(duckdb_engine, "_MOST_MEMORY_MB", 1)
+    with pytest.raises(DatabaseUnavailable, match="needs more memory.*INGEST_BATCH_ROWS"):
+        merge(open_database(settings), *range(1, 20_000))
+    assert ids_in(database) == [1]
 
 
 def test_processes_read_at_once(settings: Settings) -> None:
