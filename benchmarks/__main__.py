@@ -19,7 +19,6 @@ from benchmarks.jobs import PROJECT
 from benchmarks.results import PARTS, machine, save, versions
 
 SECTIONS = {
-    "bulk": ("bulk", "memory"),
     "live": ("demo", "idle", "gateway"),
     "growth": ("merges", "file", "history", "catalogue"),
 }

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from benchmarks.contenders import CONTENDERS, READERS, Contender
+from benchmarks.contenders import CONTENDERS, MERGERS, READERS, Contender
 from benchmarks.fingerprint import Fingerprint, fingerprint
 from benchmarks.inputs import Inputs, inputs, size_name
 from benchmarks.jobs import ContenderFailed, Job, Measured, run
@@ -64,7 +64,7 @@ def _readers(
 def _round(
     plan: Plan, targets: Targets, made: Inputs, number: int, say: Callable[[str], None]
 ) -> Iterator[dict[str, object]]:
-    for contender in _rotated([each for each in CONTENDERS if plan.takes(each)], number):
+    for contender in _rotated([each for each in (*CONTENDERS, *MERGERS) if plan.takes(each)], number):
         given = made
         if contender.most is not None and made.count > contender.most:
             given = inputs(plan.folder / "inputs", contender.most)

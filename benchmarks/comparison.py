@@ -8,9 +8,15 @@ from statistics import median
 from typing import Any
 
 from benchmarks.bulk import SCENARIOS
+from benchmarks.contenders import MERGERS, Contender
 from benchmarks.figures import Spread, spread
 
-OURS = {"duckdb": "ours-duckdb", "sqlite": "ours-duckdb", "postgres": "ours-postgres", None: "ours-reader"}
+_OURS = {"duckdb": "ours-duckdb", "sqlite": "ours-duckdb", "postgres": "ours-postgres", None: "ours-reader"}
+
+
+def reference(contender: Contender) -> str:
+    """Return the name of what a contender is held against: this project, doing the same."""
+    return f"tables-{contender.engine}" if contender in MERGERS else _OURS[contender.engine]
 
 
 @dataclass(frozen=True, slots=True)

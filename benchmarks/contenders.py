@@ -42,7 +42,13 @@ CONTENDERS = (
         "dlt-dicts-duckdb", "dlt_rival:merge_dicts", "duckdb", "dlt, upsert, dictionaries", most=5 * ROWWISE
     ),
     Contender("read-json-duckdb", "floors:read_json", "duckdb", "DuckDB SQL over read_json"),
-    Contender("sqlite-utils", "rivals:sqlite_utils_upsert", "sqlite", "sqlite-utils, upsert_all (SQLite)"),
+    Contender(
+        "sqlite-utils",
+        "rivals:sqlite_utils_upsert",
+        "sqlite",
+        "sqlite-utils, upsert_all (SQLite)",
+        most=100 * ROWWISE,
+    ),
     Contender(
         "django-sqlite",
         "django_rival:update_or_create",
@@ -67,7 +73,13 @@ CONTENDERS = (
         "dlt, upsert, dictionaries",
         most=5 * ROWWISE,
     ),
-    Contender("pandas-postgres", "rivals:pandas_to_sql", "postgres", "pandas.to_sql, ON CONFLICT"),
+    Contender(
+        "pandas-postgres",
+        "rivals:pandas_to_sql",
+        "postgres",
+        "pandas.to_sql, ON CONFLICT",
+        most=100 * ROWWISE,
+    ),
     Contender(
         "django-postgres",
         "django_rival:update_or_create",
@@ -84,6 +96,12 @@ CONTENDERS = (
         True,
     ),
 )
+MERGERS = (
+    Contender("tables-duckdb", "ours:merge_tables", "duckdb", "**ingest_pipeline**"),
+    Contender("tables-dlt-duckdb", "dlt_rival:merge_tables", "duckdb", "dlt, upsert"),
+    Contender("tables-postgres", "ours:merge_tables", "postgres", "**ingest_pipeline**"),
+    Contender("tables-dlt-postgres", "dlt_rival:merge_tables", "postgres", "dlt, upsert"),
+)
 READERS = (
     Contender("ours-reader", "ours:read", None, "**ingest_pipeline**: read and normalised"),
     Contender(
@@ -95,7 +113,7 @@ PIPED = (
     Contender("piped-duckdb", "ours:merge_piped", "duckdb", "**ingest_pipeline**, through a pipe"),
     Contender("piped-postgres", "ours:merge_piped", "postgres", "**ingest_pipeline**, through a pipe"),
 )
-BY_NAME = {contender.name: contender for contender in (*CONTENDERS, *READERS, *PIPED)}
+BY_NAME = {contender.name: contender for contender in (*CONTENDERS, *MERGERS, *READERS, *PIPED)}
 
 
 def prepare(job: Job) -> Work:

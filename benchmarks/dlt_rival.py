@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import parse_qs, quote, urlsplit
 
 from benchmarks.jobs import Job
-from benchmarks.ours import normalised
+from benchmarks.ours import normalised, read_rows
 from ingest_pipeline.ingestion.chunks import rebatch
 
 # As many rows as this project merges at a time: dlt does better with them than with small tables.
@@ -16,8 +16,14 @@ _BATCH_ROWS = 20_000
 
 
 def merge_arrow(job: Job) -> Callable[[], int]:
-    """Feed it with the very Arrow tables that this project merges."""
+    """Feed it with the very Arrow tables that this project merges, as they are read."""
     return _merge(job, lambda: rebatch(normalised(job.source), _BATCH_ROWS))
+
+
+def merge_tables(job: Job) -> Callable[[], int]:
+    """Feed it with Arrow tables that lie in memory."""
+    rows = read_rows(job)
+    return _merge(job, lambda: rebatch([rows], _BATCH_ROWS))
 
 
 def merge_dicts(job: Job) -> Callable[[], int]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -15,6 +15,7 @@ from pydantic import SecretStr
 from benchmarks.jobs import Job
 from ingest_pipeline.capture.payloads import read_header
 from ingest_pipeline.domain.normalize import ChannelPolicy
+from ingest_pipeline.domain.window import Window
 from ingest_pipeline.ingestion.documents import ExportDocument, Provenance, Tally
 from ingest_pipeline.ingestion.imports import merge_documents
 from ingest_pipeline.ingestion.ingest import new_correlation_id
@@ -61,6 +62,43 @@ def merge(job: Job) -> Callable[[], int]:
     def work() -> int:
         document = export_document(partial(_open, Path(job.source)), job.source)
         return merge_documents(services, [document], document.provenance.correlation_id).received
+
+    return work
+
+
+@dataclass(frozen=True, slots=True)
+class _TableDocument:
+    """Rows that were normalised before, as a document."""
+
+    rows: pa.Table
+    channel_id: int
+    provenance: Provenance
+    window: Window | None = None
+    complete: bool = False
+
+    def batches(self, tally: Tally) -> Iterator[pa.Table]:
+        """See `Document`."""
+        tally.received = tally.rows = len(self.rows)
+        yield self.rows
+
+
+def read_rows(job: Job) -> pa.Table:
+    """Return the export's rows, normalised before, in memory."""
+    import pyarrow.parquet as pq
+
+    return pq.read_table(job.rows)
+
+
+def merge_tables(job: Job) -> Callable[[], int]:
+    """Bring rows that lie in memory into the table, as `merge` does with those it reads."""
+    services = build_services(settings_for(job))
+    services.database.migrate()
+    rows = read_rows(job)
+
+    def work() -> int:
+        provenance = Provenance("benchmark", "file", _UNDATED, new_correlation_id())
+        document = _TableDocument(rows, 1, provenance)
+        return merge_documents(services, [document], provenance.correlation_id).received
 
     return work
 

@@ -9,8 +9,8 @@ from string import Template
 from typing import Any
 
 from benchmarks.bulk import SCENARIOS
-from benchmarks.comparison import OURS, line, lines, sizes_of
-from benchmarks.contenders import CONTENDERS, READERS
+from benchmarks.comparison import line, lines, reference, sizes_of
+from benchmarks.contenders import CONTENDERS, MERGERS, READERS, Contender
 from benchmarks.goals import Goal, bulk_goals, demo_goals, gateway_goals, memory_goals, merge_goals
 from benchmarks.inputs import size_name
 from benchmarks.jobs import PROJECT
@@ -45,8 +45,10 @@ def render() -> str:
         goals=_goals(goals),
         machine=_machines(found),
         versions=_versions(found),
-        file_engines=_bulk(bulk, ("duckdb", "sqlite")),
-        postgres=_bulk(bulk, ("postgres",)),
+        file_engines=_bulk(bulk, [each for each in CONTENDERS if each.engine != "postgres"]),
+        postgres=_bulk(bulk, [each for each in CONTENDERS if each.engine == "postgres"]),
+        file_tables=_bulk(bulk, [each for each in MERGERS if each.engine == "duckdb"]),
+        postgres_tables=_bulk(bulk, [each for each in MERGERS if each.engine == "postgres"]),
         reading=_reading(bulk),
         memory=_memory(memory),
         live=_live(demo, _records("idle")),
@@ -93,12 +95,12 @@ def _versions(documents: Sequence[dict[str, Any]]) -> str:
     return ", ".join(f"{name} {version}" for name, version in merged.items())
 
 
-def _bulk(records: Records, engines: Sequence[str]) -> str:
+def _bulk(records: Records, contenders: Sequence[Contender]) -> str:
     parts = []
     for size in sizes_of(records):
         rows = []
-        for contender in (each for each in CONTENDERS if each.engine in engines):
-            found = lines(records, contender.name, size, OURS[contender.engine])
+        for contender in contenders:
+            found = lines(records, contender.name, size, reference(contender))
             if "cold" not in found:
                 continue
             title = contender.title
@@ -114,11 +116,13 @@ def _bulk(records: Records, engines: Sequence[str]) -> str:
                 (
                     title,
                     *rates,
-                    *(["1"] * len(ratios) if contender.name.startswith("ours") else ratios),
+                    *(["1"] * len(ratios) if contender.name == reference(contender) else ratios),
                     f"{cold.low:,.0f}–{cold.high:,.0f}" if cold.count > 1 else "",
                     f"{max(each.peak_mb for each in found.values()):.0f}",
                 )
             )
+        if not rows:
+            continue
         rounds = 1 + max(record["round"] for record in records if record["size"] == size)
         head = (
             "",

@@ -8,7 +8,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from benchmarks.comparison import OURS, lines, sizes_of
+from benchmarks.comparison import lines, reference, sizes_of
 from benchmarks.contenders import CONTENDERS
 from benchmarks.inputs import size_name
 from benchmarks.jobs import PROJECT
@@ -45,7 +45,7 @@ def _rates(
     axes: Any, records: Sequence[dict[str, Any]], size: int, engines: Sequence[str], title: str
 ) -> None:
     shown = [each for each in CONTENDERS if each.engine in engines]
-    found = [(each, taken) for each in shown if (taken := lines(records, each.name, size, OURS[each.engine]))]
+    found = [(each, taken) for each in shown if (taken := lines(records, each.name, size, reference(each)))]
     found.reverse()
     for place, (contender, taken) in enumerate(found):
         colour = _FLOOR if contender.is_floor else _OURS if contender.name.startswith("ours") else _RIVAL
@@ -71,7 +71,7 @@ def _memory(axes: Any, records: Sequence[dict[str, Any]], memory: Sequence[dict[
             size: max(each.peak_mb for each in taken.values())
             for size in sizes
             if contender.most is None
-            and (taken := lines(records, contender.name, size, OURS[contender.engine]))
+            and (taken := lines(records, contender.name, size, reference(contender)))
         }
         points |= {
             record["size"]: record["peak_mb"]

@@ -74,7 +74,7 @@ class Targets:
         """Yield an empty target, removed afterwards."""
         self._root.mkdir(parents=True, exist_ok=True)
         folder = Path(tempfile.mkdtemp(prefix=f"{contender.name}-", dir=self._root)).absolute()
-        table = "rival.messages" if contender.name.startswith("dlt") else "messages"
+        table = "rival.messages" if "dlt" in contender.name else "messages"
         try:
             if contender.engine == "postgres":
                 with self.database() as url:

@@ -78,7 +78,7 @@ def test_work_beyond_all_memory_says_what_helps(
     merge(database, 1)
     monkeypatch.setattr(duckdb_engine, "_LEAST_MEMORY_MB", 1)
     monkeypatch.setattr(duckdb_engine, "_MOST_MEMORY_MB", 1)
-    with pytest.raises(DatabaseUnavailable, match="needs more memory.*INGEST_BATCH_ROWS"):
+    with pytest.raises(DatabaseUnavailable, match=r"needs more memory.*INGEST_BATCH_ROWS"):
         merge(open_database(settings), *range(1, 20_000))
     assert ids_in(database) == [1]
 
