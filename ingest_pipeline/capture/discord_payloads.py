@@ -73,10 +73,10 @@ def raw_message(payload: Payload) -> RawMessage:
         is_pinned=bool(payload.get("pinned")),
         content=_content(kind, payload),
         author=_author(payload),
-        attachments=[_attachment(item) for item in _list(payload.get("attachments"))],
-        embeds=[_embed(item) for item in _list(payload.get("embeds"))],
-        stickers=[Sticker(id=s.get("id"), name=s.get("name")) for s in _list(payload.get("sticker_items"))],
-        reactions=[_reaction(item) for item in _list(payload.get("reactions"))],
+        attachments=tuple(_attachment(item) for item in _list(payload.get("attachments"))),
+        embeds=tuple(_embed(item) for item in _list(payload.get("embeds"))),
+        stickers=tuple(_sticker(item) for item in _list(payload.get("sticker_items"))),
+        reactions=tuple(_reaction(item) for item in _list(payload.get("reactions"))),
         reference=_reference(payload.get("message_reference")),
         forwarded_message=_forwarded(snapshots[0]) if snapshots else None,
     )
@@ -132,15 +132,19 @@ def _embed(item: Payload) -> Embed:
         thumbnail=_picture(item.get("thumbnail")),
         image=_picture(item.get("image")),
         video=_picture(item.get("video")),
-        fields=[
+        fields=tuple(
             EmbedField(name=_text(field.get("name")), value=_text(field.get("value")))
             for field in _list(item.get("fields"))
-        ],
+        ),
     )
 
 
 def _picture(value: object) -> Picture | None:
     return Picture(url=_text(value.get("url"))) if isinstance(value, Mapping) else None
+
+
+def _sticker(item: Payload) -> Sticker:
+    return Sticker(id=item.get("id"), name=item.get("name"))
 
 
 def _reaction(item: Payload) -> Reaction:

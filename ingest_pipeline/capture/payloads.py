@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import re
+from array import array
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,6 +20,7 @@ from math import isfinite
 from typing import Any, BinaryIO, TypeVar
 
 import msgspec
+import pyarrow as pa
 
 from ingest_pipeline.capture.slices import CHUNK_BYTES, elements, slices
 from ingest_pipeline.domain.message import Id, RawMessage
@@ -27,6 +29,8 @@ from ingest_pipeline.domain.snowflake import parse_snowflake
 from ingest_pipeline.errors import ExportMalformed, ExportTruncated
 
 _OPENING = re.compile(rb'"messages"\s*:\s*\[')
+# The work on a slice has a fixed cost too, so a slice is many runs; a run fits the processor's cache.
+_SLICE_BYTES = 512 * 1024
 _HEADER_BYTES = 4 * 1024 * 1024
 Element = TypeVar("Element")
 _MOST_DIGITS = 400
@@ -204,8 +208,9 @@ def _header(envelope: _Envelope, name: str) -> ExportHeader:
 def _decoded(
     stream: BinaryIO, buffer: bytes, name: str, decode: Callable[[bytes], list[Element]]
 ) -> Iterator[list[Element]]:
-    """Yield every slice decoded, and check at the end that the document is whole."""
-    count = 0
+    """Yield the elements, those of some runs at a time, and check at the end that the document is whole."""
+    count = pending_bytes = 0
+    pending: list[Element] = []
     trailer = b"}"
     for run, is_rest in slices(stream, buffer):
         body = run
@@ -213,9 +218,13 @@ def _decoded(
             body, trailer = _split_rest(run, name)
         else:
             _require_utf8(run, name)
-        batch = decode(body) if body.strip() else []
-        count += len(batch)
-        yield batch
+        if body.strip():
+            pending += decode(body)
+            pending_bytes += len(body)
+        if is_rest or pending_bytes >= _SLICE_BYTES:
+            count += len(pending)
+            yield pending
+            pending, pending_bytes = [], 0
     stated = _decode_envelope(b"{" + trailer, name).message_count
     if stated is not None and stated != count:
         raise ExportTruncated(
@@ -292,10 +301,15 @@ def _plain(document: bytes, name: str) -> Any:
 
 def _require_utf8(run: bytes, name: str) -> None:
     # The decoder does not look into what it skips, and what lands must be readable however it is cut.
+    # Arrow looks without making text of it, which for one emoji is four times as large.
+    ends = pa.py_buffer(array("q", [0, len(run)]))
     try:
-        run.decode()
-    except UnicodeDecodeError as error:
-        raise ExportMalformed(f"{name} is not UTF-8 ({error}): export it again") from error
+        pa.Array.from_buffers(pa.large_string(), 1, [None, ends, pa.py_buffer(run)]).validate(full=True)
+    except pa.ArrowInvalid:
+        try:
+            run.decode()
+        except UnicodeDecodeError as error:
+            raise ExportMalformed(f"{name} is not UTF-8 ({error}): export it again") from error
 
 
 def _number(text: str) -> float | None:

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
-CHUNK_BYTES = 256 * 1024
+CHUNK_BYTES = 128 * 1024
 SEARCH_BYTES = 8 * 1024 * 1024
 
 # A string without its closing quote matches up to the end of the buffer, with an empty group.

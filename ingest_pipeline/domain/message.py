@@ -75,7 +75,7 @@ class Embed(msgspec.Struct, rename="camel", gc=False):
     thumbnail: Picture | None = None
     image: Picture | None = None
     video: Picture | None = None
-    fields: list[EmbedField] | None = None
+    fields: tuple[EmbedField, ...] | None = None
 
 
 class Sticker(msgspec.Struct, rename="camel", gc=False):
@@ -114,9 +114,9 @@ class RawMessage(msgspec.Struct, rename="camel", gc=False):
     is_pinned: bool | None = None
     content: Text = None
     author: Author | None = None
-    attachments: list[Attachment] | None = None
-    embeds: list[Embed] | None = None
-    stickers: list[Sticker] | None = None
-    reactions: list[Reaction] | None = None
+    attachments: tuple[Attachment, ...] | None = None
+    embeds: tuple[Embed, ...] | None = None
+    stickers: tuple[Sticker, ...] | None = None
+    reactions: tuple[Reaction, ...] | None = None
     reference: Reference | None = None
     forwarded_message: Forwarded | None = None
