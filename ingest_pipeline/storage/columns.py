@@ -26,36 +26,45 @@ def column(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
     Raises:
         KeyError: There are no columns of this type here.
     """
-    missing = values.count(None)
-    # A column of nulls, or of nothing, has no first value.
-    if missing == len(values):
-        return pa.nulls(missing, kind)
-    validity = _bits([value is not None for value in values]) if missing else None
+    length = len(values)
+    if not length:
+        return pa.nulls(0, kind)
+    # Most columns of most messages hold one value throughout.
+    if values[0] == values[-1] and values.count(values[0]) == length:
+        return repeated(values[0], kind, length)
+    present = [value is not None for value in values]
+    missing = present.count(False)
+    validity = _bits(present) if missing else None
     buffers = _BUFFERS[kind.id](values, kind)
-    return pa.Array.from_buffers(kind, len(values), [validity, *buffers], missing)
+    return pa.Array.from_buffers(kind, length, [validity, *buffers], missing)
 
 
 def repeated(value: Any, kind: pa.DataType, length: int) -> pa.Array:
-    """Return a column of one value."""
-    return column([value] * length, kind)
+    """Return a column of one value.
+
+    Raises:
+        KeyError: There are no columns of this type here.
+    """
+    if value is None:
+        return pa.nulls(length, kind)
+    return pa.Array.from_buffers(kind, length, [None, *_REPEATED[kind.id](value, kind, length)], 0)
 
 
 def scalar(value: Any, kind: pa.DataType) -> pa.Scalar:
     """Return a value as Arrow has it."""
-    return column([value], kind)[0]
+    return repeated(value, kind, 1)[0]
 
 
 def _text(values: Sequence[str | None], _kind: pa.DataType) -> list[pa.Buffer]:
-    if values.count(values[0]) == len(values):
-        data = (values[0] or "").encode()
-        ends = array("i", [len(data) * number for number in range(len(values) + 1)])
-        return [pa.py_buffer(ends), pa.py_buffer(data * len(values))]
-    texts = [value or "" for value in values]
-    joined = "".join(texts)
-    if joined.isascii():
-        offsets = accumulate(map(len, texts), initial=0)
-        return [pa.py_buffer(array("i", offsets)), pa.py_buffer(joined.encode())]
-    encoded = [text.encode() for text in texts]
+    # A NUL between the texts shows in the bytes where each one ends, unless it is in a text too.
+    joined = "\0".join(["" if value is None else value for value in values]).encode()
+    ends = np.flatnonzero(np.frombuffer(joined, np.uint8) == 0)
+    if len(ends) == len(values) - 1 and len(joined) < _MOST_TEXT:
+        offsets = np.zeros(len(values) + 1, np.int32)
+        offsets[1:-1] = ends - np.arange(len(ends))
+        offsets[-1] = len(joined) - len(ends)
+        return [pa.py_buffer(offsets), pa.py_buffer(joined.replace(b"\0", b""))]
+    encoded = [(value or "").encode() for value in values]
     return [
         pa.py_buffer(array("i", accumulate(map(len, encoded), initial=0))),
         pa.py_buffer(b"".join(encoded)),
@@ -63,7 +72,8 @@ def _text(values: Sequence[str | None], _kind: pa.DataType) -> list[pa.Buffer]:
 
 
 def _integers(values: Sequence[int | None], kind: pa.DataType) -> list[pa.Buffer]:
-    return [pa.py_buffer(array("i" if kind.bit_width == 32 else "q", [value or 0 for value in values]))]
+    width = np.int32 if kind.bit_width == 32 else np.int64
+    return [pa.py_buffer(np.array([value or 0 for value in values], width))]
 
 
 def _flags(values: Sequence[bool | None], _kind: pa.DataType) -> list[pa.Buffer]:
@@ -71,7 +81,26 @@ def _flags(values: Sequence[bool | None], _kind: pa.DataType) -> list[pa.Buffer]
 
 
 def _times(values: Sequence[datetime | None], _kind: pa.DataType) -> list[pa.Buffer]:
-    return [pa.py_buffer(array("q", [(value - _EPOCH) // _MICROSECOND if value else 0 for value in values]))]
+    return [pa.py_buffer(np.array([_microseconds(value) if value else 0 for value in values], np.int64))]
+
+
+def _microseconds(moment: datetime) -> int:
+    since = moment - _EPOCH
+    return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
+
+
+def _same_text(text: str, _kind: pa.DataType, length: int) -> list[pa.Buffer]:
+    data = text.encode()
+    offsets = np.arange(length + 1, dtype=np.int32) * len(data)
+    return [pa.py_buffer(offsets), pa.py_buffer(data * length)]
+
+
+def _same_number(number: int, kind: pa.DataType, length: int) -> list[pa.Buffer]:
+    return [pa.py_buffer(np.full(length, number, np.int32 if kind.bit_width == 32 else np.int64))]
+
+
+def _same_flag(flag: object, _kind: pa.DataType, length: int) -> list[pa.Buffer]:
+    return [pa.py_buffer((b"\xff" if flag else b"\0") * (-(-length // 8)))]
 
 
 def _bits(flags: Sequence[bool | None]) -> pa.Buffer:
@@ -80,6 +109,16 @@ def _bits(flags: Sequence[bool | None]) -> pa.Buffer:
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
+# Offsets of 32 bits reach no further.
+_MOST_TEXT = 2**31
+_Repeated = Callable[[Any, pa.DataType, int], list[pa.Buffer]]
+_REPEATED: dict[int, _Repeated] = {
+    pa.string().id: _same_text,
+    pa.int32().id: _same_number,
+    pa.int64().id: _same_number,
+    pa.bool_().id: _same_flag,
+    pa.timestamp("us").id: lambda moment, kind, length: _same_number(_microseconds(moment), kind, length),
+}
 _Buffers = Callable[[Sequence[Any], pa.DataType], list[pa.Buffer]]
 _BUFFERS: dict[int, _Buffers] = {
     pa.string().id: _text,
