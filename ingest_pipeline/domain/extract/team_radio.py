@@ -21,6 +21,7 @@ The rules, exactly:
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 RADIO_PARSER_VERSION = 1
 
@@ -46,8 +47,7 @@ _LEADING_EMOJI = re.compile(
     "|[\u200d\ufe0e\ufe0f])*+"
 )
 _BACKTICKS = re.compile("`+")
-# The usual message, in one match: at most a shortcode, the driver, and no backtick after it.
-_USUAL = re.compile(r"(?::[\w+-]{1,64}:\s*+)?`([^`]++)`([^`]*+)")
+_SHORTCODE = re.compile(r":[\w+-]{1,64}:\s*+")
 _LAST_PLAIN_LETTER = "\u1fff"
 
 
@@ -64,19 +64,25 @@ def split_radio(content: str) -> tuple[str | None, str]:
     text = content.strip()
     if not text:
         return None, ""
-    if usual := _USUAL.fullmatch(text):
-        return usual[1].strip() or None, usual[2].strip()
+    parts = text.split("`", 3)
+    if len(parts) == 3 and parts[1] and (not parts[0] or _is_shortcode(parts[0])):
+        return parts[1].strip() or None, parts[2].strip()
     first = text[0]
     # Most messages start with a letter and hold no backtick: they must cost next to nothing.
     if not (first.isalpha() and first <= _LAST_PLAIN_LETTER):
         text = _LEADING_EMOJI.sub("", text, count=1)
-    if "`" not in text:
+    if len(parts) == 1:
         return None, text
     span = _first_span(text)
     if span is None:
         return None, text
     start, end, name = span
     return name or None, _join(text, start, end)
+
+
+@lru_cache(maxsize=256)
+def _is_shortcode(before: str) -> bool:
+    return _SHORTCODE.fullmatch(before) is not None
 
 
 def _first_span(text: str) -> tuple[int, int, str] | None:
