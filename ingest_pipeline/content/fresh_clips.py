@@ -19,7 +19,7 @@ from ingest_pipeline.capture.discord_rest import open_rest
 from ingest_pipeline.capture.payloads import read_export
 from ingest_pipeline.domain.extract.clips import Clip, find_clips
 from ingest_pipeline.domain.message import RawMessage
-from ingest_pipeline.domain.normalize import ROW_COLUMNS, ChannelPolicy, SkipReason, build_normaliser
+from ingest_pipeline.domain.normalize import ChannelPolicy, build_normaliser
 from ingest_pipeline.domain.window import Window
 from ingest_pipeline.errors import ConfigurationError
 from ingest_pipeline.ingestion.services import Services
@@ -76,12 +76,9 @@ def _by_exporter(
 
 
 def _clips(raws: Iterable[RawMessage]) -> dict[int, list[Clip]]:
-    normalise = build_normaliser(_NO_CHANNEL, _KEEP_ALL, None)
-    found = {}
-    for raw in raws:
-        row = normalise(raw)
-        if not isinstance(row, SkipReason):
-            values = dict(zip(ROW_COLUMNS, row, strict=True))
-            clips = find_clips(json.loads(values["attachments"]), json.loads(values["embeds"]))
-            found[values["discord_id"]] = clips
-    return found
+    columns = build_normaliser(_NO_CHANNEL, _KEEP_ALL, None)(list(raws)).columns
+    found = zip(columns["discord_id"], columns["attachments"], columns["embeds"], strict=True)
+    return {
+        discord_id: find_clips(json.loads(attachments), json.loads(embeds))
+        for discord_id, attachments, embeds in found
+    }

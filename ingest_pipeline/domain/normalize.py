@@ -1,75 +1,49 @@
 """From a message as it arrived to the row that is stored: the only place where that is decided.
 
 Every source meets here. A message either becomes a row or is counted under one `SkipReason`;
-nothing else can happen to it. Rows are plain tuples in the order of `ROW_COLUMNS`; the columns
-that are the same for a whole document are added by the caller.
+nothing else can happen to it. Rows are made many at a time, as columns; the columns that are the
+same for a whole document are added by the caller.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from functools import lru_cache
 from hashlib import blake2b
-from mimetypes import MimeTypes
-from struct import Struct
-from typing import Any, Literal
+from struct import unpack
+from typing import Any, Literal, TypeVar
 
 import msgspec
 
 from ingest_pipeline.domain.extract.team_radio import split_radio
-from ingest_pipeline.domain.message import (
-    Attachment,
-    Author,
-    Embed,
-    Picture,
-    RawMessage,
-    Reaction,
-    Sticker,
+from ingest_pipeline.domain.message import Author, RawMessage
+from ingest_pipeline.domain.message_parts import (
+    attachment,
+    clean,
+    clean_all,
+    embed,
+    reaction,
+    sticker,
+    total,
 )
-from ingest_pipeline.domain.snowflake import parse_snowflake
+from ingest_pipeline.domain.snowflake import MAX_SNOWFLAKE, parse_snowflake
 from ingest_pipeline.domain.window import Window
-
-ROW_COLUMNS = (
-    "discord_id",
-    "posted_at",
-    "edited_at",
-    "driver",
-    "author_id",
-    "author_name",
-    "author_nickname",
-    "author_is_bot",
-    "raw_content",
-    "message_text",
-    "message_type",
-    "is_pinned",
-    "reference_id",
-    "attachments",
-    "attachment_count",
-    "embeds",
-    "embed_count",
-    "stickers",
-    "reactions",
-    "reaction_count",
-    "is_highlight_candidate",
-    "content_digest",
-)
-DOCUMENT_COLUMNS = ("session_id", "guild_id", "channel_id", "source", "observed_at", "correlation_id")
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
-_MAX_COUNT = 2**31 - 1
 _ENCODER = msgspec.json.Encoder()
-_SIGNED = Struct(">q")
+_NUMBERS = msgspec.json.Decoder(list[int])
+# Copied for each message, which is cheaper than a new one with its parameters.
+_DIGEST = blake2b(digest_size=8)
+_NOBODY = Author()
 _NONE: list[dict[str, Any]] = []
-# The standard library's own table only: the machine's would make rows differ between machines.
-_TYPES = MimeTypes(filenames=())
+Part = TypeVar("Part")
 
-Row = tuple[Any, ...]
-
-Normaliser = Callable[[RawMessage | None], "Row | SkipReason"]
+Normaliser = Callable[[Sequence[RawMessage | None]], "Rows"]
+_Decide = Callable[[RawMessage | None, int | None], "tuple[RawMessage, int, datetime] | SkipReason"]
 
 
 class SkipReason(StrEnum):
@@ -113,6 +87,22 @@ class ChannelPolicy:
     driver_from: Literal["content", "author_name"] = "content"
 
 
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """What messages became.
+
+    Attributes:
+        columns: The rows' values by column: those of `STAGING_SCHEMA` that depend on the message. Times
+            are aware UTC, lists are JSON text.
+        kept: For each row, the position of its message among those given.
+        skipped: A reason for each message that became no row.
+    """
+
+    columns: Mapping[str, Sequence[Any]]
+    kept: Sequence[int]
+    skipped: Sequence[SkipReason]
+
+
 def parse_timestamp(value: object) -> datetime | None:
     """Return an aware UTC time from ISO 8601 text with an offset, or None for anything else.
 
@@ -129,8 +119,20 @@ def parse_timestamp(value: object) -> datetime | None:
         return None
 
 
+def parse_snowflakes(values: Sequence[object]) -> list[int | None]:
+    """Return `parse_snowflake` of each value, read together where all are what they should be."""
+    with suppress(TypeError, msgspec.DecodeError):
+        texts = ",".join([value or "0" for value in values])  # type: ignore[misc]
+        if texts.isascii() and texts.encode().replace(b",", b"").isdigit():
+            numbers = _NUMBERS.decode(f"[{texts}]")
+            # A text with a comma in it would be two numbers.
+            if len(numbers) == len(values):
+                return [number if 0 < number <= MAX_SNOWFLAKE else None for number in numbers]
+    return [parse_snowflake(value) for value in values]
+
+
 def build_normaliser(channel_id: int, policy: ChannelPolicy, window: Window | None) -> Normaliser:
-    """Return the function that decides about each message of one channel.
+    """Return the function that decides about the messages of one channel.
 
     Args:
         channel_id: The channel whose messages these are.
@@ -138,10 +140,11 @@ def build_normaliser(channel_id: int, policy: ChannelPolicy, window: Window | No
         window: Bounds on the time of posting, or None for no bounds.
     """
 
-    def normalise(raw: RawMessage | None) -> Row | SkipReason:  # noqa: PLR0911 - one way out per reason
+    def decide(  # noqa: PLR0911 - one way out per reason
+        raw: RawMessage | None, discord_id: int | None
+    ) -> tuple[RawMessage, int, datetime] | SkipReason:
         if raw is None:
             return SkipReason.MALFORMED
-        discord_id = parse_snowflake(raw.id)
         if discord_id is None:
             return SkipReason.NO_ID
         posted_at = parse_timestamp(raw.timestamp)
@@ -156,157 +159,109 @@ def build_normaliser(channel_id: int, policy: ChannelPolicy, window: Window | No
                 return SkipReason.NO_CONTENT
             if not policy.keep_media_only:
                 return SkipReason.MEDIA_ONLY
-        return _row(raw, discord_id, posted_at, policy)
+        return raw, discord_id, posted_at
 
-    return normalise
+    return lambda messages: _rows(messages, decide, policy)
+
+
+def _rows(messages: Sequence[RawMessage | None], decide: _Decide, policy: ChannelPolicy) -> Rows:
+    ids = parse_snowflakes([raw.id if raw else None for raw in messages])
+    accepted: list[tuple[RawMessage, int, datetime]] = []
+    kept: list[int] = []
+    skipped: list[SkipReason] = []
+    for position, decided in enumerate(map(decide, messages, ids)):
+        if isinstance(decided, tuple):
+            accepted.append(decided)
+            kept.append(position)
+        else:
+            skipped.append(decided)
+    columns: dict[str, Sequence[Any]] = {
+        "discord_id": [discord_id for _, discord_id, _ in accepted],
+        "posted_at": [posted_at for _, _, posted_at in accepted],
+        **_columns([raw for raw, _, _ in accepted], policy),
+    }
+    return Rows(columns, kept, skipped)
 
 
 def _has_media(raw: RawMessage) -> bool:
     return bool(raw.attachments or raw.embeds or raw.stickers or raw.forwarded_message)
 
 
-def _row(raw: RawMessage, discord_id: int, posted_at: datetime, policy: ChannelPolicy) -> Row:
-    content = _clean(raw.content) or ""
-    author = raw.author or Author()
-    driver, text = split_radio(content)
-    if policy.driver_from == "author_name":
-        driver, text = _clean(author.name), content.strip()
-    edited_at = parse_timestamp(raw.timestamp_edited)
-    message_type = "Default" if raw.type is None else str(raw.type)
-    reference_id = parse_snowflake(raw.reference.message_id) if raw.reference else None
-    attachments = [_attachment(item) for item in raw.attachments] if raw.attachments else _NONE
-    embeds = [_embed(item) for item in raw.embeds] if raw.embeds else _NONE
-    stickers = [_sticker(item) for item in raw.stickers] if raw.stickers else _NONE
-    reactions = [_reaction(item) for item in raw.reactions] if raw.reactions else _NONE
-    forwarded = _clean(raw.forwarded_message.content) if raw.forwarded_message else None
-    digest = _digest(
-        (
-            content,
-            (edited_at - _EPOCH) // _MILLISECOND if edited_at else None,
-            message_type,
-            bool(raw.is_pinned),
-            reference_id,
-            forwarded,
-            [(item["id"], item["file_name"], item["size_bytes"]) for item in attachments]
-            if attachments
-            else _NONE,
-            embeds,
-            stickers,
-            reactions,
-        )
-    )
-    return (
-        discord_id,
-        posted_at,
-        edited_at,
-        driver or None,
-        parse_snowflake(author.id),
-        _clean(author.name),
-        _clean(author.nickname),
-        bool(author.is_bot),
-        content,
-        text or forwarded or "",
-        message_type,
-        bool(raw.is_pinned),
-        reference_id,
-        _json(attachments),
-        len(attachments),
-        _json(embeds),
-        len(embeds),
-        _json(stickers),
-        _json(reactions),
-        min(sum(item["count"] for item in reactions), _MAX_COUNT) if reactions else 0,
-        False,
-        digest,
-    )
-
-
-def _clean(text: str | None) -> str | None:
-    """Replace NUL, which PostgreSQL cannot store, so that both engines hold the same text."""
-    return text.replace("\x00", "\ufffd") if text and "\x00" in text else text
-
-
-def _id_text(value: object) -> str | None:
-    number = parse_snowflake(value)
-    return None if number is None else str(number)
-
-
-def _count(value: object) -> int:
-    """Return a JSON number, or a string of one, as a 32-bit count from 0; anything else is 0."""
-    if type(value) is int and 0 <= value <= _MAX_COUNT:
-        return value
-    try:
-        return min(max(int(value), 0), _MAX_COUNT)  # type: ignore[call-overload, no-any-return]
-    except (TypeError, ValueError, OverflowError):
-        return 0
-
-
-def _attachment(item: Attachment) -> dict[str, Any]:
-    name = _clean(item.file_name)
+def _columns(raws: Sequence[RawMessage], policy: ChannelPolicy) -> dict[str, Sequence[Any]]:
+    """Return the columns of messages that become rows, each made for all of them in one go."""
+    contents = [content or "" for content in clean_all([raw.content for raw in raws])]
+    authors = [raw.author or _NOBODY for raw in raws]
+    names = clean_all([author.name for author in authors])
+    forwarded = [clean(part.content) if (part := raw.forwarded_message) else None for raw in raws]
+    drivers, texts = _split(contents, names, policy)
+    edits = [parse_timestamp(text) if (text := raw.timestamp_edited) else None for raw in raws]
+    types = ["Default" if (kind := raw.type) is None else str(kind) for raw in raws]
+    pinned = [bool(raw.is_pinned) for raw in raws]
+    references = [parse_snowflake(link.message_id) if (link := raw.reference) else None for raw in raws]
+    attachments = _projected(attachment, [raw.attachments for raw in raws])
+    embeds = _projected(embed, [raw.embeds for raw in raws])
+    stickers = _projected(sticker, [raw.stickers for raw in raws])
+    reactions = _projected(reaction, [raw.reactions for raw in raws])
+    edited_ms = [(edit - _EPOCH) // _MILLISECOND if edit else None for edit in edits]
+    files = [[_identity(item) for item in items] if items else _NONE for items in attachments]
     return {
-        "id": _id_text(item.id),
-        "file_name": name,
-        "url": _clean(item.url),
-        "size_bytes": _count(item.file_size_bytes),
-        # The exporter does not write the type, so it is taken from the name for every source alike.
-        "content_type": _content_type(name) if name else None,
+        "edited_at": edits,
+        "driver": [driver or None for driver in drivers],
+        "author_id": parse_snowflakes([author.id for author in authors]),
+        "author_name": names,
+        "author_nickname": clean_all([author.nickname for author in authors]),
+        "author_is_bot": [bool(author.is_bot) for author in authors],
+        "raw_content": contents,
+        "message_text": [text or part or "" for text, part in zip(texts, forwarded, strict=True)],
+        "message_type": types,
+        "is_pinned": pinned,
+        "reference_id": references,
+        "attachments": _json_texts(attachments),
+        "attachment_count": [len(items) for items in attachments],
+        "embeds": _json_texts(embeds),
+        "embed_count": [len(items) for items in embeds],
+        "stickers": _json_texts(stickers),
+        "reactions": _json_texts(reactions),
+        "reaction_count": [total(items) if items else 0 for items in reactions],
+        "is_highlight_candidate": [False] * len(raws),
+        "content_digest": _digests(
+            contents, edited_ms, types, pinned, references, forwarded, files, embeds, stickers, reactions
+        ),
     }
 
 
-def _content_type(name: str) -> str | None:
-    stem, dot, extension = name.partition(".")
-    return _type_of(f"_.{extension}" if dot and stem.isalnum() and extension.isalnum() else name)
+def _split(
+    contents: Sequence[str], names: Sequence[str | None], policy: ChannelPolicy
+) -> tuple[Sequence[str | None], Sequence[str]]:
+    """Return who speaks and what is said, for each message."""
+    if policy.driver_from == "author_name":
+        return names, [content.strip() for content in contents]
+    split = [split_radio(content) for content in contents]
+    return [driver for driver, _ in split], [text for _, text in split]
 
 
-@lru_cache(maxsize=1024)
-def _type_of(name: str) -> str | None:
-    return _TYPES.guess_type(name)[0]
+def _projected(
+    project: Callable[[Part], dict[str, Any]], values: Iterable[Sequence[Part] | None]
+) -> list[list[dict[str, Any]]]:
+    return [[project(item) for item in items] if items else _NONE for items in values]
 
 
-def _embed(item: Embed) -> dict[str, Any]:
-    """Project an embed on what every source tells of it, without what changes between two reads."""
-    full = {
-        "title": _clean(item.title),
-        "url": _unsigned(item.url),
-        "description": _clean(item.description),
-        "author": _clean(item.author.name) if item.author else None,
-        "footer": _clean(item.footer.text) if item.footer else None,
-        "image_url": _picture(item.image),
-        "thumbnail_url": _picture(item.thumbnail),
-        "video_url": _picture(item.video),
-        "fields": [{"name": _clean(f.name), "value": _clean(f.value)} for f in item.fields or ()],
-    }
-    return {key: value for key, value in full.items() if value}
+def _json_texts(values: Sequence[list[dict[str, Any]]]) -> list[str]:
+    """Return each list as JSON; one call for all, because JSON holds no line break."""
+    texts = iter(_ENCODER.encode_lines([items for items in values if items]).decode().split("\n"))
+    return [next(texts) if items else "[]" for items in values]
 
 
-def _picture(item: Picture | None) -> str | None:
-    return _unsigned(item.canonical_url or item.url) if item else None
+def _identity(item: dict[str, Any]) -> tuple[str | None, str | None, int]:
+    """Return what makes an attachment another one; its address is new at every read."""
+    return item["id"], item["file_name"], item["size_bytes"]
 
 
-def _unsigned(url: str | None) -> str | None:
-    """Drop the signature of a Discord CDN address: it is new at every read."""
-    if url and "?" in url and "ex=" in url and "hm=" in url:
-        url = url.split("?", 1)[0]
-    return _clean(url)
-
-
-def _sticker(item: Sticker) -> dict[str, Any]:
-    return {"id": _id_text(item.id), "name": _clean(item.name)}
-
-
-def _reaction(item: Reaction) -> dict[str, Any]:
-    emoji = item.emoji
-    name = (_clean(emoji.name) if emoji else None) or ""
-    # Unicode emoji, which most are, have an empty id.
-    custom = _id_text(emoji.id) if emoji and emoji.id else None
-    return {"emoji": f"{name}:{custom}" if custom else name, "count": _count(item.count)}
-
-
-def _json(items: list[dict[str, Any]]) -> str:
-    return _ENCODER.encode(items).decode() if items else "[]"
-
-
-def _digest(parts: tuple[object, ...]) -> int:
-    """Return a signed 64-bit digest; within one id it only has to tell versions apart."""
-    digest: int = _SIGNED.unpack(blake2b(_ENCODER.encode(parts), digest_size=8).digest())[0]
-    return digest
+def _digests(*columns: Sequence[object]) -> Sequence[int]:
+    """Return a signed 64-bit digest of each row; within one id it only has to tell versions apart."""
+    digests = []
+    for encoded in _ENCODER.encode_lines(zip(*columns, strict=True)).splitlines():
+        digest = _DIGEST.copy()
+        digest.update(encoded)
+        digests.append(digest.digest())
+    return unpack(f">{len(digests)}q", b"".join(digests))

@@ -18,11 +18,9 @@ import pyarrow as pa
 from ingest_pipeline.capture.payloads import ExportHeader, read_export
 from ingest_pipeline.domain.message import RawMessage
 from ingest_pipeline.domain.normalize import (
-    ROW_COLUMNS,
     ChannelPolicy,
     Normaliser,
-    Row,
-    SkipReason,
+    Rows,
     build_normaliser,
 )
 from ingest_pipeline.domain.window import Window
@@ -163,44 +161,38 @@ def normalised_batches(
     }
     for messages in slices:
         rows = normalised_rows(normalise, messages, tally)
-        if rows:
+        if rows.kept:
             yield rows_table(rows, shared)
 
 
-def normalised_rows(normalise: Normaliser, messages: Sequence[RawMessage | None], tally: Tally) -> list[Row]:
+def normalised_rows(normalise: Normaliser, messages: Sequence[RawMessage | None], tally: Tally) -> Rows:
     """Normalise messages and count every one of them.
 
     This is the one way from raw messages to rows, for exports, history and gateway alike.
     """
-    rows: list[Row] = []
-    for raw in messages:
-        result = normalise(raw)
-        if isinstance(result, SkipReason):
-            tally.skipped[result.value] += 1
-        else:
-            rows.append(result)
+    rows = normalise(messages)
     tally.received += len(messages)
-    tally.rows += len(rows)
-    tally.highest_id = max(tally.highest_id, *(row[0] for row in rows), 0)
+    tally.rows += len(rows.kept)
+    tally.skipped.update(reason.value for reason in rows.skipped)
+    tally.highest_id = max(tally.highest_id, *rows.columns["discord_id"], 0)
     return rows
 
 
-def rows_table(rows: Sequence[Row], shared: Mapping[str, Any]) -> pa.Table:
+def rows_table(rows: Rows, shared: Mapping[str, Any]) -> pa.Table:
     """Return rows as a table of `STAGING_SCHEMA`.
 
     Args:
-        rows: Rows of `ROW_COLUMNS`; at least one.
+        rows: At least one row.
         shared: The other columns: a value for all rows, or a list with one for each.
     """
-    columns = dict(zip(ROW_COLUMNS, zip(*rows, strict=True), strict=True))
     arrays = []
     for field in STAGING_SCHEMA:
-        if field.name in columns:
-            arrays.append(column(columns[field.name], field.type))
+        if field.name in rows.columns:
+            arrays.append(column(rows.columns[field.name], field.type))
         elif isinstance(value := shared[field.name], list):
             arrays.append(column(value, field.type))
         else:
-            arrays.append(repeated(value, field.type, len(rows)))
+            arrays.append(repeated(value, field.type, len(rows.kept)))
     return pa.Table.from_arrays(arrays, schema=STAGING_SCHEMA)
 
 

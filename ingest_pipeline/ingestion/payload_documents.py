@@ -55,11 +55,11 @@ class PayloadDocument:
         """
         normalise = build_normaliser(_NO_CHANNEL, self.policies[self.channel_id], None)
         rows = normalised_rows(normalise, [raw_message(payload) for payload in self.payloads], tally)
-        if rows:
+        if rows.kept:
             yield rows_table(
                 rows,
                 {
-                    "session_id": [self._session_at(row[1]) for row in rows],
+                    "session_id": [self._session_at(posted_at) for posted_at in rows.columns["posted_at"]],
                     "guild_id": self.guild_id,
                     "channel_id": self.channel_id,
                     "source": self.provenance.source,

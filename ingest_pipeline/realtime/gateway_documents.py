@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 import pyarrow as pa
 
 from ingest_pipeline.capture.discord_payloads import raw_message
-from ingest_pipeline.domain.normalize import ChannelPolicy, Row, build_normaliser
+from ingest_pipeline.domain.normalize import ChannelPolicy, build_normaliser
 from ingest_pipeline.domain.session import Session
 from ingest_pipeline.domain.snowflake import created_at
 from ingest_pipeline.domain.window import Window, WindowGrid
@@ -54,22 +54,20 @@ class SeenDocument:
         first one, which is kept: the normaliser is not told the channel that it would compare with.
         """
         normalise = build_normaliser(_NO_CHANNEL, self.policies[self.channel_id], None)
-        rows: list[Row] = []
-        times: list[datetime] = []
-        for seen in self._informative():
-            made = normalised_rows(normalise, [raw_message(seen.payload)], tally)
-            rows.extend(made)
-            times.extend([seen.seen_at] * len(made))
-        if rows:
+        informative = list(self._informative())
+        rows = normalised_rows(normalise, [raw_message(seen.payload) for seen in informative], tally)
+        if rows.kept:
             yield rows_table(
                 rows,
                 {
-                    "session_id": [self._session_at(row[1]) for row in rows],
+                    "session_id": [self._session_at(posted_at) for posted_at in rows.columns["posted_at"]],
                     "guild_id": self.guild_id,
                     "channel_id": self.channel_id,
                     "source": self.provenance.source,
-                    "observed_at": times,
-                    "correlation_id": [correlation_of(self.guild_id, row[0]) for row in rows],
+                    "observed_at": [informative[position].seen_at for position in rows.kept],
+                    "correlation_id": [
+                        correlation_of(self.guild_id, discord_id) for discord_id in rows.columns["discord_id"]
+                    ],
                 },
             )
 

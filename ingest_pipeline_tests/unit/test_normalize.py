@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 
 from ingest_pipeline.domain.message import RawMessage
 from ingest_pipeline.domain.normalize import (
-    ROW_COLUMNS,
     ChannelPolicy,
-    Row,
     SkipReason,
     build_normaliser,
+    parse_snowflakes,
     parse_timestamp,
 )
+from ingest_pipeline.domain.snowflake import parse_snowflake
 from ingest_pipeline.domain.window import Window
 from ingest_pipeline_tests.exports import CHANNEL_ID, START, message
 
@@ -27,17 +27,19 @@ SESSION = Window(START, START + timedelta(hours=2))
 
 def decide(
     fields: dict[str, Any] | None, policy: ChannelPolicy | None = None, window: Window | None = SESSION
-) -> Row | SkipReason:
+) -> dict[str, Any] | SkipReason:
     """Normalise one message given in the exporter's form."""
     raw = None if fields is None else msgspec.convert(fields, RawMessage)
-    return build_normaliser(CHANNEL_ID, policy or ChannelPolicy(), window)(raw)
+    rows = build_normaliser(CHANNEL_ID, policy or ChannelPolicy(), window)([raw])
+    assert len(rows.kept) + len(rows.skipped) == 1
+    return rows.skipped[0] if rows.skipped else {name: values[0] for name, values in rows.columns.items()}
 
 
 def row(fields: dict[str, Any], policy: ChannelPolicy | None = None) -> dict[str, Any]:
     """Normalise one message that must become a row."""
     result = decide(fields, policy)
     assert not isinstance(result, SkipReason), result
-    return dict(zip(ROW_COLUMNS, result, strict=True))
+    return result
 
 
 @pytest.mark.parametrize(
@@ -128,6 +130,53 @@ def test_any_value_is_a_utc_time_or_none(value: object) -> None:
     """Never an exception."""
     moment = parse_timestamp(value)
     assert moment is None or moment.tzinfo is UTC
+
+
+IDS = st.one_of(
+    st.integers(1, 2**63 - 1).map(str),
+    st.integers(),
+    st.text("0123456789,-+ \u0663x", max_size=21),
+    st.sampled_from([None, True, 1.0, [], {}, "18446744073709551616", "007", "1,2", "\ud800"]),
+)
+
+
+@given(st.lists(IDS, max_size=6) | st.lists(st.none() | st.integers(0, 2**64).map(str)))
+def test_ids_read_together_are_those_read_one_by_one(values: list[object]) -> None:
+    """Whatever stands among them."""
+    assert parse_snowflakes(values) == [parse_snowflake(value) for value in values]
+
+
+def test_messages_normalised_together_are_those_normalised_one_by_one() -> None:
+    """Every column keeps to its message, also when some become no row and authors share an id."""
+    ann, again = ({"id": "7", "name": "ann", "nickname": name, "isBot": False} for name in ("Ann", "A."))
+    messages = [
+        message(author=ann, reactions=[{"emoji": {"name": "x"}, "count": 2}, {"count": 3}]),
+        message(id=None),
+        message(1, author=again, timestampEdited=START.isoformat(), content="caf\u00e9 \U0001f3ce\ufe0f\x00"),
+        message(2, content=""),
+        message(3, author=None, embeds=[{"title": "line\nbreak\r\u2028"}], reference={"messageId": "5"}),
+        message(4, type="Reply", isPinned=True, stickers=[{"id": "4"}], attachments=[{"fileName": "a.png"}]),
+    ]
+    normalise = build_normaliser(CHANNEL_ID, ChannelPolicy(), SESSION)
+    raws = [msgspec.convert(fields, RawMessage) for fields in messages]
+    together = normalise(raws)
+    alone = [normalise([raw]) for raw in raws]
+    assert together.kept == [0, 2, 4, 5]
+    assert together.skipped == [SkipReason.NO_ID, SkipReason.NO_CONTENT]
+    assert {name: list(values) for name, values in together.columns.items()} == {
+        name: [value for rows in alone for value in rows.columns[name]] for name in together.columns
+    }
+    assert together.columns["author_nickname"][:2] == ["Ann", "A."]
+
+
+def test_the_digest_of_a_message_stays_what_databases_hold() -> None:
+    """Another one would make every stored message look changed."""
+    kept = row(
+        message(
+            reactions=[{"emoji": {"id": "5", "name": "x"}, "count": 2}], timestampEdited=START.isoformat()
+        )
+    )
+    assert kept["content_digest"] == -1689612076984058599
 
 
 PICTURE = "https://cdn.discordapp.com/attachments/1/2/a.png?ex=66aa&is=66bb&hm=cc"
