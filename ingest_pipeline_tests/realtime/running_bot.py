@@ -6,6 +6,7 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
@@ -18,7 +19,7 @@ from ingest_pipeline_tests.archive import Archive
 from ingest_pipeline_tests.realtime.programs import QUICK
 from ingest_pipeline_tests.realtime.settling import settle
 
-_STOP_SECONDS = 30.0
+_STOP_SECONDS = 60.0
 _LOOK_SECONDS = 0.05
 
 
@@ -45,11 +46,22 @@ class RunningBot:
         self._error: BaseException | None = None
         self.batches: list[SpoolBatch] = []
 
-    def settle(self, seconds: float = 20.0) -> None:
+    def settle(self, seconds: float = 60.0) -> None:
         """Wait until nothing is left to do."""
         settle(self._archive.server, self._archive.services, seconds)
 
-    def wait_for(self, condition: Callable[[], bool], what: str, seconds: float = 20.0) -> None:
+    def settle_exactly(self, channel_id: int) -> None:
+        """Wait until a channel is stored as Discord has it, or a minute, then until nothing is left to do.
+
+        A gap that the bot has yet to notice is nothing left to do: on a busy machine `settle` alone may come
+        before.
+        """
+        server = self._archive.server
+        with suppress(TimeoutError):
+            self.wait_for(lambda: not self._archive.differences(server.truth(channel_id)), "an exact archive")
+        self.settle()
+
+    def wait_for(self, condition: Callable[[], bool], what: str, seconds: float = 60.0) -> None:
         """Wait until something is so.
 
         Raises:
@@ -70,7 +82,7 @@ class RunningBot:
         if self._error is not None:
             raise self._error
 
-    def wait_for_end(self, seconds: float = 20.0) -> None:
+    def wait_for_end(self, seconds: float = 60.0) -> None:
         """Wait until it ends by itself, and raise what ended it."""
         self._thread.join(seconds)
         error, self._error = self._error, None

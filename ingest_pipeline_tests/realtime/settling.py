@@ -16,6 +16,8 @@ from ingest_pipeline_tests.discord_server.server import DiscordServer
 _UNDER_WAY = {RunStatus.QUEUED, RunStatus.RUNNING}
 _LOOK_SECONDS = 0.05
 _CALM_SECONDS = 0.3
+# A machine that stood still for a moment has not settled: the bot must have had its turns, too.
+_CALM_LOOKS = 6
 
 
 def settle(server: DiscordServer, services: Services, seconds: float) -> float:
@@ -25,13 +27,14 @@ def settle(server: DiscordServer, services: Services, seconds: float) -> float:
         TimeoutError: Something is left; the message says what.
     """
     began = time.monotonic()
-    calm_since: float | None = None
-    while calm_since is None or time.monotonic() - calm_since < _CALM_SECONDS:
+    calm_since, calm_looks = began, 0
+    while calm_looks < _CALM_LOOKS or time.monotonic() - calm_since < _CALM_SECONDS:
         left = unsettled(server, services)
         if left:
-            calm_since = None
-        elif calm_since is None:
-            calm_since = time.monotonic()
+            calm_looks = 0
+        else:
+            calm_since = calm_since if calm_looks else time.monotonic()
+            calm_looks += 1
         if time.monotonic() - began > seconds:
             raise TimeoutError(f"not settled after {seconds:.0f} s: {left or 'only just'}")
         time.sleep(_LOOK_SECONDS)

@@ -79,11 +79,15 @@ def test_the_bot_runs_until_it_is_asked_to_stop(cli: Cli, server: DiscordServer)
     arguments = command(server, "ingest_pipeline.cli.app:main", "bot", "--monitor", "*radio*")
     with subprocess.Popen(arguments, cwd=cli.folder, env=environment, stderr=subprocess.PIPE) as process:
         try:
-            server.journal.wait_for(lambda: bool(server.gateway.connected()), seconds=60, what="the bot")
+            server.journal.wait_for(lambda: bool(server.gateway.connected()), what="the bot")
             server.messages.post(channel, "Box, box.")
-            server.journal.wait_for(server.gateway.settled, seconds=10, what="the event")
+            spool = cli.folder / "data" / "gateway"
+            server.journal.wait_for(
+                lambda: any(b"Box, box." in path.read_bytes() for path in spool.glob("*.jsonl")),
+                what="the event",
+            )
             process.send_signal(signal.SIGTERM)
-            _, said = process.communicate(timeout=60)
+            _, said = process.communicate(timeout=120)
         finally:
             process.kill()
     assert process.returncode == 0, said

@@ -35,7 +35,7 @@ def follows(bot: RunningBot, archive: Archive, expected: Expected) -> None:
         known = {row["channel_id"]: row for row in archive.read(describe_channels)}
         return all(values.items() <= known.get(key, {}).items() for key, values in expected.items())
 
-    bot.wait_for(knows, str(expected), seconds=30)
+    bot.wait_for(knows, str(expected))
 
 
 def test_channels_and_threads_are_followed(

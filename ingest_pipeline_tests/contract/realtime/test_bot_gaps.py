@@ -50,7 +50,7 @@ def test_an_outage_with_a_new_session_is_made_up_for(
         with server.gateway.outage(forget=True):
             changes(server, radio, ids)
         bot.wait_for(lambda: len(server.journal.identifies) > 1, "a new session")
-        bot.settle()
+        bot.settle_exactly(radio)
     assert archive.differences(server.truth(radio)) == []
 
 
@@ -75,7 +75,7 @@ def test_catching_up_does_not_wait_for_quiet(
         bot.wait_for(owes_nothing, "the catch-up")
         assert not traffic.is_over()
         traffic.stop()
-        bot.settle()
+        bot.settle_exactly(radio)
     assert archive.differences(server.truth(radio)) == []
 
 
@@ -93,7 +93,7 @@ def test_every_way_a_connection_ends_is_survived(
         bot.wait_for(
             lambda: len(server.journal.resumes) + len(server.journal.identifies) > 1, "a reconnection"
         )
-        bot.settle()
+        bot.settle_exactly(radio)
     assert archive.differences(server.truth(radio)) == []
     assert len(server.journal.identifies) == (2 if ending is Ending.INVALID else 1)
 
@@ -111,12 +111,12 @@ def test_a_permission_regained_is_caught_up_on(
         server.permissions.revoke(radio, bits)
         changes(server, radio, ids)
         server.permissions.grant(radio, bits)
-        bot.settle()
+        bot.settle_exactly(radio)
         assert archive.differences(server.truth(radio)) == []
         server.permissions.set_role(guild, permissions.READ_ONLY & ~bits)
         changes(server, radio, ids[5:])
         server.permissions.set_role(guild, permissions.READ_ONLY)
-        bot.settle()
+        bot.settle_exactly(radio)
     assert archive.differences(server.truth(radio)) == []
     assert len(server.journal.identifies) == 1
 
@@ -164,7 +164,7 @@ def test_guilds_are_joined_and_left_while_the_bot_runs(
         server.guilds.join(other)
         bot.wait_for(lambda: len(archive.live_ids(channel)) == 5, "the history of the new guild")
         server.messages.post(channel, "live")
-        bot.settle()
+        bot.settle_exactly(channel)
         assert archive.differences(server.truth(channel)) == []
         server.guilds.remove(guild)
         bot.wait_for(
@@ -191,14 +191,14 @@ def test_a_deaf_gateway_is_found_out(
         server.gateway.deafen()
         server.messages.post(radio, "unheard")
         bot.wait_for(lambda: archive.differences(server.truth(radio)) == [], "the unheard message")
-        bot.wait_for(lambda: len(server.journal.resumes) == 1, "a RESUME")
+        bot.wait_for(lambda: len(server.journal.resumes) >= 1, "a RESUME")
         if for_good:
             # A RESUME brings back what was unheard before it; what comes after is unheard again.
             server.messages.post(radio, "still unheard")
-            bot.wait_for(lambda: len(server.journal.identifies) == 2, "a new session")
+            bot.wait_for(lambda: len(server.journal.identifies) >= 2, "a new session")
             server.faults.deaf = False
         server.messages.post(radio, "heard?")
-        bot.settle()
+        bot.settle_exactly(radio)
     assert archive.differences(server.truth(radio)) == []
 
 
@@ -234,7 +234,7 @@ def test_processing_that_fails_leaves_the_connection_alone_and_loses_nothing(
             server.messages.post(radio, f"message {number}")
         bot.wait_for(lambda: "ingestion failed" in caplog.text, "a failure")
         settings.settings_file.unlink()
-        bot.settle()
+        bot.settle_exactly(radio)
     assert archive.differences(server.truth(radio)) == []
     assert len(server.journal.identifies) == 1
 
@@ -245,8 +245,8 @@ def test_a_stop_stores_what_was_received(
     """The last event too; and the bot's life is told in order."""
     with RunningBot(archive, LAZY) as bot:
         server.messages.post(radio, "the last word")
-        bot.wait_for(server.gateway.settled, "the event on its way")
-        bot.wait_for(lambda: bool(server.gateway.connected()), "the connection")
+        folder = archive.services.settings.data_dir / "gateway"
+        bot.wait_for(lambda: _spooled(folder) >= 1, "the event in the spool")
         bot.stop()
     assert len(archive.live_ids(radio)) == 1
     told = archive.read(lambda connection: latest_events(connection, channel=EventChannel.BOT))
@@ -268,7 +268,7 @@ def test_discord_out_of_reach_at_the_start_is_waited_for(
     with RunningBot(archive, LAZY, connected=False) as bot:
         bot.wait_for(lambda: server.journal.refused_connections > 1, "refused connections")
         server.faults.gateway_down = None
-        bot.settle()
+        bot.settle_exactly(radio)
     assert archive.differences(server.truth(radio)) == []
 
 

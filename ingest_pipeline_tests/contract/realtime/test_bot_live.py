@@ -48,7 +48,7 @@ def test_everything_that_happens_to_messages_is_taken(
         server.messages.show_link_preview(radio, ids[8])
         server.messages.show_link_preview(radio, ids[9])
         server.messages.suppress_embeds(radio, ids[9])
-        bot.settle()
+        bot.settle_exactly(radio)
     assert archive.differences(server.truth(radio)) == []
     assert not server.journal.writes()
     sources = {row["source"] for row in archive.rows(radio).values()}
@@ -93,7 +93,7 @@ def test_lost_order_doubled_and_late_events_change_nothing(
                 server.messages.delete(radio, ids.pop(number // 5))
                 ids.append(server.messages.post(radio, "in its place"))
         server.faults.clear()
-        bot.settle()
+        bot.settle_exactly(radio)
     assert archive.differences(server.truth(radio)) == []
 
 
@@ -110,7 +110,7 @@ def test_malformed_events_are_counted_and_made_up_for(
         server.messages.delete(radio, first)
         server.gateway.inject("MESSAGE_UPDATE", {"channel_id": "no id"})
         bot.wait_for(lambda: sum(batch.events.skipped["malformed"] for batch in bot.batches) == 3, "three")
-        bot.settle()
+        bot.settle_exactly(radio)
     assert archive.differences(server.truth(radio)) == []
     assert len(server.journal.identifies) == 1
 
@@ -126,7 +126,7 @@ def test_a_frame_that_is_no_json_ends_neither_the_bot_nor_its_knowledge(
         bot.wait_for(
             lambda: len(server.journal.identifies) + len(server.journal.resumes) > 1, "a reconnection"
         )
-        bot.settle()
+        bot.settle_exactly(radio)
     assert archive.differences(server.truth(radio)) == []
 
 
@@ -176,7 +176,7 @@ def test_monitoring_another_channel_takes_effect_while_the_bot_runs(
         archive.write(lambda connection: set_monitors(connection, guild, ["*"], now=datetime.now(UTC)))
         bot.wait_for(lambda: len(archive.live_ids(other)) == 3, "the channel's history")
         server.messages.post(other, "and live")
-        bot.settle()
+        bot.settle_exactly(other)
     assert archive.differences(server.truth(other)) == []
 
 
