@@ -2,8 +2,34 @@
 
 from __future__ import annotations
 
+import logging
+import os
+from collections.abc import Iterator
+
+import pytest
 from hypothesis import HealthCheck, settings
+
+from ingest_pipeline_tests.contract.postgres_server import running_server
 
 # A slow moment of the machine is no failure of a property.
 settings.register_profile("suite", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("suite")
+
+# What commands that run in the tests' own process set up.
+_LOGGERS = ("ingest_pipeline", "ingest_pipeline.events", "discord")
+
+
+@pytest.fixture(autouse=True)
+def no_logging_of_earlier_commands() -> None:
+    """What commands in earlier tests set up is undone: their levels would hide what a test looks for."""
+    for name in _LOGGERS:
+        logger = logging.getLogger(name)
+        logger.setLevel(logging.NOTSET)
+        logger.handlers.clear()
+
+
+@pytest.fixture(scope="session")
+def postgres_url() -> Iterator[str]:
+    """The URL of a PostgreSQL server, one for all tests of a process."""
+    with running_server(os.environ.get("TEST_POSTGRES_URL")) as url:
+        yield url

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from functools import cache
@@ -10,16 +9,9 @@ from functools import cache
 import pytest
 
 from ingest_pipeline_tests.acceptance.ground import Ground, prepared
-from ingest_pipeline_tests.contract.postgres_server import fresh_schema, running_server
+from ingest_pipeline_tests.contract.postgres_server import fresh_schema
 
 ENGINES = ("duckdb", "postgres")
-
-
-@pytest.fixture(scope="session")
-def postgres_url() -> Iterator[str]:
-    """The URL of a PostgreSQL server."""
-    with running_server(os.environ.get("TEST_POSTGRES_URL")) as url:
-        yield url
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -21,7 +20,6 @@ from ingest_pipeline.storage.sessions import save_sessions
 from ingest_pipeline_tests.acceptance.broker import running_broker
 from ingest_pipeline_tests.acceptance.celery_stack import GRID, Stack, build_world, running_stack
 from ingest_pipeline_tests.contract.object_store import running_object_store
-from ingest_pipeline_tests.contract.postgres_server import running_server
 
 # When and by which journey a row was read and written; everything else must agree.
 STEPS = {"raw_export", "normalized_messages", "messages", "message_checks"}
@@ -31,14 +29,13 @@ pytestmark = pytest.mark.timeout(600)
 
 
 @pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+def stack(tmp_path_factory: pytest.TempPathFactory, postgres_url: str) -> Iterator[Stack]:
     """Yield a running deployment."""
     pytest.importorskip("dagster_celery")
     folder = tmp_path_factory.mktemp("celery")
     with (
         running_broker(folder) as broker_url,
         running_object_store() as bucket,
-        running_server(os.environ.get("TEST_POSTGRES_URL")) as postgres_url,
         running_stack(
             folder, postgres_url, broker_url, f"{bucket.url}/landing", bucket.environment
         ) as running,

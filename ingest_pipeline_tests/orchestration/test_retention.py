@@ -16,7 +16,7 @@ from ingest_pipeline.orchestration.pruning import prune_runs
 from ingest_pipeline.orchestration.retention import PRUNE_JOB, PRUNE_OP
 from ingest_pipeline.settings import PROJECT_ROOT, Settings
 from ingest_pipeline.supervision.dagster_home import POSTGRES_VARIABLE, prepare_dagster_home
-from ingest_pipeline_tests.contract.postgres_server import fresh_schema, running_server
+from ingest_pipeline_tests.contract.postgres_server import fresh_schema
 
 SETTINGS = Settings(_env_file=None, retain_runs_days=14, retain_failed_runs_days=90)
 WINDOWS = dg.StaticPartitionsDefinition(["T+000m", "T+005m", "T+010m"])
@@ -35,13 +35,6 @@ def window(context: dg.AssetExecutionContext) -> None:
 def checked() -> dg.AssetCheckResult:
     """A check that runs with it."""
     return dg.AssetCheckResult(passed=True)
-
-
-@pytest.fixture(scope="module")
-def postgres_url() -> Iterator[str]:
-    """Yield the URL of a PostgreSQL server."""
-    with running_server(os.environ.get("TEST_POSTGRES_URL")) as url:
-        yield url
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
