@@ -138,7 +138,7 @@ class Deployment:
         home.mkdir(exist_ok=True)
         # A schedule's context takes no instance that is only in memory.
         with (
-            dg.DagsterInstance.local_temp(str(home)) as instance,
+            instance_on_disk(home) as instance,
             dg.build_schedule_context(
                 instance=instance, resources={"tick_services": self.services}
             ) as context,
@@ -162,6 +162,11 @@ class Deployment:
         """Return the id and content of every live message of a session."""
         with self.services.database.read() as connection:
             return {row["discord_id"]: row["raw_content"] for row in list_messages(connection, session_id)}
+
+
+def instance_on_disk(home: Path) -> dg.DagsterInstance:
+    """Make a Dagster instance in a folder, and one that writes no telemetry into the user's home."""
+    return dg.DagsterInstance.local_temp(str(home), overrides={"telemetry": {"enabled": False}})
 
 
 def deploy(folder: Path, instance: dg.DagsterInstance, **changes: Any) -> Deployment:

@@ -14,7 +14,13 @@ import pytest
 from ingest_pipeline.monitoring import webhook
 from ingest_pipeline.orchestration.build import build_definitions
 from ingest_pipeline.settings import Settings
-from ingest_pipeline_tests.orchestration.deployments import TOKEN, Deployment, deploy, session
+from ingest_pipeline_tests.orchestration.deployments import (
+    TOKEN,
+    Deployment,
+    deploy,
+    instance_on_disk,
+    session,
+)
 from ingest_pipeline_tests.webhook_receiver import Receiver, receiving
 
 SECRET = "a-secret-word"
@@ -33,8 +39,8 @@ def instance(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[dg.Dags
     home = tmp_path / "home"
     home.mkdir()
     is_on_disk = getattr(request, "param", "") == "disk"
-    made = dg.DagsterInstance.local_temp if is_on_disk else dg.DagsterInstance.ephemeral
-    with made(str(home)) as instance:
+    made = instance_on_disk(home) if is_on_disk else dg.DagsterInstance.ephemeral(str(home))
+    with made as instance:
         yield instance
 
 
