@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -63,16 +64,20 @@ class Reading:
         """What happens in the channel."""
         return Scene(START, self.seed, MINUTES, CHANNEL_ID)
 
+    @property
+    def window(self) -> Window:
+        """Which stretch it is of."""
+        return Window(START + timedelta(minutes=self.first), START + timedelta(minutes=self.last))
+
     def document(self) -> ExportDocument:
         """Return what the exporter writes of it."""
-        window = Window(START + timedelta(minutes=self.first), START + timedelta(minutes=self.last))
-        raw = exported(self.scene, self.read_at, window)
+        raw = exported(self.scene, self.read_at, self.window)
         return ExportDocument(
             opener=lambda: io.BytesIO(raw),
             name="export.json",
             header=read_header(io.BytesIO(raw), "export.json"),
             policy=POLICY,
-            window=window,
+            window=self.window,
             complete=True,
             provenance=Provenance(self.session_id, "export", self.read_at, f"reading at {self.read}"),
         )
@@ -87,6 +92,8 @@ class Reading:
         ]
 
 
+# One document is read several times in each example.
+@lru_cache(maxsize=32)
 def exported(scene: Scene, now: datetime, window: Window) -> bytes:
     """Return an export as the exporter writes it at a time."""
     head = {
@@ -194,12 +201,11 @@ def test_overlapping_exports_in_any_order_give_the_same_tables(
         assert stored(connection) == expected
     newest: dict[int, str] = {}
     for reading in sorted(each, key=lambda reading: reading.read):
-        window = reading.document().window
         truth = reading.scene.truth(reading.read_at)
         newest |= {
             discord_id: content
             for discord_id, content in truth.visible.items()
-            if window is not None and created_at(discord_id) in window
+            if created_at(discord_id) in reading.window
         }
     contents = {row["discord_id"]: row["raw_content"] for row in expected["messages"]}
     assert contents == newest
