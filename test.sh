@@ -15,6 +15,7 @@ for name in $(compgen -e); do
   esac
 done
 
-# One process for each of two cores; the tests of a file stay together, since some share a running stack, and
-# files go in their order, the longest first: by the number of their tests the longest would come last.
-exec "$venv_python" -m pytest -n 2 --dist loadfile --no-loadscope-reorder --durations=5 "$@" < /dev/null
+# Three processes for two cores: a good part of the time goes into waiting, for daemons, sensors and workers that
+# were killed. The tests of a file stay together, since some share a running stack, and files go in their order,
+# the longest first: by the number of their tests the longest would come last.
+exec "$venv_python" -m pytest -n 3 --dist loadfile --no-loadscope-reorder --durations=5 "$@" < /dev/null
