@@ -110,13 +110,13 @@ def served(services: Services, now: datetime | None = NOW) -> Iterator[str]:
             yield f"http://127.0.0.1:{listening.getsockname()[1]}"
         finally:
             server.should_exit = True
-            thread.join(timeout=10)
+            thread.join(timeout=120)
 
 
 @contextmanager
 def client_of(services: Services, now: datetime | None = NOW) -> Iterator[httpx.Client]:
     """Return a client of the interface, at a time."""
-    with served(services, now) as url, httpx.Client(base_url=url, trust_env=False, timeout=20) as client:
+    with served(services, now) as url, httpx.Client(base_url=url, trust_env=False, timeout=120) as client:
         yield client
 
 

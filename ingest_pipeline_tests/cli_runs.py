@@ -81,7 +81,7 @@ class Cli:
     def process(self, *arguments: str) -> Outcome:
         """Run in a process of its own."""
         with self.start(*arguments) as process:
-            stdout, stderr = process.communicate(timeout=60)
+            stdout, stderr = process.communicate(timeout=120)
         return Outcome(process.returncode, stdout.decode(), stderr.decode())
 
     def add_session(self, session_id: str = "race", **options: str) -> None:

@@ -13,6 +13,7 @@ import tempfile
 import time
 import warnings
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -333,7 +334,8 @@ def test_a_machine_that_freezes_in_mid_export_goes_on_afterwards(
     frozen = [child.pid, *started]
     for signal_number in (signal.SIGSTOP, signal.SIGCONT):
         for pid in frozen:
-            os.kill(pid, signal_number)
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal_number)
         if signal_number == signal.SIGSTOP:
             time.sleep(2)
     ended = child.ended()

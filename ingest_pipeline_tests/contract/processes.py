@@ -41,7 +41,7 @@ def start(command: str, argument: str = "", *, settings: Settings) -> subprocess
     )
 
 
-def finished(process: subprocess.Popen[str], timeout: float = 60) -> str:
+def finished(process: subprocess.Popen[str], timeout: float = 120) -> str:
     """Wait for a process that must succeed and return its output."""
     output, errors = process.communicate(timeout=timeout)
     assert process.returncode == 0, errors

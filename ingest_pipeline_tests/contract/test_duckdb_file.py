@@ -98,7 +98,7 @@ def test_a_file_held_by_another_thread_is_busy_after_the_bound(settings: Setting
     with database.write(), ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(merge, open_database(settings), 1)
         with pytest.raises(DatabaseBusy, match="another thread of this process"):
-            waiting.result(timeout=30)
+            waiting.result(timeout=120)
 
 
 def test_a_transaction_inside_another_is_refused_at_once(settings: Settings) -> None:
@@ -112,14 +112,14 @@ def test_a_transaction_inside_another_is_refused_at_once(settings: Settings) -> 
 
 def test_a_reader_may_read_again_while_a_writer_waits(settings: Settings) -> None:
     """The waiting writer goes before new readers, not before one that it waits for."""
-    database = open_database(settings)
+    database = open_database(settings.model_copy(update={"database_wait_seconds": 60}))
     merge(database, 1)
     with ThreadPoolExecutor(1) as pool:
         with database.read():
             writing = pool.submit(merge, database, 2)
             with database.read() as again:
                 assert len(stored_messages(again)) == 1
-        assert writing.result(timeout=30) == MergeCounts(created=1)
+        assert writing.result(timeout=120) == MergeCounts(created=1)
 
 
 def test_other_code_with_the_file_open_is_told_as_such(settings: Settings) -> None:
@@ -205,7 +205,7 @@ def test_a_full_disk_undoes_the_transaction_and_nothing_else(settings: Settings)
         capture_output=True,
         text=True,
         check=True,
-        timeout=60,
+        timeout=120,
     ).stdout
     assert "Check that the disk has room" in told
     with database.read() as connection:

@@ -108,7 +108,7 @@ def test_a_deletion_and_a_merge_of_the_same_message_never_pass_each_other(
         # Long enough for the deletion to begin; should it be later, the test passes for nothing.
         time.sleep(0.3)
         tell(process)
-        assert deleting.result(timeout=30) == 1
+        assert deleting.result(timeout=120) == 1
     finished(process)
     with database.read() as connection:
         assert [row["deleted_at"] for row in stored_messages(connection)] == [at(5)]
@@ -163,4 +163,4 @@ def test_readers_do_not_exclude_each_other(database: Database) -> None:
             with database.read() as other:
                 return len(stored_messages(other))
 
-        assert pool.submit(read).result(timeout=30) == 0
+        assert pool.submit(read).result(timeout=120) == 0

@@ -155,7 +155,7 @@ def test_what_another_machine_writes_is_seen_at_once(
             [sys.executable, "-c", script, str(places[0].path), content],
             env={**server.environment, "PATH": ""},
             check=True,
-            timeout=60,
+            timeout=120,
         )
         assert [place.path for place in store.landed("monza", WINDOWS, [CHANNEL_ID])] == [places[0].path]
         assert [path.name for path in folder.glob("*")] == [f"{CHANNEL_ID}.json"]

@@ -46,7 +46,7 @@ def test_a_deadlock_is_undone_and_done_again(database: Database) -> None:
         tries.append(1)
         merge(connection, ids[0])
         if len(tries) == 1:
-            meeting.wait(timeout=20)
+            meeting.wait(timeout=120)
         merge(connection, ids[1])
 
     low, high = 1, 1 << 50
@@ -55,8 +55,8 @@ def test_a_deadlock_is_undone_and_done_again(database: Database) -> None:
     with ThreadPoolExecutor(2) as pool:
         up = pool.submit(database.run, lambda c: work((low, high), first, c))
         down = pool.submit(database.run, lambda c: work((high, low), second, c))
-        up.result(timeout=60)
-        down.result(timeout=60)
+        up.result(timeout=120)
+        down.result(timeout=120)
     assert len(first) + len(second) == 3
     with database.read() as connection:
         assert len(stored_messages(connection)) == 2
@@ -147,7 +147,7 @@ def test_a_server_that_goes_away_and_comes_back_is_waited_for(own_server: Any) -
         working = pool.submit(database.run, lambda c: merge(c, 1, 2))
         time.sleep(0.5)
         own_server.ensure_postgres_running()
-        assert working.result(timeout=60) == MergeCounts(created=1, unchanged=1)
+        assert working.result(timeout=120) == MergeCounts(created=1, unchanged=1)
     database.close()
 
 

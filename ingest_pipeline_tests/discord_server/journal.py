@@ -116,7 +116,7 @@ class Journal:
         with self._changed:
             return sum(record.status in INVALID_STATUSES for record in self.requests)
 
-    def wait_for(self, condition: Callable[[], bool], *, seconds: float = 5.0, what: str = "") -> None:
+    def wait_for(self, condition: Callable[[], bool], *, seconds: float = 60.0, what: str = "") -> None:
         """Block the calling thread until ``condition`` holds.
 
         Never call it on the server's own event loop.

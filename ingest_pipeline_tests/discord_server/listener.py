@@ -60,7 +60,7 @@ class Listener(discord.Client):
         except Exception as error:  # noqa: BLE001 - the tests ask what it was
             self.died = error
 
-    async def until(self, condition: Callable[[], bool], *, seconds: float = 8.0) -> None:
+    async def until(self, condition: Callable[[], bool], *, seconds: float = 60.0) -> None:
         """Wait until ``condition`` holds.
 
         Raises:

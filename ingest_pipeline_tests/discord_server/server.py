@@ -62,7 +62,7 @@ from ingest_pipeline_tests.discord_server.truth import ChannelTruth, truth, whol
 
 TOKEN = "bot.test.token"
 _HOST = "127.0.0.1"
-_START_SECONDS = 10.0
+_START_SECONDS = 60.0
 _SHUTDOWN_SECONDS = 1.0
 
 

@@ -41,7 +41,7 @@ def load(folder: Path, code: str, **environment: str) -> subprocess.CompletedPro
         env={"PYTHONPATH": str(PROJECT_ROOT), "INGEST_DATA_DIR": str(folder / "data"), **environment},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=120,
         check=False,
     )
 

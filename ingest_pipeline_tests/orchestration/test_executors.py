@@ -101,7 +101,7 @@ def test_a_worker_without_a_broker_says_so_and_ends(tmp_path: Path) -> None:
         cwd=tmp_path,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=120,
         check=False,
     )
     assert ended.returncode == ExitCode.CONFIGURATION

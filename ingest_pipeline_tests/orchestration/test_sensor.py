@@ -259,7 +259,7 @@ def held_database(deployment: Deployment) -> Iterator[None]:
         try:
             yield
         finally:
-            holder.communicate(b"\n", timeout=20)
+            holder.communicate(b"\n", timeout=120)
 
 
 def test_a_busy_database_is_a_reason_to_skip_and_no_failed_tick(

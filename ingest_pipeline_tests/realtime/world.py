@@ -17,7 +17,7 @@ from ingest_pipeline_tests.realtime.traffic import words
 
 BOT = "ingest_pipeline_tests.realtime.programs:bot"
 _IMPORT = "ingest_pipeline_tests.realtime.programs:import_guild"
-_STOP_SECONDS = 30
+_STOP_SECONDS = 60
 
 
 @dataclass

@@ -86,7 +86,7 @@ def run(executable: Path, *arguments: str, **environment: str) -> subprocess.Com
         cwd=executable.parent,
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=120,
         check=False,
     )
 

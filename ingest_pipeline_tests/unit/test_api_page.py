@@ -31,7 +31,7 @@ needs_browser = pytest.mark.skipif(BROWSER is None, reason="no chromium is insta
 def browse(url: str, folder: Path, *flags: str) -> str:
     """Open a page in a browser, let it update itself, and return its document."""
     command = [str(BROWSER), *FLAGS, f"--user-data-dir={folder / 'profile'}", *flags, "--dump-dom", url]
-    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=120).stdout
 
 
 def text_of(document: str, identifier: str) -> str:

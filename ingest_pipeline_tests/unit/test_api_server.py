@@ -25,7 +25,7 @@ from ingest_pipeline.supervision.parts import api_part
 from ingest_pipeline_tests.cli_runs import OURS, PROJECT, Cli
 from ingest_pipeline_tests.exports import message, write_export
 
-PATIENCE_SECONDS = 40.0
+PATIENCE_SECONDS = 90.0
 
 
 def free_port() -> int:
@@ -68,7 +68,7 @@ def test_the_command_serves_until_it_is_stopped(tmp_path: Path) -> None:
     url = f"http://127.0.0.1:{port}"
     with stopping(cli.start("api", "--port", str(port))) as process:
         wait_until_ready(url)
-        with httpx.Client(base_url=url, trust_env=False, timeout=20) as client:
+        with httpx.Client(base_url=url, trust_env=False, timeout=120) as client:
             assert client.get("/messages").json()["items"][0]["discord_id"] == message(10)["id"]
             assert client.get(f"/trace/{report['correlation_id']}").json()["status"] == "completed"
             assert "<title>ingest_pipeline</title>" in client.get("/").text

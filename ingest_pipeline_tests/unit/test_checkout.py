@@ -78,7 +78,7 @@ def test_start_help_needs_no_installation(tmp_path: Path) -> None:
         source = PROJECT_ROOT / name
         (shutil.copytree if source.is_dir() else shutil.copy2)(source, tmp_path / name)
     shown = subprocess.run(
-        [tmp_path / "start.sh", "--help"], capture_output=True, text=True, check=True, cwd="/", timeout=30
+        [tmp_path / "start.sh", "--help"], capture_output=True, text=True, check=True, cwd="/", timeout=120
     ).stdout
     assert {"--demo", "--port", "--host"} <= set(re.findall(r"--[a-z]+", shown))
     assert not (tmp_path / ".venv").exists()
@@ -93,7 +93,7 @@ def test_without_a_fitting_python_the_way_to_one_is_said(tmp_path: Path) -> None
         text=True,
         env={"PATH": str(tmp_path)},
         check=False,
-        timeout=30,
+        timeout=120,
     )
     assert finished.returncode == 3
     assert "No Python 3.11 or newer" in finished.stderr
@@ -125,7 +125,7 @@ def test_machine_paths_registries_and_long_modules_are_found(
         text=True,
         env={**os.environ, "GIT_CEILING_DIRECTORIES": str(tmp_path.parent)},
         check=False,
-        timeout=30,
+        timeout=120,
     )
     assert finished.returncode == (1 if finding else 0), finished.stdout
     assert finding in finished.stdout

@@ -353,7 +353,7 @@ def on_a_terminal(cli: Cli, stream: str, *arguments: str) -> tuple[int, str, str
         with cli.start(*arguments, **{stream: terminal}) as process:
             os.close(terminal)
             shown = b"".join(iter(lambda: read_screen(screen), b""))
-            stdout, stderr = process.communicate(timeout=60)
+            stdout, stderr = process.communicate(timeout=120)
     finally:
         os.close(screen)
     return process.returncode, (stdout or stderr or b"").decode(), shown.decode()

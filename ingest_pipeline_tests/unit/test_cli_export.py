@@ -139,10 +139,10 @@ def test_the_format_may_be_named_and_standard_output_takes_it(cli: Cli) -> None:
         json.loads(cli("export", "--session-id", "race", "--format", "json").stdout)[0]["driver"] == "Leclerc"
     )
     with cli.start("export", "--session-id", "race") as process:
-        plain, _ = process.communicate(timeout=60)
+        plain, _ = process.communicate(timeout=120)
     assert plain == exported(cli, "again")
     with cli.start("export", "--session-id", "race", "--format", "parquet") as process:
-        binary, _ = process.communicate(timeout=60)
+        binary, _ = process.communicate(timeout=120)
     assert pq.read_table(io.BytesIO(binary)).num_rows == 3
 
 

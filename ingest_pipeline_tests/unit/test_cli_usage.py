@@ -143,7 +143,7 @@ def test_a_reader_that_goes_away_gets_no_complaint(cli: Cli) -> None:
     os.close(reading)
     try:
         with cli.start("--help", stdout=writing) as process:
-            _, stderr = process.communicate(timeout=60)
+            _, stderr = process.communicate(timeout=120)
     finally:
         os.close(writing)
     assert process.returncode == ExitCode.UNEXPECTED
@@ -164,7 +164,7 @@ def test_an_interrupt_ends_with_130(cli: Cli) -> None:
             assert process.poll() is None
             time.sleep(0.02)
         process.send_signal(signal.SIGINT)
-        stdout, stderr = process.communicate(timeout=60)
+        stdout, stderr = process.communicate(timeout=120)
     assert process.returncode == ExitCode.INTERRUPTED
     assert stdout == b""
     assert b"Traceback" not in stderr

@@ -276,16 +276,16 @@ async def test_a_client_ends_its_session_by_how_it_closes(
     identify = {"op": 2, "d": {"token": server.token, "intents": 1}}
     async with aiohttp.ClientSession() as session:
         async with session.ws_connect(server.gateway_url) as socket:
-            await socket.receive_json(timeout=5)
+            await socket.receive_json(timeout=120)
             await socket.send_json(identify)
-            ready = await socket.receive_json(timeout=5)
+            ready = await socket.receive_json(timeout=120)
             await socket.close(code=code)
         server.journal.wait_for(lambda: server.journal.disconnections == 1)
         async with session.ws_connect(server.gateway_url) as socket:
-            await socket.receive_json(timeout=5)
+            await socket.receive_json(timeout=120)
             resume = {"token": server.token, "session_id": ready["d"]["session_id"], "seq": 1}
             await socket.send_json({"op": 6, "d": resume})
-            answers = [await socket.receive_json(timeout=5) for _ in range(2 if resumable else 1)]
+            answers = [await socket.receive_json(timeout=120) for _ in range(2 if resumable else 1)]
     assert [answer["t"] for answer in answers] == (["GUILD_CREATE", "RESUMED"] if resumable else [None])
 
 
@@ -294,18 +294,18 @@ async def test_a_session_follows_the_connection_that_resumes_it(server: DiscordS
     identify = {"op": 2, "d": {"token": server.token, "intents": 1}}
     async with aiohttp.ClientSession() as session:
         former = await session.ws_connect(server.gateway_url)
-        await former.receive_json(timeout=5)
+        await former.receive_json(timeout=120)
         await former.send_json(identify)
-        ready = await former.receive_json(timeout=5)
+        ready = await former.receive_json(timeout=120)
         async with session.ws_connect(server.gateway_url) as socket:
-            await socket.receive_json(timeout=5)
+            await socket.receive_json(timeout=120)
             resume = {"token": server.token, "session_id": ready["d"]["session_id"], "seq": 2}
             await socket.send_json({"op": 6, "d": resume})
-            assert (await socket.receive_json(timeout=5))["t"] == "RESUMED"
+            assert (await socket.receive_json(timeout=120))["t"] == "RESUMED"
             server.journal.wait_for(lambda: server.journal.disconnections == 1)
             assert server.gateway.connected() == 1
             server.channels.rename(radio, "radio")
-            assert (await socket.receive_json(timeout=5))["t"] == "CHANNEL_UPDATE"
+            assert (await socket.receive_json(timeout=120))["t"] == "CHANNEL_UPDATE"
         await former.close()
 
 
@@ -336,7 +336,7 @@ async def test_a_killed_process_leaves_a_session_behind(server: DiscordServer, r
         with subprocess.Popen(  # noqa: ASYNC220
             program, cwd=PROJECT_ROOT, stdout=subprocess.PIPE, text=True
         ) as process:
-            server.journal.wait_for(lambda: server.gateway.connected() == 1, seconds=20)
+            server.journal.wait_for(lambda: server.gateway.connected() == 1, seconds=60)
             posted = server.messages.post(radio, f"round {round_number}")
             assert process.stdout is not None
             assert int(process.stdout.readline()) == posted

@@ -216,7 +216,7 @@ def test_the_executable_does_not_depend_on_its_environment(tmp_path: Path) -> No
         env={"PYTHONPATH": "/nowhere", "PYTHONHOME": "/nowhere"},
         cwd="/",
         capture_output=True,
-        timeout=30,
+        timeout=120,
         check=False,
     )
     assert (done.returncode, done.stdout) == (0, b"v2.47\n")

@@ -18,7 +18,7 @@ from ingest_pipeline import supervise
 from ingest_pipeline.settings import PROJECT_ROOT
 from ingest_pipeline.supervision.processes import kill
 
-PATIENCE_SECONDS = 30.0
+PATIENCE_SECONDS = 90.0
 PROGRAM = Path(__file__).with_name("supervised_program.py")
 
 
