@@ -70,9 +70,7 @@ def test_work_that_needs_more_memory_is_done_again_with_more(
     assert ids_in(database) == [1, 2]
 
 
-def test_work_beyond_all_memory_says_what_helps(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_work_beyond_all_memory_says_what_helps(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     """The error names memory, not the disk; the table stays as it was."""
     database = open_database(settings)
     merge(database, 1)
