@@ -91,7 +91,9 @@ def _microseconds(moment: datetime) -> int:
 
 def _same_text(text: str, _kind: pa.DataType, length: int) -> list[pa.Buffer]:
     data = text.encode()
-    offsets = np.arange(length + 1, dtype=np.int32) * len(data)
+    if len(data) * length >= _MOST_TEXT:
+        raise OverflowError(f"{length} times a text of {len(data)} bytes is too much for one column")
+    offsets = np.arange(length + 1, dtype=np.int32) * np.int32(len(data))
     return [pa.py_buffer(offsets), pa.py_buffer(data * length)]
 
 
