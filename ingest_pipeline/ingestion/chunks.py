@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from itertools import chain
 from tempfile import TemporaryFile
 from typing import BinaryIO
@@ -16,47 +17,78 @@ import pyarrow as pa
 
 from ingest_pipeline.storage.schema import STAGING_SCHEMA
 
-CHUNK_ROWS = 20_000
-_BLOCK_ROWS = 5_000
+
+@dataclass(frozen=True, slots=True)
+class ChunkSizes:
+    """How many rows are where, which bounds memory.
+
+    DuckDB keeps the rows of a transaction together and joins such groups up to 122,880 rows, reading all of
+    them again; groups of more than half as many are left as they are.
+
+    Attributes:
+        held: The most that wait in memory.
+        block: Written to a file, and read from it, at a time.
+        blocks: Blocks in a chunk.
+    """
+
+    held: int = 20_000
+    block: int = 5_000
+    blocks: int = 13
+
+
+_SIZES = ChunkSizes()
+
+
+@dataclass(frozen=True, slots=True)
+class _Blocks:
+    """Rows in a file, read as often as asked, a block at a time."""
+
+    reader: pa.RecordBatchFileReader
+    numbers: range
+
+    def __iter__(self) -> Iterator[pa.Table]:
+        return (pa.Table.from_batches([self.reader.get_batch(number)]) for number in self.numbers)
 
 
 @contextmanager
 def read_in_chunks(
-    tables: Iterable[pa.Table], rows: int = CHUNK_ROWS
-) -> Iterator[tuple[Iterator[pa.Table], list[pa.Table]]]:
+    tables: Iterable[pa.Table], sizes: ChunkSizes = _SIZES
+) -> Iterator[tuple[Iterable[Iterable[pa.Table]], list[pa.Table]]]:
     """Read tables of `STAGING_SCHEMA` to their end and offer their rows again.
 
     Args:
         tables: Read once, whatever is done with the chunks.
-        rows: Rows in a chunk, which bounds memory.
+        sizes: How many rows are where.
 
     Yields:
-        The chunks, one at a time, when there are more rows than in one; and the rows that are left for
-        the last transaction, which are all of them when there are no chunks.
+        The chunks, when there are more rows than may be held, each of which can be read again; and the rows
+        that are left for the last transaction, which are all of them when there are no chunks.
     """
     # Combined, as hundreds of small tables take several times the memory of one.
-    source = (block.combine_chunks() for block in rebatch(tables, _BLOCK_ROWS))
+    source = (block.combine_chunks() for block in rebatch(tables, sizes.block))
     head: list[pa.Table] = []
     held = 0
     for table in source:
         head.append(table)
         held += len(table)
-        if held > rows:
+        if held > sizes.held:
             break
     else:
-        yield iter(()), head
+        yield (), head
         return
     with TemporaryFile(prefix="ingest-rows-") as file:
         _write(file, chain(head, source))
         head.clear()
         file.seek(0)
-        with pa.ipc.open_stream(file) as reader:
-            yield rebatch((pa.Table.from_batches([block]) for block in reader), rows), []
+        with pa.ipc.open_file(file) as reader:
+            blocks = range(reader.num_record_batches)
+            firsts = blocks[:: sizes.blocks]
+            yield [_Blocks(reader, blocks[first : first + sizes.blocks]) for first in firsts], []
 
 
 def _write(file: BinaryIO, tables: Iterable[pa.Table]) -> None:
     options = pa.ipc.IpcWriteOptions(compression="lz4", use_threads=False)
-    with pa.ipc.new_stream(file, STAGING_SCHEMA, options=options) as writer:
+    with pa.ipc.new_file(file, STAGING_SCHEMA, options=options) as writer:
         for table in tables:
             writer.write_table(table)
 

@@ -112,7 +112,7 @@ def ingest_landed(
 ) -> IngestReport:
     """Merge documents and record what they prove.
 
-    A damaged document leaves the table as it was. Up to `CHUNK_ROWS` rows, and whatever belongs to
+    A damaged document leaves the table as it was. Up to `ChunkSizes.held` rows, and whatever belongs to
     `also` or `then`, are merged in one transaction, proofs included. More rows are merged in several,
     each complete in itself with what is derived from it, and the proofs follow in the last: what a crash
     leaves behind is rows that nothing claims to be complete, and they are unchanged when they are read
@@ -165,7 +165,7 @@ def ingest_landed(
         counts = MergeCounts()
         with read_in_chunks(reading.tables) as (chunks, rest):
             for rows in chunks:
-                counts += database.run(partial(merge, tables=[rows]))
+                counts += database.run(partial(merge, tables=rows))
             held = _Reading(reading.tallies, rest)
             return database.run(lambda connection: work(connection, held, counts))
 

@@ -6,6 +6,8 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import timedelta
 
+import pyarrow as pa
+
 from ingest_pipeline.capture.chat_exporter import ChatExporter
 from ingest_pipeline.capture.landing import LandingStore
 from ingest_pipeline.capture.settings_file import load_settings_file
@@ -68,7 +70,11 @@ def window_grid(settings: Settings) -> WindowGrid:
 
 
 def build_services(settings: Settings) -> Services:
-    """Build everything; no file is opened and nothing is connected until first use."""
+    """Build everything; no file is opened and nothing is connected until first use.
+
+    Arrow's memory comes from the system from then on: its own pool keeps tens of megabytes of what was freed.
+    """
+    pa.set_memory_pool(pa.system_memory_pool())
     return Services(
         settings=settings,
         database=open_database(settings),

@@ -37,8 +37,8 @@ _CONFIGURATION: dict[str, str | bool | int | float | list[str]] = {
 # A second thread doubles the memory of a merge, not its speed.
 _WRITING: dict[str, str | bool | int | float | list[str]] = {"threads": 1}
 # What DuckDB may use it does use, joining row groups for one. Work that needs more is done again with more.
-_LEAST_MEMORY_MB = 64
-_MOST_MEMORY_MB = 4096
+_LEAST_MEMORY_MB = 80
+_MOST_MEMORY_MB = 5120
 _MEMORY_SHORT = re.compile(r"out of memory|could not allocate|failed to (?:allocate|pin)", re.IGNORECASE)
 _HOLDER = re.compile(r"Conflicting lock is held in (.+?) \(PID (\d+)\)")
 _LONGEST_POLL_SECONDS = 0.25

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from itertools import chain
 
 import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest_pipeline.ingestion.chunks import read_in_chunks, rebatch
+from ingest_pipeline.ingestion.chunks import ChunkSizes, read_in_chunks, rebatch
 from ingest_pipeline.storage.schema import STAGING_SCHEMA
 from ingest_pipeline_tests.exports import START
 
@@ -29,16 +30,28 @@ def ids(tables: Iterable[pa.Table]) -> list[list[int]]:
     return [table["discord_id"].to_pylist() for table in tables]
 
 
+def in_order(sizes: list[int]) -> list[pa.Table]:
+    """Return tables of so many rows each, with ascending ids throughout."""
+    return [rows(sum(sizes[:index]), size) for index, size in enumerate(sizes)]
+
+
 @given(st.lists(st.integers(0, 9), max_size=12), st.integers(1, 11))
-def test_chunks_hold_the_rows_in_their_order(sizes: list[int], most: int) -> None:
-    """Whether they waited in memory or in a file."""
-    tables = [rows(sum(sizes[:index]), size) for index, size in enumerate(sizes)]
+def test_tables_are_joined_and_cut(sizes: list[int], most: int) -> None:
+    """To as many rows each as asked for, in their order."""
     total = sum(sizes)
     expected = [list(range(total))[start : start + most] for start in range(0, total, most)]
-    assert ids(rebatch(tables, most)) == expected
-    with read_in_chunks(tables, most) as (chunks, rest):
-        held = ids(chunks), [each for table in ids(rest) for each in table]
-    assert held == ((expected, []) if total > most else ([], list(range(total))))
+    assert ids(rebatch(in_order(sizes), most)) == expected
+
+
+@given(st.lists(st.integers(0, 9), max_size=12), st.integers(0, 30), st.integers(1, 5), st.integers(1, 4))
+def test_chunks_hold_the_rows_in_their_order(sizes: list[int], held: int, block: int, blocks: int) -> None:
+    """Whether they waited in memory or in a file; and a chunk reads the same twice."""
+    total, step = sum(sizes), block * blocks
+    expected = [list(range(total))[start : start + step] for start in range(0, total, step)]
+    with read_in_chunks(in_order(sizes), ChunkSizes(held, block, blocks)) as (chunks, rest):
+        for _ in range(2):
+            offered = [list(chain(*ids(chunk))) for chunk in chunks], list(chain(*ids(rest)))
+            assert offered == ((expected, []) if total > held else ([], list(range(total))))
 
 
 def test_no_chunk_is_offered_before_the_last_row_is_read() -> None:
@@ -48,5 +61,5 @@ def test_no_chunk_is_offered_before_the_last_row_is_read() -> None:
         yield rows(0, 10)
         raise ValueError("damaged")
 
-    with pytest.raises(ValueError, match="damaged"), read_in_chunks(damaged(), 3):
+    with pytest.raises(ValueError, match="damaged"), read_in_chunks(damaged(), ChunkSizes(3, 1, 3)):
         raise AssertionError("a chunk was offered")
