@@ -78,7 +78,7 @@ CONTENDERS = (
         "rivals:pandas_to_sql",
         "postgres",
         "pandas.to_sql, ON CONFLICT",
-        most=100 * ROWWISE,
+        most=10 * ROWWISE,
     ),
     Contender(
         "django-postgres",
