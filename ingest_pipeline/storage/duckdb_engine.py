@@ -125,7 +125,7 @@ class DuckDBDatabase:
         deadline = time.monotonic() + self._wait_seconds
         with (
             self._lock.held(exclusive=not read_only, wait_seconds=self._wait_seconds),
-            self._translated_errors(),
+            self._translated_errors(read_only=read_only),
         ):
             raw = self._open(deadline, read_only=read_only)
             try:
@@ -200,11 +200,13 @@ class DuckDBDatabase:
         )
 
     @contextmanager
-    def _translated_errors(self) -> Iterator[None]:
+    def _translated_errors(self, *, read_only: bool) -> Iterator[None]:
         try:
             yield
         except _OUT_OF_REACH as error:
-            if self._memory_mb < _MOST_MEMORY_MB and _MEMORY_SHORT.search(str(error)):
+            # What reads has as much as the machine gives, and is not done again.
+            can_grow = not read_only and self._memory_mb < _MOST_MEMORY_MB
+            if can_grow and _MEMORY_SHORT.search(str(error)):
                 self._memory_mb *= 4
                 raise TransactionConflict(
                     f"{self._path} needs more memory ({_first_line(error)}): it now gets {self._memory_mb} MB"

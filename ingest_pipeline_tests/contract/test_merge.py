@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+import pyarrow as pa
 import pytest
 
 from ingest_pipeline.storage.database import Connection, Database
@@ -47,6 +48,27 @@ def test_the_same_reading_again_changes_nothing(database: Database) -> None:
     assert merge(database, Reading(), now=LATER) == MergeCounts(unchanged=1)
     with database.read() as connection:
         assert stored_row(connection) == before
+
+
+def test_only_texts_that_are_to_be_written_travel(database: Database) -> None:
+    """What is there already is told by its id and digest; beside something new, the new alone is sent."""
+    merge(database, Reading(1), Reading(2))
+
+    def sent(connection: Connection) -> list[list[int]]:
+        staging = connection.stage
+        texts: list[list[int]] = []
+
+        def stage(table: str, rows: pa.Table) -> None:
+            if "raw_content" in rows.column_names:
+                texts.append(rows["discord_id"].to_pylist())
+            staging(table, rows)
+
+        connection.stage = stage  # type: ignore[method-assign]
+        for readings in ([Reading(1), Reading(2)], [Reading(1), Reading(2), Reading(3)]):
+            merge_messages(connection, staged(readings), now=LATER)
+        return texts
+
+    assert database.run(sent) == [[3]]
 
 
 def test_an_empty_batch_is_nothing(database: Database) -> None:
