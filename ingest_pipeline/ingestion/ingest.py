@@ -25,7 +25,7 @@ from ingest_pipeline.ingestion.documents import Document, Tally
 from ingest_pipeline.storage.database import Connection, Database
 from ingest_pipeline.storage.events import publish
 from ingest_pipeline.storage.ledger import Proof, record_proof
-from ingest_pipeline.storage.messages import MergeCounts, merge_messages
+from ingest_pipeline.storage.merge import MergeCounts, merge_messages
 
 Progress = Callable[[int], None]
 Derive = Callable[[Connection, Sequence[int]], None]

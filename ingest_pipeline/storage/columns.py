@@ -55,6 +55,23 @@ def scalar(value: Any, kind: pa.DataType) -> pa.Scalar:
     return repeated(value, kind, 1)[0]
 
 
+def as_numpy(numbers: pa.Array) -> np.ndarray:
+    """Return integers, times as such, or floats where they lie; where one is null, anything.
+
+    `to_numpy` would import pandas.
+    """
+    layout = np.dtype("f8" if pa.types.is_floating(numbers.type) else f"i{numbers.type.bit_width // 8}")
+    first = numbers.offset * layout.itemsize
+    return np.frombuffer(numbers.buffers()[1], layout, len(numbers), first)
+
+
+def positions(numbers: np.ndarray) -> pa.Array:
+    """Return numpy's positions of rows as a column to take rows by, int64."""
+    return pa.Array.from_buffers(
+        pa.int64(), len(numbers), [None, pa.py_buffer(np.ascontiguousarray(numbers, np.int64))], 0
+    )
+
+
 def _text(values: Sequence[str | None], _kind: pa.DataType) -> list[pa.Buffer]:
     # A NUL between the texts shows in the bytes where each one ends, unless it is in a text too.
     joined = "\0".join(["" if value is None else value for value in values]).encode()

@@ -1,22 +1,4 @@
-"""Messages: the merge that every reading ends in, deletions, and what is asked of the table.
-
-A *reading* is one message as read at one time: a row of `STAGING_SCHEMA`. Its version is (edit
-time to the millisecond, or before all others without one; `observed_at`; `content_digest`).
-After any readings, in any order, however batched and however often repeated, the table is the
-same function of the set of them:
-
-- a message's content is that of its highest version;
-- the row is that content's *first* reading (lowest `observed_at`, then `source`, then
-  `correlation_id`), so what is read again and again keeps the source and correlation that brought
-  it; `first_observed_at` says when that was and `observed_at` when the content was last read;
-- `session_id` and `channel_id` are the lowest seen, nulls apart, whatever the version;
-- `deleted_at` is the tombstone's, whether it came before or after;
-- every other content is in `message_revisions`, as first read.
-
-Only `created_at`, `updated_at` and `recorded_at` tell when things happened here. This needs two
-things of the normaliser: that equal digests mean equal edit times to the millisecond, and that a
-reading is told apart by its id, digest, `observed_at`, `source` and `correlation_id`.
-"""
+"""Messages: deletions, and what is asked of the table. How readings get there is in `merge.py`."""
 
 from __future__ import annotations
 
@@ -25,38 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-import pyarrow as pa
-
 from ingest_pipeline.domain.window import Window
-from ingest_pipeline.storage.columns import column
 from ingest_pipeline.storage.database import Connection
-from ingest_pipeline.storage.schema import DECIDING_COLUMNS, staged
-
-
-@dataclass(frozen=True, slots=True)
-class MergeCounts:
-    """What became of the staged rows; the four add up to their number.
-
-    Attributes:
-        created: Messages that were not in the table.
-        updated: Messages whose content was replaced by a newer one.
-        unchanged: Rows with the content that was there already, or that another row brought.
-        stale: Rows with a content older than what the table has now.
-    """
-
-    created: int = 0
-    updated: int = 0
-    unchanged: int = 0
-    stale: int = 0
-
-    def __add__(self, other: MergeCounts) -> MergeCounts:
-        """Add the counts of two merges."""
-        return MergeCounts(
-            self.created + other.created,
-            self.updated + other.updated,
-            self.unchanged + other.unchanged,
-            self.stale + other.stale,
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,47 +30,6 @@ class Tombstone:
     deleted_at: datetime
     source: str
     correlation_id: str
-
-
-def merge_messages(connection: Connection, rows: pa.Table, *, now: datetime) -> MergeCounts:
-    """Merge readings into `messages` and `message_revisions`.
-
-    Args:
-        connection: An open write transaction.
-        rows: Readings, of `STAGING_SCHEMA`; may be empty and may hold an id several times.
-        now: Time of the merge, aware UTC: `created_at` of new rows, `updated_at` of changed ones.
-
-    Returns:
-        What became of each row.
-    """
-    if not rows.num_rows:
-        return MergeCounts()
-    readings = staged(rows)
-    connection.stage("staged_readings", readings.select(DECIDING_COLUMNS))
-    connection.execute("lock_staged")
-    connection.execute("fold_staged")
-    counts = connection.fetch_one("count_fates") or {}
-    found = connection.fetch_one("count_changes") or {}
-    if found["changes"]:
-        # Most of what is polled was there already: its texts need not travel.
-        wanted = readings if found["staged"] == len(readings) else _wanted(connection, readings)
-        _write_changes(connection, wanted, now)
-    connection.execute("touch_messages")
-    connection.execute("drop_contents")
-    return MergeCounts(**counts)
-
-
-def _wanted(connection: Connection, readings: pa.Table) -> pa.Table:
-    listed = [row["staging_row"] for row in connection.fetch_all("list_wanted")]
-    return readings.take(column(listed, pa.int32()))
-
-
-def _write_changes(connection: Connection, readings: pa.Table, now: datetime) -> None:
-    """Put the contents that are new, or no longer or again the message's, where they belong."""
-    connection.stage("staged_messages", readings)
-    connection.execute("keep_revisions", now=now)
-    connection.execute("upsert_messages", now=now)
-    connection.execute("release_revisions")
 
 
 def tombstone_messages(connection: Connection, tombstones: Sequence[Tombstone]) -> int:

@@ -9,12 +9,13 @@ import psycopg
 import pyarrow as pa
 from psycopg.rows import dict_row, tuple_row
 
-from ingest_pipeline.storage.copy_text import copy_text
+from ingest_pipeline.storage.copy_binary import HEADER, TRAILER, copy_binary, is_copied_binary
 from ingest_pipeline.storage.database import Names
 from ingest_pipeline.storage.queries import load_queries, pyformat, quoted
+from ingest_pipeline.storage.row_lines import row_lines
 
-# The text of a row stands in memory three times on its way.
-_COPIED_ROWS = 1_000
+# A row stands in memory three times on its way.
+_COPIED_ROWS = 2_000
 _ARROW_TYPES = {
     "bool": pa.bool_(),
     "int2": pa.int16(),
@@ -79,11 +80,22 @@ class PostgresConnection:
 
     def load(self, table: str, rows: pa.Table) -> None:
         """See `Connection`."""
-        columns = ", ".join(quoted(name) for name in rows.column_names)
-        statement = self._statement("load_rows", {"table": quoted(table), "columns": columns}, {})
+        is_binary = all(map(is_copied_binary, rows.schema.types))
+        names = {
+            "table": quoted(table),
+            "columns": ", ".join(quoted(name) for name in rows.column_names),
+            "format": "binary" if is_binary else "text",
+        }
+        statement = self._statement("load_rows", names, {})
         with self._raw.cursor() as cursor, cursor.copy(statement) as copy:
+            if not is_binary:
+                for line in row_lines(rows).to_pylist():
+                    copy.write(f"{line}\n")
+                return
+            copy.write(HEADER)
             for start in range(0, len(rows), _COPIED_ROWS):
-                copy.write(copy_text(rows[start : start + _COPIED_ROWS]))
+                copy.write(copy_binary(rows[start : start + _COPIED_ROWS]))
+            copy.write(TRAILER)
 
     def run_script(self, script: str) -> None:
         """See `Connection`."""

@@ -21,9 +21,9 @@ from typing import Any
 import pyarrow as pa
 
 from ingest_pipeline.errors import ConfigurationError, CopyDiffers
-from ingest_pipeline.storage.copy_text import copy_lines
 from ingest_pipeline.storage.database import Connection, Database
 from ingest_pipeline.storage.queries import quoted
+from ingest_pipeline.storage.row_lines import row_lines
 from ingest_pipeline.storage.tables import Table, count_rows, list_tables, order_to_fill
 
 PAGE_ROWS = 20_000
@@ -122,7 +122,7 @@ def table_digest(connection: Connection, table: Table, page_rows: int = PAGE_ROW
     rows = total = 0
     for page in _pages(connection, table, None, page_rows):
         rows += page.num_rows
-        for line in copy_lines(page).to_pylist():
+        for line in row_lines(page).to_pylist():
             total += int.from_bytes(blake2b(line.encode(), digest_size=8).digest(), "big")
     return TableDigest(rows, f"{total % 2**64:016x}")
 

@@ -14,7 +14,8 @@ import time
 from pathlib import Path
 
 from ingest_pipeline.settings import Settings, load_settings
-from ingest_pipeline.storage.messages import Tombstone, merge_messages, table_summary, tombstone_messages
+from ingest_pipeline.storage.merge import merge_messages
+from ingest_pipeline.storage.messages import Tombstone, table_summary, tombstone_messages
 from ingest_pipeline.storage.open import open_database
 from ingest_pipeline_tests.contract.readings import Reading, at, staged, tombstone
 

@@ -14,7 +14,8 @@ from ingest_pipeline.domain.session import Session
 from ingest_pipeline.domain.snowflake import first_id_at
 from ingest_pipeline.ingestion.documents import rows_table
 from ingest_pipeline.storage.database import Connection
-from ingest_pipeline.storage.messages import Tombstone, merge_messages, tombstone_messages
+from ingest_pipeline.storage.merge import merge_messages
+from ingest_pipeline.storage.messages import Tombstone, tombstone_messages
 from ingest_pipeline.storage.queries import quoted
 from ingest_pipeline_tests.contract.readings import CHANNEL, START, at
 

@@ -17,7 +17,8 @@ from ingest_pipeline.settings import Settings
 from ingest_pipeline.storage import duckdb_engine
 from ingest_pipeline.storage.database import Database
 from ingest_pipeline.storage.duckdb_engine import DuckDBDatabase
-from ingest_pipeline.storage.messages import MergeCounts, merge_messages, table_summary
+from ingest_pipeline.storage.merge import MergeCounts, merge_messages
+from ingest_pipeline.storage.messages import table_summary
 from ingest_pipeline.storage.open import open_database
 from ingest_pipeline_tests.contract.processes import PROJECT, finished, start, tell
 from ingest_pipeline_tests.contract.readings import Reading, at, staged, stored_messages
@@ -176,7 +177,7 @@ FULL_DISK = """
 import resource, signal, sys
 from ingest_pipeline.errors import DatabaseUnavailable
 from ingest_pipeline.settings import load_settings
-from ingest_pipeline.storage.messages import merge_messages
+from ingest_pipeline.storage.merge import merge_messages
 from ingest_pipeline.storage.open import open_database
 from ingest_pipeline_tests.contract.readings import Reading, at, staged
 

@@ -10,7 +10,8 @@ import pytest
 from ingest_pipeline.errors import DatabaseBusy
 from ingest_pipeline.settings import Settings
 from ingest_pipeline.storage.database import Connection, Database, TransactionConflict
-from ingest_pipeline.storage.messages import MergeCounts, merge_messages, tombstone_messages
+from ingest_pipeline.storage.merge import MergeCounts, merge_messages
+from ingest_pipeline.storage.messages import tombstone_messages
 from ingest_pipeline.storage.migrations import load_migrations
 from ingest_pipeline.storage.open import open_database
 from ingest_pipeline_tests.contract.processes import deletions, finished, start, tell, workload

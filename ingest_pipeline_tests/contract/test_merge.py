@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime, timedelta
 
 import pyarrow as pa
 import pytest
 
 from ingest_pipeline.storage.database import Connection, Database
-from ingest_pipeline.storage.messages import MergeCounts, merge_messages, tombstone_messages
+from ingest_pipeline.storage.merge import MergeCounts, merge_messages
+from ingest_pipeline.storage.messages import tombstone_messages
 from ingest_pipeline_tests.contract.readings import (
     CHANNEL,
     Reading,
@@ -51,24 +53,32 @@ def test_the_same_reading_again_changes_nothing(database: Database) -> None:
 
 
 def test_only_texts_that_are_to_be_written_travel(database: Database) -> None:
-    """What is there already is told by its id and digest; beside something new, the new alone is sent."""
+    """What is there already is told by its id and digest; only what is new or edited is sent."""
     merge(database, Reading(1), Reading(2))
 
-    def sent(connection: Connection) -> list[list[int]]:
-        staging = connection.stage
-        texts: list[list[int]] = []
+    def sent(connection: Connection) -> list[set[int]]:
+        texts: list[set[int]] = []
 
-        def stage(table: str, rows: pa.Table) -> None:
-            if "raw_content" in rows.column_names:
-                texts.append(rows["discord_id"].to_pylist())
-            staging(table, rows)
+        def noted(send: Callable[[str, pa.Table], None]) -> Callable[[str, pa.Table], None]:
+            def send_and_note(table: str, rows: pa.Table) -> None:
+                if "raw_content" in rows.column_names:
+                    texts[-1].update(rows["discord_id"].to_pylist())
+                send(table, rows)
 
-        connection.stage = stage  # type: ignore[method-assign]
-        for readings in ([Reading(1), Reading(2)], [Reading(1), Reading(2), Reading(3)]):
+            return send_and_note
+
+        connection.stage, connection.load = noted(connection.stage), noted(connection.load)  # type: ignore[method-assign]
+        edited = Reading(2, digest=200, observed=60, edited=50)
+        for readings in (
+            [Reading(1), Reading(2)],
+            [Reading(1), Reading(2), Reading(3)],
+            [Reading(1), edited],
+        ):
+            texts.append(set())
             merge_messages(connection, staged(readings), now=LATER)
         return texts
 
-    assert database.run(sent) == [[3]]
+    assert database.run(sent) == [set(), {3}, {2}]
 
 
 def test_an_empty_batch_is_nothing(database: Database) -> None:

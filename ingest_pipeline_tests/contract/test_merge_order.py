@@ -10,7 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ingest_pipeline.storage.database import Connection, Database
-from ingest_pipeline.storage.messages import MergeCounts, Tombstone, merge_messages, tombstone_messages
+from ingest_pipeline.storage.merge import MergeCounts, merge_messages
+from ingest_pipeline.storage.messages import Tombstone, tombstone_messages
 from ingest_pipeline_tests.contract.readings import (
     CHANNEL,
     Reading,

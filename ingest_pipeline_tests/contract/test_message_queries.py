@@ -6,11 +6,11 @@ import pytest
 
 from ingest_pipeline.domain.window import Window
 from ingest_pipeline.storage.database import Database
+from ingest_pipeline.storage.merge import merge_messages
 from ingest_pipeline.storage.messages import (
     count_in_window,
     ids_in_window,
     list_messages,
-    merge_messages,
     messages_per_minute,
     table_summary,
     tombstone_messages,

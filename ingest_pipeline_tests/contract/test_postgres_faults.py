@@ -17,7 +17,7 @@ from pydantic import SecretStr
 from ingest_pipeline.errors import ConfigurationError, DatabaseBusy, DatabaseUnavailable
 from ingest_pipeline.settings import Settings
 from ingest_pipeline.storage.database import Connection, ConnectionLost, Database
-from ingest_pipeline.storage.messages import MergeCounts, merge_messages
+from ingest_pipeline.storage.merge import MergeCounts, merge_messages
 from ingest_pipeline.storage.open import open_database
 from ingest_pipeline.storage.postgres_engine import PostgresDatabase
 from ingest_pipeline_tests.contract.postgres_server import own_postgres

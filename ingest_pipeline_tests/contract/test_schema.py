@@ -12,7 +12,7 @@ from ingest_pipeline.errors import ConfigurationError
 from ingest_pipeline.settings import Settings
 from ingest_pipeline.storage import migrations
 from ingest_pipeline.storage.database import Database
-from ingest_pipeline.storage.messages import merge_messages
+from ingest_pipeline.storage.merge import merge_messages
 from ingest_pipeline.storage.open import open_database
 from ingest_pipeline.storage.queries import Query, load_queries, parse_queries, pyformat, quoted, sql_folder
 from ingest_pipeline.storage.schema import STAGING_SCHEMA

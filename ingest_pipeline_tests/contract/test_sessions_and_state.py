@@ -10,7 +10,8 @@ import pytest
 from ingest_pipeline.domain.session import Session
 from ingest_pipeline.errors import SessionNotFound
 from ingest_pipeline.storage.database import Database
-from ingest_pipeline.storage.messages import list_messages, merge_messages
+from ingest_pipeline.storage.merge import merge_messages
+from ingest_pipeline.storage.messages import list_messages
 from ingest_pipeline.storage.sessions import (
     SessionChanges,
     find_session,

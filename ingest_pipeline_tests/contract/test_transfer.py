@@ -13,7 +13,8 @@ from ingest_pipeline.errors import ConfigurationError, CopyDiffers
 from ingest_pipeline.storage.catalogue import save_channels, set_monitors
 from ingest_pipeline.storage.database import Connection, Database
 from ingest_pipeline.storage.ledger import Proof, record_proof
-from ingest_pipeline.storage.messages import merge_messages, tombstone_messages
+from ingest_pipeline.storage.merge import merge_messages
+from ingest_pipeline.storage.messages import tombstone_messages
 from ingest_pipeline.storage.sessions import list_sessions, save_sessions
 from ingest_pipeline.storage.state import get_state, set_state
 from ingest_pipeline.storage.tables import list_tables

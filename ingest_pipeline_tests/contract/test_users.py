@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from ingest_pipeline.storage.database import Database
-from ingest_pipeline.storage.messages import merge_messages
+from ingest_pipeline.storage.merge import merge_messages
 from ingest_pipeline.storage.users import UserSync, list_users, sync_users
 from ingest_pipeline_tests.contract.readings import Reading, at, staged
 

@@ -13,7 +13,7 @@ from pydantic import SecretStr
 
 from ingest_pipeline.domain.guild import Channel, Guild
 from ingest_pipeline.storage.catalogue import describe_channels, list_guilds, save_channels, save_guild
-from ingest_pipeline.storage.messages import merge_messages
+from ingest_pipeline.storage.merge import merge_messages
 from ingest_pipeline_tests.contract.readings import Reading, staged
 from ingest_pipeline_tests.discord_server.attach import attached
 from ingest_pipeline_tests.discord_server.server import DiscordServer

@@ -13,7 +13,7 @@ from ingest_pipeline.domain.guild import Channel, Guild, ReadingState
 from ingest_pipeline.ingestion.services import build_services
 from ingest_pipeline.settings import Settings
 from ingest_pipeline.storage.catalogue import mark_guild_left, save_channels, save_guild
-from ingest_pipeline.storage.messages import merge_messages
+from ingest_pipeline.storage.merge import merge_messages
 from ingest_pipeline_tests.cli_runs import Cli, Outcome
 from ingest_pipeline_tests.contract.readings import Reading, staged
 from ingest_pipeline_tests.discord_server.attach import attached

@@ -52,13 +52,13 @@ import io
 from ingest_pipeline.capture.payloads import read_header
 from ingest_pipeline.domain.normalize import ChannelPolicy
 from ingest_pipeline.ingestion.documents import ExportDocument, Provenance, Tally
-from ingest_pipeline.storage.copy_text import copy_text
+from ingest_pipeline.storage.copy_binary import copy_binary
 from ingest_pipeline_tests.exports import START, as_bytes, export, message
 raw = as_bytes(export([message(1, "text")]))
 provenance = Provenance("monza", "export", START, "journey")
 header = read_header(io.BytesIO(raw), "test.json")
 document = ExportDocument(lambda: io.BytesIO(raw), "x", header, ChannelPolicy(), None, False, provenance)
-assert all(copy_text(table) for table in document.batches(Tally()))
+assert all(copy_binary(table) for table in document.batches(Tally()))
 print("pandas" in sys.modules)
 """
     said = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)

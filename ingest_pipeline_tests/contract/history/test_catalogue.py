@@ -26,7 +26,8 @@ from ingest_pipeline.storage.catalogue import (
 )
 from ingest_pipeline.storage.database import Connection, Database
 from ingest_pipeline.storage.import_metadata import find_import, mark_import_started
-from ingest_pipeline.storage.messages import merge_messages, tombstone_messages
+from ingest_pipeline.storage.merge import merge_messages
+from ingest_pipeline.storage.messages import tombstone_messages
 from ingest_pipeline.storage.queries import quoted
 from ingest_pipeline.storage.setting_overrides import save_guild_settings
 from ingest_pipeline.storage.tables import count_rows

@@ -35,4 +35,4 @@ TRUNCATE {table};
 
 -- name: load_rows
 -- Take rows for a table from the client.
-COPY {table} ({columns}) FROM STDIN;
+COPY {table} ({columns}) FROM STDIN (FORMAT {format});

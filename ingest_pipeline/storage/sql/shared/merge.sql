@@ -1,3 +1,62 @@
+-- name: sift_staged
+-- Tell by a letter what each staged row needs, in their order.
+-- n: a row, the first of its message. s: to be seen later or in a lower session or channel, no more.
+-- t: nothing at all. f: to be folded with whatever else is known of its message.
+WITH known AS (
+    SELECT discord_id, session_id, channel_id, source, correlation_id, observed_at, first_observed_at, content_digest
+    FROM messages
+    WHERE discord_id IN (SELECT discord_id FROM staged_readings)
+),
+deleted AS (
+    SELECT discord_id FROM tombstones WHERE discord_id IN (SELECT discord_id FROM staged_readings)
+),
+sifted AS (
+    SELECT
+        s.staging_row,
+        CASE
+            WHEN count(*) OVER (PARTITION BY s.discord_id) > 1 THEN 'f'
+            WHEN k.discord_id IS NULL AND d.discord_id IS NULL THEN 'n'
+            WHEN
+                k.content_digest = s.content_digest
+                AND (k.first_observed_at, k.source, k.correlation_id)
+                <= (s.observed_at, s.source, s.correlation_id)
+                THEN
+                    CASE
+                        WHEN
+                            s.observed_at > k.observed_at
+                            OR least(s.session_id, k.session_id) IS DISTINCT FROM k.session_id
+                            OR s.channel_id < k.channel_id
+                            THEN 's'
+                        ELSE 't'
+                    END
+            ELSE 'f'
+        END AS letter
+    FROM staged_readings AS s
+    LEFT JOIN known AS k ON k.discord_id = s.discord_id
+    LEFT JOIN deleted AS d ON d.discord_id = s.discord_id
+)
+SELECT string_agg(letter, '' ORDER BY staging_row) AS letters FROM sifted;
+
+-- name: touch_seen
+-- Advance what the rows of letter s were read by; the content stays.
+UPDATE messages
+SET
+    observed_at = greatest(messages.observed_at, s.observed_at),
+    session_id = least(messages.session_id, s.session_id),
+    channel_id = least(messages.channel_id, s.channel_id)
+FROM staged_readings AS s
+WHERE
+    messages.discord_id = s.discord_id
+    AND messages.content_digest = s.content_digest
+    AND (messages.first_observed_at, messages.source, messages.correlation_id)
+    <= (s.observed_at, s.source, s.correlation_id)
+    AND s.discord_id NOT IN (SELECT discord_id FROM staged_readings GROUP BY discord_id HAVING count(*) > 1)
+    AND (
+        s.observed_at > messages.observed_at
+        OR least(s.session_id, messages.session_id) IS DISTINCT FROM messages.session_id
+        OR s.channel_id < messages.channel_id
+    );
+
 -- name: fold_staged
 -- Tell every content of the staged messages, known and new, the winning one at place 1.
 -- Only what decides is laid out: the texts stay where they are, with the client and in tables.

@@ -1,7 +1,8 @@
-"""Arrow rows in the text format of PostgreSQL's COPY, made column by column.
+"""Arrow rows as lines of text, column by column: to compare rows by, and to copy what has no binary format.
 
-The text format rather than CSV: before version 18 PostgreSQL takes a line of backslash and full stop
-inside a quoted CSV value for the end of the data (PostgreSQL 18 release notes, COPY).
+The lines are those of PostgreSQL's COPY in its text format. Not CSV: before version 18 PostgreSQL takes a
+line of backslash and full stop inside a quoted CSV value for the end of the data (PostgreSQL 18 release
+notes, COPY).
 """
 
 from __future__ import annotations
@@ -14,32 +15,18 @@ from ingest_pipeline.storage.columns import scalar
 _NULL = scalar("\\N", pa.string())
 _TAB = scalar("\t", pa.string())
 _NOTHING = scalar("", pa.string())
-_LINE_END = scalar("\n", pa.string())
 _UTC = scalar("Z", pa.string())
 _ESCAPES = (("\\", "\\\\"), ("\n", "\\n"), ("\r", "\\r"), ("\t", "\\t"))
 
 
-def copy_text(rows: pa.Table) -> bytes:
-    """Return a table as COPY text: UTF-8, tabs between columns, one line a row.
+def row_lines(rows: pa.Table) -> pa.ChunkedArray:
+    """Return each row as one line: equal lines mean equal rows.
 
     Args:
         rows: Columns of any type that casts to text, and lists of integers.
     """
-    lines = pc.binary_join_element_wise(copy_lines(rows), _NOTHING, _LINE_END)
-    return b"".join(_texts(chunk) for chunk in lines.chunks)
-
-
-def copy_lines(rows: pa.Table) -> pa.ChunkedArray:
-    """Return each row as one line of COPY text; equal lines mean equal rows."""
     columns = [pc.fill_null(_as_text(column), _NULL) for column in rows.itercolumns()]
     return pc.binary_join_element_wise(*columns, _TAB)
-
-
-def _texts(lines: pa.StringArray) -> memoryview:
-    """Return the texts of an array, none of them null, one after the other: as they lie in memory."""
-    _, offsets, texts = lines.buffers()
-    ends = memoryview(offsets).cast("i")
-    return memoryview(texts)[ends[lines.offset] : ends[lines.offset + len(lines)]]
 
 
 def _as_text(column: pa.ChunkedArray) -> pa.ChunkedArray:

@@ -1,0 +1,150 @@
+"""The merge that every reading ends in.
+
+A *reading* is one message as read at one time: a row of `STAGING_SCHEMA`. Its version is (edit
+time to the millisecond, or before all others without one; `observed_at`; `content_digest`).
+After any readings, in any order, however batched and however often repeated, the table is the
+same function of the set of them:
+
+- a message's content is that of its highest version;
+- the row is that content's *first* reading (lowest `observed_at`, then `source`, then
+  `correlation_id`), so what is read again and again keeps the source and correlation that brought
+  it; `first_observed_at` says when that was and `observed_at` when the content was last read;
+- `session_id` and `channel_id` are the lowest seen, nulls apart, whatever the version;
+- `deleted_at` is the tombstone's, whether it came before or after;
+- every other content is in `message_revisions`, as first read.
+
+Only `created_at`, `updated_at` and `recorded_at` tell when things happened here. This needs two
+things of the normaliser: that equal digests mean equal edit times to the millisecond, and that a
+reading is told apart by its id, digest, `observed_at`, `source` and `correlation_id`.
+
+Most readings are of one message that is new, or that is there already with the very content: `sift_staged`
+finds them, and they are appended or touched as they are. The rest - an edit, a tombstone's message, an id
+twice in a batch, a reading older than the first - is laid out with every content known of its message and
+folded. Both ways end in the same rows.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+import numpy as np
+import pyarrow as pa
+
+from ingest_pipeline.storage.columns import as_numpy, column, positions, repeated
+from ingest_pipeline.storage.database import Connection
+from ingest_pipeline.storage.schema import DECIDING_COLUMNS, STAGING_SCHEMA, staged
+
+_TIME = STAGING_SCHEMA.field("observed_at").type
+# The letters of `sift_staged`.
+_NEW, _SEEN, _SETTLED = b"nst"
+
+
+@dataclass(frozen=True, slots=True)
+class MergeCounts:
+    """What became of the staged rows; the four add up to their number.
+
+    Attributes:
+        created: Messages that were not in the table.
+        updated: Messages whose content was replaced by a newer one.
+        unchanged: Rows with the content that was there already, or that another row brought.
+        stale: Rows with a content older than what the table has now.
+    """
+
+    created: int = 0
+    updated: int = 0
+    unchanged: int = 0
+    stale: int = 0
+
+    def __add__(self, other: MergeCounts) -> MergeCounts:
+        """Add the counts of two merges."""
+        return MergeCounts(
+            self.created + other.created,
+            self.updated + other.updated,
+            self.unchanged + other.unchanged,
+            self.stale + other.stale,
+        )
+
+
+def merge_messages(connection: Connection, rows: pa.Table, *, now: datetime) -> MergeCounts:
+    """Merge readings into `messages` and `message_revisions`.
+
+    Args:
+        connection: An open write transaction.
+        rows: Readings, of `STAGING_SCHEMA`; may be empty and may hold an id several times.
+        now: Time of the merge, aware UTC: `created_at` of new rows, `updated_at` of changed ones.
+
+    Returns:
+        What became of each row.
+    """
+    if not rows.num_rows:
+        return MergeCounts()
+    readings = staged(rows)
+    connection.stage("staged_readings", readings.select(DECIDING_COLUMNS))
+    connection.execute("lock_staged")
+    letters = _sift(connection)
+    new, seen = letters == _NEW, letters == _SEEN
+    folded = ~(new | seen | (letters == _SETTLED))
+    if seen.any():
+        connection.execute("touch_seen")
+    if new.any():
+        connection.load("messages", _new_messages(_only(readings, new), now))
+    counts = MergeCounts(created=int(new.sum()), unchanged=int((~new & ~folded).sum()))
+    if folded.any():
+        counts += _fold(connection, _only(readings, folded), now)
+    return counts
+
+
+def _sift(connection: Connection) -> np.ndarray:
+    """Return a letter for each staged row."""
+    sifted = connection.fetch_one("sift_staged") or {}
+    return np.frombuffer(sifted["letters"].encode(), np.uint8)
+
+
+def _only(readings: pa.Table, wanted: np.ndarray) -> pa.Table:
+    return readings if wanted.all() else readings.take(positions(np.flatnonzero(wanted)))
+
+
+def _new_messages(readings: pa.Table, now: datetime) -> pa.Table:
+    """Return rows of `messages` for readings of messages that it does not have, in the order of ids."""
+    ids = as_numpy(readings["discord_id"].combine_chunks())
+    if (ids[1:] < ids[:-1]).any():
+        readings = readings.take(positions(np.argsort(ids)))
+    moment = repeated(now, _TIME, len(readings))
+    # Highlights are not the merge's: rows begin without.
+    flags = readings.schema.get_field_index("is_highlight_candidate")
+    return (
+        readings.drop_columns(["staging_row"])
+        .set_column(flags, "is_highlight_candidate", repeated(False, pa.bool_(), len(readings)))
+        .append_column("first_observed_at", readings["observed_at"])
+        .append_column("created_at", moment)
+        .append_column("updated_at", moment)
+    )
+
+
+def _fold(connection: Connection, readings: pa.Table, now: datetime) -> MergeCounts:
+    """Lay out every content of the readings' messages and put each where it belongs."""
+    readings = staged(readings.drop_columns(["staging_row"]))
+    connection.stage("staged_readings", readings.select(DECIDING_COLUMNS))
+    connection.execute("fold_staged")
+    counts = connection.fetch_one("count_fates") or {}
+    found = connection.fetch_one("count_changes") or {}
+    if found["changes"]:
+        wanted = readings if found["staged"] == len(readings) else _wanted(connection, readings)
+        _write_changes(connection, wanted, now)
+    connection.execute("touch_messages")
+    connection.execute("drop_contents")
+    return MergeCounts(**counts)
+
+
+def _wanted(connection: Connection, readings: pa.Table) -> pa.Table:
+    listed = [row["staging_row"] for row in connection.fetch_all("list_wanted")]
+    return readings.take(column(listed, pa.int32()))
+
+
+def _write_changes(connection: Connection, readings: pa.Table, now: datetime) -> None:
+    """Put the contents that are new, or no longer or again the message's, where they belong."""
+    connection.stage("staged_messages", readings)
+    connection.execute("keep_revisions", now=now)
+    connection.execute("upsert_messages", now=now)
+    connection.execute("release_revisions")
