@@ -1,7 +1,7 @@
 """Rows on their way from documents to the table, in chunks that are each merged in one transaction.
 
-Documents are read to their end before the first row is merged, so a damaged one changes nothing. Few
-rows wait in memory, more in a file that has no name and goes with the process.
+Documents are read to their end before the first row is merged, so a damaged one changes nothing. The first
+chunk waits in memory, the others in a file that has no name and goes with the process.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, islice
 from tempfile import TemporaryFile
 from typing import BinaryIO
 
@@ -20,18 +20,16 @@ from ingest_pipeline.storage.schema import STAGING_SCHEMA
 
 @dataclass(frozen=True, slots=True)
 class ChunkSizes:
-    """How many rows are where, which bounds memory.
+    """How many rows are merged in one transaction, which bounds memory.
 
     DuckDB keeps the rows of a transaction together and joins such groups up to 122,880 rows, reading all of
     them again; groups of more than half as many are left as they are.
 
     Attributes:
-        held: The most that wait in memory.
-        block: Written to a file, and read from it, at a time.
+        block: Rows written to a file, and read from it, at a time.
         blocks: Blocks in a chunk.
     """
 
-    held: int = 20_000
     block: int = 5_000
     blocks: int = 13
 
@@ -53,37 +51,40 @@ class _Blocks:
 @contextmanager
 def read_in_chunks(
     tables: Iterable[pa.Table], sizes: ChunkSizes = _SIZES
-) -> Iterator[tuple[Iterable[Iterable[pa.Table]], list[pa.Table]]]:
+) -> Iterator[tuple[Iterator[Iterable[pa.Table]], Iterable[pa.Table]]]:
     """Read tables of `STAGING_SCHEMA` to their end and offer their rows again.
 
     Args:
         tables: Read once, whatever is done with the chunks.
-        sizes: How many rows are where.
+        sizes: How many rows make a chunk.
 
     Yields:
-        The chunks, when there are more rows than may be held, each of which can be read again; and the rows
-        that are left for the last transaction, which are all of them when there are no chunks.
+        All chunks but the last, to be gone through once, and the last, which is empty when there are no rows.
+        The rows of each can be read again until the next one is asked for.
     """
     # Combined, as hundreds of small tables take several times the memory of one.
     source = (block.combine_chunks() for block in rebatch(tables, sizes.block))
-    head: list[pa.Table] = []
-    held = 0
-    for table in source:
-        head.append(table)
-        held += len(table)
-        if held > sizes.held:
-            break
-    else:
-        yield (), head
+    first = list(islice(source, sizes.blocks))
+    second = list(islice(source, 1))
+    if not second:
+        yield iter(()), first
         return
     with TemporaryFile(prefix="ingest-rows-") as file:
-        _write(file, chain(head, source))
-        head.clear()
+        _write(file, chain(second, source))
+        second.clear()
         file.seek(0)
         with pa.ipc.open_file(file) as reader:
             blocks = range(reader.num_record_batches)
-            firsts = blocks[:: sizes.blocks]
-            yield [_Blocks(reader, blocks[first : first + sizes.blocks]) for first in firsts], []
+            *between, last = (
+                _Blocks(reader, blocks[at : at + sizes.blocks]) for at in blocks[:: sizes.blocks]
+            )
+            yield _each(first, between), last
+
+
+def _each(first: list[pa.Table], between: Iterable[Iterable[pa.Table]]) -> Iterator[Iterable[pa.Table]]:
+    yield first
+    first.clear()
+    yield from between
 
 
 def _write(file: BinaryIO, tables: Iterable[pa.Table]) -> None:

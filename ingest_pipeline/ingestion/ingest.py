@@ -112,9 +112,9 @@ def ingest_landed(
 ) -> IngestReport:
     """Merge documents and record what they prove.
 
-    A damaged document leaves the table as it was. Up to `ChunkSizes.held` rows, and whatever belongs to
+    A damaged document leaves the table as it was. A chunk of rows (see `ChunkSizes`), and whatever belongs to
     `also` or `then`, are merged in one transaction, proofs included. More rows are merged in several,
-    each complete in itself with what is derived from it, and the proofs follow in the last: what a crash
+    each complete in itself with what is derived from it, and the proofs come with the last: what a crash
     leaves behind is rows that nothing claims to be complete, and they are unchanged when they are read
     again. A transaction is tried again by the database when another process was in the way.
 
@@ -163,11 +163,11 @@ def ingest_landed(
     def in_chunks() -> tuple[_Merged, list[Event]]:
         reading = _read(documents, progress)
         counts = MergeCounts()
-        with read_in_chunks(reading.tables) as (chunks, rest):
-            for rows in chunks:
+        with read_in_chunks(reading.tables) as (earlier, last):
+            for rows in earlier:
                 counts += database.run(partial(merge, tables=rows))
-            held = _Reading(reading.tallies, rest)
-            return database.run(lambda connection: work(connection, held, counts))
+            waiting = _Reading(reading.tallies, last)
+            return database.run(lambda connection: work(connection, waiting, counts))
 
     try:
         merged, events = database.run(at_once) if also or then else in_chunks()

@@ -65,13 +65,6 @@ def as_numpy(numbers: pa.Array) -> np.ndarray:
     return np.frombuffer(numbers.buffers()[1], layout, len(numbers), first)
 
 
-def positions(numbers: np.ndarray) -> pa.Array:
-    """Return numpy's positions of rows as a column to take rows by, int64."""
-    return pa.Array.from_buffers(
-        pa.int64(), len(numbers), [None, pa.py_buffer(np.ascontiguousarray(numbers, np.int64))], 0
-    )
-
-
 def _text(values: Sequence[str | None], _kind: pa.DataType) -> list[pa.Buffer]:
     # A NUL between the texts shows in the bytes where each one ends, unless it is in a text too.
     joined = "\0".join(["" if value is None else value for value in values]).encode()

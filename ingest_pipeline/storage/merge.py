@@ -27,17 +27,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from ingest_pipeline.storage.columns import as_numpy, column, positions, repeated
+from ingest_pipeline.storage.columns import as_numpy, column, repeated
 from ingest_pipeline.storage.database import Connection
 from ingest_pipeline.storage.schema import DECIDING_COLUMNS, STAGING_SCHEMA, staged
 
 _TIME = STAGING_SCHEMA.field("observed_at").type
-# The letters of `sift_staged`.
-_NEW, _SEEN, _SETTLED = b"nst"
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,34 +81,35 @@ def merge_messages(connection: Connection, rows: pa.Table, *, now: datetime) -> 
     readings = staged(rows)
     connection.stage("staged_readings", readings.select(DECIDING_COLUMNS))
     connection.execute("lock_staged")
-    letters = _sift(connection)
-    new, seen = letters == _NEW, letters == _SEEN
-    folded = ~(new | seen | (letters == _SETTLED))
-    if seen.any():
+    connection.execute("sift_staged")
+    sifted = connection.fetch_one("count_sifted") or {}
+    if sifted["seen"]:
         connection.execute("touch_seen")
-    if new.any():
-        connection.load("messages", _new_messages(_only(readings, new), now))
-    counts = MergeCounts(created=int(new.sum()), unchanged=int((~new & ~folded).sum()))
-    if folded.any():
-        counts += _fold(connection, _only(readings, folded), now)
+    if sifted["new"]:
+        new = _of_fate(connection, readings, "n", sifted["new"])
+        connection.load("messages", _new_messages(new, now))
+    counts = MergeCounts(sifted["new"], unchanged=len(readings) - sifted["new"] - sifted["folded"])
+    if sifted["folded"]:
+        counts += _fold(connection, _of_fate(connection, readings, "f", sifted["folded"]), now)
+    connection.execute("drop_sifted")
     return counts
 
 
-def _sift(connection: Connection) -> np.ndarray:
-    """Return a letter for each staged row."""
-    sifted = connection.fetch_one("sift_staged") or {}
-    return np.frombuffer(sifted["letters"].encode(), np.uint8)
+def _of_fate(connection: Connection, readings: pa.Table, fate: str, count: int) -> pa.Table:
+    if count == len(readings):
+        return readings
+    return _listed(readings, connection.fetch_all("list_sifted", fate=fate))
 
 
-def _only(readings: pa.Table, wanted: np.ndarray) -> pa.Table:
-    return readings if wanted.all() else readings.take(positions(np.flatnonzero(wanted)))
+def _listed(readings: pa.Table, listed: list[dict[str, Any]]) -> pa.Table:
+    return readings.take(column([row["staging_row"] for row in listed], pa.int32()))
 
 
 def _new_messages(readings: pa.Table, now: datetime) -> pa.Table:
     """Return rows of `messages` for readings of messages that it does not have, in the order of ids."""
     ids = as_numpy(readings["discord_id"].combine_chunks())
     if (ids[1:] < ids[:-1]).any():
-        readings = readings.take(positions(np.argsort(ids)))
+        readings = readings.take(column(np.argsort(ids).tolist(), pa.int32()))
     moment = repeated(now, _TIME, len(readings))
     # Highlights are not the merge's: rows begin without.
     flags = readings.schema.get_field_index("is_highlight_candidate")
@@ -130,16 +130,12 @@ def _fold(connection: Connection, readings: pa.Table, now: datetime) -> MergeCou
     counts = connection.fetch_one("count_fates") or {}
     found = connection.fetch_one("count_changes") or {}
     if found["changes"]:
-        wanted = readings if found["staged"] == len(readings) else _wanted(connection, readings)
+        is_all = found["staged"] == len(readings)
+        wanted = readings if is_all else _listed(readings, connection.fetch_all("list_wanted"))
         _write_changes(connection, wanted, now)
     connection.execute("touch_messages")
     connection.execute("drop_contents")
     return MergeCounts(**counts)
-
-
-def _wanted(connection: Connection, readings: pa.Table) -> pa.Table:
-    listed = [row["staging_row"] for row in connection.fetch_all("list_wanted")]
-    return readings.take(column(listed, pa.int32()))
 
 
 def _write_changes(connection: Connection, readings: pa.Table, now: datetime) -> None:

@@ -1,61 +1,75 @@
 -- name: sift_staged
--- Tell by a letter what each staged row needs, in their order.
--- n: a row, the first of its message. s: to be seen later or in a lower session or channel, no more.
--- t: nothing at all. f: to be folded with whatever else is known of its message.
+-- Tell what each staged row needs, by the letter of its fate; what needs nothing is left out.
+-- n: a row, as the first of a new message. s: to be noted as seen later, or in a lower session or channel.
+-- f: to be folded with whatever else is known of its message.
+CREATE TEMPORARY TABLE sifted AS
 WITH known AS (
-    SELECT discord_id, session_id, channel_id, source, correlation_id, observed_at, first_observed_at, content_digest
+    SELECT
+        discord_id, session_id, channel_id, source, correlation_id, observed_at, first_observed_at,
+        content_digest
     FROM messages
     WHERE discord_id IN (SELECT discord_id FROM staged_readings)
 ),
 deleted AS (
     SELECT discord_id FROM tombstones WHERE discord_id IN (SELECT discord_id FROM staged_readings)
 ),
-sifted AS (
+compared AS (
     SELECT
-        s.staging_row,
+        s.staging_row, s.discord_id,
+        greatest(s.observed_at, k.observed_at) AS observed_at,
+        least(s.session_id, k.session_id) AS session_id,
+        least(s.channel_id, k.channel_id) AS channel_id,
+        k.observed_at AS known_observed_at,
+        k.session_id AS known_session_id,
+        k.channel_id AS known_channel_id,
         CASE
-            WHEN count(*) OVER (PARTITION BY s.discord_id) > 1 THEN 'f'
-            WHEN k.discord_id IS NULL AND d.discord_id IS NULL THEN 'n'
+            WHEN
+                s.discord_id IN (SELECT discord_id FROM staged_readings GROUP BY discord_id HAVING count(*) > 1)
+                OR (d.discord_id IS NOT NULL AND k.discord_id IS NULL)
+                THEN 'f'
+            WHEN k.discord_id IS NULL THEN 'n'
+            -- The row is of the first reading of its content already.
             WHEN
                 k.content_digest = s.content_digest
                 AND (k.first_observed_at, k.source, k.correlation_id)
                 <= (s.observed_at, s.source, s.correlation_id)
-                THEN
-                    CASE
-                        WHEN
-                            s.observed_at > k.observed_at
-                            OR least(s.session_id, k.session_id) IS DISTINCT FROM k.session_id
-                            OR s.channel_id < k.channel_id
-                            THEN 's'
-                        ELSE 't'
-                    END
+                THEN 's'
             ELSE 'f'
-        END AS letter
+        END AS fate
     FROM staged_readings AS s
     LEFT JOIN known AS k ON k.discord_id = s.discord_id
     LEFT JOIN deleted AS d ON d.discord_id = s.discord_id
 )
-SELECT string_agg(letter, '' ORDER BY staging_row) AS letters FROM sifted;
+SELECT staging_row, discord_id, observed_at, session_id, channel_id, fate
+FROM compared
+WHERE
+    fate <> 's'
+    OR observed_at > known_observed_at
+    OR session_id IS DISTINCT FROM known_session_id
+    OR channel_id < known_channel_id;
+
+-- name: count_sifted
+-- Count the rows of each fate.
+SELECT
+    count(*) FILTER (WHERE fate = 'n') AS new,
+    count(*) FILTER (WHERE fate = 's') AS seen,
+    count(*) FILTER (WHERE fate = 'f') AS folded
+FROM sifted;
+
+-- name: list_sifted
+-- List the rows of a fate.
+SELECT staging_row FROM sifted WHERE fate = $fate ORDER BY staging_row;
 
 -- name: touch_seen
--- Advance what the rows of letter s were read by; the content stays.
+-- Note when and where messages were seen; their content stays.
 UPDATE messages
-SET
-    observed_at = greatest(messages.observed_at, s.observed_at),
-    session_id = least(messages.session_id, s.session_id),
-    channel_id = least(messages.channel_id, s.channel_id)
-FROM staged_readings AS s
-WHERE
-    messages.discord_id = s.discord_id
-    AND messages.content_digest = s.content_digest
-    AND (messages.first_observed_at, messages.source, messages.correlation_id)
-    <= (s.observed_at, s.source, s.correlation_id)
-    AND s.discord_id NOT IN (SELECT discord_id FROM staged_readings GROUP BY discord_id HAVING count(*) > 1)
-    AND (
-        s.observed_at > messages.observed_at
-        OR least(s.session_id, messages.session_id) IS DISTINCT FROM messages.session_id
-        OR s.channel_id < messages.channel_id
-    );
+SET observed_at = s.observed_at, session_id = s.session_id, channel_id = s.channel_id
+FROM sifted AS s
+WHERE messages.discord_id = s.discord_id AND s.fate = 's';
+
+-- name: drop_sifted
+-- Forget what the rows of this batch need.
+DROP TABLE sifted;
 
 -- name: fold_staged
 -- Tell every content of the staged messages, known and new, the winning one at place 1.
