@@ -96,17 +96,18 @@ def _write(file: BinaryIO, tables: Iterable[pa.Table]) -> None:
 
 def rebatch(tables: Iterable[pa.Table], rows: int) -> Iterator[pa.Table]:
     """Join and cut tables to a number of rows each, so that each step is worth its cost."""
-    pending: list[pa.Table] = []
+    pending: list[pa.RecordBatch] = []
     held = 0
-    for table in tables:
-        rest = table
+    # Cutting a table goes through all chunks of all its columns, cutting a batch does not.
+    for batch in chain.from_iterable(table.to_batches() for table in tables):
+        rest = batch
         while held + len(rest) >= rows:
             pending.append(rest[: rows - held])
             rest = rest[rows - held :]
-            yield pa.concat_tables(pending)
+            yield pa.Table.from_batches(pending)
             pending, held = [], 0
         if len(rest):
             pending.append(rest)
             held += len(rest)
     if pending:
-        yield pa.concat_tables(pending)
+        yield pa.Table.from_batches(pending)

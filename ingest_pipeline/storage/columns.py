@@ -50,6 +50,13 @@ def repeated(value: Any, kind: pa.DataType, length: int) -> pa.Array:
     return pa.Array.from_buffers(kind, length, [None, *_REPEATED[kind.id](value, kind, length)], 0)
 
 
+def counting(length: int) -> pa.Array:
+    """Return the numbers from 0 on, int32."""
+    return pa.Array.from_buffers(
+        pa.int32(), length, [None, pa.py_buffer(np.arange(length, dtype=np.int32))], 0
+    )
+
+
 def scalar(value: Any, kind: pa.DataType) -> pa.Scalar:
     """Return a value as Arrow has it."""
     return repeated(value, kind, 1)[0]

@@ -34,10 +34,11 @@ _CONFIGURATION: dict[str, str | bool | int | float | list[str]] = {
     "autoinstall_known_extensions": False,
     "autoload_known_extensions": False,
 }
-# A second thread doubles the memory of a merge, not its speed.
-_WRITING: dict[str, str | bool | int | float | list[str]] = {"threads": 1}
+# A second thread doubles the memory of a merge, not its speed. Closing the file writes the log into it, so
+# that what is large had better not be written into the log first.
+_WRITING: dict[str, str | bool | int | float | list[str]] = {"threads": 1, "checkpoint_threshold": "1MB"}
 # What DuckDB may use it does use, joining row groups for one. Work that needs more is done again with more.
-_LEAST_MEMORY_MB = 80
+_LEAST_MEMORY_MB = 64
 _MOST_MEMORY_MB = 5120
 _MEMORY_SHORT = re.compile(r"out of memory|could not allocate|failed to (?:allocate|pin)", re.IGNORECASE)
 _HOLDER = re.compile(r"Conflicting lock is held in (.+?) \(PID (\d+)\)")

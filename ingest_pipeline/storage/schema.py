@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pyarrow as pa
 
-from ingest_pipeline.storage.columns import column
+from ingest_pipeline.storage.columns import counting
 
 _TIME = pa.timestamp("us", tz="UTC")
 
@@ -67,4 +67,4 @@ DECIDING_COLUMNS = (
 
 def staged(rows: pa.Table) -> pa.Table:
     """Return rows of `STAGING_SCHEMA` as they are staged: with their number, `staging_row`, int32."""
-    return rows.cast(STAGING_SCHEMA).append_column("staging_row", column(range(len(rows)), pa.int32()))
+    return rows.cast(STAGING_SCHEMA).append_column("staging_row", counting(len(rows)))
