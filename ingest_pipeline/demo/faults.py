@@ -67,9 +67,10 @@ class Cancellation:
     """Ctrl-C as the exporter takes it: noticed between two messages and while waiting."""
 
     def __init__(self) -> None:
-        """Listen for SIGINT."""
+        """Listen for SIGINT; SIGTERM ends the process, also when whoever started it ignores it."""
         self._asked = False
         signal.signal(signal.SIGINT, self._ask)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
     def _ask(self, *_: object) -> None:
         self._asked = True
