@@ -21,6 +21,7 @@ from ingest_pipeline.ingestion.normalised_store import StoredDocument, read_rows
 from ingest_pipeline.ingestion.refresh import session_windows
 from ingest_pipeline.ingestion.services import Services
 from ingest_pipeline.monitoring.retention import is_past_retention
+from ingest_pipeline.storage.columns import values_of
 from ingest_pipeline.storage.database import Connection
 from ingest_pipeline.storage.ledger import gaps
 from ingest_pipeline.storage.messages import count_in_window, ids_in_window
@@ -133,7 +134,7 @@ class Audit:
             landed=self._services.landing.document(session.session_id, key, window, channel_id),
             stored=stored,
             ids=rows["discord_id"].to_pylist() if rows else [],
-            posted_at=rows["posted_at"].to_pylist() if rows else [],
+            posted_at=values_of(rows["posted_at"]) if rows else [],
             may_be_gone=is_past_retention(session, self._services.settings, self._now),
         )
 

@@ -20,6 +20,7 @@ from ingest_pipeline.ingestion.refresh import Exported, session_windows
 from ingest_pipeline.ingestion.services import Services
 from ingest_pipeline.orchestration.audit import count_landed
 from ingest_pipeline.orchestration.pictures import as_markdown, messages_per_minute_svg
+from ingest_pipeline.storage.columns import values_of
 from ingest_pipeline.storage.database import Connection
 from ingest_pipeline.storage.ledger import proven_until
 from ingest_pipeline.storage.messages import count_in_window, messages_per_minute, table_summary
@@ -145,7 +146,7 @@ def _posted_range(documents: Sequence[StoredDocument]) -> Metadata:
 
 
 def _posted_at(document: StoredDocument) -> list[datetime]:
-    return list(read_rows(document.path, ["posted_at"])["posted_at"].to_pylist())
+    return values_of(read_rows(document.path, ["posted_at"])["posted_at"])
 
 
 def _proven(connection: Connection, session: Session, window: Window) -> datetime:

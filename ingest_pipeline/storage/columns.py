@@ -1,14 +1,15 @@
-"""Arrow columns out of Python values, by way of their buffers.
+"""Arrow columns out of Python values, by way of their buffers, and back.
 
 `pyarrow.array` and `pyarrow.scalar` import pandas as soon as it is installed, to tell whether a value
-is a pandas object: half a second and 50 MB for every process that stores one message.
+is a pandas object, and so do times of a zone that become Python's: half a second and 50 MB for every
+process that stores one message.
 """
 
 from __future__ import annotations
 
 from array import array
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from itertools import accumulate
 from typing import Any
 
@@ -20,8 +21,9 @@ def column(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
     """Return values as a column; None is null.
 
     Args:
-        values: Text, integers, booleans, or aware UTC times for a type of microseconds.
-        kind: A string, integer, boolean or timestamp type.
+        values: Text, integers, 64 bit floats, booleans, dates, or aware UTC times for a type of
+            microseconds.
+        kind: The type for them.
 
     Raises:
         KeyError: There are no columns of this type here.
@@ -62,6 +64,20 @@ def scalar(value: Any, kind: pa.DataType) -> pa.Scalar:
     return repeated(value, kind, 1)[0]
 
 
+def as_rows(table: pa.Table) -> list[dict[str, Any]]:
+    """Return a table's rows as Python values: times are aware UTC."""
+    columns = [values_of(each) for each in table.itercolumns()]
+    return [dict(zip(table.column_names, row, strict=True)) for row in zip(*columns, strict=True)]
+
+
+def values_of(values: pa.ChunkedArray) -> list[Any]:
+    """Return a column as Python values: times are aware UTC."""
+    if not (pa.types.is_timestamp(values.type) and values.type.tz):
+        return values.to_pylist()  # type: ignore[no-any-return]
+    moments = values.cast(pa.timestamp("us")).to_pylist()
+    return [None if moment is None else moment.replace(tzinfo=UTC) for moment in moments]
+
+
 def as_numpy(numbers: pa.Array) -> np.ndarray:
     """Return integers, times as such, or floats where they lie; where one is null, anything.
 
@@ -91,6 +107,14 @@ def _text(values: Sequence[str | None], _kind: pa.DataType) -> list[pa.Buffer]:
 def _integers(values: Sequence[int | None], kind: pa.DataType) -> list[pa.Buffer]:
     width = np.int32 if kind.bit_width == 32 else np.int64
     return [pa.py_buffer(np.array([value or 0 for value in values], width))]
+
+
+def _floats(values: Sequence[float | None], _kind: pa.DataType) -> list[pa.Buffer]:
+    return [pa.py_buffer(np.array([value or 0.0 for value in values], np.float64))]
+
+
+def _days(values: Sequence[date | None], _kind: pa.DataType) -> list[pa.Buffer]:
+    return [pa.py_buffer(np.array([(value - _EPOCH_DAY).days if value else 0 for value in values], np.int32))]
 
 
 def _flags(values: Sequence[bool | None], _kind: pa.DataType) -> list[pa.Buffer]:
@@ -127,6 +151,7 @@ def _bits(flags: Sequence[bool | None]) -> pa.Buffer:
 
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_EPOCH_DAY = _EPOCH.date()
 _MICROSECOND = timedelta(microseconds=1)
 # Offsets of 32 bits reach no further.
 _MOST_TEXT = 2**31
@@ -135,6 +160,8 @@ _REPEATED: dict[int, _Repeated] = {
     pa.string().id: _same_text,
     pa.int32().id: _same_number,
     pa.int64().id: _same_number,
+    pa.float64().id: lambda number, _kind, length: [pa.py_buffer(np.full(length, number, np.float64))],
+    pa.date32().id: lambda day, kind, length: _same_number((day - _EPOCH_DAY).days, kind, length),
     pa.bool_().id: _same_flag,
     pa.timestamp("us").id: lambda moment, kind, length: _same_number(_microseconds(moment), kind, length),
 }
@@ -143,6 +170,8 @@ _BUFFERS: dict[int, _Buffers] = {
     pa.string().id: _text,
     pa.int32().id: _integers,
     pa.int64().id: _integers,
+    pa.float64().id: _floats,
+    pa.date32().id: _days,
     pa.bool_().id: _flags,
     pa.timestamp("us").id: _times,
 }

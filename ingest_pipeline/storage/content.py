@@ -15,6 +15,7 @@ from typing import Any
 import pyarrow as pa
 
 from ingest_pipeline.domain.window import Window
+from ingest_pipeline.storage.columns import column, repeated
 from ingest_pipeline.storage.database import Connection
 from ingest_pipeline.storage.queries import quoted
 
@@ -280,10 +281,10 @@ def _write(connection: Connection, table: ContentTable, rows: Sequence[Row], now
     if not rows:
         return
     arrays = [
-        pa.array(values, field.type)
+        column(values, field.type)
         for values, field in zip(zip(*rows, strict=True), table.columns, strict=True)
     ]
-    arrays.append(pa.repeat(pa.scalar(now, _TIME), len(rows)))
+    arrays.append(repeated(now, _TIME, len(rows)))
     connection.load(table.name, pa.Table.from_arrays(arrays, schema=table.columns.append(_EXTRACTED_AT)))
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
+from ingest_pipeline.storage.columns import as_rows
 from ingest_pipeline.storage.database import Names
 from ingest_pipeline.storage.queries import load_queries, quoted
 
@@ -36,8 +37,7 @@ class DuckDBConnection:
 
     def fetch_all(self, query: str, names: Names = None, /, **parameters: object) -> list[dict[str, Any]]:
         """See `Connection`."""
-        rows: list[dict[str, Any]] = self.fetch_arrow(query, names, **parameters).to_pylist()
-        return rows
+        return as_rows(self.fetch_arrow(query, names, **parameters))
 
     def fetch_one(self, query: str, names: Names = None, /, **parameters: object) -> dict[str, Any] | None:
         """See `Connection`."""
