@@ -34,8 +34,6 @@ class Goal:
 _RATIOS = (
     ("tables-dlt", "cold", 2.0, "dlt, both fed with the same Arrow tables"),
     ("tables-dlt", "same", 3.0, "dlt, both fed with the same Arrow tables"),
-    ("dlt-arrow", "cold", 2.0, "dlt, this project's reading of the file before both"),
-    ("dlt-arrow", "same", 3.0, "dlt, this project's reading of the file before both"),
     ("dlt-dicts", "cold", 10.0, "dlt with dictionaries"),
     ("django", "cold", 100.0, "Django, one `update_or_create` a message"),
     ("read-json", "cold", 2.0, "DuckDB's SQL over `read_json`"),

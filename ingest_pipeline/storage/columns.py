@@ -10,6 +10,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 from itertools import accumulate
 from typing import Any
 
@@ -21,8 +22,8 @@ def column(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
     """Return values as a column; None is null.
 
     Args:
-        values: Text, integers, 64 bit floats, booleans, dates, or aware UTC times for a type of
-            microseconds.
+        values: Text, integers, 64 bit floats, decimals that the type has room for, booleans, dates, or
+            aware UTC times for a type of microseconds.
         kind: The type for them.
 
     Raises:
@@ -49,7 +50,11 @@ def repeated(value: Any, kind: pa.DataType, length: int) -> pa.Array:
     """
     if value is None:
         return pa.nulls(length, kind)
-    return pa.Array.from_buffers(kind, length, [None, *_REPEATED[kind.id](value, kind, length)], 0)
+    if kind.id in _REPEATED:
+        buffers = _REPEATED[kind.id](value, kind, length)
+    else:
+        buffers = _BUFFERS[kind.id]([value] * length, kind)
+    return pa.Array.from_buffers(kind, length, [None, *buffers], 0)
 
 
 def counting(length: int) -> pa.Array:
@@ -117,6 +122,11 @@ def _days(values: Sequence[date | None], _kind: pa.DataType) -> list[pa.Buffer]:
     return [pa.py_buffer(np.array([(value - _EPOCH_DAY).days if value else 0 for value in values], np.int32))]
 
 
+def _decimals(values: Sequence[Decimal | None], kind: pa.DataType) -> list[pa.Buffer]:
+    scaled = [int(value.scaleb(kind.scale)) if value else 0 for value in values]
+    return [pa.py_buffer(b"".join(number.to_bytes(16, "little", signed=True) for number in scaled))]
+
+
 def _flags(values: Sequence[bool | None], _kind: pa.DataType) -> list[pa.Buffer]:
     return [_bits(values)]
 
@@ -160,8 +170,6 @@ _REPEATED: dict[int, _Repeated] = {
     pa.string().id: _same_text,
     pa.int32().id: _same_number,
     pa.int64().id: _same_number,
-    pa.float64().id: lambda number, _kind, length: [pa.py_buffer(np.full(length, number, np.float64))],
-    pa.date32().id: lambda day, kind, length: _same_number((day - _EPOCH_DAY).days, kind, length),
     pa.bool_().id: _same_flag,
     pa.timestamp("us").id: lambda moment, kind, length: _same_number(_microseconds(moment), kind, length),
 }
@@ -172,6 +180,7 @@ _BUFFERS: dict[int, _Buffers] = {
     pa.int64().id: _integers,
     pa.float64().id: _floats,
     pa.date32().id: _days,
+    pa.decimal128(1).id: _decimals,
     pa.bool_().id: _flags,
     pa.timestamp("us").id: _times,
 }

@@ -123,6 +123,35 @@ def test_the_live_session_arrives_by_itself(stack: Stack) -> None:
 
 
 @pytest.mark.timeout(600)
+@pytest.mark.skipif(sys.platform != "linux", reason="runs are fresh interpreters elsewhere")
+def test_a_run_is_a_fork_of_a_process_that_has_everything_imported(stack: Stack) -> None:
+    """None of them begins with an interpreter of its own."""
+    seen: set[str] = set()
+
+    def forked() -> bool:
+        commands = descendants(stack.process.pid)
+        servers = {pid for pid, (_, command) in commands.items() if "multiprocessing.forkserver" in command}
+        seen.update(command for _, command in commands.values() if "multiprocessing.spawn" in command)
+        return any(parent in servers for parent, _ in commands.values())
+
+    stack.wait("a run", forked)
+    assert not seen
+
+
+def descendants(root: int) -> dict[int, tuple[int, str]]:
+    """Return the processes below one: their parents and command lines."""
+    listed = subprocess.run(["ps", "-eo", "pid=,ppid=,args="], capture_output=True, text=True, check=True)
+    found: dict[int, tuple[int, str]] = {}
+    for line in listed.stdout.splitlines():
+        pid, parent, command = line.split(None, 2)
+        found[int(pid)] = int(parent), command
+    below = {root}
+    while more := {pid for pid, (parent, _) in found.items() if parent in below} - below:
+        below |= more
+    return {pid: found[pid] for pid in below - {root}}
+
+
+@pytest.mark.timeout(600)
 def test_a_killed_daemon_comes_back_and_nothing_is_missing(stack: Stack) -> None:
     """The outage heals by itself, because the plan is whatever is not proven."""
     stack.wait("the first rows", lambda: stored_ids(stack.settings, live_scene(stack.settings)[1]))

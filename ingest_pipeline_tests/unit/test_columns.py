@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from datetime import UTC
+from datetime import UTC, datetime
 from typing import Any
 
 import pyarrow as pa
@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest_pipeline.storage.columns import column, repeated, scalar
+from ingest_pipeline.storage.columns import as_rows, column, repeated, scalar
 
 VALUES: list[tuple[pa.DataType, st.SearchStrategy[Any]]] = [
     (pa.string(), st.text(st.characters(exclude_categories=["Cs"]), max_size=6)),
@@ -20,6 +20,9 @@ VALUES: list[tuple[pa.DataType, st.SearchStrategy[Any]]] = [
     (pa.int64(), st.integers(-(2**63), 2**63 - 1)),
     (pa.bool_(), st.booleans()),
     (pa.timestamp("us", tz="UTC"), st.datetimes(timezones=st.just(UTC))),
+    (pa.float64(), st.floats(allow_nan=False)),
+    (pa.date32(), st.dates()),
+    (pa.decimal128(17, 8), st.decimals(-(10**9) + 1, 10**9 - 1, places=8)),
 ]
 
 
@@ -32,6 +35,19 @@ def test_a_column_is_the_one_that_arrow_makes(kind: pa.DataType, values: st.Sear
         made = column(listed, kind)
         made.validate(full=True)
         assert made.equals(pa.array(listed, kind))
+
+    holds()
+
+
+@pytest.mark.parametrize(("kind", "values"), VALUES, ids=lambda value: str(value)[:12])
+def test_a_column_is_read_back_as_arrow_reads_it(kind: pa.DataType, values: st.SearchStrategy[Any]) -> None:
+    """Rows of Python values, times aware and UTC."""
+
+    @given(st.lists(st.none() | values, max_size=20))
+    def holds(listed: list[Any]) -> None:
+        rows = as_rows(pa.table({"one": pa.array(listed, kind), "two": pa.array(listed, kind)}))
+        assert rows == [{"one": value, "two": value} for value in listed]
+        assert all(row["one"].tzinfo is UTC for row in rows if isinstance(row["one"], datetime))
 
     holds()
 
