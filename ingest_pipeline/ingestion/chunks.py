@@ -22,9 +22,9 @@ from ingest_pipeline.storage.schema import STAGING_SCHEMA
 class ChunkSizes:
     """How many rows are merged in one transaction, which bounds memory.
 
-    DuckDB keeps the rows of a transaction together, 122,880 at most, and at a commit joins groups that are not
-    full, reading all of them again. Seen with DuckDB 2.0: of chunks of 65,000 rows every third was, and its
-    commit took four times as long; of more than three quarters of 122,880 none is, as four do not fit three.
+    DuckDB keeps the rows of a transaction together, 122,880 at most, and at a commit joins groups that are
+    not full, reading all of them again. Seen with DuckDB 2.0: of chunks of 65,000 rows every third was, and
+    its commit took four times as long; of those of 95,000 and more none was.
 
     Attributes:
         block: Rows written to a file, and read from it, at a time.
