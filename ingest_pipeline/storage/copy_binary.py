@@ -39,7 +39,12 @@ _FIXED = {
 
 
 def is_copied_binary(kind: pa.DataType) -> bool:
-    """Whether values of a type are written here: text, booleans, 16 to 64 bit numbers, dates and times."""
+    """Whether values of a type are written here.
+
+    Text, booleans, 16 to 64 bit integers, 64 bit floats, dates, and times in microseconds are.
+    """
+    if pa.types.is_timestamp(kind):
+        return bool(kind.unit == "us")
     return kind.id in _FIXED or pa.types.is_string(kind)
 
 
@@ -47,14 +52,12 @@ def copy_binary(rows: pa.Table) -> memoryview:
     """Return rows as the binary format has them, without `HEADER` and `TRAILER`.
 
     Args:
-        rows: Columns that `is_copied_binary`, of the width that the table's columns have; times are in
-            microseconds.
+        rows: Columns that `is_copied_binary`, of the width that the table's columns have.
     """
     fields = np.full(len(rows), rows.num_columns, ">i2")
     parts = [_fixed(fields, len(rows))]
     for column in rows.itercolumns():
         parts.extend(_field(column.combine_chunks()))
-    # Arrays of one row each would be joined without an array to take the length from.
     _, offsets, data = pc.binary_join_element_wise(*parts, _NOTHING).buffers()
     return memoryview(data)[: memoryview(offsets).cast("i")[len(rows)]]
 

@@ -84,3 +84,4 @@ def test_what_has_no_layout_here_is_told() -> None:
     assert is_copied_binary(pa.string())
     assert not is_copied_binary(pa.decimal128(17, 8))
     assert not is_copied_binary(pa.list_(pa.int64()))
+    assert not is_copied_binary(pa.timestamp("ms", tz="UTC"))
