@@ -10,7 +10,7 @@ import errno
 import re
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -21,12 +21,23 @@ from ingest_pipeline.errors import DatabaseBusy, DatabaseUnavailable
 from ingest_pipeline.storage import migrations
 from ingest_pipeline.storage.database import (
     Connection,
+    ConnectionLost,
     Result,
     TransactionConflict,
     pause_seconds,
     run_transaction,
 )
 from ingest_pipeline.storage.duckdb_connection import DuckDBConnection
+from ingest_pipeline.storage.duckdb_torn import (
+    BLOCK_BYTES,
+    FIRST_BLOCK,
+    is_whole,
+    leave_mark,
+    marks_left,
+    mend_blocks,
+    refused_location,
+    remove_mark,
+)
 from ingest_pipeline.storage.process_lock import lock_for
 
 # Extensions are never fetched from the network: all that is used here is linked into the wheel.
@@ -45,8 +56,6 @@ _HOLDER = re.compile(r"Conflicting lock is held in (.+?) \(PID (\d+)\)")
 _LONGEST_POLL_SECONDS = 0.25
 # Such a file system gets the file made in its place.
 _NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK}
-# See https://duckdb.org/docs/stable/internals/storage
-_MAGIC = slice(8, 12)
 # A commit that cannot be written is a TransactionException.
 _OUT_OF_REACH = (
     duckdb.IOException,
@@ -125,10 +134,9 @@ class DuckDBDatabase:
     def _transaction(self, *, read_only: bool) -> Iterator[Connection]:
         deadline = time.monotonic() + self._wait_seconds
         with (
-            self._lock.held(exclusive=not read_only, wait_seconds=self._wait_seconds),
-            self._translated_errors(read_only=read_only),
+            self._translated_errors(deadline, read_only=read_only),
+            self._opened(deadline, read_only=read_only) as raw,
         ):
-            raw = self._open(deadline, read_only=read_only)
             try:
                 connection = DuckDBConnection(raw)
                 connection.execute("configure_session")
@@ -139,13 +147,60 @@ class DuckDBDatabase:
                 with suppress(duckdb.Error):
                     raw.rollback()
                 raise
-            finally:
-                raw.close()
+
+    @contextmanager
+    def _opened(self, deadline: float, *, read_only: bool) -> Iterator[duckdb.DuckDBPyConnection]:
+        tried: set[int] = set()
+        while True:
+            with self._lock.held(exclusive=not read_only, wait_seconds=self._wait_seconds):
+                try:
+                    raw = self._open(deadline, read_only=read_only)
+                except duckdb.Error as error:
+                    refused, location = error, refused_location(error)
+                else:
+                    with self._marked(raw) if not read_only else closing(raw):
+                        yield raw
+                    return
+            if location is None or location in tried or not self._mend(location, deadline):
+                raise refused
+            tried.add(location)
+
+    @contextmanager
+    def _marked(self, raw: duckdb.DuckDBPyConnection) -> Iterator[None]:
+        with closing(raw):
+            try:
+                mark = leave_mark(self._path)
+            except OSError as error:
+                raise DatabaseUnavailable(
+                    f"{self._path.parent} cannot be written ({error.strerror}): check that the disk has room "
+                    "and that files can be made in the folder"
+                ) from error
+            yield
+        # After an error it stays, and the next writer looks whether all was written.
+        remove_mark(mark, self._path)
 
     def _open(self, deadline: float, *, read_only: bool) -> duckdb.DuckDBPyConnection:
+        raw = self._connected(deadline, read_only=read_only)
+        try:
+            self._refuse_other_file(DuckDBConnection(raw))
+            left = [] if read_only else marks_left(self._path)
+            if not left:
+                return raw
+            blocks = [row["block_id"] for row in DuckDBConnection(raw).fetch_all("read_metadata_blocks")]
+        except BaseException:
+            raw.close()
+            raise
+        raw.close()
+        # Whoever was quicker leaves them to the next writer.
+        with suppress(BlockingIOError):
+            mend_blocks(self._path, [FIRST_BLOCK + block * BLOCK_BYTES for block in blocks])
+            for mark in left:
+                remove_mark(mark, self._path)
+        return self._connected(deadline, read_only=read_only)
+
+    def _connected(self, deadline: float, *, read_only: bool) -> duckdb.DuckDBPyConnection:
         if not (read_only or self._path.exists()):
             self._make_file()
-        self._refuse_other_file()
         configuration = _CONFIGURATION
         if not read_only:
             configuration = configuration | _WRITING | {"memory_limit": f"{self._memory_mb}MB"}
@@ -153,6 +208,8 @@ class DuckDBDatabase:
         while True:
             try:
                 return duckdb.connect(str(self._path), read_only=read_only, config=configuration)
+            except duckdb.CatalogException as error:
+                raise self._other_file() from error
             except (duckdb.IOException, duckdb.ConnectionException) as error:
                 if not _is_in_use(error):
                     raise
@@ -162,13 +219,26 @@ class DuckDBDatabase:
                     raise self._busy(error) from error
                 time.sleep(pause)
 
-    def _refuse_other_file(self) -> None:
-        """Refuse a file of data: DuckDB would look at it from a database in memory, gone when closed."""
-        with suppress(OSError), self._path.open("rb") as file:
-            if file.read(_MAGIC.stop)[_MAGIC] != b"DUCK":
-                raise DatabaseUnavailable(
-                    f"{self._path} is not a valid DuckDB database file: name another, or move this one away"
-                )
+    def _mend(self, location: int, deadline: float) -> bool:
+        """Mend the block for which DuckDB refused to open the file, if a writer was killed over it."""
+        with self._lock.held(exclusive=True, wait_seconds=self._wait_seconds):
+            while marks_left(self._path) and time.monotonic() < deadline:
+                try:
+                    return bool(mend_blocks(self._path, [location])) or is_whole(self._path, location)
+                except BlockingIOError:
+                    time.sleep(pause_seconds(1))
+                except OSError:
+                    break
+        return False
+
+    def _refuse_other_file(self, connection: DuckDBConnection) -> None:
+        if not connection.fetch_one("read_open_file"):
+            raise self._other_file()
+
+    def _other_file(self) -> DatabaseUnavailable:
+        return DatabaseUnavailable(
+            f"{self._path} is not a valid DuckDB database file: name another, or move this one away"
+        )
 
     def _make_file(self) -> None:
         """Make an empty database beside its place and link it there.
@@ -201,10 +271,15 @@ class DuckDBDatabase:
         )
 
     @contextmanager
-    def _translated_errors(self, *, read_only: bool) -> Iterator[None]:
+    def _translated_errors(self, deadline: float, *, read_only: bool) -> Iterator[None]:
         try:
             yield
-        except _OUT_OF_REACH as error:
+        except duckdb.Error as error:
+            location = refused_location(error)
+            if location is not None:
+                raise self._mended(error, location, deadline) from error
+            if not isinstance(error, _OUT_OF_REACH):
+                raise
             # What reads has as much as the machine gives, and is not done again.
             can_grow = not read_only and self._memory_mb < _MOST_MEMORY_MB
             if can_grow and _MEMORY_SHORT.search(str(error)):
@@ -213,6 +288,19 @@ class DuckDBDatabase:
                     f"{self._path} needs more memory ({_first_line(error)}): it now gets {self._memory_mb} MB"
                 ) from error
             raise self._unavailable(error) from error
+
+    def _mended(self, refused: duckdb.Error, location: int, deadline: float) -> DatabaseUnavailable:
+        """Mend what came to light in a transaction, and return what to raise in its place."""
+        with self._lock.held(exclusive=True, wait_seconds=self._wait_seconds):
+            with suppress(duckdb.Error):
+                self._open(deadline, read_only=False).close()
+            if is_whole(self._path, location) or marks_left(self._path):
+                return ConnectionLost(f"{self._path} was torn by a writer that was killed, and is mended now")
+        return DatabaseUnavailable(
+            f"{self._path} is damaged, and not by a writer that was killed ({_first_line(refused)}). "
+            "Check the disk, then put a copy in its place, or move it away and materialise "
+            "normalized_messages and messages again from what has landed"
+        )
 
     def _unavailable(self, error: duckdb.Error) -> DatabaseUnavailable:
         if _MEMORY_SHORT.search(str(error)):
