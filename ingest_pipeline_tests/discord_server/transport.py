@@ -65,7 +65,8 @@ def reset_connection(transport: asyncio.BaseTransport | None) -> None:
     if transport is None:
         return
     raw = transport.get_extra_info("socket")
-    if raw is not None:
+    # One that the client has ended is closed already.
+    if raw is not None and raw.fileno() >= 0:
         raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     if isinstance(transport, asyncio.WriteTransport):
         transport.abort()
