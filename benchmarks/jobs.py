@@ -44,8 +44,9 @@ class Measured:
 
     Attributes:
         seconds: Wall time of the work; starting Python and importing packages is left out.
-        cpu_seconds: CPU time of the work in the contender's process, all its threads; a server's is not in.
-        peak_mb: Largest resident memory of the process, packages included, in MB (10⁶ bytes).
+        cpu_seconds: CPU time of the contender's process and those it starts, for the work; no server's.
+        peak_mb: Largest resident memory of the process, packages included, in MB (10⁶ bytes); together with
+            those it starts, looked at ten times a second, should that be more.
         idle_mb: Resident memory before the work, packages imported.
         messages: Messages worked on.
         start_seconds: From the start of the process to the start of the work.

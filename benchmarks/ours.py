@@ -16,7 +16,8 @@ from benchmarks.jobs import Job
 from ingest_pipeline.capture.payloads import read_header
 from ingest_pipeline.domain.normalize import ChannelPolicy
 from ingest_pipeline.domain.window import Window
-from ingest_pipeline.ingestion.documents import ExportDocument, Provenance, Tally
+from ingest_pipeline.ingestion.documents import Provenance, Tally
+from ingest_pipeline.ingestion.export_document import ExportDocument
 from ingest_pipeline.ingestion.imports import merge_documents
 from ingest_pipeline.ingestion.ingest import new_correlation_id
 from ingest_pipeline.ingestion.services import build_services

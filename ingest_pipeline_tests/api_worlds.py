@@ -20,7 +20,8 @@ from ingest_pipeline.domain.guild import Channel, Guild, ReadingState
 from ingest_pipeline.domain.normalize import ChannelPolicy
 from ingest_pipeline.domain.session import Session
 from ingest_pipeline.domain.window import Window
-from ingest_pipeline.ingestion.documents import ExportDocument, Provenance
+from ingest_pipeline.ingestion.documents import Provenance
+from ingest_pipeline.ingestion.export_document import ExportDocument
 from ingest_pipeline.ingestion.ingest import IngestReport, ingest_landed
 from ingest_pipeline.ingestion.services import Services, build_services
 from ingest_pipeline.settings import Settings

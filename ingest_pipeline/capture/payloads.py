@@ -86,12 +86,15 @@ class ExportHeader:
     read_at: datetime | None
 
 
-def read_export(stream: BinaryIO, name: str) -> tuple[ExportHeader, Iterator[list[RawMessage | None]]]:
+def read_export(
+    stream: BinaryIO, name: str, before: Callable[[], int] = int
+) -> tuple[ExportHeader, Iterator[list[RawMessage | None]]]:
     """Read an export's header and offer its messages in slices, in the file's order.
 
     Args:
         stream: The document's bytes, read once from here to the end.
         name: What to call it in errors.
+        before: Tells, when the last message was read, how many of the document are not in the stream.
 
     Returns:
         The header, and an iterator of slices (some hundred messages each), where None stands for
@@ -105,7 +108,7 @@ def read_export(stream: BinaryIO, name: str) -> tuple[ExportHeader, Iterator[lis
     head, buffer = _split_head(stream, name)
     header = _header(_decode_envelope(head, name), name)
     decoder = msgspec.json.Decoder(list[RawMessage])
-    return header, _decoded(stream, buffer, name, lambda run: _decode_run(decoder, run, name))
+    return header, _decoded(stream, buffer, name, lambda run: _decode_run(decoder, run, name), before)
 
 
 def read_header(stream: BinaryIO, name: str) -> ExportHeader:
@@ -206,7 +209,11 @@ def _header(envelope: _Envelope, name: str) -> ExportHeader:
 
 
 def _decoded(
-    stream: BinaryIO, buffer: bytes, name: str, decode: Callable[[bytes], list[Element]]
+    stream: BinaryIO,
+    buffer: bytes,
+    name: str,
+    decode: Callable[[bytes], list[Element]],
+    before: Callable[[], int] = int,
 ) -> Iterator[list[Element]]:
     """Yield the elements, those of some runs at a time, and check at the end that the document is whole."""
     count = pending_bytes = 0
@@ -226,6 +233,7 @@ def _decoded(
             yield pending
             pending, pending_bytes = [], 0
     stated = _decode_envelope(b"{" + trailer, name).message_count
+    count += before()
     if stated is not None and stated != count:
         raise ExportTruncated(
             f"{name} states messageCount {stated} and holds {count} messages: export it again"

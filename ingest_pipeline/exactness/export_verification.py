@@ -28,7 +28,8 @@ from ingest_pipeline.exactness.verification import (
     VerifyProgress,
     verify_now,
 )
-from ingest_pipeline.ingestion.documents import ExportDocument, Provenance, Tally
+from ingest_pipeline.ingestion.documents import Provenance, Tally
+from ingest_pipeline.ingestion.export_document import ExportDocument
 from ingest_pipeline.ingestion.services import Services
 from ingest_pipeline.settings import Settings
 from ingest_pipeline.storage.database import Connection

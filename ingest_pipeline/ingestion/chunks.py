@@ -63,15 +63,14 @@ def read_in_chunks(
         All chunks but the last, to be gone through once, and the last, which is empty when there are no rows.
         The rows of each can be read again until the next one is asked for.
     """
-    # Combined, as hundreds of small tables take several times the memory of one.
-    source = (block.combine_chunks() for block in rebatch(tables, sizes.block))
+    source = blocks_of(tables, sizes)
     first = list(islice(source, sizes.blocks))
     second = list(islice(source, 1))
     if not second:
         yield iter(()), first
         return
     with TemporaryFile(prefix="ingest-rows-") as file:
-        _write(file, chain(second, source))
+        write_rows(file, chain(second, source))
         second.clear()
         file.seek(0)
         with pa.ipc.open_file(file) as reader:
@@ -88,7 +87,16 @@ def _each(first: list[pa.Table], between: Iterable[Iterable[pa.Table]]) -> Itera
     yield from between
 
 
-def _write(file: BinaryIO, tables: Iterable[pa.Table]) -> None:
+def blocks_of(tables: Iterable[pa.Table], sizes: ChunkSizes = _SIZES) -> Iterator[pa.Table]:
+    """Join and cut tables to blocks, each in one piece.
+
+    Hundreds of small tables take several times the memory of one.
+    """
+    return (block.combine_chunks() for block in rebatch(tables, sizes.block))
+
+
+def write_rows(file: BinaryIO, tables: Iterable[pa.Table]) -> None:
+    """Write tables of `STAGING_SCHEMA` to a file in Arrow's format, a record batch for each."""
     options = pa.ipc.IpcWriteOptions(compression="lz4", use_threads=False)
     with pa.ipc.new_file(file, STAGING_SCHEMA, options=options) as writer:
         for table in tables:

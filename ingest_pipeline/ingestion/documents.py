@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, BinaryIO, Protocol
+from typing import Any, Protocol
 
 import pyarrow as pa
 
-from ingest_pipeline.capture.payloads import ExportHeader, read_export
 from ingest_pipeline.domain.message import RawMessage
 from ingest_pipeline.domain.normalize import (
     ChannelPolicy,
@@ -43,6 +42,13 @@ class Tally:
     rows: int = 0
     highest_id: int = 0
     skipped: Counter[str] = dataclasses.field(default_factory=Counter)
+
+    def add(self, other: Tally) -> None:
+        """Add what another part of the document held."""
+        self.received += other.received
+        self.rows += other.rows
+        self.highest_id = max(self.highest_id, other.highest_id)
+        self.skipped += other.skipped
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,48 +101,6 @@ class Document(Protocol):
             BadInput: The document is damaged; what was yielded before must not be kept.
         """
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class ExportDocument:
-    """A document in the exporter's JSON form.
-
-    Attributes:
-        opener: Opens the bytes.
-        name: What to call it in errors.
-        header: What it says of itself.
-        policy: How its channel's messages are taken.
-        window: Bounds on the time of posting.
-        complete: See `Document`.
-        provenance: See `Document`.
-    """
-
-    opener: Callable[[], BinaryIO]
-    name: str
-    header: ExportHeader
-    policy: ChannelPolicy
-    window: Window | None
-    complete: bool
-    provenance: Provenance
-
-    @property
-    def channel_id(self) -> int:
-        """The channel the export is of."""
-        return self.header.channel_id
-
-    def batches(self, tally: Tally) -> Iterator[pa.Table]:
-        """See `Document`."""
-        with self.opener() as stream:
-            _, slices = read_export(stream, self.name)
-            yield from normalised_batches(
-                slices,
-                guild_id=self.header.guild_id,
-                channel_id=self.header.channel_id,
-                policy=self.policy,
-                window=self.window,
-                provenance=self.provenance,
-                tally=tally,
-            )
 
 
 def normalised_batches(

@@ -18,7 +18,8 @@ from ingest_pipeline.domain.normalize import ChannelPolicy
 from ingest_pipeline.domain.session import Session, live_sessions
 from ingest_pipeline.domain.window import Window
 from ingest_pipeline.errors import BadInput, ExportMismatch
-from ingest_pipeline.ingestion.documents import Document, ExportDocument, Provenance, modified_at
+from ingest_pipeline.ingestion.documents import Document, Provenance, modified_at
+from ingest_pipeline.ingestion.export_document import ExportDocument
 from ingest_pipeline.ingestion.ingest import Derive, IngestReport, Progress, ingest_landed, new_correlation_id
 from ingest_pipeline.ingestion.polling import missing_time
 from ingest_pipeline.ingestion.refresh import landed_documents, refresh_landing

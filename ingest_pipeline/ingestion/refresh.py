@@ -19,7 +19,8 @@ from ingest_pipeline.domain.normalize import ChannelPolicy
 from ingest_pipeline.domain.session import Session
 from ingest_pipeline.domain.window import Window, contiguous
 from ingest_pipeline.errors import BadInput, ExporterFailed, ExporterRejected, IngestError
-from ingest_pipeline.ingestion.documents import ExportDocument, Provenance
+from ingest_pipeline.ingestion.documents import Provenance
+from ingest_pipeline.ingestion.export_document import ExportDocument
 from ingest_pipeline.ingestion.normalised_store import StoredDocument
 from ingest_pipeline.ingestion.services import Services
 

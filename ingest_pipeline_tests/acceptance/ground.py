@@ -179,22 +179,27 @@ def prepared(ground: Ground) -> Ground:
     return ground
 
 
-def unlike_the_channel(tables: Tables, now: datetime, since: datetime, scene: Scene = SCENE) -> str:
+def unlike_the_channel(
+    tables: Tables, now: datetime, since: datetime, scene: Scene = SCENE, *, until: datetime | None = None
+) -> str:
     """Return what is missing from the table, or not as the channel has it; empty when nothing is.
 
     Held against the simulation itself: every message with text that can be read at a time is there,
-    and those posted since another say what they say by then.
+    and those posted since another say what they say by then. Nothing else is there but what was posted
+    until a third, where time went on while the channel was read.
     """
     rows = {row["discord_id"]: row for row in tables["messages"]}
-    truth = scene.truth(now)
-    expected = truth.visible.keys() - truth.without_text
+    truth, later = scene.truth(now), scene.truth(until or now)
+    expected = (truth.visible.keys() & later.visible.keys()) - truth.without_text
+    posted = (later.visible.keys() - later.without_text) | later.deleted
     first = first_id_at(since)
     problems = [f"{discord_id} is missing" for discord_id in expected - rows.keys()]
-    problems += [f"{discord_id} was never posted" for discord_id in rows.keys() - expected - truth.deleted]
+    problems += [f"{discord_id} was never posted" for discord_id in rows.keys() - posted]
     problems += [
         f"{discord_id} says {rows[discord_id]['raw_content']!r}, not {truth.visible[discord_id]!r}"
         for discord_id in expected & rows.keys()
-        if discord_id >= first and rows[discord_id]["raw_content"] != truth.visible[discord_id]
+        if discord_id >= first
+        and rows[discord_id]["raw_content"] not in {truth.visible[discord_id], later.visible[discord_id]}
     ]
     return "; ".join(sorted(problems))
 

@@ -309,7 +309,8 @@ def test_two_sensors_at_once_do_no_harm(live: Ground) -> None:
     now = datetime.now(UTC)
     last = ground.start(ingest, *POLLED).ended()
     assert last.code == 0, last
-    assert unlike_the_channel(ground.tables(), now, now - timedelta(seconds=30), ground.scene) == ""
+    since, until = now - timedelta(seconds=30), datetime.now(UTC)
+    assert unlike_the_channel(ground.tables(), now, since, ground.scene, until=until) == ""
 
 
 def exporters(child: Child) -> list[int]:

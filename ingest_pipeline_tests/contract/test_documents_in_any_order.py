@@ -26,7 +26,8 @@ from ingest_pipeline.demo.scene import Scene
 from ingest_pipeline.domain.normalize import ChannelPolicy
 from ingest_pipeline.domain.snowflake import created_at
 from ingest_pipeline.domain.window import Window
-from ingest_pipeline.ingestion.documents import ExportDocument, Provenance
+from ingest_pipeline.ingestion.documents import Provenance
+from ingest_pipeline.ingestion.export_document import ExportDocument
 from ingest_pipeline.ingestion.ingest import ingest_landed
 from ingest_pipeline.storage.database import Connection, Database, Result
 from ingest_pipeline.storage.ledger import proofs

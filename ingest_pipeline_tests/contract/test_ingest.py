@@ -18,7 +18,8 @@ from ingest_pipeline.domain.session import Session
 from ingest_pipeline.domain.snowflake import first_id_at
 from ingest_pipeline.domain.window import Window
 from ingest_pipeline.errors import BadInput
-from ingest_pipeline.ingestion.documents import ExportDocument, Provenance, Tally
+from ingest_pipeline.ingestion.documents import Provenance, Tally
+from ingest_pipeline.ingestion.export_document import ExportDocument
 from ingest_pipeline.ingestion.ingest import IngestReport, ingest_landed
 from ingest_pipeline.ingestion.normalised_store import NormalisedStore
 from ingest_pipeline.realtime.gateway_documents import SeenDocument

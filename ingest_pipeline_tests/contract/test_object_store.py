@@ -27,7 +27,8 @@ from ingest_pipeline.capture.stored_files import (
 from ingest_pipeline.domain.normalize import ChannelPolicy
 from ingest_pipeline.domain.window import Window, WindowGrid
 from ingest_pipeline.errors import BadInput, LandingRefused, LandingUnavailable
-from ingest_pipeline.ingestion.documents import ExportDocument, Provenance
+from ingest_pipeline.ingestion.documents import Provenance
+from ingest_pipeline.ingestion.export_document import ExportDocument
 from ingest_pipeline.ingestion.normalised_store import NormalisedStore
 from ingest_pipeline_tests.contract.object_store import ObjectStore, running_object_store
 from ingest_pipeline_tests.exports import CHANNEL_ID, START, message, write_export

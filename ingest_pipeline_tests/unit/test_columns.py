@@ -67,7 +67,8 @@ from datetime import UTC, datetime
 import io
 from ingest_pipeline.capture.payloads import read_header
 from ingest_pipeline.domain.normalize import ChannelPolicy
-from ingest_pipeline.ingestion.documents import ExportDocument, Provenance, Tally
+from ingest_pipeline.ingestion.documents import Provenance, Tally
+from ingest_pipeline.ingestion.export_document import ExportDocument
 from ingest_pipeline.storage.copy_binary import copy_binary
 from ingest_pipeline_tests.exports import START, as_bytes, export, message
 raw = as_bytes(export([message(1, "text")]))

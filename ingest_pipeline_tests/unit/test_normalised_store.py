@@ -12,7 +12,8 @@ from ingest_pipeline.capture.payloads import read_header
 from ingest_pipeline.domain.normalize import ChannelPolicy
 from ingest_pipeline.domain.window import Window
 from ingest_pipeline.errors import TransientError
-from ingest_pipeline.ingestion.documents import ExportDocument, Provenance, Tally
+from ingest_pipeline.ingestion.documents import Provenance, Tally
+from ingest_pipeline.ingestion.export_document import ExportDocument
 from ingest_pipeline.ingestion.normalised_store import NormalisedStore, StoredDocument
 from ingest_pipeline_tests.exports import START, as_bytes, export, message
 

@@ -1,0 +1,70 @@
+"""An export as a document: read by this process, or in halves by two when it is large."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import BinaryIO
+
+import pyarrow as pa
+
+from ingest_pipeline.capture.halves import Halves, halves_of
+from ingest_pipeline.capture.payloads import ExportHeader
+from ingest_pipeline.domain.normalize import ChannelPolicy
+from ingest_pipeline.domain.window import Window
+from ingest_pipeline.ingestion.documents import Provenance, Tally
+from ingest_pipeline.ingestion.second_reader import Reading, is_of_use, second_reader
+
+
+@dataclass(frozen=True, slots=True)
+class ExportDocument:
+    """A document in the exporter's JSON form.
+
+    Attributes:
+        opener: Opens the bytes.
+        name: What to call it in errors.
+        header: What it says of itself.
+        policy: How its channel's messages are taken.
+        window: Bounds on the time of posting.
+        complete: See `Document`.
+        provenance: See `Document`.
+    """
+
+    opener: Callable[[], BinaryIO]
+    name: str
+    header: ExportHeader
+    policy: ChannelPolicy
+    window: Window | None
+    complete: bool
+    provenance: Provenance
+
+    @property
+    def channel_id(self) -> int:
+        """The channel the export is of."""
+        return self.header.channel_id
+
+    def batches(self, tally: Tally) -> Iterator[pa.Table]:
+        """See `Document`."""
+        reading = Reading(
+            name=self.name,
+            guild_id=self.header.guild_id,
+            channel_id=self.header.channel_id,
+            policy=self.policy,
+            window=self.window,
+            provenance=self.provenance,
+        )
+        with self.opener() as stream:
+            halves = halves_of(stream) if is_of_use() else None
+            yield from _by_two(reading, halves, tally) if halves else reading.rows(stream, tally)
+
+
+def _by_two(reading: Reading, halves: Halves, tally: Tally) -> Iterator[pa.Table]:
+    with second_reader(reading, halves) as second:
+        yield from reading.rows(halves.first(), tally)
+        count = tally.received
+        rest = second.tally(count)
+        if rest is None:
+            yield from reading.rows(halves.second(), tally, before=count)
+        else:
+            tally.add(rest)
+            yield from second.tables()
