@@ -137,8 +137,10 @@ def extract_for(
     moment = now or datetime.now(UTC)
     report = ContentReport(kinds={kind: Changes() for kind in ContentKind if kind in kinds})
     unique = sorted(set(discord_ids))
+    scored: set[int] = set()
     for first in range(0, len(unique), BATCH_MESSAGES):
-        report += _extract(connection, unique[first : first + BATCH_MESSAGES], rules, kinds, moment)
+        batch = unique[first : first + BATCH_MESSAGES]
+        report += _extract(connection, batch, rules, kinds, moment, scored=scored)
     return report
 
 
@@ -188,6 +190,8 @@ def _extract(
     rules: ContentRules,
     kinds: Collection[ContentKind],
     now: datetime,
+    *,
+    scored: set[int],
 ) -> ContentReport:
     sources = content_sources(connection, discord_ids)
     lock_content(connection, {source["channel_id"] for source in sources})
@@ -205,7 +209,7 @@ def _extract(
         done[ContentKind.CLIPS] = replace_rows(connection, CLIPS, discord_ids, clip_rows(live), now=now)
     if ContentKind.HIGHLIGHTS in kinds:
         done[ContentKind.HIGHLIGHTS] = score_highlights(
-            connection, discord_ids, partial(_scorers, rules, connection), now=now
+            connection, discord_ids, partial(_scorers, rules, connection), now=now, scored=scored
         )
     return ContentReport(len(sources), done, setups)
 

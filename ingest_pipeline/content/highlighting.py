@@ -59,7 +59,12 @@ Scorers = Callable[[Collection[int]], Mapping[int, HighlightScorer]]
 
 
 def score_highlights(
-    connection: Connection, discord_ids: Sequence[int], scorers: Scorers, *, now: datetime
+    connection: Connection,
+    discord_ids: Sequence[int],
+    scorers: Scorers,
+    *,
+    now: datetime,
+    scored: set[int] | None = None,
 ) -> Changes:
     """Score messages and those whose score they change; write rows and flags that differ.
 
@@ -68,9 +73,16 @@ def score_highlights(
         discord_ids: The messages that came, changed or were deleted.
         scorers: What is scored by.
         now: `extracted_at` of rows that are written, aware UTC.
+        scored: Messages that were scored since the last one was merged, and are not again; those scored
+            here are added.
     """
+    done = set() if scored is None else scored
     posted = highlight_places(connection, discord_ids)
-    answered = {row["reference_id"] for row in posted if row["reference_id"] is not None}
+    answered = {row["reference_id"] for row in posted if row["reference_id"] is not None} - done
+    posted = [row for row in posted if row["discord_id"] not in done]
+    asked = {*discord_ids, *answered} - done
+    if not asked:
+        return Changes()
     others = highlight_places(connection, sorted(answered.difference(discord_ids))) if answered else []
     places = {place for row in (*posted, *others) if (place := _place(row))}
     minutes = minute_counts(connection, places) if places else {}
@@ -81,7 +93,8 @@ def score_highlights(
     touched = {(place, row["minute"]) for row in posted if (place := _place(row)) and place not in shifted}
     stretches = [Stretch(place, *_EVER) for place in sorted(shifted)]
     stretches += [Stretch(place, minute, minute + _MINUTE) for place, minute in sorted(touched)]
-    targets = {*discord_ids, *answered, *messages_of(connection, stretches)}
+    targets = (asked | messages_of(connection, stretches)) - done
+    done |= targets
     sources = highlight_sources(connection, targets)
     verdicts = {
         source["discord_id"]: rules[source["channel_id"]].score(_features(source, minutes, rates))

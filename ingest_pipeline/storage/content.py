@@ -289,4 +289,7 @@ def _write(connection: Connection, table: ContentTable, rows: Sequence[Row], now
 
 
 def _joined(one: tuple[int, ...], other: tuple[int, ...]) -> tuple[int, ...]:
+    # Batches go up by id, so nearly always one follows the other.
+    if not one or not other or one[-1] < other[0]:
+        return one + other
     return tuple(sorted({*one, *other}))

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from ingest_pipeline.capture.settings_file import SettingsFile
+from ingest_pipeline.content import extraction
 from ingest_pipeline.content.extraction import ContentKind, extract_for
 from ingest_pipeline.content.highlighting import rule_digest, usual_rate
 from ingest_pipeline.content.rules import ContentRules
@@ -218,9 +219,13 @@ def random_story(seed: int) -> list[Callable[[Connection], list[int]]]:
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_any_batches_give_what_scoring_everything_anew_gives(database: Database, seed: int) -> None:
-    """Neighbours, answered messages and the usual rate are taken along exactly."""
+def test_any_batches_give_what_scoring_everything_anew_gives(
+    database: Database, seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neighbours, answered messages and the usual rate are taken along exactly, and scored once."""
     choice = random.Random(seed)  # noqa: S311 - batch sizes
+    batch = choice.choice([1, 2, 3, extraction.BATCH_MESSAGES])
+    monkeypatch.setattr(extraction, "BATCH_MESSAGES", batch)
     touched: list[int] = []
     everything: set[int] = set()
     with database.write() as connection:
@@ -232,6 +237,7 @@ def test_any_batches_give_what_scoring_everything_anew_gives(database: Database,
                 touched = []
         score(connection, touched)
         batched = contents(connection, "highlights"), flagged(connection)
+        monkeypatch.undo()
         connection.execute("clear_table", {"table": "session_rates"})
         connection.execute("clear_table", {"table": "highlights"})
         connection.execute("mark_highlights", discord_ids=sorted(everything), is_candidate=False)
