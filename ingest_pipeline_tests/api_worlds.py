@@ -102,7 +102,7 @@ def ingest_export(
 def served(services: Services, now: datetime | None = NOW) -> Iterator[str]:
     """Serve the interface on a free port, at a time (or in the present), and return its address."""
     app = build_api(services, clock=None if now is None else lambda: now)
-    config = uvicorn.Config(app, log_level="error", access_log=False, lifespan="off")
+    config = uvicorn.Config(app, log_level="error", access_log=False)
     server = uvicorn.Server(config)
     with socket.create_server(("127.0.0.1", 0)) as listening:
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)

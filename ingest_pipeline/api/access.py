@@ -1,4 +1,7 @@
-"""Who may do what: a token to write, one to read if it is set, and what each route is given to work with."""
+"""Who may do what: a token to write, one to read if it is set, and what each route is given to work with.
+
+What needs no database is asynchronous, so that it never waits for one of the threads that do.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from pydantic import SecretStr
 
 from ingest_pipeline.api.hot import HotValue
+from ingest_pipeline.api.lookups import Lookups
 from ingest_pipeline.api.problems import Refusal
 from ingest_pipeline.ingestion.services import Services
 from ingest_pipeline.monitoring.status import Status, Totals
@@ -20,7 +24,7 @@ _bearer = HTTPBearer(auto_error=False, description="`INGEST_API_TOKEN`, or `INGE
 Credentials = Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
 
 
-def services_of(request: Request) -> Services:
+async def services_of(request: Request) -> Services:
     """Return the working parts of the app that a request is for."""
     services: Services = request.app.state.services
     return services
@@ -38,7 +42,13 @@ def totals_of(request: Request) -> Totals:
     return totals.get()
 
 
-def now_of(request: Request) -> datetime:
+async def lookups_of(request: Request) -> Lookups:
+    """Return the look-ups of the app that a request is for."""
+    lookups: Lookups = request.app.state.lookups
+    return lookups
+
+
+async def now_of(request: Request) -> datetime:
     """Return the present, aware UTC, by the clock of the app that a request is for."""
     now: datetime = request.app.state.clock()
     return now
@@ -47,10 +57,11 @@ def now_of(request: Request) -> datetime:
 Parts = Annotated[Services, Depends(services_of)]
 HotStatus = Annotated[Status, Depends(status_of)]
 HotTotals = Annotated[Totals, Depends(totals_of)]
+BoundedLookups = Annotated[Lookups, Depends(lookups_of)]
 Now = Annotated[datetime, Depends(now_of)]
 
 
-def require_reader(services: Parts, credentials: Credentials) -> None:
+async def require_reader(services: Parts, credentials: Credentials) -> None:
     """Let those pass who may read; used only when a read token is set.
 
     Raises:
@@ -60,7 +71,7 @@ def require_reader(services: Parts, credentials: Credentials) -> None:
     _require(credentials, settings.api_read_token, settings.api_token)
 
 
-def require_writer(services: Parts, credentials: Credentials) -> None:
+async def require_writer(services: Parts, credentials: Credentials) -> None:
     """Let those pass who may write.
 
     Raises:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
 from fastapi import Depends, FastAPI
-from prometheus_client import CollectorRegistry
+from prometheus_client import CollectorRegistry, ProcessCollector
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from ingest_pipeline.api import (
@@ -25,6 +27,7 @@ from ingest_pipeline.api import (
 )
 from ingest_pipeline.api.access import require_reader
 from ingest_pipeline.api.hot import HotValue
+from ingest_pipeline.api.lookups import Lookups, build_lookups
 from ingest_pipeline.api.problems import documented, install_handlers, problem_schemas
 from ingest_pipeline.ingestion.services import Services
 from ingest_pipeline.monitoring.status import look_up_status, look_up_totals
@@ -53,19 +56,26 @@ def build_api(
             own (DNS rebinding).
         clock: The present, aware UTC; the machine's by default.
     """
+    now = clock or partial(datetime.now, UTC)
+    lookups = build_lookups(services, now)
     # No interactive documentation: FastAPI's loads its scripts from elsewhere.
     app = FastAPI(
-        title="ingest_pipeline", version="1", description=_DESCRIPTION, docs_url=None, redoc_url=None
+        title="ingest_pipeline",
+        version="1",
+        description=_DESCRIPTION,
+        docs_url=None,
+        redoc_url=None,
+        lifespan=partial(_lifespan, lookups),
     )
-    now = clock or partial(datetime.now, UTC)
     status = HotValue(lambda: look_up_status(services, now()), _STATUS_SECONDS)
     totals = HotValue(partial(look_up_totals, services), _TOTALS_SECONDS)
     collectors = CollectorRegistry()
-    collectors.register(metrics.StatusCollector(status.get, totals.get))
+    ProcessCollector(registry=collectors)
     app.state.services = services
     app.state.clock = now
     app.state.status = status
     app.state.totals = totals
+    app.state.lookups = lookups
     app.state.registry = collectors
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(allowed_hosts), www_redirect=False)
     app.add_middleware(metrics.RequestMetrics, registry=collectors)
@@ -73,6 +83,12 @@ def build_api(
     _include_routers(app, is_reading_guarded=services.settings.api_read_token is not None)
     _complete_openapi(app)
     return app
+
+
+@asynccontextmanager
+async def _lifespan(lookups: Lookups, app: FastAPI) -> AsyncIterator[None]:  # noqa: ARG001 - FastAPI's call
+    yield
+    await asyncio.to_thread(lookups.finish)
 
 
 def _include_routers(app: FastAPI, *, is_reading_guarded: bool) -> None:

@@ -7,7 +7,7 @@ from typing import Literal
 from fastapi import APIRouter
 from pydantic import BaseModel
 
-from ingest_pipeline.api.access import HotStatus, HotTotals, Parts
+from ingest_pipeline.api.access import BoundedLookups, HotStatus, HotTotals, Parts
 from ingest_pipeline.api.problems import documented
 from ingest_pipeline.api.session_models import StatusModel
 
@@ -33,9 +33,16 @@ async def livez() -> Alive:
     return Alive()
 
 
+@probes.get("/health", summary="Does the program run?")
+async def health() -> Alive:
+    """Answer as `/livez` does, for monitoring that asks under this name."""
+    return Alive()
+
+
 @probes.get("/readyz", summary="Can the database be read?", responses=documented())
-def readyz(_status: HotStatus) -> Ready:
-    """Look at the database, at most once a second."""
+async def readyz(lookups: BoundedLookups) -> Ready:
+    """Ask the database, at most twice a second; one that does not answer within a second is not ready."""
+    await lookups.answer.get()
     return Ready()
 
 

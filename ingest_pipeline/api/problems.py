@@ -83,7 +83,10 @@ def problem_schemas() -> dict[str, Any]:
 
 
 def install_handlers(app: FastAPI) -> None:
-    """Let every error of an app be answered as a problem."""
+    """Let every error of an app be answered as a problem.
+
+    By coroutines: a function would wait for a thread, of which a database that is stopped leaves none.
+    """
     app.add_exception_handler(Refusal, _refused)
     app.add_exception_handler(IngestError, _failed)
     app.add_exception_handler(RequestValidationError, _invalid)
@@ -91,13 +94,13 @@ def install_handlers(app: FastAPI) -> None:
     app.add_exception_handler(Exception, _unexpected)
 
 
-def _refused(request: Request, error: Exception) -> Response:
+async def _refused(request: Request, error: Exception) -> Response:
     if not isinstance(error, Refusal):
         raise error
     return _answer(request, error.status, error.kind, error.detail, headers=error.headers)
 
 
-def _failed(request: Request, error: Exception) -> Response:
+async def _failed(request: Request, error: Exception) -> Response:
     if isinstance(error, TransientError):
         headers = {"Retry-After": str(RETRY_AFTER_SECONDS)}
         return _answer(request, 503, _kind(error), str(error), headers=headers)
@@ -111,7 +114,7 @@ def _failed(request: Request, error: Exception) -> Response:
     return _answer(request, 500, _kind(error), str(error))
 
 
-def _invalid(request: Request, error: Exception) -> Response:
+async def _invalid(request: Request, error: Exception) -> Response:
     if not isinstance(error, RequestValidationError):
         raise error
     # Without the value: it may be anything, also what JSON cannot carry.
@@ -123,14 +126,14 @@ def _invalid(request: Request, error: Exception) -> Response:
     return _answer(request, 422, "invalid-request", detail, errors=errors)
 
 
-def _http(request: Request, error: Exception) -> Response:
+async def _http(request: Request, error: Exception) -> Response:
     if not isinstance(error, HTTPException):
         raise error
     kind = HTTPStatus(error.status_code).phrase.lower().replace(" ", "-")
     return _answer(request, error.status_code, kind, str(error.detail), headers=error.headers)
 
 
-def _unexpected(request: Request, error: Exception) -> Response:
+async def _unexpected(request: Request, error: Exception) -> Response:
     _logger.error("%s failed", request.url.path, exc_info=error)
     return _answer(request, 500, "unexpected", "an unexpected error, which the log describes")
 

@@ -6,6 +6,7 @@ and is no deficit.
 
 from __future__ import annotations
 
+import logging
 import tempfile
 import time
 from dataclasses import replace
@@ -36,8 +37,10 @@ from ingest_pipeline.storage.database import Connection
 from ingest_pipeline.storage.ledger import gaps
 from ingest_pipeline.storage.readings import stored_between
 from ingest_pipeline.storage.sessions import list_sessions
+from ingest_pipeline.storage.verifications import LastVerification, note_verification
 
 _LISTED = 1_000
+_logger = logging.getLogger(__name__)
 
 
 def verify_by_any_means(
@@ -48,6 +51,8 @@ def verify_by_any_means(
     progress: VerifyProgress | None = None,
 ) -> VerificationReport:
     """Verify with the bot, and the sessions that it cannot read with the exporter, which reads all of them.
+
+    How it ended is noted for those who watch.
 
     Raises:
         ConfigurationError: There is neither a bot's nor an account's token.
@@ -74,7 +79,18 @@ def verify_by_any_means(
         exported.append(_verify_session(services, expected))
         if progress:
             progress(exported[-1])
-    return VerificationReport((*verdicts, *exported), time.monotonic() - began)
+    report = VerificationReport((*verdicts, *exported), time.monotonic() - began)
+    try:
+        services.database.run(partial(note_verification, verification=_summary(report)))
+    except IngestError as error:
+        # The comparison is worth more than the note of it.
+        _logger.warning("how the verification ended was not noted: %s", error)
+    return report
+
+
+def _summary(report: VerificationReport) -> LastVerification:
+    differences = sum(sum(verdict.reasons.values()) for verdict in report.verdicts)
+    return LastVerification(datetime.now(UTC), report.is_exact, report.has_deficit, differences)
 
 
 def sessions_to_verify(

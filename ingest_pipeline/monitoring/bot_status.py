@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from ingest_pipeline.events import EventChannel, EventType
-from ingest_pipeline.storage.bot_heartbeat import last_heartbeat
+from ingest_pipeline.storage.bot_heartbeat import last_beginning, last_heartbeat
 from ingest_pipeline.storage.database import Connection
 from ingest_pipeline.storage.events import latest_events
 
@@ -58,12 +58,14 @@ class BotStatus:
         since: Since when, aware UTC, or None.
         heartbeat_at: When it was last alive, aware UTC, or None.
         reason: Why it stopped by itself, or None.
+        began_at: When its last run began, aware UTC, or None.
     """
 
     state: BotState
     since: datetime | None = None
     heartbeat_at: datetime | None = None
     reason: str | None = None
+    began_at: datetime | None = None
 
 
 def bot_status(connection: Connection, now: datetime) -> BotStatus:
@@ -73,9 +75,9 @@ def bot_status(connection: Connection, now: datetime) -> BotStatus:
     if event is None:
         return BotStatus(BotState.UNKNOWN)
     alive_at = max(last_heartbeat(connection) or event.created_at, event.created_at)
-    state = _STATES[event.event_type]
+    state, began_at = _STATES[event.event_type], last_beginning(connection)
     if state is BotState.STOPPED:
-        return BotStatus(state, event.created_at, alive_at, event.data.get("reason"))
+        return BotStatus(state, event.created_at, alive_at, event.data.get("reason"), began_at)
     if now - alive_at > SILENCE:
-        return BotStatus(BotState.LOST, alive_at, alive_at)
-    return BotStatus(state, event.created_at, alive_at)
+        return BotStatus(BotState.LOST, alive_at, alive_at, began_at=began_at)
+    return BotStatus(state, event.created_at, alive_at, began_at=began_at)

@@ -18,7 +18,7 @@ from ingest_pipeline.events import EventType, log_events
 from ingest_pipeline.ingestion.message_events import bot_event
 from ingest_pipeline.ingestion.services import Services
 from ingest_pipeline.realtime.bot_supervision import keep_going
-from ingest_pipeline.storage.bot_heartbeat import note_heartbeat
+from ingest_pipeline.storage.bot_heartbeat import note_beginning, note_heartbeat
 from ingest_pipeline.storage.database import Connection
 from ingest_pipeline.storage.events import publish
 
@@ -80,6 +80,8 @@ class BotLife:
         def work(connection: Connection) -> None:
             publish(connection, [event])
             note_heartbeat(connection, event.created_at)
+            if event_type is EventType.BOT_STARTED:
+                note_beginning(connection, event.created_at)
 
         await self._write(work)
         log_events([event])

@@ -8,6 +8,7 @@ from ingest_pipeline.storage.database import Connection
 from ingest_pipeline.storage.state import get_state, set_state
 
 _KEY = "bot_heartbeat"
+_BEGAN = "bot_began"
 
 
 def note_heartbeat(connection: Connection, at: datetime) -> None:
@@ -23,4 +24,20 @@ def note_heartbeat(connection: Connection, at: datetime) -> None:
 def last_heartbeat(connection: Connection) -> datetime | None:
     """Return when the bot was last alive, aware UTC, or None when it never ran."""
     noted = get_state(connection, _KEY)
+    return None if noted is None else datetime.fromisoformat(noted)
+
+
+def note_beginning(connection: Connection, at: datetime) -> None:
+    """Note that a run of the bot begins.
+
+    Args:
+        connection: An open write transaction.
+        at: The present, aware UTC.
+    """
+    set_state(connection, _BEGAN, at.isoformat())
+
+
+def last_beginning(connection: Connection) -> datetime | None:
+    """Return when the bot's last run began, aware UTC, or None when it is not known."""
+    noted = get_state(connection, _BEGAN)
     return None if noted is None else datetime.fromisoformat(noted)

@@ -204,12 +204,27 @@ class DuckDBDatabase:
         configuration = _CONFIGURATION
         if not read_only:
             configuration = configuration | _WRITING | {"memory_limit": f"{self._memory_mb}MB"}
+        connect = partial(self._connect, read_only=read_only, configuration=configuration)
+        try:
+            return connect()
+        except (duckdb.IOException, duckdb.ConnectionException) as error:
+            if not _is_in_use(error):
+                raise
+            # A try costs some 10 ms of computing: one thread of this process tries for all that wait.
+            if not self._lock.trying.acquire(timeout=max(deadline - time.monotonic(), 0)):
+                raise self._busy(error) from error
+        try:
+            return self._connected_in_time(connect, deadline)
+        finally:
+            self._lock.trying.release()
+
+    def _connected_in_time(
+        self, connect: Callable[[], duckdb.DuckDBPyConnection], deadline: float
+    ) -> duckdb.DuckDBPyConnection:
         tries = 0
         while True:
             try:
-                return duckdb.connect(str(self._path), read_only=read_only, config=configuration)
-            except duckdb.CatalogException as error:
-                raise self._other_file() from error
+                return connect()
             except (duckdb.IOException, duckdb.ConnectionException) as error:
                 if not _is_in_use(error):
                     raise
@@ -218,6 +233,14 @@ class DuckDBDatabase:
                 if time.monotonic() + pause > deadline:
                     raise self._busy(error) from error
                 time.sleep(pause)
+
+    def _connect(
+        self, *, read_only: bool, configuration: dict[str, str | bool | int | float | list[str]]
+    ) -> duckdb.DuckDBPyConnection:
+        try:
+            return duckdb.connect(str(self._path), read_only=read_only, config=configuration)
+        except duckdb.CatalogException as error:
+            raise self._other_file() from error
 
     def _mend(self, location: int, deadline: float) -> bool:
         """Mend the block for which DuckDB refused to open the file, if a writer was killed over it."""

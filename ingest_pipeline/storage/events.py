@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
+from ingest_pipeline.domain.snowflake import first_id_at
 from ingest_pipeline.events import Event, EventChannel, EventType
 from ingest_pipeline.storage.database import Connection
 
@@ -57,9 +58,28 @@ def latest_events(
 
 
 def ingested_totals(connection: Connection) -> list[tuple[str, str, int]]:
-    """Return how many messages were ever ingested, by source and result, forgotten events included."""
+    """Return how many messages were ever ingested, by source and result, forgotten events included.
+
+    Under the result `failed` are batches that were undone.
+    """
     rows = connection.fetch_all("ingested_totals")
     return [(row["source"], row["result"], int(row["total"])) for row in rows]
+
+
+def seconds_to_setup(connection: Connection, *, since: datetime) -> dict[float, float]:
+    """Return how long it took from the posting of a message to the setup read out of it.
+
+    Args:
+        connection: An open transaction.
+        since: Messages posted then or later count, aware UTC.
+
+    Returns:
+        Seconds by quantile: 0.5, 0.95 and 1, which is the longest; empty when there was no setup.
+    """
+    row = connection.fetch_one("seconds_to_setup", since=since, lowest_id=first_id_at(since))
+    if row is None or not row["setups"]:
+        return {}
+    return {0.5: float(row["median"]), 0.95: float(row["high"]), 1.0: float(row["highest"])}
 
 
 def forget_events(connection: Connection, before: datetime) -> int:

@@ -89,3 +89,9 @@ def count_by_session(connection: Connection) -> dict[str, int]:
 def count_by_source(connection: Connection) -> dict[str, int]:
     """Count the live messages by how their content was first read."""
     return {row["source"]: row["n"] for row in connection.fetch_all("count_by_source")}
+
+
+def count_by_channel(connection: Connection) -> list[tuple[int, str, int]]:
+    """Count the live messages of each channel by how their content was first read."""
+    rows = connection.fetch_all("count_by_channel")
+    return [(row["channel_id"], row["source"], int(row["n"])) for row in rows]

@@ -23,10 +23,14 @@ class ProcessLock:
 
     Args:
         path: What is locked, for error messages.
+
+    Attributes:
+        trying: Held by the thread that tries to open a file which another process holds.
     """
 
     def __init__(self, path: Path) -> None:
         """Begin unlocked."""
+        self.trying = threading.Lock()
         self._path = path
         self._changed = threading.Condition()
         self._readers: Counter[int] = Counter()

@@ -188,9 +188,15 @@ def test_metrics_have_the_conventional_names(client: httpx.Client) -> None:
     assert answer.headers["content-type"].startswith("text/plain")
     lines = answer.text.splitlines()
     assert 'ingest_messages_ingested_total{result="created",source="export"} 6.0' in lines
-    assert 'ingest_lag_seconds{session_id="race"} 300.0' in lines
-    gap = f'ingest_channel_coverage_gap_seconds{{channel_id="{CHANNEL}",session_id="race"}} 300.0'
+    assert 'ingest_lag_seconds{session_id="race",state="live"} 300.0' in lines
+    gap = (
+        f'ingest_channel_coverage_gap_seconds{{channel_id="{CHANNEL}",session_id="race",state="live"}} 300.0'
+    )
     assert gap in lines
+    assert f'ingest_channel_messages{{channel_id="{CHANNEL}"}} 6.0' in lines
+    assert 'ingest_batches_failed_total{source="export"} 0.0' in lines
+    assert any(line.startswith("process_start_time_seconds ") for line in lines)
+    assert any(line.startswith('ingest_build_info{engine="duckdb"') for line in lines)
     assert any(
         line.startswith('ingest_api_requests_total{method="GET",route="/sessions/{session_id}",status="200"}')
         for line in lines

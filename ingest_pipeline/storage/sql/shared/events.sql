@@ -45,8 +45,27 @@ SELECT count(*) AS n FROM events WHERE created_at < $before::TIMESTAMPTZ;
 -- Forget the events before a time.
 DELETE FROM events WHERE created_at < $before::TIMESTAMPTZ;
 
+-- name: seconds_to_setup
+-- How long setups of messages posted since a time took from posting to being stored, in seconds.
+-- A snowflake holds milliseconds since the first second of 2015 above its lowest 22 bits.
+SELECT
+    count(*) AS setups,
+    percentile_cont(0.5) WITHIN GROUP (ORDER BY seconds) AS median,
+    percentile_cont(0.95) WITHIN GROUP (ORDER BY seconds) AS high,
+    max(seconds) AS highest
+FROM (
+    SELECT
+        extract(EPOCH FROM created_at)::DOUBLE PRECISION
+        - ((message_id >> 22) + 1420070400000)::DOUBLE PRECISION / 1000 AS seconds
+    FROM events
+    WHERE
+        event_type = 'setup.created'
+        AND created_at >= $since::TIMESTAMPTZ
+        AND message_id >= $lowest_id::BIGINT
+) AS taken;
+
 -- name: fold_totals
--- Keep what the events before a time counted.
+-- Keep what the events before a time counted; batches that were undone under the result `failed`.
 INSERT INTO event_totals (source, result, total)
 SELECT e.source, r.result, sum((e.data ->> r.result)::BIGINT)
 FROM events AS e
@@ -55,10 +74,15 @@ CROSS JOIN (
 ) AS r
 WHERE e.event_type = 'ingestion.completed' AND e.created_at < $before::TIMESTAMPTZ
 GROUP BY e.source, r.result
+UNION ALL
+SELECT source, 'failed' AS result, count(*) AS total
+FROM events
+WHERE event_type = 'ingestion.failed' AND created_at < $before::TIMESTAMPTZ
+GROUP BY source
 ON CONFLICT (source, result) DO UPDATE SET total = event_totals.total + excluded.total;
 
 -- name: ingested_totals
--- How many messages became what, by source, forgotten events included.
+-- How many messages became what, and how many batches `failed`, by source, forgotten events included.
 SELECT source, result, CAST(sum(total) AS BIGINT) AS total
 FROM (
     SELECT source, result, total FROM event_totals
@@ -69,6 +93,8 @@ FROM (
         SELECT unnest(ARRAY['created', 'updated', 'unchanged', 'stale', 'skipped']) AS result
     ) AS r
     WHERE e.event_type = 'ingestion.completed'
+    UNION ALL
+    SELECT source, 'failed' AS result, 1 AS total FROM events WHERE event_type = 'ingestion.failed'
 ) AS counted
 GROUP BY source, result
 ORDER BY source, result;

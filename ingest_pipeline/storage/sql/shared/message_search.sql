@@ -54,3 +54,7 @@ SELECT session_id, count(*) AS n FROM live_messages WHERE session_id IS NOT NULL
 -- name: count_by_source
 -- Count the live messages by how their content was first read.
 SELECT source, count(*) AS n FROM live_messages GROUP BY source ORDER BY source;
+
+-- name: count_by_channel
+-- Count the live messages of each channel by how their content was first read.
+SELECT channel_id, source, count(*) AS n FROM live_messages GROUP BY channel_id, source;
