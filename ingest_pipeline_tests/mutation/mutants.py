@@ -1,0 +1,200 @@
+"""Small faults put into a source file, one at a time: Python by its syntax tree, SQL by its words."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+_COMPARED: dict[type[ast.cmpop], tuple[type[ast.cmpop], ...]] = {
+    ast.Lt: (ast.LtE, ast.GtE),
+    ast.LtE: (ast.Lt, ast.Gt),
+    ast.Gt: (ast.GtE, ast.LtE),
+    ast.GtE: (ast.Gt, ast.Lt),
+    ast.Eq: (ast.NotEq,),
+    ast.NotEq: (ast.Eq,),
+    ast.In: (ast.NotIn,),
+    ast.NotIn: (ast.In,),
+    ast.Is: (ast.IsNot,),
+    ast.IsNot: (ast.Is,),
+}
+_COMPUTED: dict[type[ast.operator], type[ast.operator]] = {
+    ast.Add: ast.Sub,
+    ast.Sub: ast.Add,
+    ast.Mult: ast.FloorDiv,
+    ast.FloorDiv: ast.Mult,
+    ast.Div: ast.Mult,
+    ast.Mod: ast.Add,
+    ast.Pow: ast.Mult,
+    ast.LShift: ast.RShift,
+    ast.RShift: ast.LShift,
+    ast.BitOr: ast.BitAnd,
+    ast.BitAnd: ast.BitOr,
+}
+# What is not behaviour: types, what decorators say of a class, the words of an error.
+_SKIPPED = {"annotation", "returns", "decorator_list"}
+_SQL = [
+    (r"<=", "<"),
+    (r">=", ">"),
+    (r"<>", "="),
+    (r"(?<![<>])=(?!=)", "<>"),
+    (r"<(?![=>])", "<="),
+    (r"(?<![<-])>(?!=)", ">="),
+    (r" \+ ", " - "),
+    (r" - ", " + "),
+    (r"\bAND\b", "OR"),
+    (r"\bOR\b", "AND"),
+    (r"\bmin\(", "max("),
+    (r"\bmax\(", "min("),
+    (r"\bgreatest\(", "least("),
+    (r"\bleast\(", "greatest("),
+    (r"\bIS NOT NULL\b", "IS NULL"),
+    (r"\bIS NULL\b", "IS NOT NULL"),
+    (r"\bIS DISTINCT FROM\b", "IS NOT DISTINCT FROM"),
+    (r"\bNOT (?!NULL|DISTINCT)", ""),
+    (r"(?<!NOT) IN \(SELECT", " NOT IN (SELECT"),
+    (r"\bDESC\b", "ASC"),
+    (r"\bNULLS LAST\b", "NULLS FIRST"),
+    (r"\bLEFT JOIN\b", "INNER JOIN"),
+    (r"\bDISTINCT (?!FROM)", ""),
+    (r"\bTHEN 1\b", "THEN 0"),
+    (r"'([a-z])'", "'x'"),
+    (r"\n +\w+ = excluded\.\w+,", ""),
+    (r"(?<=PARTITION BY )(\w+), \w+", r"\1"),
+    (r"(?<=ORDER BY )(\w+), (\w+)", r"\2, \1"),
+]
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """One fault.
+
+    Attributes:
+        line: Where it is in the source.
+        change: What it is.
+        text: The whole file with it.
+    """
+
+    line: int
+    change: str
+    text: str
+
+
+def mutants_of(name: str, source: str) -> list[Mutant]:
+    """Return every mutant of a file, in an order that the source alone decides."""
+    return list(_sql_mutants(source) if name.endswith(".sql") else _python_mutants(source))
+
+
+def _sql_mutants(source: str) -> Iterator[Mutant]:
+    code = re.sub(r"--[^\n]*", lambda comment: " " * len(comment[0]), source)
+    for pattern, replacement in _SQL:
+        for found in re.finditer(pattern, code):
+            line = source.count("\n", 0, found.end()) + 1
+            changed = found.expand(replacement)
+            whole = source.splitlines()[line - 1].strip()
+            yield Mutant(
+                line,
+                f"{found[0].strip()!r} → {changed.strip()!r} in {whole!r}",
+                source[: found.start()] + changed + source[found.end() :],
+            )
+
+
+def _python_mutants(source: str) -> Iterator[Mutant]:
+    number = 0
+    while True:
+        # A fresh tree for each, since a mutant is made by changing the tree.
+        tree = ast.parse(source)
+        chosen = next((change for index, change in enumerate(_changes(tree)) if index == number), None)
+        if chosen is None:
+            return
+        node, apply = chosen
+        before = ast.unparse(node)
+        apply()
+        after = ast.unparse(node)
+        if before != after:
+            yield Mutant(node.lineno, _shown(before, after), ast.unparse(tree) + "\n")
+        number += 1
+
+
+def _shown(before: str, after: str) -> str:
+    start = next((i for i, (a, b) in enumerate(zip(before, after, strict=False)) if a != b), 0)
+    start = max(start - 30, 0)
+    return f"{before[start : start + 70]!r} → {after[start : start + 70]!r}".replace("\\n", " ")
+
+
+Change = tuple[ast.stmt | ast.expr, Callable[[], None]]
+
+
+def _changes(node: ast.AST, *, in_raise: bool = False) -> Iterator[Change]:
+    in_raise = in_raise or isinstance(node, ast.Raise)
+    if isinstance(node, ast.stmt | ast.expr):
+        yield from ((node, change) for change in _changes_of(node, in_raise=in_raise))
+    body = getattr(node, "body", None)
+    for name, value in ast.iter_fields(node):
+        if name in _SKIPPED or (isinstance(node, ast.AnnAssign) and name == "target"):
+            continue
+        for child in value if isinstance(value, list) else [value]:
+            is_docstring = isinstance(child, ast.Expr) and isinstance(child.value, ast.Constant)
+            if isinstance(child, ast.AST) and not is_docstring and not _is_type(child, at_top=body is value):
+                yield from _changes(child, in_raise=in_raise)
+
+
+def _is_type(node: ast.AST, *, at_top: bool) -> bool:
+    """Tell whether a statement only names types or imports for the type checker."""
+    if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+        return True
+    if not (at_top and isinstance(node, ast.Assign)):
+        return False
+    text = ast.unparse(node.value)
+    return text.startswith(("TypeVar", "Annotated[", "Callable[", "Literal[")) or (
+        isinstance(node.value, ast.BinOp | ast.Subscript) and ("None" in text or "Callable" in text)
+    )
+
+
+def _changes_of(node: ast.stmt | ast.expr, *, in_raise: bool) -> Iterator[Callable[[], None]]:
+    match node:
+        case ast.Compare():
+            for index, operator in enumerate(node.ops):
+                for other in _COMPARED[type(operator)]:
+                    yield _setter(node.ops, index, other())
+        case ast.BoolOp():
+            yield _attribute(node, "op", ast.Or() if isinstance(node.op, ast.And) else ast.And())
+        case ast.BinOp() | ast.AugAssign() if type(node.op) in _COMPUTED:
+            yield _attribute(node, "op", _COMPUTED[type(node.op)]())
+        case ast.UnaryOp(op=ast.Not()):
+            yield _attribute(node, "operand", ast.UnaryOp(ast.Not(), node.operand))
+        case ast.UnaryOp(op=ast.USub()):
+            yield _attribute(node, "op", ast.UAdd())
+        case ast.If() | ast.While() | ast.IfExp() if not isinstance(node.test, ast.Compare | ast.UnaryOp):
+            yield _attribute(node, "test", ast.UnaryOp(ast.Not(), node.test))
+        case ast.comprehension():
+            pass
+        case ast.Return(value=ast.expr()) if not isinstance(node.value, ast.Constant):
+            yield _attribute(node, "value", ast.Constant(None))
+        case ast.Expr(value=ast.Call() | ast.Await()):
+            yield _attribute(node, "value", ast.Constant(None))
+        case ast.Call(keywords=[_, *_]):
+            for index, keyword in enumerate(node.keywords):
+                if keyword.arg:
+                    yield _attribute(node, "keywords", node.keywords[:index] + node.keywords[index + 1 :])
+        case ast.Constant(value=bool()):
+            yield _attribute(node, "value", not node.value)
+        case ast.Constant(value=int() | float()):
+            yield _attribute(node, "value", node.value + 1)
+        case ast.Constant(value=str() | bytes()) if not in_raise:
+            mark = "XX" if isinstance(node.value, str) else b"XX"
+            yield _attribute(node, "value", mark + node.value)
+        case ast.Break():
+            pass
+
+
+def _attribute(node: ast.AST, name: str, value: object) -> Callable[[], None]:
+    return lambda: setattr(node, name, value)
+
+
+def _setter(values: list[ast.cmpop], index: int, value: ast.cmpop) -> Callable[[], None]:
+    def change() -> None:
+        values[index] = value
+
+    return change
