@@ -31,19 +31,18 @@ from ingest_pipeline_tests.contract.postgres_server import running_server
 from ingest_pipeline_tests.mutation.mutants import Mutant, mutants_of
 
 HERE = Path(__file__).parent
-HEAVY = ["pytest", "_pytest.assertion.rewrite", "pandas", "pyarrow.parquet", "duckdb", "psycopg_pool", "msgspec"]
-HEAVY += ["typer.testing", "pydantic_settings", "icalendar", "yaml", "fastapi.testclient", "uvicorn"]
+HEAVY = ["pytest", "pandas", "pyarrow.parquet", "duckdb", "psycopg_pool", "msgspec", "typer.testing"]
+HEAVY += ["pydantic_settings", "icalendar", "yaml", "fastapi.testclient", "uvicorn", "dagster", "discord"]
 _OPTIONS = ["-x", "-q", "-p", "no:cacheprovider", "--hypothesis-profile=mutation", "--basetemp=temporary"]
 _OPTIONS += ["-W", "ignore::pytest.PytestAssertRewriteWarning"]
-DAGSTER = ["dagster", "discord", "matplotlib.figure"]
 
 
 def main() -> None:
     """Read the arguments, and begin anew in a copy."""
     parser = argparse.ArgumentParser(prog="python -m ingest_pipeline_tests.mutation", description=__doc__)
     parser.add_argument("targets", nargs="*", help="names in targets.toml; all by default")
-    parser.add_argument("--count", type=int, default=40, help="mutants of each, drawn at random (%(default)s)")
-    parser.add_argument("--seed", type=int, default=1, help="for the draw (%(default)s)")
+    parser.add_argument("--count", type=int, default=40, help="mutants of each, drawn at random")
+    parser.add_argument("--seed", type=int, default=1, help="for the draw")
     parser.add_argument("--line", type=int, help="only mutants of this line")
     parser.add_argument("--results", type=Path, help="a file to add a line of JSON to for each target")
     parser.add_argument("--in-copy", action="store_true", help=argparse.SUPPRESS)
@@ -83,7 +82,7 @@ def run(arguments: argparse.Namespace) -> None:
     names = arguments.targets or list(known)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        for name in HEAVY + DAGSTER:
+        for name in HEAVY:
             importlib.import_module(name)
     with running_server(os.environ.get("TEST_POSTGRES_URL")) as url:
         os.environ["TEST_POSTGRES_URL"] = url

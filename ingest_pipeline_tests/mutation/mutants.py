@@ -152,7 +152,9 @@ def _is_type(node: ast.AST, *, at_top: bool) -> bool:
     )
 
 
-def _changes_of(node: ast.stmt | ast.expr, *, in_raise: bool) -> Iterator[Callable[[], None]]:
+def _changes_of(  # noqa: C901, PLR0912 - one case for each kind
+    node: ast.stmt | ast.expr, *, in_raise: bool
+) -> Iterator[Callable[[], None]]:
     match node:
         case ast.Compare():
             for index, operator in enumerate(node.ops):
@@ -168,8 +170,6 @@ def _changes_of(node: ast.stmt | ast.expr, *, in_raise: bool) -> Iterator[Callab
             yield _attribute(node, "op", ast.UAdd())
         case ast.If() | ast.While() | ast.IfExp() if not isinstance(node.test, ast.Compare | ast.UnaryOp):
             yield _attribute(node, "test", ast.UnaryOp(ast.Not(), node.test))
-        case ast.comprehension():
-            pass
         case ast.Return(value=ast.expr()) if not isinstance(node.value, ast.Constant):
             yield _attribute(node, "value", ast.Constant(None))
         case ast.Expr(value=ast.Call() | ast.Await()):
@@ -185,8 +185,6 @@ def _changes_of(node: ast.stmt | ast.expr, *, in_raise: bool) -> Iterator[Callab
         case ast.Constant(value=str() | bytes()) if not in_raise:
             mark = "XX" if isinstance(node.value, str) else b"XX"
             yield _attribute(node, "value", mark + node.value)
-        case ast.Break():
-            pass
 
 
 def _attribute(node: ast.AST, name: str, value: object) -> Callable[[], None]:
