@@ -31,10 +31,5 @@ done
 source scripts/bootstrap.sh
 install_requirements requirements.txt
 
-if [ -f .env ]; then
-  set -a +u
-  source .env
-  set +a -u
-fi
-
+# .env is read there, by the parser that every part has in common: nothing of it is executed.
 exec "$venv_python" -m ingest_pipeline.supervise "$@"

@@ -7,14 +7,17 @@ keep the names they have in the project's founding notes. What a user edits whil
 
 from __future__ import annotations
 
+import os
 import re
+from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from ingest_pipeline.env_file import has_control_character, read_env_file
 from ingest_pipeline.errors import ConfigurationError
 
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
@@ -163,6 +166,30 @@ class Settings(BaseSettings):
     alert_after_failures: PositiveInt = 2
     log_level: str = "INFO"
 
+    @field_validator("*", mode="before")
+    @classmethod
+    def _require_clear_text(cls, value: object) -> object:
+        """Refuse what foreign line ends or a cut paste leave in a value.
+
+        Raises:
+            ValueError: There is a control character.
+        """
+        if isinstance(value, str) and has_control_character(value):
+            raise ValueError("it has a line break or another control character")
+        return value
+
+    @field_validator("data_dir", "exporter_path", "landing_url", mode="before")
+    @classmethod
+    def _require_whole_path(cls, value: object) -> object:
+        """Refuse a path that only a shell would complete.
+
+        Raises:
+            ValueError: It begins with `~`.
+        """
+        if isinstance(value, str) and value.startswith("~"):
+            raise ValueError("~ is not expanded here: write the whole path")
+        return value
+
     @property
     def exporter_token(self) -> SecretStr | None:
         """What the exporter reads with: the account's token, else the bot's, which it takes as well."""
@@ -217,24 +244,47 @@ def load_settings(env_file: Path | None = None, **overrides: object) -> Settings
     """Read the settings from the environment and, below it, an `.env` file.
 
     Args:
-        env_file: A file of `NAME=value` lines; ignored when absent.
+        env_file: A file of `NAME=value` lines; ignored when absent. `environment.load_environment` finds
+            the one that counts.
         **overrides: Values by field name that win over both.
 
     Raises:
         ConfigurationError: A value does not fit its setting; the message names the variable, never
             the value of a secret. Or the file cannot be read.
     """
+    variables = read_env_file(env_file) if env_file is not None and env_file.is_file() else {}
+    return settings_from(variables, **overrides)
+
+
+def settings_from(variables: Mapping[str, str], **overrides: object) -> Settings:
+    """Read the settings from the environment and, below it, given variables.
+
+    Args:
+        variables: Values by the name of their variable; others than those of settings are passed over.
+        **overrides: Values by field name that win over both.
+
+    Raises:
+        ConfigurationError: As `load_settings`.
+    """
+    given = {name.upper() for name, value in os.environ.items() if value}
+    by_name = {name.upper(): value for name, value in variables.items()}
+    below: dict[str, object] = {}
+    for field, information in Settings.model_fields.items():
+        name = variable_name(field)
+        if by_name.get(name) and name not in given and field not in overrides:
+            below[str(information.validation_alias or field)] = by_name[name]
     try:
-        return Settings(_env_file=env_file, **overrides)  # type: ignore[call-arg, arg-type]
+        return Settings(**{**below, **overrides})  # type: ignore[arg-type]
     except ValidationError as error:
         problems = "; ".join(f"{_variable(issue['loc'])}: {issue['msg']}" for issue in error.errors())
         raise ConfigurationError(
             f"wrong settings: {problems}. Correct them in the environment or .env"
         ) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(
-            f"{env_file} cannot be read ({error}): write NAME=value lines in UTF-8"
-        ) from None
+
+
+def variable_name(field: str) -> str:
+    """Return the environment variable of a setting."""
+    return str(Settings.model_fields[field].validation_alias or f"INGEST_{field.upper()}")
 
 
 def _variable(location: tuple[int | str, ...]) -> str:

@@ -14,8 +14,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TextIO
 
+from ingest_pipeline.environment import file_variables
 from ingest_pipeline.errors import ConfigurationError, ExitCode, IngestError
-from ingest_pipeline.settings import PROJECT_ROOT, Settings, load_settings
+from ingest_pipeline.settings import PROJECT_ROOT, Settings, settings_from
 from ingest_pipeline.supervision.banner import banner
 from ingest_pipeline.supervision.console import Console, Redactor
 from ingest_pipeline.supervision.dagster_home import prepare_dagster_home
@@ -55,13 +56,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parse(arguments)
     sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]
     try:
-        settings = load_settings()
+        variables = file_variables(os.environ)
+        settings = settings_from(variables)
         demo = options.demo or settings.exporter_token is None
         if demo and not options.demo:
             print("no Discord token is set: starting the demo (a simulated live session)")  # noqa: T201
         with hold_folder((settings.data_dir / "demo") if demo else settings.data_dir) as lock:
             require_free_port(options.host, options.port)
-            deployment = (demo_deployment if demo else real_deployment)(settings, os.environ)
+            deployment = (demo_deployment if demo else real_deployment)(settings, {**os.environ, **variables})
             return _run(deployment, settings, lock, options)
     except IngestError as error:
         print(f"cannot start: {error}", file=sys.stderr)  # noqa: T201

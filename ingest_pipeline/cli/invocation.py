@@ -48,8 +48,7 @@ def invocation_of(context: Any) -> Invocation:
 def begin(context: Any, *, as_json: bool = False) -> Settings:
     """Load the settings and start logging to standard error.
 
-    Settings come from the environment and, below it, from `.env` in the current folder or else in
-    the project's.
+    Settings come from the environment and, below it, from the `.env` file that counts (`environment.py`).
 
     Args:
         context: The command's Typer context.
@@ -58,10 +57,9 @@ def begin(context: Any, *, as_json: bool = False) -> Settings:
     Raises:
         ConfigurationError: A setting is wrong.
     """
-    from ingest_pipeline.settings import PROJECT_ROOT, load_settings
+    from ingest_pipeline.environment import load_environment
 
-    here = Path.cwd() / ".env"
-    settings = load_settings(here if here.is_file() else PROJECT_ROOT / ".env")
+    settings = load_environment(Path.cwd())
     invocation = invocation_of(context)
     secrets = (
         settings.discord_oauth_token,

@@ -8,9 +8,10 @@ It is Dagster's own Celery application with this deployment's options. Arguments
 import sys
 from typing import Any
 
+from ingest_pipeline.environment import load_environment
 from ingest_pipeline.errors import IngestError
 from ingest_pipeline.orchestration.executors import celery_options
-from ingest_pipeline.settings import Settings, load_settings
+from ingest_pipeline.settings import Settings
 
 
 def build_app(settings: Settings) -> Any:
@@ -35,7 +36,7 @@ def main() -> int:
         The code of the error that prevented the start, or 0.
     """
     try:
-        settings = load_settings()
+        settings = load_environment()
         app = build_app(settings)
     except IngestError as error:
         print(f"cannot start: {error}", file=sys.stderr)  # noqa: T201

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from pathlib import Path
 
 import yaml
 
+from ingest_pipeline.settings import PROJECT_ROOT
 from ingest_pipeline.supervision.deployment import Deployment
 
 RULE = "─" * 78
@@ -51,8 +53,11 @@ def _query(deployment: Deployment) -> str:
     command = Path(sys.executable).with_name("ingest")
     if not deployment.is_demo:
         return f"{_short(command)} sessions list"
-    # From its own folder, whose .env speaks of the demo: elsewhere the command is about real data.
+    # From its own folder, whose .env speaks of the demo: elsewhere the command is about real data. That file
+    # is trusted in the data folder only, which must be named when it is not the usual one.
     inside = os.path.relpath(command, deployment.data_dir)
+    if deployment.data_dir != PROJECT_ROOT / "data" / "demo":
+        inside = f"INGEST_DATA_DIR={shlex.quote(str(deployment.data_dir))} {inside}"
     session = _latest_session(deployment.data_dir / "sessions.yaml")
     wanted = f"messages --session-id {session} --limit 5" if session else "sessions list"
     return f"(cd {_short(deployment.data_dir)} && {inside} {wanted})"

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from ingest_pipeline.env_file import env_line
+from ingest_pipeline.environment import NO_ENV_FILE
 from ingest_pipeline.errors import ConfigurationError
 from ingest_pipeline.settings import Settings
 from ingest_pipeline.supervision.dagster_home import POSTGRES_VARIABLE
@@ -44,7 +45,8 @@ def real_deployment(settings: Settings, environment: Mapping[str, str]) -> Deplo
     """Describe a deployment on the real data.
 
     The parts run in another working directory (Dagster would read an `.env` in the current one over
-    what they are given), so every path they get is absolute.
+    what they are given), so every path they get is absolute. What `.env` says is part of the environment
+    here: they read no such file.
 
     Args:
         settings: The settings as loaded here.
@@ -75,14 +77,16 @@ def demo_deployment(settings: Settings, environment: Mapping[str, str]) -> Deplo
     try:
         data_dir.mkdir(parents=True, exist_ok=True)
         own = {**prepare_demo(data_dir), "INGEST_DATA_DIR": str(data_dir)}
-        lines = [f"{name}={shlex.quote(value)}\n" for name, value in sorted(own.items())]
+        lines = [env_line(name, value) for name, value in sorted(own.items())]
         (data_dir / ".env").write_text("".join(lines), encoding="utf-8")
     except OSError as error:
         raise ConfigurationError(
             f"cannot prepare the demo in {data_dir}: {error.strerror}. Make it writable, or set "
             "INGEST_DATA_DIR to another folder"
         ) from None
-    inherited = {name: value for name, value in environment.items() if name not in REAL_DATA_VARIABLES}
+    inherited = {
+        name: value for name, value in environment.items() if name.upper() not in REAL_DATA_VARIABLES
+    }
     return Deployment(data_dir, _completed({**inherited, **own}, data_dir), is_demo=True)
 
 
@@ -99,5 +103,5 @@ def secrets_of(settings: Settings) -> list[str]:
 
 
 def _completed(environment: dict[str, str], data_dir: Path) -> dict[str, str]:
-    own = {"DAGSTER_HOME": str(data_dir / "dagster"), "PYTHONUNBUFFERED": "1"}
+    own = {"DAGSTER_HOME": str(data_dir / "dagster"), "PYTHONUNBUFFERED": "1", **NO_ENV_FILE}
     return {**environment, **own}

@@ -13,6 +13,7 @@ from dagster._core.instance.ref import InstanceRef
 from dagster._core.workspace.config_schema import process_workspace_config
 from packaging.utils import canonicalize_name
 
+from ingest_pipeline.env_file import read_env_file
 from ingest_pipeline.settings import PROJECT_ROOT, Settings
 from ingest_pipeline_tests.unit.test_checkout import declared, pins
 
@@ -51,6 +52,12 @@ def test_the_example_environment_is_a_valid_celery_deployment(monkeypatch: pytes
     assert settings.celery_broker_url
     assert settings.database_url
     assert settings.landing_url
+
+
+def test_systemd_and_the_commands_read_the_same_from_the_example() -> None:
+    """Its values have neither quotes nor characters that one of the two would take otherwise."""
+    assert read_env_file(CELERY / "ingest.env.example") == environment()
+    assert not [value for value in environment().values() if re.search(r"[\\'\"$ ]", value)]
 
 
 def test_dagster_accepts_the_celery_instance_and_workspace(

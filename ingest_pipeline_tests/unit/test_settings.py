@@ -75,6 +75,8 @@ def test_an_empty_variable_counts_as_unset(monkeypatch: pytest.MonkeyPatch) -> N
         ("INGEST_WINDOW_MINUTES", "five"),
         ("INGEST_OVERLAP_SECONDS", "-1"),
         ("INGEST_ALERT_WEBHOOK_URL", "hooks.example.org/secret"),
+        ("INGEST_DATA_DIR", "~/data"),
+        ("DISCORD_OAUTH_TOKEN", "token\r"),
     ],
 )
 def test_a_wrong_value_names_its_variable(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:

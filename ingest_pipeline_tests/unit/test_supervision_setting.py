@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from ingest_pipeline.environment import file_variables
 from ingest_pipeline.errors import ConfigurationError
 from ingest_pipeline.settings import PROJECT_ROOT, load_settings
 from ingest_pipeline.supervision.banner import banner
@@ -111,6 +112,29 @@ def test_a_command_in_the_demos_folder_is_about_the_demo(tmp_path: Path) -> None
     assert settings.discord_oauth_token is not None
 
 
+def test_the_demo_sees_no_real_data_under_a_name_in_lower_case_either(tmp_path: Path) -> None:
+    """Settings are taken from the environment whatever the case of their names."""
+    environment = {name.lower(): "real-value" for name in REAL_DATA_VARIABLES}
+    assert (
+        "real-value"
+        not in demo_deployment(load_settings(data_dir=tmp_path), environment).environment.values()
+    )
+
+
+def test_the_parts_read_no_env_file_again(tmp_path: Path) -> None:
+    """What the stack has read is all in their environment."""
+    for deployment in (demo_deployment, real_deployment):
+        environment = deployment(load_settings(data_dir=tmp_path), {}).environment
+        assert file_variables(environment, tmp_path / "demo") == {}
+
+
+def test_a_data_folder_with_a_quote_in_its_name_can_hold_the_demo(tmp_path: Path) -> None:
+    """Its .env is read as it was written."""
+    folder = tmp_path / "it's mine"
+    deployment = demo_deployment(load_settings(data_dir=folder), {})
+    assert load_settings(deployment.data_dir / ".env").data_dir == folder / "demo"
+
+
 def test_real_parts_get_absolute_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The parts run in another folder, so relative settings are resolved here."""
     monkeypatch.chdir(tmp_path)
@@ -197,6 +221,7 @@ def test_the_banner_says_where_everything_is(tmp_path: Path) -> None:
     assert "http://127.0.0.1:3000" in text
     assert "simulated" in text
     assert "messages --session-id demo-race-" in text
+    assert f"INGEST_DATA_DIR={tmp_path / 'demo'} " in text
     real = banner(real_deployment(load_settings(data_dir=tmp_path), {}), "http://127.0.0.1:3000")
     assert "simulated" not in real
     assert str(tmp_path / "ingest.duckdb") in real
