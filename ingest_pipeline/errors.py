@@ -36,6 +36,8 @@ from __future__ import annotations
 
 from enum import IntEnum
 
+from ingest_pipeline.redaction import redact
+
 
 class ExitCode(IntEnum):
     """Exit codes of the `ingest` command; 2 is Typer's own for wrong usage."""
@@ -65,6 +67,10 @@ class IngestError(Exception):
 
     exit_code: ExitCode = ExitCode.UNEXPECTED
     retryable: bool = False
+
+    def __str__(self) -> str:
+        """Return the message without the secrets that errors of others, quoted in it, may hold."""
+        return redact(super().__str__())
 
 
 class PermanentError(IngestError):

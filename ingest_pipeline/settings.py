@@ -12,13 +12,14 @@ import re
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from ingest_pipeline.env_file import has_control_character, read_env_file
 from ingest_pipeline.errors import ConfigurationError
+from ingest_pipeline.redaction import guard
 
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
 DEFAULT_CHANNEL_ID = 1101802452224856174
@@ -189,6 +190,14 @@ class Settings(BaseSettings):
         if isinstance(value, str) and value.startswith("~"):
             raise ValueError("~ is not expanded here: write the whole path")
         return value
+
+    def model_post_init(self, context: Any, /) -> None:
+        """Keep every secret out of what this process says."""
+        del context
+        values = (getattr(self, name) for name in type(self).model_fields)
+        guard(*(value.get_secret_value() for value in values if isinstance(value, SecretStr)))
+        if self.landing_url and "@" in self.landing_url:
+            guard(self.landing_url)
 
     @property
     def exporter_token(self) -> SecretStr | None:

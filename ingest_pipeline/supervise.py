@@ -18,13 +18,12 @@ from ingest_pipeline.environment import file_variables
 from ingest_pipeline.errors import ConfigurationError, ExitCode, IngestError
 from ingest_pipeline.settings import PROJECT_ROOT, Settings, settings_from
 from ingest_pipeline.supervision.banner import banner
-from ingest_pipeline.supervision.console import Console, Redactor
+from ingest_pipeline.supervision.console import Console
 from ingest_pipeline.supervision.dagster_home import prepare_dagster_home
 from ingest_pipeline.supervision.deployment import (
     Deployment,
     demo_deployment,
     real_deployment,
-    secrets_of,
 )
 from ingest_pipeline.supervision.lock import Warden, hold_folder
 from ingest_pipeline.supervision.parts import (
@@ -80,7 +79,7 @@ def _run(deployment: Deployment, settings: Settings, lock: TextIO, options: argp
     )
     logs.mkdir(exist_ok=True)
     colour = sys.stdout.isatty() and "NO_COLOR" not in os.environ
-    console = Console(sys.stdout, logs, Redactor(secrets_of(settings)), colour=colour)
+    console = Console(sys.stdout, logs, colour=colour)
     stop = StopRequest()
     stop.listen()
     console.say(f"starting on {deployment.data_dir}")

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import HealthCheck, settings
 
+from ingest_pipeline.redaction import forget
 from ingest_pipeline_tests.contract.postgres_server import running_server
 
 # A slow moment of the machine is no failure of a property.
@@ -26,6 +27,13 @@ def no_logging_of_earlier_commands() -> None:
         logger = logging.getLogger(name)
         logger.setLevel(logging.NOTSET)
         logger.handlers.clear()
+
+
+@pytest.fixture(autouse=True)
+def no_secrets_of_earlier_tests() -> Iterator[None]:
+    """What one test keeps secret is an ordinary word in the next."""
+    yield
+    forget()
 
 
 @pytest.fixture(scope="session")

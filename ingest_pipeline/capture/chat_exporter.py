@@ -22,7 +22,6 @@ from pydantic import SecretStr
 from ingest_pipeline.capture.export_request import ExportRequest, check_export, write_empty_export
 from ingest_pipeline.capture.exporter_output import (
     failure_of,
-    redact,
     reports_empty_range,
     warnings_of,
 )
@@ -37,6 +36,7 @@ from ingest_pipeline.errors import (
     IngestError,
     LandingRefused,
 )
+from ingest_pipeline.redaction import guard, redact
 
 __all__ = ["ChatExporter", "ExportRequest", "ExportResult"]
 
@@ -95,6 +95,8 @@ class ChatExporter:
         quarantine_dir: Path | None = None,
     ) -> None:
         """Keep the settings; nothing is started or checked yet."""
+        if token:
+            guard(token.get_secret_value())
         self.executable = executable
         self._token = token
         self._timeout_seconds = timeout_seconds
@@ -139,7 +141,7 @@ class ChatExporter:
             exported_at=header.exported_at or started_at,
             message_count=count,
             seconds=run.seconds,
-            warnings=warnings_of(run, self._token) + (() if count else (NO_MESSAGES,)),
+            warnings=warnings_of(run) + (() if count else (NO_MESSAGES,)),
             started_at=started_at,
         )
 
@@ -154,12 +156,12 @@ class ChatExporter:
         run = self._run(["--version"], self.executable.absolute().parent, seconds)
         if run.timed_out:
             raise ExporterTimeout(f"{self.executable} --version gave no answer in {seconds:.0f} s: try again")
-        if error := failure_of(run, f"{self.executable} --version", self._token):
+        if error := failure_of(run, f"{self.executable} --version"):
             raise ExporterUnavailable(str(error))
         version = run.stdout.strip().removeprefix("v")
         if not version[:1].isdigit():
             raise ExporterUnavailable(
-                f"{self.executable} --version says {redact(version, self._token)[:100]!r}: "
+                f"{self.executable} --version says {redact(version)[:100]!r}: "
                 "set INGEST_EXPORTER_PATH to the DiscordChatExporter CLI"
             )
         return version
@@ -180,7 +182,7 @@ class ChatExporter:
         """Return the header and number of messages of a run's file if everything agrees."""
         if reports_empty_range(run) and not part.exists():
             write_empty_export(part, request, started_at)
-        elif error := failure_of(run, str(request), self._token):
+        elif error := failure_of(run, str(request)):
             raise error
         if not part.exists():
             raise ExporterFailed(f"{request}: the exporter claims success and left no file: try again")
@@ -193,7 +195,7 @@ class ChatExporter:
             "error": type(error).__name__,
             "message": str(error),
             "exit_code": run.exit_code,
-            "stderr": redact(run.stderr, self._token)[-STDERR_CHARACTERS:],
+            "stderr": redact(run.stderr)[-STDERR_CHARACTERS:],
             "seconds": round(run.seconds, 3),
             "channel_id": str(request.channel_id),
             "start": request.window.start.isoformat(),

@@ -11,8 +11,6 @@ import re
 import signal
 from dataclasses import dataclass
 
-from pydantic import SecretStr
-
 from ingest_pipeline.capture.exporter_process import FinishedRun
 from ingest_pipeline.errors import (
     ChannelForbidden,
@@ -27,17 +25,11 @@ from ingest_pipeline.errors import (
     RateLimited,
     TokenRejected,
 )
+from ingest_pipeline.redaction import redact
 
 LINE_CHARACTERS = 300
 
 _ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
-_SECRETS = re.compile(
-    r"(?P<header>authorization[\"']?\s*[:=]\s*).*"
-    r"|(?P<scheme>\b(?:Bot|Bearer)\s+)[\w.-]{16,}"
-    r"|\bmfa\.[\w-]{20,}"
-    r"|\b[\w-]{23,30}\.[\w-]{6,7}\.[\w-]{27,}",
-    re.IGNORECASE,
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,20 +118,12 @@ _EMPTY = re.compile(
 )
 
 
-def redact(text: str, token: SecretStr | None) -> str:
-    """Return text without the token, without Authorization headers, and without anything token-shaped."""
-    if token and token.get_secret_value():
-        text = text.replace(token.get_secret_value(), "***")
-    return _SECRETS.sub(lambda match: f"{match['header'] or match['scheme'] or ''}***", text)
-
-
-def failure_of(run: FinishedRun, what: str, token: SecretStr | None) -> IngestError | None:
+def failure_of(run: FinishedRun, what: str) -> IngestError | None:
     """Return the error that a run's exit code and words stand for, or None when they claim success.
 
     Args:
         run: The finished run.
         what: What was asked for, to begin the message with.
-        token: Removed from every excerpt.
     """
     text = _plain(run)
     if run.timed_out:
@@ -149,7 +133,7 @@ def failure_of(run: FinishedRun, what: str, token: SecretStr | None) -> IngestEr
         )
     for trap in _TRAPS:
         if match := trap.phrase.search(text):
-            said = _excerpt(_line_at(text, match.start()), token)
+            said = _excerpt(_line_at(text, match.start()))
             return trap.error(f"{what}: the exporter says {said!r}: {trap.remedy}")
     if run.exit_code == 0 and not _FAILURE.search(text):
         return None
@@ -158,7 +142,7 @@ def failure_of(run: FinishedRun, what: str, token: SecretStr | None) -> IngestEr
             f"{what}: the exporter was ended by {_signal_name(-run.exit_code)}: "
             "try again, and see whether the machine ran out of memory"
         )
-    said = _excerpt(_telling_line(text), token)
+    said = _excerpt(_telling_line(text))
     return ExporterFailed(
         f"{what}: the exporter ended with exit code {run.exit_code} and says {said!r}: try again later"
     )
@@ -175,19 +159,19 @@ def reports_empty_range(run: FinishedRun) -> bool:
     )
 
 
-def warnings_of(run: FinishedRun, token: SecretStr | None) -> tuple[str, ...]:
+def warnings_of(run: FinishedRun) -> tuple[str, ...]:
     """Return the lines of standard error of a run that succeeded."""
     lines = (line.strip() for line in _ANSI.sub("", run.stderr).splitlines())
-    return tuple(_excerpt(line, token) for line in lines if line)
+    return tuple(_excerpt(line) for line in lines if line)
 
 
 def _plain(run: FinishedRun) -> str:
     return _ANSI.sub("", f"{run.stderr}\n{run.stdout}")
 
 
-def _excerpt(text: str, token: SecretStr | None) -> str:
+def _excerpt(text: str) -> str:
     # Redaction comes before the cut, which could leave half a token standing.
-    return redact(text, token).strip()[:LINE_CHARACTERS]
+    return redact(text).strip()[:LINE_CHARACTERS]
 
 
 def _line_at(text: str, position: int) -> str:

@@ -11,10 +11,11 @@ from urllib.parse import unquote, urlsplit
 
 import typer
 
-from ingest_pipeline.cli.invocation import begin, invocation_of
+from ingest_pipeline.cli.invocation import begin
 from ingest_pipeline.cli.options import JsonOption
 from ingest_pipeline.cli.output import describing, print_json, print_rows
 from ingest_pipeline.errors import ConfigurationError
+from ingest_pipeline.redaction import guard
 
 if TYPE_CHECKING:
     from ingest_pipeline.settings import Settings
@@ -79,7 +80,7 @@ def copy(
     path, _ = _duckdb_path(source), _duckdb_path(target)
     if path is not None and not path.is_file():
         raise ConfigurationError(f"--from {path} does not exist: check the path")
-    invocation_of(context).secrets += (*_secrets(source), *_secrets(target))
+    guard(*(url for url in (source, target) if "@" in url))
     with _opened(source, settings) as reading, _opened(target, settings) as writing, describing() as show:
         from ingest_pipeline.storage.transfer import copy_database
 
@@ -141,11 +142,6 @@ def _duckdb_path(url: str) -> Path | None:
     if parts.scheme in {"postgresql", "postgres"}:
         return None
     raise ConfigurationError(f"--from or --to is of the unknown kind {parts.scheme!r}: {_FORMS}")
-
-
-def _secrets(url: str) -> tuple[str, ...]:
-    password = urlsplit(url).password
-    return (password, unquote(password)) if password else ()
 
 
 def _page_shown(show: Callable[[str], None] | None) -> Callable[[str, int], None] | None:

@@ -19,6 +19,7 @@ from typer.core import TyperGroup
 
 from ingest_pipeline.cli.invocation import invocation_of
 from ingest_pipeline.errors import ExitCode, IngestError
+from ingest_pipeline.redaction import redact
 
 
 class ReportingGroup(TyperGroup):
@@ -49,5 +50,5 @@ class ReportingGroup(TyperGroup):
 def _report(ctx: Any, error: Exception, text: str) -> None:
     invocation = invocation_of(ctx)
     if invocation.verbose:
-        typer.echo(invocation.redact("".join(traceback.format_exception(error))), err=True)
-    typer.echo(invocation.redact(f"error: {text}"), err=True)
+        typer.echo(redact("".join(traceback.format_exception(error))), err=True)
+    typer.echo(redact(f"error: {text}"), err=True)

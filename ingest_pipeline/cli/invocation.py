@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ingest_pipeline.errors import BadInput, ConfigurationError
+from ingest_pipeline.redaction import redact
 
 if TYPE_CHECKING:
     from ingest_pipeline.ingestion.services import Services
@@ -27,17 +28,9 @@ class Invocation:
 
     Attributes:
         verbose: Whether debug messages and tracebacks are shown.
-        secrets: Texts that must never be shown.
     """
 
     verbose: bool = False
-    secrets: tuple[str, ...] = ()
-
-    def redact(self, text: str) -> str:
-        """Return a text without the secrets in it."""
-        for secret in self.secrets:
-            text = text.replace(secret, "***")
-        return text
 
 
 def invocation_of(context: Any) -> Invocation:
@@ -61,14 +54,6 @@ def begin(context: Any, *, as_json: bool = False) -> Settings:
 
     settings = load_environment(Path.cwd())
     invocation = invocation_of(context)
-    secrets = (
-        settings.discord_oauth_token,
-        settings.discord_bot_token,
-        settings.database_url,
-        settings.api_token,
-        settings.api_read_token,
-    )
-    invocation.secrets = tuple(secret.get_secret_value() for secret in secrets if secret)
     _start_logging("DEBUG" if invocation.verbose else settings.log_level, as_json=as_json)
     return settings
 
@@ -105,7 +90,7 @@ class _JsonFormatter(logging.Formatter):
             "message": record.getMessage(),
         }
         if record.exc_info:
-            entry["exception"] = self.formatException(record.exc_info)
+            entry["exception"] = redact(self.formatException(record.exc_info))
         return json.dumps(entry)
 
 

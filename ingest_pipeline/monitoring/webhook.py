@@ -12,6 +12,8 @@ from typing import Any
 
 from pydantic import SecretStr
 
+from ingest_pipeline.redaction import redacted
+
 TRIES = 3
 TIMEOUT_SECONDS = 5.0
 PAUSE_SECONDS = 1.0
@@ -52,7 +54,7 @@ def _post_once(url: SecretStr, body: Mapping[str, Any]) -> tuple[str | None, boo
     try:
         request = urllib.request.Request(  # noqa: S310 - the settings allow http and https only
             url.get_secret_value(),
-            data=json.dumps(body).encode(),
+            data=json.dumps(redacted(body)).encode(),
             headers={"Content-Type": "application/json", "User-Agent": _USER_AGENT},
             method="POST",
         )

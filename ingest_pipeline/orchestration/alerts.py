@@ -20,8 +20,8 @@ from ingest_pipeline.orchestration.jobs import ingest_job
 from ingest_pipeline.orchestration.live_runs import SESSION_TAG, TRIGGER_TAG, error_line
 from ingest_pipeline.orchestration.partitions import RANGE_START, SESSION
 from ingest_pipeline.orchestration.seal_assets import SEAL_JOB
+from ingest_pipeline.redaction import redact
 from ingest_pipeline.settings import Settings
-from ingest_pipeline.supervision.deployment import secrets_of
 
 _MOST_RUNS = 50
 _EVERY_SECONDS = 30
@@ -65,7 +65,7 @@ def alert_sensor(
         state = replace(before, seen=_newest(context.instance))
         return dg.SensorResult(skip_reason="from now on failures are told", cursor=state.to_text())
     ended = list(_ended_runs(context.instance, before.seen))
-    outcomes = [_outcome(context.instance, run, at, settings) for run, at, _ in ended if not _goes_on(run)]
+    outcomes = [_outcome(context.instance, run, at) for run, at, _ in ended if not _goes_on(run)]
     state = before.after(outcomes, threshold=settings.alert_after_failures, now=now)
     state = replace(state, seen=ended[-1][2] if ended else before.seen)
     left, problem = _deliver(settings, state.pending)
@@ -108,7 +108,7 @@ def _goes_on(run: dg.DagsterRun) -> bool:
     return run.tags.get(_WILL_RETRY_TAG) == "true"
 
 
-def _outcome(instance: dg.DagsterInstance, run: dg.DagsterRun, at: datetime, settings: Settings) -> Outcome:
+def _outcome(instance: dg.DagsterInstance, run: dg.DagsterRun, at: datetime) -> Outcome:
     problems = _failed_checks(instance, run)
     if run.status == dg.DagsterRunStatus.FAILURE:
         problems.insert(0, error_line(instance, run))
@@ -117,7 +117,7 @@ def _outcome(instance: dg.DagsterInstance, run: dg.DagsterRun, at: datetime, set
         session_id=_session(run),
         run_id=run.run_id,
         ended_at=at,
-        problem=_without_secrets("; ".join(problems), settings) if problems else None,
+        problem=redact("; ".join(problems)) if problems else None,
         is_repeated=run.tags.get(TRIGGER_TAG) == "live",
         # Who seals a session has read all of it.
         heals=(ingest_job.name, _BY_HAND_NAME) if run.job_name == SEAL_JOB else (),
@@ -161,12 +161,6 @@ def _deliver(settings: Settings, pending: tuple[Alert, ...]) -> tuple[tuple[Aler
         if problem:
             return pending[number:], problem
     return (), None
-
-
-def _without_secrets(text: str, settings: Settings) -> str:
-    for secret in secrets_of(settings):
-        text = text.replace(secret, "***")
-    return text
 
 
 def _said(state: AlertState, *, sent: int, left: int, problem: str | None) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 
 from ingest_pipeline.domain.snowflake import first_id_at
 from ingest_pipeline.events import Event, EventChannel, EventType
+from ingest_pipeline.redaction import redacted
 from ingest_pipeline.storage.database import Connection
 
 
@@ -32,7 +33,7 @@ def publish(connection: Connection, events: Sequence[Event]) -> None:
         message_ids=[event.message_id for event in events],
         session_ids=[event.session_id for event in events],
         run_ids=[event.run_id for event in events],
-        datas=[json.dumps(dict(event.data), default=str) for event in events],
+        datas=[json.dumps(redacted(event.data), default=str) for event in events],
         created_ats=[event.created_at for event in events],
     )
 

@@ -13,7 +13,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
 import psycopg
 from psycopg import errors as pg
@@ -22,6 +21,7 @@ from psycopg_pool import ConnectionPool, PoolTimeout
 from pydantic import SecretStr
 
 from ingest_pipeline.errors import ConfigurationError, DatabaseBusy, DatabaseUnavailable
+from ingest_pipeline.redaction import guard, redact
 from ingest_pipeline.storage import migrations
 from ingest_pipeline.storage.database import (
     Connection,
@@ -51,6 +51,7 @@ class PostgresDatabase:
 
     def __init__(self, url: SecretStr, wait_seconds: float) -> None:
         """Connect to nothing yet."""
+        guard(url.get_secret_value())
         self._url = url
         self._wait_seconds = wait_seconds
         self._opening = threading.Lock()
@@ -210,11 +211,7 @@ class PostgresDatabase:
 
     def _reason(self, error: Exception) -> str:
         """Return the first line of an error without the password."""
-        text = str(error).strip().partition("\n")[0]
-        password = urlsplit(self._url.get_secret_value()).password
-        for secret in filter(None, (password, unquote(password or ""))):
-            text = text.replace(secret, "***")
-        return text
+        return redact(str(error).strip().partition("\n")[0])
 
 
 def _connection_options() -> dict[str, Any]:

@@ -9,44 +9,27 @@ from __future__ import annotations
 import logging
 import re
 import threading
-from collections.abc import Iterable
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from time import gmtime
 from typing import TextIO
 
+from ingest_pipeline.redaction import redact
+
 FILE_BYTES = 5_000_000
 FILES_KEPT = 4
 NAME_WIDTH = 10
-SHORTEST_SECRET = 6
 OWN_NAME = "start"
 
-_URL_CREDENTIALS = re.compile(r"://[^/\s@]+@")
 _COLOUR_CODES = re.compile(r"\x1b\[[0-9;]*m")
 _DEBUG_MARK = " - DEBUG - "
 _CONTROL_CHARACTERS = {code: None for code in (*range(32), *range(127, 160)) if code != ord("\t")}
 _COLOURS = {OWN_NAME: "1", "webserver": "36", "daemon": "35", "code": "33", "api": "34"}
 
 
-class Redactor:
-    """Takes secrets out of a line.
-
-    Args:
-        secrets: Values that must never be seen. Those under 6 characters are left alone: replacing
-            them would damage ordinary text and they protect nothing.
-    """
-
-    def __init__(self, secrets: Iterable[str]) -> None:
-        self._secrets = sorted(
-            {secret for secret in secrets if len(secret) >= SHORTEST_SECRET}, key=len, reverse=True
-        )
-
-    def clean(self, line: str) -> str:
-        """Return the line without secrets, URL credentials and control characters."""
-        for secret in self._secrets:
-            line = line.replace(secret, "***")
-        plain = _COLOUR_CODES.sub("", _URL_CREDENTIALS.sub("://***@", line))
-        return plain.translate(_CONTROL_CHARACTERS)
+def clean(line: str) -> str:
+    """Return a line without secrets and without control characters."""
+    return redact(_COLOUR_CODES.sub("", line)).translate(_CONTROL_CHARACTERS)
 
 
 class Console:
@@ -55,14 +38,12 @@ class Console:
     Args:
         stream: Where people read along.
         folder: Where `<part>.log` files go: at most 5 of 5 MB each, oldest dropped.
-        redactor: Cleans every line before it goes anywhere.
         colour: Whether part names are coloured.
     """
 
-    def __init__(self, stream: TextIO, folder: Path, redactor: Redactor, *, colour: bool = False) -> None:
+    def __init__(self, stream: TextIO, folder: Path, *, colour: bool = False) -> None:
         self._stream = stream
         self._folder = folder
-        self._redactor = redactor
         self._colour = colour
         self._lock = threading.Lock()
         self._files: dict[str, _PartFile] = {}
@@ -74,7 +55,7 @@ class Console:
 
     def write(self, name: str, line: str) -> None:
         """Write one line that the part `name` said, with or without its line end."""
-        text = self._redactor.clean(line.rstrip())
+        text = clean(line.rstrip())
         with self._lock:
             self._file(name).handle(logging.makeLogRecord({"msg": text}))
             if text and _DEBUG_MARK not in text:

@@ -90,18 +90,6 @@ def demo_deployment(settings: Settings, environment: Mapping[str, str]) -> Deplo
     return Deployment(data_dir, _completed({**inherited, **own}, data_dir), is_demo=True)
 
 
-def secrets_of(settings: Settings) -> list[str]:
-    """Return the values that must not appear in any output."""
-    tokens = (
-        settings.discord_oauth_token,
-        settings.discord_bot_token,
-        settings.api_token,
-        settings.api_read_token,
-        settings.alert_webhook_url,
-    )
-    return [token.get_secret_value() for token in tokens if token]
-
-
 def _completed(environment: dict[str, str], data_dir: Path) -> dict[str, str]:
     own = {"DAGSTER_HOME": str(data_dir / "dagster"), "PYTHONUNBUFFERED": "1", **NO_ENV_FILE}
     return {**environment, **own}

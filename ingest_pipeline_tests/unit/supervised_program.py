@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from ingest_pipeline.errors import IngestError
-from ingest_pipeline.supervision.console import Console, Redactor
+from ingest_pipeline.supervision.console import Console
 from ingest_pipeline.supervision.lock import Warden, hold_folder
 from ingest_pipeline.supervision.parts import Part
 from ingest_pipeline.supervision.supervisor import StopRequest, Supervisor
@@ -35,7 +35,7 @@ def main() -> int:
         parts,
         environment=os.environ,
         folder=folder,
-        console=Console(sys.stdout, folder, Redactor([])),
+        console=Console(sys.stdout, folder),
         reporter=warden,
         on_ready=lambda _: None,
     )

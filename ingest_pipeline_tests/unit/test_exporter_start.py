@@ -7,10 +7,9 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import SecretStr
 
 from ingest_pipeline.capture.chat_exporter import ChatExporter
-from ingest_pipeline.capture.exporter_output import failure_of, redact, warnings_of
+from ingest_pipeline.capture.exporter_output import failure_of, warnings_of
 from ingest_pipeline.capture.exporter_process import FinishedRun
 from ingest_pipeline.errors import (
     ExporterFailed,
@@ -20,6 +19,7 @@ from ingest_pipeline.errors import (
     LandingRefused,
     TokenRejected,
 )
+from ingest_pipeline.redaction import forget, guard, redact
 from ingest_pipeline_tests.unit.exporter_worlds import REQUEST, TOKEN, exporter
 
 ELF_OF_ANOTHER_PROCESSOR = b"\x7fELF\x02\x01\x01" + bytes(9) + b"\x02\x00\xff\xff" + bytes(100)
@@ -118,7 +118,7 @@ def test_what_a_run_says_decides_whatever_its_exit_code(
     run: FinishedRun, expected: type[IngestError]
 ) -> None:
     """Older versions report on standard output, colours may be in between."""
-    assert type(failure_of(run, "channel 1", None)) is expected
+    assert type(failure_of(run, "channel 1")) is expected
 
 
 def test_words_that_only_look_like_a_failure_are_none() -> None:
@@ -128,8 +128,8 @@ def test_words_that_only_look_like_a_failure_are_none() -> None:
         "exception: 25%\nrate limited: 100%\nSuccessfully exported 1 channel(s).",
         exit_code=0,
     )
-    assert failure_of(run, "channel 1", None) is None
-    assert warnings_of(run, None) == (
+    assert failure_of(run, "channel 1") is None
+    assert warnings_of(run) == (
         "Warnings reported for the following channel(s):",
         "forbidden: no messages",
     )
@@ -148,7 +148,7 @@ def test_words_that_only_look_like_a_failure_are_none() -> None:
 )
 def test_anything_shaped_like_a_credential_is_redacted(text: str) -> None:
     """Also a token that is not ours."""
-    redacted = redact(f"before\n{text}\nafter", None)
+    redacted = redact(f"before\n{text}\nafter")
     assert redacted.startswith("before\n")
     assert redacted.endswith("***\nafter")
     assert "abc" not in redacted
@@ -163,7 +163,9 @@ def test_anything_shaped_like_a_credential_is_redacted(text: str) -> None:
 def test_no_excerpt_ever_holds_the_token(token: str, before: str, after: str) -> None:
     """Whatever stands around it, and wherever the excerpt is cut."""
     run = finished(f"{before}{token}{after}{token}")
-    error = failure_of(run, "channel 1", SecretStr(token))
-    assert token not in redact(run.stderr, SecretStr(token))
+    forget()
+    guard(token)
+    error = failure_of(run, "channel 1")
+    assert token not in redact(run.stderr)
     if token not in "channel 1: the exporter ended with exit code 1 and says '***': try again later":
         assert token not in str(error)

@@ -8,7 +8,8 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest_pipeline.supervision.console import Console, Redactor
+from ingest_pipeline.redaction import guard
+from ingest_pipeline.supervision.console import Console, clean
 
 
 class ClosedPipe(io.StringIO):
@@ -22,7 +23,7 @@ class ClosedPipe(io.StringIO):
 def test_lines_are_prefixed_on_the_console_and_dated_in_the_file(tmp_path: Path) -> None:
     """People see who speaks; files also say when, in UTC."""
     stream = io.StringIO()
-    console = Console(stream, tmp_path, Redactor([]))
+    console = Console(stream, tmp_path)
     console.write("webserver", "100% ready\n")
     console.say("hello")
     console.close()
@@ -35,7 +36,7 @@ def test_lines_are_prefixed_on_the_console_and_dated_in_the_file(tmp_path: Path)
 def test_debug_and_empty_lines_stay_off_the_console(tmp_path: Path) -> None:
     """The files hold them; people reading along do not need them."""
     stream = io.StringIO()
-    console = Console(stream, tmp_path, Redactor([]))
+    console = Console(stream, tmp_path)
     console.write("code", "2026-01-01 10:00:00 +0000 - dagster - DEBUG - STEP_START")
     console.write("code", "\n")
     console.close()
@@ -46,7 +47,8 @@ def test_debug_and_empty_lines_stay_off_the_console(tmp_path: Path) -> None:
 def test_secrets_reach_neither_console_nor_file(tmp_path: Path) -> None:
     """Tokens and passwords in URLs are replaced wherever they occur."""
     stream = io.StringIO()
-    console = Console(stream, tmp_path, Redactor(["secret-token", "secret-token-longer"]))
+    guard("secret-token", "secret-token-longer")
+    console = Console(stream, tmp_path)
     console.write("daemon", "using secret-token-longer and secret-token")
     console.write("daemon", "at postgresql://me:p4ss@host/db")
     console.close()
@@ -59,18 +61,18 @@ def test_secrets_reach_neither_console_nor_file(tmp_path: Path) -> None:
 @given(st.text())
 def test_no_control_character_reaches_the_terminal(text: str) -> None:
     """Whatever a message contains, the terminal gets nothing to obey."""
-    cleaned = Redactor([]).clean(text)
+    cleaned = clean(text)
     assert all(character.isprintable() or not _obeyed(character) for character in cleaned)
 
 
 def test_colours_of_a_part_are_removed_whole() -> None:
     """Removing the escape character alone would leave its remains in the text."""
-    assert Redactor([]).clean("\x1b[32m10:00\x1b[0m ok") == "10:00 ok"
+    assert clean("\x1b[32m10:00\x1b[0m ok") == "10:00 ok"
 
 
 def test_a_closed_console_leaves_the_files_going(tmp_path: Path) -> None:
     """A terminal that went away does not end anything."""
-    console = Console(ClosedPipe(), tmp_path, Redactor([]))
+    console = Console(ClosedPipe(), tmp_path)
     console.say("first")
     console.say("second")
     console.close()

@@ -19,7 +19,6 @@ from ingest_pipeline.supervision.deployment import (
     REAL_DATA_VARIABLES,
     demo_deployment,
     real_deployment,
-    secrets_of,
 )
 from ingest_pipeline.supervision.parts import (
     answers_http,
@@ -146,16 +145,6 @@ def test_real_parts_get_absolute_paths(tmp_path: Path, monkeypatch: pytest.Monke
     assert environment["HOME"] == "h"
     bucket = real_deployment(load_settings(landing_url="s3://bucket/x"), {}).environment
     assert "INGEST_LANDING_URL" not in bucket
-
-
-def test_tokens_count_as_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
-    """All of them are handed to the redactor."""
-    names = ("DISCORD_OAUTH_TOKEN", "DISCORD_BOT_TOKEN", "INGEST_API_TOKEN", "INGEST_API_READ_TOKEN")
-    for name in names:
-        monkeypatch.setenv(name, f"token-of-{name}")
-    webhook = "https://hooks.example.org/secret"
-    monkeypatch.setenv("INGEST_ALERT_WEBHOOK_URL", webhook)
-    assert secrets_of(load_settings()) == [*(f"token-of-{name}" for name in names), webhook]
 
 
 def test_no_secret_stands_in_a_command(tmp_path: Path) -> None:
