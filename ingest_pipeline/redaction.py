@@ -23,9 +23,9 @@ SHORT_CHARACTERS = 6
 _LEAST_BASE64 = 8
 _SECRET_PARAMETER = re.compile(r"pass|pwd|token|key|secret|sig", re.IGNORECASE)
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
-# What is a secret by its form, whoever's it is.
+# What is a secret by its form, whoever's it is; `user:password` is how our own messages say what to write.
 _FORMS = re.compile(
-    r"(?P<url>://)[^\s/@]+@"
+    r"(?P<url>://)(?!user(?::password)?@)[^\s/@]+@"
     r"|(?P<header>\bauthorization[\"']?\s*[:=]\s*).*"
     r"|(?P<scheme>\b(?:Bot|Bearer|Basic)\s+)[\w.=+/-]{16,}"
     r"|\bmfa\.[\w-]{20,}"
