@@ -29,6 +29,7 @@ the remedy. Third-party exceptions are translated where they are caught, never r
         │   └── RateLimited
         ├── DatabaseBusy
         ├── DatabaseUnavailable
+        │   └── DatabaseDamaged
         └── LandingUnavailable
 """
 
@@ -191,6 +192,12 @@ class DatabaseUnavailable(TransientError):
     """The database cannot be reached or refuses the connection."""
 
     exit_code = ExitCode.DATABASE
+
+
+class DatabaseDamaged(DatabaseUnavailable):
+    """The embedded database's file or log is damaged: somebody must look at the disk and rebuild it."""
+
+    retryable = False
 
 
 class LandingUnavailable(TransientError):

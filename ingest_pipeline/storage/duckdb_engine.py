@@ -28,17 +28,9 @@ from ingest_pipeline.storage.database import (
     run_transaction,
 )
 from ingest_pipeline.storage.duckdb_connection import DuckDBConnection
-from ingest_pipeline.storage.duckdb_torn import (
-    BLOCK_BYTES,
-    FIRST_BLOCK,
-    is_whole,
-    leave_mark,
-    marks_left,
-    mend_blocks,
-    refused_location,
-    remove_mark,
-)
+from ingest_pipeline.storage.duckdb_file import repair
 from ingest_pipeline.storage.process_lock import lock_for
+from ingest_pipeline.storage.turnstile import busy, turnstile_for
 
 # Extensions are never fetched from the network: all that is used here is linked into the wheel.
 _CONFIGURATION: dict[str, str | bool | int | float | list[str]] = {
@@ -80,6 +72,7 @@ class DuckDBDatabase:
         self._path = path
         self._wait_seconds = wait_seconds
         self._lock = lock_for(path)
+        self._turnstile = turnstile_for(path)
         self._is_migrated = False
         self._memory_mb = _LEAST_MEMORY_MB
 
@@ -150,53 +143,53 @@ class DuckDBDatabase:
 
     @contextmanager
     def _opened(self, deadline: float, *, read_only: bool) -> Iterator[duckdb.DuckDBPyConnection]:
-        tried: set[int] = set()
+        refused: Exception | None = None
         while True:
-            with self._lock.held(exclusive=not read_only, wait_seconds=self._wait_seconds):
+            with self._turn(deadline, read_only=read_only):
                 try:
-                    raw = self._open(deadline, read_only=read_only)
-                except duckdb.Error as error:
-                    refused, location = error, refused_location(error)
+                    opened = self._open(deadline, read_only=read_only)
+                except (duckdb.Error, repair.Torn) as error:
+                    if refused is not None or not repair.may_be_damage(error):
+                        raise
+                    refused = error
                 else:
-                    with self._marked(raw) if not read_only else closing(raw):
-                        yield raw
+                    with closing(opened):
+                        yield opened.raw
                     return
-            if location is None or location in tried or not self._mend(location, deadline):
-                raise refused
-            tried.add(location)
+            self._restore(deadline)
 
     @contextmanager
-    def _marked(self, raw: duckdb.DuckDBPyConnection) -> Iterator[None]:
-        with closing(raw):
-            try:
-                mark = leave_mark(self._path)
-            except OSError as error:
-                raise DatabaseUnavailable(
-                    f"{self._path.parent} cannot be written ({error.strerror}): check that the disk has room "
-                    "and that files can be made in the folder"
-                ) from error
-            yield
-        # After an error it stays, and the next writer looks whether all was written.
-        remove_mark(mark, self._path)
+    def _turn(self, deadline: float, *, read_only: bool) -> Iterator[None]:
+        """Wait until this transaction may open the file."""
+        with self._lock.held(exclusive=not read_only, wait_seconds=self._wait_seconds) as is_again:
+            if is_again:
+                # Whoever waits at the turnstile waits for this thread.
+                yield
+                return
+            turn = partial(self._turnstile.held, deadline, wait_seconds=self._wait_seconds)
+            if read_only:
+                with turn(is_writer=False):
+                    repair.refuse_damaged_log(self._path)
+                yield
+                return
+            with turn(is_writer=True):
+                repair.refuse_damaged_log(self._path)
+                yield
 
-    def _open(self, deadline: float, *, read_only: bool) -> duckdb.DuckDBPyConnection:
+    def _open(self, deadline: float, *, read_only: bool) -> repair.Guard:
         raw = self._connected(deadline, read_only=read_only)
         try:
             self._refuse_other_file(DuckDBConnection(raw))
-            left = [] if read_only else marks_left(self._path)
-            if not left:
-                return raw
-            blocks = [row["block_id"] for row in DuckDBConnection(raw).fetch_all("read_metadata_blocks")]
+            guard = repair.Guard(self._path, raw, is_writer=not read_only)
         except BaseException:
             raw.close()
             raise
-        raw.close()
-        # Whoever was quicker leaves them to the next writer.
-        with suppress(BlockingIOError):
-            mend_blocks(self._path, [FIRST_BLOCK + block * BLOCK_BYTES for block in blocks])
-            for mark in left:
-                remove_mark(mark, self._path)
-        return self._connected(deadline, read_only=read_only)
+        try:
+            guard.save()
+        except BaseException:
+            guard.abandon()
+            raise
+        return guard
 
     def _connected(self, deadline: float, *, read_only: bool) -> duckdb.DuckDBPyConnection:
         if not (read_only or self._path.exists()):
@@ -240,28 +233,16 @@ class DuckDBDatabase:
         try:
             return duckdb.connect(str(self._path), read_only=read_only, config=configuration)
         except duckdb.CatalogException as error:
-            raise self._other_file() from error
+            raise repair.other_file(self._path) from error
 
-    def _mend(self, location: int, deadline: float) -> bool:
-        """Mend the block for which DuckDB refused to open the file, if a writer was killed over it."""
+    def _restore(self, deadline: float) -> bool:
+        """Put back what a killed writer tore; no connection of this thread may be open."""
         with self._lock.held(exclusive=True, wait_seconds=self._wait_seconds):
-            while marks_left(self._path) and time.monotonic() < deadline:
-                try:
-                    return bool(mend_blocks(self._path, [location])) or is_whole(self._path, location)
-                except BlockingIOError:
-                    time.sleep(pause_seconds(1))
-                except OSError:
-                    break
-        return False
+            return repair.restore(self._path, deadline)
 
     def _refuse_other_file(self, connection: DuckDBConnection) -> None:
         if not connection.fetch_one("read_open_file"):
-            raise self._other_file()
-
-    def _other_file(self) -> DatabaseUnavailable:
-        return DatabaseUnavailable(
-            f"{self._path} is not a valid DuckDB database file: name another, or move this one away"
-        )
+            raise repair.other_file(self._path)
 
     def _make_file(self) -> None:
         """Make an empty database beside its place and link it there.
@@ -287,20 +268,17 @@ class DuckDBDatabase:
     def _busy(self, error: duckdb.Error) -> DatabaseBusy:
         holder = _HOLDER.search(str(error))
         who = f"process {holder[2]} ({holder[1]})" if holder else "other code in this process"
-        return DatabaseBusy(
-            f"{self._path} was in use by {who} for {self._wait_seconds:g} s: wait for it or stop it, "
-            "raise INGEST_DATABASE_WAIT_SECONDS, or move to PostgreSQL with INGEST_DATABASE_URL, "
-            "where many processes write at once"
-        )
+        return busy(self._path, who, self._wait_seconds)
 
     @contextmanager
     def _translated_errors(self, deadline: float, *, read_only: bool) -> Iterator[None]:
         try:
             yield
+        except repair.Torn as error:
+            raise repair.damaged(self._path, str(error)) from error
         except duckdb.Error as error:
-            location = refused_location(error)
-            if location is not None:
-                raise self._mended(error, location, deadline) from error
+            if repair.may_be_damage(error):
+                raise self._damaged(error, deadline) from error
             if not isinstance(error, _OUT_OF_REACH):
                 raise
             # What reads has as much as the machine gives, and is not done again.
@@ -312,18 +290,12 @@ class DuckDBDatabase:
                 ) from error
             raise self._unavailable(error) from error
 
-    def _mended(self, refused: duckdb.Error, location: int, deadline: float) -> DatabaseUnavailable:
-        """Mend what came to light in a transaction, and return what to raise in its place."""
-        with self._lock.held(exclusive=True, wait_seconds=self._wait_seconds):
-            with suppress(duckdb.Error):
-                self._open(deadline, read_only=False).close()
-            if is_whole(self._path, location) or marks_left(self._path):
-                return ConnectionLost(f"{self._path} was torn by a writer that was killed, and is mended now")
-        return DatabaseUnavailable(
-            f"{self._path} is damaged, and not by a writer that was killed ({_first_line(refused)}). "
-            "Check the disk, then put a copy in its place, or move it away and materialise "
-            "normalized_messages and messages again from what has landed"
-        )
+    def _damaged(self, error: duckdb.Error, deadline: float) -> DatabaseUnavailable:
+        """Put back what came to light in a transaction, and return what to raise in its place."""
+        with suppress(DatabaseBusy):
+            if self._restore(deadline):
+                return ConnectionLost(f"{self._path} was torn by a killed writer, and is whole again")
+        return repair.damaged(self._path, f"what DuckDB was reading ({_first_line(error)})")
 
     def _unavailable(self, error: duckdb.Error) -> DatabaseUnavailable:
         if _MEMORY_SHORT.search(str(error)):

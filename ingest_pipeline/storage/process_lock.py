@@ -38,8 +38,11 @@ class ProcessLock:
         self._waiting_writers = 0
 
     @contextmanager
-    def held(self, *, exclusive: bool, wait_seconds: float) -> Iterator[None]:
+    def held(self, *, exclusive: bool, wait_seconds: float) -> Iterator[bool]:
         """Hold the lock as the writer or as one of the readers.
+
+        Yields:
+            Whether this thread has held it already.
 
         Raises:
             DatabaseBusy: It cannot be had in time, or this thread has it in a way that excludes it.
@@ -58,9 +61,10 @@ class ProcessLock:
                     )
             finally:
                 self._waiting_writers -= exclusive
+            is_again = thread in self._readers
             self._take(thread, exclusive=exclusive)
         try:
-            yield
+            yield is_again
         finally:
             with self._changed:
                 self._release(thread, exclusive=exclusive)

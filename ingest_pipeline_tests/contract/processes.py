@@ -10,6 +10,7 @@ import os
 import random
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -108,6 +109,22 @@ def read(rounds: int) -> None:
     database.close()
 
 
+def read_without_pause() -> None:
+    """Say when ready, then read over and over until told to end."""
+    database = open_database(load_settings())
+    ended = threading.Event()
+    threading.Thread(target=lambda: (sys.stdin.readline(), ended.set())).start()
+    rounds = 0
+    while not ended.is_set():
+        with database.read() as connection:
+            table_summary(connection)
+        rounds += 1
+        if rounds == 1:
+            print("reading", flush=True)  # noqa: T201
+    print(rounds)  # noqa: T201
+    database.close()
+
+
 def migrate() -> None:
     """Say when ready, wait for the word, migrate, and tell what was applied."""
     database = open_database(load_settings())
@@ -136,6 +153,8 @@ if __name__ == "__main__":
             write(int(seed))
         case ["read", rounds]:
             read(int(rounds))
+        case ["read without pause", _]:
+            read_without_pause()
         case ["migrate", _]:
             migrate()
         case ["hold", step]:

@@ -10,6 +10,10 @@ INSERT INTO {table} ({columns}) SELECT {columns} FROM loaded_rows;
 -- Nothing when it is a database in memory, from which DuckDB looks at a file of data.
 SELECT path FROM duckdb_databases() WHERE database_name = current_database() AND path IS NOT NULL;
 
--- name: read_metadata_blocks
--- The blocks that a checkpoint may write in place.
-SELECT block_id FROM pragma_metadata_info();
+-- name: leave_log
+-- Let closing the file leave the log as it is, instead of writing it into the file.
+PRAGMA disable_checkpoint_on_shutdown;
+
+-- name: read_whole_table
+-- Read every column of every row.
+SELECT count(*) AS n, bit_xor(hash(t)) AS digest FROM {table} AS t;
