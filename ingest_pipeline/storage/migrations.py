@@ -16,6 +16,8 @@ from ingest_pipeline.storage.database import Connection
 from ingest_pipeline.storage.queries import sql_folder
 
 _FILE = re.compile(r"(\d{4})_\w+\.sql")
+_CREATED = re.compile(r"^CREATE (?:UNIQUE )?(?:TABLE|VIEW|INDEX) (\w+)", re.MULTILINE)
+_COLUMNS = {"version", "name", "applied_at"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +33,11 @@ class Migration:
     version: int
     name: str
     script: str
+
+    @property
+    def created_names(self) -> set[str]:
+        """The tables, views and indexes that it makes."""
+        return set(_CREATED.findall(self.script))
 
 
 @cache
@@ -55,9 +62,16 @@ def load_migrations(engine: str) -> tuple[Migration, ...]:
 
 
 def applied_versions(connection: Connection) -> set[int]:
-    """Return the numbers of the migrations that a database has; none when it is empty."""
-    if connection.fetch_one("find_migrations_table") is None:
+    """Return the numbers of the migrations that a database has; none when it is empty.
+
+    Raises:
+        ConfigurationError: Another application keeps its history in a table of the same name.
+    """
+    columns = {row["column_name"] for row in connection.fetch_all("migrations_columns")}
+    if not columns:
         return set()
+    if columns != _COLUMNS:
+        raise _foreign({"schema_migrations"})
     return {row["version"] for row in connection.fetch_all("applied_migrations")}
 
 
@@ -77,11 +91,18 @@ def apply_pending(connection: Connection) -> list[str]:
     advisory lock. Those that come later find nothing to do.
 
     Raises:
-        ConfigurationError: A newer version of this project has migrated it.
+        ConfigurationError: A newer version of this project has migrated it, or there are tables of another
+            application under names of ours.
     """
     connection.execute("lock_migrations")
+    applied = applied_versions(connection)
+    missing = _missing(connection, applied)
+    if missing:
+        names = {row["name"] for row in connection.fetch_all("list_names")}
+        taken = names & set().union(*(migration.created_names for migration in missing))
+        if taken:
+            raise _foreign(taken)
     connection.execute("create_migrations_table")
-    missing = _missing(connection, applied_versions(connection))
     for migration in missing:
         connection.run_script(migration.script)
         connection.execute(
@@ -99,3 +120,11 @@ def _missing(connection: Connection, applied: set[int]) -> list[Migration]:
             "update the program"
         )
     return [migration for migration in known if migration.version not in applied]
+
+
+def _foreign(names: set[str]) -> ConfigurationError:
+    return ConfigurationError(
+        f"the database has {', '.join(sorted(names))} of another application: take a database of its own, or "
+        "with PostgreSQL a schema (CREATE SCHEMA ingest; then ?options=-csearch_path%3Dingest at the end of "
+        "INGEST_DATABASE_URL)"
+    )

@@ -1,7 +1,8 @@
 """The server engine: PostgreSQL through psycopg 3 and a pool, for many processes that write at once.
 
 Writers of the same messages take turns on advisory locks (see `sql/postgres/locks.sql`); what still
-collides is undone and done again by `run`.
+collides is undone and done again by `run`. The server, its roles and its pooler may be other people's: what
+a transaction needs is set for that transaction alone, whatever the role's or the database's defaults are.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import psycopg
+from psycopg import IsolationLevel
 from psycopg import errors as pg
 from psycopg.types.string import TextLoader
 from psycopg_pool import ConnectionPool, PoolTimeout
@@ -32,6 +34,7 @@ from ingest_pipeline.storage.database import (
     run_transaction,
 )
 from ingest_pipeline.storage.postgres_connection import PostgresConnection
+from ingest_pipeline.storage.postgres_requirements import require_usable
 
 MAX_CONNECTIONS = 10
 _CONNECT_SECONDS = 10
@@ -56,6 +59,7 @@ class PostgresDatabase:
         self._wait_seconds = wait_seconds
         self._opening = threading.Lock()
         self._pool: ConnectionPool[psycopg.Connection[Any]] | None = None
+        self._is_usable = False
         self._is_migrated = False
 
     @contextmanager
@@ -111,17 +115,21 @@ class PostgresDatabase:
 
     @contextmanager
     def _snapshot(self) -> Iterator[Connection]:
-        with self._transaction() as connection:
-            connection.execute("begin_snapshot")
+        with self._transaction(IsolationLevel.REPEATABLE_READ, read_only=True) as connection:
             yield connection
 
     @contextmanager
-    def _transaction(self) -> Iterator[Connection]:
+    def _transaction(
+        self, isolation: IsolationLevel = IsolationLevel.READ_COMMITTED, *, read_only: bool | None = None
+    ) -> Iterator[Connection]:
+        """Open a transaction; whether it may write is the server's to say when `read_only` is None."""
         pool = self._open_pool()
         with self._translated_errors(), pool.connection(timeout=self._wait_seconds) as raw:
+            # Named in BEGIN, as a role may have other defaults.
+            raw.isolation_level, raw.read_only = isolation, read_only
             try:
                 with raw.transaction():
-                    yield PostgresConnection(raw)
+                    yield self._configured(raw)
             except (psycopg.OperationalError, psycopg.InterfaceError) as error:
                 if raw.closed:
                     raise ConnectionLost(
@@ -138,18 +146,25 @@ class PostgresDatabase:
                     kwargs=_connection_options(),
                     min_size=0,
                     max_size=MAX_CONNECTIONS,
-                    configure=self._configure,
+                    configure=_keep_json_as_text,
                     check=ConnectionPool.check_connection,
                     open=True,
                     name="ingest_pipeline",
                 )
             return self._pool
 
-    def _configure(self, raw: psycopg.Connection[Any]) -> None:
-        for kind in ("json", "jsonb"):
-            raw.adapters.register_loader(kind, TextLoader)
-        milliseconds = str(int(self._wait_seconds * 1000))
-        PostgresConnection(raw).execute("configure_session", lock_timeout=milliseconds)
+    def _configured(self, raw: psycopg.Connection[Any]) -> Connection:
+        """Settle the open transaction's settings; look once whether the database will do."""
+        connection = PostgresConnection(raw)
+        connection.execute(
+            "configure_transaction",
+            lock_timeout=str(int(self._wait_seconds * 1000)),
+            limit_name="transaction_timeout" if raw.info.server_version >= 170_000 else "statement_timeout",
+        )
+        if not self._is_usable:
+            require_usable(connection)
+            self._is_usable = True
+        return connection
 
     def _wait_for_server(self) -> None:
         """Connect once, trying again with growing pauses, so that what is wrong is said and not timed out."""
@@ -198,7 +213,16 @@ class PostgresDatabase:
             ) from error
         except PoolTimeout as error:
             raise self._unreachable(error) from error
-        except (psycopg.OperationalError, pg.ReadOnlySqlTransaction) as error:
+        except pg.ReadOnlySqlTransaction as error:
+            raise DatabaseUnavailable(
+                f"PostgreSQL does not write: {self._reason(error)}. Name the primary in INGEST_DATABASE_URL "
+                "when this is a standby, or set default_transaction_read_only = off for its user"
+            ) from error
+        except pg.QueryCanceled as error:
+            raise DatabaseUnavailable(
+                f"PostgreSQL ended a statement: {self._reason(error)}. Somebody cancelled it on the server"
+            ) from error
+        except psycopg.OperationalError as error:
             raise DatabaseUnavailable(
                 f"PostgreSQL cannot do this now: {self._reason(error)}. Check the server's disk and log"
             ) from error
@@ -212,6 +236,11 @@ class PostgresDatabase:
     def _reason(self, error: Exception) -> str:
         """Return the first line of an error without the password."""
         return redact(str(error).strip().partition("\n")[0])
+
+
+def _keep_json_as_text(raw: psycopg.Connection[Any]) -> None:
+    for kind in ("json", "jsonb"):
+        raw.adapters.register_loader(kind, TextLoader)
 
 
 def _connection_options() -> dict[str, Any]:

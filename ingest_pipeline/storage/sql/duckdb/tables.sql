@@ -30,3 +30,9 @@ WHERE
     AND table_name <> referenced_table
     AND database_name = current_database()
     AND schema_name = current_schema();
+
+-- name: list_names
+-- Every name in the schema that a table, view or index of ours could collide with.
+SELECT table_name AS name FROM information_schema.tables WHERE table_schema = current_schema()
+UNION
+SELECT index_name FROM duckdb_indexes() WHERE schema_name = current_schema();

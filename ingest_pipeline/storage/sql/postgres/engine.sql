@@ -1,13 +1,33 @@
--- name: configure_session
--- Show times in UTC, wait for a lock no longer than the setting says, and merge a batch in memory.
+-- name: configure_transaction
+-- Settings for this transaction alone, so that a pooler's other clients keep theirs: times in UTC and ISO form,
+-- floats to their last digit, no time limit but ours for locks, a batch merged in memory, a commit that is on disk,
+-- and an error rather than rows that a policy hides. `limit_name` is the time limit of newer servers.
 SELECT
-    set_config('TimeZone', 'UTC', FALSE),
-    set_config('lock_timeout', $lock_timeout::TEXT, FALSE),
-    set_config('work_mem', '32MB', FALSE);
+    set_config('TimeZone', 'UTC', TRUE),
+    set_config('DateStyle', 'ISO, MDY', TRUE),
+    set_config('IntervalStyle', 'postgres', TRUE),
+    set_config('extra_float_digits', '1', TRUE),
+    set_config('standard_conforming_strings', 'on', TRUE),
+    set_config('lock_timeout', $lock_timeout::TEXT, TRUE),
+    set_config('statement_timeout', '0', TRUE),
+    set_config('idle_in_transaction_session_timeout', '0', TRUE),
+    set_config($limit_name::TEXT, '0', TRUE),
+    set_config('work_mem', '32MB', TRUE),
+    set_config('row_security', 'off', TRUE),
+    set_config('synchronous_commit', CASE current_setting('synchronous_commit')
+        WHEN 'off' THEN 'on' ELSE current_setting('synchronous_commit') END, TRUE);
 
--- name: begin_snapshot
--- Make this transaction a read-only snapshot.
-SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY;
+-- name: describe_server
+-- What this project needs of a database and of the session's search path.
+SELECT
+    current_database()::TEXT AS database_name,
+    pg_encoding_to_char(encoding)::TEXT AS encoding,
+    current_schema()::TEXT AS schema_name,
+    current_setting('search_path') AS search_path,
+    current_setting('server_version') AS version,
+    current_setting('server_version_num')::INTEGER AS version_number
+FROM pg_database
+WHERE datname = current_database();
 
 -- name: create_staged_readings
 -- Make the temporary table for what decides about readings; it goes with the transaction.

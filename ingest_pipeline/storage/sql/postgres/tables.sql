@@ -8,7 +8,7 @@ SELECT
 FROM pg_class AS c
 INNER JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
 LEFT JOIN pg_index AS i ON i.indrelid = c.oid AND i.indisprimary
-WHERE c.relkind = 'r' AND c.relnamespace = current_schema()::REGNAMESPACE
+WHERE c.relkind = 'r' AND c.relnamespace = quote_ident(current_schema())::REGNAMESPACE
 ORDER BY c.relname::TEXT COLLATE "C", a.attnum;
 
 -- name: list_references
@@ -17,4 +17,10 @@ SELECT DISTINCT c.relname::TEXT AS table_name, n.relname::TEXT AS needed_table
 FROM pg_constraint AS r
 INNER JOIN pg_class AS c ON c.oid = r.conrelid
 INNER JOIN pg_class AS n ON n.oid = r.confrelid
-WHERE r.contype = 'f' AND r.conrelid <> r.confrelid AND c.relnamespace = current_schema()::REGNAMESPACE;
+WHERE r.contype = 'f' AND r.conrelid <> r.confrelid AND c.relnamespace = quote_ident(current_schema())::REGNAMESPACE;
+
+-- name: list_names
+-- Every name in the schema that a table, view, index or type of ours could collide with.
+SELECT relname::TEXT AS name FROM pg_class WHERE relnamespace = quote_ident(current_schema())::REGNAMESPACE
+UNION
+SELECT typname::TEXT FROM pg_type WHERE typnamespace = quote_ident(current_schema())::REGNAMESPACE;

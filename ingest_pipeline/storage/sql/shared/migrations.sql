@@ -1,7 +1,7 @@
--- name: find_migrations_table
--- Tell whether the schema's history is kept here yet: one row or none.
-SELECT table_name
-FROM information_schema.tables
+-- name: migrations_columns
+-- The columns of the table that keeps the schema's history; none when it is not there yet.
+SELECT column_name
+FROM information_schema.columns
 WHERE table_schema = current_schema() AND table_name = 'schema_migrations';
 
 -- name: create_migrations_table
