@@ -38,7 +38,15 @@ from ingest_pipeline.storage.postgres_requirements import require_usable
 
 MAX_CONNECTIONS = 10
 _CONNECT_SECONDS = 10
-_HOPELESS = re.compile(r"authentication failed|no password supplied|does not exist|no pg_hba\.conf entry")
+# What no waiting mends, and the remedy; the first that fits is told. The texts are libpq's, the server's and
+# PgBouncer's, for a connection that is refused has no error code.
+_TLS = r"(root|server) certificate|certificate verify|private key file|not support SSL|invalid sslmode"
+_IDENTITY = r"authentication failed|no password|does not exist|no pg_hba\.conf entry|no such (user|database)"
+_HOPELESS = {
+    _TLS: "Correct sslmode, sslrootcert, sslcert or sslkey in it",
+    r"unsupported startup parameter": "The pooler does not hand its options on: use ALTER ROLE … SET instead",
+    _IDENTITY: "Correct its user, password or database",
+}
 _logger = logging.getLogger(__name__)
 
 
@@ -176,10 +184,10 @@ class PostgresDatabase:
             except psycopg.OperationalError as error:
                 tries += 1
                 pause = pause_seconds(tries)
-                if _HOPELESS.search(str(error)):
+                remedy = next((text for sign, text in _HOPELESS.items() if re.search(sign, str(error))), None)
+                if remedy:
                     raise ConfigurationError(
-                        f"PostgreSQL refuses INGEST_DATABASE_URL: {self._reason(error)}. "
-                        "Correct its user, password or database"
+                        f"PostgreSQL refuses INGEST_DATABASE_URL: {self._reason(error)}. {remedy}"
                     ) from None
                 if time.monotonic() + pause > deadline:
                     raise self._unreachable(error) from None

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import socketserver
 import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -179,6 +181,42 @@ def test_a_database_that_does_not_exist_is_a_wrong_setting(postgres_url: str) ->
     wrong = parts._replace(path="/nowhere").geturl()
     with pytest.raises(ConfigurationError, match="nowhere"):
         PostgresDatabase(SecretStr(wrong), 20).migrate()
+
+
+def test_a_server_without_tls_is_not_waited_for_when_the_url_wants_it(
+    postgres_url: str, tmp_path: Path
+) -> None:
+    """Nor one whose certificate cannot be checked: the message says which part of the URL is about it."""
+    parts = urlsplit(postgres_url)
+    options = f"host=127.0.0.1&port=1&hostaddr=127.0.0.1&sslmode=verify-full&sslrootcert={tmp_path}/none.crt"
+    with serving(b"S") as port:
+        url = parts._replace(query=options.replace("port=1", f"port={port}")).geturl()
+        with pytest.raises(ConfigurationError, match=r"none\.crt.*does not exist.*sslrootcert"):
+            PostgresDatabase(SecretStr(url), 20).migrate()
+    with serving(b"N") as port:
+        url = parts._replace(query=options.replace("port=1", f"port={port}")).geturl()
+        with pytest.raises(ConfigurationError, match=r"does not support SSL.*sslmode"):
+            PostgresDatabase(SecretStr(url), 20).migrate()
+
+
+@contextmanager
+def serving(answer: bytes) -> Iterator[int]:
+    """Answer each request for TLS with a byte, as a server does, and yield the port."""
+
+    class Handler(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            self.request.recv(8)
+            self.request.sendall(answer)
+            with suppress(OSError):
+                self.request.recv(1)
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler) as server:
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            yield server.server_address[1]
+        finally:
+            server.shutdown()
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 -- name: configure_transaction
--- Settings for this transaction alone, so that a pooler's other clients keep theirs: times in UTC and ISO form,
--- floats to their last digit, no time limit but ours for locks, a batch merged in memory, a commit that is on disk,
--- and an error rather than rows that a policy hides. `limit_name` is the time limit of newer servers.
+-- Make this transaction's settings, and leave the session's to a pooler's other clients.
+-- Times are in UTC and ISO form and floats whole. Only locks have a time limit (`limit_name` is one of newer
+-- servers). A batch is merged in memory, a commit is on disk, and a row that a policy hides is an error.
 SELECT
     set_config('TimeZone', 'UTC', TRUE),
     set_config('DateStyle', 'ISO, MDY', TRUE),
