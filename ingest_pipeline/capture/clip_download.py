@@ -1,7 +1,8 @@
 """Fetching one clip over HTTP: from known hosts only, within a size and a time, hashed as it arrives.
 
 An address in a message is anybody's word. Hosts that are not listed are never asked, neither directly nor
-by a redirect, so nobody can make this machine read its own network by posting a link.
+by a redirect, nor on another port than that of HTTPS, so nobody can make this machine read its own network
+by posting a link. Whatever is wrong with an address is an error of ours, which costs that clip alone.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ DISCORD_HOSTS = ("cdn.discordapp.com", "media.discordapp.net")
 _CHUNK_BYTES = 256 * 1024
 _HEADERS = {"User-Agent": "ingest-pipeline", "Accept": "*/*"}
 _NETWORK_ERRORS = (OSError, http.client.HTTPException)
+_PORTS = {"https": 443, "http": 80}
 
 
 class ClipGone(PermanentError):
@@ -34,7 +36,7 @@ class DownloadLimits:
     """What may be fetched.
 
     Attributes:
-        hosts: The hosts that are asked.
+        hosts: The hosts that are asked, on port 443; `host:port` for another.
         max_bytes: Largest file.
         timeout_seconds: Longest wait for the next bytes.
         longest_seconds: Longest time for a whole file.
@@ -83,8 +85,13 @@ def download_clip(url: str, target: Path, limits: DownloadLimits) -> Download:
         if error.code in {401, 403, 404, 410}:
             raise ClipGone(f"{_where(url)} is answered with {error.code}: the file is gone") from error
         raise TransientError(f"{_where(url)} is answered with {error.code}: try again later") from error
+    except http.client.InvalidURL as error:
+        raise _no_address(url) from error
     except _NETWORK_ERRORS as error:
         raise TransientError(f"{_where(url)} cannot be fetched ({error}): try again later") from error
+    except ValueError as error:
+        # Of `urllib`, for what is no ASCII or has a line break in it.
+        raise _no_address(url) from error
 
 
 class _KnownHostsOnly(urllib.request.HTTPRedirectHandler):
@@ -107,12 +114,22 @@ class _KnownHostsOnly(urllib.request.HTTPRedirectHandler):
 
 
 def _check(url: str, limits: DownloadLimits) -> None:
-    parts = urlsplit(url)
-    if parts.scheme not in {"https", "http"} or parts.hostname not in limits.hosts:
+    try:
+        parts = urlsplit(url)
+        place = f"{parts.hostname}:{parts.port or _PORTS.get(parts.scheme)}"
+    except ValueError as error:
+        raise _no_address(url) from error
+    allowed = {host if ":" in host else f"{host}:{_PORTS['https']}" for host in limits.hosts}
+    if parts.scheme not in _PORTS or place not in allowed or "@" in parts.netloc:
+        listed = ", ".join(sorted(limits.hosts))
         raise BadInput(
-            f"{_where(url)} is on no host that clips are fetched from: allow it in the configuration of "
-            f"clip_files, or fetch it yourself (allowed: {', '.join(sorted(limits.hosts))})"
+            f"{_where(url)} is on no host and port that clips are fetched from: allow it in the "
+            f"configuration of clip_files, or fetch it yourself (by HTTPS from {listed})"
         )
+
+
+def _no_address(url: str) -> BadInput:
+    return BadInput(f"{_where(url)[:200]!r} is no address that can be asked for: fetch it yourself")
 
 
 def _receive(

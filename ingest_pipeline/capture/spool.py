@@ -4,21 +4,31 @@ An event counts as received once `flush` has returned. Whoever processes events 
 has reached in the database, in the transaction of the rows it wrote, so that a crash between any two
 steps replays events and never loses one. Records are lines: the time of receipt in microseconds
 since 1970, a space, and the event's JSON, in which a raw line break cannot occur.
+
+A line that a damaged disk has left is none of these: it is set aside, and those after it are read.
 """
 
 from __future__ import annotations
 
+import logging
 import os
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from threading import Lock
 
+from ingest_pipeline.domain.snowflake import DISCORD_EPOCH
 from ingest_pipeline.errors import LandingRefused
+
+DAMAGED_FOLDER = "damaged"
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _SUFFIX = ".jsonl"
+# A clock may have been ahead when an event was received; one of another year would win over all that follows.
+_LATEST_AHEAD = timedelta(days=1)
+_STAMP_DIGITS = 20
+_logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -100,7 +110,10 @@ class Spool:
             return self._durable
 
     def read(self, after: Position, limit: int) -> tuple[list[Record], Position]:
-        """Return up to some durable records after a position, and the position behind them."""
+        """Return up to some durable records after a position, and the position behind them.
+
+        Lines that are no records are set aside in the folder `damaged`, each as a file of its own.
+        """
         records: list[Record] = []
         position = after
         for segment in self._segments():
@@ -111,8 +124,12 @@ class Spool:
             with self._path(segment).open("rb") as file:
                 file.seek(offset)
                 while len(records) < limit and (end is None or offset < end) and (line := file.readline()):
+                    record = _record(line)
+                    if record is None:
+                        self._set_aside(Position(segment, offset), line)
+                    else:
+                        records.append(record)
                     offset += len(line)
-                    records.append(_record(line))
             position = Position(segment, offset)
             if len(records) >= limit:
                 break
@@ -126,6 +143,24 @@ class Spool:
         for segment in old:
             self._path(segment).unlink(missing_ok=True)
         return len(old)
+
+    def _set_aside(self, position: Position, line: bytes) -> None:
+        path = self._folder / DAMAGED_FOLDER / f"{position.segment:010d}-{position.offset}"
+        try:
+            path.parent.mkdir(exist_ok=True)
+            with path.open("xb") as file:
+                file.write(line)
+        except FileExistsError:
+            # The line was met before.
+            return
+        except OSError as error:
+            _logger.warning("%s cannot be written (%s)", path, error.strerror or error)
+        _logger.error(
+            "the gateway spool is damaged: a line of %d bytes was set aside in %s, and what follows is "
+            "taken; the next reading of the channels makes up for it. Check the disk",
+            len(line),
+            path,
+        )
 
     def _write(self, block: bytes) -> None:
         start = self._durable
@@ -150,9 +185,19 @@ class Spool:
         return sorted(int(path.stem) for path in self._folder.glob(f"*{_SUFFIX}") if path.stem.isdigit())
 
 
-def _record(line: bytes) -> Record:
-    stamp, _, event = line.rstrip(b"\n").partition(b" ")
-    return Record(_EPOCH + int(stamp) * _MICROSECOND, event)
+def _record(line: bytes) -> Record | None:
+    """Return the record of a line, or None when it is none."""
+    # A block that never reached the disk is read as zeros; the record behind it may be whole.
+    stamp, space, event = line.lstrip(b"\0").rstrip(b"\n").partition(b" ")
+    if not space or not stamp.isdigit() or len(stamp) > _STAMP_DIGITS:
+        return None
+    try:
+        received_at = _EPOCH + int(stamp) * _MICROSECOND
+    except OverflowError:
+        return None
+    if not DISCORD_EPOCH <= received_at <= datetime.now(UTC) + _LATEST_AHEAD:
+        return None
+    return Record(received_at, event)
 
 
 def _cut_torn_line(path: Path) -> None:

@@ -99,7 +99,8 @@ class ClipFilesConfig(dg.Config):
     """What may be fetched.
 
     Attributes:
-        hosts: The hosts that are asked; all others are refused, redirects too.
+        hosts: The hosts that are asked, on port 443 (`host:port` for another); all others are refused,
+            redirects too.
         max_megabytes: Largest file.
     """
 

@@ -61,10 +61,10 @@ def replace_world(deployment: Deployment, *messages: dict[str, Any]) -> None:
     path.write_text(json.dumps(world))
 
 
-def fetch(deployment: Deployment, **changes: Any) -> dict[str, Any]:
-    """Materialise the clip files of the first window, allowing this machine, and return what is told."""
+def fetch(deployment: Deployment, server: FileServer, **changes: Any) -> dict[str, Any]:
+    """Materialise the clip files of the first window, allowing a server here, and return what is told."""
     job = deployment.definitions.resolve_implicit_global_asset_job_def()
-    config = {"hosts": ["127.0.0.1"], **changes}
+    config = {"hosts": [server.address.removeprefix("http://")], **changes}
     result = job.execute_in_process(
         instance=deployment.instance,
         partition_key="monza|T+000m",
@@ -96,7 +96,7 @@ def test_clips_are_kept_once_under_their_digest(monza: Deployment, server: FileS
     monza.post(carry(clip(server, "/1/lap.mp4"), clip(server, "/3/start.mov")))
     monza.post(carry(clip(server, "/2/copy.MP4"), minute=2))
     assert monza.run("monza|T+000m").success
-    told = fetch(monza)
+    told = fetch(monza, server)
     assert (told["dagster/partition_row_count"], told["problems"]) == (3, 0)
     assert told["bytes"] == 2 * len(BYTES) + 7
     other = hashlib.sha256(b"another").hexdigest()
@@ -105,7 +105,7 @@ def test_clips_are_kept_once_under_their_digest(monza: Deployment, server: FileS
         f"{other[:2]}/{other}.mov": b"another",
     }
     asked = len(server.requests)
-    assert fetch(monza)["dagster/partition_row_count"] == 0
+    assert fetch(monza, server)["dagster/partition_row_count"] == 0
     assert len(server.requests) == asked
     assert monza.materialisations("clip_files")["monza|T+000m"]["problems"] == 0
 
@@ -119,7 +119,7 @@ def test_an_expired_address_is_renewed_by_reading_the_message_again(
     assert monza.run("monza|T+000m").success
     replace_world(monza, carry(clip(server, "/1/lap.mp4")), carry(clip(server, "/3/start.mov"), minute=2))
     calls = len(monza.exporter_calls())
-    assert fetch(monza)["dagster/partition_row_count"] == 2
+    assert fetch(monza, server)["dagster/partition_row_count"] == 2
     assert len(monza.exporter_calls()) == calls + 1
     assert server.requests == ["/1/lap.mp4", "/3/start.mov"]
     assert len(stored(monza)) == 2
@@ -130,7 +130,7 @@ def test_an_address_that_fails_before_its_time_is_renewed_too(monza: Deployment,
     monza.post(carry(clip(server, "/1/lap.mp4", "old", days=1)))
     assert monza.run("monza|T+000m").success
     replace_world(monza, carry(clip(server, "/1/lap.mp4")))
-    assert fetch(monza)["dagster/partition_row_count"] == 1
+    assert fetch(monza, server)["dagster/partition_row_count"] == 1
     assert server.requests == ["/1/lap.mp4", "/1/lap.mp4"]
 
 
@@ -141,12 +141,12 @@ def test_a_clip_that_cannot_be_had_is_told_and_tried_again(monza: Deployment, se
     )
     assert monza.run("monza|T+000m").success
     replace_world(monza)
-    told = fetch(monza)
+    told = fetch(monza, server)
     assert (told["dagster/partition_row_count"], told["problems"]) == (1, 1)
     assert "its message does not have it any more" in told["what"]
     assert "hm=" not in told["what"]
     replace_world(monza, carry(clip(server, "/1/lap.mp4")))
-    assert fetch(monza)["dagster/partition_row_count"] == 1
+    assert fetch(monza, server)["dagster/partition_row_count"] == 1
     assert len(stored(monza)) == 2
 
 
@@ -157,11 +157,11 @@ def test_only_listed_hosts_and_files_within_the_limit_are_fetched(
     player = {"url": "https://video.invalid/watch", "video": {"url": "https://video.invalid/embed/1"}}
     monza.post(carry(clip(server, "/1/lap.mp4"), embeds=[player]))
     assert monza.run("monza|T+000m").success
-    told = fetch(monza, hosts=["cdn.discordapp.com"])
+    told = fetch(monza, server, hosts=["cdn.discordapp.com"])
     assert (told["problems"], server.requests) == (2, [])
-    assert "on no host that clips are fetched from" in told["what"]
+    assert "on no host and port that clips are fetched from" in told["what"]
     assert "it is a player's page and no file" in told["what"]
-    assert "raise max_megabytes" in fetch(monza, max_megabytes=0)["what"]
+    assert "raise max_megabytes" in fetch(monza, server, max_megabytes=0)["what"]
     assert stored(monza) == {}
 
 
@@ -170,7 +170,7 @@ def test_a_store_that_cannot_be_written_fails_the_step(monza: Deployment, server
     monza.post(carry(clip(server, "/1/lap.mp4")), carry(clip(server, "/3/start.mov"), minute=2))
     assert monza.run("monza|T+000m").success
     (monza.settings.data_dir / "clips").write_text("a file")
-    assert "free space, mend its permissions" in fetch(monza)["failure"]
+    assert "free space, mend its permissions" in fetch(monza, server)["failure"]
     assert server.requests == ["/1/lap.mp4"]
 
 
@@ -182,7 +182,7 @@ def test_without_a_token_expired_clips_are_told_with_the_remedy(
     with_token.add_sessions(session())
     with_token.post(carry(clip(server, "/1/lap.mp4", "old", days=-1)))
     assert with_token.run("monza|T+000m").success
-    told = fetch(deploy(tmp_path, instance, discord_oauth_token=None))
+    told = fetch(deploy(tmp_path, instance, discord_oauth_token=None), server)
     assert "set DISCORD_BOT_TOKEN or DISCORD_OAUTH_TOKEN" in told["what"]
 
 
@@ -191,7 +191,7 @@ def test_what_was_fetched_outlives_its_message(monza: Deployment, server: FileSe
     posted = carry(clip(server, "/1/lap.mp4"))
     monza.post(posted)
     assert monza.run("monza|T+000m").success
-    fetch(monza)
+    fetch(monza, server)
     deleted = Tombstone(int(posted["id"]), CHANNEL_ID, None, datetime.now(UTC), "gateway", "d1")
     monza.services.database.run(lambda connection: tombstone_messages(connection, [deleted]))
     assert monza.run("monza|T+000m").success

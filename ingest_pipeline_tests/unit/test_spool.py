@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from hypothesis import given
@@ -13,7 +14,7 @@ from ingest_pipeline.capture.spool import Position, Spool
 from ingest_pipeline.errors import LandingRefused
 
 START = Position()
-NOW = datetime(2026, 9, 6, 13, 0, 0, 123456, tzinfo=UTC)
+NOW = datetime(2025, 9, 6, 13, 0, 0, 123456, tzinfo=UTC)
 
 
 def fill(spool: Spool, events: list[bytes]) -> None:
@@ -116,3 +117,54 @@ def test_a_disk_that_refuses_keeps_events_in_memory(tmp_path: Path) -> None:
     folder.mkdir()
     spool.flush()
     assert events(spool) == [b"1"]
+
+
+DAMAGE = [
+    b"\n",
+    b"\0" * 4096 + b"\n",
+    b"\xff\xfe\n",
+    b"no-time {}\n",
+    b"1757163600000000\n",
+    b"1 {}\n",
+    b"9" * 18 + b" {}\n",
+    b"9" * 5000 + b" {}\n",
+    b"-5 {}\n",
+    "١٢٣ {}\n".encode(),
+]
+
+
+@pytest.mark.parametrize("damage", DAMAGE, ids=lambda damage: repr(damage[:12]))
+def test_a_damaged_line_costs_itself_alone(tmp_path: Path, damage: bytes) -> None:
+    """It is set aside once, whole; the records before and after it are read, from any position."""
+    spool = Spool(tmp_path)
+    fill(spool, [b"1", b"2"])
+    segment = tmp_path / "0000000001.jsonl"
+    first, second = segment.read_bytes().splitlines(keepends=True)
+    segment.write_bytes(first + damage + second)
+    again = Spool(tmp_path)
+    for _ in range(2):
+        assert events(again) == [b"1", b"2"]
+    assert events(again, Position(1, len(first))) == [b"2"]
+    [aside] = (tmp_path / "damaged").iterdir()
+    assert aside.read_bytes() == damage
+
+
+def test_a_record_behind_zeros_is_read(tmp_path: Path) -> None:
+    """A block that never reached the disk is read as zeros, without a line break."""
+    fill(Spool(tmp_path), [b"1", b"2"])
+    segment = tmp_path / "0000000001.jsonl"
+    segment.write_bytes(b"\0" * 512 + segment.read_bytes())
+    assert events(Spool(tmp_path)) == [b"1", b"2"]
+    assert not (tmp_path / "damaged").exists()
+
+
+@given(st.lists(st.one_of(st.binary(max_size=40), st.just(b"1757163600000000 {}")), max_size=20))
+def test_whatever_a_segment_holds_reading_it_ends_behind_it(lines: list[bytes]) -> None:
+    """Nothing in it can stop the bot."""
+    with TemporaryDirectory() as folder:
+        content = b"".join(line.replace(b"\n", b"") + b"\n" for line in lines)
+        (Path(folder) / "0000000001.jsonl").write_bytes(content)
+        spool = Spool(Path(folder))
+        records, end = spool.read(START, 10**6)
+        assert end == (Position(1, len(content)))
+        assert len(records) >= sum(line == b"1757163600000000 {}" for line in lines)
