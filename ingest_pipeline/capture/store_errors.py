@@ -23,6 +23,11 @@ _REFUSED_NUMBERS = {
 }
 
 
+# What a store's client says of a file that is another one than when it was opened: s3fs's `FileExpired`, and
+# a folder of another machine.
+_REPLACED = {errno.EBUSY, errno.ESTALE}
+
+
 def is_local(path: UPath) -> bool:
     """Tell whether a path is in a folder of this machine."""
     return path.protocol in {"", "file", "local"}
@@ -62,6 +67,10 @@ def store_errors(path: UPath, done: str) -> Iterator[None]:
 def _translated(error: Exception, path: UPath, done: str) -> IngestError:
     number = error.errno if isinstance(error, OSError) else None
     told = f"{path} cannot be {done} ({getattr(error, 'strerror', None) or error})"
+    if done == "read" and number in _REPLACED:
+        return LandingUnavailable(
+            f"{path} was replaced while it was read: a newer one is there, which the next try reads"
+        )
     if isinstance(error, ImportError):
         return ConfigurationError(f"INGEST_LANDING_URL needs a package that is not installed: {error}")
     if is_local(path) and number not in _AWAY:

@@ -11,7 +11,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
+from fnmatch import fnmatchcase
+from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory, TemporaryFile
 from typing import Any, BinaryIO, cast
 from uuid import uuid4
@@ -71,14 +72,20 @@ def try_store(root: UPath) -> None:
 
 
 def file_exists(path: UPath) -> bool:
-    """Tell whether a file is there.
+    """Tell whether a file is there; a folder, or the marker of one that a store's console makes, is none.
 
     Raises:
         LandingRefused: The store refuses.
         LandingUnavailable: The store does not answer.
     """
     with store_errors(path, "read"):
-        return path.exists()
+        if is_local(path):
+            return path.is_file()
+        try:
+            # `UPath.is_file` says no when the store does not answer.
+            return _is_file(path.fs.info(path.path))
+        except FileNotFoundError:
+            return False
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +122,15 @@ def files_in(folder: UPath, pattern: str) -> list[UPath]:
         LandingUnavailable: The store does not answer.
     """
     with store_errors(folder, "read"):
-        return sorted(folder.glob(pattern))
+        if is_local(folder):
+            return sorted(path for path in folder.glob(pattern) if path.is_file())
+        try:
+            # A glob would leave out a file beside which there is a folder of the same name.
+            found = folder.fs.ls(folder.path, detail=True)
+        except FileNotFoundError:
+            return []
+    names = {PurePosixPath(each["name"]).name for each in found if _is_file(each)}
+    return sorted(folder / name for name in names if fnmatchcase(name, pattern))
 
 
 def write_text(path: UPath, text: str) -> None:
@@ -220,7 +235,8 @@ def look_at_tree(folder: UPath) -> Tree:
         LandingUnavailable: The store does not answer.
     """
     with store_errors(folder, "read"):
-        found = folder.fs.find(folder.path, detail=True).values() if folder.exists() else []
+        everything = folder.fs.find(folder.path, detail=True).values() if folder.exists() else []
+    found = [each for each in everything if _is_file(each)]
     times = [_modified_at(each) for each in found]
     return Tree(folder, len(times), sum(int(each["size"]) for each in found), max(times, default=None))
 
@@ -234,6 +250,11 @@ def remove_tree(folder: UPath) -> None:
     with store_errors(folder, "deleted"):
         if folder.exists():
             folder.fs.rm(folder.path, recursive=True)
+
+
+def _is_file(described: Mapping[str, Any]) -> bool:
+    """Tell a file from a folder and from the empty object, with a name like a folder's, that marks one."""
+    return described["type"] == "file" and not str(described["name"]).endswith("/")
 
 
 def _modified_at(described: Mapping[str, Any]) -> datetime:

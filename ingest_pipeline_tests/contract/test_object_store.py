@@ -15,6 +15,7 @@ import pytest
 from ingest_pipeline.capture.landing import Landed, LandingStore
 from ingest_pipeline.capture.stored_files import (
     PART_BYTES,
+    files_in,
     look_at_tree,
     new_version,
     open_file,
@@ -249,3 +250,37 @@ def test_a_sessions_documents_can_be_counted_and_deleted(store: LandingStore, tm
     assert beside.exists()
     assert look_at_tree(tree.folder).modified_at is None
     assert subfolders(store.root / "none") == []
+
+
+def test_a_folder_marker_of_a_console_is_no_file(store: LandingStore, bucket: str, tmp_path: Path) -> None:
+    """Consoles make an empty object with a slash at its end for each folder somebody makes by hand."""
+    first, *others = [store.document("monza", key, window, CHANNEL_ID) for key, window in WINDOWS]
+    filesystem, name = store.root.fs, bucket.partition("//")[2]
+    for place in (store.root, store.root / "monza", first.path.parent, first.path):
+        # What a console writes: nothing, under a name that ends with a slash.
+        key = place.path.removeprefix(f"{name}/")
+        filesystem.call_s3("put_object", Bucket=name, Key=f"{key}/", Body=b"")
+    assert store.landed("monza", WINDOWS, [CHANNEL_ID]) == []
+    assert files_in(first.path.parent, "*.json") == []
+    assert look_at_tree(store.root / "monza").files == 0
+    land(store, tmp_path / "export", [message(0)])
+    assert store.landed("monza", WINDOWS, [CHANNEL_ID]) == [first, *others]
+    assert files_in(first.path.parent, "*.json") == [first.path]
+    assert look_at_tree(store.root / "monza").files == len(WINDOWS)
+
+
+def test_a_document_that_is_replaced_while_it_is_read_is_told_as_that(
+    store: LandingStore, tmp_path: Path
+) -> None:
+    """Its first half and another's second would be no document; the next try reads the new one."""
+    path = store.root / "document"
+    for content in (b"1", b"2"):
+        (tmp_path / content.decode()).write_bytes(content * 12_000_000)
+    replace_file(path, tmp_path / "1")
+    with open_file(path) as stream:
+        assert stream.read(10) == b"1" * 10
+        replace_file(path, tmp_path / "2")
+        with pytest.raises(LandingUnavailable, match="was replaced while it was read"):
+            stream.read()
+    with open_file(path) as stream:
+        assert set(stream.read()) == {ord("2")}
