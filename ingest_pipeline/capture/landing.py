@@ -1,5 +1,7 @@
 """The landing store: raw exports, one document for each session, window and channel.
 
+A window that is longer than the grid's has several, one for each part, each replaced whole.
+
 A document is in the exporter's own JSON form, its messages byte for byte as they came; it is
 immutable until replaced whole. A complete export of several windows is split into one document
 each. A newer document is never replaced: when several runs read the same windows at once, the latest
@@ -44,7 +46,7 @@ class Landed:
 
     Attributes:
         session_id: The session it belongs to.
-        key: The window's key, such as `T+005m`.
+        key: The window's key, such as `T+005m`, or that of a part of it, such as `T+355m/T+360m`.
         window: The time it covers.
         channel_id: The channel it was read from.
         path: Where it is.
@@ -64,11 +66,6 @@ class Landed:
     def size_bytes(self) -> int:
         """Size of the document."""
         return file_facts(self.path).size_bytes
-
-    @property
-    def written_at(self) -> datetime:
-        """When it was landed by the store's clock, aware UTC."""
-        return file_facts(self.path).written_at
 
     def header(self) -> ExportHeader:
         """Read what the document says of itself."""

@@ -94,11 +94,9 @@ class FileFacts:
 
     Attributes:
         size_bytes: Its size.
-        written_at: When it was written, aware UTC.
     """
 
     size_bytes: int
-    written_at: datetime
 
 
 def file_facts(path: UPath) -> FileFacts:
@@ -111,7 +109,7 @@ def file_facts(path: UPath) -> FileFacts:
     """
     with store_errors(path, "read"):
         found = path.stat()
-    return FileFacts(int(found.st_size), datetime.fromtimestamp(found.st_mtime, UTC))
+    return FileFacts(int(found.st_size))
 
 
 def files_in(folder: UPath, pattern: str) -> list[UPath]:

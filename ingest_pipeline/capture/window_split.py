@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from datetime import datetime
+from functools import partial
+from itertools import groupby
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import IO, Any
+from typing import Any
 
 import msgspec
 
@@ -42,15 +44,15 @@ def split_export(export: Path, windows: Sequence[Window], read_at: datetime) -> 
         ExportTruncated: The export is cut off.
     """
     starts = [window.start for window in windows]
-    with TemporaryDirectory(prefix="ingest-split-") as folder, ExitStack() as files:
-        parts = [_Part(Path(folder) / f"{index}.json", files) for index in range(len(windows))]
+    with TemporaryDirectory(prefix="ingest-split-") as folder:
+        parts = [_Part(Path(folder) / f"{index}.json") for index in range(len(windows))]
         with export.open("rb") as stream:
             envelope, runs = read_document(stream, export.name)
             for part, window in zip(parts, windows, strict=True):
                 part.begin(envelope, window, read_at)
             for run in runs:
-                for element in run:
-                    parts[_index(element, starts)].add(element)
+                for index, elements in groupby(run, partial(_index, starts=starts)):
+                    parts[index].add(elements)
         for part in parts:
             part.end()
         yield [part.path for part in parts]
@@ -73,12 +75,11 @@ def _stamp(element: bytes) -> Any:
 
 
 class _Part:
-    """One document being written."""
+    """One document being written; its file is open only meanwhile, since a long session has thousands."""
 
-    def __init__(self, path: Path, files: ExitStack) -> None:
+    def __init__(self, path: Path) -> None:
         self.path = path
         self.count = 0
-        self._file: IO[bytes] = files.enter_context(path.open("xb"))
 
     def begin(self, envelope: dict[str, Any], window: Window, read_at: datetime) -> None:
         head = {
@@ -87,13 +88,15 @@ class _Part:
             "readAt": read_at.isoformat(),
         }
         text = json.dumps(head, ensure_ascii=False, indent=2).removesuffix("\n}")
-        self._file.write(f'{text},\n  "messages": ['.encode("utf-8", "replace"))
+        self.path.write_bytes(f'{text},\n  "messages": ['.encode("utf-8", "replace"))
 
-    def add(self, element: bytes) -> None:
-        self._file.write((b"," if self.count else b"") + b"\n    " + element)
-        self.count += 1
+    def add(self, elements: Iterable[bytes]) -> None:
+        with self.path.open("ab") as file:
+            for element in elements:
+                file.write((b"," if self.count else b"") + b"\n    " + element)
+                self.count += 1
 
     def end(self) -> None:
         close = "\n  ]" if self.count else "]"
-        self._file.write(f'{close},\n  "messageCount": {self.count}\n}}'.encode())
-        self._file.close()
+        with self.path.open("ab") as file:
+            file.write(f'{close},\n  "messageCount": {self.count}\n}}'.encode())

@@ -12,6 +12,12 @@ from __future__ import annotations
 
 import msgspec
 
+from ingest_pipeline.domain.snowflake import DISCORD_EPOCH
+
+# When a message was read, where nothing says so: earlier than any time at which one can have been. So such a
+# version never wins over one whose time is known, and is never taken for the first to have been read.
+OBSERVED_AT_UNKNOWN = DISCORD_EPOCH
+
 Text = str | None
 Id = str | int | None
 

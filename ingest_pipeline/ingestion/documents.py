@@ -10,7 +10,7 @@ import dataclasses
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Protocol
 
 import pyarrow as pa
@@ -58,7 +58,8 @@ class Provenance:
     Attributes:
         session_id: The session they are imported for, or None.
         source: `export`, `file`, `history` or `gateway`.
-        observed_at: When Discord was read, aware UTC: the order of two versions without an edit.
+        observed_at: When Discord was read, aware UTC: the order of two versions without an edit; or
+            `OBSERVED_AT_UNKNOWN`.
         correlation_id: The journey they belong to.
     """
 
@@ -158,8 +159,3 @@ def rows_table(rows: Rows, shared: Mapping[str, Any]) -> pa.Table:
         else:
             arrays.append(repeated(value, field.type, len(rows.kept)))
     return pa.Table.from_arrays(arrays, schema=STAGING_SCHEMA)
-
-
-def modified_at(seconds: float) -> datetime:
-    """Return a file's time: the latest at which its messages can have been read, aware UTC."""
-    return datetime.fromtimestamp(seconds, UTC)

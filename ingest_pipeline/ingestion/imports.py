@@ -14,11 +14,12 @@ from typing import BinaryIO
 
 from ingest_pipeline.capture.chat_exporter import ExportRequest, ExportResult
 from ingest_pipeline.capture.payloads import read_header
+from ingest_pipeline.domain.message import OBSERVED_AT_UNKNOWN
 from ingest_pipeline.domain.normalize import ChannelPolicy
 from ingest_pipeline.domain.session import Session, live_sessions
 from ingest_pipeline.domain.window import Window
 from ingest_pipeline.errors import BadInput, ExportMismatch
-from ingest_pipeline.ingestion.documents import Document, Provenance, modified_at
+from ingest_pipeline.ingestion.documents import Document, Provenance
 from ingest_pipeline.ingestion.export_document import ExportDocument
 from ingest_pipeline.ingestion.ingest import Derive, IngestReport, Progress, ingest_landed, new_correlation_id
 from ingest_pipeline.ingestion.polling import missing_time
@@ -200,11 +201,13 @@ def _file_document(
     channel_id: int | None,
     correlation_id: str,
 ) -> ExportDocument:
-    """Return a user's file as a document; it proves nothing, as nobody saw how its export ended."""
+    """Return a user's file as a document; it proves nothing, as nobody saw how its export ended.
+
+    When it was read is known only from what it says itself: a copy of a file has a time of its own.
+    """
     try:
         with file.open("rb") as stream:
             header = read_header(stream, str(file))
-        modified = modified_at(file.stat().st_mtime)
     except OSError as error:
         raise BadInput(f"{file} cannot be read ({error.strerror}): check the path") from error
     if channel_id is not None and channel_id != header.channel_id:
@@ -219,7 +222,9 @@ def _file_document(
         policy=services.read_policies([header.channel_id])[header.channel_id],
         window=window,
         complete=False,
-        provenance=Provenance(session.session_id, "file", header.read_at or modified, correlation_id),
+        provenance=Provenance(
+            session.session_id, "file", header.read_at or OBSERVED_AT_UNKNOWN, correlation_id
+        ),
     )
 
 

@@ -1,4 +1,4 @@
-"""Normalised rows on disk: one Parquet file for each session, window and channel.
+"""Normalised rows on disk: one Parquet file for each session, window (or part of a long one) and channel.
 
 They are what the `normalized_messages` asset materialises: a frame anyone can open with pandas, and
 the document that the `messages` asset merges. The tally and provenance travel in the file's own
@@ -128,10 +128,13 @@ class NormalisedStore:
             times as `datetime64[us, UTC]`.
         """
         tables = [
-            read_rows(path) for key in keys for path in files_in(self.root / session_id / key, "*.parquet")
+            read_rows(path) for key in keys for path in files_in(self.root / session_id / key, "**/*.parquet")
         ]
         table = pa.concat_tables(tables) if tables else STAGING_SCHEMA.empty_table()
-        return to_frame(table.sort_by([("posted_at", "ascending"), ("discord_id", "ascending")]))
+        newest_last = [(column, "ascending") for column in ("posted_at", "discord_id", "observed_at")]
+        frame = to_frame(table.sort_by(newest_last))
+        # Two documents may hold a message: the parts of a long window, and one of it whole from before.
+        return frame.drop_duplicates(["discord_id", "channel_id"], keep="last", ignore_index=True)
 
 
 def read_rows(path: UPath, columns: Sequence[str] | None = None) -> pa.Table:

@@ -1,4 +1,4 @@
-"""What to read next: the windows of a session that are not proven yet.
+"""What to read next: the windows of a session, or parts of its last one, that are not proven yet.
 
 Nothing remembers which polls succeeded. The coverage ledger says what is proven, and the plan is
 whatever is missing up to now, so an outage of any length heals at the next poll.
@@ -25,7 +25,8 @@ class PollPlan:
 
     Attributes:
         session: The session to read, or None when there is nothing to do.
-        keys: Its window keys to read, in time order; never empty with a session.
+        keys: The keys of its windows, or parts of windows, to read, in time order; never empty with a
+            session that is not live.
         is_live: Whether the session is live; otherwise it ended and is not proven complete yet.
         also_live: Other live sessions, which wait until this one has ended.
         upcoming: The session that starts next, or None.
@@ -80,20 +81,20 @@ def ended_within(sessions: Iterable[Session], now: datetime, span: timedelta) ->
 def missing_keys(
     connection: Connection, session: Session, grid: WindowGrid, now: datetime, overlap: timedelta
 ) -> list[str]:
-    """Return the keys of a session's windows that hold time, up to now, without proof.
+    """Return the keys of a session's windows, or of a long window's parts, that hold time without proof.
 
     Args:
         connection: For the coverage ledger.
         session: The session.
         grid: How it is cut.
-        now: The present, aware UTC.
+        now: The present, aware UTC; what comes after it is not missing.
         overlap: How far before each gap to begin.
     """
     keys: set[str] = set()
     for gap in missing_time(connection, session, now):
         start = max(gap.start - overlap, session.start_time)
-        keys.update(grid.keys_touching(Window(start, gap.end), session.window))
-    return sorted(keys, key=grid.index)
+        keys.update(grid.parts_touching(Window(start, gap.end), session.window))
+    return sorted(keys, key=grid.offset)
 
 
 def missing_time(connection: Connection, session: Session, now: datetime) -> list[Window]:

@@ -6,7 +6,7 @@ stretch of time, and whole sessions in one go, are in `imports.py`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,10 +14,12 @@ from tempfile import TemporaryDirectory
 
 from ingest_pipeline.capture.chat_exporter import ExportRequest
 from ingest_pipeline.capture.landing import Landed
+from ingest_pipeline.capture.payloads import ExportHeader
 from ingest_pipeline.capture.stored_files import file_exists
+from ingest_pipeline.domain.message import OBSERVED_AT_UNKNOWN
 from ingest_pipeline.domain.normalize import ChannelPolicy
 from ingest_pipeline.domain.session import Session
-from ingest_pipeline.domain.window import Window, contiguous
+from ingest_pipeline.domain.window import Window, contiguous, document_key, window_key
 from ingest_pipeline.errors import BadInput, ExporterFailed, ExporterRejected, IngestError
 from ingest_pipeline.ingestion.documents import Provenance
 from ingest_pipeline.ingestion.export_document import ExportDocument
@@ -31,7 +33,7 @@ class Exported:
 
     Attributes:
         channel_id: The channel read.
-        keys: The windows it covered.
+        keys: The windows that it covered, or had a part of.
         messages: Messages in it.
         seconds: Wall time of the run.
         warnings: What the exporter warned of, or why there is no export.
@@ -49,16 +51,27 @@ class Exported:
 
 
 def session_windows(
-    services: Services, session: Session, keys: Sequence[str], now: datetime | None = None
+    services: Services, session: Session, keys: Iterable[str], now: datetime | None = None
 ) -> list[tuple[str, Window]]:
-    """Return those of a session's windows that have begun, in time order.
+    """Return those of a session's windows, or parts of windows, that have begun, in time order.
 
     Windows past the session's end, or still to come, are left out: reading them is a no-op.
     """
     moment = now or datetime.now(UTC)
     grid = services.grid
-    timed = [(key, grid.window(key, session.window)) for key in sorted(keys, key=grid.index)]
+    timed = [(key, grid.window(key, session.window)) for key in sorted(keys, key=grid.offset)]
     return [(key, window) for key, window in timed if window is not None and window.start <= moment]
+
+
+def document_windows(
+    services: Services, session: Session, keys: Iterable[str], now: datetime | None = None
+) -> list[tuple[str, Window]]:
+    """Return the keys and times of the documents that windows, or parts of windows, are landed as.
+
+    There is one for each window, or for each part of a window that has several, as far as they have begun.
+    """
+    parts = {part for key in keys for part in services.grid.parts(key, session.window)}
+    return [(document_key(part), window) for part, window in session_windows(services, session, parts, now)]
 
 
 def refresh_landing(
@@ -67,7 +80,7 @@ def refresh_landing(
     keys: Sequence[str],
     progress: Callable[[str], None] | None = None,
 ) -> list[Exported]:
-    """Read windows anew from Discord: one exporter run for each channel and contiguous range.
+    """Read windows or parts of them anew: one exporter run for each channel and contiguous range.
 
     A channel that cannot be read does not keep the others from being read: its runs are returned with
     their error, and its windows stay unproven.
@@ -79,7 +92,7 @@ def refresh_landing(
         LandingRefused: The landing store cannot be written.
         LandingUnavailable: The landing store does not answer.
     """
-    runs = list(contiguous(session_windows(services, session, keys)))
+    runs = list(contiguous(document_windows(services, session, keys)))
     exported = [
         _refresh(services, session, channel_id, run, progress)
         for channel_id in session.channel_ids
@@ -98,9 +111,9 @@ def _refresh(
     run: Sequence[tuple[str, Window]],
     progress: Callable[[str], None] | None,
 ) -> Exported:
-    keys = tuple(key for key, _ in run)
+    keys = tuple(dict.fromkeys(window_key(key) for key, _ in run))
     if progress:
-        progress(f"channel {channel_id}, {keys[0]} to {keys[-1]}")
+        progress(f"channel {channel_id}, {run[0][0]} to {run[-1][0]}")
     request = ExportRequest(channel_id, Window(run[0][1].start, run[-1][1].end))
     try:
         with TemporaryDirectory(prefix="ingest-export-") as folder:
@@ -120,9 +133,9 @@ def landed_documents(
 ) -> list[tuple[str, ExportDocument]]:
     """Return the landed documents of some windows, with their keys, ready to be normalised."""
     policies = services.read_policies(session.channel_ids)
-    windows = session_windows(services, session, keys)
+    windows = document_windows(services, session, keys)
     return [
-        (landed.key, _landed_document(landed, policies[landed.channel_id], correlation_id))
+        (landed.key, _landed_document(services, session, landed, policies[landed.channel_id], correlation_id))
         for landed in services.landing.landed(session.session_id, windows, session.channel_ids)
     ]
 
@@ -145,23 +158,38 @@ def stored_documents(services: Services, session: Session, keys: Sequence[str]) 
     """Return the normalised documents of some windows that exist."""
     return [
         services.normalised.load(session.session_id, key, channel_id)
-        for key, _ in session_windows(services, session, keys)
+        for key, _ in document_windows(services, session, keys)
         for channel_id in session.channel_ids
         if file_exists(services.normalised.path(session.session_id, key, channel_id))
     ]
 
 
-def _landed_document(landed: Landed, policy: ChannelPolicy, correlation_id: str) -> ExportDocument:
+def _landed_document(
+    services: Services, session: Session, landed: Landed, policy: ChannelPolicy, correlation_id: str
+) -> ExportDocument:
     header = landed.header()
-    observed_at = header.read_at or landed.written_at
+    whole = services.grid.window(window_key(landed.key), session.window) or landed.window
+    window = _window_of(landed, header, whole)
     return ExportDocument(
         opener=landed.open,
         name=str(landed.path),
         header=header,
         policy=policy,
-        window=landed.window,
+        window=window,
         # A document that was read for other bounds, before a session was moved or windows were made
         # wider, does not hold everything of this window.
-        complete=(header.after, header.before) == (landed.window.start, landed.window.end),
-        provenance=Provenance(landed.session_id, "export", observed_at, correlation_id),
+        complete=(header.after, header.before) == (window.start, window.end),
+        provenance=Provenance(
+            landed.session_id, "export", header.read_at or OBSERVED_AT_UNKNOWN, correlation_id
+        ),
     )
+
+
+def _window_of(landed: Landed, header: ExportHeader, whole: Window) -> Window:
+    """Return the time that a document is taken for: what is asked of it, or the whole of a window with parts.
+
+    Before windows had parts, the last one of a long session was one document.
+    """
+    if header.after == landed.window.start and header.before and header.before > landed.window.end:
+        return Window(landed.window.start, min(header.before, whole.end))
+    return landed.window

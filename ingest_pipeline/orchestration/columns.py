@@ -30,7 +30,9 @@ _DESCRIPTIONS = {
     "reaction_count": "How many reactions in all",
     "is_highlight_candidate": "Whether it may be worth a clip",
     "source": "export, file, history or gateway",
-    "observed_at": "When Discord was read, UTC: the order of two versions without an edit",
+    "observed_at": (
+        "When Discord was read, UTC: the order of two versions without an edit; 2015-01-01 where nothing says"
+    ),
     "content_digest": "Tells two versions of a message apart",
     "correlation_id": "The journey it came by: the run id of a Dagster run",
 }

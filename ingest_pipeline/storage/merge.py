@@ -6,9 +6,9 @@ After any readings, in any order, however batched and however often repeated, th
 same function of the set of them:
 
 - a message's content is that of its highest version;
-- the row is that content's *first* reading (lowest `observed_at`, then `source`, then
-  `correlation_id`), so what is read again and again keeps the source and correlation that brought
-  it; `first_observed_at` says when that was and `observed_at` when the content was last read;
+- the row is that content's *first* reading (lowest `observed_at`, an unknown one after all others, then
+  `source`, then `correlation_id`), so what is read again and again keeps the source and correlation
+  that brought it; `first_observed_at` says when that was and `observed_at` when the content was last read;
 - `session_id` and `channel_id` are the lowest seen, nulls apart, whatever the version;
 - `deleted_at` is the tombstone's, whether it came before or after;
 - every other content is in `message_revisions`, as first read.

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from math import inf
 from typing import Any
 
 import pyarrow as pa
 
+from ingest_pipeline.domain.message import OBSERVED_AT_UNKNOWN
 from ingest_pipeline.storage.database import Connection
 from ingest_pipeline.storage.messages import Tombstone
 from ingest_pipeline.storage.schema import STAGING_SCHEMA
@@ -16,10 +18,13 @@ from ingest_pipeline.storage.schema import STAGING_SCHEMA
 START = datetime(2025, 5, 29, 13, 30, tzinfo=UTC)
 CHANNEL = 1101802452224856174
 NEVER = datetime.min.replace(tzinfo=UTC)
+UNKNOWN = -inf
 
 
 def at(seconds: float) -> datetime:
-    """Return a time so many seconds after the beginning."""
+    """Return a time so many seconds after the beginning; what stands for an unknown one for `UNKNOWN`."""
+    if seconds == UNKNOWN:
+        return OBSERVED_AT_UNKNOWN
     return START + timedelta(seconds=seconds)
 
 
@@ -50,9 +55,9 @@ class Reading:
         )
 
     @property
-    def first(self) -> tuple[float, str, str]:
+    def first(self) -> tuple[bool, float, str, str]:
         """What decides which of two readings of one content is the first."""
-        return (self.observed, self.source, self.correlation_id)
+        return (self.observed == UNKNOWN, self.observed, self.source, self.correlation_id)
 
     def row(self) -> dict[str, Any]:
         """Return the row that is staged."""

@@ -14,6 +14,7 @@ from ingest_pipeline.storage.merge import MergeCounts, merge_messages
 from ingest_pipeline.storage.messages import Tombstone, tombstone_messages
 from ingest_pipeline_tests.contract.readings import (
     CHANNEL,
+    UNKNOWN,
     Reading,
     at,
     expected_messages,
@@ -36,7 +37,7 @@ journeys = st.sampled_from(["c1", "c2"])
 def readings(draw: st.DrawFn) -> Reading:
     """Draw a reading whose as-read columns follow from what tells it apart."""
     digest = draw(st.sampled_from(sorted(EDITS)))
-    observed, correlation_id = draw(seconds), draw(journeys)
+    observed, correlation_id = draw(st.one_of(seconds, seconds, st.just(UNKNOWN))), draw(journeys)
     source = draw(st.sampled_from(["export", "gateway"]))
     return Reading(
         discord_id=draw(few_ids),
@@ -49,7 +50,7 @@ def readings(draw: st.DrawFn) -> Reading:
         channel_id=draw(st.sampled_from([CHANNEL, CHANNEL + 1])),
         nickname=f"{observed} {source} {correlation_id}",
         driver=draw(st.just(None)) if observed > 3 else f"driver {digest}",
-        posted=observed,
+        posted=max(observed, -1.0),
     )
 
 

@@ -28,11 +28,17 @@ compared AS (
                 OR (d.discord_id IS NOT NULL AND k.discord_id IS NULL)
                 THEN 'f'
             WHEN k.discord_id IS NULL THEN 'n'
-            -- The row is of the first reading of its content already.
+            -- The row is of the first reading of its content already; one whose time is unknown is no first.
             WHEN
                 k.content_digest = s.content_digest
-                AND (k.first_observed_at, k.source, k.correlation_id)
-                <= (s.observed_at, s.source, s.correlation_id)
+                AND (
+                    k.first_observed_at = '2015-01-01 00:00:00+00'::TIMESTAMPTZ,
+                    k.first_observed_at, k.source, k.correlation_id
+                )
+                <= (
+                    s.observed_at = '2015-01-01 00:00:00+00'::TIMESTAMPTZ,
+                    s.observed_at, s.source, s.correlation_id
+                )
                 THEN 's'
             ELSE 'f'
         END AS fate
@@ -106,7 +112,9 @@ grouped AS (
         max(CASE origin WHEN 'current' THEN 1 ELSE 0 END) OVER same_content AS is_current,
         row_number() OVER (
             PARTITION BY discord_id, content_digest
-            ORDER BY first_observed_at, source, correlation_id, origin, staging_row
+            ORDER BY
+                CASE first_observed_at WHEN '2015-01-01 00:00:00+00'::TIMESTAMPTZ THEN 1 ELSE 0 END,
+                first_observed_at, source, correlation_id, origin, staging_row
         ) AS reading
     FROM readings
     WINDOW
