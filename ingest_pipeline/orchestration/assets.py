@@ -26,6 +26,7 @@ from ingest_pipeline.orchestration.metadata import (
 from ingest_pipeline.orchestration.partitions import (
     keys_by_session,
     partition_key,
+    parts_to_read,
     session_windows_partitions,
 )
 from ingest_pipeline.orchestration.resources import NORMALISED_FRAMES
@@ -41,11 +42,13 @@ def raw_export(
     """Discord's messages as DiscordChatExporter writes them, one JSON document for each window and channel.
 
     Contiguous windows are read by one exporter run for each channel. A document is replaced whole, and
-    only by a complete, newer export.
+    only by a complete, newer export. The last window of a session that is longer than the grid has several,
+    of which a live run reads those that are not proven.
     """
     with ingest_errors_as_failures(context):
         for session, keys in _requested(context, services):
-            exported = refresh_landing(services, session, keys, context.log.info)
+            parts = parts_to_read(context.run.tags, session, keys, services.grid)
+            exported = refresh_landing(services, session, parts, context.log.info)
             _record(context, session, landing_metadata(services, session, keys, exported))
     return dg.MaterializeResult()
 
@@ -60,7 +63,8 @@ def normalized_messages(
     """
     with ingest_errors_as_failures(context):
         for session, keys in _requested(context, services):
-            documents = normalise_windows(services, session, keys, context.run.run_id)
+            parts = parts_to_read(context.run.tags, session, keys, services.grid)
+            documents = normalise_windows(services, session, parts, context.run.run_id)
             _record(context, session, normalised_metadata(services, session, keys, documents))
     return dg.MaterializeResult()
 
@@ -74,7 +78,13 @@ def messages(
     """
     with ingest_errors_as_failures(context):
         requested = _requested(context, services)
-        documents = [stored for session in requested for stored in stored_documents(services, *session)]
+        documents = [
+            stored
+            for session, keys in requested
+            for stored in stored_documents(
+                services, session, parts_to_read(context.run.tags, session, keys, services.grid)
+            )
+        ]
         report = merge_documents(services, documents, context.run.run_id)
         for session, keys in requested:
             _record(context, session, table_metadata(services, session, keys, report))

@@ -4,6 +4,8 @@ Everything is counted anew from the files and the table, not taken from what ear
 themselves. No Dagster here; `checks.py` shows the findings.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -15,10 +17,10 @@ from ingest_pipeline.capture.landing import Landed
 from ingest_pipeline.capture.payloads import read_document
 from ingest_pipeline.capture.stored_files import file_exists
 from ingest_pipeline.domain.session import Session
-from ingest_pipeline.domain.window import Window
+from ingest_pipeline.domain.window import Window, window_key
 from ingest_pipeline.errors import BadInput
 from ingest_pipeline.ingestion.normalised_store import StoredDocument, read_rows
-from ingest_pipeline.ingestion.refresh import session_windows
+from ingest_pipeline.ingestion.refresh import document_windows
 from ingest_pipeline.ingestion.services import Services
 from ingest_pipeline.monitoring.retention import is_past_retention
 from ingest_pipeline.storage.columns import values_of
@@ -66,9 +68,10 @@ class Findings:
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """One channel's share of one window, with its normalised ids and times of posting.
+    """One channel's share of one window, or of a part of a long one, with its normalised ids and times.
 
-    Its files may be gone because of their age.
+    Its files may be gone because of their age. What was landed before windows had parts is of a whole
+    window, and parts of it may have been read again since.
     """
 
     place: str
@@ -79,6 +82,15 @@ class _Part:
     ids: list[int]
     posted_at: list[datetime]
     may_be_gone: bool
+    is_whole: bool
+
+    def is_within(self, whole: _Part) -> bool:
+        """Tell whether this part's time and channel are in those of another that is of a whole window."""
+        return (
+            not self.is_whole
+            and self.channel_id == whole.channel_id
+            and self.window.intersection(whole.window) == self.window
+        )
 
 
 class Audit:
@@ -101,19 +113,22 @@ class Audit:
         self._now = now or datetime.now(UTC)
 
     def look_at(self, session: Session, keys: Sequence[str]) -> None:
-        """Look at those of a session's windows that have begun.
+        """Look at those of a session's windows, or parts of windows, that have begun.
 
         The files are read before the table: what they hold then has to be in the table by then.
         """
-        parts = [
+        looked_at = [
             self._part(session, key, window, channel_id)
-            for key, window in session_windows(self._services, session, keys, self._now)
+            for key, window in document_windows(self._services, session, keys, self._now)
             for channel_id in session.channel_ids
         ]
+        wholes = [part for part in looked_at if part.is_whole]
+        parts = [part for part in looked_at if part.stored or not any(map(part.is_within, wholes))]
         seen: set[int] = set()
         for part in parts:
             self._compare_files(part)
-            self._look_at_rows(part, seen)
+            again = [other.window for other in parts if other.is_within(part)] if part.is_whole else []
+            self._look_at_rows(part, again, seen)
         with self._services.database.read() as connection:
             for part in parts:
                 self._look_at_table(connection, part, session.channel_ids)
@@ -125,16 +140,20 @@ class Audit:
             self._services.normalised.load(session.session_id, key, channel_id) if path.exists() else None
         )
         rows = _rows(stored) if stored else None
+        of = stored.window if stored else None
+        whole = self._services.grid.window(window_key(key), session.window)
+        is_whole = bool(of and whole and of.start == window.start and window.end < of.end <= whole.end)
         self.findings.windows += 1
         self.findings.rows += len(rows) if rows else 0
         return _Part(
             place=f"{session.session_id} {key} channel {channel_id}",
             channel_id=channel_id,
-            window=window,
+            window=of if is_whole and of else window,
             landed=self._services.landing.document(session.session_id, key, window, channel_id),
             stored=stored,
             ids=rows["discord_id"].to_pylist() if rows else [],
             posted_at=values_of(rows["posted_at"]) if rows else [],
+            is_whole=is_whole,
             may_be_gone=is_past_retention(session, self._services.settings, self._now),
         )
 
@@ -156,7 +175,7 @@ class Audit:
         if landed != kept + skipped and not is_replaced:
             self._report(Rule.COUNTS, part, f"landed {landed} messages, normalised {kept}, skipped {skipped}")
 
-    def _look_at_rows(self, part: _Part, seen: set[int]) -> None:
+    def _look_at_rows(self, part: _Part, again: Sequence[Window], seen: set[int]) -> None:
         outside = [
             discord_id
             for discord_id, posted_at in zip(part.ids, part.posted_at, strict=True)
@@ -165,7 +184,9 @@ class Audit:
         if outside:
             self._report(Rule.INSIDE, part, f"holds messages of other times: {_some(outside)}")
         twice: list[int] = []
-        for discord_id in part.ids:
+        for discord_id, posted_at in zip(part.ids, part.posted_at, strict=True):
+            if any(posted_at in window for window in again):
+                continue
             (twice.append if discord_id in seen else seen.add)(discord_id)
         if twice:
             self._report(Rule.UNIQUE, part, f"repeats messages of the session: {_some(twice)}")

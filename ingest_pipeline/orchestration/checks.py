@@ -1,6 +1,6 @@
 """Asset checks: what must hold of the windows of a run, looked at right after it.
 
-They look at the partitions of their run only, so that a tick stays cheap; started on their own,
+They look at what their run has read only, so that a tick stays cheap; started on their own,
 without partitions, they look at everything that has begun. The comparison is in `audit.py`.
 """
 
@@ -12,7 +12,7 @@ import dagster as dg
 from ingest_pipeline.domain.session import Session
 from ingest_pipeline.ingestion.services import Services
 from ingest_pipeline.orchestration.audit import Audit, Findings, Rule
-from ingest_pipeline.orchestration.partitions import keys_by_session
+from ingest_pipeline.orchestration.partitions import keys_by_session, parts_to_read
 from ingest_pipeline.storage.sessions import list_sessions
 
 _SHOWN = 20
@@ -40,7 +40,7 @@ def message_checks(
     """Evaluate the selected rules on one look at the files, the table and the ledger."""
     audit = Audit(services, lambda correlation_id: _is_underway(context, correlation_id))
     for session, keys in _windows_to_check(context, services):
-        audit.look_at(session, keys)
+        audit.look_at(session, parts_to_read(context.run.tags, session, keys, services.grid))
     for check in context.selected_asset_check_keys:
         yield _result(check, audit.findings)
 

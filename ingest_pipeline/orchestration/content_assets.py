@@ -31,6 +31,7 @@ from ingest_pipeline.orchestration.metadata import Metadata
 from ingest_pipeline.orchestration.partitions import (
     keys_by_session,
     partition_key,
+    parts_to_read,
     session_windows_partitions,
 )
 from ingest_pipeline.settings import Settings
@@ -84,7 +85,8 @@ def content(
             context.log.error("content is not read: %s", error)  # noqa: TRY400 - the message says all
             return
         for session, keys in _requested(context, services):
-            report = extract_windows(services, session, keys, rules, kinds=kinds)
+            parts = parts_to_read(context.run.tags, session, keys, services.grid)
+            report = extract_windows(services, session, parts, rules, kinds=kinds)
             if is_live and not any_is_over(services, session, keys):
                 report = report.of_changed_kinds()
             for kind, described in content_metadata(services, session, keys, report).items():

@@ -5,9 +5,10 @@ from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 
+from ingest_pipeline.domain.window import window_key
 from ingest_pipeline.ingestion.polling import PollPlan
 from ingest_pipeline.ingestion.services import Services
-from ingest_pipeline.orchestration.partitions import partition_key, range_tags
+from ingest_pipeline.orchestration.partitions import from_tag, partition_key, range_tags
 from ingest_pipeline.orchestration.tick import RunOutcome
 
 TRIGGER_TAG = "ingest/trigger"
@@ -32,6 +33,8 @@ _UNFINISHED = {
 def live_run_requests(plan: PollPlan, services: Services) -> list[dg.RunRequest]:
     """Return the one run that reads a plan's windows and those between them, or none for an empty plan.
 
+    In the last window of a long session it begins where the plan does.
+
     It has no run key: Dagster never repeats a run key, not even after a failure. It comes before
     backfills in the queue, and Dagster's run monitoring ends it when it takes longer than all
     attempts of its exporter runs may.
@@ -47,12 +50,14 @@ def live_run_requests(plan: PollPlan, services: Services) -> list[dg.RunRequest]
         SESSION_TAG: session.session_id,
         PRIORITY_TAG: "10",
         MAX_RUNTIME_TAG: str(seconds + 60),
+        **from_tag(plan.keys),
     }
     if plan.also_live:
         tags[ALSO_LIVE_TAG] = ",".join(other.session_id for other in plan.also_live)
-    if len(plan.keys) == 1:
-        return [dg.RunRequest(partition_key=partition_key(session.session_id, plan.keys[0]), tags=tags)]
-    return [dg.RunRequest(tags={**tags, **range_tags(session.session_id, plan.keys, services.grid)})]
+    windows = list(dict.fromkeys(map(window_key, plan.keys)))
+    if len(windows) == 1:
+        return [dg.RunRequest(partition_key=partition_key(session.session_id, windows[0]), tags=tags)]
+    return [dg.RunRequest(tags={**tags, **range_tags(session.session_id, windows, services.grid)})]
 
 
 def recent_live_runs(instance: dg.DagsterInstance) -> Sequence[dg.RunRecord]:

@@ -36,9 +36,7 @@ def landing_metadata(
 ) -> dict[str, Metadata]:
     """Describe what landed for each window key."""
     begun = session_windows(services, session, keys)
-    described = {
-        key: _landing(window, key, [run for run in exported if key in run.keys]) for key, window in begun
-    }
+    described = {key: _landing(window, [run for run in exported if key in run.keys]) for key, window in begun}
     return {**_nothing_to_do(services, session, keys), **described}
 
 
@@ -48,7 +46,7 @@ def normalised_metadata(
     """Describe the normalised rows of each window key."""
     begun = session_windows(services, session, keys)
     described = {
-        key: _normalised(window, [each for each in documents if each.path.parent.name == key])
+        key: _normalised(window, [each for each in documents if each.window and each.window.start in window])
         for key, window in begun
     }
     return {**_nothing_to_do(services, session, keys), **described}
@@ -79,12 +77,12 @@ def table_metadata(
     return {**notes, **described}
 
 
-def _landing(window: Window, key: str, runs: Sequence[Exported]) -> Metadata:
-    landed = [document for run in runs for document in run.documents if document.key == key]
+def _landing(window: Window, runs: Sequence[Exported]) -> Metadata:
+    landed = [each for run in runs for each in run.documents if each.window.start in window]
     warnings = [warning for run in runs for warning in run.warnings]
     described: Metadata = {
         "window": _times(window),
-        ROWS: sum(count_landed(document) for document in landed),
+        **_rows(window, [each.window for each in landed], sum(map(count_landed, landed))),
         "bytes": sum(document.size_bytes for document in landed),
         "landed": _paths([str(document.path) for document in landed]),
         "exporter_runs": len(runs),
@@ -98,15 +96,24 @@ def _landing(window: Window, key: str, runs: Sequence[Exported]) -> Metadata:
 
 def _normalised(window: Window, documents: Sequence[StoredDocument]) -> Metadata:
     skipped = sum((document.tally.skipped for document in documents), Counter[str]())
+    times = [document.window for document in documents if document.window]
     described: Metadata = {
         "window": _times(window),
-        ROWS: sum(document.tally.rows for document in documents),
+        **_rows(window, times, sum(document.tally.rows for document in documents)),
         "received": sum(document.tally.received for document in documents),
         "skipped": skipped.total(),
         **{f"skipped_{reason}": count for reason, count in sorted(skipped.items())},
         "files": _paths([str(document.path) for document in documents]),
     }
     return {**described, **_posted_range(documents)}
+
+
+def _rows(window: Window, read: Sequence[Window], rows: int) -> Metadata:
+    """Tell the number of rows: the window's, or of what a live run has read of a long one."""
+    first = min(read, default=window)
+    if first.start == window.start:
+        return {ROWS: rows}
+    return {"read": _times(Window(first.start, max(read).end)), "rows_read": rows}
 
 
 def _report(report: IngestReport) -> Metadata:

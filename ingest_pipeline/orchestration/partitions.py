@@ -5,16 +5,18 @@ one row to select. What the keys stand for in time is the business of `domain/wi
 See https://docs.dagster.io/guides/build/partitions-and-backfills/partitioning-assets
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import dagster as dg
 
-from ingest_pipeline.domain.window import WindowGrid
+from ingest_pipeline.domain.session import Session
+from ingest_pipeline.domain.window import WindowGrid, window_key
 
 SESSION = "session"
 WINDOW = "window"
 RANGE_START = "dagster/asset_partition_range_start"
 RANGE_END = "dagster/asset_partition_range_end"
+FROM_TAG = "ingest/from"
 
 
 def session_windows_partitions(grid: WindowGrid) -> dg.MultiPartitionsDefinition:
@@ -54,3 +56,35 @@ def range_tags(session_id: str, keys: Sequence[str], grid: WindowGrid) -> dict[s
         RANGE_START: str(partition_key(session_id, ordered[0])),
         RANGE_END: str(partition_key(session_id, ordered[-1])),
     }
+
+
+def from_tag(keys: Sequence[str]) -> dict[str, str]:
+    """Return the run tag that says with which part of a window a run begins to read; none with a whole one.
+
+    Dagster knows of no parts.
+
+    Args:
+        keys: The keys of windows and parts to read, in time order.
+    """
+    return {FROM_TAG: keys[0]} if keys[0] != window_key(keys[0]) else {}
+
+
+def parts_to_read(
+    tags: Mapping[str, str], session: Session, keys: Sequence[str], grid: WindowGrid
+) -> Sequence[str]:
+    """Return what a run reads of its windows: all of them, or their parts from where its tags say.
+
+    Args:
+        tags: The run's.
+        session: The session.
+        keys: The keys of the run's windows.
+        grid: How the session is cut.
+
+    Raises:
+        WindowInvalid: Windows have been cut otherwise since the run was asked for.
+    """
+    if FROM_TAG not in tags:
+        return keys
+    begin = grid.offset(tags[FROM_TAG])
+    parts = [part for key in keys for part in grid.parts(key, session.window)]
+    return [part for part in parts if grid.offset(part) >= begin]
