@@ -82,6 +82,28 @@ def test_importing_again_creates_and_updates_nothing(cli: Cli, export: Path) -> 
     assert "skipped as media_only: 1" in again.stdout
 
 
+@pytest.mark.parametrize("order", [("dated", "undated"), ("undated", "dated")])
+def test_an_export_that_does_not_say_when_it_was_read_never_wins(cli: Cli, order: tuple[str, ...]) -> None:
+    """Whatever the time of the file, which copying changes, and whichever is imported first."""
+    cli.add_session()
+    same = message(20, "`Leclerc` same")
+    files = {
+        "dated": write_export(cli.folder / "dated.json", [message(10, "`Leclerc` right"), same]),
+        "undated": write_export(
+            cli.folder / "undated.json", [message(10, "`Leclerc` hi"), same], exportedAt=None
+        ),
+    }
+    os.utime(files["dated"], (1, 1))
+    journeys = {
+        name: cli("import-messages", "--session-id", "race", "--file", str(files[name]), "--json").json
+        for name in order
+    }
+    listed = cli("messages", "--session-id", "race", "--json").json["messages"]
+    assert [each["raw_content"] for each in listed] == ["`Leclerc` right", "`Leclerc` same"]
+    assert {each["correlation_id"] for each in listed} == {journeys["dated"]["correlation_id"]}
+    assert journeys["undated"]["stale"] == (1 if order[0] == "dated" else 0)
+
+
 def test_bounds_to_the_second_are_kept(cli: Cli, export: Path) -> None:
     """Start is included, end is not."""
     cli.add_session()

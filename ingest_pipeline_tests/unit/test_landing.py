@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import resource
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 
 from ingest_pipeline.capture.landing import Landed, LandingStore
+from ingest_pipeline.capture.window_split import split_export
 from ingest_pipeline.domain.window import Window, WindowGrid
 from ingest_pipeline.errors import BadInput, ExportMismatch, LandingRefused
 from ingest_pipeline_tests.exports import CHANNEL_ID, START, message, write_export
@@ -73,6 +75,19 @@ def test_half_a_surrogate_pair_keeps_a_message_in_its_window(store: LandingStore
     export.write_bytes(export.read_bytes().replace(b"MARK", rb"a\ud83dz"))
     landed = store.land(export, "monza", WINDOWS, CHANNEL_ID, READ_AT)
     assert [place.path.read_bytes().count(rb"a\ud83dz") for place in landed] == [0, 1, 0]
+
+
+def test_a_session_of_many_windows_needs_few_open_files(tmp_path: Path) -> None:
+    """Of a week in parts of five minutes there are two thousand."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    windows = [Window(START + index * GRID.width, START + (index + 1) * GRID.width) for index in range(2000)]
+    export = write_export(tmp_path / "export.json", [message(index * 300.0) for index in range(0, 2000, 7)])
+    resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))
+    try:
+        with split_export(export, windows, READ_AT) as parts:
+            assert sum(json.loads(part.read_bytes())["messageCount"] for part in parts) == 286
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def test_a_newer_export_replaces_the_document(store: LandingStore, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ingest_pipeline.domain.snowflake import created_at, first_id_at, parse_snowflake
-from ingest_pipeline.domain.window import Window, WindowGrid, contiguous
+from ingest_pipeline.domain.window import Window, WindowGrid, contiguous, document_key
 from ingest_pipeline.errors import WindowInvalid
 
 START = datetime(2026, 9, 6, 13, 0, tzinfo=UTC)
@@ -104,6 +104,56 @@ def test_a_session_longer_than_the_grid_ends_in_its_last_window() -> None:
     session = Window(START, START + timedelta(hours=16))
     last = GRID.window(GRID.keys[-1], session)
     assert last == Window(START + timedelta(minutes=355), session.end)
+
+
+@given(moments, st.timedeltas(timedelta(milliseconds=1), timedelta(days=9)), st.integers(1, 90))
+def test_the_parts_of_a_session_s_windows_tile_it(start: datetime, length: timedelta, minutes: int) -> None:
+    """Each key is of one time and one document; a part is as long as a window, or an hour on day two."""
+    grid = WindowGrid(timedelta(minutes=minutes), 360 // minutes + 1)
+    session = Window(start, start + length)
+    parts = [part for key in grid.keys for part in grid.parts(key, session)]
+    windows = [window for part in parts if (window := grid.window(part, session))]
+    assert (windows[0].start, windows[-1].end) == (session.start, session.end)
+    assert all(left.end == right.start for left, right in itertools.pairwise(windows))
+    for part, window in zip(parts, windows, strict=True):
+        offset = window.start - session.start
+        assert grid.offset(part) == offset
+        most = grid.width if offset < timedelta(days=1) else max(grid.width, timedelta(hours=1))
+        assert window.end - window.start <= most
+        assert grid.parts(part, session) == [part]
+    assert len({document_key(part) for part in parts}) == len(parts)
+
+
+@given(st.integers(-900, 3000), st.integers(1, 2000))
+def test_the_parts_touching_a_span_are_those_that_share_time_with_it(begin: int, minutes: int) -> None:
+    """Also where a window has many."""
+    session = Window(START, START + timedelta(hours=40))
+    span = Window(START + timedelta(minutes=begin), START + timedelta(minutes=begin + minutes))
+    parts = [part for key in GRID.keys for part in GRID.parts(key, session)]
+    assert GRID.parts_touching(span, session) == [
+        part for part in parts if (window := GRID.window(part, session)) and window.intersection(span)
+    ]
+
+
+def test_the_document_of_a_long_window_s_first_part_has_the_window_s_key() -> None:
+    """So it takes the place of a document of the whole window, from before windows had parts."""
+    session = Window(START, START + timedelta(hours=26))
+    parts = GRID.parts("T+355m", session)
+    assert parts[:2] == ["T+355m/T+355m", "T+355m/T+360m"]
+    assert parts[-3:] == ["T+355m/T+1435m", "T+355m/T+1440m", "T+355m/T+1500m"]
+    assert [document_key(part) for part in parts[:2]] == ["T+355m", "T+355m/T+360m"]
+    assert GRID.parts("T+350m", session) == ["T+350m"]
+    assert GRID.parts("T+355m", Window(START, START + timedelta(minutes=360))) == ["T+355m"]
+
+
+@pytest.mark.parametrize(
+    "key",
+    ["T+350m/T+350m", "T+355m/T+350m", "T+355m/T+361m", "T+355m/", "T+355m/T+360m/T+365m", "T+355m/T+1445m"],
+)
+def test_a_key_that_is_no_part_is_refused(key: str) -> None:
+    """Only the last window has parts, and each begins where one before it ends."""
+    with pytest.raises(WindowInvalid, match="no part of a window"):
+        GRID.offset(key)
 
 
 @pytest.mark.parametrize("key", ["", "T+003m", "T+360m", "T+-05m", "5", "T+5m"])
