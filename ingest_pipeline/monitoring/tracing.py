@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from ingest_pipeline.domain.message import OBSERVED_AT_UNKNOWN
 from ingest_pipeline.domain.snowflake import created_at, parse_snowflake
 from ingest_pipeline.errors import NothingFound
 from ingest_pipeline.events import Event, EventType, dagster_run_id
@@ -183,11 +184,9 @@ def _row_stages(message_id: int, row: dict[str, Any] | None) -> list[Stage]:
     if row is None:
         return [posted]
     source, journey = row["source"], row["correlation_id"]
-    stages = [
-        posted,
-        Stage("read", row["first_observed_at"], source, journey),
-        Stage("stored", row["created_at"], source, journey),
-    ]
+    stages = [posted, Stage("stored", row["created_at"], source, journey)]
+    if row["first_observed_at"] != OBSERVED_AT_UNKNOWN:
+        stages.append(Stage("read", row["first_observed_at"], source, journey))
     if row["edited_at"] is not None:
         stages.append(Stage("edited", row["edited_at"], "discord", ""))
     if row["updated_at"] > row["created_at"] and row["updated_at"] != row["deleted_at"]:
