@@ -74,6 +74,7 @@ class _TableDocument:
     rows: pa.Table
     channel_id: int
     provenance: Provenance
+    parent_id: int | None = None
     window: Window | None = None
     complete: bool = False
 

@@ -35,6 +35,8 @@ _HEADER_BYTES = 4 * 1024 * 1024
 Element = TypeVar("Element")
 _MOST_DIGITS = 400
 _BOM = b"\xef\xbb\xbf"
+# By name since the exporter has names for them (ChannelKind.cs), by number before.
+_THREAD_TYPES = frozenset({"GuildNewsThread", "GuildPublicThread", "GuildPrivateThread", "10", "11", "12"})
 
 
 class _Place(msgspec.Struct, rename="camel"):
@@ -66,6 +68,7 @@ class ExportHeader:
         channel_id: The channel the messages are in.
         channel_name: Its name at the time of reading.
         channel_type: The exporter's name for its type, such as `GuildTextChat`.
+        parent_id: The channel or forum of a thread; None for everything else, whose category it is not.
         guild_id: The guild; None for direct messages (the exporter writes 0) and when absent.
         guild_name: Its name.
         after: Lower bound asked for, aware UTC, or None.
@@ -78,6 +81,7 @@ class ExportHeader:
     channel_id: int
     channel_name: str
     channel_type: str
+    parent_id: int | None
     guild_id: int | None
     guild_name: str | None
     after: datetime | None
@@ -199,6 +203,8 @@ def _header(envelope: _Envelope, name: str) -> ExportHeader:
         channel_id=channel_id,
         channel_name=channel.name or "",
         channel_type=str(channel.type or ""),
+        # The exporter calls a thread's channel its category (JsonMessageWriter.cs, Channel.cs).
+        parent_id=parse_snowflake(channel.category_id) if str(channel.type) in _THREAD_TYPES else None,
         guild_id=parse_snowflake(guild.id),
         guild_name=guild.name,
         after=parse_timestamp(date_range.after),

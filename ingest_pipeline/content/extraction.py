@@ -42,6 +42,7 @@ from ingest_pipeline.storage.content import (
     replace_rows,
 )
 from ingest_pipeline.storage.database import Connection, Database
+from ingest_pipeline.storage.gateway_batches import lock_messages
 
 BATCH_MESSAGES = 2_000
 
@@ -173,7 +174,7 @@ def extract_window(
     def work(connection: Connection) -> tuple[list[int], ContentReport]:
         ids = content_ids(connection, channel_ids, window, after_id=after, limit=BATCH_MESSAGES)
         # As a merge does: what it changes and what is read here must not pass each other.
-        connection.execute("lock_ids", discord_ids=ids)
+        lock_messages(connection, ids)
         return ids, extract_for(connection, ids, rules, kinds=kinds, now=moment)
 
     while True:

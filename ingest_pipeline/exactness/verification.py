@@ -281,9 +281,7 @@ class _Job:
         guild_id = self.channel.guild_id if self.channel else None
         policies = await asyncio.to_thread(self.scanner.services.read_policies, [verdict.channel_id])
         documents = [
-            page_document(
-                self.scanner, verdict.channel_id, guild_id, page, policies=policies, correlation_id=""
-            )
+            page_document(verdict.channel_id, guild_id, page, policies=policies, correlation_id="")
             for page in pages
         ]
         reading = await asyncio.to_thread(fresh_reading, verdict.channel_id, pages, documents)

@@ -133,7 +133,6 @@ async def _store(scanner: Scanner, run: ScanRun, pages: Sequence[Page]) -> None:
 
     documents = [
         page_document(
-            scanner,
             run.channel_id,
             run.guild_id,
             page,

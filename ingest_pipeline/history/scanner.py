@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TypeVar
@@ -12,14 +12,12 @@ from ingest_pipeline.capture.discord_rest import DiscordRest
 from ingest_pipeline.capture.history import Page
 from ingest_pipeline.content.rules import ContentRules, CurrentRules
 from ingest_pipeline.domain.normalize import ChannelPolicy
-from ingest_pipeline.domain.session import Session
 from ingest_pipeline.ingestion.documents import Provenance
 from ingest_pipeline.ingestion.payload_documents import PayloadDocument
 from ingest_pipeline.ingestion.services import Services
 from ingest_pipeline.storage.database import Connection
 from ingest_pipeline.storage.ledger import Proof
 from ingest_pipeline.storage.scan_runs import ScanRun
-from ingest_pipeline.storage.sessions import list_sessions
 
 Result = TypeVar("Result")
 
@@ -33,7 +31,6 @@ class Scanner:
     Attributes:
         services: The working parts.
         rest: Discord.
-        sessions: All sessions, the earliest first.
         rules: What the messages' content is read by; None to leave it as it is.
         batch_rows: Messages merged in one transaction, which bounds memory for each channel read at
             the same time.
@@ -43,7 +40,6 @@ class Scanner:
 
     services: Services
     rest: DiscordRest
-    sessions: Sequence[Session]
     rules: ContentRules | None = None
     batch_rows: int = 2_000
     progress: Callable[[ScanRun], None] | None = None
@@ -58,14 +54,8 @@ async def build_scanner(
     progress: Callable[[ScanRun], None] | None = None,
 ) -> Scanner:
     """Read what scans need to know and return a scanner."""
-
-    def read() -> list[Session]:
-        with services.database.read() as connection:
-            return list_sessions(connection)
-
-    sessions = await asyncio.to_thread(read)
     rules = CurrentRules(services.settings).get()
-    return Scanner(services, rest, sessions, rules, batch_rows, progress)
+    return Scanner(services, rest, rules, batch_rows, progress)
 
 
 def run_proof(run: ScanRun, high: int, asked: datetime) -> Proof:
@@ -81,7 +71,6 @@ def run_proof(run: ScanRun, high: int, asked: datetime) -> Proof:
 
 
 def page_document(
-    scanner: Scanner,
     channel_id: int,
     guild_id: int | None,
     page: Page,
@@ -95,7 +84,6 @@ def page_document(
         guild_id=guild_id,
         payloads=page.messages,
         policies=policies,
-        sessions=[session for session in scanner.sessions if channel_id in session.channel_ids],
         provenance=Provenance(None, SOURCE, page.requested_at, correlation_id),
     )
 

@@ -56,7 +56,8 @@ class Provenance:
     """Where a document's rows come from, the same for all of them.
 
     Attributes:
-        session_id: The session they are imported for, or None.
+        session_id: The session they are read for, or None: for reports only, since whose message it is
+            follows from its channel and time.
         source: `export`, `file`, `history` or `gateway`.
         observed_at: When Discord was read, aware UTC: the order of two versions without an edit; or
             `OBSERVED_AT_UNKNOWN`.
@@ -75,6 +76,11 @@ class Document(Protocol):
     @property
     def channel_id(self) -> int:
         """The channel."""
+        ...
+
+    @property
+    def parent_id(self) -> int | None:
+        """The channel or forum of a thread, where the document tells it."""
         ...
 
     @property
@@ -117,7 +123,6 @@ def normalised_batches(
     """Normalise slices of one channel's messages, read at one time, into tables of `STAGING_SCHEMA`."""
     normalise = build_normaliser(channel_id, policy, window)
     shared = {
-        "session_id": provenance.session_id,
         "guild_id": guild_id,
         "channel_id": channel_id,
         "source": provenance.source,

@@ -43,6 +43,11 @@ class ExportDocument:
         """The channel the export is of."""
         return self.header.channel_id
 
+    @property
+    def parent_id(self) -> int | None:
+        """The channel or forum of a thread."""
+        return self.header.parent_id
+
     def batches(self, tally: Tally) -> Iterator[pa.Table]:
         """See `Document`."""
         reading = Reading(

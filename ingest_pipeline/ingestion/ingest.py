@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -25,6 +25,7 @@ from ingest_pipeline.ingestion.documents import Document, Tally
 from ingest_pipeline.storage.database import Connection, Database
 from ingest_pipeline.storage.events import publish
 from ingest_pipeline.storage.ledger import Proof, record_proof
+from ingest_pipeline.storage.membership import keep_parents
 from ingest_pipeline.storage.merge import MergeCounts, merge_messages
 
 Progress = Callable[[int], None]
@@ -140,7 +141,8 @@ def ingest_landed(
     began = time.monotonic()
     moment = now or datetime.now(UTC)
     batch = Batch.of(documents, correlation_id, moment)
-    merge = partial(_merge, batch_rows=batch_rows, now=moment, derive=derive)
+    parents = {each.channel_id: each.parent_id for each in documents if each.parent_id is not None}
+    merge = partial(_merge, batch_rows=batch_rows, now=moment, derive=derive, parents=parents)
 
     def passed() -> datetime:
         return moment + timedelta(seconds=time.monotonic() - began)
@@ -205,10 +207,13 @@ class _Merged:
 def _merge(
     connection: Connection,
     tables: Iterable[pa.Table],
+    *,
     batch_rows: int,
     now: datetime,
     derive: Derive | None,
+    parents: Mapping[int, int],
 ) -> MergeCounts:
+    keep_parents(connection, parents)
     counts = MergeCounts()
     merged_ids: list[int] = []
     for rows in rebatch(tables, batch_rows):

@@ -42,6 +42,7 @@ class StoredDocument:
     complete: bool
     provenance: Provenance
     tally: Tally
+    parent_id: int | None = None
 
     def batches(self, tally: Tally) -> Iterator[pa.Table]:
         """See `Document`; the tally is the one of the normalisation.
@@ -62,7 +63,8 @@ class StoredDocument:
                 now.tally.highest_id,
             )
             tally.skipped = Counter(now.tally.skipped)
-            for batch in file.iter_batches():
+            # A file of an earlier version may have more columns.
+            for batch in file.iter_batches(columns=STAGING_SCHEMA.names):
                 yield pa.Table.from_batches([batch]).cast(STAGING_SCHEMA)
 
 
@@ -128,7 +130,9 @@ class NormalisedStore:
             times as `datetime64[us, UTC]`.
         """
         tables = [
-            read_rows(path) for key in keys for path in files_in(self.root / session_id / key, "**/*.parquet")
+            read_rows(path, STAGING_SCHEMA.names)
+            for key in keys
+            for path in files_in(self.root / session_id / key, "**/*.parquet")
         ]
         table = pa.concat_tables(tables) if tables else STAGING_SCHEMA.empty_table()
         newest_last = [(column, "ascending") for column in ("posted_at", "discord_id", "observed_at")]
@@ -168,6 +172,7 @@ def _described(file: pq.ParquetFile, path: UPath, channel_id: int) -> StoredDocu
             **{**stated["provenance"], "observed_at": datetime.fromisoformat(stated["observed_at"])}
         ),
         tally=Tally(**{**stated["tally"], "skipped": Counter(stated["tally"]["skipped"])}),
+        parent_id=stated.get("parent_id"),
     )
 
 
@@ -183,6 +188,7 @@ def _describe(document: Document, tally: Tally) -> str:
         if document.window
         else None,
         "complete": document.complete,
+        "parent_id": document.parent_id,
         "observed_at": provenance.observed_at.isoformat(),
         "provenance": {
             "session_id": provenance.session_id,

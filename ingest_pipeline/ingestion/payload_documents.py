@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 
 import pyarrow as pa
 
 from ingest_pipeline.capture.discord_payloads import Payload, raw_message
 from ingest_pipeline.domain.normalize import ChannelPolicy, build_normaliser
-from ingest_pipeline.domain.session import Session
 from ingest_pipeline.domain.window import Window
 from ingest_pipeline.ingestion.documents import Provenance, Tally, normalised_rows, rows_table
 
@@ -30,9 +28,8 @@ class PayloadDocument:
         payloads: The message objects.
         policies: How channels' messages are taken; may be filled inside the transaction, before the
             document is read.
-        sessions: Sessions of the channel, the earliest first; a message is linked to the first that
-            was live when it was posted.
-        provenance: Where the rows come from; its session is not used.
+        provenance: Where the rows come from.
+        parent_id: See `Document`; the catalogue knows it.
         window: See `Document`; none.
         complete: See `Document`; never.
     """
@@ -41,8 +38,8 @@ class PayloadDocument:
     guild_id: int | None
     payloads: Sequence[Payload]
     policies: Mapping[int, ChannelPolicy]
-    sessions: Sequence[Session]
     provenance: Provenance
+    parent_id: int | None = None
     window: Window | None = None
     complete: bool = False
 
@@ -59,7 +56,6 @@ class PayloadDocument:
             yield rows_table(
                 rows,
                 {
-                    "session_id": [self._session_at(posted_at) for posted_at in rows.columns["posted_at"]],
                     "guild_id": self.guild_id,
                     "channel_id": self.channel_id,
                     "source": self.provenance.source,
@@ -67,6 +63,3 @@ class PayloadDocument:
                     "correlation_id": self.provenance.correlation_id,
                 },
             )
-
-    def _session_at(self, posted_at: datetime) -> str | None:
-        return next((each.session_id for each in self.sessions if posted_at in each.window), None)

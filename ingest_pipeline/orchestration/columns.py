@@ -6,7 +6,6 @@ from ingest_pipeline.storage.schema import STAGING_SCHEMA
 
 _DESCRIPTIONS = {
     "discord_id": "The message's snowflake: its identity",
-    "session_id": "The session it was read for; empty for a monitored channel without one",
     "guild_id": "The guild's snowflake; empty for direct messages",
     "channel_id": "The channel's snowflake",
     "posted_at": "When it was posted, UTC",
@@ -37,6 +36,7 @@ _DESCRIPTIONS = {
     "correlation_id": "The journey it came by: the run id of a Dagster run",
 }
 _TABLE_COLUMNS = {
+    "session_id": "The session that its channel and time belong to; empty for none",
     "first_observed_at": "When this content was first read, UTC",
     "deleted_at": "When it was deleted, UTC, as far as known",
     "created_at": "When the row came into the table, UTC",
@@ -52,7 +52,7 @@ def normalised_columns() -> dg.TableSchema:
 def table_columns() -> dg.TableSchema:
     """Return the columns of the table `messages`."""
     added = [
-        dg.TableColumn(name, "timestamp[us, tz=UTC]", description)
+        dg.TableColumn(name, "string" if name == "session_id" else "timestamp[us, tz=UTC]", description)
         for name, description in _TABLE_COLUMNS.items()
     ]
     return dg.TableSchema([*_staging_columns(), *added])

@@ -31,19 +31,19 @@ class SeenDocument:
         messages: What was seen, in the order it was seen.
         policies: How channels' messages are taken; may be filled inside the transaction, before the
             document is read.
-        sessions: Sessions the channel belongs to, the earliest first.
         provenance: The source, and what the report of the batch carries.
         known: Messages that the table has already. It is filled inside the transaction, before the
             document is read: a creation tells nothing about such a message.
+        parent_id: See `Document`; the catalogue knows it.
     """
 
     channel_id: int
     guild_id: int | None
     messages: Sequence[SeenMessage]
     policies: Mapping[int, ChannelPolicy]
-    sessions: Sequence[Session]
     provenance: Provenance
     known: Collection[int] = ()
+    parent_id: int | None = None
     window: Window | None = None
     complete: bool = False
 
@@ -60,7 +60,6 @@ class SeenDocument:
             yield rows_table(
                 rows,
                 {
-                    "session_id": [self._session_at(posted_at) for posted_at in rows.columns["posted_at"]],
                     "guild_id": self.guild_id,
                     "channel_id": self.channel_id,
                     "source": self.provenance.source,
@@ -78,9 +77,6 @@ class SeenDocument:
             if not (seen.is_creation and (seen.message_id in self.known or seen.message_id in seen_here)):
                 yield seen
             seen_here.add(seen.message_id)
-
-    def _session_at(self, posted_at: datetime) -> str | None:
-        return next((s.session_id for s in self.sessions if posted_at in s.window), None)
 
 
 def sessions_of(channel_id: int, sessions: Sequence[Session]) -> list[Session]:

@@ -21,7 +21,7 @@ from ingest_pipeline.ingestion.documents import Provenance
 from ingest_pipeline.ingestion.ingest import IngestReport, ingest_landed, new_correlation_id
 from ingest_pipeline.ingestion.message_events import message_event
 from ingest_pipeline.ingestion.services import Services
-from ingest_pipeline.realtime.gateway_documents import SeenDocument, sessions_of, windows_of
+from ingest_pipeline.realtime.gateway_documents import SeenDocument, windows_of
 from ingest_pipeline.realtime.gateway_events import SOURCE, Events, correlation_of, interpret
 from ingest_pipeline.storage.database import Connection
 from ingest_pipeline.storage.gateway_batches import known_among, lock_messages, note_activities
@@ -100,7 +100,7 @@ def ingest_spooled(
         reader: The events.
         after: How far the spool is processed.
         is_monitored: Whether a channel's messages are wanted.
-        sessions: All sessions; a message is linked to the earliest that takes it.
+        sessions: All sessions, whose windows are noted as touched.
         rules: What the messages' content is read by; None to leave it as it is.
         limit: How many events at most.
         quiet: A message that is to be read again waits until nothing has come about it for so long.
@@ -147,7 +147,7 @@ def ingest_spooled(
 
     report = ingest_landed(
         services.database,
-        _documents(events, policies, sessions, provenance, known),
+        _documents(events, policies, provenance, known),
         correlation_id=correlation_id,
         settle=services.settings.settle,
         batch_rows=services.settings.batch_rows,
@@ -205,7 +205,6 @@ def message_events(events: Events, batch: str) -> list[Event]:
 def _documents(
     events: Events,
     policies: Mapping[int, ChannelPolicy],
-    sessions: Sequence[Session],
     provenance: Provenance,
     known: set[int],
 ) -> list[SeenDocument]:
@@ -215,7 +214,6 @@ def _documents(
             guild_id=guild_id,
             messages=messages,
             policies=policies,
-            sessions=sessions_of(channel_id, sessions),
             provenance=provenance,
             known=known,
         )

@@ -24,7 +24,7 @@ from ingest_pipeline.history.channel_scan import SOURCE
 from ingest_pipeline.ingestion.documents import Provenance
 from ingest_pipeline.ingestion.ingest import ingest_landed, new_correlation_id
 from ingest_pipeline.ingestion.services import Services
-from ingest_pipeline.realtime.gateway_documents import SeenDocument, sessions_of, windows_of
+from ingest_pipeline.realtime.gateway_documents import SeenDocument, windows_of
 from ingest_pipeline.realtime.gateway_events import SeenMessage, correlation_of
 from ingest_pipeline.storage.database import Connection
 from ingest_pipeline.storage.gateway_batches import lock_messages
@@ -173,7 +173,6 @@ def _store(
             guild_id=reading.guild_id,
             messages=reading.found,
             policies=policies,
-            sessions=sessions_of(reading.channel_id, sessions),
             provenance=Provenance(None, SOURCE, reading.asked_at, correlation_id),
         )
         for reading in readings

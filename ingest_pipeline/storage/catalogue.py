@@ -17,6 +17,7 @@ from ingest_pipeline.domain.guild import Channel, Guild, ReadingState, monitored
 from ingest_pipeline.domain.snowflake import created_at
 from ingest_pipeline.errors import NothingFound
 from ingest_pipeline.storage.database import Connection
+from ingest_pipeline.storage.membership import keep_parents
 
 _SYNC = "`ingest guilds sync` looks"
 
@@ -68,6 +69,10 @@ def save_channels(connection: Connection, channels: Sequence[Channel], *, now: d
     if not wanted:
         return 0
     guild_ids = {channel.guild_id for channel in wanted}
+    keep_parents(
+        connection,
+        {each.channel_id: each.parent_id for each in wanted if each.is_thread and each.parent_id is not None},
+    )
     connection.execute("name_guilds", guild_ids=sorted(guild_ids), now=now)
     changed = connection.execute(
         "save_channels",

@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 
 from ingest_pipeline.domain.snowflake import created_at
 from ingest_pipeline.storage.database import Connection
+from ingest_pipeline.storage.membership import share_sessions
 
 
 def lock_messages(connection: Connection, message_ids: Collection[int]) -> None:
@@ -15,6 +16,8 @@ def lock_messages(connection: Connection, message_ids: Collection[int]) -> None:
     cross those of another batch.
     """
     if message_ids:
+        # First, as by whoever merges: taken the other way round the two could wait for each other.
+        share_sessions(connection)
         connection.execute("lock_ids", discord_ids=sorted(message_ids))
 
 

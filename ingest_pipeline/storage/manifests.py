@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from ingest_pipeline.domain.session import Session
 from ingest_pipeline.storage.database import Connection
+from ingest_pipeline.storage.membership import share_sessions
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +78,8 @@ def write_manifests(
         The manifests of its channels: those of a new version, or, when nothing has changed, those of
         the version there is.
     """
-    connection.execute("lock_sessions")
+    share_sessions(connection)
+    connection.execute("lock_manifests")
     newest = newest_manifests(connection, session.session_id)
     current = _current(connection, session)
     before = _sealed(connection, session.session_id)

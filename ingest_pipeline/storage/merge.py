@@ -9,7 +9,8 @@ same function of the set of them:
 - the row is that content's *first* reading (lowest `observed_at`, an unknown one after all others, then
   `source`, then `correlation_id`), so what is read again and again keeps the source and correlation
   that brought it; `first_observed_at` says when that was and `observed_at` when the content was last read;
-- `session_id` and `channel_id` are the lowest seen, nulls apart, whatever the version;
+- `channel_id` is the lowest seen, whatever the version: a thread's first message is its parent channel's;
+- `session_id` is the one that `domain/membership.py` gives for the row's channel and time;
 - `deleted_at` is the tombstone's, whether it came before or after;
 - every other content is in `message_revisions`, as first read.
 
@@ -34,6 +35,7 @@ import pyarrow as pa
 
 from ingest_pipeline.storage.columns import as_numpy, column, repeated
 from ingest_pipeline.storage.database import Connection
+from ingest_pipeline.storage.membership import link_merged, sessions_at, share_sessions
 from ingest_pipeline.storage.schema import DECIDING_COLUMNS, STAGING_SCHEMA, staged
 
 _TIME = STAGING_SCHEMA.field("observed_at").type
@@ -80,6 +82,7 @@ def merge_messages(connection: Connection, rows: pa.Table, *, now: datetime) -> 
         return MergeCounts()
     readings = staged(rows)
     connection.stage("staged_readings", readings.select(DECIDING_COLUMNS))
+    share_sessions(connection)
     connection.execute("lock_staged")
     connection.execute("sift_staged")
     sifted = connection.fetch_one("count_sifted") or {}
@@ -87,10 +90,12 @@ def merge_messages(connection: Connection, rows: pa.Table, *, now: datetime) -> 
         connection.execute("touch_seen")
     if sifted["new"]:
         new = _of_fate(connection, readings, "n", sifted["new"])
-        connection.load("messages", _new_messages(new, now))
+        connection.load("messages", _new_messages(connection, new, now))
     counts = MergeCounts(sifted["new"], unchanged=len(readings) - sifted["new"] - sifted["folded"])
     if sifted["folded"]:
         counts += _fold(connection, _of_fate(connection, readings, "f", sifted["folded"]), now)
+    if sifted["folded"] or sifted["moved"]:
+        link_merged(connection)
     connection.execute("drop_sifted")
     return counts
 
@@ -105,17 +110,19 @@ def _listed(readings: pa.Table, listed: list[dict[str, Any]]) -> pa.Table:
     return readings.take(column([row["staging_row"] for row in listed], pa.int32()))
 
 
-def _new_messages(readings: pa.Table, now: datetime) -> pa.Table:
+def _new_messages(connection: Connection, readings: pa.Table, now: datetime) -> pa.Table:
     """Return rows of `messages` for readings of messages that it does not have, in the order of ids."""
     ids = as_numpy(readings["discord_id"].combine_chunks())
     if (ids[1:] < ids[:-1]).any():
         readings = readings.take(column(np.argsort(ids).tolist(), pa.int32()))
+    places = [readings[name].combine_chunks() for name in ("channel_id", "posted_at")]
     moment = repeated(now, _TIME, len(readings))
     # Highlights are not the merge's: rows begin without.
     flags = readings.schema.get_field_index("is_highlight_candidate")
     return (
         readings.drop_columns(["staging_row"])
         .set_column(flags, "is_highlight_candidate", repeated(False, pa.bool_(), len(readings)))
+        .append_column("session_id", sessions_at(connection, *places))
         .append_column("first_observed_at", readings["observed_at"])
         .append_column("created_at", moment)
         .append_column("updated_at", moment)

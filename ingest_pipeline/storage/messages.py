@@ -9,6 +9,7 @@ from typing import Any
 
 from ingest_pipeline.domain.window import Window
 from ingest_pipeline.storage.database import Connection
+from ingest_pipeline.storage.gateway_batches import lock_messages
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +46,7 @@ def tombstone_messages(connection: Connection, tombstones: Sequence[Tombstone]) 
     if not tombstones:
         return 0
     ids = [tombstone.discord_id for tombstone in tombstones]
-    connection.execute("lock_ids", discord_ids=ids)
+    lock_messages(connection, ids)
     unknown = _number(connection, "count_unknown_tombstones", discord_ids=ids)
     connection.execute(
         "keep_tombstones",

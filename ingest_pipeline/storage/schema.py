@@ -19,7 +19,6 @@ def _required(name: str, kind: pa.DataType) -> pa.Field:
 STAGING_SCHEMA: pa.Schema = pa.schema(
     [
         _required("discord_id", pa.int64()),
-        pa.field("session_id", pa.string()),
         pa.field("guild_id", pa.int64()),
         _required("channel_id", pa.int64()),
         _required("posted_at", _TIME),
@@ -53,7 +52,6 @@ STAGING_SCHEMA: pa.Schema = pa.schema(
 
 DECIDING_COLUMNS = (
     "discord_id",
-    "session_id",
     "channel_id",
     "edited_at",
     "source",

@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from difflib import get_close_matches
+from itertools import chain
 
 from ingest_pipeline.domain.session import Session
 from ingest_pipeline.errors import SessionNotFound
 from ingest_pipeline.storage.database import Connection
+from ingest_pipeline.storage.membership import ChannelTime, relink
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,20 +30,26 @@ class SessionChanges:
 
 
 def save_sessions(connection: Connection, sessions: Sequence[Session], *, now: datetime) -> SessionChanges:
-    """Create and update sessions; others stay as they are.
+    """Create and update sessions; others stay as they are. Messages are linked as the sessions say now.
 
     Args:
         connection: An open write transaction.
         sessions: What to store; of two with one id the last is stored.
         now: Time of the change, aware UTC.
     """
-    connection.execute("lock_sessions")
-    stored = {session.session_id: session for session in list_sessions(connection)}
     wanted = {session.session_id: session for session in sessions}
+    stored = _stored(connection)
+    if any(stored.get(key) != session for key, session in wanted.items()):
+        connection.execute("lock_sessions")
+        stored = _stored(connection)
     changed = {key: session for key, session in wanted.items() if stored.get(key) != session}
     for session in changed.values():
         values = {**asdict(session), "channel_ids": list(session.channel_ids)}
         connection.execute("save_session", **values, now=now)
+    moved = [key for key, session in changed.items() if _times(session) != _times(stored.get(key))]
+    if moved:
+        states = chain.from_iterable((stored.get(key), changed[key]) for key in moved)
+        relink(connection, chain.from_iterable(map(_times, states)))
     created = len(wanted.keys() - stored.keys())
     return SessionChanges(created, len(changed) - created, len(wanted) - len(changed))
 
@@ -60,7 +68,7 @@ def find_session(connection: Connection, session_id: str) -> Session:
     Raises:
         SessionNotFound: There is none with this id; the message names those that look like it.
     """
-    stored = {session.session_id: session for session in list_sessions(connection)}
+    stored = _stored(connection)
     try:
         return stored[session_id]
     except KeyError:
@@ -68,15 +76,25 @@ def find_session(connection: Connection, session_id: str) -> Session:
 
 
 def remove_session(connection: Connection, session_id: str) -> None:
-    """Remove a session; its messages stay, linked to none.
+    """Remove a session; its messages stay, linked to another that takes them, or to none.
 
     Raises:
         SessionNotFound: There is none with this id.
     """
-    find_session(connection, session_id)
     connection.execute("lock_sessions")
-    connection.execute("unlink_session", session_id=session_id)
+    session = find_session(connection, session_id)
     connection.execute("delete_session", session_id=session_id)
+    relink(connection, _times(session))
+
+
+def _stored(connection: Connection) -> dict[str, Session]:
+    return {session.session_id: session for session in list_sessions(connection)}
+
+
+def _times(session: Session | None) -> list[ChannelTime]:
+    if session is None:
+        return []
+    return [ChannelTime(each, session.start_time, session.end_time) for each in session.channel_ids]
 
 
 def _remedy(session_id: str, stored: dict[str, Session]) -> str:

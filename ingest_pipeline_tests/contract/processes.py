@@ -71,7 +71,6 @@ def workload(seed: int) -> list[list[Reading]]:
                     discord_id=discord_id << 44,
                     digest=digest,
                     observed=chance.randrange(100),
-                    session_id=chance.choice([None, "monza", "spa"]),
                     correlation_id=f"{seed}-{batch}-{discord_id}",
                     posted=discord_id,
                 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from math import inf
@@ -11,6 +11,7 @@ from typing import Any
 import pyarrow as pa
 
 from ingest_pipeline.domain.message import OBSERVED_AT_UNKNOWN
+from ingest_pipeline.domain.session import Session
 from ingest_pipeline.storage.database import Connection
 from ingest_pipeline.storage.messages import Tombstone
 from ingest_pipeline.storage.schema import STAGING_SCHEMA
@@ -36,7 +37,6 @@ class Reading:
     digest: int = 100
     observed: float = 0
     edited: float | None = None
-    session_id: str | None = None
     source: str = "export"
     correlation_id: str = "c1"
     channel_id: int = CHANNEL
@@ -63,7 +63,6 @@ class Reading:
         """Return the row that is staged."""
         return {
             "discord_id": self.discord_id,
-            "session_id": self.session_id,
             "guild_id": 7,
             "channel_id": self.channel_id,
             "posted_at": at(self.discord_id if self.posted is None else self.posted),
@@ -103,7 +102,23 @@ def tombstone(discord_id: int, deleted: float, correlation_id: str = "d1") -> To
     return Tombstone(discord_id, CHANNEL, 7, at(deleted), "gateway", correlation_id)
 
 
-def expected_messages(readings: Sequence[Reading], tombstones: Sequence[Tombstone]) -> list[dict[str, Any]]:
+def expected_session(row: dict[str, Any], sessions: Iterable[Session], parent_id: int | None) -> str | None:
+    """Return the session that a row of `messages` must belong to."""
+    owners = [
+        (session.start_time, session.session_id)
+        for session in sessions
+        if session.start_time <= row["posted_at"] < session.end_time
+        and (row["channel_id"] in session.channel_ids or parent_id in session.channel_ids)
+    ]
+    return min(owners)[1] if owners else None
+
+
+def expected_messages(
+    readings: Sequence[Reading],
+    tombstones: Sequence[Tombstone],
+    sessions: Sequence[Session] = (),
+    parents: Mapping[int, int] | None = None,
+) -> list[dict[str, Any]]:
     """Return what `messages` must hold after these, apart from when it came to hold it."""
     deleted = {
         each.discord_id: min(other.deleted_at for other in tombstones if other.discord_id == each.discord_id)
@@ -115,16 +130,14 @@ def expected_messages(readings: Sequence[Reading], tombstones: Sequence[Tombston
         winner = max(mine, key=lambda reading: reading.version)
         same = [reading for reading in mine if reading.digest == winner.digest]
         first = min(same, key=lambda reading: reading.first)
-        rows.append(
-            first.row()
-            | {
-                "session_id": min((r.session_id for r in mine if r.session_id), default=None),
-                "channel_id": min(reading.channel_id for reading in mine),
-                "observed_at": at(max(reading.observed for reading in same)),
-                "first_observed_at": at(first.observed),
-                "deleted_at": deleted.get(discord_id),
-            }
-        )
+        row = first.row() | {
+            "channel_id": min(reading.channel_id for reading in mine),
+            "observed_at": at(max(reading.observed for reading in same)),
+            "first_observed_at": at(first.observed),
+            "deleted_at": deleted.get(discord_id),
+        }
+        row["session_id"] = expected_session(row, sessions, (parents or {}).get(row["channel_id"]))
+        rows.append(row)
     return rows
 
 
@@ -136,7 +149,7 @@ def expected_revisions(readings: Sequence[Reading]) -> list[dict[str, Any]]:
         winner = max(mine, key=lambda reading: reading.version)
         for digest in sorted({reading.digest for reading in mine} - {winner.digest}):
             first = min((r for r in mine if r.digest == digest), key=lambda reading: reading.first)
-            rows.append({k: v for k, v in first.row().items() if k not in {"session_id", "channel_id"}})
+            rows.append({k: v for k, v in first.row().items() if k != "channel_id"})
     return rows
 
 

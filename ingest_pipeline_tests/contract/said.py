@@ -50,14 +50,12 @@ def said(
     content: str = "words",
     *,
     read: float = 7200,
-    session_id: str | None = "monza",
     low_bits: int = 0,
     channel_id: int = CHANNEL,
     **fields: Any,
 ) -> tuple[dict[str, Any], RawMessage]:
     """Return a message posted and read so many seconds after the beginning, with where it belongs."""
     shared = {
-        "session_id": session_id,
         "guild_id": 7,
         "channel_id": channel_id,
         "source": "export",

@@ -81,9 +81,13 @@ def test_team_radio_names_the_driver_as_written_and_as_known(database: Database)
 def test_the_season_is_the_sessions_or_else_the_year_of_posting(database: Database) -> None:
     """A number changes hands between seasons."""
     with database.write() as connection:
-        save_sessions(connection, [replace(SESSION, session_id="spa", year=2026)], now=NOW)
+        save_sessions(
+            connection, [replace(SESSION, session_id="spa", year=2026, channel_ids=(CHANNEL + 2,))], now=NOW
+        )
         linked, alone = merge(
-            connection, said(1, "`1` Go.", session_id="spa"), said(2, "`1` Go.", session_id=None)
+            connection,
+            said(1, "`1` Go.", channel_id=CHANNEL + 2),
+            said(2, "`1` Go.", channel_id=CHANNEL + 3),
         )
         extract(connection, linked, alone)
         rows = contents(connection, "radio_messages")["radio_messages"]

@@ -52,7 +52,6 @@ class Reading:
     read: float
     first: float
     last: float
-    session_id: str | None
     deletions: bool
 
     @property
@@ -80,7 +79,7 @@ class Reading:
             policy=POLICY,
             window=self.window,
             complete=True,
-            provenance=Provenance(self.session_id, "export", self.read_at, f"reading at {self.read}"),
+            provenance=Provenance(None, "export", self.read_at, f"reading at {self.read}"),
         )
 
     def tombstones(self) -> list[Tombstone]:
@@ -117,8 +116,7 @@ def readings(draw: st.DrawFn, seed: int) -> Reading:
     read = draw(st.integers(1, 20)) / 4
     first = draw(st.integers(0, min(int(read * 2) - 1, 4))) / 2 if read >= 0.5 else 0.0
     last = draw(st.integers(int(first * 2) + 1, MINUTES * 2)) / 2
-    session_id = draw(st.sampled_from([None, "imola", "monza"]))
-    return Reading(seed, read, first, last, session_id, deletions=draw(st.booleans()))
+    return Reading(seed, read, first, last, deletions=draw(st.booleans()))
 
 
 @st.composite

@@ -21,7 +21,7 @@ from ingest_pipeline.domain.message import Emoji, RawMessage, Reaction, Referenc
 from ingest_pipeline.storage.content import Changes
 from ingest_pipeline.storage.database import Connection, Database
 from ingest_pipeline.storage.sessions import save_sessions
-from ingest_pipeline_tests.contract.readings import START, at, stored_row
+from ingest_pipeline_tests.contract.readings import CHANNEL, START, at, stored_row
 from ingest_pipeline_tests.contract.said import (
     RULES,
     SESSION,
@@ -154,7 +154,9 @@ def test_a_burst_speaks_for_every_message_of_its_minute(database: Database) -> N
 def test_without_a_session_there_is_no_burst(database: Database) -> None:
     """Nothing says what is usual there."""
     with database.write() as connection:
-        ids = merge(connection, *(said(0, "words", session_id=None, low_bits=each) for each in range(40)))
+        ids = merge(
+            connection, *(said(0, "words", channel_id=CHANNEL + 1, low_bits=each) for each in range(40))
+        )
         score(connection, ids)
         assert scores(connection) == {}
 

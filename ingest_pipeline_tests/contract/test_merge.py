@@ -33,11 +33,17 @@ def merge(database: Database, *readings: Reading, now: datetime = NOW) -> MergeC
 
 def test_a_new_message_is_created(database: Database) -> None:
     """A message the table does not have becomes a row, every column as read."""
-    reading = Reading(session_id="monza", nickname="Toto", driver="Leclerc", edited=5.000123)
+    reading = Reading(nickname="Toto", driver="Leclerc", edited=5.000123)
     assert merge(database, reading) == MergeCounts(created=1)
     with database.read() as connection:
         row = stored_row(connection)
-    added = {"first_observed_at": at(0), "deleted_at": None, "created_at": NOW, "updated_at": NOW}
+    added = {
+        "session_id": None,
+        "first_observed_at": at(0),
+        "deleted_at": None,
+        "created_at": NOW,
+        "updated_at": NOW,
+    }
     assert row == reading.row() | added
     assert row["posted_at"].utcoffset() == timedelta(0)
 
@@ -207,26 +213,6 @@ def test_several_batches_in_one_transaction_see_each_other(database: Database) -
     assert database.run(work) == [MergeCounts(created=1), MergeCounts(updated=1), MergeCounts(updated=1)]
     with database.read() as connection:
         assert stored_row(connection)["content_digest"] == 1
-
-
-def test_the_lowest_session_links_a_message_whatever_the_version(database: Database) -> None:
-    """A link is taken from stale readings too, never lost, and is no update."""
-    merge(database, Reading(observed=5))
-    assert merge(database, Reading(digest=50, session_id="monza"), now=LATER) == MergeCounts(stale=1)
-    assert merge(database, Reading(observed=5, session_id="imola"), now=LATER) == MergeCounts(unchanged=1)
-    merge(database, Reading(observed=6, session_id="spa"))
-    merge(database, Reading(observed=7))
-    with database.read() as connection:
-        row = stored_row(connection)
-    assert row["session_id"] == "imola"
-    assert row["updated_at"] == NOW
-
-
-def test_upper_case_sorts_before_lower_case_on_both_engines(database: Database) -> None:
-    """The lowest session is the lowest byte by byte, not by any locale."""
-    merge(database, Reading(session_id="monza"), Reading(session_id="Spa"))
-    with database.read() as connection:
-        assert stored_row(connection)["session_id"] == "Spa"
 
 
 def test_the_lowest_channel_owns_a_message(database: Database) -> None:

@@ -44,7 +44,6 @@ def readings(draw: st.DrawFn) -> Reading:
         digest=digest,
         observed=observed,
         edited=EDITS[digest],
-        session_id=draw(st.sampled_from([None, "Monza", "imola"])),
         source=source,
         correlation_id=correlation_id,
         channel_id=draw(st.sampled_from([CHANNEL, CHANNEL + 1])),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from ingest_pipeline.domain.session import Session
 from ingest_pipeline.domain.window import Window
 from ingest_pipeline.storage.database import Database
 from ingest_pipeline.storage.merge import merge_messages
@@ -15,6 +16,7 @@ from ingest_pipeline.storage.messages import (
     table_summary,
     tombstone_messages,
 )
+from ingest_pipeline.storage.sessions import save_sessions
 from ingest_pipeline_tests.contract.readings import CHANNEL, Reading, at, staged, tombstone
 
 OTHER = CHANNEL + 1
@@ -25,12 +27,14 @@ HOUR = Window(at(0), at(3600))
 def filled(database: Database) -> Database:
     """A database with five messages, one of them deleted, one in another channel."""
     readings = [
-        Reading(discord_id=1, posted=0, session_id="monza", driver="Leclerc"),
-        Reading(discord_id=2, posted=59.999999, session_id="monza", driver="Hamilton"),
-        Reading(discord_id=3, posted=60, session_id="monza", driver="LECLERC"),
-        Reading(discord_id=4, posted=60, session_id="monza"),
+        Reading(discord_id=1, posted=0, driver="Leclerc"),
+        Reading(discord_id=2, posted=59.999999, driver="Hamilton"),
+        Reading(discord_id=3, posted=60, driver="LECLERC"),
+        Reading(discord_id=4, posted=60),
         Reading(discord_id=5, posted=3600, channel_id=OTHER),
     ]
+    session = Session("monza", at(0), at(3600), (CHANNEL,))
+    database.run(lambda c: save_sessions(c, [session], now=at(0)))
     database.run(lambda c: merge_messages(c, staged(readings), now=at(0)))
     database.run(lambda c: tombstone_messages(c, [tombstone(4, 70)]))
     return database

@@ -135,7 +135,7 @@ def test_the_table_has_every_staged_column(database: Database) -> None:
     """And says when it came to have them."""
     with database.read() as connection:
         [messages] = [table for table in list_tables(connection) if table.name == "messages"]
-    added = {"first_observed_at", "deleted_at", "created_at", "updated_at"}
+    added = {"session_id", "first_observed_at", "deleted_at", "created_at", "updated_at"}
     assert messages.columns.keys() == {*STAGING_SCHEMA.names, *added}
     assert messages.key == ["discord_id"]
 

@@ -88,7 +88,9 @@ def test_a_session_that_is_missing_is_told_with_those_that_look_like_it(database
 def test_removing_a_session_keeps_its_messages(database: Database) -> None:
     """They are linked to no session afterwards."""
     database.run(lambda c: save_sessions(c, [PLAIN], now=at(0)))
-    database.run(lambda c: merge_messages(c, staged([Reading(session_id="trading-day")]), now=at(0)))
+    database.run(lambda c: merge_messages(c, staged([Reading()]), now=at(0)))
+    with database.read() as connection:
+        assert stored_row(connection)["session_id"] == "trading-day"
     database.run(lambda c: remove_session(c, "trading-day"))
     with database.read() as connection:
         assert list_sessions(connection) == []

@@ -52,7 +52,7 @@ def fill(connection: Connection) -> None:
     """Put something into every table of this part."""
     sessions = [Session("monza", at(0), at(3600.5), (CHANNEL, 7), event_name="Gran Premio\t'd\\Italia'")]
     save_sessions(connection, sessions, now=at(0.000001))
-    readings = [Reading(discord_id=each, session_id="monza") for each in range(1, ROWS + 1)]
+    readings = [Reading(discord_id=each) for each in range(1, ROWS + 1)]
     edits = [Reading(discord_id=each, digest=101, observed=3, edited=2) for each in range(5, 12)]
     merge_messages(connection, staged([*readings, *edits]), now=at(1))
     tombstone_messages(connection, [tombstone(3, 4), tombstone(99, 4)])
@@ -176,7 +176,7 @@ def test_a_target_that_is_written_to_meanwhile_fails_the_copy(
 
     def meddle(table: str, rows: int) -> None:
         if table == "messages":
-            target.run(lambda c: c.execute("unlink_session", session_id="monza"))
+            target.run(lambda c: tombstone_messages(c, [tombstone(1, 9)]))
 
     with pytest.raises(CopyDiffers, match="table messages differs"):
         copy_database(source, target, meddle)

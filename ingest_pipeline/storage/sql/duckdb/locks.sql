@@ -14,6 +14,14 @@ SELECT len($discord_ids::BIGINT[]) AS held;
 -- Nothing to do: whoever writes holds the whole file.
 SELECT 1 AS held;
 
+-- name: share_sessions
+-- Nothing to do: whoever writes holds the whole file.
+SELECT 1 AS held;
+
+-- name: lock_manifests
+-- Nothing to do: whoever writes holds the whole file.
+SELECT 1 AS held;
+
 -- name: lock_coverage
 -- Nothing to do: whoever writes holds the whole file.
 SELECT $channel_id::BIGINT AS held;

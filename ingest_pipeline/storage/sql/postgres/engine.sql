@@ -33,7 +33,7 @@ WHERE datname = current_database();
 -- Make the temporary table for what decides about readings; it goes with the transaction.
 CREATE TEMPORARY TABLE staged_readings ON COMMIT DROP AS
 SELECT
-    discord_id, session_id, channel_id, edited_at, source, observed_at, content_digest, correlation_id,
+    discord_id, channel_id, edited_at, source, observed_at, content_digest, correlation_id,
     0 AS staging_row
 FROM messages
 WITH NO DATA;
@@ -42,7 +42,7 @@ WITH NO DATA;
 -- Make the temporary table for whole readings; it goes with the transaction.
 CREATE TEMPORARY TABLE staged_messages ON COMMIT DROP AS
 SELECT
-    discord_id, session_id, guild_id, channel_id, posted_at, edited_at, driver, author_id, author_name,
+    discord_id, guild_id, channel_id, posted_at, edited_at, driver, author_id, author_name,
     author_nickname, author_is_bot, raw_content, message_text, message_type, is_pinned, reference_id,
     attachments, attachment_count, embeds, embed_count, stickers, reactions, reaction_count,
     is_highlight_candidate, source, observed_at, content_digest, correlation_id, 0 AS staging_row

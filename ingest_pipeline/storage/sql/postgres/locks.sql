@@ -22,8 +22,16 @@ FROM (
 ) AS stretches;
 
 -- name: lock_sessions
--- Take turns with whoever changes sessions.
+-- Take turns with whoever changes sessions, or merges by them.
 SELECT pg_advisory_xact_lock(1768842614, 0);
+
+-- name: share_sessions
+-- Take turns with whoever changes sessions, but not with those who merge by them too.
+SELECT pg_advisory_xact_lock_shared(1768842614, 0);
+
+-- name: lock_manifests
+-- Take turns with whoever seals.
+SELECT pg_advisory_xact_lock(1768842614, 1);
 
 -- name: lock_coverage
 -- Take turns with whoever records proofs for this channel.

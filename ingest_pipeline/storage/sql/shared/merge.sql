@@ -1,12 +1,11 @@
 -- name: sift_staged
 -- Tell what each staged row needs, by the letter of its fate; what needs nothing is left out.
--- n: a row, as the first of a new message. s: to be noted as seen later, or in a lower session or channel.
+-- n: a row, as the first of a new message. s: to be noted as seen later, or in a lower channel.
 -- f: to be folded with whatever else is known of its message.
 CREATE TEMPORARY TABLE sifted AS
 WITH known AS (
     SELECT
-        discord_id, session_id, channel_id, source, correlation_id, observed_at, first_observed_at,
-        content_digest
+        discord_id, channel_id, source, correlation_id, observed_at, first_observed_at, content_digest
     FROM messages
     WHERE discord_id IN (SELECT discord_id FROM staged_readings)
 ),
@@ -17,11 +16,9 @@ compared AS (
     SELECT
         s.staging_row, s.discord_id,
         greatest(s.observed_at, k.observed_at) AS observed_at,
-        least(s.session_id, k.session_id) AS session_id,
         least(s.channel_id, k.channel_id) AS channel_id,
         k.observed_at AS known_observed_at,
-        k.session_id AS known_session_id,
-        k.channel_id AS known_channel_id,
+        COALESCE(s.channel_id < k.channel_id, FALSE) AS is_moved,
         CASE
             WHEN
                 s.discord_id IN (SELECT discord_id FROM staged_readings GROUP BY discord_id HAVING count(*) > 1)
@@ -46,20 +43,17 @@ compared AS (
     LEFT JOIN known AS k ON k.discord_id = s.discord_id
     LEFT JOIN deleted AS d ON d.discord_id = s.discord_id
 )
-SELECT staging_row, discord_id, observed_at, session_id, channel_id, fate
+SELECT staging_row, discord_id, observed_at, channel_id, is_moved, fate
 FROM compared
-WHERE
-    fate <> 's'
-    OR observed_at > known_observed_at
-    OR session_id IS DISTINCT FROM known_session_id
-    OR channel_id < known_channel_id;
+WHERE fate <> 's' OR observed_at > known_observed_at OR is_moved;
 
 -- name: count_sifted
 -- Count the rows of each fate.
 SELECT
     count(*) FILTER (WHERE fate = 'n') AS new,
     count(*) FILTER (WHERE fate = 's') AS seen,
-    count(*) FILTER (WHERE fate = 'f') AS folded
+    count(*) FILTER (WHERE fate = 'f') AS folded,
+    count(*) FILTER (WHERE fate = 's' AND is_moved) AS moved
 FROM sifted;
 
 -- name: list_sifted
@@ -69,7 +63,7 @@ SELECT staging_row FROM sifted WHERE fate = $fate ORDER BY staging_row;
 -- name: touch_seen
 -- Note when and where messages were seen; their content stays.
 UPDATE messages
-SET observed_at = s.observed_at, session_id = s.session_id, channel_id = s.channel_id
+SET observed_at = s.observed_at, channel_id = s.channel_id
 FROM sifted AS s
 WHERE messages.discord_id = s.discord_id AND s.fate = 's';
 
@@ -83,19 +77,19 @@ DROP TABLE sifted;
 CREATE TEMPORARY TABLE contents AS
 WITH readings AS (
     SELECT
-        discord_id, content_digest, session_id, channel_id, edited_at, source, correlation_id,
+        discord_id, content_digest, channel_id, edited_at, source, correlation_id,
         observed_at, observed_at AS first_observed_at, 'staged' AS origin, staging_row
     FROM staged_readings
     UNION ALL
     SELECT
-        discord_id, content_digest, session_id, channel_id, edited_at, source, correlation_id,
+        discord_id, content_digest, channel_id, edited_at, source, correlation_id,
         observed_at, first_observed_at, 'current' AS origin, 0 AS staging_row
     FROM messages
     WHERE discord_id IN (SELECT discord_id FROM staged_readings)
     UNION ALL
     -- A content that comes back is the one first read then, not a new one.
     SELECT
-        discord_id, content_digest, NULL AS session_id, NULL AS channel_id, edited_at, source,
+        discord_id, content_digest, NULL AS channel_id, edited_at, source,
         correlation_id, observed_at, observed_at AS first_observed_at, 'kept' AS origin, 0 AS staging_row
     FROM message_revisions
     WHERE
@@ -106,7 +100,6 @@ WITH readings AS (
 grouped AS (
     SELECT
         discord_id, content_digest, edited_at, first_observed_at, origin, staging_row,
-        min(session_id) OVER same_message AS session_id,
         min(channel_id) OVER same_message AS channel_id,
         max(observed_at) OVER same_content AS observed_at,
         max(CASE origin WHEN 'current' THEN 1 ELSE 0 END) OVER same_content AS is_current,
@@ -122,7 +115,7 @@ grouped AS (
         same_content AS (PARTITION BY discord_id, content_digest)
 )
 SELECT
-    discord_id, content_digest, session_id, channel_id, observed_at, first_observed_at, origin,
+    discord_id, content_digest, channel_id, observed_at, first_observed_at, origin,
     staging_row, is_current,
     row_number() OVER (
         PARTITION BY discord_id
@@ -248,7 +241,7 @@ ON CONFLICT (discord_id, content_digest) DO UPDATE SET
 WITH winners AS (
     -- Highlights are not the merge's: new rows begin without, others keep the flag they have.
     SELECT
-        c.discord_id, c.content_digest, c.session_id, c.channel_id, c.observed_at, c.first_observed_at,
+        c.discord_id, c.content_digest, c.channel_id, c.observed_at, c.first_observed_at,
         s.guild_id, s.posted_at, s.edited_at, s.driver, s.author_id, s.author_name,
         s.author_nickname, s.author_is_bot, s.raw_content, s.message_text, s.message_type,
         s.is_pinned, s.reference_id, s.attachments, s.attachment_count, s.embeds,
@@ -259,7 +252,7 @@ WITH winners AS (
     WHERE c.place = 1 AND c.origin = 'staged'
     UNION ALL
     SELECT
-        c.discord_id, c.content_digest, c.session_id, c.channel_id, c.observed_at, c.first_observed_at,
+        c.discord_id, c.content_digest, c.channel_id, c.observed_at, c.first_observed_at,
         r.guild_id, r.posted_at, r.edited_at, r.driver, r.author_id, r.author_name,
         r.author_nickname, r.author_is_bot, r.raw_content, r.message_text, r.message_type,
         r.is_pinned, r.reference_id, r.attachments, r.attachment_count, r.embeds,
@@ -270,7 +263,7 @@ WITH winners AS (
     WHERE c.place = 1 AND c.origin = 'kept'
 )
 INSERT INTO messages (
-    discord_id, session_id, channel_id,
+    discord_id, channel_id,
     guild_id, posted_at, edited_at, driver, author_id, author_name, author_nickname, author_is_bot,
     raw_content, message_text, message_type, is_pinned, reference_id, attachments, attachment_count,
     embeds, embed_count, stickers, reactions, reaction_count, is_highlight_candidate, source,
@@ -278,7 +271,7 @@ INSERT INTO messages (
     observed_at, first_observed_at, deleted_at, created_at, updated_at
 )
 SELECT
-    w.discord_id, w.session_id, w.channel_id,
+    w.discord_id, w.channel_id,
     w.guild_id, w.posted_at, w.edited_at, w.driver, w.author_id, w.author_name, w.author_nickname,
     w.author_is_bot, w.raw_content, w.message_text, w.message_type, w.is_pinned, w.reference_id,
     w.attachments, w.attachment_count, w.embeds, w.embed_count, w.stickers, w.reactions,
@@ -288,7 +281,6 @@ FROM winners AS w
 LEFT JOIN tombstones AS t ON t.discord_id = w.discord_id
 ORDER BY w.discord_id
 ON CONFLICT (discord_id) DO UPDATE SET
-    session_id = excluded.session_id,
     channel_id = excluded.channel_id,
     guild_id = excluded.guild_id,
     posted_at = excluded.posted_at,
@@ -321,9 +313,9 @@ ON CONFLICT (discord_id) DO UPDATE SET
     END;
 
 -- name: touch_messages
--- Advance what was seen again and link it; the content stays.
+-- Advance what was seen again; the content stays.
 UPDATE messages
-SET observed_at = c.observed_at, session_id = c.session_id, channel_id = c.channel_id
+SET observed_at = c.observed_at, channel_id = c.channel_id
 FROM contents AS c
 WHERE
     messages.discord_id = c.discord_id
@@ -331,7 +323,6 @@ WHERE
     AND c.origin = 'current'
     AND (
         messages.observed_at <> c.observed_at
-        OR messages.session_id IS DISTINCT FROM c.session_id
         OR messages.channel_id <> c.channel_id
     );
 

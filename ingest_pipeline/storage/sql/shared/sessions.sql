@@ -29,10 +29,6 @@ ON CONFLICT (session_id) DO UPDATE SET
     channel_ids = excluded.channel_ids,
     updated_at = excluded.updated_at;
 
--- name: unlink_session
--- Let go of the messages of a session.
-UPDATE messages SET session_id = NULL WHERE session_id = $session_id::TEXT;
-
 -- name: delete_session
 -- Delete one session.
 DELETE FROM sessions WHERE session_id = $session_id::TEXT;

@@ -1,0 +1,106 @@
+"""Whose message it is: a function of the sessions, the parents of threads, and a message's channel and time.
+
+A message belongs to the session whose channels hold its channel - or, for a message of a thread, the
+thread's parent - and whose `[start, end)` holds its time of posting. Of several it is the one that starts
+first, and of those the one whose id sorts first by its characters' codes. No reading carries it; how the
+rows of the table follow is in `storage/membership.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from itertools import combinations
+from typing import NamedTuple
+
+from ingest_pipeline.domain.session import Session
+
+
+class Claim(NamedTuple):
+    """A session's claim to a channel's messages of `[start, end)`, aware UTC; claims sort by precedence."""
+
+    start: datetime
+    session_id: str
+    end: datetime
+
+
+class Span(NamedTuple):
+    """A stretch `[start, end)`, aware UTC, of a channel's time that belongs to one session."""
+
+    start: datetime
+    end: datetime
+    session_id: str
+
+
+class Overlap(NamedTuple):
+    """Two sessions that take messages of the same channels at the same time.
+
+    Attributes:
+        first: The id of the session that keeps what both take.
+        second: The id of the other one.
+        channel_ids: The channels, ascending.
+        start: From when on both take messages, aware UTC.
+        end: Until when, aware UTC, exclusive.
+    """
+
+    first: str
+    second: str
+    channel_ids: tuple[int, ...]
+    start: datetime
+    end: datetime
+
+    def __str__(self) -> str:
+        """Say what overlaps and which session the messages belong to."""
+        channels = ", ".join(map(str, self.channel_ids))
+        return (
+            f"sessions {self.first!r} and {self.second!r} overlap in channel {channels} from "
+            f"{self.start.isoformat()} to {self.end.isoformat()}: messages of that time belong to "
+            f"{self.first!r}, which starts first (of two that start together, the id that sorts first)"
+        )
+
+
+def spans_of(claims: Iterable[Claim]) -> list[Span]:
+    """Return who owns a channel's time: spans in time order, none of which overlap.
+
+    Args:
+        claims: All claims to the channel, in any order.
+    """
+    spans: list[Span] = []
+    for claim in sorted(claims):
+        # Whoever was there before started earlier, so the time up to the latest end is taken.
+        start = max(claim.start, spans[-1].end) if spans else claim.start
+        if start < claim.end:
+            spans.append(Span(start, claim.end, claim.session_id))
+    return spans
+
+
+def session_of(
+    sessions: Iterable[Session], channel_id: int, posted_at: datetime, parent_id: int | None = None
+) -> str | None:
+    """Return the id of the session that a message belongs to, or None.
+
+    Args:
+        sessions: All sessions.
+        channel_id: The message's channel or thread.
+        posted_at: When it was posted, aware.
+        parent_id: The parent of a thread, where it is known.
+    """
+    places = {channel_id, parent_id}
+    claims = [
+        Claim(each.start_time, each.session_id, each.end_time)
+        for each in sessions
+        if posted_at in each.window and places.intersection(each.channel_ids)
+    ]
+    return min(claims).session_id if claims else None
+
+
+def overlaps(sessions: Sequence[Session]) -> list[Overlap]:
+    """Return every two sessions that take messages of the same channels at the same time."""
+    found = []
+    ordered = sorted(sessions, key=lambda each: (each.start_time, each.session_id))
+    for first, second in combinations(ordered, 2):
+        shared = tuple(sorted(set(first.channel_ids).intersection(second.channel_ids)))
+        end = min(first.end_time, second.end_time)
+        if shared and second.start_time < end:
+            found.append(Overlap(first.session_id, second.session_id, shared, second.start_time, end))
+    return found

@@ -1,0 +1,175 @@
+"""Keeps the rows' sessions what the function in `domain/membership.py` says.
+
+A merge looks its messages' sessions up (`sessions_at`); whatever changes sessions, or the parent of a
+thread, has the rows that it concerns written again (`relink`). A merge shares the sessions with other
+merges and a change of them has them to itself, so on PostgreSQL too none works with sessions that another
+transaction is about to change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from itertools import groupby
+from operator import itemgetter
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+
+from ingest_pipeline.domain.membership import Claim, Span, spans_of
+from ingest_pipeline.storage.columns import as_numpy, column
+from ingest_pipeline.storage.database import Connection
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+EVER = datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, tzinfo=UTC)
+"""All time, as far as messages go."""
+
+
+class ChannelTime(NamedTuple):
+    """A stretch `[start, end)`, aware UTC, of a channel's time."""
+
+    channel_id: int
+    start: datetime
+    end: datetime
+
+
+def share_sessions(connection: Connection) -> None:
+    """Keep the sessions from changing until the transaction ends; first of all locks it takes."""
+    connection.execute("share_sessions")
+
+
+def sessions_at(connection: Connection, channel_ids: pa.Array, posted_at: pa.Array) -> pa.Array:
+    """Return the session that each of some messages belongs to.
+
+    Args:
+        connection: An open write transaction that shares the sessions.
+        channel_ids: The messages' channels, int64.
+        posted_at: When they were posted, `timestamp[us, UTC]`.
+
+    Returns:
+        Session ids, null for none.
+    """
+    channels, moments = as_numpy(channel_ids), as_numpy(posted_at)
+    since, until = (_EPOCH + int(each) * _MICROSECOND for each in (moments.min(), moments.max()))
+    spans = _spans(connection, np.unique(channels).tolist(), since, until)
+    owners = np.full(len(channels), None)
+    for channel_id, owned in spans.items():
+        starts = np.array([_microseconds(span.start) for span in owned])
+        ends = np.array([_microseconds(span.end) for span in owned])
+        mine = np.flatnonzero(channels == channel_id)
+        at = np.searchsorted(starts, moments[mine], side="right") - 1
+        is_owned = (at >= 0) & (moments[mine] < ends[at])
+        names = np.array([span.session_id for span in owned], object)
+        owners[mine[is_owned]] = names[at[is_owned]]
+    return column(owners.tolist(), pa.string())
+
+
+def link_merged(connection: Connection) -> None:
+    """Link the messages of a merge that were there already, or were laid out, where that is not so yet."""
+    merged = connection.fetch_arrow("list_merged").combine_chunks()
+    if not merged.num_rows:
+        return
+    parts = [merged[name].combine_chunks() for name in ("channel_id", "posted_at")]
+    owners = sessions_at(connection, *parts).to_pylist()
+    rows = zip(merged["discord_id"].to_pylist(), merged["session_id"].to_pylist(), owners, strict=True)
+    wrong = [(discord_id, owner) for discord_id, known, owner in rows if owner != known]
+    if wrong:
+        discord_ids, session_ids = map(list, zip(*wrong, strict=True))
+        connection.execute("link_some", discord_ids=discord_ids, session_ids=session_ids)
+
+
+def relink(connection: Connection, stretches: Iterable[ChannelTime]) -> pa.Table:
+    """Write the sessions of all messages in some channels' time, and in that of the channels' threads.
+
+    Args:
+        connection: An open write transaction that has the sessions to itself.
+        stretches: Where sessions have changed: as they were and as they are.
+
+    Returns:
+        The messages whose session changed, by ascending id: `discord_id`, `channel_id`, `posted_at`,
+        `old_session_id` and `session_id`.
+    """
+    concerned = list(_joined(_with_threads(connection, list(stretches))))
+    spans: list[tuple[int, Span]] = []
+    if concerned:
+        since, until = min(each.start for each in concerned), max(each.end for each in concerned)
+        owned = _spans(connection, sorted({each.channel_id for each in concerned}), since, until)
+        spans = [(channel_id, span) for channel_id, each in owned.items() for span in each]
+    connection.execute(
+        "find_mislinked",
+        channel_ids=[each.channel_id for each in concerned],
+        starts=[each.start for each in concerned],
+        ends=[each.end for each in concerned],
+        span_channel_ids=[channel_id for channel_id, _ in spans],
+        span_starts=[span.start for _, span in spans],
+        span_ends=[span.end for _, span in spans],
+        span_session_ids=[span.session_id for _, span in spans],
+    )
+    connection.execute("link_mislinked")
+    changed = connection.fetch_arrow("list_mislinked")
+    connection.execute("drop_mislinked")
+    return changed
+
+
+def keep_parents(connection: Connection, parents: Mapping[int, int]) -> None:
+    """Keep the parents of threads, and link the messages of threads whose parent was not known.
+
+    Args:
+        connection: An open write transaction; call this before anything that shares the sessions.
+        parents: Thread id → id of its channel or forum. Threads never move.
+    """
+    if not parents:
+        return
+    told = {"thread_ids": list(parents), "parent_ids": list(parents.values())}
+    if not connection.fetch_all("unknown_parents", **told):
+        return
+    connection.execute("lock_sessions")
+    new = [row["thread_id"] for row in connection.fetch_all("unknown_parents", **told)]
+    connection.execute("keep_parents", **told)
+    relink(connection, [ChannelTime(thread_id, *EVER) for thread_id in new])
+
+
+def _spans(
+    connection: Connection, channel_ids: Collection[int], since: datetime, until: datetime
+) -> dict[int, list[Span]]:
+    """Return who owns the time of each channel that any session takes messages of."""
+    claims: dict[int, set[Claim]] = {}
+    rows = connection.fetch_all("list_claims", channel_ids=list(channel_ids), since=since, until=until)
+    for row in rows:
+        claim = Claim(row["start_time"], row["session_id"], row["end_time"])
+        claims.setdefault(row["channel_id"], set()).add(claim)
+    return {channel_id: spans_of(each) for channel_id, each in claims.items()}
+
+
+def _with_threads(connection: Connection, stretches: list[ChannelTime]) -> list[ChannelTime]:
+    channel_ids = sorted({each.channel_id for each in stretches})
+    threads: dict[int, list[int]] = {}
+    for row in connection.fetch_all("list_threads", channel_ids=channel_ids):
+        threads.setdefault(row["parent_id"], []).append(row["thread_id"])
+    return stretches + [
+        each._replace(channel_id=thread_id)
+        for each in stretches
+        for thread_id in threads.get(each.channel_id, ())
+    ]
+
+
+def _joined(stretches: list[ChannelTime]) -> Iterator[ChannelTime]:
+    """Join what overlaps or adjoins, so that no message is in two stretches."""
+    for channel_id, mine in groupby(sorted(stretches), key=itemgetter(0)):
+        start, end = None, None
+        for each in mine:
+            if start is None or end is None:
+                start, end = each.start, each.end
+            elif each.start <= end:
+                end = max(end, each.end)
+            else:
+                yield ChannelTime(channel_id, start, end)
+                start, end = each.start, each.end
+        if start is not None and end is not None:
+            yield ChannelTime(channel_id, start, end)
+
+
+def _microseconds(moment: datetime) -> int:
+    return (moment - _EPOCH) // _MICROSECOND

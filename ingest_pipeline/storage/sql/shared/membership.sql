@@ -1,0 +1,92 @@
+-- name: list_claims
+-- The sessions that take messages of some channels, or of their parents, at some time of [since, until].
+SELECT taken.channel_id, s.session_id, s.start_time, s.end_time
+FROM (
+    SELECT unnest($channel_ids::BIGINT[]) AS channel_id, unnest($channel_ids::BIGINT[]) AS holder_id
+    UNION ALL
+    SELECT thread_id AS channel_id, parent_id AS holder_id
+    FROM thread_parents
+    WHERE thread_id IN (SELECT unnest($channel_ids::BIGINT[]))
+) AS taken
+INNER JOIN sessions AS s ON taken.holder_id = ANY(s.channel_ids)
+WHERE s.start_time <= $until::TIMESTAMPTZ AND s.end_time > $since::TIMESTAMPTZ;
+
+-- name: list_threads
+-- The known threads of some channels.
+SELECT thread_id, parent_id
+FROM thread_parents
+WHERE parent_id IN (SELECT unnest($channel_ids::BIGINT[]));
+
+-- name: unknown_parents
+-- Which of some threads have no parent yet, or a higher one than is told now.
+SELECT told.thread_id, told.parent_id
+FROM (
+    SELECT unnest($thread_ids::BIGINT[]) AS thread_id, unnest($parent_ids::BIGINT[]) AS parent_id
+) AS told
+LEFT JOIN thread_parents AS known ON known.thread_id = told.thread_id
+WHERE known.thread_id IS NULL OR known.parent_id > told.parent_id
+ORDER BY told.thread_id;
+
+-- name: keep_parents
+-- Keep the parents of threads: the lowest told, so that order does not matter.
+INSERT INTO thread_parents (thread_id, parent_id)
+SELECT unnest($thread_ids::BIGINT[]), unnest($parent_ids::BIGINT[])
+ON CONFLICT (thread_id) DO UPDATE SET parent_id = least(thread_parents.parent_id, excluded.parent_id);
+
+-- name: list_merged
+-- Where the messages are that a merge wrote other than as new rows, or moved to another channel.
+SELECT discord_id, channel_id, posted_at, session_id
+FROM messages
+WHERE discord_id IN (SELECT discord_id FROM sifted WHERE fate = 'f' OR is_moved);
+
+-- name: link_some
+-- Write the sessions of some messages.
+UPDATE messages
+SET session_id = linked.session_id
+FROM (
+    SELECT unnest($discord_ids::BIGINT[]) AS discord_id, unnest($session_ids::TEXT[]) AS session_id
+) AS linked
+WHERE messages.discord_id = linked.discord_id;
+
+-- name: find_mislinked
+-- Find the messages in some stretches of channels' time whose session is not the one that owns their time.
+CREATE TEMPORARY TABLE mislinked AS
+SELECT m.discord_id, m.channel_id, m.posted_at, m.session_id AS old_session_id, span.session_id
+FROM messages AS m
+INNER JOIN (
+    SELECT
+        unnest($channel_ids::BIGINT[]) AS channel_id,
+        unnest($starts::TIMESTAMPTZ[]) AS start_time,
+        unnest($ends::TIMESTAMPTZ[]) AS end_time
+) AS stretch
+    ON
+        stretch.channel_id = m.channel_id
+        AND m.posted_at >= stretch.start_time
+        AND m.posted_at < stretch.end_time
+LEFT JOIN (
+    SELECT
+        unnest($span_channel_ids::BIGINT[]) AS channel_id,
+        unnest($span_starts::TIMESTAMPTZ[]) AS start_time,
+        unnest($span_ends::TIMESTAMPTZ[]) AS end_time,
+        unnest($span_session_ids::TEXT[]) AS session_id
+) AS span
+    ON
+        span.channel_id = m.channel_id
+        AND m.posted_at >= span.start_time
+        AND m.posted_at < span.end_time
+WHERE m.session_id IS DISTINCT FROM span.session_id;
+
+-- name: link_mislinked
+-- Write the sessions of the messages that were found.
+UPDATE messages
+SET session_id = mislinked.session_id
+FROM mislinked
+WHERE messages.discord_id = mislinked.discord_id;
+
+-- name: list_mislinked
+-- The messages that were found, by id.
+SELECT discord_id, channel_id, posted_at, old_session_id, session_id FROM mislinked ORDER BY discord_id;
+
+-- name: drop_mislinked
+-- Forget the messages that were found.
+DROP TABLE mislinked;
