@@ -19,6 +19,7 @@ from uuid import uuid4
 
 from pydantic import SecretStr
 
+from ingest_pipeline.capture.export_header import ExportHeader
 from ingest_pipeline.capture.export_request import ExportRequest, check_export, write_empty_export
 from ingest_pipeline.capture.exporter_output import (
     failure_of,
@@ -27,7 +28,6 @@ from ingest_pipeline.capture.exporter_output import (
 )
 from ingest_pipeline.capture.exporter_process import FinishedRun, run_exporter
 from ingest_pipeline.capture.exporter_quarantine import quarantine
-from ingest_pipeline.capture.payloads import ExportHeader
 from ingest_pipeline.domain.window import Window
 from ingest_pipeline.errors import (
     ExporterFailed,

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from ingest_pipeline.capture.payloads import ExportHeader, read_export
+from ingest_pipeline.capture.export_header import ExportHeader
+from ingest_pipeline.capture.payloads import read_export
 from ingest_pipeline.domain.message import RawMessage
 from ingest_pipeline.domain.snowflake import DISCORD_EPOCH, created_at, first_id_at, parse_snowflake
 from ingest_pipeline.domain.window import Window

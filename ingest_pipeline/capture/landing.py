@@ -24,7 +24,8 @@ from uuid import uuid4
 
 from upath import UPath
 
-from ingest_pipeline.capture.payloads import ExportHeader, read_header
+from ingest_pipeline.capture.export_header import ExportHeader
+from ingest_pipeline.capture.payloads import read_header
 from ingest_pipeline.capture.stored_files import (
     file_exists,
     file_facts,

@@ -14,18 +14,15 @@ import json
 import re
 from array import array
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from datetime import datetime
 from math import isfinite
 from typing import Any, BinaryIO, TypeVar
 
 import msgspec
 import pyarrow as pa
 
+from ingest_pipeline.capture.export_header import Envelope, ExportHeader, header_of
 from ingest_pipeline.capture.slices import CHUNK_BYTES, elements, slices
-from ingest_pipeline.domain.message import Id, RawMessage
-from ingest_pipeline.domain.normalize import parse_timestamp
-from ingest_pipeline.domain.snowflake import parse_snowflake
+from ingest_pipeline.domain.message import RawMessage
 from ingest_pipeline.errors import ExportMalformed, ExportTruncated
 
 _OPENING = re.compile(rb'"messages"\s*:\s*\[')
@@ -35,59 +32,6 @@ _HEADER_BYTES = 4 * 1024 * 1024
 Element = TypeVar("Element")
 _MOST_DIGITS = 400
 _BOM = b"\xef\xbb\xbf"
-# By name since the exporter has names for them (ChannelKind.cs), by number before.
-_THREAD_TYPES = frozenset({"GuildNewsThread", "GuildPublicThread", "GuildPrivateThread", "10", "11", "12"})
-
-
-class _Place(msgspec.Struct, rename="camel"):
-    id: Id = None
-    name: str | None = None
-    type: str | int | None = None
-    category_id: Id = None
-
-
-class _DateRange(msgspec.Struct, rename="camel"):
-    after: str | None = None
-    before: str | None = None
-
-
-class _Envelope(msgspec.Struct, rename="camel"):
-    guild: _Place | None = None
-    channel: _Place | None = None
-    date_range: _DateRange | None = None
-    exported_at: str | None = None
-    read_at: str | None = None
-    message_count: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class ExportHeader:
-    """What an export says of itself before its messages.
-
-    Attributes:
-        channel_id: The channel the messages are in.
-        channel_name: Its name at the time of reading.
-        channel_type: The exporter's name for its type, such as `GuildTextChat`.
-        parent_id: The channel or forum of a thread; None for everything else, whose category it is not.
-        guild_id: The guild; None for direct messages (the exporter writes 0) and when absent.
-        guild_name: Its name.
-        after: Lower bound asked for, aware UTC, or None.
-        before: Upper bound asked for, aware UTC, or None.
-        exported_at: When the exporter began to write, aware UTC; None before exporter 2.40.1.
-        read_at: A time at which nothing in the document had been read yet, aware UTC: written by the
-            landing store, since the exporter stamps a document after its first page; else `exported_at`.
-    """
-
-    channel_id: int
-    channel_name: str
-    channel_type: str
-    parent_id: int | None
-    guild_id: int | None
-    guild_name: str | None
-    after: datetime | None
-    before: datetime | None
-    exported_at: datetime | None
-    read_at: datetime | None
 
 
 def read_export(
@@ -110,7 +54,7 @@ def read_export(
             elements; also from the iterator.
     """
     head, buffer = _split_head(stream, name)
-    header = _header(_decode_envelope(head, name), name)
+    header = header_of(_decode_envelope(head, name), name)
     decoder = msgspec.json.Decoder(list[RawMessage])
     return header, _decoded(stream, buffer, name, lambda run: _decode_run(decoder, run, name), before)
 
@@ -122,7 +66,7 @@ def read_header(stream: BinaryIO, name: str) -> ExportHeader:
         ExportMalformed: Not JSON of the exporter's shape.
         ExportTruncated: The document ends before its messages.
     """
-    return _header(_decode_envelope(_split_head(stream, name)[0], name), name)
+    return header_of(_decode_envelope(_split_head(stream, name)[0], name), name)
 
 
 def read_document(stream: BinaryIO, name: str) -> tuple[dict[str, Any], Iterator[list[bytes]]]:
@@ -136,7 +80,7 @@ def read_document(stream: BinaryIO, name: str) -> tuple[dict[str, Any], Iterator
         ExportTruncated: As for `read_export`.
     """
     head, buffer = _split_head(stream, name)
-    _header(_decode_envelope(head, name), name)
+    header_of(_decode_envelope(head, name), name)
     return dict(_plain(head, name)), _decoded(stream, buffer, name, lambda run: _raw_elements(run, name))
 
 
@@ -179,39 +123,13 @@ def _is_cut_off(error: Exception, length: int) -> bool:
     return error.msg.startswith("Unterminated string") or error.pos >= length - len(r"\uXXXX")
 
 
-def _decode_envelope(document: bytes, name: str) -> _Envelope:
+def _decode_envelope(document: bytes, name: str) -> Envelope:
     try:
         # The decoder does not look into what it skips.
         document.decode()
-        return msgspec.json.decode(document, type=_Envelope)
+        return msgspec.json.decode(document, type=Envelope)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ExportMalformed(f"{name} has a damaged header ({error}): export it again") from error
-
-
-def _header(envelope: _Envelope, name: str) -> ExportHeader:
-    channel = envelope.channel or _Place()
-    channel_id = parse_snowflake(channel.id)
-    if channel_id is None:
-        raise ExportMalformed(
-            f"{name} names no channel before its messages (channel.id is {channel.id!r}): "
-            "give a file as the exporter wrote it"
-        )
-    guild = envelope.guild or _Place()
-    exported_at = parse_timestamp(envelope.exported_at)
-    date_range = envelope.date_range or _DateRange()
-    return ExportHeader(
-        channel_id=channel_id,
-        channel_name=channel.name or "",
-        channel_type=str(channel.type or ""),
-        # The exporter calls a thread's channel its category (JsonMessageWriter.cs, Channel.cs).
-        parent_id=parse_snowflake(channel.category_id) if str(channel.type) in _THREAD_TYPES else None,
-        guild_id=parse_snowflake(guild.id),
-        guild_name=guild.name,
-        after=parse_timestamp(date_range.after),
-        before=parse_timestamp(date_range.before),
-        exported_at=exported_at,
-        read_at=parse_timestamp(envelope.read_at) or exported_at,
-    )
 
 
 def _decoded(

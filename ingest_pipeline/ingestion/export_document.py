@@ -8,8 +8,8 @@ from typing import BinaryIO
 
 import pyarrow as pa
 
+from ingest_pipeline.capture.export_header import ExportHeader
 from ingest_pipeline.capture.halves import Halves, halves_of
-from ingest_pipeline.capture.payloads import ExportHeader
 from ingest_pipeline.domain.normalize import ChannelPolicy
 from ingest_pipeline.domain.window import Window
 from ingest_pipeline.ingestion.documents import Provenance, Tally
