@@ -14,7 +14,6 @@ import pytest
 from ingest_pipeline.capture.payloads import read_header
 from ingest_pipeline.capture.spool import Record
 from ingest_pipeline.domain.normalize import ChannelPolicy
-from ingest_pipeline.domain.session import Session
 from ingest_pipeline.domain.snowflake import first_id_at
 from ingest_pipeline.domain.window import Window
 from ingest_pipeline.errors import BadInput
@@ -26,7 +25,8 @@ from ingest_pipeline.realtime.gateway_documents import SeenDocument
 from ingest_pipeline.realtime.gateway_events import interpret
 from ingest_pipeline.storage.database import Connection, Database
 from ingest_pipeline.storage.ledger import proofs
-from ingest_pipeline.storage.messages import list_messages, table_summary
+from ingest_pipeline.storage.messages import table_summary
+from ingest_pipeline_tests.contract.readings import stored_messages
 from ingest_pipeline_tests.exports import CHANNEL_ID, REAL, START, as_bytes, export, message
 
 SESSION = Window(START, START + timedelta(hours=2))
@@ -54,14 +54,6 @@ def ingest(database: Database, *documents: Any, batch_rows: int = 20_000) -> Ing
     return ingest_landed(database, documents, correlation_id="journey", settle=SETTLE, batch_rows=batch_rows)
 
 
-def everything(connection: Connection) -> list[dict[str, Any]]:
-    """Return the session's rows without the times of writing."""
-    return [
-        {key: value for key, value in row.items() if key not in {"created_at", "updated_at"}}
-        for row in list_messages(connection, "monza")
-    ]
-
-
 @pytest.mark.parametrize("batch_rows", [20_000, 100])
 def test_every_message_of_the_real_export_is_accounted_for(database: Database, batch_rows: int) -> None:
     """Rows and skips together are what the file holds, and a second import changes nothing."""
@@ -79,7 +71,7 @@ def test_overlapping_windows_leave_each_message_once(database: Database) -> None
     for name in ("overlapping-window-2", "overlapping-window-1", "overlapping-window-3"):
         ingest(database, document((REAL / f"{name}.json").read_bytes(), window=None))
     with database.read() as connection:
-        rows = list_messages(connection, "monza")
+        rows = stored_messages(connection)
     assert len({row["discord_id"] for row in rows}) == len(rows) == 3
 
 
@@ -98,12 +90,12 @@ def test_a_damaged_document_leaves_the_table_as_it_was(
     """Also when the damage comes after many good messages and other documents."""
     ingest(database, document(as_bytes(export([message(1, "before")]))))
     with database.read() as connection:
-        before = everything(connection)
+        before = stored_messages(connection)
     good = as_bytes(export([message(index, "x") for index in range(400)]))
     with pytest.raises(BadInput):
         ingest(database, document(good), document(damage(good)), batch_rows=10)
     with database.read() as connection:
-        assert everything(connection) == before
+        assert stored_messages(connection) == before
         assert proofs(connection, CHANNEL_ID) == []
 
 
@@ -259,13 +251,11 @@ def test_a_message_gives_one_row_whether_exported_or_seen_live() -> None:
     """Only where it came from differs."""
     events = interpret([Record(START, as_bytes(GATEWAY_FRAME, None))], lambda _: True)
     ((guild_id, channel_id), seen), *_ = events.messages.items()
-    session = Session("monza", SESSION.start, SESSION.end, (CHANNEL_ID,))
     live = SeenDocument(
         channel_id,
         guild_id,
         seen,
         {channel_id: ChannelPolicy()},
-        [session],
         Provenance(None, "gateway", START, "batch"),
     )
     (from_gateway,) = tables(live).to_pylist()

@@ -30,6 +30,7 @@ from ingest_pipeline.settings import Settings
 from ingest_pipeline.storage.database import Database
 from ingest_pipeline.storage.message_search import find_message
 from ingest_pipeline.storage.pending_reads import count_pending_reads, due_reads
+from ingest_pipeline.storage.sessions import save_sessions
 from ingest_pipeline.storage.touched_windows import untold_windows
 
 START = datetime(2026, 9, 6, 13, 0, tzinfo=UTC)
@@ -86,6 +87,11 @@ class Gateway:
             self.reader.spool.append(each, self.now)
         self.reader.spool.flush()
 
+    def keep(self, session: Session) -> None:
+        """Store a session, and watch for it."""
+        self.services.database.run(lambda connection: save_sessions(connection, [session], now=self.now))
+        self.sessions = [session]
+
     def store(self, limit: int = 100) -> SpoolBatch | None:
         """Process a batch."""
         batch = ingest_spooled(
@@ -109,7 +115,6 @@ class Gateway:
             GUILD,
             [SeenMessage(int(data["id"]), data, self.now)],
             self.services.read_policies([CHANNEL]),
-            (),
             Provenance(None, "history", self.now, "again"),
         )
         ingest_landed(self.services.database, [document], correlation_id="again", settle=SECOND)
@@ -134,7 +139,7 @@ def gateway(services: Services) -> Gateway:
 
 def test_a_batch_and_its_position_are_one(gateway: Gateway) -> None:
     """Rows, deletions, reads to come, windows: all there with the position, or none of it."""
-    gateway.sessions = [Session("race", START, START + timedelta(hours=1), (CHANNEL,))]
+    gateway.keep(Session("race", START, START + timedelta(hours=1), (CHANNEL,)))
     other = MESSAGE + 1
     gateway.receive(
         frame("MESSAGE_CREATE", payload()),
