@@ -13,8 +13,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from ingest_pipeline.capture.chat_exporter import ExportRequest
+from ingest_pipeline.capture.export_header import ExportHeader
 from ingest_pipeline.capture.landing import Landed
-from ingest_pipeline.capture.payloads import ExportHeader
 from ingest_pipeline.capture.stored_files import file_exists
 from ingest_pipeline.domain.message import OBSERVED_AT_UNKNOWN
 from ingest_pipeline.domain.normalize import ChannelPolicy
