@@ -22,6 +22,7 @@ from dagster._core.workspace.context import WorkspaceProcessContext
 from dagster._core.workspace.load_target import WorkspaceFileTarget
 from dagster_graphql.schema import create_schema
 
+from ingest_pipeline.orchestration.assets import WRITER_POOL
 from ingest_pipeline.settings import PROJECT_ROOT
 from ingest_pipeline.supervision.dagster_home import CODE_LOCATION, prepare_dagster_home
 from ingest_pipeline.supervision.parts import answers_on_socket, dagster_parts
@@ -48,15 +49,18 @@ mutation($parent: String!) { launchPipelineReexecution(
 
 @dataclass(slots=True)
 class DagsterStack:
-    """A running code server and daemon.
+    """A running code server.
 
     Attributes:
         instance: Dagster's memory.
         workspace: What the web interface would know of the code location.
+        start_daemon: Starts the daemon. It looks at backfills at once and then every 30 seconds, so those
+            that are there before it do not wait.
     """
 
     instance: dg.DagsterInstance
     workspace: WorkspaceProcessContext
+    start_daemon: Callable[[], None]
     _schema: Any = field(default_factory=create_schema)
 
     def ask(self, query: str, **variables: Any) -> Any:
@@ -126,16 +130,21 @@ class DagsterStack:
         """Run again what failed of a run; return the new one's id."""
         return str(self.ask(REEXECUTE, parent=run_id)["run"]["runId"])
 
-    def runs_of(self, launched: str) -> list[dg.DagsterRun]:
-        """Wait until a run, or all runs of a backfill, are over, and return them."""
+    def runs_of(self, launched: str, count: int = 1) -> list[dg.DagsterRun]:
+        """Wait until a run, or the runs of a backfill, are over, and return them.
+
+        Args:
+            launched: Its id.
+            count: How many runs the backfill is made of. That is not asked of the daemon, which looks at
+                a backfill every 30 seconds only.
+        """
         found: list[dg.DagsterRun] = []
 
         def over() -> bool:
-            backfill, run = self.instance.get_backfill(launched), self.instance.get_run_by_id(launched)
+            run = self.instance.get_run_by_id(launched)
             of_backfill = dg.RunsFilter(tags={"dagster/backfill": launched})
             found[:] = [run] if run else self.instance.get_runs(of_backfill)
-            is_asked_for = backfill is None or backfill.status.value not in {"REQUESTED", "CANCELING"}
-            return is_asked_for and bool(found) and all(each.is_finished for each in found)
+            return len(found) >= count and all(each.is_finished for each in found)
 
         wait_until(f"the end of {launched}", over)
         return found
@@ -189,7 +198,7 @@ def wait_until(what: str, condition: Callable[[], object], seconds: float = _PAT
 
 @contextmanager
 def running_dagster(folder: Path, settings: Mapping[str, str]) -> Iterator[DagsterStack]:
-    """Start a code server and a daemon for a deployment, without its sensors, and stop them.
+    """Start a code server for a deployment, and stop it and the daemon, whose sensors are off.
 
     Args:
         folder: An empty folder; Dagster's home and the logs are made in it.
@@ -208,8 +217,13 @@ def running_dagster(folder: Path, settings: Mapping[str, str]) -> Iterator[Dagst
         location = workspace.create_request_context().get_code_location(CODE_LOCATION)
         for sensor in location.get_repository(REPOSITORY["repositoryName"]).get_sensors():
             instance.stop_sensor(sensor.get_remote_origin_id(), sensor.selector_id, sensor)
-        stack.enter_context(_process(daemon.command, folder / "daemon.log", environment))
-        yield DagsterStack(instance, workspace)
+        # As many as runs at once. With fewer, a step may wait for a place that is free (dagster 1.13.27).
+        instance.event_log_storage.set_concurrency_slots(WRITER_POOL, 4)
+        yield DagsterStack(
+            instance,
+            workspace,
+            lambda: stack.enter_context(_process(daemon.command, folder / "daemon.log", environment)),
+        )
 
 
 @contextmanager

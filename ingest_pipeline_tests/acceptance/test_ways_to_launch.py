@@ -35,6 +35,17 @@ ALONE = {
     "dagster/partition/window": "T+005m",
 }
 
+# What Dagster expands to nothing: one dimension, or the only one, runs backwards.
+BACKWARDS = {
+    (EXPORTED,): ("job|T+010m", "assets|T+005m"),
+    (NORMALISED,): ("assets|T+005m", "job|T+010m"),
+    (TABLE,): ("job|T+010m", "job|T+005m"),
+    CONTENT: ("job|T+010m", "job|T+005m"),
+    ("clip_files",): ("job|T+010m", "job|T+005m"),
+    ("session_manifest",): ("assets", "job"),
+    ("session_report",): ("assets", "job"),
+}
+
 pytestmark = pytest.mark.timeout(600)
 
 
@@ -66,17 +77,28 @@ class Launches:
         self.alone = dagster.launch(ALONE, "ingest_job")
         self.some = dagster.launch(between("some|T+010m", "some|T+015m"), "ingest_job")
         self.several = dagster.launch(between("first|T+005m", "third|T+010m"), "ingest_job")
+        self.of_sessions = dagster.backfill_job("session_report_job", ["assets", "part"])
+        self.backwards = {
+            assets: dagster.launch(between(first, last), assets=assets)
+            for assets, (first, last) in BACKWARDS.items()
+        }
+        self.checks_backwards = dagster.launch(
+            between("job|T+010m", "job|T+005m"), assets=(), checks=[COUNTS]
+        )
+        dagster.start_daemon()
 
     def stored(self, *session_ids: str) -> list[int]:
         """Count the rows of sessions."""
         return [len(self.deployment.stored(each)) for each in session_ids]
 
-    def check_read(self, launched: str, *partitions: str, assets: tuple[str, ...] = ASSETS) -> None:
+    def check_read(
+        self, launched: str, *partitions: str, assets: tuple[str, ...] = ASSETS, runs: int = 1
+    ) -> None:
         """Check that what was launched succeeded and recorded each of these partitions once."""
-        runs = self.dagster.runs_of(launched)
-        assert [self.dagster.failures(run) for run in runs] == [{} for _ in runs]
+        ended = self.dagster.runs_of(launched, runs)
+        assert [self.dagster.failures(run) for run in ended] == [{} for _ in ended]
         found: dict[str, list[str]] = {}
-        for run in runs:
+        for run in ended:
             for asset, recorded in self.dagster.materialised(run).items():
                 found.setdefault(asset, []).extend(map(str, recorded))
         expected = {asset: sorted(partitions) for asset in assets}
@@ -112,8 +134,8 @@ def test_a_backfill_of_the_job_reads_every_window(launches: Launches) -> None:
 
 
 def test_a_backfill_of_assets_reads_every_window(launches: Launches) -> None:
-    """What Dagster makes of it, however many runs."""
-    launches.check_read(launches.of_assets, *whole("assets"), *whole("part")[:2])
+    """Dagster makes a run of each session."""
+    launches.check_read(launches.of_assets, *whole("assets"), *whole("part")[:2], runs=2)
     assert launches.stored("assets", "part") == [MINUTES, 10]
 
 
@@ -151,23 +173,11 @@ def test_what_failed_is_done_again_for_every_window(launches: Launches) -> None:
     assert launches.stored("failing") == [MINUTES]
 
 
-@pytest.mark.parametrize(
-    ("assets", "first", "last"),
-    [
-        ((EXPORTED,), "job|T+010m", "assets|T+005m"),
-        ((NORMALISED,), "assets|T+005m", "job|T+010m"),
-        ((TABLE,), "job|T+010m", "job|T+005m"),
-        (CONTENT, "job|T+010m", "job|T+005m"),
-        (("clip_files",), "job|T+010m", "job|T+005m"),
-        (("session_manifest",), "assets", "job"),
-        (("session_report",), "assets", "job"),
-    ],
-)
-def test_a_range_without_a_partition_fails(
-    launches: Launches, assets: tuple[str, ...], first: str, last: str
-) -> None:
+@pytest.mark.parametrize("assets", BACKWARDS, ids=lambda assets: assets[0])
+def test_a_range_without_a_partition_fails(launches: Launches, assets: tuple[str, ...]) -> None:
     """Dagster plans nothing for it and would end it green."""
-    (run,) = launches.dagster.runs_of(launches.dagster.launch(between(first, last), assets=assets))
+    first, last = BACKWARDS[assets]
+    (run,) = launches.dagster.runs_of(launches.backwards[assets])
     (said,) = launches.dagster.failures(run).values()
     assert f"the range {first} to {last} holds no partition" in said
     assert RANGE_START in said
@@ -176,13 +186,11 @@ def test_a_range_without_a_partition_fails(
 
 def test_checks_of_a_range_without_a_partition_fail(launches: Launches) -> None:
     """They do not pass for having looked at nothing."""
-    tags = between("job|T+010m", "job|T+005m")
-    (run,) = launches.dagster.runs_of(launches.dagster.launch(tags, assets=(), checks=[COUNTS]))
+    (run,) = launches.dagster.runs_of(launches.checks_backwards)
     assert "holds no partition" in launches.dagster.failures(run)["message_checks"]
     assert launches.dagster.checks(run) == {}
 
 
 def test_a_backfill_of_sessions_is_of_all_of_them(launches: Launches) -> None:
     """Of a job whose partitions have one dimension."""
-    backfill = launches.dagster.backfill_job("session_report_job", ["assets", "part"])
-    launches.check_read(backfill, "assets", "part", assets=("session_report",))
+    launches.check_read(launches.of_sessions, "assets", "part", assets=("session_report",))
