@@ -81,10 +81,20 @@ def copy(
     if path is not None and not path.is_file():
         raise ConfigurationError(f"--from {path} does not exist: check the path")
     guard(*(url for url in (source, target) if "@" in url))
-    with _opened(source, settings) as reading, _opened(target, settings) as writing, describing() as show:
+    with (
+        _opened(source, settings, "--from") as reading,
+        _opened(target, settings, "--to") as writing,
+        describing() as show,
+    ):
         from ingest_pipeline.storage.transfer import copy_database
 
+        for database in (reading, writing):
+            # What cannot be reached is named before anything is made or counted.
+            with database.inspect():
+                pass
         report = copy_database(reading, writing, _page_shown(show))
+    if report.left_out:
+        typer.echo(f"left out, not being ingest_pipeline's: {', '.join(report.left_out)}", err=True)
     if as_json:
         print_json(asdict(report))
         return
@@ -107,18 +117,21 @@ def _configured(settings: Settings) -> Iterator[Database]:
 
 
 @contextmanager
-def _opened(url: str, settings: Settings) -> Iterator[Database]:
-    """Open the database of a URL or path as long as the context lasts."""
+def _opened(url: str, settings: Settings, option: str) -> Iterator[Database]:
+    """Open the database of an option's URL or path as long as the context lasts."""
     from pydantic import SecretStr
 
-    path = _duckdb_path(url)
-    if path is None:
-        with _configured(settings.model_copy(update={"database_url": SecretStr(url)})) as database:
-            yield database
-        return
     from ingest_pipeline.storage.duckdb_engine import DuckDBDatabase
+    from ingest_pipeline.storage.open import require_postgres_url
+    from ingest_pipeline.storage.postgres_engine import PostgresDatabase
 
-    database = DuckDBDatabase(path, settings.database_wait_seconds)
+    path, secret = _duckdb_path(url), SecretStr(url)
+    database: Database
+    if path is None:
+        require_postgres_url(secret, option)
+        database = PostgresDatabase(secret, settings.database_wait_seconds, option, is_patient=False)
+    else:
+        database = DuckDBDatabase(path, settings.database_wait_seconds)
     try:
         yield database
     finally:

@@ -16,7 +16,7 @@ from ingest_pipeline.storage.database import Connection
 from ingest_pipeline.storage.queries import sql_folder
 
 _FILE = re.compile(r"(\d{4})_\w+\.sql")
-_CREATED = re.compile(r"^CREATE (?:UNIQUE )?(?:TABLE|VIEW|INDEX) (\w+)", re.MULTILINE)
+_CREATED = re.compile(r"^CREATE (?:UNIQUE )?(TABLE|VIEW|INDEX) (\w+)", re.MULTILINE)
 _COLUMNS = {"version", "name", "applied_at"}
 
 
@@ -37,7 +37,12 @@ class Migration:
     @property
     def created_names(self) -> set[str]:
         """The tables, views and indexes that it makes."""
-        return set(_CREATED.findall(self.script))
+        return {name for _, name in _CREATED.findall(self.script)}
+
+    @property
+    def created_tables(self) -> set[str]:
+        """The tables that it makes."""
+        return {name for kind, name in _CREATED.findall(self.script) if kind == "TABLE"}
 
 
 @cache
@@ -59,6 +64,12 @@ def load_migrations(engine: str) -> tuple[Migration, ...]:
     if [migration.version for migration in found] != list(range(1, len(found) + 1)):
         raise ValueError(f"migrations for {engine} are not numbered 1, 2, 3, …: {[m.name for m in found]}")
     return tuple(found)
+
+
+@cache
+def own_tables(engine: str) -> frozenset[str]:
+    """Return the names of all tables that an engine's migrations make; the history itself is none of them."""
+    return frozenset().union(*(migration.created_tables for migration in load_migrations(engine)))
 
 
 def applied_versions(connection: Connection) -> set[int]:

@@ -188,6 +188,25 @@ def test_tables_of_ones_own_stay_beside_ours(make: Make) -> None:
     assert database.run(lambda c: merge(c, 1)) == MergeCounts(created=1)
 
 
+def test_a_copy_goes_beside_other_tables_and_leaves_them_out(
+    make: Make, make_database: Callable[[str], Database]
+) -> None:
+    """Dagster's, or a user's own that refers to ours, on either side."""
+    others = """CREATE TABLE event_logs (id bigint PRIMARY KEY);
+        CREATE TABLE notes (discord_id bigint REFERENCES messages, text text);
+        INSERT INTO notes SELECT discord_id, 'mine' FROM messages"""
+    source, target = make(), make()
+    source.run(fill)
+    target.migrate()
+    for database in (source, target):
+        execute(database, others)
+    report = copy_database(source, target)
+    assert report.left_out == ("event_logs", "notes")
+    assert execute(target, "SELECT count(*) FROM notes") == [(0,)]
+    with source.read() as connection, target.read() as other:
+        assert stored_messages(connection) == stored_messages(other)
+
+
 @pytest.mark.parametrize("encoding", ["LATIN1", "SQL_ASCII"])
 def test_a_database_that_cannot_hold_all_characters_is_refused_at_first_use(
     make: Make, encoding: str
