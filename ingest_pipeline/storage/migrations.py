@@ -17,6 +17,7 @@ from ingest_pipeline.storage.queries import sql_folder
 
 _FILE = re.compile(r"(\d{4})_\w+\.sql")
 _CREATED = re.compile(r"^CREATE (?:UNIQUE )?(TABLE|VIEW|INDEX) (\w+)", re.MULTILINE)
+_NAMES_SHOWN = 5
 _COLUMNS = {"version", "name", "applied_at"}
 
 
@@ -134,8 +135,9 @@ def _missing(connection: Connection, applied: set[int]) -> list[Migration]:
 
 
 def _foreign(names: set[str]) -> ConfigurationError:
+    some = ", ".join(sorted(names)[:_NAMES_SHOWN]) + (", …" if len(names) > _NAMES_SHOWN else "")
     return ConfigurationError(
-        f"the database has {', '.join(sorted(names))} of another application: take a database of its own, or "
+        f"the database has {some} of another application: take a database of its own, or "
         "with PostgreSQL a schema (CREATE SCHEMA ingest; then ?options=-csearch_path%3Dingest at the end of "
         "INGEST_DATABASE_URL)"
     )

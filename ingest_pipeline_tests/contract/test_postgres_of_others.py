@@ -182,6 +182,17 @@ def test_a_duckdb_file_of_another_application_is_left_alone(
         assert connection.execute("SELECT table_name FROM information_schema.tables").fetchall() == before
 
 
+def test_a_user_without_rights_is_not_told_of_another_application(make: Make) -> None:
+    """The tables are ours; what is missing is a grant."""
+    database = make()
+    database.migrate()
+    url = database._url.get_secret_value()
+    other = PostgresDatabase(SecretStr(f"{url}{'&' if '?' in url else '?'}options=-crole%3Dpg_monitor"), 10)
+    with pytest.raises(ConfigurationError, match="grant it the rights"):
+        other.migrate()
+    other.close()
+
+
 def test_tables_of_ones_own_stay_beside_ours(make: Make) -> None:
     """Only names that collide are in the way."""
     database = make("CREATE TABLE notes (id int)")

@@ -1,9 +1,3 @@
--- name: migrations_columns
--- The columns of the table that keeps the schema's history; none when it is not there yet.
-SELECT column_name
-FROM information_schema.columns
-WHERE table_schema = current_schema() AND table_name = 'schema_migrations';
-
 -- name: create_migrations_table
 -- Begin the schema's history.
 CREATE TABLE IF NOT EXISTS schema_migrations (
