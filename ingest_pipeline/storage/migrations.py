@@ -127,9 +127,10 @@ def _missing(connection: Connection, applied: set[int]) -> list[Migration]:
     known = load_migrations(connection.engine)
     newest = max(applied, default=0)
     if newest > len(known):
+        found = connection.fetch_all("name_migrations", newest=len(known))
         raise ConfigurationError(
-            f"the database has schema version {newest} and this program knows {len(known)}: "
-            "update the program"
+            f"the database has schema version {newest} and this program knows {len(known)}, not yet "
+            f"{', '.join(row['name'] for row in found)}: update the program"
         )
     return [migration for migration in known if migration.version not in applied]
 

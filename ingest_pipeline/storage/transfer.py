@@ -122,7 +122,7 @@ def copy_database(
 def table_digest(connection: Connection, table: Table, page_rows: int = PAGE_ROWS) -> TableDigest:
     """Return the number of a table's rows and their digest, which no order of rows changes."""
     rows = total = 0
-    for page in _pages(connection, table, None, page_rows):
+    for page in table_pages(connection, table, None, page_rows):
         rows += page.num_rows
         for line in row_lines(page).to_pylist():
             total += int.from_bytes(blake2b(line.encode(), digest_size=8).digest(), "big")
@@ -187,7 +187,7 @@ class _Copying:
         return TableCopy(table.name, expected.rows, expected.digest, resumed_from)
 
     def _append_pages(self, table: Table, copied: int, position: str | None) -> TableDigest:
-        for page in _pages(self.reading, table, position, self.page_rows):
+        for page in table_pages(self.reading, table, position, self.page_rows):
             copied += page.num_rows
             last = _last(page, table)
             self.target.run(partial(_append, table=table.name, page=page, position=last, copied=copied))
@@ -214,7 +214,9 @@ def _restart(connection: Connection, table: str) -> None:
     connection.execute("set_copy_progress", table_name=table, position=None, copied_rows=0)
 
 
-def _pages(connection: Connection, table: Table, position: str | None, page_rows: int) -> Iterator[pa.Table]:
+def table_pages(
+    connection: Connection, table: Table, position: str | None, page_rows: int
+) -> Iterator[pa.Table]:
     """Read a table in the order of its key, from behind a position to the end."""
     names = {
         "table": quoted(table.name),

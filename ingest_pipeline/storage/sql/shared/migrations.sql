@@ -10,6 +10,10 @@ CREATE TABLE IF NOT EXISTS schema_migrations (
 -- The numbers of the migrations applied.
 SELECT version FROM schema_migrations ORDER BY version;
 
+-- name: name_migrations
+-- The migrations that are newer than one.
+SELECT name FROM schema_migrations WHERE version > $newest ORDER BY version;
+
 -- name: record_migration
 -- Record one migration as applied.
 INSERT INTO schema_migrations (version, name, applied_at)
