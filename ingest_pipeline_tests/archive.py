@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
@@ -88,8 +89,42 @@ class Archive:
 
 
 def _shown(row: dict[str, Any]) -> tuple[Any, ...]:
-    return row["raw_content"], row["is_pinned"], row["embed_count"], row["reaction_count"]
+    files = json.loads(row["attachments"])
+    return (
+        row["guild_id"],
+        row["author_id"],
+        row["author_name"],
+        row["author_is_bot"],
+        row["raw_content"],
+        row["posted_at"],
+        row["edited_at"] and row["edited_at"].replace(microsecond=0),
+        {item["emoji"]: item["count"] for item in json.loads(row["reactions"])},
+        row["reaction_count"],
+        row["is_pinned"],
+        row["embed_count"],
+        tuple(item.get("title", "") for item in json.loads(row["embeds"])),
+        tuple((item["id"], item["file_name"]) for item in files),
+        row["attachment_count"],
+        row["reference_id"],
+    )
 
 
 def _true(message: MessageTruth) -> tuple[Any, ...]:
-    return message.content, message.pinned, message.embeds, sum(message.reactions.values())
+    files = zip(message.attachment_ids, message.attachment_names, strict=True)
+    return (
+        message.guild_id,
+        message.author_id,
+        message.author_name,
+        message.by_bot,
+        message.content,
+        message.posted_at,
+        message.edited_timestamp and message.edited_timestamp.replace(microsecond=0),
+        message.reactions,
+        sum(message.reactions.values()),
+        message.pinned,
+        message.embeds,
+        message.embed_titles,
+        tuple((str(file_id), name) for file_id, name in files),
+        len(message.attachment_ids),
+        message.refers_to,
+    )

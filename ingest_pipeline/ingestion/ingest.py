@@ -20,7 +20,7 @@ import pyarrow as pa
 from ingest_pipeline.domain.snowflake import first_id_at
 from ingest_pipeline.events import Event, log_events
 from ingest_pipeline.ingestion.batch_events import Batch, tell_of_failure
-from ingest_pipeline.ingestion.chunks import read_in_chunks, rebatch
+from ingest_pipeline.ingestion.chunks import ChunkSizes, read_in_chunks, rebatch
 from ingest_pipeline.ingestion.documents import Document, Tally
 from ingest_pipeline.storage.database import Connection, Database
 from ingest_pipeline.storage.events import publish
@@ -30,6 +30,7 @@ from ingest_pipeline.storage.merge import MergeCounts, merge_messages
 
 Progress = Callable[[int], None]
 Derive = Callable[[Connection, Sequence[int]], None]
+_CHUNKS = ChunkSizes()
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +106,7 @@ def ingest_landed(
     correlation_id: str,
     settle: timedelta,
     batch_rows: int = 20_000,
+    chunk_sizes: ChunkSizes = _CHUNKS,
     now: datetime | None = None,
     progress: Progress | None = None,
     also: Callable[[Connection], None] | None = None,
@@ -125,6 +127,7 @@ def ingest_landed(
         correlation_id: The journey.
         settle: How long after its end a window may still change (see `Settings.settle_seconds`).
         batch_rows: Rows for each merge statement.
+        chunk_sizes: Rows for each transaction, without `also` and `then`.
         now: Time of the merge, aware UTC; the present by default.
         progress: Called with the number of messages read so far.
         also: What else belongs into the transaction (a cursor, a checkpoint, deletions); called before
@@ -165,7 +168,7 @@ def ingest_landed(
     def in_chunks() -> tuple[_Merged, list[Event]]:
         reading = _read(documents, progress)
         counts = MergeCounts()
-        with read_in_chunks(reading.tables) as (earlier, last):
+        with read_in_chunks(reading.tables, chunk_sizes) as (earlier, last):
             for rows in earlier:
                 counts += database.run(partial(merge, tables=rows))
             waiting = _Reading(reading.tallies, last)

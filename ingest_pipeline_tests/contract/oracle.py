@@ -69,7 +69,7 @@ class _Reading:
     is_taken: bool
     version: tuple[datetime, datetime]
     content: str
-    first: tuple[datetime, str, str]
+    first: tuple[bool, datetime, str, str]
 
 
 def expected_rows(
@@ -78,8 +78,8 @@ def expected_rows(
     """Return the rows by id: all columns but the digest and the times of writing.
 
     A message is kept when any reading of it is one that the policy takes; its row is then that of its
-    newest version, as that was first read. An observation whose time nobody knows is older than any other,
-    and has no `observed_at` here.
+    newest version, as that was first read. A reading whose time nobody knows is older than any other, is the
+    first of a content only when no other is, and has no `observed_at` here.
     """
     readings: dict[int, list[_Reading]] = {}
     for each in imports:
@@ -167,7 +167,7 @@ def _read(document: Row, message: Any, each: Import, *, keep_media_only: bool) -
         reason is None,
         (edited_ms or _BEFORE_ALL, read_at),
         json.dumps([*content, str(edited_ms)]),
-        (read_at, "file", each.correlation_id),
+        (read_at == _BEFORE_ALL, read_at, "file", each.correlation_id),
     )
 
 

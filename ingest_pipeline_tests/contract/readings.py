@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from math import inf
 from typing import Any
+from zlib import crc32
 
 import pyarrow as pa
 
@@ -59,31 +60,41 @@ class Reading:
         """What decides which of two readings of one content is the first."""
         return (self.observed == UNKNOWN, self.observed, self.source, self.correlation_id)
 
+    @property
+    def _number(self) -> int:
+        """A number of its own, 0 for the plainest reading."""
+        named = f"{self.digest} {self.observed:g} {self.source} {self.correlation_id}"
+        return (crc32(named.encode()) - crc32(b"100 0 export c1")) % 1000
+
     def row(self) -> dict[str, Any]:
-        """Return the row that is staged."""
+        """Return the row that is staged; every column differs between readings that are told apart.
+
+        Were one the same for all, nothing would show that an edit leaves it as it was.
+        """
+        number = self._number
         return {
             "discord_id": self.discord_id,
-            "guild_id": 7,
+            "guild_id": 7 + number,
             "channel_id": self.channel_id,
-            "posted_at": at(self.discord_id if self.posted is None else self.posted),
+            "posted_at": at(self.discord_id + number / 1000 if self.posted is None else self.posted),
             "edited_at": None if self.edited is None else at(self.edited),
             "driver": self.driver,
-            "author_id": 9,
-            "author_name": "Pit wall",
+            "author_id": 9 + number,
+            "author_name": f"Pit wall {number}" if number else "Pit wall",
             "author_nickname": self.nickname,
-            "author_is_bot": True,
+            "author_is_bot": number % 2 == 0,
             "raw_content": f"content {self.digest} \\ \t 'ü' 🏁\n\\.\n",
-            "message_text": f"text {self.digest}",
-            "message_type": "Default",
-            "is_pinned": False,
-            "reference_id": None,
-            "attachments": '[{"url": "https://cdn.example/a?x=1"}]',
-            "attachment_count": 1,
-            "embeds": "[]",
-            "embed_count": 0,
-            "stickers": "[]",
-            "reactions": '[{"emoji": "👍", "count": 2}]',
-            "reaction_count": 1,
+            "message_text": f"text {self.digest} {number}",
+            "message_type": f"Type {number}" if number else "Default",
+            "is_pinned": self.digest % 2 == 1,
+            "reference_id": number or None,
+            "attachments": f'[{{"url": "https://cdn.example/a?x={1 + number}"}}]',
+            "attachment_count": 1 + number,
+            "embeds": f'[{{"title": "{number}"}}]' if number else "[]",
+            "embed_count": number,
+            "stickers": f'[{{"id": "{number}"}}]' if number else "[]",
+            "reactions": f'[{{"emoji": "👍", "count": {2 + number}}}]',
+            "reaction_count": 1 + number,
             "is_highlight_candidate": False,
             "source": self.source,
             "observed_at": at(self.observed),

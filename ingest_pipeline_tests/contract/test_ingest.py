@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
-from datetime import datetime, timedelta
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from ingest_pipeline.domain.normalize import ChannelPolicy
 from ingest_pipeline.domain.snowflake import first_id_at
 from ingest_pipeline.domain.window import Window
 from ingest_pipeline.errors import BadInput
+from ingest_pipeline.ingestion.chunks import ChunkSizes
 from ingest_pipeline.ingestion.documents import Provenance, Tally
 from ingest_pipeline.ingestion.export_document import ExportDocument
 from ingest_pipeline.ingestion.ingest import IngestReport, ingest_landed
@@ -64,6 +65,74 @@ def test_every_message_of_the_real_export_is_accounted_for(database: Database, b
     assert (again.created, again.updated, again.unchanged) == (0, 0, 2297)
     with database.read() as connection:
         assert table_summary(connection)["rows"] == 2297
+
+
+@pytest.mark.parametrize("block", [80, 500])
+def test_an_import_of_several_transactions_keeps_all_of_them(database: Database, block: int) -> None:
+    """Whether a transaction is one batch or several, and the proofs come with the last of them."""
+    raw = (REAL / "text-channel-2384.json").read_bytes()
+    sizes, derived, states = ChunkSizes(block, 2), list[list[int]](), list[tuple[int, int]]()
+    window = Window(datetime(2023, 1, 1, tzinfo=UTC), datetime(2026, 1, 1, tzinfo=UTC))
+
+    def derive(connection: Connection, ids: Sequence[int]) -> None:
+        derived.append(list(ids))
+        proven = proofs(connection, 1169508251549769566)
+        states.append((table_summary(connection)["rows"], len(proven)))
+
+    def work(raw: bytes) -> IngestReport:
+        return ingest_landed(
+            database,
+            [document(raw, window=window, complete=True)],
+            correlation_id="journey",
+            settle=SETTLE,
+            batch_rows=200,
+            chunk_sizes=sizes,
+            derive=derive,
+        )
+
+    first = work(raw)
+    assert (first.received, first.created, first.skipped) == (2384, 2297, {"media_only": 87})
+    assert [len(ids) for ids in derived[:-1]] == [2 * block] * (2297 // (2 * block))
+    assert states == [(len(set().union(*derived[: n + 1])), 0) for n in range(len(derived))]
+    assert len(set().union(*derived)) == 2297
+    assert len(first.coverage) == 1
+    with database.read() as connection:
+        assert table_summary(connection)["rows"] == 2297
+        assert len(proofs(connection, 1169508251549769566)) == 1
+    edited = raw.replace(b'"isPinned": false', b'"isPinned": true', 1)
+    assert edited != raw
+    again = work(edited)
+    assert (again.created, again.updated, again.unchanged) == (0, 1, 2296)
+
+
+def test_a_failure_between_two_transactions_leaves_what_nothing_claims_to_be_complete(
+    database: Database,
+) -> None:
+    """The first transaction stays, without a proof; the next import finds its rows unchanged."""
+    raw = as_bytes(export([message(index, "x") for index in range(30)]))
+
+    def work(derive: Callable[[Connection, Sequence[int]], None] | None = None) -> IngestReport:
+        return ingest_landed(
+            database,
+            [document(raw, SESSION.end + SETTLE, complete=True)],
+            correlation_id="journey",
+            settle=SETTLE,
+            chunk_sizes=ChunkSizes(5, 2),
+            derive=derive,
+        )
+
+    def fail_at_the_second(connection: Connection, _: Sequence[int]) -> None:
+        if table_summary(connection)["rows"] > 10:
+            raise LookupError
+
+    with pytest.raises(LookupError):
+        work(fail_at_the_second)
+    with database.read() as connection:
+        assert table_summary(connection)["rows"] == 10
+        assert proofs(connection, CHANNEL_ID) == []
+    report = work()
+    assert (report.created, report.unchanged) == (20, 10)
+    assert report.coverage == [(CHANNEL_ID, SESSION.low, SESSION.high)]
 
 
 def test_overlapping_windows_leave_each_message_once(database: Database) -> None:

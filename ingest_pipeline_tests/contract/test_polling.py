@@ -123,6 +123,15 @@ def test_a_session_that_ended_is_swept_until_it_is_proven(database: Database) ->
     assert plan(database, [session()], 122).session is None
 
 
+def test_every_session_that_ended_is_swept(database: Database) -> None:
+    """The last to end first; when it is proven, those before it."""
+    sessions = [session(f"day {n}".replace(" ", "-"), START + timedelta(hours=3 * n), 2) for n in range(3)]
+    for index in (2, 1, 0):
+        assert plan(database, sessions, 9 * 60).session == sessions[index]
+        prove(database, index * 180, index * 180 + 120)
+    assert plan(database, sessions, 9 * 60).session is None
+
+
 def test_a_session_of_long_ago_is_left_to_a_backfill(database: Database) -> None:
     """The sensor sweeps a day back, not a career."""
     assert plan(database, [session()], 120 + 24 * 60).session is None

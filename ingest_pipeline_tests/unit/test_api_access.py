@@ -29,11 +29,17 @@ SCAN = {"channel_id": str(CHANNEL_ID)}
 
 
 def test_writing_needs_the_token(tmp_path: Path) -> None:
-    """None, a wrong one and one that is no ASCII are refused with a challenge; the right one is not."""
+    """None, a wrong one, a part of it and one that is no ASCII are refused with a challenge."""
     with filled_client(tmp_path) as client:
         for headers in (
             {},
             {"Authorization": "Bearer wrong"},
+            {"Authorization": "Bearer"},
+            {"Authorization": f"Bearer {WRITE_TOKEN[:1]}"},
+            {"Authorization": f"Bearer {WRITE_TOKEN[:-1]}"},
+            {"Authorization": f"Bearer {WRITE_TOKEN}x"},
+            {"Authorization": f"Bearer {WRITE_TOKEN.upper()}"},
+            {"Authorization": f"Basic {WRITE_TOKEN}"},
             {"Authorization": "Bearer \xfc".encode("latin-1")},
         ):
             refused = client.post("/scan-runs", json=SCAN, headers=headers)

@@ -139,6 +139,18 @@ def test_a_half_written_document_may_be_replaced(store: LandingStore, tmp_path: 
     assert contents(again)[0] == ["again"]
 
 
+def test_a_document_that_cannot_be_read_now_is_not_replaced(tmp_path: Path) -> None:
+    """It may well be the newer one: the disk answers with an error, the document stays what it is."""
+    store = LandingStore(str(tmp_path / "landing"))
+    place = Path(str(land(store, tmp_path, [message(1, "good")])[0].path))
+    place.unlink()
+    # Reading a process's memory at its beginning is an error of the input, as of a broken disk.
+    place.symlink_to("/proc/self/mem")
+    with pytest.raises(LandingRefused):
+        land(store, tmp_path, [message(1, "again")], READ_AT + timedelta(seconds=1))
+    assert place.is_symlink()
+
+
 def test_the_header_tells_when_the_document_was_read(store: LandingStore, tmp_path: Path) -> None:
     """The exporter's own stamp is younger than its first page, and stays in the document."""
     export = write_export(tmp_path / "export.json", [message(1)])

@@ -222,6 +222,44 @@ def test_what_people_see_is_a_change(change: dict[str, Any]) -> None:
     assert row(message())["content_digest"] != row(message(**change))["content_digest"]
 
 
+PARTS: dict[str, dict[str, Any]] = {
+    "attachments": {"id": "9", "fileName": "a.png", "fileSizeBytes": 1},
+    "embeds": {"title": "t", "url": "u", "description": "d", "fields": [{"name": "n", "value": "v"}]},
+    "stickers": {"id": "4", "name": "s"},
+    "reactions": {"emoji": {"id": "5", "name": "x"}, "count": 1},
+}
+
+
+@pytest.mark.parametrize(
+    ("part", "change"),
+    [
+        ("attachments", {"id": "8"}),
+        ("attachments", {"fileName": "b.png"}),
+        ("attachments", {"fileSizeBytes": 2}),
+        ("embeds", {"title": "other"}),
+        ("embeds", {"url": "other"}),
+        ("embeds", {"description": "other"}),
+        ("embeds", {"author": {"name": "a"}}),
+        ("embeds", {"footer": {"text": "f"}}),
+        ("embeds", {"image": {"url": "i"}}),
+        ("embeds", {"thumbnail": {"url": "i"}}),
+        ("embeds", {"video": {"url": "i"}}),
+        ("embeds", {"fields": [{"name": "n", "value": "other"}]}),
+        ("embeds", {"fields": [{"name": "other", "value": "v"}]}),
+        ("stickers", {"id": "5"}),
+        ("stickers", {"name": "other"}),
+        ("reactions", {"emoji": {"id": "6", "name": "x"}}),
+        ("reactions", {"emoji": {"id": "5", "name": "y"}}),
+        ("reactions", {"count": 2}),
+    ],
+)
+def test_a_change_inside_a_part_is_a_change(part: str, change: dict[str, Any]) -> None:
+    """As when a file is put in the place of another of its name."""
+    before, after = message(**{part: [PARTS[part]]}), message(**{part: [PARTS[part] | change]})
+    assert row(before)["content_digest"] != row(after)["content_digest"]
+    assert row(before)[part] != row(after)[part]
+
+
 def test_nul_is_replaced_so_that_both_engines_hold_the_same() -> None:
     """PostgreSQL cannot store it."""
     assert row(message(content="a\x00b"))["raw_content"] == "a\ufffdb"

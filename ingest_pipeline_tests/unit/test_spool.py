@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import resource
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -104,6 +109,55 @@ def test_reading_in_steps_gives_everything_once(
             break
         got.extend(record.event for record in records)
     assert got == [event for batch in batches for event in batch]
+
+
+def test_what_a_failed_write_left_behind_is_gone(tmp_path: Path) -> None:
+    """The disk took half of a block: the next flush writes it whole, once, where it was to stand."""
+    spool = Spool(tmp_path)
+    fill(spool, [b"1"])
+    large = [b"x" * 20_000, b"y" * 20_000]
+    with limited_files(30_000), pytest.raises(LandingRefused):
+        fill(spool, large)
+    (segment,) = tmp_path.iterdir()
+    assert segment.stat().st_size == 30_000
+    spool.append(b"3", NOW)
+    spool.flush()
+    assert events(spool) == [b"1", *large, b"3"]
+    assert events(Spool(tmp_path)) == [b"1", *large, b"3"]
+
+
+@contextmanager
+def limited_files(size: int) -> Iterator[None]:
+    """Let no file of this process grow beyond a size."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, handler)
+
+
+def test_a_flush_forces_what_it_confirms_to_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each write, the folder when a segment is new in it, and the segment whose torn line was cut off."""
+    forced: list[tuple[str, int]] = []
+    real = os.fsync
+
+    def fsync(handle: int) -> None:
+        path = Path(f"/proc/self/fd/{handle}").resolve()
+        forced.append((path.name, path.stat().st_size if path.is_file() else 0))
+        real(handle)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    spool = Spool(tmp_path / "spool")
+    fill(spool, [b"1"])
+    fill(spool, [b"2"])
+    size = spool.durable.offset
+    assert forced == [("0000000001.jsonl", size // 2), ("spool", 0), ("0000000001.jsonl", size)]
+    forced.clear()
+    Spool(tmp_path / "spool")
+    assert forced == [("0000000001.jsonl", size)]
 
 
 def test_a_disk_that_refuses_keeps_events_in_memory(tmp_path: Path) -> None:

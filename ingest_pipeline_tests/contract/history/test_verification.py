@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from random import Random
 from typing import Any
 
@@ -11,9 +12,11 @@ import pytest
 from ingest_pipeline.domain.session import Session
 from ingest_pipeline.domain.snowflake import created_at
 from ingest_pipeline.errors import TokenRejected
+from ingest_pipeline.exactness import verification
 from ingest_pipeline.exactness.expectations import Scope
 from ingest_pipeline.exactness.verification import ChannelVerdict, VerificationReport, verify
 from ingest_pipeline.history.history_import import import_history
+from ingest_pipeline.history.scanner import build_scanner
 from ingest_pipeline.storage.catalogue import set_monitors
 from ingest_pipeline.storage.database import Connection
 from ingest_pipeline.storage.messages import Tombstone, tombstone_messages
@@ -95,6 +98,28 @@ def test_each_difference_is_found_with_its_reason(
     }
     assert not verdict.is_exact
     assert (verdict.on_discord, verdict.in_table) == (250, 248)
+
+
+def test_every_batch_counts_and_so_does_the_end_of_every_page(
+    archive: Archive, server: DiscordServer, guild: int, radio: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What differs in the first of several batches is told, and what was deleted where a page ends."""
+    monkeypatch.setattr(verification, "build_scanner", partial(build_scanner, batch_rows=100))
+    ids = server.messages.bulk_load(radio, 450, ends=datetime.now(UTC) - AGO)
+    imported(archive, guild)
+    delete_row(archive, ids[0], ids[-2])
+    # Between the first and second page, and the second and third one; and the last message of all.
+    for place in (100, 201, 449):
+        server.messages.delete(radio, ids[place])
+    server.messages.edit(radio, ids[150], "edited")
+    verdict = only(verified(archive))
+    assert {each.discord_id: each.reason.value for each in verdict.differences} == {
+        **dict.fromkeys((ids[0], ids[-2]), "lost"),
+        **dict.fromkeys((ids[100], ids[201], ids[449]), "deletion_missed"),
+        ids[150]: "change_missed",
+    }
+    assert (verdict.on_discord, verdict.in_table, verdict.is_exact) == (447, 448, False)
+    assert verdict.reasons.total() == 6
 
 
 def test_verifying_changes_nothing(archive: Archive, server: DiscordServer, guild: int, radio: int) -> None:

@@ -16,6 +16,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from ingest_pipeline.capture.spool import Position, Spool
+from ingest_pipeline.domain.guild import Channel
 from ingest_pipeline.domain.session import Session
 from ingest_pipeline.domain.snowflake import first_id_at
 from ingest_pipeline.ingestion.documents import Provenance
@@ -27,11 +28,18 @@ from ingest_pipeline.realtime.gateway_events import SeenMessage
 from ingest_pipeline.realtime.gateway_ingest import SpoolBatch, SpoolReader, ingest_spooled
 from ingest_pipeline.realtime.watchlist import CatalogueView, Watchlist
 from ingest_pipeline.settings import Settings
-from ingest_pipeline.storage.database import Database
-from ingest_pipeline.storage.message_search import find_message
+from ingest_pipeline.storage.catalogue import list_channels, save_channels
+from ingest_pipeline.storage.database import Connection, Database
+from ingest_pipeline.storage.message_search import find_message, find_tombstone
 from ingest_pipeline.storage.pending_reads import count_pending_reads, due_reads
 from ingest_pipeline.storage.sessions import save_sessions
 from ingest_pipeline.storage.touched_windows import untold_windows
+from ingest_pipeline.storage.watched_channels import (
+    WatchedChannel,
+    list_watched,
+    settle_missed,
+    watch_channels,
+)
 
 START = datetime(2026, 9, 6, 13, 0, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
@@ -138,18 +146,26 @@ def gateway(services: Services) -> Gateway:
 
 
 def test_a_batch_and_its_position_are_one(gateway: Gateway) -> None:
-    """Rows, deletions, reads to come, windows: all there with the position, or none of it."""
+    """Rows, deletions, reads to come, windows, gaps, activity: all there with the position."""
     gateway.keep(Session("race", START, START + timedelta(hours=1), (CHANNEL,)))
-    other = MESSAGE + 1
+
+    def catalogue(connection: Connection) -> None:
+        save_channels(connection, [Channel(CHANNEL, GUILD, "team-radio")], now=START)
+        watch_channels(connection, [WatchedChannel(CHANNEL, GUILD, START)], now=START)
+        settle_missed(connection, [CHANNEL], begun_at=START)
+
+    gateway.services.database.run(catalogue)
+    other, gone = MESSAGE + 1, first_id_at(START + timedelta(minutes=11))
     gateway.receive(
         frame("MESSAGE_CREATE", payload()),
         frame("MESSAGE_REACTION_ADD", {"channel_id": str(CHANNEL), "message_id": str(other)}),
-        deletion(other + 1),
+        frame("MESSAGE_REACTION_ADD", {"channel_id": str(CHANNEL), "message_id": "of no message"}),
+        deletion(gone),
     )
     before = gateway.position
     batch = gateway.store()
     assert batch is not None
-    assert (batch.report.created, batch.events.received) == (1, 3)
+    assert (batch.report.created, batch.events.received) == (1, 4)
     row = gateway.row()
     assert row is not None
     assert (row["session_id"], row["source"], row["correlation_id"]) == (
@@ -163,7 +179,11 @@ def test_a_batch_and_its_position_are_one(gateway: Gateway) -> None:
         assert [each.message_id for each in due_reads(connection, gateway.now + 9 * SECOND, limit=9)] == [
             other
         ]
-        assert [each.window_key for each in untold_windows(connection, "")] == ["T+005m"]
+        assert {each.window_key for each in untold_windows(connection, "")} == {"T+005m", "T+010m"}
+        assert find_tombstone(connection, gone) is not None
+        assert list_watched(connection)[CHANNEL].missed_since == gateway.now
+        [channel] = list_channels(connection)
+        assert channel.last_message_id == MESSAGE
     assert gateway.store() is None
 
 
