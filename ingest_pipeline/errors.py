@@ -12,6 +12,7 @@ the remedy. Third-party exceptions are translated where they are caught, never r
     │   ├── BadInput
     │   │   ├── SessionInvalid
     │   │   ├── WindowInvalid
+    │   │   ├── PartitionsInvalid
     │   │   ├── ExportMalformed
     │   │   ├── ExportTruncated
     │   │   ├── ExportMismatch
@@ -114,6 +115,10 @@ class SessionInvalid(BadInput):
 
 class WindowInvalid(BadInput):
     """A time window is naive, empty or reversed."""
+
+
+class PartitionsInvalid(BadInput):
+    """A run names no partition, one that does not exist, or a range that holds none."""
 
 
 class ExportMalformed(BadInput):

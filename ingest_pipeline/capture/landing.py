@@ -32,11 +32,14 @@ from ingest_pipeline.capture.stored_files import (
     open_file,
     open_root,
     replace_file,
+    subfolders,
     write_text,
 )
 from ingest_pipeline.capture.window_split import split_export
 from ingest_pipeline.domain.window import Window
 from ingest_pipeline.errors import ExportMismatch, LandingRefused, LandingUnavailable
+
+_QUARANTINE = "_quarantine"
 
 _logger = logging.getLogger(__name__)
 
@@ -154,9 +157,13 @@ class LandingStore:
         ]
         return [place for place in places if file_exists(place.path)]
 
+    def session_ids(self) -> list[str]:
+        """Return the sessions that have a folder here."""
+        return sorted(folder.name for folder in subfolders(self.root) if folder.name != _QUARANTINE)
+
     def quarantine(self, damaged: Path, reason: str) -> UPath:
         """Put a file that must not be taken for good aside, with the reason beside it."""
-        folder = self.root / "_quarantine" / f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{uuid4().hex[:8]}"
+        folder = self.root / _QUARANTINE / f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{uuid4().hex[:8]}"
         replace_file(folder / damaged.name, damaged)
         write_text(folder / "reason.json", json.dumps({"file": damaged.name, "reason": reason}))
         return folder

@@ -5,33 +5,21 @@ The docstrings of the assets are their descriptions in Dagster's catalogue.
 """
 
 import warnings
-from collections.abc import Mapping
 from functools import partial
 from urllib.parse import urlsplit
 
 import dagster as dg
 
-from ingest_pipeline.domain.session import Session
 from ingest_pipeline.ingestion.imports import merge_documents
 from ingest_pipeline.ingestion.refresh import normalise_windows, refresh_landing, stored_documents
 from ingest_pipeline.ingestion.services import Services, window_grid
 from ingest_pipeline.orchestration.columns import normalised_columns, table_columns
 from ingest_pipeline.orchestration.failures import TRANSIENT_RETRIES, ingest_errors_as_failures
-from ingest_pipeline.orchestration.metadata import (
-    Metadata,
-    landing_metadata,
-    normalised_metadata,
-    table_metadata,
-)
-from ingest_pipeline.orchestration.partitions import (
-    keys_by_session,
-    partition_key,
-    parts_to_read,
-    session_windows_partitions,
-)
+from ingest_pipeline.orchestration.metadata import landing_metadata, normalised_metadata, table_metadata
+from ingest_pipeline.orchestration.partitions import parts_to_read, session_windows_partitions
 from ingest_pipeline.orchestration.resources import NORMALISED_FRAMES
+from ingest_pipeline.orchestration.run_partitions import record_windows, requested_windows
 from ingest_pipeline.settings import Settings
-from ingest_pipeline.storage.sessions import find_session
 
 WRITER_POOL = "database_writer"
 
@@ -46,10 +34,11 @@ def raw_export(
     of which a live run reads those that are not proven.
     """
     with ingest_errors_as_failures(context):
-        for session, keys in _requested(context, services):
+        for session, keys in requested_windows(context, services):
             parts = parts_to_read(context.run.tags, session, keys, services.grid)
             exported = refresh_landing(services, session, parts, context.log.info)
-            _record(context, session, landing_metadata(services, session, keys, exported))
+            described = landing_metadata(services, session, keys, exported)
+            record_windows(context, "raw_export", session, keys, described)
     return dg.MaterializeResult()
 
 
@@ -62,10 +51,11 @@ def normalized_messages(
     same partitions and a parameter `normalized_messages` is given the rows as a pandas frame.
     """
     with ingest_errors_as_failures(context):
-        for session, keys in _requested(context, services):
+        for session, keys in requested_windows(context, services):
             parts = parts_to_read(context.run.tags, session, keys, services.grid)
             documents = normalise_windows(services, session, parts, context.run.run_id)
-            _record(context, session, normalised_metadata(services, session, keys, documents))
+            described = normalised_metadata(services, session, keys, documents)
+            record_windows(context, "normalized_messages", session, keys, described)
     return dg.MaterializeResult()
 
 
@@ -77,7 +67,7 @@ def messages(
     All windows of a run are merged in one transaction, together with the coverage they prove.
     """
     with ingest_errors_as_failures(context):
-        requested = _requested(context, services)
+        requested = requested_windows(context, services)
         documents = [
             stored
             for session, keys in requested
@@ -87,7 +77,8 @@ def messages(
         ]
         report = merge_documents(services, documents, context.run.run_id)
         for session, keys in requested:
-            _record(context, session, table_metadata(services, session, keys, report))
+            described = table_metadata(services, session, keys, report)
+            record_windows(context, "messages", session, keys, described)
     return dg.MaterializeResult()
 
 
@@ -121,21 +112,6 @@ def build_assets(settings: Settings) -> list[dg.AssetsDefinition]:
                 metadata=table,
             )(messages),
         ]
-
-
-def _requested(context: dg.AssetExecutionContext, services: Services) -> list[tuple[Session, list[str]]]:
-    """Return the sessions of a run's partitions, with their window keys."""
-    keys = keys_by_session(context.partition_keys)
-    with services.database.read() as connection:
-        return [(find_session(connection, session_id), keys[session_id]) for session_id in keys]
-
-
-def _record(context: dg.AssetExecutionContext, session: Session, described: Mapping[str, Metadata]) -> None:
-    for key, metadata in described.items():
-        context.add_asset_metadata(
-            {**metadata, "correlation_id": context.run.run_id},
-            partition_key=str(partition_key(session.session_id, key)),
-        )
 
 
 def _table_name(settings: Settings) -> str:

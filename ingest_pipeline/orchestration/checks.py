@@ -12,7 +12,9 @@ import dagster as dg
 from ingest_pipeline.domain.session import Session
 from ingest_pipeline.ingestion.services import Services
 from ingest_pipeline.orchestration.audit import Audit, Findings, Rule
-from ingest_pipeline.orchestration.partitions import keys_by_session, parts_to_read
+from ingest_pipeline.orchestration.failures import ingest_errors_as_failures
+from ingest_pipeline.orchestration.partitions import parts_to_read
+from ingest_pipeline.orchestration.run_partitions import has_partitions, requested_windows
 from ingest_pipeline.storage.sessions import list_sessions
 
 _SHOWN = 20
@@ -39,8 +41,9 @@ def message_checks(
 ) -> Iterator[dg.AssetCheckResult]:
     """Evaluate the selected rules on one look at the files, the table and the ledger."""
     audit = Audit(services, lambda correlation_id: _is_underway(context, correlation_id))
-    for session, keys in _windows_to_check(context, services):
-        audit.look_at(session, parts_to_read(context.run.tags, session, keys, services.grid))
+    with ingest_errors_as_failures(context):
+        for session, keys in _windows_to_check(context, services):
+            audit.look_at(session, parts_to_read(context.run.tags, session, keys, services.grid))
     for check in context.selected_asset_check_keys:
         yield _result(check, audit.findings)
 
@@ -48,12 +51,10 @@ def message_checks(
 def _windows_to_check(
     context: dg.AssetCheckExecutionContext, services: Services
 ) -> list[tuple[Session, list[str]]]:
+    if has_partitions(context):
+        return requested_windows(context, services)
     with services.database.read() as connection:
-        sessions = list_sessions(connection)
-    if not (context.has_partition_key or context.has_partition_key_range):
-        return [(session, services.grid.keys) for session in sessions]
-    keys = keys_by_session(context.partition_keys)
-    return [(session, keys[session.session_id]) for session in sessions if session.session_id in keys]
+        return [(session, services.grid.keys) for session in list_sessions(connection)]
 
 
 def _is_underway(context: dg.AssetCheckExecutionContext, correlation_id: str) -> bool:

@@ -6,7 +6,7 @@ assets tell about themselves in `content_metadata.py`.
 """
 
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 import dagster as dg
 from pydantic import Field
@@ -20,22 +20,15 @@ from ingest_pipeline.domain.extract.clips import CLIPS_PARSER_VERSION
 from ingest_pipeline.domain.extract.highlights import HIGHLIGHT_RULE_VERSION
 from ingest_pipeline.domain.extract.team_radio import RADIO_PARSER_VERSION
 from ingest_pipeline.domain.extract.trade_setups import SETUP_PARSER_VERSION
-from ingest_pipeline.domain.session import Session
 from ingest_pipeline.errors import ConfigurationError
 from ingest_pipeline.ingestion.services import Services, window_grid
 from ingest_pipeline.orchestration.assets import WRITER_POOL
 from ingest_pipeline.orchestration.content_metadata import clip_file_metadata, content_metadata
 from ingest_pipeline.orchestration.failures import TRANSIENT_RETRIES, ingest_errors_as_failures
 from ingest_pipeline.orchestration.live_runs import TRIGGER_TAG
-from ingest_pipeline.orchestration.metadata import Metadata
-from ingest_pipeline.orchestration.partitions import (
-    keys_by_session,
-    partition_key,
-    parts_to_read,
-    session_windows_partitions,
-)
+from ingest_pipeline.orchestration.partitions import parts_to_read, session_windows_partitions
+from ingest_pipeline.orchestration.run_partitions import record_windows, requested_windows
 from ingest_pipeline.settings import Settings
-from ingest_pipeline.storage.sessions import find_session
 
 _GROUP = "content"
 _OWNERS = ["team:ingest"]
@@ -84,13 +77,13 @@ def content(
                 raise
             context.log.error("content is not read: %s", error)  # noqa: TRY400 - the message says all
             return
-        for session, keys in _requested(context, services):
+        for session, keys in requested_windows(context, services):
             parts = parts_to_read(context.run.tags, session, keys, services.grid)
             report = extract_windows(services, session, parts, rules, kinds=kinds)
             if is_live and not any_is_over(services, session, keys):
                 report = report.of_changed_kinds()
             for kind, described in content_metadata(services, session, keys, report).items():
-                _record(context, kind.value, session, described)
+                record_windows(context, kind.value, session, keys, described)
                 told.add(kind)
     for kind in kinds:
         if kind in told:
@@ -120,9 +113,10 @@ def clip_files(
     """
     limits = DownloadLimits(hosts=tuple(config.hosts), max_bytes=config.max_megabytes * 1_000_000)
     with ingest_errors_as_failures(context):
-        for session, keys in _requested(context, services):
+        for session, keys in requested_windows(context, services):
             files = fetch_clip_files(services, session, keys, limits, progress=context.log.info)
-            _record(context, "clip_files", session, clip_file_metadata(services, session, keys, files))
+            described = clip_file_metadata(services, session, keys, files)
+            record_windows(context, "clip_files", session, keys, described)
     return dg.MaterializeResult()
 
 
@@ -167,21 +161,3 @@ def _spec(kind: ContentKind, engine: str) -> dg.AssetSpec:
         code_version=str(_VERSIONS[kind]),
         skippable=True,
     )
-
-
-def _requested(context: dg.AssetExecutionContext, services: Services) -> list[tuple[Session, list[str]]]:
-    """Return the sessions of a run's partitions, with their window keys."""
-    keys = keys_by_session(context.partition_keys)
-    with services.database.read() as connection:
-        return [(find_session(connection, session_id), keys[session_id]) for session_id in keys]
-
-
-def _record(
-    context: dg.AssetExecutionContext, asset: str, session: Session, described: Mapping[str, Metadata]
-) -> None:
-    for key, metadata in described.items():
-        context.add_asset_metadata(
-            {**metadata, "correlation_id": context.run.run_id},
-            asset_key=asset,
-            partition_key=str(partition_key(session.session_id, key)),
-        )

@@ -19,6 +19,7 @@ from ingest_pipeline.ingestion.services import Services
 from ingest_pipeline.orchestration.failures import TRANSIENT_RETRIES, ingest_errors_as_failures
 from ingest_pipeline.orchestration.metadata import Metadata
 from ingest_pipeline.orchestration.partitions import SESSION
+from ingest_pipeline.orchestration.run_partitions import requested_sessions
 from ingest_pipeline.reporting.charts import bar_width, width_name
 from ingest_pipeline.reporting.report import SessionReport, write_session_report
 from ingest_pipeline.storage.content_queries import last_changes
@@ -48,7 +49,7 @@ def session_report(
     when something of the session has changed.
     """
     with ingest_errors_as_failures(context):
-        for session_id in context.partition_keys:
+        for session_id in requested_sessions(context):
             with services.database.read() as connection:
                 session = find_session(connection, session_id)
             report = write_session_report(services, session)

@@ -3,13 +3,17 @@
 All are built once for each process that loads the definitions, and open nothing until used.
 """
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import dagster as dg
 
+from ingest_pipeline.errors import PartitionsInvalid
 from ingest_pipeline.ingestion.normalised_store import NormalisedStore
 from ingest_pipeline.ingestion.services import build_services
+from ingest_pipeline.orchestration.failures import as_failure
 from ingest_pipeline.orchestration.partitions import keys_by_session
+from ingest_pipeline.orchestration.run_partitions import requested_input_keys
 from ingest_pipeline.settings import Settings
 
 if TYPE_CHECKING:
@@ -27,19 +31,24 @@ class NormalisedFrames(dg.IOManager):
 
     Args:
         store: Where the rows are.
+        window_keys: The windows that sessions are cut into, by their keys.
     """
 
-    def __init__(self, store: NormalisedStore) -> None:
+    def __init__(self, store: NormalisedStore, window_keys: Sequence[str]) -> None:
         """Keep the store."""
         self._store = store
+        self._window_keys = window_keys
 
     def load_input(self, context: dg.InputContext) -> "pd.DataFrame":
         """Return the frame for the partitions of an input."""
         import pandas as pd
 
+        try:
+            requested = requested_input_keys(context, self._window_keys)
+        except PartitionsInvalid as error:
+            raise as_failure(error) from error
         frames = [
-            self._store.frame(session_id, keys)
-            for session_id, keys in keys_by_session(context.asset_partition_keys).items()
+            self._store.frame(session_id, keys) for session_id, keys in keys_by_session(requested).items()
         ]
         return pd.concat(frames, ignore_index=True)
 
@@ -66,5 +75,5 @@ def build_resources(settings: Settings) -> dict[str, object]:
     return {
         "services": services,
         "tick_services": build_services(settings.model_copy(update={"database_wait_seconds": wait})),
-        NORMALISED_FRAMES: NormalisedFrames(services.normalised),
+        NORMALISED_FRAMES: NormalisedFrames(services.normalised, services.grid.keys),
     }

@@ -17,6 +17,7 @@ from ingest_pipeline.orchestration.failures import TRANSIENT_RETRIES, ingest_err
 from ingest_pipeline.orchestration.live_runs import SESSION_TAG
 from ingest_pipeline.orchestration.metadata import Metadata
 from ingest_pipeline.orchestration.partitions import SESSION
+from ingest_pipeline.orchestration.run_partitions import requested_sessions
 from ingest_pipeline.orchestration.single_runs import run_under_way, single_tags
 from ingest_pipeline.storage.manifests import Manifest
 
@@ -46,7 +47,7 @@ def session_manifest(
     """
     unsealed: list[str] = []
     with ingest_errors_as_failures(context):
-        for session_id in context.partition_keys:
+        for session_id in requested_sessions(context):
             report = seal_now(services, session_id)
             unsealed += [f"{session_id} is not sealed: {problem}" for problem in report.problems]
             if report.is_sealed:

@@ -29,6 +29,7 @@ from ingest_pipeline.storage.database import (
 )
 from ingest_pipeline.storage.duckdb_connection import DuckDBConnection
 from ingest_pipeline.storage.duckdb_file import repair
+from ingest_pipeline.storage.duckdb_file.replace import replace_file
 from ingest_pipeline.storage.process_lock import lock_for
 from ingest_pipeline.storage.turnstile import busy, turnstile_for
 
@@ -109,6 +110,27 @@ class DuckDBDatabase:
         applied = run_transaction(opened, migrations.apply_pending)
         self._is_migrated = True
         return applied
+
+    @property
+    def path(self) -> Path:
+        """The file."""
+        return self._path
+
+    def replace(self, draft: Path) -> Path | None:
+        """Put another database file in the place of this one, damaged or not, while all others wait.
+
+        Returns:
+            Where the file that was there is kept, None when there was none.
+
+        Raises:
+            DatabaseBusy: Others have it open for too long.
+            DatabaseUnavailable: It cannot be replaced.
+        """
+        deadline = time.monotonic() + self._wait_seconds
+        turn = partial(self._turnstile.held, deadline, wait_seconds=self._wait_seconds, is_writer=True)
+        with self._lock.held(exclusive=True, wait_seconds=self._wait_seconds), turn():
+            self._is_migrated = False
+            return replace_file(self._path, draft, deadline)
 
     def close(self) -> None:
         """See `Database`; nothing stays open between transactions."""

@@ -16,7 +16,8 @@ from ingest_pipeline.storage.database import Connection
 from ingest_pipeline.storage.queries import sql_folder
 
 _FILE = re.compile(r"(\d{4})_\w+\.sql")
-_CREATED = re.compile(r"^CREATE (?:UNIQUE )?(?:TABLE|VIEW|INDEX) (\w+)", re.MULTILINE)
+_CREATED = re.compile(r"^CREATE (?:UNIQUE )?(TABLE|VIEW|INDEX) (\w+)", re.MULTILINE)
+_NAMES_SHOWN = 5
 _COLUMNS = {"version", "name", "applied_at"}
 
 
@@ -37,7 +38,12 @@ class Migration:
     @property
     def created_names(self) -> set[str]:
         """The tables, views and indexes that it makes."""
-        return set(_CREATED.findall(self.script))
+        return {name for _, name in _CREATED.findall(self.script)}
+
+    @property
+    def created_tables(self) -> set[str]:
+        """The tables that it makes."""
+        return {name for kind, name in _CREATED.findall(self.script) if kind == "TABLE"}
 
 
 @cache
@@ -59,6 +65,12 @@ def load_migrations(engine: str) -> tuple[Migration, ...]:
     if [migration.version for migration in found] != list(range(1, len(found) + 1)):
         raise ValueError(f"migrations for {engine} are not numbered 1, 2, 3, …: {[m.name for m in found]}")
     return tuple(found)
+
+
+@cache
+def own_tables(engine: str) -> frozenset[str]:
+    """Return the names of all tables that an engine's migrations make; the history itself is none of them."""
+    return frozenset().union(*(migration.created_tables for migration in load_migrations(engine)))
 
 
 def applied_versions(connection: Connection) -> set[int]:
@@ -115,16 +127,18 @@ def _missing(connection: Connection, applied: set[int]) -> list[Migration]:
     known = load_migrations(connection.engine)
     newest = max(applied, default=0)
     if newest > len(known):
+        found = connection.fetch_all("name_migrations", newest=len(known))
         raise ConfigurationError(
-            f"the database has schema version {newest} and this program knows {len(known)}: "
-            "update the program"
+            f"the database has schema version {newest} and this program knows {len(known)}, not yet "
+            f"{', '.join(row['name'] for row in found)}: update the program"
         )
     return [migration for migration in known if migration.version not in applied]
 
 
 def _foreign(names: set[str]) -> ConfigurationError:
+    some = ", ".join(sorted(names)[:_NAMES_SHOWN]) + (", …" if len(names) > _NAMES_SHOWN else "")
     return ConfigurationError(
-        f"the database has {', '.join(sorted(names))} of another application: take a database of its own, or "
+        f"the database has {some} of another application: take a database of its own, or "
         "with PostgreSQL a schema (CREATE SCHEMA ingest; then ?options=-csearch_path%3Dingest at the end of "
         "INGEST_DATABASE_URL)"
     )

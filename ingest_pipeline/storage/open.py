@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from urllib.parse import urlsplit
 
+from pydantic import SecretStr
+
 from ingest_pipeline.errors import ConfigurationError
 from ingest_pipeline.settings import Settings
 from ingest_pipeline.storage.database import Database
@@ -21,19 +23,32 @@ def open_database(settings: Settings) -> Database:
         from ingest_pipeline.storage.duckdb_engine import DuckDBDatabase
 
         return DuckDBDatabase(settings.database_path, settings.database_wait_seconds)
-    url = settings.database_url.get_secret_value()
+    from ingest_pipeline.storage.postgres_engine import URL_VARIABLE, PostgresDatabase
+
+    require_postgres_url(settings.database_url, URL_VARIABLE)
+    return PostgresDatabase(settings.database_url, settings.database_wait_seconds)
+
+
+def require_postgres_url(secret: SecretStr, origin: str) -> None:
+    """Check the form of a PostgreSQL URL.
+
+    Args:
+        secret: The URL.
+        origin: What names it: a variable, or an option of a command.
+
+    Raises:
+        ConfigurationError: It is none; the message leaves it out, as it may hold a password.
+    """
+    url = secret.get_secret_value()
     try:
         parts = urlsplit(url)
     except ValueError:
         parts = None
     if parts is None or parts.scheme not in _SCHEMES:
         raise ConfigurationError(
-            "INGEST_DATABASE_URL is not a PostgreSQL URL: "
+            f"{origin} is not a PostgreSQL URL: "
             "write postgresql://user:password@host:5432/database, or leave it empty for DuckDB"
         )
     if parts.netloc.count("@") > 1:
         # The part after the first @ would be taken for the host, and shown in errors.
-        raise ConfigurationError("INGEST_DATABASE_URL has a bare @ in its user or password: write it as %40")
-    from ingest_pipeline.storage.postgres_engine import PostgresDatabase
-
-    return PostgresDatabase(settings.database_url, settings.database_wait_seconds)
+        raise ConfigurationError(f"{origin} has a bare @ in its user or password: write it as %40")

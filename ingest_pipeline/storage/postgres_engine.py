@@ -37,6 +37,7 @@ from ingest_pipeline.storage.postgres_connection import PostgresConnection
 from ingest_pipeline.storage.postgres_requirements import require_usable
 
 MAX_CONNECTIONS = 10
+URL_VARIABLE = "INGEST_DATABASE_URL"
 _CONNECT_SECONDS = 10
 # What no waiting mends, and the remedy; the first that fits is told. The texts are libpq's, the server's and
 # PgBouncer's, for a connection that is refused has no error code.
@@ -56,15 +57,21 @@ class PostgresDatabase:
     Args:
         url: `postgresql://user:password@host:port/database`.
         wait_seconds: Longest wait for the server, for a free connection and for a lock.
+        origin: What names the URL: a variable, or an option of a command.
+        is_patient: Whether a server that is not there is waited for.
     """
 
     engine = "postgres"
 
-    def __init__(self, url: SecretStr, wait_seconds: float) -> None:
+    def __init__(
+        self, url: SecretStr, wait_seconds: float, origin: str = URL_VARIABLE, *, is_patient: bool = True
+    ) -> None:
         """Connect to nothing yet."""
         guard(url.get_secret_value())
         self._url = url
         self._wait_seconds = wait_seconds
+        self._origin = origin
+        self._is_patient = is_patient
         self._opening = threading.Lock()
         self._pool: ConnectionPool[psycopg.Connection[Any]] | None = None
         self._is_usable = False
@@ -176,7 +183,7 @@ class PostgresDatabase:
 
     def _wait_for_server(self) -> None:
         """Connect once, trying again with growing pauses, so that what is wrong is said and not timed out."""
-        deadline = time.monotonic() + self._wait_seconds
+        deadline = time.monotonic() + (self._wait_seconds if self._is_patient else 0)
         tries = 0
         while True:
             try:
@@ -187,7 +194,7 @@ class PostgresDatabase:
                 remedy = next((text for sign, text in _HOPELESS.items() if re.search(sign, str(error))), None)
                 if remedy:
                     raise ConfigurationError(
-                        f"PostgreSQL refuses INGEST_DATABASE_URL: {self._reason(error)}. {remedy}"
+                        f"PostgreSQL refuses {self._origin}: {self._reason(error)}. {remedy}"
                     ) from None
                 if time.monotonic() + pause > deadline:
                     raise self._unreachable(error) from None
@@ -196,7 +203,7 @@ class PostgresDatabase:
                 time.sleep(pause)
             except psycopg.ProgrammingError:
                 raise ConfigurationError(
-                    "INGEST_DATABASE_URL cannot be read: "
+                    f"{self._origin} cannot be read: "
                     "write postgresql://user:password@host:5432/database, with special characters of the "
                     "password percent-encoded"
                 ) from None
@@ -217,13 +224,13 @@ class PostgresDatabase:
         except pg.InsufficientPrivilege as error:
             raise ConfigurationError(
                 f"the database user may not do this ({self._reason(error)}): grant it the rights, "
-                "or set another user in INGEST_DATABASE_URL"
+                f"or set another user in {self._origin}"
             ) from error
         except PoolTimeout as error:
             raise self._unreachable(error) from error
         except pg.ReadOnlySqlTransaction as error:
             raise DatabaseUnavailable(
-                f"PostgreSQL does not write: {self._reason(error)}. Name the primary in INGEST_DATABASE_URL "
+                f"PostgreSQL does not write: {self._reason(error)}. Name the primary in {self._origin} "
                 "when this is a standby, or set default_transaction_read_only = off for its user"
             ) from error
         except pg.QueryCanceled as error:
@@ -236,9 +243,10 @@ class PostgresDatabase:
             ) from error
 
     def _unreachable(self, error: Exception) -> DatabaseUnavailable:
+        waited = f" for {self._wait_seconds:g} s" if self._is_patient else ""
         return DatabaseUnavailable(
-            f"PostgreSQL gave no connection for {self._wait_seconds:g} s ({self._reason(error)}): "
-            "check that the server runs and that INGEST_DATABASE_URL names it"
+            f"PostgreSQL gave no connection{waited} ({self._reason(error)}): "
+            f"check that the server runs and that {self._origin} names it"
         )
 
     def _reason(self, error: Exception) -> str:

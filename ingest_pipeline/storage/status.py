@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from ingest_pipeline.storage import migrations
 from ingest_pipeline.storage.database import Connection, Database
-from ingest_pipeline.storage.tables import count_rows, list_tables
+from ingest_pipeline.storage.tables import count_rows, split_tables
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ def database_status(database: Database) -> DatabaseStatus:
             server_version=str(_value(connection, "server_version", "version")),
             schema_version=max(migrations.applied_versions(connection), default=0),
             pending=tuple(migrations.pending(connection)),
-            rows={table.name: count_rows(connection, table.name) for table in list_tables(connection)},
+            rows={table.name: count_rows(connection, table.name) for table in split_tables(connection)[0]},
             size_bytes=int(_value(connection, "database_size", "bytes")),
         )
 

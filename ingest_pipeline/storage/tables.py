@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from graphlib import TopologicalSorter
 
 from ingest_pipeline.storage.database import Connection
+from ingest_pipeline.storage.migrations import own_tables
 from ingest_pipeline.storage.queries import quoted
 
 
@@ -38,6 +39,14 @@ def list_tables(connection: Connection) -> list[Table]:
     return list(tables.values())
 
 
+def split_tables(connection: Connection) -> tuple[list[Table], list[str]]:
+    """Return this project's tables, and the names of others, such as a user's own or Dagster's."""
+    own = own_tables(connection.engine)
+    tables = list_tables(connection)
+    others = [table.name for table in tables if table.name not in own and table.name != "schema_migrations"]
+    return [table for table in tables if table.name in own], others
+
+
 def order_to_fill(tables: list[Table], connection: Connection) -> list[Table]:
     """Return tables in an order in which they can be filled: each after those that its rows refer to.
 
@@ -47,7 +56,9 @@ def order_to_fill(tables: list[Table], connection: Connection) -> list[Table]:
     """
     needed: dict[str, set[str]] = {table.name: set() for table in tables}
     for row in connection.fetch_all("list_references"):
-        needed[row["table_name"]].add(row["needed_table"])
+        # A table of the user's own may refer to one of these.
+        if row["table_name"] in needed:
+            needed[row["table_name"]].add(row["needed_table"])
     by_name = {table.name: table for table in tables}
     return [by_name[name] for name in TopologicalSorter(needed).static_order()]
 

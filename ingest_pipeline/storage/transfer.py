@@ -1,10 +1,9 @@
 """Moving a whole database to another one, such as from DuckDB to PostgreSQL or back.
 
-Tables are found in the source's catalogue and copied in the order of their keys, a page and its
-progress in one transaction, so a copy that was interrupted goes on where it stopped. The source is
-read from one snapshot throughout. At the end the number of rows and a digest of them all are
-compared, table by table; the digest does not depend on the order of rows, which the engines are
-free to choose.
+This project's tables are copied in the order of their keys, a page and its progress in one transaction,
+so a copy that was interrupted goes on where it stopped; other tables are left out. The source is read
+from one snapshot throughout. At the end the number of rows and a digest of them all are compared, table
+by table; the digest does not depend on the order of rows, which the engines are free to choose.
 """
 
 from __future__ import annotations
@@ -24,10 +23,10 @@ from ingest_pipeline.errors import ConfigurationError, CopyDiffers
 from ingest_pipeline.storage.database import Connection, Database
 from ingest_pipeline.storage.queries import quoted
 from ingest_pipeline.storage.row_lines import row_lines
-from ingest_pipeline.storage.tables import Table, count_rows, list_tables, order_to_fill
+from ingest_pipeline.storage.tables import Table, count_rows, order_to_fill, split_tables
 
 PAGE_ROWS = 20_000
-_NOT_COPIED = {"schema_migrations", "copy_progress"}
+_NOT_COPIED = "copy_progress"
 # Facts about the project itself, which any look at the target may have left there.
 _OVERWRITTEN = "state"
 
@@ -58,10 +57,12 @@ class CopyReport:
     Attributes:
         tables: Every table, by name.
         seconds: Wall time.
+        left_out: Other tables of the source's schema, such as a user's own, by name.
     """
 
     tables: tuple[TableCopy, ...]
     seconds: float
+    left_out: tuple[str, ...] = ()
 
     @property
     def rows(self) -> int:
@@ -85,7 +86,7 @@ class TableDigest:
 def copy_database(
     source: Database, target: Database, progress: Progress | None = None, *, page_rows: int = PAGE_ROWS
 ) -> CopyReport:
-    """Copy every table of a database into an empty one, or go on with a copy that was interrupted.
+    """Copy this project's tables of a database into an empty one, or go on with a copy that was interrupted.
 
     While it runs nobody can write to a DuckDB source; a PostgreSQL source may be written to, and
     what is written after the start is not copied.
@@ -105,22 +106,23 @@ def copy_database(
     began = time.monotonic()
     target.migrate()
     with source.read() as reading:
-        tables = [table for table in list_tables(reading) if table.name not in _NOT_COPIED]
+        own, others = split_tables(reading)
+        tables = [table for table in own if table.name != _NOT_COPIED]
         with target.read() as connection:
-            there = {table.name: table for table in list_tables(connection)}
+            there = {table.name: table for table in split_tables(connection)[0]}
             _check_alike(tables, there)
             tables = order_to_fill(tables, connection)
         done = target.run(partial(_begin, names=[table.name for table in tables]))
         copying = _Copying(reading, target, there, page_rows, progress)
         copied = tuple(copying.copy(table, *done.get(table.name, (0, None))) for table in tables)
         target.run(_end)
-    return CopyReport(copied, time.monotonic() - began)
+    return CopyReport(copied, time.monotonic() - began, tuple(others))
 
 
 def table_digest(connection: Connection, table: Table, page_rows: int = PAGE_ROWS) -> TableDigest:
     """Return the number of a table's rows and their digest, which no order of rows changes."""
     rows = total = 0
-    for page in _pages(connection, table, None, page_rows):
+    for page in table_pages(connection, table, None, page_rows):
         rows += page.num_rows
         for line in row_lines(page).to_pylist():
             total += int.from_bytes(blake2b(line.encode(), digest_size=8).digest(), "big")
@@ -185,7 +187,7 @@ class _Copying:
         return TableCopy(table.name, expected.rows, expected.digest, resumed_from)
 
     def _append_pages(self, table: Table, copied: int, position: str | None) -> TableDigest:
-        for page in _pages(self.reading, table, position, self.page_rows):
+        for page in table_pages(self.reading, table, position, self.page_rows):
             copied += page.num_rows
             last = _last(page, table)
             self.target.run(partial(_append, table=table.name, page=page, position=last, copied=copied))
@@ -212,7 +214,9 @@ def _restart(connection: Connection, table: str) -> None:
     connection.execute("set_copy_progress", table_name=table, position=None, copied_rows=0)
 
 
-def _pages(connection: Connection, table: Table, position: str | None, page_rows: int) -> Iterator[pa.Table]:
+def table_pages(
+    connection: Connection, table: Table, position: str | None, page_rows: int
+) -> Iterator[pa.Table]:
     """Read a table in the order of its key, from behind a position to the end."""
     names = {
         "table": quoted(table.name),

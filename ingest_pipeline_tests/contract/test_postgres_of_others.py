@@ -182,10 +182,40 @@ def test_a_duckdb_file_of_another_application_is_left_alone(
         assert connection.execute("SELECT table_name FROM information_schema.tables").fetchall() == before
 
 
+def test_a_user_without_rights_is_not_told_of_another_application(make: Make) -> None:
+    """The tables are ours; what is missing is a grant."""
+    database = make()
+    database.migrate()
+    url = database._url.get_secret_value()
+    other = PostgresDatabase(SecretStr(f"{url}{'&' if '?' in url else '?'}options=-crole%3Dpg_monitor"), 10)
+    with pytest.raises(ConfigurationError, match="grant it the rights"):
+        other.migrate()
+    other.close()
+
+
 def test_tables_of_ones_own_stay_beside_ours(make: Make) -> None:
     """Only names that collide are in the way."""
     database = make("CREATE TABLE notes (id int)")
     assert database.run(lambda c: merge(c, 1)) == MergeCounts(created=1)
+
+
+def test_a_copy_goes_beside_other_tables_and_leaves_them_out(
+    make: Make, make_database: Callable[[str], Database]
+) -> None:
+    """Dagster's, or a user's own that refers to ours, on either side."""
+    others = """CREATE TABLE event_logs (id bigint PRIMARY KEY);
+        CREATE TABLE notes (discord_id bigint REFERENCES messages, text text);
+        INSERT INTO notes SELECT discord_id, 'mine' FROM messages"""
+    source, target = make(), make()
+    source.run(fill)
+    target.migrate()
+    for database in (source, target):
+        execute(database, others)
+    report = copy_database(source, target)
+    assert report.left_out == ("event_logs", "notes")
+    assert execute(target, "SELECT count(*) FROM notes") == [(0,)]
+    with source.read() as connection, target.read() as other:
+        assert stored_messages(connection) == stored_messages(other)
 
 
 @pytest.mark.parametrize("encoding", ["LATIN1", "SQL_ASCII"])

@@ -14,6 +14,8 @@ from ingest_pipeline.ingestion.services import build_services
 from ingest_pipeline.settings import Settings
 from ingest_pipeline.storage.catalogue import mark_guild_left, save_channels, save_guild
 from ingest_pipeline.storage.merge import merge_messages
+from ingest_pipeline.storage.tables import list_tables
+from ingest_pipeline.storage.transfer import table_digest
 from ingest_pipeline_tests.cli_runs import Cli, Outcome
 from ingest_pipeline_tests.contract.readings import Reading, staged
 from ingest_pipeline_tests.discord_server.attach import attached
@@ -153,6 +155,32 @@ def test_what_is_not_there_is_refused_with_its_id(cli: Cli, arguments: tuple[str
     outcome = cli(*arguments)
     assert outcome.code == 5
     assert any(part in outcome.stderr for part in ("77", str(OTHER), "'paddock'"))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        ("set", "highlights.threshold", "1.5", "--channel", str(RADIO)),
+        ("set", "highlights.full_burst", "0", "--guild", str(GUILD)),
+        ("set", "keep_media_only", "true", "--guild", str(OTHER)),
+    ],
+    ids=" ".join,
+)
+def test_a_refused_setting_leaves_no_mark(cli: Cli, change: tuple[str, ...]) -> None:
+    """Neither a row nor a file, nor a sign that makes the next command take the database for damaged."""
+    before = contents(cli)
+    assert cli("settings", *change).code == 5
+    assert contents(cli) == before
+    outcome = cli("--verbose", "settings", "get", "highlights.threshold")
+    assert (outcome.code, outcome.stderr) == (0, "")
+
+
+def contents(cli: Cli) -> tuple[set[str], dict[str, str]]:
+    """Return the files of the data folder and a digest of each table."""
+    files = {path.name for path in (cli.folder / "data").iterdir()}
+    database = build_services(Settings(_env_file=None, data_dir=cli.folder / "data")).database
+    with database.read() as connection:
+        return files, {each.name: table_digest(connection, each).digest for each in list_tables(connection)}
 
 
 def in_force(cli: Cli, key: str, *place: str) -> tuple[object, str]:

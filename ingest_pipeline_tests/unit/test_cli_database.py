@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import duckdb
 import pytest
 
 from ingest_pipeline.errors import ExitCode
@@ -87,10 +88,28 @@ def test_what_cannot_be_copied_is_refused_without_its_password(cli: Cli, source:
     assert "geheim" not in outcome.stderr
 
 
-def test_a_server_that_is_not_there_ends_with_nine_and_no_password(filled: Cli) -> None:
-    """The wait is bounded by the setting."""
-    filled.environment["INGEST_DATABASE_WAIT_SECONDS"] = "1"
-    url = "postgresql://u:geheim%40@127.0.0.1:1/x"
-    outcome = filled("--verbose", "database", "copy", "--from", "data/ingest.duckdb", "--to", url)
-    assert outcome.code == ExitCode.DATABASE
-    assert "geheim" not in outcome.stderr
+def test_a_server_that_is_not_there_is_named_at_once_without_a_password(filled: Cli) -> None:
+    """By its option, whatever the setting says about waiting for the deployment's own."""
+    filled.environment["INGEST_DATABASE_WAIT_SECONDS"] = "600"
+    url, file = "postgresql://u:geheim%40@127.0.0.1:1/x", "data/ingest.duckdb"
+    for option, source, target in (("--to", file, url), ("--from", url, "copy.duckdb")):
+        outcome = filled("--verbose", "database", "copy", "--from", source, "--to", target)
+        assert outcome.code == ExitCode.DATABASE
+        assert f"check that the server runs and that {option} names it" in outcome.stderr
+        assert "geheim" not in outcome.stderr
+    assert not (filled.folder / "copy.duckdb").exists()
+
+
+def test_a_users_own_table_is_left_out_with_a_note(filled: Cli) -> None:
+    """Its name is told on both ways of output; what is ours is copied."""
+    file = filled.folder / "data" / "ingest.duckdb"
+    with duckdb.connect(file) as connection:
+        connection.execute("CREATE TABLE notes (id INTEGER)")
+        connection.execute("CREATE VIEW busy AS SELECT * FROM messages")
+    outcome = filled("database", "copy", "--from", str(file), "--to", "copy.duckdb")
+    assert outcome.code == ExitCode.OK
+    assert "left out, not being ingest_pipeline's: notes" in outcome.stderr
+    report = filled("database", "copy", "--from", str(file), "--to", "again.duckdb", "--json").json
+    assert report["left_out"] == ["notes"]
+    assert "notes" not in {table["name"] for table in report["tables"]}
+    assert "notes" not in filled("database", "status", "--json").json["rows"]

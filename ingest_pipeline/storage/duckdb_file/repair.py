@@ -7,22 +7,19 @@ it was found is kept aside, and afterwards all of it is read once.
 
 from __future__ import annotations
 
-import fcntl
 import logging
 import os
 import re
-import time
-from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, suppress
 from datetime import UTC, datetime
-from functools import cache
 from pathlib import Path
 
 import duckdb
 
-from ingest_pipeline.errors import DatabaseBusy, DatabaseDamaged, DatabaseUnavailable
+from ingest_pipeline.errors import DatabaseDamaged, DatabaseUnavailable
 from ingest_pipeline.storage.duckdb_connection import DuckDBConnection
 from ingest_pipeline.storage.duckdb_file import undo
+from ingest_pipeline.storage.duckdb_file.handles import copy_bytes, kept_open, locked
 from ingest_pipeline.storage.duckdb_file.layout import (
     Headers,
     Unreadable,
@@ -47,8 +44,6 @@ _REMEDY = (
     "Check the disk, then make it anew from what has landed with `ingest database rebuild`, "
     "or put a backup in its place with `ingest database restore`"
 )
-_POLL_SECONDS = 0.05
-_COPY_BYTES = 8 * 1024 * 1024
 
 _logger = logging.getLogger(__name__)
 
@@ -128,7 +123,7 @@ def refuse_damaged_log(path: Path) -> None:
     if not (log and is_tested()):
         return
     try:
-        headers = read_headers(_kept_open(path))
+        headers = read_headers(kept_open(path))
     except (OSError, Unreadable):
         # DuckDB says what is wrong with the file itself.
         return
@@ -172,7 +167,7 @@ def restore(path: Path, deadline: float) -> bool:
             f"{path} is damaged, and DuckDB {duckdb.__version__} is not one of {tested_versions()}, for "
             f"which blocks are put back: install one of these and try again. {_REMEDY}"
         )
-    with _locked(path, deadline) as file:
+    with locked(path, deadline) as file:
         if not is_database(file):
             raise other_file(path)
         try:
@@ -186,17 +181,6 @@ def restore(path: Path, deadline: float) -> bool:
     if put_back:
         _read_all(path)
     return bool(put_back)
-
-
-@cache
-def _handle(path: Path, device: int, inode: int) -> int:  # noqa: ARG001 - another file of the name is another
-    return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-
-
-def _kept_open(path: Path) -> int:
-    """Open the file and never close it: other threads may have it open by DuckDB, whose locks would go."""
-    status = path.stat()
-    return _handle(path, status.st_dev, status.st_ino)
 
 
 def _put_back(path: Path, file: int, headers: Headers) -> list[int]:
@@ -233,12 +217,7 @@ def _keep_aside(path: Path, file: int) -> Path:
     aside = path.with_name(f"{path.name}.damaged-{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}")
     try:
         with aside.open("xb") as target:
-            position = 0
-            while part := os.pread(file, _COPY_BYTES, position):
-                target.write(part)
-                position += len(part)
-            target.flush()
-            os.fsync(target.fileno())
+            copy_bytes(file, target)
         if log_path(path).exists():
             log_path(aside).write_bytes(log_path(path).read_bytes())
     except OSError as error:
@@ -250,29 +229,6 @@ def _keep_aside(path: Path, file: int) -> Path:
         ) from error
     undo.sync_folder(path.parent)
     return aside
-
-
-@contextmanager
-def _locked(path: Path, deadline: float) -> Iterator[int]:
-    """Open the file while no other process has it open."""
-    try:
-        file = os.open(path, os.O_RDWR | os.O_CLOEXEC)
-    except OSError as error:
-        raise DatabaseUnavailable(f"{path} cannot be opened ({error.strerror}): {_REMEDY}") from error
-    try:
-        while True:
-            try:
-                fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError as error:
-                if time.monotonic() > deadline:
-                    raise DatabaseBusy(
-                        f"{path} may be damaged and is in use by other processes: stop them and try again"
-                    ) from error
-                time.sleep(_POLL_SECONDS)
-        yield file
-    finally:
-        os.close(file)
 
 
 def _read_all(path: Path) -> None:

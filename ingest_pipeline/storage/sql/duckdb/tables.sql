@@ -36,3 +36,9 @@ WHERE
 SELECT table_name AS name FROM information_schema.tables WHERE table_schema = current_schema()
 UNION
 SELECT index_name FROM duckdb_indexes() WHERE schema_name = current_schema();
+
+-- name: migrations_columns
+-- The columns of the table that keeps the schema's history; none when it is not there yet.
+SELECT column_name
+FROM information_schema.columns
+WHERE table_schema = current_schema() AND table_name = 'schema_migrations';

@@ -24,3 +24,11 @@ WHERE r.contype = 'f' AND r.conrelid <> r.confrelid AND c.relnamespace = quote_i
 SELECT relname::TEXT AS name FROM pg_class WHERE relnamespace = quote_ident(current_schema())::REGNAMESPACE
 UNION
 SELECT typname::TEXT FROM pg_type WHERE typnamespace = quote_ident(current_schema())::REGNAMESPACE;
+
+-- name: migrations_columns
+-- The columns of the table that keeps the schema's history; none when it is not there yet.
+-- The information schema would hide it from a user who may not read it.
+SELECT a.attname::TEXT AS column_name
+FROM pg_class AS c
+INNER JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+WHERE c.relname = 'schema_migrations' AND c.relnamespace = quote_ident(current_schema())::REGNAMESPACE;

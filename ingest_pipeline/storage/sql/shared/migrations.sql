@@ -1,9 +1,3 @@
--- name: migrations_columns
--- The columns of the table that keeps the schema's history; none when it is not there yet.
-SELECT column_name
-FROM information_schema.columns
-WHERE table_schema = current_schema() AND table_name = 'schema_migrations';
-
 -- name: create_migrations_table
 -- Begin the schema's history.
 CREATE TABLE IF NOT EXISTS schema_migrations (
@@ -15,6 +9,10 @@ CREATE TABLE IF NOT EXISTS schema_migrations (
 -- name: applied_migrations
 -- The numbers of the migrations applied.
 SELECT version FROM schema_migrations ORDER BY version;
+
+-- name: name_migrations
+-- The migrations that are newer than one.
+SELECT name FROM schema_migrations WHERE version > $newest ORDER BY version;
 
 -- name: record_migration
 -- Record one migration as applied.
