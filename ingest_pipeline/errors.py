@@ -19,6 +19,7 @@ the remedy. Third-party exceptions are translated where they are caught, never r
     │   │   └── NothingFound
     │   ├── ExporterRejected
     │   │   ├── TokenRejected
+    │   │   ├── AccountRestricted
     │   │   ├── ChannelForbidden
     │   │   ├── ChannelNotFound
     │   │   └── IntentMissing
@@ -27,7 +28,8 @@ the remedy. Third-party exceptions are translated where they are caught, never r
     └── TransientError
         ├── ExporterFailed
         │   ├── ExporterTimeout
-        │   └── RateLimited
+        │   ├── RateLimited
+        │   └── AddressBlocked
         ├── DatabaseBusy
         ├── DatabaseUnavailable
         │   └── DatabaseDamaged
@@ -147,6 +149,10 @@ class TokenRejected(ExporterRejected):
     """Discord does not accept the token."""
 
 
+class AccountRestricted(ExporterRejected):
+    """Discord answers nothing until the account has been verified."""
+
+
 class ChannelForbidden(ExporterRejected):
     """The account may not read the channel."""
 
@@ -185,6 +191,16 @@ class ExporterTimeout(ExporterFailed):
 
 class RateLimited(ExporterFailed):
     """Discord asked for fewer requests and the exporter gave up."""
+
+
+ADDRESS_BLOCKED = (
+    "this machine's address is blocked for now, not the channel: stop what else asks Discord from it, and "
+    "wait some hours or use another network"
+)
+
+
+class AddressBlocked(ExporterFailed):
+    """What stands before Discord refuses this machine's address for a time, whatever the channel."""
 
 
 class DatabaseBusy(TransientError):

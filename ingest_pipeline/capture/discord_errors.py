@@ -9,6 +9,9 @@ import json
 from typing import TYPE_CHECKING
 
 from ingest_pipeline.errors import (
+    ADDRESS_BLOCKED,
+    AccountRestricted,
+    AddressBlocked,
     ChannelForbidden,
     ChannelNotFound,
     ExporterFailed,
@@ -22,6 +25,8 @@ if TYPE_CHECKING:
     from discord.errors import HTTPException
 
 _UNKNOWN_MESSAGE = 10_008
+_UNVERIFIED = 40_002
+_BLOCKABLE = frozenset({400, 403, 429})
 _LONGEST_REASON = 200
 
 
@@ -39,6 +44,10 @@ _REFUSALS: dict[int, tuple[type[IngestError], str]] = {
     429: (RateLimited, "stop what else uses this bot or this address, and try again in an hour"),
 }
 _FAILED = (ExporterFailed, "try again later")
+_TRUST = (
+    "behind a proxy that reads along, name its root certificate in SSL_CERT_FILE; otherwise check this "
+    "machine's clock and its ca-certificates"
+)
 _UNEXPECTED = (ExporterRejected, "this request should not be made: please report it")
 
 
@@ -60,6 +69,14 @@ def translated(error: Exception, path: str) -> IngestError:
         )
     if isinstance(error, errors.HTTPException):
         return _refusal(error, path)
+    if isinstance(error, (aiohttp.ClientProxyConnectionError, aiohttp.ClientHttpProxyError)):
+        return ExporterFailed(
+            f"the proxy did not lead to Discord for GET {path} ({type(error).__name__}"
+            f"{f', {error.status}' if isinstance(error, aiohttp.ClientHttpProxyError) else ''}): "
+            "check HTTPS_PROXY, and whether NO_PROXY should name discord.com"
+        )
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        return ExporterFailed(f"Discord's certificate is not trusted ({error.certificate_error}): {_TRUST}")
     if isinstance(error, (aiohttp.ClientError, OSError, json.JSONDecodeError)):
         return ExporterFailed(f"Discord did not answer GET {path} ({type(error).__name__}): {_FAILED[1]}")
     raise error
@@ -68,6 +85,11 @@ def translated(error: Exception, path: str) -> IngestError:
 def _refusal(error: HTTPException, path: str) -> IngestError:
     reason = " ".join(error.text.split())[:_LONGEST_REASON] or "no reason given"
     kind, remedy = _FAILED if error.status >= 500 else _REFUSALS.get(error.status, _UNEXPECTED)
+    if error.code == _UNVERIFIED:
+        kind, remedy = AccountRestricted, "verify the account in Discord: its e-mail address, or its phone"
+    if error.status in _BLOCKABLE and reason.startswith("<"):
+        # Discord's own refusals are JSON; a page comes from what stands before it.
+        kind, remedy = AddressBlocked, ADDRESS_BLOCKED
     if error.status == 404 and error.code == _UNKNOWN_MESSAGE:
         kind, remedy = MessageGone, "the message is deleted"
     return kind(f"Discord answered GET {path} with {error.status} ({reason}): {remedy}")

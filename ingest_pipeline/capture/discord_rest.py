@@ -1,5 +1,6 @@
 """Discord's REST API for a bot, read only, through discord.py's own HTTP client.
 
+A proxy that the environment names is used (`proxies.py`).
 discord.py keeps the rate limits and authenticates; payloads are passed on as Discord sends them, and
 every failure becomes one of our errors. What needs no connection to the gateway needs none here:
 a login is two requests.
@@ -18,7 +19,9 @@ from typing import TYPE_CHECKING, Any
 from pydantic import SecretStr
 
 from ingest_pipeline.capture.discord_errors import MessageGone, translated
+from ingest_pipeline.capture.proxies import proxy_for
 from ingest_pipeline.errors import (
+    AddressBlocked,
     ConfigurationError,
     ExporterFailed,
     IntentMissing,
@@ -187,7 +190,7 @@ class DiscordRest:
         for _ in range(self.tries - 1):
             try:
                 return await self._get_once(path, kind, query, ids)
-            except RateLimited:
+            except (RateLimited, AddressBlocked):
                 raise
             except ExporterFailed as error:
                 _logger.info("%s; trying again in %.1f s", error, pause)
@@ -215,7 +218,7 @@ async def open_rest(token: SecretStr | None) -> AsyncIterator[DiscordRest]:
     """Log a bot in, without a connection to the gateway, and log it out afterwards.
 
     Raises:
-        ConfigurationError: There is no token.
+        ConfigurationError: There is no token, or the environment names a proxy that cannot be used.
         TokenRejected: Discord does not accept it.
         IntentMissing: The bot lacks the message content intent: Discord would answer with messages
             without their content.
@@ -228,7 +231,7 @@ async def open_rest(token: SecretStr | None) -> AsyncIterator[DiscordRest]:
             "DISCORD_BOT_TOKEN is not set: put the bot's token into .env "
             "(https://discord.com/developers/applications, Bot, Reset Token)"
         )
-    http = HTTPClient(asyncio.get_running_loop())
+    http = HTTPClient(asyncio.get_running_loop(), proxy=proxy_for(Route.BASE))
     try:
         try:
             user = await http.static_login(token.get_secret_value().strip())

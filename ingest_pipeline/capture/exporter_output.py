@@ -13,6 +13,9 @@ from dataclasses import dataclass
 
 from ingest_pipeline.capture.exporter_process import FinishedRun
 from ingest_pipeline.errors import (
+    ADDRESS_BLOCKED,
+    AccountRestricted,
+    AddressBlocked,
     ChannelForbidden,
     ChannelNotFound,
     ConfigurationError,
@@ -45,6 +48,44 @@ def _trap(phrase: str, error: type[IngestError], remedy: str) -> _Trap:
 
 # The first that matches decides: a rate limit may be the cause named inside another failure.
 _TRAPS = (
+    # A page in place of JSON comes from what stands before Discord, whatever it was asked for.
+    _trap(
+        r"failed: (?:forbidden|bad request|too many requests)\W+response content:\s*(?:<|error code: 10\d\d)"
+        r"|sorry, you have been blocked|attention required! \| cloudflare",
+        AddressBlocked,
+        ADDRESS_BLOCKED,
+    ),
+    _trap(
+        r"\b40002\b|verify your account in order to perform this action",
+        AccountRestricted,
+        "verify the account in Discord: its e-mail address, or its phone",
+    ),
+    _trap(
+        r"new-?line (?:or NUL )?characters are not allowed|the format of value .* is invalid",
+        ConfigurationError,
+        "write DISCORD_OAUTH_TOKEN in one line, without blanks",
+    ),
+    _trap(
+        r"proxy tunnel request to proxy|proxy authentication required|\b407\b.*proxy",
+        ConfigurationError,
+        "check HTTPS_PROXY with its user and password, and whether NO_PROXY should name discord.com",
+    ),
+    _trap(
+        r"remote certificate (?:is|was) (?:invalid|rejected)|UntrustedRoot|PartialChain|NotTimeValid",
+        ConfigurationError,
+        "name the root certificate of a proxy that reads along in SSL_CERT_FILE; otherwise check this "
+        "machine's clock and its ca-certificates",
+    ),
+    _trap(
+        r"the SSL connection could not be established",
+        ExporterFailed,
+        "try again later, and see whether a proxy or firewall cuts encrypted connections to discord.com",
+    ),
+    _trap(
+        r"unknown sticker format",
+        ExporterUnavailable,
+        "this version does not know a sticker in the channel: install a newer one",
+    ),
     _trap(
         r"authentication token is invalid|failed: unauthorized",
         TokenRejected,

@@ -17,10 +17,11 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
-from ingest_pipeline.errors import ExporterFailed, ExporterUnavailable
+from ingest_pipeline.errors import ConfigurationError, ExporterFailed, ExporterUnavailable
 
-# Everything else, other secrets above all, stays with us. .NET reads the proxy and certificate
-# variables itself, unpacks native libraries below HOME and needs ICU unless told otherwise.
+# Everything else, other secrets above all, stays with us. .NET reads the proxy and certificate variables
+# itself, unpacks native libraries below HOME and needs ICU unless told otherwise; its own variables begin
+# with DOTNET_, such as DOTNET_ROOT of a build that brings no .NET.
 _PASSED_ON = frozenset(
     {
         "PATH",
@@ -36,10 +37,11 @@ _PASSED_ON = frozenset(
         "HTTPS_PROXY",
         "ALL_PROXY",
         "NO_PROXY",
-        "DOTNET_SYSTEM_GLOBALIZATION_INVARIANT",
-        "DOTNET_BUNDLE_EXTRACT_BASE_DIR",
+        "CLR_OPENSSL_VERSION_OVERRIDE",
+        "CLR_ICU_VERSION_OVERRIDE",
     }
 )
+_PASSED_ON_PREFIX = "DOTNET_"
 _OUT_OF_RESOURCES = frozenset({errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.ETXTBSY})
 
 
@@ -82,6 +84,7 @@ def run_exporter(
         grace_seconds: How long each of SIGINT, SIGTERM and SIGKILL gets to show effect.
 
     Raises:
+        ConfigurationError: The token cannot be sent as it is.
         ExporterUnavailable: There is nothing that can be started at `executable`.
         ExporterFailed: The system has no room for another process now.
     """
@@ -113,11 +116,29 @@ def run_exporter(
 
 def _environment(token: SecretStr | None) -> dict[str, str]:
     """Return the child's environment: UTC, no banner, the token, and the few variables it needs."""
-    passed_on = {name: value for name, value in os.environ.items() if name.upper() in _PASSED_ON}
+    passed_on = {
+        name: value
+        for name, value in os.environ.items()
+        if name.upper() in _PASSED_ON or name.startswith(_PASSED_ON_PREFIX)
+    }
     # The banner is switched off here because versions without the option refuse `--fuck-russia`.
     fixed = {"TZ": "UTC", "FUCK_RUSSIA": "true", "NO_COLOR": "1"}
-    secret = {"DISCORD_TOKEN": token.get_secret_value()} if token else {}
+    secret = {"DISCORD_TOKEN": _in_one_line(token)} if token else {}
     return {**passed_on, **fixed, **secret}
+
+
+def _in_one_line(token: SecretStr) -> str:
+    """Return a token that can be sent: without what a paste has left at its ends.
+
+    Raises:
+        ConfigurationError: There is a line break or another control character within it.
+    """
+    text = token.get_secret_value().strip()
+    if not text.isprintable():
+        raise ConfigurationError(
+            "DISCORD_OAUTH_TOKEN holds a line break or another control character: write the token in one line"
+        )
+    return text
 
 
 def _stop(process: subprocess.Popen[bytes], grace_seconds: float) -> tuple[bytes, bytes]:

@@ -18,8 +18,11 @@ from typing import Any, Protocol
 
 import discord
 import msgspec
+from discord.gateway import DiscordWebSocket
+from discord.http import Route
 
 from ingest_pipeline.capture.gateway_guilds import GuildChange, GuildWatch
+from ingest_pipeline.capture.proxies import proxy_for
 from ingest_pipeline.capture.spool import Spool
 from ingest_pipeline.domain.snowflake import parse_snowflake
 from ingest_pipeline.errors import LandingRefused
@@ -124,6 +127,7 @@ class GatewayClient(discord.Client):
             chunk_guilds_at_startup=False,
             enable_debug_events=True,
             guild_ready_timeout=ready_timeout_seconds,
+            proxy=proxy_for(Route.BASE),
         )
         self._spool = spool
         self._captured = captured
@@ -137,6 +141,11 @@ class GatewayClient(discord.Client):
         self.newest_ids: dict[int, int] = {}
         for event in captured:
             self._connection.parsers.pop(event, None)
+
+    async def login(self, token: str) -> None:
+        """Log in over REST; what follows is the gateway, another host, for which another proxy may hold."""
+        await super().login(token)
+        self.http.proxy = proxy_for(str(DiscordWebSocket.DEFAULT_GATEWAY))
 
     def dispatch(self, event: str, /, *args: Any, **kwargs: Any) -> None:
         """Take raw frames at once, in the order they came, and see what discord.py made of the others."""

@@ -6,7 +6,9 @@ Each composes the same steps: export, land, normalise, merge. The Dagster assets
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -26,6 +28,8 @@ from ingest_pipeline.ingestion.polling import missing_time
 from ingest_pipeline.ingestion.refresh import landed_documents, refresh_landing
 from ingest_pipeline.ingestion.services import Services
 from ingest_pipeline.storage.sessions import find_session, list_sessions
+
+_logger = logging.getLogger(__name__)
 
 
 def merge_documents(
@@ -86,6 +90,7 @@ def import_messages(
     file: Path | None = None,
     output_dir: Path | None = None,
     keep_file: bool = False,
+    keep_unmerged: bool = True,
     progress: Progress | None = None,
     derive: Derive | None = None,
 ) -> IngestReport:
@@ -101,6 +106,7 @@ def import_messages(
         file: An export to import instead of running the exporter.
         output_dir: Where the exporter writes; `tmp_transcripts_from_discord` in the data folder by default.
         keep_file: Keep the exporter's files.
+        keep_unmerged: Keep them when they could not be merged, so that they need not be exported again.
         progress: Called with the number of messages read so far.
         derive: What is made of the rows, in the transaction that merges them; see `ingest_landed`.
 
@@ -119,8 +125,7 @@ def import_messages(
         return merge_documents(services, [document], correlation_id, progress, derive)
     channels = [channel_id] if channel_id else session.channel_ids
     folder = output_dir or services.settings.data_dir / "tmp_transcripts_from_discord"
-    results: list[ExportResult] = []
-    try:
+    with _export_files(session_id, keep=keep_file, keep_unmerged=keep_unmerged) as results:
         results.extend(services.exporter.export(ExportRequest(each, window), folder) for each in channels)
         policies = services.read_policies(channels)
         documents = [
@@ -128,10 +133,6 @@ def import_messages(
             for result in results
         ]
         return merge_documents(services, documents, correlation_id, progress, derive)
-    finally:
-        if not keep_file:
-            for result in results:
-                result.path.unlink(missing_ok=True)
 
 
 def poll_live_session(
@@ -162,6 +163,8 @@ def poll_live_session(
         live[0].session_id,
         start=max(start, live[0].start_time),
         end=moment,
+        # The next poll reads the same again, and more.
+        keep_unmerged=False,
         derive=derive,
     )
 
@@ -174,6 +177,29 @@ def load_session(services: Services, session_id: str) -> Session:
     """
     with services.database.read() as connection:
         return find_session(connection, session_id)
+
+
+@contextmanager
+def _export_files(session_id: str, *, keep: bool, keep_unmerged: bool) -> Iterator[list[ExportResult]]:
+    """Yield a list for finished exports, whose files are deleted in the end unless they are to be kept."""
+    results: list[ExportResult] = []
+    kept = keep
+    try:
+        yield results
+    except BaseException:
+        kept = kept or keep_unmerged
+        for result in results if keep_unmerged else ():
+            _logger.warning(
+                "the finished export of channel %d is kept: import it with `ingest import-messages "
+                "--session-id %s --file %s`",
+                result.channel_id,
+                session_id,
+                result.path,
+            )
+        raise
+    finally:
+        for result in () if kept else results:
+            result.path.unlink(missing_ok=True)
 
 
 def _export_document(

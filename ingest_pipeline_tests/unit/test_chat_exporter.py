@@ -16,6 +16,7 @@ from ingest_pipeline.capture.payloads import read_export
 from ingest_pipeline.domain.snowflake import first_id_at
 from ingest_pipeline.domain.window import Window
 from ingest_pipeline.errors import (
+    AddressBlocked,
     ChannelForbidden,
     ChannelNotFound,
     ConfigurationError,
@@ -55,7 +56,7 @@ FAILURES: list[tuple[str, type[IngestError], str, bool]] = [
     ("missing-intent", IntentMissing, "developer portal", True),
     ("rate-limited", RateLimited, "wait some minutes", True),
     ("server-error", ExporterFailed, "bad gateway", True),
-    ("bad-request", ExporterFailed, "bad request", True),
+    ("bad-request", AddressBlocked, "address is blocked", True),
     ("partial", ExporterFailed, "ended prematurely", True),
     ("network-down", ExporterFailed, "Name or service not known", False),
     ("mid-message", ExporterFailed, "Failed to export message", True),

@@ -12,7 +12,8 @@ import pytest
 
 from ingest_pipeline.demo.install import install_stand_in
 from ingest_pipeline.domain.snowflake import first_id_at
-from ingest_pipeline.errors import ExitCode
+from ingest_pipeline.errors import DatabaseBusy, ExitCode
+from ingest_pipeline.ingestion import imports
 from ingest_pipeline_tests.cli_runs import Cli
 from ingest_pipeline_tests.exports import CHANNEL_ID, message, write_export
 
@@ -233,6 +234,31 @@ def test_exports_are_kept_only_when_asked(cli: Cli) -> None:
     assert list(target.iterdir()) == []
     assert cli(*arguments, "--keep-file").code == 0
     assert len(list(target.iterdir())) == 1
+
+
+@pytest.mark.parametrize("command", ["import-messages", "poll-recent-messages"])
+def test_a_finished_export_outlives_a_merge_that_fails(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    """A message says how to import its file; a poll, which reads it again, keeps none."""
+    write_world(cli)
+    add_live_session(cli)
+
+    def is_busy(*_: object, **__: object) -> None:
+        raise DatabaseBusy("another process holds the database")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(imports, "merge_documents", is_busy)
+        given = ("--session-id", "live") if command == "import-messages" else ()
+        outcome = cli(command, *given)
+    assert outcome.code == ExitCode.DATABASE
+    kept = list((cli.folder / "data" / "tmp_transcripts_from_discord").iterdir())
+    if command == "poll-recent-messages":
+        assert kept == []
+        return
+    (file,) = kept
+    assert f"--file {file}" in outcome.stderr
+    assert cli("import-messages", "--session-id", "live", "--file", str(file), "--json").json["created"] == 2
 
 
 def test_a_session_is_added_once(cli: Cli) -> None:

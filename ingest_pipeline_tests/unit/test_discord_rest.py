@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import discord
 import pytest
 from pydantic import SecretStr
 
@@ -15,6 +16,8 @@ from ingest_pipeline.capture.discord_rest import DiscordRest, open_rest
 from ingest_pipeline.capture.discovery import reading_state_now, view_guild
 from ingest_pipeline.domain.guild import ReadingState
 from ingest_pipeline.errors import (
+    AccountRestricted,
+    AddressBlocked,
     ChannelForbidden,
     ChannelNotFound,
     ConfigurationError,
@@ -180,6 +183,31 @@ def test_a_wait_beyond_what_the_client_accepts_is_a_rate_limit(server: DiscordSe
 
     with pytest.raises(RateLimited, match="60 s"):
         ask(server, work)
+
+
+class _Answer:
+    """What discord.py keeps of an answer in its error."""
+
+    def __init__(self, status: int) -> None:
+        self.status, self.reason = status, "x"
+
+
+@pytest.mark.parametrize(
+    ("status", "said", "kind"),
+    [
+        (403, "<!DOCTYPE html><title>Attention Required! | Cloudflare</title>", AddressBlocked),
+        (429, "<html>error 1015</html>", AddressBlocked),
+        (403, {"code": 40002, "message": "You need to verify your account"}, AccountRestricted),
+        (403, {"code": 50001, "message": "Missing Access"}, ChannelForbidden),
+        (502, "<html>bad gateway</html>", ExporterFailed),
+    ],
+)
+def test_a_page_or_an_unverified_account_is_no_matter_of_the_channel(
+    status: int, said: Any, kind: type[IngestError]
+) -> None:
+    """Discord refuses in JSON; a page comes from what stands before it."""
+    answer: Any = _Answer(status)
+    assert type(translated(discord.HTTPException(answer, said), "/channels/1/messages")) is kind
 
 
 def test_a_mistake_of_ours_is_not_dressed_up() -> None:

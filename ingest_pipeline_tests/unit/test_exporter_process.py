@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from ingest_pipeline.capture.chat_exporter import ChatExporter
-from ingest_pipeline.errors import ExporterFailed, ExporterTimeout
+from ingest_pipeline.capture.exporter_process import run_exporter
+from ingest_pipeline.errors import ConfigurationError, ExporterFailed, ExporterTimeout
 from ingest_pipeline_tests.unit.exporter_worlds import REQUEST, TOKEN, exporter, files_in
 
 
@@ -130,6 +131,30 @@ def test_the_child_gets_the_token_by_environment_and_no_other_secret(
     assert f"DISCORD_TOKEN={TOKEN}" in seen["environ"]
     assert "TZ=UTC" in seen["environ"]
     assert "another-secret" not in seen["environ"]
+
+
+def test_the_child_gets_what_its_runtime_and_the_way_to_discord_need(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As it has it in the user's own shell: where .NET is, which proxy, whose certificates."""
+    needed = {"DOTNET_ROOT", "DOTNET_gcServer", "https_proxy", "NO_PROXY", "ALL_PROXY", "SSL_CERT_FILE"}
+    for name in (*needed, "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, f"value-of-{name}")
+    program = tmp_path / "environment"
+    program.write_text("#!/bin/sh\nexec env\n")
+    program.chmod(0o755)
+    run = run_exporter(program, [], token=None, folder=tmp_path, timeout_seconds=30, grace_seconds=1)
+    given = {name for name in (*needed, "AWS_SECRET_ACCESS_KEY") if f"{name}=value-of-{name}" in run.stdout}
+    assert given == needed
+
+
+@pytest.mark.parametrize("token", ["abc\ndef", "abc\r\ndef", "abc\x00def"])
+def test_a_token_that_cannot_be_sent_is_named_before_anything_starts(tmp_path: Path, token: str) -> None:
+    """The exporter would end with a trace about header values; what a paste leaves at the ends is cut."""
+    with pytest.raises(ConfigurationError, match="one line") as caught:
+        exporter(tmp_path, token=token).export(REQUEST, tmp_path / "out")
+    assert "abc" not in str(caught.value)
+    assert exporter(tmp_path, token=f" {TOKEN}\r\n").export(REQUEST, tmp_path / "out").message_count == 4
 
 
 def test_a_descendant_that_left_the_group_does_not_keep_us_waiting(tmp_path: Path) -> None:

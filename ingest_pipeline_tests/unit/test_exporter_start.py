@@ -12,6 +12,10 @@ from ingest_pipeline.capture.chat_exporter import ChatExporter
 from ingest_pipeline.capture.exporter_output import failure_of, warnings_of
 from ingest_pipeline.capture.exporter_process import FinishedRun
 from ingest_pipeline.errors import (
+    AccountRestricted,
+    AddressBlocked,
+    ChannelForbidden,
+    ConfigurationError,
     ExporterFailed,
     ExporterTimeout,
     ExporterUnavailable,
@@ -94,6 +98,9 @@ def test_a_program_without_an_answer_times_out(tmp_path: Path) -> None:
         ChatExporter(path, None, timeout_seconds=0.2, grace_seconds=1).version()
 
 
+BLOCKED = "DiscordChatExporterException: Request to 'channels/1/messages' failed:"
+
+
 def finished(stderr: str = "", stdout: str = "", exit_code: int = 1) -> FinishedRun:
     """Return a run that said something."""
     return FinishedRun(exit_code, stdout, stderr, 1.0, timed_out=False)
@@ -109,6 +116,34 @@ def finished(stderr: str = "", stdout: str = "", exit_code: int = 1) -> Finished
         (finished("ERROR\nSystem.Exception: x", exit_code=0), ExporterFailed),
         (finished("\x1b[31mAuthentication token is invalid.\x1b[0m"), TokenRejected),
         (finished("System.IO.IOException: Read-only file system : '/out'"), LandingRefused),
+        (finished(f"ERROR\n{BLOCKED} forbidden. Response content: <!DOCTYPE html><title>x"), AddressBlocked),
+        (finished(f"ERROR\n{BLOCKED} bad request.\nResponse content: <html>cloudflare"), AddressBlocked),
+        (finished(f"ERROR\n{BLOCKED} forbidden.\nResponse content: error code: 1020"), AddressBlocked),
+        (finished(f"ERROR\n{BLOCKED} bad gateway.\nResponse content: <html>502"), ExporterFailed),
+        (finished(f'{BLOCKED} forbidden.\nResponse content: {{"code": 50001}}'), ChannelForbidden),
+        (finished(f'{BLOCKED} forbidden.\nResponse content: {{"code": 40002}}'), AccountRestricted),
+        (finished("System.FormatException: New-line characters are not allowed in it."), ConfigurationError),
+        (
+            finished(
+                "HttpRequestException: The proxy tunnel request to proxy 'http://p/' failed with status code "
+                "'407'."
+            ),
+            ConfigurationError,
+        ),
+        (
+            finished(
+                "HttpRequestException: The SSL connection could not be established, see inner exception."
+            ),
+            ExporterFailed,
+        ),
+        (
+            finished(
+                "The SSL connection could not be established.\n ---> AuthenticationException: The remote "
+                "certificate is invalid because of errors in the certificate chain: UntrustedRoot"
+            ),
+            ConfigurationError,
+        ),
+        (finished("System.InvalidOperationException: Unknown sticker format '9'."), ExporterUnavailable),
         (finished(exit_code=-11), ExporterFailed),
         (finished(exit_code=-99), ExporterFailed),
         (finished(), ExporterFailed),
