@@ -33,7 +33,7 @@ def require_utc(moment: datetime, what: str) -> datetime:
     Raises:
         WindowInvalid: The time has no offset.
     """
-    if moment.tzinfo is None or moment.utcoffset() is None:
+    if moment.utcoffset() is None:
         raise WindowInvalid(
             f"{what} {moment.isoformat()} has no time zone: write it with Z or an offset, "
             f"such as {moment.isoformat()}Z"

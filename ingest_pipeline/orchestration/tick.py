@@ -85,7 +85,7 @@ class TickState:
             session_id: [each.failures, each.failed_at.isoformat(), each.error]
             for session_id, each in self.failing.items()
         }
-        return json.dumps({"failing": failing, "last_run_id": self.last_run_id}, sort_keys=True)
+        return json.dumps({"failing": failing, "last_run_id": self.last_run_id})
 
     def after(self, outcomes: Iterable[RunOutcome], now: datetime) -> "TickState":
         """Return the state that follows from runs that ended since, in their order."""

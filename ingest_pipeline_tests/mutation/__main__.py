@@ -87,7 +87,8 @@ def run(arguments: argparse.Namespace) -> None:
     with running_server(os.environ.get("TEST_POSTGRES_URL")) as url:
         os.environ["TEST_POSTGRES_URL"] = url
         for name in names:
-            result = _mutate(known[name]["file"], known[name]["tests"], arguments)
+            if not (result := _mutate(known[name]["file"], known[name]["tests"], arguments)):
+                continue
             print(json.dumps(result | {"survivors": len(result["survivors"])}), flush=True)  # noqa: T201
             if arguments.results:
                 with arguments.results.open("a", encoding="utf-8") as file:
@@ -104,7 +105,8 @@ def _mutate(file: str, tests: list[str], arguments: argparse.Namespace) -> dict[
     began = time.monotonic()
     if (outcome := _tested(tests, 900)) != "survived":
         log = Path("tests.log").read_text(encoding="utf-8", errors="replace")
-        sys.exit(f"{log}\nthe tests of {file} fail without any mutant ({outcome})")
+        print(f"{log}\nthe tests of {file} fail without any mutant ({outcome})", flush=True)  # noqa: T201
+        return {}
     seconds = time.monotonic() - began
     # The size and second of a mutated file may be those of the one before it.
     os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
@@ -158,6 +160,8 @@ def _run_tests(tests: list[str]) -> None:
     code = 99
     try:
         os.setsid()
+        # Ignored when this command runs in the background of a shell; some tests send it.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         for stream in (1, 2):
             os.dup2(os.open("tests.log", os.O_WRONLY | os.O_CREAT | os.O_TRUNC), stream)
         import pytest

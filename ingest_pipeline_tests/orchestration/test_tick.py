@@ -59,7 +59,10 @@ def test_nothing_new_changes_nothing() -> None:
 def test_old_failures_are_forgotten() -> None:
     """The cursor does not grow for ever."""
     state = TickState().after([failed(1)], NOW)
-    assert state.after([], NOW + timedelta(days=3)).failing == {}
+    [failing] = state.failing.values()
+    two_days = failing.failed_at + timedelta(days=2)
+    assert state.after([], two_days).failing == {}
+    assert state.after([], two_days - timedelta(seconds=1)).failing == state.failing
 
 
 def test_a_pause_ends_by_itself() -> None:
@@ -179,6 +182,13 @@ def test_without_a_live_session_the_next_one_is_named(ledger: Ledger) -> None:
     )
 
 
+def test_a_day_is_told_as_one(ledger: Ledger) -> None:
+    """A unit of which there is nothing is left out."""
+    reason = ledger.decide(session("baku", NOW + timedelta(days=1), 60)).skip_reason
+    assert reason is not None
+    assert reason.endswith(" UTC, in 1 d")
+
+
 def test_without_any_session_it_says_how_to_get_one(ledger: Ledger) -> None:
     """A fresh start."""
     assert ledger.decide().skip_reason == (
@@ -194,6 +204,16 @@ def test_several_live_sessions_are_warned_of_and_the_first_to_start_is_read(ledg
     assert decision.warnings == (
         "several sessions are live: monza started first and is read, after its end baku",
     )
+
+
+def test_others_that_are_live_are_named_while_the_first_is_complete(ledger: Ledger) -> None:
+    """They wait all the same."""
+    sessions = [session(name, NOW - n * MINUTE, 60) for n, name in ((30, "monza"), (20, "baku"), (10, "spa"))]
+    ledger.prove(sessions[0].start_time, NOW + MINUTE)
+    decision = ledger.decide(*sessions)
+    assert decision.skip_reason == "session monza is live and complete up to now"
+    [warning] = decision.warnings
+    assert warning.endswith(" after its end baku, spa")
 
 
 def test_a_session_that_ended_is_read_until_it_is_proven(ledger: Ledger) -> None:

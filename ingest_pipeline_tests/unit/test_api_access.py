@@ -44,6 +44,10 @@ def test_writing_needs_the_token(tmp_path: Path) -> None:
         ):
             refused = client.post("/scan-runs", json=SCAN, headers=headers)
             assert (refused.status_code, refused.headers["www-authenticate"]) == (401, "Bearer")
+            assert refused.json()["detail"] in {
+                "send the token in the header Authorization: Bearer …",
+                "this token is not accepted",
+            }
         assert client.post("/scan-runs", json=SCAN, headers=writer()).status_code == 201
 
 
@@ -70,6 +74,8 @@ def test_with_a_read_token_set_reading_needs_it_or_the_other(tmp_path: Path) -> 
         described = client.get("/openapi.json").json()["paths"]["/messages"]["get"]
         assert "401" in described["responses"]
         assert described["security"]
+        schemes = client.get("/openapi.json").json()["components"]["securitySchemes"]
+        assert schemes["HTTPBearer"]["description"].startswith("`INGEST_API_TOKEN`, or")
 
 
 def test_a_scan_is_queued_listed_and_shown(tmp_path: Path) -> None:

@@ -44,6 +44,8 @@ def test_records_come_back_in_order_with_their_time(tmp_path: Path) -> None:
         (b'{"t":"B b"}', timedelta(seconds=1)),
     ]
     assert end == spool.durable
+    # Another version must be able to read them.
+    assert next(tmp_path.iterdir()).read_bytes().startswith(b'1757163600123456 {"t":"A"}\n')
 
 
 def test_what_is_not_flushed_is_not_read(tmp_path: Path) -> None:
@@ -120,6 +122,7 @@ def test_what_a_failed_write_left_behind_is_gone(tmp_path: Path) -> None:
         fill(spool, large)
     (segment,) = tmp_path.iterdir()
     assert segment.stat().st_size == 30_000
+    assert events(spool) == [b"1"]
     spool.append(b"3", NOW)
     spool.flush()
     assert events(spool) == [b"1", *large, b"3"]

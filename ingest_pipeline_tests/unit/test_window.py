@@ -48,8 +48,10 @@ def test_a_snowflake_may_be_text_or_number(value: object) -> None:
 
 def test_a_naive_bound_is_refused_with_the_remedy() -> None:
     """The message shows how to write the time."""
-    with pytest.raises(WindowInvalid, match="2026-09-06T13:00:00Z"):
+    with pytest.raises(WindowInvalid, match=r"^start 2026-09-06T13:00:00 .* 2026-09-06T13:00:00Z$"):
         Window(START.replace(tzinfo=None), START)
+    with pytest.raises(WindowInvalid, match=r"^end 2026-09-06T13:00:00 "):
+        Window(START, START.replace(tzinfo=None))
 
 
 @pytest.mark.parametrize("length", [timedelta(0), timedelta(seconds=-1)])
@@ -65,6 +67,20 @@ def test_a_window_holds_its_start_and_not_its_end() -> None:
     assert window.start in window
     assert window.end not in window
     assert window.low < first_id_at(window.start) <= window.high < first_id_at(window.end)
+
+
+def test_the_ids_of_a_window_are_those_of_its_time() -> None:
+    """From the first of its first millisecond to the last before its end."""
+    window = Window(START, START + timedelta(minutes=5))
+    assert (window.low, window.high) == (first_id_at(window.start) - 1, first_id_at(window.end) - 1)
+
+
+def test_windows_that_only_touch_share_nothing() -> None:
+    """The end of one is the start of the other, and belongs to the other."""
+    first = Window(START, START + timedelta(minutes=5))
+    second = Window(first.end, first.end + timedelta(minutes=5))
+    assert first.intersection(second) is second.intersection(first) is None
+    assert first.intersection(Window(START, second.end)) == first
 
 
 def test_any_offset_is_brought_to_utc() -> None:
