@@ -87,6 +87,7 @@ class Settings(BaseSettings):
         bot_catch_up_hours: How long before a gap the bot reads again, for edits and deletions.
         poll_interval_seconds: Seconds between two ticks while a session is live.
         exporter_path: The DiscordChatExporter CLI executable.
+        exporter_follow_latest: Install the exporter's latest release instead of the pinned version.
         exporter_timeout_seconds: Time limit of one exporter run.
         window_minutes: Width of a window partition.
         session_max_hours: Time covered by the window keys; a longer session's last window takes the rest.
@@ -135,6 +136,7 @@ class Settings(BaseSettings):
     bot_catch_up_hours: Annotated[float, Field(ge=0, le=10_000)] = 24
     poll_interval_seconds: PositiveInt = Field(30, validation_alias="POLL_INTERVAL_SECONDS")
     exporter_path: Path = PROJECT_ROOT / "discord_msg_fetcher" / "DiscordChatExporter.Cli"
+    exporter_follow_latest: bool = False
     exporter_timeout_seconds: PositiveInt = 120
     window_minutes: PositiveInt = 5
     session_max_hours: PositiveInt = 6

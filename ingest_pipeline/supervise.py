@@ -11,7 +11,6 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import TextIO
 
 from ingest_pipeline.environment import file_variables
@@ -134,23 +133,24 @@ def _api_parts(host: str, port: int, say: Callable[[str], None]) -> list[Part]:
 
 
 def _bootstrap_exporter(settings: Settings, say: Callable[[str], None]) -> None:
-    """Install or update the exporter beside the start, which does not wait for the network."""
+    """Install the exporter beside the start, which does not wait for the network."""
     if "exporter_path" in settings.model_fields_set:
         say(f"using the exporter {settings.exporter_path}")
         return
+    threading.Thread(target=_ensure_exporter, args=(settings, say), daemon=True).start()
+
+
+def _ensure_exporter(settings: Settings, say: Callable[[str], None]) -> None:
+    from ingest_pipeline.capture.exporter_release import VERSION, ensure_exporter
+
     folder = settings.exporter_path.parent
-    threading.Thread(target=_ensure_exporter, args=(folder, say), daemon=True).start()
-
-
-def _ensure_exporter(folder: Path, say: Callable[[str], None]) -> None:
-    from ingest_pipeline.capture.exporter_release import ensure_exporter
-
+    version = None if settings.exporter_follow_latest else VERSION
     try:
-        installation = ensure_exporter(folder)
+        installation = ensure_exporter(folder, version=version)
     except IngestError as error:
         say(f"the exporter was not updated, everything else runs: {error}")
         return
-    state = "installed" if installation.updated else "is up to date"
+    state = "installed" if installation.updated else "is there"
     say(f"exporter {installation.version} {state} in {folder}")
 
 

@@ -51,13 +51,29 @@ class ReleaseAsset:
     sha256: str | None
 
 
-def latest_release(api_url: str, name: str, timeout_seconds: float) -> ReleaseAsset:
-    """Return the asset of a name in the release that an address describes.
+def find_release(releases_url: str, version: str | None, name: str, timeout_seconds: float) -> ReleaseAsset:
+    """Return the asset of a name in a release.
+
+    Args:
+        releases_url: Where releases are described.
+        version: Which, as it is tagged; None for the latest.
+        name: The asset's file name.
+        timeout_seconds: Longest wait for an answer.
 
     Raises:
         TransientError: The address gives no answer, or none of the known shape.
-        ConfigurationError: The release has no such asset, or names an unsafe address.
+        ConfigurationError: The release is another, has no such asset, or names an unsafe address.
     """
+    api_url = f"{releases_url}/latest" if version is None else f"{releases_url}/tags/{version}"
+    asset = _described_asset(api_url, name, timeout_seconds)
+    if version not in {None, asset.version}:
+        raise ConfigurationError(
+            f"{api_url} describes version {asset.version!r}, not {version!r}: do not use it"
+        )
+    return asset
+
+
+def _described_asset(api_url: str, name: str, timeout_seconds: float) -> ReleaseAsset:
     text = _get(api_url, timeout_seconds)
     try:
         release = json.loads(text)

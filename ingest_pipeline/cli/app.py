@@ -15,6 +15,7 @@ from ingest_pipeline.cli import (
     database,
     doctor,
     export,
+    exporter,
     guilds,
     history,
     imports,
@@ -50,6 +51,7 @@ app.command("verify-message-counts")(history.verify_message_counts)
 app.command("seal")(history.seal)
 app.command("prune")(prune.prune)
 app.command("doctor")(doctor.doctor)
+app.command("exporter")(exporter.exporter)
 app.command("api")(api.api)
 app.add_typer(sessions.app)
 app.add_typer(guilds.app)

@@ -75,7 +75,8 @@ def test_a_setting_is_documented_with_its_default(field: str) -> None:
     [row] = [line for line in SETTINGS_PAGE.splitlines() if line.startswith(f"| `{variable}` |")]
     default = row.split("|")[2].strip()
     if isinstance(info.default, int | str):
-        assert default == f"`{info.default}`"
+        shown = str(info.default).lower() if isinstance(info.default, bool) else info.default
+        assert default == f"`{shown}`"
     if info.default is None:
         assert default == "none"
 

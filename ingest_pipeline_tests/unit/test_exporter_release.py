@@ -6,25 +6,32 @@ import hashlib
 import io
 import json
 import os
+import shutil
 import threading
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from ingest_pipeline.capture import exporter_release
 from ingest_pipeline.capture.chat_exporter import ChatExporter
 from ingest_pipeline.capture.exporter_release import (
     EXECUTABLE,
+    VERSION,
+    ExporterChange,
     asset_name,
+    check_exporter_release,
     ensure_exporter,
     installed_version,
     this_platform,
 )
-from ingest_pipeline.errors import ConfigurationError, ExporterUnavailable, TransientError
+from ingest_pipeline.errors import ConfigurationError, ExitCode, ExporterUnavailable, TransientError
+from ingest_pipeline_tests.cli_runs import Cli
 
 
 @dataclass
@@ -37,6 +44,7 @@ class Releases:
     status: int = 200
     delivered: bytes | None = None
     stall: threading.Event | None = None
+    is_lying: bool = False
     asked: list[str] = field(default_factory=list)
 
     def publish(self, version: str, archive: bytes, **changes: Any) -> None:
@@ -51,9 +59,13 @@ class Releases:
         }
         self.release = {"tag_name": version, "assets": [asset]}
 
-    def ensure(self, folder: Path, **options: Any) -> Any:
-        """Install from this server."""
-        return ensure_exporter(folder, api_url=f"{self.url}/latest", timeout_seconds=5, **options)
+    def ensure(self, folder: Path, version: str | None = None, **options: Any) -> Any:
+        """Install a version from this server, by default the latest."""
+        return ensure_exporter(folder, version=version, releases_url=self.url, timeout_seconds=5, **options)
+
+    def check(self, folder: Path, version: str | None = None) -> ExporterChange:
+        """Ask this server what that would change."""
+        return check_exporter_release(folder, version=version, releases_url=self.url, timeout_seconds=5)
 
 
 @pytest.fixture
@@ -65,8 +77,10 @@ def releases() -> Iterator[Releases]:
         def do_GET(self) -> None:
             served.asked.append(self.path)
             is_archive = self.path == "/archive.zip"
+            tag = self.path.removeprefix("/tags/")
             body = served.archive if is_archive else json.dumps(served.release).encode()
-            self.send_response(served.status)
+            is_other = tag != self.path and not served.is_lying and tag != served.release["tag_name"]
+            self.send_response(404 if is_other else served.status)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             if is_archive and served.stall:
@@ -143,7 +157,8 @@ def test_the_exporter_is_installed_and_runs(tmp_path: Path, releases: Releases) 
     assert os.access(installation.path, os.X_OK)
     assert ChatExporter(installation.path, None).version() == "2.47"
     assert installed_version(tmp_path / "fetcher") == "2.47"
-    assert sorted(path.name for path in (tmp_path / "fetcher").iterdir()) == [EXECUTABLE, "releases"]
+    names = sorted(path.name for path in (tmp_path / "fetcher").iterdir())
+    assert names == [EXECUTABLE, "digests.json", "releases"]
     assert len(list((tmp_path / "fetcher" / "releases").iterdir())) == 1
 
 
@@ -292,16 +307,139 @@ def test_a_damaged_record_means_installing_again(tmp_path: Path, releases: Relea
         assert releases.ensure(tmp_path).updated
 
 
-def test_a_release_without_a_digest_is_taken_by_its_size(tmp_path: Path, releases: Releases) -> None:
-    """Older releases have none."""
-    releases.publish("2.45", archive("2.45"), digest=None)
-    assert releases.ensure(tmp_path).version == "2.45"
+@pytest.mark.parametrize("version", ["2.47", None])
+def test_a_release_without_a_digest_is_refused(
+    tmp_path: Path, releases: Releases, version: str | None
+) -> None:
+    """Nobody could tell what it is, neither now nor later."""
+    releases.publish("2.47", archive("2.47"), digest=None)
+    for refused in (releases.ensure, releases.check):
+        with pytest.raises(ConfigurationError, match="names no digest"):
+            refused(tmp_path, version)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_pinned_version_is_installed_whatever_is_the_latest(tmp_path: Path, releases: Releases) -> None:
+    """By its tag; and when it is there nobody is asked again."""
+    releases.publish("2.47", archive("2.47"))
+    assert releases.ensure(tmp_path, "2.47").updated
+    assert releases.asked == ["/tags/2.47", "/archive.zip"]
+    releases.publish("2.48", archive("2.48"))
+    releases.asked.clear()
+    again = releases.ensure(tmp_path, "2.47")
+    assert (again.version, again.updated, releases.asked) == ("2.47", False, [])
+
+
+def test_no_longer_following_the_latest_goes_back_to_the_pinned_version(
+    tmp_path: Path, releases: Releases
+) -> None:
+    """What is pinned is what runs."""
+    releases.publish("2.48", archive("2.48"))
+    assert releases.ensure(tmp_path).version == "2.48"
+    releases.publish("2.47", archive("2.47"))
+    assert releases.ensure(tmp_path, "2.47").updated
+    assert ChatExporter(tmp_path / EXECUTABLE, None).version() == "2.47"
+    assert set(json.loads((tmp_path / "digests.json").read_text())) == {
+        f"{version}/{asset_name(*this_platform())}" for version in ("2.47", "2.48")
+    }
+
+
+@pytest.mark.parametrize("version", ["2.47", None])
+def test_a_release_that_was_replaced_is_refused(
+    tmp_path: Path, releases: Releases, version: str | None
+) -> None:
+    """Its digest is not the one that was recorded first, also after the installation has been deleted."""
+    releases.publish("2.47", archive("2.47"))
+    releases.ensure(tmp_path, version)
+    releases.publish("2.47", archive("2.47", script="#!/bin/sh\necho v2.47 # and more\n"))
+    shutil.rmtree(tmp_path / "releases")
+    (tmp_path / EXECUTABLE).unlink()
+    for refused in (releases.ensure, releases.check):
+        with pytest.raises(ConfigurationError, match=r"replaced since.*digests\.json"):
+            refused(tmp_path, version)
+    assert not (tmp_path / EXECUTABLE).exists()
+
+
+def test_an_installation_from_before_digests_were_kept_apart_is_compared_too(
+    tmp_path: Path, releases: Releases
+) -> None:
+    """The digest stood with the release then."""
+    releases.publish("2.47", archive("2.47"))
+    releases.ensure(tmp_path, "2.47")
+    (tmp_path / "digests.json").unlink()
+    assert not releases.ensure(tmp_path, "2.47").updated
+    releases.publish("2.47", archive("2.47", script="#!/bin/sh\necho v2.47 # and more\n"))
+    with pytest.raises(ConfigurationError, match="replaced since"):
+        releases.ensure(tmp_path)
+
+
+@pytest.mark.parametrize("damage", ["", "[]", "{", "\xff"])
+def test_digests_that_cannot_be_read_stop_an_installation(
+    tmp_path: Path, releases: Releases, damage: str
+) -> None:
+    """Without them anything would be taken for right."""
+    releases.publish("2.47", archive("2.47"))
+    releases.ensure(tmp_path, "2.47")
+    (tmp_path / "digests.json").write_bytes(damage.encode("latin-1"))
+    with pytest.raises(ConfigurationError, match="digests"):
+        releases.ensure(tmp_path, "2.47")
+
+
+def test_a_check_says_what_would_change_and_changes_nothing(tmp_path: Path, releases: Releases) -> None:
+    """From nothing to the pinned version, to nothing to do, to the latest."""
+    releases.publish("2.47", archive("2.47"))
+    seen = releases.check(tmp_path, "2.47")
+    assert (seen.installed, seen.wanted, seen.is_recorded, seen.is_current) == (None, "2.47", False, False)
+    assert list(tmp_path.iterdir()) == []
+    releases.ensure(tmp_path, "2.47")
+    seen = releases.check(tmp_path, "2.47")
+    assert (seen.installed, seen.is_recorded, seen.is_current) == ("2.47", True, True)
+    assert seen.sha256 == hashlib.sha256(releases.archive).hexdigest()
+    releases.publish("2.48", archive("2.48"))
+    before = contents(tmp_path)
+    seen = releases.check(tmp_path)
+    assert (seen.installed, seen.wanted, seen.is_recorded, seen.is_current) == ("2.47", "2.48", False, False)
+    assert contents(tmp_path) == before
+
+
+def test_a_tag_that_leads_to_another_version_is_refused(tmp_path: Path, releases: Releases) -> None:
+    """Whoever answers there."""
+    releases.publish("2.48", archive("2.48"))
+    releases.is_lying = True
+    with pytest.raises(ConfigurationError, match=r"describes version '2\.48', not '2\.47'"):
+        releases.ensure(tmp_path, "2.47")
+
+
+def test_the_command_installs_and_checks(
+    tmp_path: Path, releases: Releases, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a setting of its own the pinned version; an exporter of somebody's own is left alone."""
+    releases.publish(VERSION, archive(VERSION))
+    cli = Cli(tmp_path)
+    own = cli("exporter")
+    assert own.code == ExitCode.CONFIGURATION
+    assert "of your own" in own.stderr
+    del cli.environment["INGEST_EXPORTER_PATH"]
+    for name in ("ensure_exporter", "check_exporter_release"):
+        here = partial(getattr(exporter_release, name), releases_url=releases.url)
+        monkeypatch.setattr(exporter_release, name, lambda _, here=here, **given: here(tmp_path, **given))
+    checked = cli("exporter", "--check")
+    assert checked.stdout.startswith(f"exporter {VERSION} would be installed, nothing is there (sha256 ")
+    assert cli("exporter").stdout == f"exporter {VERSION} installed: {tmp_path / EXECUTABLE}\n"
+    assert cli("exporter", "--json").json == {"version": VERSION, "installed": False}
+    checked = cli("exporter", "--check")
+    assert checked.stdout.startswith(f"nothing would change: exporter {VERSION} is installed (sha256 ")
+    assert "as recorded" in checked.stdout
+    releases.publish("9.9", archive("9.9"))
+    cli.environment["INGEST_EXPORTER_FOLLOW_LATEST"] = "true"
+    change = cli("exporter", "--check", "--json").json
+    assert (change["installed"], change["wanted"], change["is_current"]) == (VERSION, "9.9", False)
 
 
 def test_offline_is_a_transient_error_in_one_line(tmp_path: Path) -> None:
     """Nothing listens on that port."""
     with pytest.raises(TransientError, match="cannot be reached") as caught:
-        ensure_exporter(tmp_path, api_url="http://127.0.0.1:9/latest", timeout_seconds=2)
+        ensure_exporter(tmp_path, releases_url="http://127.0.0.1:9", timeout_seconds=2)
     assert "\n" not in str(caught.value)
 
 
@@ -310,7 +448,7 @@ def test_an_answer_that_does_not_come_is_given_up(tmp_path: Path, releases: Rele
     releases.publish("2.47", archive("2.47"))
     releases.stall = threading.Event()
     with pytest.raises(TransientError, match="timed out"):
-        ensure_exporter(tmp_path, api_url=f"{releases.url}/latest", timeout_seconds=0.3)
+        ensure_exporter(tmp_path, version=None, releases_url=releases.url, timeout_seconds=0.3)
 
 
 def test_a_download_that_takes_too_long_is_given_up(tmp_path: Path, releases: Releases) -> None:
@@ -323,7 +461,7 @@ def test_a_download_that_takes_too_long_is_given_up(tmp_path: Path, releases: Re
 def test_an_address_that_is_none_of_the_web_is_refused(tmp_path: Path) -> None:
     """A setting might hold anything."""
     with pytest.raises(ConfigurationError, match="no web address"):
-        ensure_exporter(tmp_path, api_url="file:///etc/passwd")
+        ensure_exporter(tmp_path, releases_url="file:///etc/passwd")
 
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path, releases: Releases) -> None:
