@@ -46,6 +46,8 @@ class EventType(StrEnum):
     BOT_DISCONNECTED = "bot.disconnected"
     BOT_STOPPED = "bot.stopped"
     SYSTEM_ERROR = "system.error"
+    SYSTEM_CONNECTION_LOST = "system.connection.lost"
+    SYSTEM_CONNECTION_REFUSED = "system.connection.refused"
 
     @property
     def channel(self) -> EventChannel:
@@ -55,7 +57,7 @@ class EventType(StrEnum):
     @property
     def is_failure(self) -> bool:
         """Whether somebody may have to act."""
-        return self in {EventType.INGESTION_FAILED, EventType.SYSTEM_ERROR}
+        return self is EventType.INGESTION_FAILED or self.channel is EventChannel.SYSTEM
 
 
 _CHANNELS = {

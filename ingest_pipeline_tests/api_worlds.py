@@ -15,6 +15,7 @@ import httpx
 import uvicorn
 
 from ingest_pipeline.api.app import build_api
+from ingest_pipeline.api.http_protocol import BoundedProtocol
 from ingest_pipeline.capture.payloads import read_header
 from ingest_pipeline.domain.guild import Channel, Guild, ReadingState
 from ingest_pipeline.domain.normalize import ChannelPolicy
@@ -102,7 +103,7 @@ def ingest_export(
 def served(services: Services, now: datetime | None = NOW) -> Iterator[str]:
     """Serve the interface on a free port, at a time (or in the present), and return its address."""
     app = build_api(services, clock=None if now is None else lambda: now)
-    config = uvicorn.Config(app, log_level="error", access_log=False)
+    config = uvicorn.Config(app, http=BoundedProtocol, log_level="error", access_log=False)
     server = uvicorn.Server(config)
     with socket.create_server(("127.0.0.1", 0)) as listening:
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)

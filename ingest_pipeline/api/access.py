@@ -6,12 +6,16 @@ What needs no database is asynchronous, so that it never waits for one of the th
 from __future__ import annotations
 
 import hmac
+from collections.abc import Callable, Coroutine
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import Depends, Request
+from fastapi.routing import APIRoute
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from pydantic import SecretStr
+from starlette.responses import Response
+from starlette.types import Message, Receive
 
 from ingest_pipeline.api.hot import HotValue
 from ingest_pipeline.api.lookups import Lookups
@@ -19,6 +23,8 @@ from ingest_pipeline.api.problems import Refusal
 from ingest_pipeline.ingestion.services import Services
 from ingest_pipeline.monitoring.status import Status, Totals
 
+LARGEST_BODY_BYTES = 64 * 1024
+_LENGTH_DIGITS = 19
 _CHALLENGE = {"WWW-Authenticate": "Bearer"}
 _bearer = HTTPBearer(auto_error=False, description="`INGEST_API_TOKEN`, or `INGEST_API_READ_TOKEN` to read.")
 Credentials = Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
@@ -69,6 +75,48 @@ async def require_reader(services: Parts, credentials: Credentials) -> None:
     """
     settings = services.settings
     _require(credentials, settings.api_read_token, settings.api_token)
+
+
+class WritingRoute(APIRoute):
+    """A route of those who may write: the token is looked at before anything of the body is read."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """Return what answers a request."""
+        answer = super().get_route_handler()
+
+        async def guarded(request: Request) -> Response:
+            await require_writer(await services_of(request), await _bearer(request))
+            if _stated_bytes(request) > LARGEST_BODY_BYTES:
+                raise _too_large()
+            return await answer(Request(request.scope, _bounded(request.receive)))
+
+        return guarded
+
+
+def _bounded(receive: Receive) -> Receive:
+    """Return what receives a body, up to a size: not everybody states it, or the truth."""
+    received = 0
+
+    async def bounded() -> Message:
+        nonlocal received
+        message = await receive()
+        received += len(message.get("body", b""))
+        if received > LARGEST_BODY_BYTES:
+            raise _too_large()
+        return message
+
+    return bounded
+
+
+def _stated_bytes(request: Request) -> int:
+    stated = request.headers.get("content-length", "")
+    return int(stated) if stated.isdecimal() and len(stated) < _LENGTH_DIGITS else 0
+
+
+def _too_large() -> Refusal:
+    # What is still to come of the body is not waited for.
+    detail = f"the body is larger than {LARGEST_BODY_BYTES:,} bytes, and nothing here needs as many"
+    return Refusal(413, "body-too-large", detail, {"Connection": "close"})
 
 
 async def require_writer(services: Parts, credentials: Credentials) -> None:

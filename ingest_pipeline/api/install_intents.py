@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Depends
 from pydantic import BaseModel, Field
 
-from ingest_pipeline.api.access import Now, Parts, require_writer
+from ingest_pipeline.api.access import Now, Parts, WritingRoute, require_writer
 from ingest_pipeline.api.fields import GivenId, GivenKey, GivenText, ShownId, ShownTime
 from ingest_pipeline.api.problems import Refusal, documented
 from ingest_pipeline.errors import NothingFound
@@ -26,9 +26,12 @@ from ingest_pipeline.storage.install_intents import (
 
 # All of it is for those who may write: who sees an intent could use it.
 writing = APIRouter(
-    prefix="/install-intents", tags=["install intents"], dependencies=[Depends(require_writer)]
+    prefix="/install-intents",
+    tags=["install intents"],
+    dependencies=[Depends(require_writer)],
+    route_class=WritingRoute,
 )
-_ID = documented(401, 403, 404, 422)
+_ID = documented(401, 403, 404, 413, 422)
 
 
 class IntentModel(BaseModel):
@@ -66,7 +69,7 @@ class ReturnedState(BaseModel):
     state: GivenText
 
 
-@writing.post("", status_code=201, summary="Begin an installation", responses=documented(401, 403, 422))
+@writing.post("", status_code=201, summary="Begin an installation", responses=documented(401, 403, 413, 422))
 def begin(wanted: WantedIntent, services: Parts, now: Now) -> NewIntent:
     """Begin an installation."""
     lifetime = timedelta(seconds=wanted.lifetime_seconds)
@@ -77,7 +80,7 @@ def begin(wanted: WantedIntent, services: Parts, now: Now) -> NewIntent:
 
 
 @writing.post(
-    "/validate", summary="Take a state that came back", responses=documented(401, 403, 404, 410, 422)
+    "/validate", summary="Take a state that came back", responses=documented(401, 403, 404, 410, 413, 422)
 )
 def validate(returned: ReturnedState, services: Parts, now: Now) -> IntentModel:
     """Use an open intent, which works once."""

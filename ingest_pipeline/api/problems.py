@@ -17,6 +17,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
 from ingest_pipeline.errors import BadInput, IngestError, NothingFound, SessionNotFound, TransientError
+from ingest_pipeline.redaction import redact
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_SECONDS = 5
@@ -27,6 +28,7 @@ _MEANINGS = {
     404: "There is nothing with this id.",
     409: "It is not in a state that allows this.",
     410: "It was good once and is not any more.",
+    413: "The body is larger than 64 kB.",
     422: "A parameter or the body does not fit.",
     500: "Something that this program or its configuration must be corrected for.",
     503: "The database is busy or out of reach: try again.",
@@ -52,8 +54,10 @@ class Problem(BaseModel):
     errors: list[FieldProblem] = Field(default_factory=list)
 
 
-class Refusal(Exception):
+class Refusal(HTTPException):
     """A request that is answered with a problem.
+
+    FastAPI lets an `HTTPException` pass where it reads a body, and makes a 400 of any other.
 
     Args:
         status: HTTP status.
@@ -63,8 +67,8 @@ class Refusal(Exception):
     """
 
     def __init__(self, status: int, kind: str, detail: str, headers: Mapping[str, str] | None = None) -> None:
-        super().__init__(detail)
-        self.status, self.kind, self.detail, self.headers = status, kind, detail, headers
+        super().__init__(status, detail, dict(headers or {}))
+        self.kind = kind
 
 
 def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
@@ -97,7 +101,7 @@ def install_handlers(app: FastAPI) -> None:
 async def _refused(request: Request, error: Exception) -> Response:
     if not isinstance(error, Refusal):
         raise error
-    return _answer(request, error.status, error.kind, error.detail, headers=error.headers)
+    return _answer(request, error.status_code, error.kind, error.detail, headers=error.headers)
 
 
 async def _failed(request: Request, error: Exception) -> Response:
@@ -147,15 +151,22 @@ def _answer(
     errors: Sequence[FieldProblem] = (),
     headers: Mapping[str, str] | None = None,
 ) -> Response:
-    problem = Problem(
+    problem = describe(status, kind, detail, instance=request.url.path, errors=errors)
+    return JSONResponse(problem.model_dump(), status, headers=dict(headers or {}), media_type=MEDIA_TYPE)
+
+
+def describe(
+    status: int, kind: str, detail: str, *, instance: str = "", errors: Sequence[FieldProblem] = ()
+) -> Problem:
+    """Return a problem in words that UTF-8 can carry, without secrets."""
+    return Problem(
         type=f"urn:ingest:problem:{kind}",
         title=HTTPStatus(status).phrase,
         status=status,
-        detail=_clean(detail),
-        instance=_clean(request.url.path),
+        detail=_clean(redact(detail)),
+        instance=_clean(instance),
         errors=list(errors),
     )
-    return JSONResponse(problem.model_dump(), status, headers=dict(headers or {}), media_type=MEDIA_TYPE)
 
 
 def _clean(text: object) -> str:

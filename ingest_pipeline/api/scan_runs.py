@@ -8,7 +8,7 @@ from typing import Literal
 from fastapi import APIRouter, Depends
 from pydantic import BaseModel, Field
 
-from ingest_pipeline.api.access import Now, Parts, require_writer
+from ingest_pipeline.api.access import Now, Parts, WritingRoute, require_writer
 from ingest_pipeline.api.fields import GivenId, GivenKey, PageSize, ShownId, ShownTime
 from ingest_pipeline.api.problems import documented
 from ingest_pipeline.errors import BadInput, NothingFound
@@ -20,7 +20,12 @@ from ingest_pipeline.storage.scan_requests import request_scan
 from ingest_pipeline.storage.scan_runs import RunKind, RunStatus, ScanRun, find_run, list_runs
 
 router = APIRouter(prefix="/scan-runs", tags=["scan runs"])
-writing = APIRouter(prefix="/scan-runs", tags=["scan runs"], dependencies=[Depends(require_writer)])
+writing = APIRouter(
+    prefix="/scan-runs",
+    tags=["scan runs"],
+    dependencies=[Depends(require_writer)],
+    route_class=WritingRoute,
+)
 
 
 class ScanRunModel(BaseModel):
@@ -81,7 +86,7 @@ def one_run(scan_run_id: GivenKey, services: Parts) -> ScanRunModel:
             raise NothingFound(str(error)) from None
 
 
-@writing.post("", status_code=201, summary="Queue a scan run", responses=documented(401, 403, 404, 422))
+@writing.post("", status_code=201, summary="Queue a scan run", responses=documented(401, 403, 404, 413, 422))
 def queue_run(wanted: WantedScan, services: Parts, now: Now) -> ScanRunModel:
     """Queue the reading of a channel of the catalogue.
 

@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 import uvicorn
 
 from ingest_pipeline.api.app import build_api
+from ingest_pipeline.api.http_protocol import LARGEST_HEAD_BYTES, BoundedProtocol
 from ingest_pipeline.errors import IngestError
 from ingest_pipeline.ingestion.services import Services, build_services
 from ingest_pipeline.ingestion.session_sync import sync_sessions_file
@@ -42,7 +43,16 @@ def serve(settings: Settings, host: str, port: int) -> None:
     _take_over_sessions(services)
     app = build_api(services, allowed_hosts=allowed_hosts(host))
     try:
-        uvicorn.run(app, host=host, port=port, log_level="warning", access_log=False, server_header=False)
+        uvicorn.run(
+            app,
+            host=host,
+            port=port,
+            http=BoundedProtocol,
+            h11_max_incomplete_event_size=LARGEST_HEAD_BYTES,
+            log_level="warning",
+            access_log=False,
+            server_header=False,
+        )
     finally:
         services.database.close()
 

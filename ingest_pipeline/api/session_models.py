@@ -143,6 +143,13 @@ class ReadingModel(BaseModel):
         )
 
 
+class OperationModel(BaseModel):
+    """Something that goes on."""
+
+    tag: str = Field(description="What, such as `sync:guilds`, `sync:channels` or `catch-up:channels`.")
+    since: ShownTime
+
+
 class BotModel(BaseModel):
     """How the bot is."""
 
@@ -150,11 +157,18 @@ class BotModel(BaseModel):
     since: ShownTime | None
     heartbeat_at: ShownTime | None = Field(description="When it was last alive.")
     reason: str | None = Field(description="Why it stopped by itself.")
+    operations: list[OperationModel] = Field(description="What it is doing, the longest first.")
 
     @classmethod
     def of(cls, bot: BotStatus) -> BotModel:
         """Describe how the bot is."""
-        return cls(state=bot.state, since=bot.since, heartbeat_at=bot.heartbeat_at, reason=bot.reason)
+        return cls(
+            state=bot.state,
+            since=bot.since,
+            heartbeat_at=bot.heartbeat_at,
+            reason=bot.reason,
+            operations=[OperationModel(tag=each.tag, since=each.since) for each in bot.operations],
+        )
 
 
 class UnreadableModel(BaseModel):

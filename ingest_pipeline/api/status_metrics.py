@@ -7,6 +7,7 @@ Names and units follow https://prometheus.io/docs/practices/naming/. Labels are 
 from __future__ import annotations
 
 import platform
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -128,6 +129,10 @@ def _bot(bot: BotStatus) -> Iterator[Metric]:
     for state in BotState:
         states.add_metric([state.value], int(bot.state is state))
     yield states
+    running = GaugeMetricFamily("ingest_bot_operations", "What the bot is doing", labels=["operation"])
+    for tag, number in Counter(each.tag for each in bot.operations).items():
+        running.add_metric([tag], number)
+    yield running
     if bot.heartbeat_at:
         yield _gauge(
             "ingest_bot_heartbeat_timestamp_seconds",

@@ -14,6 +14,7 @@ from ingest_pipeline.events import EventChannel, EventType
 from ingest_pipeline.storage.bot_heartbeat import last_beginning, last_heartbeat
 from ingest_pipeline.storage.database import Connection
 from ingest_pipeline.storage.events import latest_events
+from ingest_pipeline.storage.operations import Operation, noted_operations
 
 SILENCE = timedelta(seconds=90)
 """After so long without a heartbeat the bot counts as lost: six in a row are missing."""
@@ -59,6 +60,7 @@ class BotStatus:
         heartbeat_at: When it was last alive, aware UTC, or None.
         reason: Why it stopped by itself, or None.
         began_at: When its last run began, aware UTC, or None.
+        operations: What it is doing, the longest first; nothing when it does not run.
     """
 
     state: BotState
@@ -66,6 +68,7 @@ class BotStatus:
     heartbeat_at: datetime | None = None
     reason: str | None = None
     began_at: datetime | None = None
+    operations: tuple[Operation, ...] = ()
 
 
 def bot_status(connection: Connection, now: datetime) -> BotStatus:
@@ -80,4 +83,5 @@ def bot_status(connection: Connection, now: datetime) -> BotStatus:
         return BotStatus(state, event.created_at, alive_at, event.data.get("reason"), began_at)
     if now - alive_at > SILENCE:
         return BotStatus(BotState.LOST, alive_at, alive_at, began_at=began_at)
-    return BotStatus(state, event.created_at, alive_at, began_at=began_at)
+    operations = noted_operations(connection)
+    return BotStatus(state, event.created_at, alive_at, began_at=began_at, operations=operations)

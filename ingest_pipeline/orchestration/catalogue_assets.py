@@ -15,6 +15,7 @@ from ingest_pipeline.domain.snowflake import DISCORD_EPOCH
 from ingest_pipeline.history.catalogue_sync import Synced, sync_authors, sync_channels, sync_guilds
 from ingest_pipeline.ingestion.services import Services
 from ingest_pipeline.orchestration.failures import TRANSIENT_RETRIES, ingest_errors_as_failures
+from ingest_pipeline.orchestration.markdown import escaped
 from ingest_pipeline.orchestration.metadata import Metadata
 from ingest_pipeline.orchestration.single_runs import build_single_schedule, single_tags
 from ingest_pipeline.settings import Settings
@@ -167,7 +168,4 @@ def _cell(value: object) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     # A channel's name is whatever somebody typed.
-    return "" if value is None else "".join(f"\\{each}" if each in _MARKDOWN else each for each in str(value))
-
-
-_MARKDOWN = frozenset("\\`*_{}[]<>()#+!|~")
+    return "" if value is None else escaped(str(value))

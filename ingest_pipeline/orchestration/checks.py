@@ -13,6 +13,7 @@ from ingest_pipeline.domain.session import Session
 from ingest_pipeline.ingestion.services import Services
 from ingest_pipeline.orchestration.audit import Audit, Findings, Rule
 from ingest_pipeline.orchestration.failures import ingest_errors_as_failures
+from ingest_pipeline.orchestration.markdown import escaped, listed
 from ingest_pipeline.orchestration.partitions import parts_to_read
 from ingest_pipeline.orchestration.run_partitions import has_partitions, requested_windows
 from ingest_pipeline.storage.sessions import list_sessions
@@ -74,9 +75,7 @@ def _result(check: dg.AssetCheckKey, findings: Findings) -> dg.AssetCheckResult:
         "problems": len(problems),
     }
     if problems:
-        shown = [f"- {problem}" for problem in problems[:_SHOWN]]
-        rest = [f"- and {len(problems) - _SHOWN} more"] if len(problems) > _SHOWN else []
-        metadata["what"] = dg.MetadataValue.md("\n".join(shown + rest))
+        metadata["what"] = listed([escaped(problem) for problem in problems], _SHOWN)
     return dg.AssetCheckResult(
         asset_key=check.asset_key,
         check_name=check.name,

@@ -18,6 +18,7 @@ from ingest_pipeline.domain.session import Session
 from ingest_pipeline.domain.window import Window
 from ingest_pipeline.ingestion.refresh import session_windows
 from ingest_pipeline.ingestion.services import Services
+from ingest_pipeline.orchestration.markdown import as_code, listed
 from ingest_pipeline.orchestration.metadata import ROWS, Metadata
 from ingest_pipeline.storage.content_queries import (
     Rows,
@@ -31,7 +32,7 @@ from ingest_pipeline.storage.content_queries import (
 from ingest_pipeline.storage.database import Connection
 
 _SHOWN = 20
-_LONGEST_TEXT = 120
+_LONGEST_PROBLEM = 500
 
 
 def content_metadata(
@@ -83,14 +84,18 @@ def clip_file_metadata(
     described: dict[str, Metadata] = {}
     for key, window in session_windows(services, session, keys):
         tried = [file for file in files if file.posted_at in window]
-        problems = [f"{_code(file.clip_key)} {file.problem}" for file in tried if file.problem]
+        problems = [
+            f"{as_code(file.clip_key)} {as_code(file.problem, _LONGEST_PROBLEM)}"
+            for file in tried
+            if file.problem
+        ]
         described[key] = {
             ROWS: len(tried) - len(problems),
             "bytes": sum(file.stored_bytes or 0 for file in tried),
             "problems": len(problems),
         }
         if problems:
-            described[key]["what"] = _list(problems)
+            described[key]["what"] = listed(problems, _SHOWN)
     return described
 
 
@@ -134,8 +139,8 @@ def _describe_radio(found: Found) -> Metadata:
         "unknown_drivers": len(unknown),
     }
     if unknown:
-        lines = [f"{_code(driver)}: {count}" for driver, count in unknown.most_common()]
-        described["unknown"] = _list(lines)
+        lines = [f"{as_code(driver)}: {count}" for driver, count in unknown.most_common()]
+        described["unknown"] = listed(lines, _SHOWN)
     return described
 
 
@@ -150,8 +155,8 @@ def _describe_setups(found: Found) -> Metadata:
     if tickers:
         described["tickers"] = ", ".join(tickers)
     if found["unparsed"]:
-        described["unparsed"] = _list(
-            [f"{_code(row['line_text'])} {row['reason']}" for row in found["unparsed"]]
+        described["unparsed"] = listed(
+            [f"{as_code(row['line_text'])} {row['reason']}" for row in found["unparsed"]], _SHOWN
         )
     return described
 
@@ -174,13 +179,13 @@ def _describe_highlights(found: Found) -> Metadata:
     candidates = [row for row in found["highlights"] if row["is_candidate"]]
     described: Metadata = {ROWS: len(found["highlights"]), "candidates": len(candidates)}
     if candidates:
-        described["top"] = _list([_highlight(row) for row in candidates])
+        described["top"] = listed([_highlight(row) for row in candidates], _SHOWN)
     return described
 
 
 def _highlight(row: Mapping[str, Any]) -> str:
     reasons = "; ".join(json.loads(row["reasons"]))
-    return f"**{row['score']:.2f}** {_code(row['message_text'])} ({reasons})"
+    return f"**{row['score']:.2f}** {as_code(row['message_text'])} ({reasons})"
 
 
 _FETCH: Mapping[ContentKind, Callable[[Connection, Sequence[int], Window], Found]] = {
@@ -195,14 +200,3 @@ _DESCRIBE: Mapping[ContentKind, Callable[[Found], dict[str, Any]]] = {
     ContentKind.CLIPS: _describe_clips,
     ContentKind.HIGHLIGHTS: _describe_highlights,
 }
-
-
-def _list(lines: Sequence[str]) -> dg.MarkdownMetadataValue:
-    rest = [f"- and {len(lines) - _SHOWN} more"] if len(lines) > _SHOWN else []
-    return dg.MetadataValue.md("\n".join([f"- {line}" for line in lines[:_SHOWN]] + rest))
-
-
-def _code(text: str) -> str:
-    """Return a message's text as inline code, so that it is shown as it is and formats nothing."""
-    line = " ".join(text.replace("`", "'").split())
-    return f"`{line[:_LONGEST_TEXT]}…`" if len(line) > _LONGEST_TEXT else f"`{line or ' '}`"

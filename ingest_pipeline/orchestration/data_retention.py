@@ -10,6 +10,7 @@ import dagster as dg
 from ingest_pipeline.ingestion.services import Services
 from ingest_pipeline.monitoring.retention import apply_retention, purge_expired_intents
 from ingest_pipeline.orchestration.failures import ingest_errors_as_failures
+from ingest_pipeline.orchestration.markdown import escaped
 from ingest_pipeline.orchestration.single_runs import build_single_schedule, single_tags
 from ingest_pipeline.settings import Settings
 
@@ -51,9 +52,9 @@ def delete_old_data(
         "refused_exports": dg.MetadataValue.int(done.quarantined),
         "files": dg.MetadataValue.int(done.files),
         "bytes": dg.MetadataValue.int(done.size_bytes),
-        "sessions": dg.MetadataValue.md("\n".join(f"- {name}" for name in done.sessions) or "none"),
+        "sessions": dg.MetadataValue.md("\n".join(f"- {escaped(name)}" for name in done.sessions) or "none"),
         "kept": dg.MetadataValue.md(
-            "\n".join(f"- {name}: {reason}" for name, reason in done.kept.items()) or "none"
+            "\n".join(f"- {escaped(f'{name}: {reason}')}" for name, reason in done.kept.items()) or "none"
         ),
     }
     context.add_output_metadata(described)

@@ -17,6 +17,7 @@ from ingest_pipeline.history.history_import import HistoryReport, import_history
 from ingest_pipeline.history.requested_scans import read_requested_now
 from ingest_pipeline.ingestion.services import Services
 from ingest_pipeline.orchestration.failures import ingest_errors_as_failures
+from ingest_pipeline.orchestration.markdown import escaped
 from ingest_pipeline.orchestration.metadata import Metadata
 from ingest_pipeline.orchestration.single_runs import run_under_way, single_tags
 from ingest_pipeline.settings import Settings
@@ -155,7 +156,8 @@ def import_metadata(report: HistoryReport) -> Metadata:
         described["channels"] = dg.MetadataValue.table([_record(run, report.names) for run in report.runs])
     if report.unreadable:
         left_out = [
-            f"- #{each.name} ({each.channel_id}): {each.reading_state.value}" for each in report.unreadable
+            f"- {escaped(f'#{each.name}')} ({each.channel_id}): {each.reading_state.value}"
+            for each in report.unreadable
         ]
         described["left_out"] = dg.MetadataValue.md("\n".join(left_out))
     return described

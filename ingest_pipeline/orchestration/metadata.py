@@ -19,6 +19,7 @@ from ingest_pipeline.ingestion.normalised_store import StoredDocument, read_rows
 from ingest_pipeline.ingestion.refresh import Exported, session_windows
 from ingest_pipeline.ingestion.services import Services
 from ingest_pipeline.orchestration.audit import count_landed
+from ingest_pipeline.orchestration.markdown import as_code, listed
 from ingest_pipeline.orchestration.pictures import as_markdown, messages_per_minute_svg
 from ingest_pipeline.storage.columns import values_of
 from ingest_pipeline.storage.database import Connection
@@ -29,6 +30,8 @@ Metadata = dict[str, Any]
 ROWS = "dagster/partition_row_count"
 PICTURE = "messages_per_minute"
 _MINUTE = timedelta(minutes=1)
+_LONGEST_WARNING = 300
+_WARNINGS = 100
 
 
 def landing_metadata(
@@ -90,7 +93,7 @@ def _landing(window: Window, runs: Sequence[Exported]) -> Metadata:
         "exporter_messages": sum(run.messages for run in runs),
     }
     if warnings:
-        described["warnings"] = dg.MetadataValue.md("\n".join(f"- {line}" for line in warnings))
+        described["warnings"] = listed([as_code(line, _LONGEST_WARNING) for line in warnings], _WARNINGS)
     return described
 
 

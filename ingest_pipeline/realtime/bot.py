@@ -68,7 +68,7 @@ async def run_bot(
         reader = SpoolReader(Spool(folder), identity)
         life = BotLife(services, new_correlation_id(), chosen.beat_seconds)
         await _first(stop, "the database", life.begin)
-        async with life.beating(), _logged_in(token, stop) as rest:
+        async with life.beating(), _logged_in(token, stop, life) as rest:
             if rest is None:
                 return
             parts = _build(life, rest, reader, token=token, folder=folder, options=chosen, observe=observe)
@@ -109,6 +109,7 @@ async def _run_parts(parts: BotParts, stop: asyncio.Event) -> None:
         "reading again": parts.refetch,
         "listening": parts.listen,
         "writing news": parts.write_news,
+        "showing operations": parts.show_operations,
     }
     parts.ingester.wake()
     connection = asyncio.create_task(
@@ -165,27 +166,43 @@ def _build(
 
     ingester = SpoolIngester(services, reader, folder, watchlist, observed, quiet=options.quiet)
     listening = Listening(watchlist, ingester, life.journey)
+    keeper = ConnectionKeeper(
+        connect,
+        token.get_secret_value().strip(),
+        backoff=Backoff(),
+        report=listening.connection_failed,
+    )
     parts = BotParts(
         services=services,
         options=options,
         catalogue=BotCatalogue(services, rest, watchlist, options.patterns),
         ingester=ingester,
         listening=listening,
-        keeper=ConnectionKeeper(connect, token.get_secret_value().strip(), backoff=Backoff()),
+        keeper=keeper,
         catching_up=CatchUp(services, rest, watchlist, options.lookback),
     )
     return parts
 
 
-async def _first(stop: asyncio.Event, what: str, step: Callable[[], Awaitable[object]]) -> None:
+async def _first(
+    stop: asyncio.Event,
+    what: str,
+    step: Callable[[], Awaitable[object]],
+    report: Callable[[IngestError], Awaitable[None]] | None = None,
+) -> None:
     """Do what comes before everything else, again after a transient failure, until asked to stop."""
-    pauses = Backoff(longest_seconds=60.0)
+    pauses, told = Backoff(longest_seconds=60.0), ""
     while not stop.is_set():
         try:
             await step()
         except (TokenRejected, IntentMissing) as error:
+            if report:
+                await report(error)
             raise BotEnded(str(error)) from error
         except TransientError as error:
+            if report and str(error) != told:
+                told = str(error)
+                await report(error)
             pause = pauses.next_pause()
             _logger.warning("%s is not to be had and is tried again in %.1f s: %s", what, pause, error)
             try:
@@ -198,7 +215,9 @@ async def _first(stop: asyncio.Event, what: str, step: Callable[[], Awaitable[ob
 
 
 @asynccontextmanager
-async def _logged_in(token: SecretStr, stop: asyncio.Event) -> AsyncIterator[DiscordRest | None]:
+async def _logged_in(
+    token: SecretStr, stop: asyncio.Event, life: BotLife
+) -> AsyncIterator[DiscordRest | None]:
     """Log in to the REST API; None when asked to stop before that succeeded."""
     opened: list[DiscordRest] = []
     async with AsyncExitStack() as stack:
@@ -206,7 +225,7 @@ async def _logged_in(token: SecretStr, stop: asyncio.Event) -> AsyncIterator[Dis
         async def log_in() -> None:
             opened.append(await stack.enter_async_context(open_rest(token)))
 
-        await _first(stop, "Discord", log_in)
+        await _first(stop, "Discord", log_in, life.note_failure)
         yield opened[0] if opened else None
 
 

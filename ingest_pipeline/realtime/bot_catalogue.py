@@ -20,6 +20,12 @@ from ingest_pipeline.history.catalogue_sync import note_left, save_view
 from ingest_pipeline.ingestion.services import Services
 from ingest_pipeline.ingestion.session_sync import sync_sessions_file
 from ingest_pipeline.realtime.bot_check import REMEDIES
+from ingest_pipeline.realtime.running_operations import (
+    SYNC_CHANNELS,
+    SYNC_GUILDS,
+    SYNC_THREADS,
+    RunningOperations,
+)
 from ingest_pipeline.realtime.watchlist import CatalogueView, Watchlist, view_catalogue
 from ingest_pipeline.storage.catalogue import (
     find_guild,
@@ -47,6 +53,7 @@ class BotCatalogue:
         said: The state of each watched channel that was last told of.
         mistakes: What was last said to be wrong with the sessions file.
         present: The guilds the bot was in when it last looked.
+        operations: What goes on.
     """
 
     services: Services
@@ -56,6 +63,7 @@ class BotCatalogue:
     said: dict[int, ReadingState] = field(default_factory=dict)
     mistakes: str = ""
     present: list[int] = field(default_factory=list)
+    operations: RunningOperations = field(default_factory=RunningOperations)
 
     async def discover(self, *, archived: bool) -> list[int]:
         """Look at every guild the bot is in and return their ids.
@@ -67,16 +75,22 @@ class BotCatalogue:
             TokenRejected: Discord does not accept the bot any more.
             ExporterFailed: Discord did not answer.
         """
-        present = [int(payload["id"]) for payload in await self.rest.guilds()]
-        await asyncio.to_thread(
-            self.services.database.run, partial(note_left, present=present, now=datetime.now(UTC))
-        )
+        async with self.operations.running(SYNC_GUILDS):
+            present = [int(payload["id"]) for payload in await self.rest.guilds()]
+            await asyncio.to_thread(
+                self.services.database.run, partial(note_left, present=present, now=datetime.now(UTC))
+            )
         await self.refresh(present, archived=archived)
         self.present = present
         return present
 
     async def refresh(self, guild_ids: Iterable[int], *, archived: bool = False) -> None:
         """Bring some guilds in line with what Discord shows now; one that the bot has left is noted."""
+        async with self.operations.running(SYNC_THREADS if archived else SYNC_CHANNELS):
+            await self._refresh(guild_ids, archived=archived)
+        await self.reload()
+
+    async def _refresh(self, guild_ids: Iterable[int], *, archived: bool) -> None:
         for guild_id in sorted(guild_ids):
             try:
                 view = await view_guild(self.rest, guild_id, archived=archived)
@@ -87,7 +101,6 @@ class BotCatalogue:
                 )
                 continue
             await asyncio.to_thread(self.services.database.run, partial(self._save, view=view))
-        await self.reload()
 
     async def note_threads(self, threads: Sequence[Channel], deleted: Collection[int]) -> None:
         """Keep threads as they were told of, and which are gone."""

@@ -17,10 +17,11 @@ from ingest_pipeline.errors import IngestError
 from ingest_pipeline.events import EventType, log_events
 from ingest_pipeline.ingestion.message_events import bot_event
 from ingest_pipeline.ingestion.services import Services
-from ingest_pipeline.realtime.bot_supervision import keep_going
+from ingest_pipeline.realtime.bot_supervision import connection_event, keep_going
 from ingest_pipeline.storage.bot_heartbeat import note_beginning, note_heartbeat
 from ingest_pipeline.storage.database import Connection
 from ingest_pipeline.storage.events import publish
+from ingest_pipeline.storage.operations import note_operations
 
 _logger = logging.getLogger(__name__)
 
@@ -63,6 +64,14 @@ class BotLife:
             await asyncio.gather(heart, return_exceptions=True)
             await self._end(data)
 
+    async def note_failure(self, error: IngestError) -> None:
+        """Say that Discord refused the bot or could not be reached; that this is not noted is no error."""
+        try:
+            data = {"error": type(error).__name__, "message": str(error)}
+            await self._tell(connection_event(error), data)
+        except IngestError as trouble:
+            _logger.warning("that the connection failed was not noted: %s", trouble)
+
     async def _beat(self) -> None:
         await asyncio.sleep(self.beat_seconds)
         await self._write(lambda connection: note_heartbeat(connection, datetime.now(UTC)))
@@ -82,6 +91,7 @@ class BotLife:
             note_heartbeat(connection, event.created_at)
             if event_type is EventType.BOT_STARTED:
                 note_beginning(connection, event.created_at)
+                note_operations(connection, ())
 
         await self._write(work)
         log_events([event])

@@ -15,9 +15,11 @@ from typing import Any
 
 from ingest_pipeline.capture.gateway_guilds import GuildChange
 from ingest_pipeline.domain.guild import Channel
+from ingest_pipeline.errors import IngestError
 from ingest_pipeline.events import Event, EventType
 from ingest_pipeline.ingestion.message_events import bot_event
 from ingest_pipeline.realtime.bot_ingest import SpoolIngester
+from ingest_pipeline.realtime.bot_supervision import connection_event
 from ingest_pipeline.realtime.watchlist import Watchlist
 
 _logger = logging.getLogger(__name__)
@@ -62,6 +64,7 @@ class Listening:
         self._ingester = ingester
         self._journey = journey
         self._was_hearing = False
+        self._failure: tuple[EventType, str] | None = None
         self.missed: list[Missed] = []
         self.changed_guilds: set[int] = set()
         self.threads: dict[int, Channel] = {}
@@ -79,14 +82,14 @@ class Listening:
     def session_began(self) -> None:
         """See `GatewayListener`."""
         self.sessions_begun += 1
-        self._was_hearing = True
+        self._hear()
         self.miss(None, None)
         _logger.info("connected to Discord's gateway; catching up")
         self.tell(EventType.BOT_READY, {"resumed": False})
 
     def session_resumed(self) -> None:
         """See `GatewayListener`."""
-        self._was_hearing = True
+        self._hear()
         _logger.info("the gateway session was resumed; what happened meanwhile was replayed")
         self.tell(EventType.BOT_READY, {"resumed": True})
 
@@ -94,8 +97,21 @@ class Listening:
         """See `GatewayListener`; told once for each interruption."""
         if self._was_hearing:
             self._was_hearing = False
-            _logger.warning("the connection to Discord's gateway is interrupted")
+            interrupted = "the connection to Discord's gateway is interrupted"
+            _logger.warning(interrupted)
             self.tell(EventType.BOT_DISCONNECTED, {})
+            self.tell(EventType.SYSTEM_CONNECTION_LOST, {"message": interrupted})
+
+    def connection_failed(self, error: IngestError) -> None:
+        """Note that a connection was refused by Discord or could not be kept; the same is told once."""
+        failure = (connection_event(error), str(error))
+        if failure != self._failure:
+            self._failure = failure
+            self.tell(failure[0], {"error": type(error).__name__, "message": failure[1]})
+
+    def _hear(self) -> None:
+        self._was_hearing = True
+        self._failure = None
 
     def spooled(self) -> None:
         """See `GatewayListener`."""

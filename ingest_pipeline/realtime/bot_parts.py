@@ -23,8 +23,10 @@ from ingest_pipeline.realtime.bot_supervision import ConnectionKeeper
 from ingest_pipeline.realtime.deafness import DeafnessWatch
 from ingest_pipeline.realtime.gateway_ingest import QUIET, SpoolBatch
 from ingest_pipeline.realtime.message_refetch import refetch_due
+from ingest_pipeline.realtime.running_operations import CATCH_UP_CHANNELS, READ_MESSAGES
 from ingest_pipeline.storage.database import Connection
 from ingest_pipeline.storage.events import publish
+from ingest_pipeline.storage.operations import Operation, note_operations
 from ingest_pipeline.storage.pending_reads import next_read_due
 from ingest_pipeline.storage.scan_runs import RunStatus
 from ingest_pipeline.storage.state import get_state, set_state
@@ -32,6 +34,7 @@ from ingest_pipeline.storage.watched_channels import list_watched, note_missed
 
 _HEARD_UNTIL = "gateway_heard_until"
 _LOOK_AGAIN = timedelta(seconds=60)
+_SHOW_SECONDS = 0.5
 
 _logger = logging.getLogger(__name__)
 
@@ -90,6 +93,7 @@ class BotParts:
         deaf_session: The session found deaf last.
         archive_listed_at: When archived threads were last listed, on the monotonic clock.
         reads_due_at: When to look for messages to be read again, aware UTC.
+        shown_operations: What was last noted to go on.
     """
 
     services: Services
@@ -104,6 +108,7 @@ class BotParts:
     deaf_session: int = 0
     archive_listed_at: float = float("-inf")
     reads_due_at: datetime = DISCORD_EPOCH
+    shown_operations: tuple[Operation, ...] = ()
 
     def __post_init__(self) -> None:
         """Begin with a hearing that nothing is known of."""
@@ -122,7 +127,8 @@ class BotParts:
             # now, stored after the reading that lacks it, would bring it back.
             await self.ingester.drained()
             await self._look_at_guilds()
-            ended = await self.catching_up.run(begun_at)
+            async with self.catalogue.operations.running(CATCH_UP_CHANNELS):
+                ended = await self.catching_up.run(begun_at)
         except BaseException:
             self.listening.catch_up_wanted.set()
             raise
@@ -225,7 +231,8 @@ class BotParts:
             return
         self.reads_due_at = datetime.now(UTC) + _LOOK_AGAIN
         rules = self.ingester.rules.get()
-        await refetch_due(self.services, self.catalogue.rest, self.catalogue.watchlist.sessions, rules)
+        async with self.catalogue.operations.running(READ_MESSAGES):
+            await refetch_due(self.services, self.catalogue.rest, self.catalogue.watchlist.sessions, rules)
         self.reads_due_at = min(self.reads_due_at, await asyncio.to_thread(next_due))
 
     async def listen(self) -> None:
@@ -256,6 +263,23 @@ class BotParts:
         else:
             self.deaf_session = self.listening.sessions_begun
             await client.reconnect()
+
+    async def show_operations(self) -> None:
+        """Note what goes on when that has changed; what begins and ends within a moment is not shown."""
+        operations = self.catalogue.operations
+        await operations.changed.wait()
+        operations.changed.clear()
+        running = operations.current()
+        if running != self.shown_operations:
+            try:
+                await asyncio.to_thread(
+                    self.services.database.run, lambda connection: note_operations(connection, running)
+                )
+            except BaseException:
+                operations.changed.set()
+                raise
+            self.shown_operations = running
+        await asyncio.sleep(_SHOW_SECONDS)
 
     async def write_news(self) -> None:
         """Write the events of the bot's life."""

@@ -19,8 +19,10 @@ from ingest_pipeline.errors import (
     ExporterFailed,
     IngestError,
     IntentMissing,
+    PermanentError,
     TokenRejected,
 )
+from ingest_pipeline.events import EventType
 
 FIRST_PAUSE_SECONDS = 1.0
 LONGEST_PAUSE_SECONDS = 120.0
@@ -131,6 +133,7 @@ class ConnectionKeeper(Generic[Client]):
         backoff: The pauses between clients.
         client: The present client, or None between two.
         is_replacing: Set to have the present client replaced.
+        report: Told of each connection that was refused or lost.
     """
 
     make: Callable[[], Client]
@@ -139,6 +142,7 @@ class ConnectionKeeper(Generic[Client]):
     backoff: Backoff | None = None
     client: Client | None = None
     is_replacing: bool = False
+    report: Callable[[IngestError], None] | None = None
 
     async def live_once(self) -> None:
         """Connect one client and stay until it ends.
@@ -153,12 +157,16 @@ class ConnectionKeeper(Generic[Client]):
         began = time.monotonic()
         try:
             await self._connect(client)
+            raise ExporterFailed("the connection to Discord's gateway ended: a new one is made")
+        except IngestError as error:
+            if self.report:
+                self.report(error)
+            raise
         finally:
             self.client = None
             if self.backoff and time.monotonic() - began > STABLE_SECONDS:
                 self.backoff.reset()
             await _close(client)
-        raise ExporterFailed("the connection to Discord's gateway ended: a new one is made")
 
     async def _connect(self, client: Client) -> None:
         try:
@@ -199,6 +207,12 @@ def gateway_error(error: Exception) -> IngestError:
             "https://discord.com/developers/applications under Bot, Privileged Gateway Intents"
         )
     return ExporterFailed(f"the connection to Discord's gateway failed ({type(error).__name__}: {error})")
+
+
+def connection_event(error: IngestError) -> EventType:
+    """Return what it is called that a connection to Discord failed: refused for good, or lost."""
+    refused = isinstance(error, PermanentError)
+    return EventType.SYSTEM_CONNECTION_REFUSED if refused else EventType.SYSTEM_CONNECTION_LOST
 
 
 def _close_code(error: Exception) -> int | None:
