@@ -1,15 +1,18 @@
 """The status and the counts as metrics; how they are served is in `metrics.py`.
 
 Names and units follow https://prometheus.io/docs/practices/naming/. Labels are bounded: live sessions and
-`MOST_INCOMPLETE` of those that ended, `MOST_CHANNELS` channels, and words of our own.
+`MOST_INCOMPLETE` of those that ended, `MOST_CHANNELS` channels, and words of our own. What is not known is
+not a number (NaN), as in a summary without observations: it compares with nothing, so no alert is about it.
 """
 
 from __future__ import annotations
 
+import math
 import platform
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 
@@ -20,6 +23,8 @@ from ingest_pipeline.monitoring.bot_status import BotState, BotStatus
 from ingest_pipeline.monitoring.figures import MOST_CHANNELS, Figures
 from ingest_pipeline.monitoring.session_progress import SessionProgress
 from ingest_pipeline.monitoring.status import Reading, ReadingState, Status
+from ingest_pipeline.realtime.running_operations import OPERATIONS
+from ingest_pipeline.storage.events import QUANTILES
 from ingest_pipeline.storage.verifications import LastVerification
 
 
@@ -50,8 +55,7 @@ class Observed(Collector):
             yield from _bot(self.status.bot)
         if self.figures:
             yield from _counts(self.figures)
-            if self.figures.verification:
-                yield from _verification(self.figures.verification)
+            yield from _verification(self.figures.verification)
 
 
 @cache
@@ -130,19 +134,14 @@ def _bot(bot: BotStatus) -> Iterator[Metric]:
         states.add_metric([state.value], int(bot.state is state))
     yield states
     running = GaugeMetricFamily("ingest_bot_operations", "What the bot is doing", labels=["operation"])
-    for tag, number in Counter(each.tag for each in bot.operations).items():
-        running.add_metric([tag], number)
+    numbers = Counter(each.tag for each in bot.operations)
+    for tag in OPERATIONS:
+        running.add_metric([tag], numbers[tag])
     yield running
-    if bot.heartbeat_at:
-        yield _gauge(
-            "ingest_bot_heartbeat_timestamp_seconds",
-            "When the bot was last alive",
-            bot.heartbeat_at.timestamp(),
-        )
-    if bot.began_at:
-        yield _gauge(
-            "ingest_bot_start_time_seconds", "When the bot's last run began", bot.began_at.timestamp()
-        )
+    yield _gauge(
+        "ingest_bot_heartbeat_timestamp_seconds", "When the bot was last alive", _seconds(bot.heartbeat_at)
+    )
+    yield _gauge("ingest_bot_start_time_seconds", "When the bot's last run began", _seconds(bot.began_at))
 
 
 def _counts(figures: Figures) -> Iterator[Metric]:
@@ -174,17 +173,24 @@ def _counts(figures: Figures) -> Iterator[Metric]:
         "From posting a message to the setup read out of it, over the last hour",
         labels=["quantile"],
     )
-    for quantile, seconds in figures.to_setup_seconds.items():
-        to_setup.add_metric([f"{quantile:g}"], seconds)
+    for quantile in QUANTILES:
+        to_setup.add_metric([f"{quantile:g}"], figures.to_setup_seconds.get(quantile, math.nan))
     yield to_setup
 
 
-def _verification(last: LastVerification) -> Iterator[Metric]:
+def _verification(last: LastVerification | None) -> Iterator[Metric]:
     yield _gauge(
         "ingest_verification_timestamp_seconds",
         "When the table was last compared with Discord",
-        last.at.timestamp(),
+        _seconds(last.at if last else None),
     )
-    yield _gauge("ingest_verification_exact", "Whether nothing differed then", last.is_exact)
-    yield _gauge("ingest_verification_deficit", "Whether something was missing then", last.has_deficit)
-    yield _gauge("ingest_verification_differences", "Messages that differed then", last.differences)
+    exact, deficit, differences = (
+        (last.is_exact, last.has_deficit, last.differences) if last else (math.nan, math.nan, math.nan)
+    )
+    yield _gauge("ingest_verification_exact", "Whether nothing differed then", exact)
+    yield _gauge("ingest_verification_deficit", "Whether something was missing then", deficit)
+    yield _gauge("ingest_verification_differences", "Messages that differed then", differences)
+
+
+def _seconds(moment: datetime | None) -> float:
+    return moment.timestamp() if moment else math.nan

@@ -77,12 +77,14 @@ async def run_bot(
 
 async def _live(parts: BotParts, stop: asyncio.Event) -> None:
     """Discover, then run every part until asked to stop or until one ends the bot."""
+    showing = asyncio.create_task(keep_going("showing what goes on", parts.show_operations))
     try:
         await _first(stop, "the discovery of guilds", lambda: parts.catalogue.discover(archived=False))
         if not stop.is_set():
             await _tell_what_is_watched(parts)
             await _run_parts(parts, stop)
     finally:
+        await _end([showing])
         await _flush_news(parts)
 
 
@@ -109,7 +111,6 @@ async def _run_parts(parts: BotParts, stop: asyncio.Event) -> None:
         "reading again": parts.refetch,
         "listening": parts.listen,
         "writing news": parts.write_news,
-        "showing operations": parts.show_operations,
     }
     parts.ingester.wake()
     connection = asyncio.create_task(

@@ -14,6 +14,7 @@ SYNC_CHANNELS = "sync:channels"
 SYNC_THREADS = "sync:threads"
 CATCH_UP_CHANNELS = "catch-up:channels"
 READ_MESSAGES = "read:messages"
+OPERATIONS = (SYNC_GUILDS, SYNC_CHANNELS, SYNC_THREADS, CATCH_UP_CHANNELS, READ_MESSAGES)
 
 
 class RunningOperations:

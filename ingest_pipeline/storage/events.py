@@ -12,6 +12,8 @@ from ingest_pipeline.events import Event, EventChannel, EventType
 from ingest_pipeline.redaction import redacted
 from ingest_pipeline.storage.database import Connection
 
+QUANTILES = (0.5, 0.95, 1.0)
+
 
 def publish(connection: Connection, events: Sequence[Event]) -> None:
     """Write events.
@@ -75,12 +77,13 @@ def seconds_to_setup(connection: Connection, *, since: datetime) -> dict[float, 
         since: Messages posted then or later count, aware UTC.
 
     Returns:
-        Seconds by quantile: 0.5, 0.95 and 1, which is the longest; empty when there was no setup.
+        Seconds by quantile (see `QUANTILES`), 1 being the longest; empty when there was no setup.
     """
     row = connection.fetch_one("seconds_to_setup", since=since, lowest_id=first_id_at(since))
     if row is None or not row["setups"]:
         return {}
-    return {0.5: float(row["median"]), 0.95: float(row["high"]), 1.0: float(row["highest"])}
+    found = (float(row[name]) for name in ("median", "high", "highest"))
+    return dict(zip(QUANTILES, found, strict=True))
 
 
 def forget_events(connection: Connection, before: datetime) -> int:

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from pydantic import SecretStr
 
-from ingest_pipeline.events import EventType
+from ingest_pipeline.events import Event, EventChannel, EventType
 from ingest_pipeline.ingestion.message_events import bot_event
 from ingest_pipeline.monitoring.bot_status import SILENCE, BotState, BotStatus, bot_status
 from ingest_pipeline.realtime.bot import run_bot
 from ingest_pipeline.realtime.bot_supervision import BotEnded
+from ingest_pipeline.realtime.running_operations import RunningOperations
 from ingest_pipeline.storage.bot_heartbeat import note_heartbeat
 from ingest_pipeline.storage.database import Database
-from ingest_pipeline.storage.events import publish
+from ingest_pipeline.storage.events import latest_events, publish
 from ingest_pipeline_tests.archive import Archive
+from ingest_pipeline_tests.discord_server.faults import Requests
 from ingest_pipeline_tests.discord_server.server import DiscordServer
 from ingest_pipeline_tests.realtime.programs import QUICK
 from ingest_pipeline_tests.realtime.running_bot import RunningBot
@@ -67,3 +70,77 @@ def test_a_bot_that_discord_refuses_leaves_its_reason(archive: Archive, server: 
     assert status.reason is not None
     assert status.reason.startswith("Discord does not accept the bot's token")
     assert "an-invented-token" not in status.reason
+    assert [event.event_type for event in system_events(archive)] == [EventType.SYSTEM_CONNECTION_REFUSED]
+
+
+def system_events(archive: Archive) -> list[Event]:
+    """Return what somebody may have to act on, newest first."""
+    return archive.read(lambda connection: latest_events(connection, channel=EventChannel.SYSTEM))
+
+
+@ON_ONE_ENGINE
+def test_a_connection_that_is_lost_is_told_once(archive: Archive, server: DiscordServer, guild: int) -> None:
+    """As an event of the system, however often the next one fails in the same way."""
+    with RunningBot(archive, QUICK) as bot:
+        assert system_events(archive) == []
+        server.gateway.drop()
+        bot.wait_for(lambda: bool(system_events(archive)), "an event")
+        bot.settle()
+    assert {event.event_type for event in system_events(archive)} == {EventType.SYSTEM_CONNECTION_LOST}
+    assert all(event.data["message"] for event in system_events(archive))
+
+
+@ON_ONE_ENGINE
+def test_a_discord_out_of_reach_is_told_once(archive: Archive, server: DiscordServer, guild: int) -> None:
+    """With what was wrong, and not at every try."""
+    server.faults.gateway_down = "reset"
+    with RunningBot(archive, QUICK, connected=False) as bot:
+        bot.wait_for(lambda: server.journal.refused_connections > 2, "refused connections")
+        bot.wait_for(lambda: bool(system_events(archive)), "an event")
+        server.faults.gateway_down = None
+        bot.settle()
+    [event] = system_events(archive)
+    assert event.event_type is EventType.SYSTEM_CONNECTION_LOST
+    assert event.data["error"] == "ExporterFailed"
+
+
+@ON_ONE_ENGINE
+def test_what_the_bot_is_doing_is_shown_while_it_does_it(
+    archive: Archive, server: DiscordServer, guild: int, radio: int
+) -> None:
+    """By its tags, from its very first look at the guilds on; nothing once it is done."""
+
+    def tags() -> set[str]:
+        status = archive.read(lambda connection: bot_status(connection, datetime.now(UTC)))
+        return {each.tag for each in status.operations}
+
+    server.messages.bulk_load(radio, 3)
+    server.faults.page_delay_seconds = 30
+    server.faults.delay(2, Requests("my_guilds"))
+    with RunningBot(archive, QUICK, connected=False) as bot:
+        bot.wait_for(lambda: "sync:guilds" in tags(), "the look at the guilds")
+        bot.wait_for(lambda: "catch-up:channels" in tags(), "the catch-up")
+        server.faults.page_delay_seconds = 0
+        bot.settle_exactly(radio)
+        bot.wait_for(lambda: not tags(), "an end")
+
+
+def test_an_operation_ends_however_its_block_does() -> None:
+    """Also by an error; two of a kind are two."""
+
+    async def live() -> list[list[str]]:
+        operations, seen = RunningOperations(), []
+
+        def see() -> None:
+            seen.append([each.tag for each in operations.current()])
+
+        async with operations.running("sync:guilds"), operations.running("sync:guilds"):
+            see()
+        with suppress(ValueError):
+            async with operations.running("sync:channels"):
+                see()
+                raise ValueError
+        see()
+        return seen
+
+    assert asyncio.run(live()) == [["sync:guilds", "sync:guilds"], ["sync:channels"], []]
