@@ -38,7 +38,13 @@ def test_the_status_tells_how_reading_goes(client: httpx.Client) -> None:
     assert status["reading"]["state"] == "late"
     assert status["reading"]["last_completed"]["correlation_id"] == RUN_ID
     assert status["reading"]["last_completed"]["created"] == 6
-    assert status["bot"] == {"state": "unknown", "since": None, "heartbeat_at": None, "reason": None}
+    assert status["bot"] == {
+        "state": "unknown",
+        "since": None,
+        "heartbeat_at": None,
+        "reason": None,
+        "operations": [],
+    }
 
 
 def test_probes_answer_without_a_token(client: httpx.Client) -> None:
