@@ -15,6 +15,7 @@ from typing import TextIO
 
 from ingest_pipeline.environment import file_variables
 from ingest_pipeline.errors import ConfigurationError, ExitCode, IngestError
+from ingest_pipeline.private_files import keep_files_private
 from ingest_pipeline.settings import PROJECT_ROOT, Settings, settings_from
 from ingest_pipeline.supervision.banner import banner
 from ingest_pipeline.supervision.console import Console
@@ -52,6 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         prevented the start.
     """
     options = _parse(arguments)
+    keep_files_private()
     sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]
     try:
         variables = file_variables(os.environ)

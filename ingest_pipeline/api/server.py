@@ -20,6 +20,7 @@ from ingest_pipeline.api.http_protocol import LARGEST_HEAD_BYTES, BoundedProtoco
 from ingest_pipeline.errors import IngestError
 from ingest_pipeline.ingestion.services import Services, build_services
 from ingest_pipeline.ingestion.session_sync import sync_sessions_file
+from ingest_pipeline.private_files import keep_files_private
 from ingest_pipeline.settings import Settings, load_settings
 
 DEFAULT_HOST = "127.0.0.1"
@@ -79,6 +80,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--host", default=DEFAULT_HOST)
     parser.add_argument("--port", type=int, default=DEFAULT_PORT)
     options = parser.parse_args(arguments)
+    keep_files_private()
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
     try:
         serve(load_settings(), options.host, options.port)

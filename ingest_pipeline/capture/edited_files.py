@@ -14,6 +14,7 @@ import yaml
 from ingest_pipeline.errors import BadInput
 
 MAX_BYTES = 5_000_000
+MAX_NODES = 1_000_000
 
 _NULL_TAG = "tag:yaml.org,2002:null"
 
@@ -55,11 +56,16 @@ def decode_text(content: bytes, name: str) -> str:
 def yaml_root(text: str, name: str) -> yaml.Node | None:
     """Return a YAML document's top node, or None for an empty or null document.
 
+    Aliases may repeat a part of it, within bounds.
+
     Raises:
-        BadInput: The text is not one YAML document.
+        BadInput: The text is not one YAML document; or a part of it contains itself, or is repeated by
+            aliases of aliases until it would fill the memory.
     """
     try:
         root = yaml.compose(text, Loader=yaml.SafeLoader)
+        if root is not None:
+            _require_finite(root, name)
     except yaml.MarkedYAMLError as error:
         line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
         raise BadInput(
@@ -72,6 +78,33 @@ def yaml_root(text: str, name: str) -> yaml.Node | None:
             f"{name} is not YAML that can be read: it is nested too deeply or holds a wrong escape"
         ) from error
     return None if root is None or is_null(root) else root
+
+
+def _require_finite(root: yaml.Node, name: str) -> None:
+    """Count the nodes that a document has when every alias is written out."""
+    sizes: dict[int, int | None] = {}
+
+    def size(node: yaml.Node) -> int:
+        known = sizes.get(id(node), 0)
+        if known is None:
+            raise BadInput(
+                f"{name}, line {line_of(node)}: this part contains itself: write it without the alias"
+            )
+        if known:
+            return known
+        sizes[id(node)] = None
+        below = node.value if isinstance(node, yaml.CollectionNode) else ()
+        parts = (part for each in below for part in (each if isinstance(each, tuple) else (each,)))
+        total = 1 + sum(size(part) for part in parts)
+        if total > MAX_NODES:
+            raise BadInput(
+                f"{name}, line {line_of(node)}: with its aliases written out this part has more than "
+                f"{MAX_NODES:,} values: repeat less"
+            )
+        sizes[id(node)] = total
+        return total
+
+    size(root)
 
 
 def is_null(node: yaml.Node) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import ssl
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -16,7 +17,9 @@ from ingest_pipeline.capture.session_files import read_sessions
 from ingest_pipeline.capture.settings_file import load_settings_file
 from ingest_pipeline.cli.output import moment_text
 from ingest_pipeline.domain.session import live_sessions, next_session
+from ingest_pipeline.environment import find_env_file
 from ingest_pipeline.errors import IngestError
+from ingest_pipeline.private_files import is_open_to_others
 from ingest_pipeline.settings import Settings
 
 LOW_DISK_BYTES = 1_000_000_000
@@ -26,6 +29,10 @@ DATABASE_WAIT_SECONDS = 5
 
 # User and bot tokens are three base64url parts; older accounts with two-factor login have "mfa.…".
 _TOKEN = re.compile(r"[\w-]{18,}\.[\w-]{4,}\.[\w-]{20,}|mfa\.[\w-]{60,}", re.ASCII)
+
+
+# The coordinator of a Celery deployment exports nothing itself.
+_WORKERS_REMEDY = "a coordinator needs none: each Celery worker does"
 
 
 class State(StrEnum):
@@ -67,7 +74,10 @@ def run_checks(settings: Settings) -> list[Check]:
     }
     if settings.discord_bot_token is not None:
         checks["bot"] = check_bot
-    return [replace(_run(check, settings), name=name) for name, check in checks.items()]
+    found = [replace(_run(check, settings), name=name) for name, check in checks.items()]
+    # Nothing is said of what nobody needs to know.
+    more = (check_env_file(), check_data_files(settings), check_certificates())
+    return found + [check for check in more if check is not None]
 
 
 def _run(check: Callable[[Settings], Check], settings: Settings) -> Check:
@@ -83,12 +93,11 @@ def check_token(settings: Settings) -> Check:
     """Look whether a token is there and shaped like one; whether Discord takes it is not asked."""
     name = "DISCORD_BOT_TOKEN" if settings.discord_oauth_token is None else "DISCORD_OAUTH_TOKEN"
     if settings.exporter_token is None:
-        return Check(
-            "token",
-            State.FAIL,
-            "neither DISCORD_OAUTH_TOKEN nor DISCORD_BOT_TOKEN is set",
-            "put one into .env; without it, `./start.sh` runs the demo",
-        )
+        missing = "neither DISCORD_OAUTH_TOKEN nor DISCORD_BOT_TOKEN is set"
+        if settings.executor == "celery":
+            return Check("token", State.WARN, missing, _WORKERS_REMEDY)
+        remedy = "put one into .env; without it, `./start.sh` runs the demo"
+        return Check("token", State.FAIL, missing, remedy)
     if not _TOKEN.fullmatch(settings.exporter_token.get_secret_value()):
         return Check(
             "token",
@@ -105,6 +114,8 @@ def check_exporter(settings: Settings) -> Check:
 
     path = settings.exporter_path
     if not path.is_file():
+        if settings.executor == "celery":
+            return Check("exporter", State.WARN, f"{path} does not exist", _WORKERS_REMEDY)
         remedy = "run ./start.sh, which fetches it, or set INGEST_EXPORTER_PATH"
         return Check("exporter", State.FAIL, f"{path} does not exist", remedy)
     if not os.access(path, os.X_OK):
@@ -204,6 +215,44 @@ def check_bot(settings: Settings) -> Check:
     if bot.state in {BotState.STOPPED, BotState.LOST}:
         return Check("bot", State.WARN, detail, "./start.sh starts it; its log is bot.log in data/logs")
     return Check("bot", State.OK, detail)
+
+
+def check_env_file() -> Check | None:
+    """Look whether others can read the tokens in the `.env` file that counts; None when they cannot."""
+    file = find_env_file(os.environ, Path.cwd())
+    if file is None or not (
+        file.path.is_file() and file.path.stat().st_size and is_open_to_others(file.path)
+    ):
+        return None
+    detail = f"{file.path} can be read by other users of this machine"
+    return Check("env file", State.WARN, detail, f"run `chmod 600 {file.path}`")
+
+
+def check_data_files(settings: Settings) -> Check | None:
+    """Look whether others can read the database, which an earlier version made so; None when they cannot."""
+    path = settings.database_path
+    if settings.database_url is not None or not (is_open_to_others(path) and is_open_to_others(path.parent)):
+        return None
+    detail = f"{path} can be read by other users of this machine"
+    remedy = f"run `chmod -R go= {path.parent}`, unless they shall"
+    return Check("data files", State.WARN, detail, remedy)
+
+
+def check_certificates() -> Check | None:
+    """Look whether there are root certificates to check servers with; None when there are."""
+    for name in ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "AWS_CA_BUNDLE"):
+        value = os.environ.get(name)
+        if value and not Path(value).exists():
+            remedy = "correct or unset it: no server's certificate can be checked"
+            return Check("certificates", State.FAIL, f"{name} names {value}, which does not exist", remedy)
+    places = ssl.get_default_verify_paths()
+    folder = Path(places.capath or places.openssl_capath)
+    if ssl.create_default_context().cert_store_stats()["x509_ca"] or (
+        folder.is_dir() and any(folder.iterdir())
+    ):
+        return None
+    remedy = "install them (Debian, Ubuntu: apt install ca-certificates), or set SSL_CERT_FILE"
+    return Check("certificates", State.WARN, "this system has no root certificates", remedy)
 
 
 def check_disk(settings: Settings) -> Check:

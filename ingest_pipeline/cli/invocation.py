@@ -51,7 +51,9 @@ def begin(context: Any, *, as_json: bool = False) -> Settings:
         ConfigurationError: A setting is wrong.
     """
     from ingest_pipeline.environment import load_environment
+    from ingest_pipeline.private_files import keep_files_private
 
+    keep_files_private()
     settings = load_environment(Path.cwd())
     invocation = invocation_of(context)
     _start_logging("DEBUG" if invocation.verbose else settings.log_level, as_json=as_json)

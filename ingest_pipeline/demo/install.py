@@ -33,6 +33,6 @@ def install_stand_in(folder: Path, world: Path, python: Path | None = None) -> P
     path = folder / EXECUTABLE
     fresh = folder / f".{EXECUTABLE}.new"
     fresh.write_text(f'#!/bin/sh\nexec {shlex.join(command)} "$@"\n', encoding="utf-8")
-    fresh.chmod(0o755)
+    fresh.chmod(0o700)
     fresh.replace(path)
     return path

@@ -11,6 +11,7 @@ from typing import Any
 from ingest_pipeline.environment import load_environment
 from ingest_pipeline.errors import IngestError
 from ingest_pipeline.orchestration.executors import celery_options
+from ingest_pipeline.private_files import keep_files_private
 from ingest_pipeline.settings import Settings
 
 
@@ -35,6 +36,7 @@ def main() -> int:
     Returns:
         The code of the error that prevented the start, or 0.
     """
+    keep_files_private()
     try:
         settings = load_environment()
         app = build_app(settings)

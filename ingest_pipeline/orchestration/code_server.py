@@ -21,6 +21,8 @@ from types import SimpleNamespace
 import dagster as dg
 from dagster._grpc import server
 
+from ingest_pipeline.private_files import keep_files_private
+
 CODE_LOCATION = "ingest_pipeline.definitions"
 # Dagster's name for where a run was launched (GRPC_INFO_TAG, dagster 1.13, core/storage/tags.py).
 LAUNCHED_THROUGH = ".dagster/grpc_info"
@@ -90,6 +92,7 @@ def start_runs_as_forks() -> None:
 
 def main() -> None:
     """Settle abandoned runs, then serve the code location on the socket named on the command line."""
+    keep_files_private()
     code_socket = Path(sys.argv[1])
     with dg.DagsterInstance.get() as instance:
         settled = settle_abandoned_runs(instance, code_socket)

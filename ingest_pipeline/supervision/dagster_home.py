@@ -17,6 +17,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from ingest_pipeline.errors import ConfigurationError
+from ingest_pipeline.private_files import make_private_folder
 
 POSTGRES_VARIABLE = "INGEST_DAGSTER_POSTGRES_URL"
 CODE_LOCATION = "ingest_pipeline.definitions"
@@ -55,7 +56,8 @@ def prepare_dagster_home(folder: Path, template: Path, environment: Mapping[str,
         environment: Says whether Dagster keeps its own state in PostgreSQL.
 
     Raises:
-        ConfigurationError: The folder cannot be written or the template cannot be read.
+        ConfigurationError: The folder cannot be written or the template cannot be read, or somebody else has
+            taken the socket's place.
     """
     home = DagsterHome(folder, folder / "workspace.yaml", _code_socket(folder))
     try:
@@ -63,7 +65,8 @@ def prepare_dagster_home(folder: Path, template: Path, environment: Mapping[str,
         if environment.get(POSTGRES_VARIABLE):
             configuration += POSTGRES_STORAGE
         folder.mkdir(parents=True, exist_ok=True)
-        home.code_socket.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if home.code_socket.parent != folder:
+            make_private_folder(home.code_socket.parent)
         _write_if_different(folder / "dagster.yaml", configuration)
         _write_if_different(home.workspace, _workspace(home.code_socket))
         # A socket left by a killed server would look like one that is just starting.

@@ -33,6 +33,9 @@ def hold_folder(folder: Path) -> TextIO:
     path = folder / "supervisor.lock"
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        if not path.exists():
+            # A checkout's own folder is as git made it. Who opens it later has reasons.
+            folder.chmod(0o700)
         file = path.open("a+", encoding="ascii")
     except OSError as error:
         raise ConfigurationError(

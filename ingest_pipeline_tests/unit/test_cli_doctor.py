@@ -78,6 +78,45 @@ def test_the_token_s_presence_and_shape_are_judged(cli: Cli, token: str, state: 
     assert found(cli, "token")["state"] == state
 
 
+def test_a_coordinator_needs_neither_token_nor_exporter(cli: Cli) -> None:
+    """Its workers have them: a warning says so, and the doctor is content."""
+    cli.environment |= {"INGEST_EXECUTOR": "celery", "INGEST_CELERY_BROKER_URL": "redis://broker"}
+    cli.environment |= {"DISCORD_OAUTH_TOKEN": "", "INGEST_EXPORTER_PATH": str(cli.folder / "none")}
+    assert cli("doctor").code == ExitCode.OK
+    assert (found(cli, "token")["state"], found(cli, "exporter")["state"]) == ("warn", "warn")
+
+
+def test_an_env_file_that_others_can_read_is_a_warning(cli: Cli) -> None:
+    """With the command that closes it; then nothing is said of it."""
+    path = cli.folder / ".env"
+    path.write_text("INGEST_LOG_LEVEL=INFO\n", encoding="utf-8")
+    path.chmod(0o640)
+    check = found(cli, "env file")
+    assert (check["state"], check["remedy"]) == ("warn", f"run `chmod 600 {path}`")
+    assert cli("doctor").code == ExitCode.OK
+    path.chmod(0o600)
+    assert "env file" not in {check["name"] for check in cli("doctor", "--json").json["checks"]}
+
+
+def test_data_that_others_can_read_is_a_warning(cli: Cli) -> None:
+    """As an earlier version left it."""
+    data = cli.folder / "data"
+    data.chmod(0o755)
+    (data / "ingest.duckdb").chmod(0o644)
+    assert found(cli, "data files")["remedy"] == f"run `chmod -R go= {data}`, unless they shall"
+
+
+def test_missing_root_certificates_are_named(cli: Cli) -> None:
+    """Those of a variable, and the one that a PostgreSQL URL wants."""
+    missing = str(cli.folder / "none.pem")
+    cli.environment["SSL_CERT_FILE"] = missing
+    check = found(cli, "certificates")
+    assert (check["state"], check["detail"]) == (
+        "fail",
+        f"SSL_CERT_FILE names {missing}, which does not exist",
+    )
+
+
 def test_a_bot_is_looked_at_when_it_has_a_token(cli: Cli) -> None:
     """Its token serves the exporter as well; that it never ran is a warning."""
     cli.environment |= {"DISCORD_OAUTH_TOKEN": "", "DISCORD_BOT_TOKEN": TOKEN}

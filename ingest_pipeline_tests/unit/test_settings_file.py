@@ -48,6 +48,32 @@ def test_the_shipped_file_says_the_defaults_and_its_examples_are_right(tmp_path:
     }
 
 
+_DOUBLING = "".join(f"  - &a{each} [{', '.join([f'*a{each - 1}'] * 9)}]\n" for each in range(1, 12))
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "reason"),
+    [
+        ("defaults: &a\n  keep_media_only: *a\n", 1, "contains itself"),
+        ("highlights:\n  keywords: &a [x, *a]\n", 2, "contains itself"),
+        ("channels: {11: &a {highlights: {keywords: [*a]}}}\n", 1, "contains itself"),
+        (f"highlights:\n  keywords:\n  - &a0 [x]\n{_DOUBLING}", 9, "more than 1,000,000 values"),
+    ],
+)
+def test_a_file_that_contains_or_repeats_itself_is_refused(
+    tmp_path: Path, text: str, line: int, reason: str
+) -> None:
+    """With the line, before it fills the memory."""
+    with pytest.raises(ConfigurationError, match=rf"settings\.yaml, line {line}: .*{reason}"):
+        load(tmp_path, text)
+
+
+def test_a_part_may_be_repeated_by_an_alias(tmp_path: Path) -> None:
+    """As people do who have many channels."""
+    file = load(tmp_path, "channels:\n  11: &radio {keep_media_only: true}\n  12: *radio\n  13: *radio\n")
+    assert file.channels == dict.fromkeys((11, 12, 13), {"keep_media_only": True})
+
+
 def test_values_keep_what_was_written(tmp_path: Path) -> None:
     """`yes` is true where a flag is asked for and a word where words are."""
     text = """
