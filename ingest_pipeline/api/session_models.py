@@ -131,6 +131,7 @@ class ReadingModel(BaseModel):
     state: ReadingState
     last_completed: BatchModel | None
     last_failed: BatchModel | None
+    problem: str | None = Field(None, description="What is wrong with the settings of channels.")
 
     @classmethod
     def of(cls, reading: Reading) -> ReadingModel:
@@ -140,6 +141,7 @@ class ReadingModel(BaseModel):
             state=reading.state,
             last_completed=BatchModel.of(done) if done else None,
             last_failed=BatchModel.of(failed) if failed else None,
+            problem=reading.problem,
         )
 
 

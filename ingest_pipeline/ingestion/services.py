@@ -13,6 +13,7 @@ from ingest_pipeline.capture.landing import LandingStore
 from ingest_pipeline.capture.settings_file import load_settings_file
 from ingest_pipeline.domain.normalize import ChannelPolicy
 from ingest_pipeline.domain.window import WindowGrid
+from ingest_pipeline.errors import ConfigurationError
 from ingest_pipeline.ingestion.normalised_store import NormalisedStore
 from ingest_pipeline.ingestion.settings_in_force import settings_in_force
 from ingest_pipeline.settings import Settings
@@ -56,6 +57,18 @@ class Services:
         file = load_settings_file(self.settings.settings_file, groups=False)
         in_force = settings_in_force(connection, file, channel_ids)
         return {channel_id: settings.policy for channel_id, settings in in_force.items()}
+
+    def settings_problem(self, *, groups: bool) -> str | None:
+        """Return what is wrong with `data/settings.yaml`, with the line, or None.
+
+        Args:
+            groups: Whether groups such as `highlights` are looked at, without which messages are still taken.
+        """
+        try:
+            load_settings_file(self.settings.settings_file, groups=groups)
+        except ConfigurationError as error:
+            return str(error)
+        return None
 
     def read_policies(self, channel_ids: Collection[int]) -> dict[int, ChannelPolicy]:
         """Do as `policies` in a transaction of its own."""

@@ -13,7 +13,6 @@ from ingest_pipeline.ingestion.services import Services
 from ingest_pipeline.monitoring.bot_status import BotStatus, bot_status
 from ingest_pipeline.monitoring.permissions import UnreadableChannel, unreadable_channels
 from ingest_pipeline.monitoring.session_progress import SessionProgress, session_progress
-from ingest_pipeline.settings import Settings
 from ingest_pipeline.storage.database import Connection
 from ingest_pipeline.storage.events import ingested_totals, latest_events
 from ingest_pipeline.storage.message_search import count_by_source
@@ -42,11 +41,13 @@ class Reading:
         state: In one word.
         last_completed: The last batch that was merged, or None.
         last_failed: The last batch that was undone, or None.
+        problem: What is wrong with the settings of channels, with the line, or None.
     """
 
     state: ReadingState
     last_completed: Event | None
     last_failed: Event | None
+    problem: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +109,7 @@ def look_up_status(services: Services, now: datetime) -> Status:
             live=live,
             upcoming=next_session(sessions, now),
             latest=session_progress(connection, latest, services.grid, now) if latest else None,
-            reading=_reading(connection, live, services.settings),
+            reading=_reading(connection, live, services),
             bot=bot_status(connection, now),
             unreadable=tuple(unreadable_channels(connection)),
         )
@@ -125,7 +126,9 @@ def look_up_totals(services: Services) -> Totals:
         return Totals(count_by_source(connection), ingested_totals(connection))
 
 
-def _reading(connection: Connection, live: Sequence[SessionProgress], settings: Settings) -> Reading:
+def _reading(connection: Connection, live: Sequence[SessionProgress], services: Services) -> Reading:
+    settings = services.settings
+    problem = services.settings_problem(groups=False)
     events = latest_events(connection, channel=EventChannel.BATCH, limit=_LOOK_BACK)
     completed = _first(events, EventType.INGESTION_COMPLETED)
     failed = _first(events, EventType.INGESTION_FAILED)
@@ -133,11 +136,11 @@ def _reading(connection: Connection, live: Sequence[SessionProgress], settings: 
     late = settings.settle + _POLLS_MISSED * timedelta(seconds=settings.poll_interval_seconds) + _POLL_GRACE
     if not live:
         state = ReadingState.IDLE
-    elif is_failing:
+    elif is_failing or problem:
         state = ReadingState.FAILING
     else:
         state = ReadingState.LATE if live[0].lag_seconds > late.total_seconds() else ReadingState.READING
-    return Reading(state, completed, failed)
+    return Reading(state, completed, failed, problem or services.settings_problem(groups=True))
 
 
 def _first(events: Sequence[Event], event_type: EventType) -> Event | None:

@@ -88,6 +88,10 @@ def _look(
 ) -> tuple[list[Session], Decision]:
     """Take over the user's sessions, and return all with what is to be done."""
     mistakes = _take_over_sessions(services, now)
+    problem = services.settings_problem(groups=False)
+    unread_groups = None if problem else services.settings_problem(groups=True)
+    if unread_groups:
+        mistakes.append(f"what messages say is not looked up: {unread_groups}")
     with services.database.read() as connection:
         sessions = list_sessions(connection)
         decision = decide(
@@ -99,6 +103,9 @@ def _look(
             settings=services.settings,
             running=running,
         )
+    if problem and decision.plan.keys:
+        # A run would fail for it, and its failures would go on delaying the session after the correction.
+        decision = Decision(skip_reason=f"nothing is read: {problem}", warnings=decision.warnings)
     return sessions, replace(decision, warnings=(*mistakes, *decision.warnings))
 
 

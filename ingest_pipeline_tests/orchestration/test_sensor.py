@@ -18,8 +18,10 @@ from dagster._core.remote_origin import (
     RemoteRepositoryOrigin,
 )
 
+from ingest_pipeline.api.session_models import ReadingModel
 from ingest_pipeline.domain.session import Session
 from ingest_pipeline.ingestion.services import build_services
+from ingest_pipeline.monitoring.status import look_up_status
 from ingest_pipeline.orchestration.build import build_definitions
 from ingest_pipeline.orchestration.live_runs import new_outcomes, recent_live_runs, run_in_progress
 from ingest_pipeline.orchestration.partitions import RANGE_END, RANGE_START
@@ -289,3 +291,23 @@ def test_windows_that_are_not_contiguous_are_read_in_one_run(deployment: Deploym
     assert (request.tags[RANGE_START], request.tags[RANGE_END]) == ("monza|T+000m", "monza|T+020m")
     assert deployment.perform(request).success
     assert request_of(deployment.tick()).partition_key == "monza|T+020m"
+
+
+def test_a_mistake_in_the_settings_of_channels_is_told_until_it_is_corrected(deployment: Deployment) -> None:
+    """By the next tick and by the status, with the line; no run fails for it, and nothing is lost."""
+    start = ago(12)
+    store(deployment, session(start=start, minutes=60))
+    deployment.post(*every_minute(start, 12))
+    path = deployment.settings.settings_file
+    path.write_text("defaults:\n  keep_media_only: perhaps\n", encoding="utf-8")
+    assert f"nothing is read: {path}, line 2: " in reason_of(deployment.tick())
+    reading = ReadingModel.of(look_up_status(deployment.services, now()).reading)
+    assert (reading.state, reading.last_failed) == ("failing", None)
+    assert f"{path}, line 2: " in str(reading.problem)
+    path.write_text("highlights:\n  threshold: high\n", encoding="utf-8")
+    assert deployment.perform(request_of(deployment.tick())).success
+    reading = ReadingModel.of(look_up_status(deployment.services, now()).reading)
+    assert (reading.state, f"{path}, line 2: " in str(reading.problem)) == ("reading", True)
+    path.unlink()
+    assert ReadingModel.of(look_up_status(deployment.services, now()).reading).problem is None
+    assert len(deployment.stored()) == 12

@@ -71,7 +71,7 @@ def test_a_file_that_contains_or_repeats_itself_is_refused(
 def test_a_part_may_be_repeated_by_an_alias(tmp_path: Path) -> None:
     """As people do who have many channels."""
     file = load(tmp_path, "channels:\n  11: &radio {keep_media_only: true}\n  12: *radio\n  13: *radio\n")
-    assert file.channels == dict.fromkeys((11, 12, 13), {"keep_media_only": True})
+    assert file.channels == {key: {"keep_media_only": True} for key in (11, 12, 13)}
 
 
 def test_values_keep_what_was_written(tmp_path: Path) -> None:

@@ -157,10 +157,11 @@ function showNext(status, shown, now) {
 
 function showNotice(status) {
   const others = status.live.slice(1).map((each) => each.session.session_id);
-  const { state, last_failed: failed } = status.reading;
+  const { state, last_failed: failed, problem } = status.reading;
   const { bot } = status;
   const told = [
-    state === "failing" && failed ? `The last read failed: ${failed.error}` : "",
+    problem ? `The settings of channels are wrong: ${problem}` : "",
+    state === "failing" && failed && !problem ? `The last read failed: ${failed.error}` : "",
     state === "late" ? "Reading is late: is the daemon running?" : "",
     bot.state === "lost" ? `Nothing was heard of the bot since ${dayTime(bot.since)}: is it running?` : "",
     bot.state === "stopped" && bot.reason ? `The bot is off: ${bot.reason}` : "",
