@@ -56,7 +56,7 @@ _TRAPS = (
         ADDRESS_BLOCKED,
     ),
     _trap(
-        r"\b40002\b|verify your account in order to perform this action",
+        r"[\"']code[\"']:\s*40002\b|verify your account in order to perform this action",
         AccountRestricted,
         "verify the account in Discord: its e-mail address, or its phone",
     ),
@@ -66,12 +66,12 @@ _TRAPS = (
         "write DISCORD_OAUTH_TOKEN in one line, without blanks",
     ),
     _trap(
-        r"proxy tunnel request to proxy|proxy authentication required|\b407\b.*proxy",
+        r"proxy tunnel request to proxy|proxy authentication required",
         ConfigurationError,
         "check HTTPS_PROXY with its user and password, and whether NO_PROXY should name discord.com",
     ),
     _trap(
-        r"remote certificate (?:is|was) (?:invalid|rejected)|UntrustedRoot|PartialChain|NotTimeValid",
+        r"remote certificate (?:is|was) (?:invalid|rejected)",
         ConfigurationError,
         "name the root certificate of a proxy that reads along in SSL_CERT_FILE; otherwise check this "
         "machine's clock and its ca-certificates",

@@ -160,7 +160,8 @@ def test_words_that_only_look_like_a_failure_are_none() -> None:
     """A channel may have any name, and warnings are not failures."""
     run = finished(
         "Warnings reported for the following channel(s):\nforbidden: no messages\n",
-        "exception: 25%\nrate limited: 100%\nSuccessfully exported 1 channel(s).",
+        "exception: 25%\nrate limited: 100%\n40002: 100%\nuntrustedroot: 100%\nblocked: 100%\n"
+        "Successfully exported 1 channel(s).",
         exit_code=0,
     )
     assert failure_of(run, "channel 1") is None
