@@ -20,6 +20,7 @@ from starlette.types import Message, Receive
 from ingest_pipeline.api.hot import HotValue
 from ingest_pipeline.api.lookups import Lookups
 from ingest_pipeline.api.problems import Refusal
+from ingest_pipeline.api.shared_reads import SharedReads
 from ingest_pipeline.ingestion.services import Services
 from ingest_pipeline.monitoring.status import Status, Totals
 
@@ -48,6 +49,12 @@ def totals_of(request: Request) -> Totals:
     return totals.get()
 
 
+async def shared_of(request: Request) -> SharedReads:
+    """Return the answers that the app a request is for shares."""
+    shared: SharedReads = request.app.state.shared
+    return shared
+
+
 async def lookups_of(request: Request) -> Lookups:
     """Return the look-ups of the app that a request is for."""
     lookups: Lookups = request.app.state.lookups
@@ -63,6 +70,7 @@ async def now_of(request: Request) -> datetime:
 Parts = Annotated[Services, Depends(services_of)]
 HotStatus = Annotated[Status, Depends(status_of)]
 HotTotals = Annotated[Totals, Depends(totals_of)]
+Shared = Annotated[SharedReads, Depends(shared_of)]
 BoundedLookups = Annotated[Lookups, Depends(lookups_of)]
 Now = Annotated[datetime, Depends(now_of)]
 

@@ -29,6 +29,7 @@ from ingest_pipeline.api.access import require_reader
 from ingest_pipeline.api.hot import HotValue
 from ingest_pipeline.api.lookups import Lookups, build_lookups
 from ingest_pipeline.api.problems import documented, install_handlers, problem_schemas
+from ingest_pipeline.api.shared_reads import SharedReads
 from ingest_pipeline.ingestion.services import Services
 from ingest_pipeline.monitoring.status import look_up_status, look_up_totals
 
@@ -76,6 +77,7 @@ def build_api(
     app.state.status = status
     app.state.totals = totals
     app.state.lookups = lookups
+    app.state.shared = SharedReads(services.database)
     app.state.registry = collectors
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(allowed_hosts), www_redirect=False)
     app.add_middleware(metrics.RequestMetrics, registry=collectors)

@@ -7,8 +7,9 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, BeforeValidator, Field
+from starlette.responses import Response
 
-from ingest_pipeline.api.access import Parts
+from ingest_pipeline.api.access import Parts, Shared
 from ingest_pipeline.api.fields import (
     GivenId,
     GivenKey,
@@ -70,9 +71,10 @@ class MessagePage(BaseModel):
     next_cursor: str | None = Field(description="For the page after this one; null when this is the last.")
 
 
-@router.get("", summary="Messages that match", responses=documented(422))
+@router.get("", summary="Messages that match", response_model=MessagePage, responses=documented(422))
 def found_messages(
     services: Parts,
+    shared: Shared,
     *,
     session_id: GivenKey | None = None,
     channel_id: GivenId | None = None,
@@ -83,7 +85,7 @@ def found_messages(
     text: GivenText | None = None,
     cursor: _Cursor = None,
     limit: PageSize = 50,
-) -> MessagePage:
+) -> Response:
     """List live messages, newest first.
 
     Filters that are left out let every message pass; `since` is included, `until` is not; `driver` and
@@ -91,14 +93,18 @@ def found_messages(
     """
     wanted = MessageFilter(session_id, channel_id, driver, author_id, since, until, text)
     after = None if cursor is None else message_of(cursor)
-    with services.database.read() as connection:
-        rows = search_messages(connection, wanted, after=after, limit=limit + 1)
-    page = rows[:limit]
-    is_last = len(rows) <= limit
-    return MessagePage(
-        items=[MessageModel(**row) for row in page],
-        next_cursor=None if is_last else cursor_of(page[-1]["discord_id"]),
-    )
+
+    def look() -> MessagePage:
+        with services.database.read() as connection:
+            rows = search_messages(connection, wanted, after=after, limit=limit + 1)
+        page = rows[:limit]
+        is_last = len(rows) <= limit
+        return MessagePage(
+            items=[MessageModel(**row) for row in page],
+            next_cursor=None if is_last else cursor_of(page[-1]["discord_id"]),
+        )
+
+    return shared.get(("messages", wanted, after, limit), look)
 
 
 @router.get("/{message_id}", summary="One message", responses=documented(404, 422))

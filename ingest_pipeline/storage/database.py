@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import random
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from contextlib import AbstractContextManager
 from typing import Any, Protocol, TypeVar
 
@@ -111,6 +111,15 @@ class Database(Protocol):
 
     def inspect(self) -> AbstractContextManager[Connection | None]:
         """Open a read-only snapshot without migrating; None when there is no database yet."""
+        ...
+
+    def version(self) -> Hashable:
+        """Return what another commit changes, at the price of a look; None when there is no database yet.
+
+        Raises:
+            DatabaseBusy: As for `write`.
+            DatabaseUnavailable: As for `write`.
+        """
         ...
 
     def migrate(self) -> list[str]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from contextlib import closing, contextmanager, suppress
 from functools import partial
 from pathlib import Path
@@ -29,6 +29,7 @@ from ingest_pipeline.storage.database import (
 )
 from ingest_pipeline.storage.duckdb_connection import DuckDBConnection
 from ingest_pipeline.storage.duckdb_file import repair
+from ingest_pipeline.storage.duckdb_file.handles import version_of
 from ingest_pipeline.storage.duckdb_file.replace import replace_file
 from ingest_pipeline.storage.process_lock import lock_for
 from ingest_pipeline.storage.turnstile import busy, turnstile_for
@@ -103,6 +104,10 @@ class DuckDBDatabase:
             return
         with self._transaction(read_only=True) as connection:
             yield connection
+
+    def version(self) -> Hashable:
+        """See `Database`; the file is not waited for."""
+        return version_of(self._path)
 
     def migrate(self) -> list[str]:
         """See `Database`."""

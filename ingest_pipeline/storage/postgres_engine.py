@@ -11,7 +11,7 @@ import logging
 import re
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -104,6 +104,12 @@ class PostgresDatabase:
         """See `Database`."""
         with self._snapshot() as connection:
             yield connection
+
+    def version(self) -> Hashable:
+        """See `Database`: which transactions of the server are over."""
+        with self._snapshot() as connection:
+            row = connection.fetch_one("read_version")
+        return str(row["version"]) if row else None
 
     def migrate(self) -> list[str]:
         """See `Database`."""

@@ -38,6 +38,8 @@ from ingest_pipeline_tests.contract.readings import Reading, at, staged
 
 NAME = "ingest.duckdb"
 FIRST, SECOND, THIRD = range(1, 3000), range(3000, 3030), range(3030, 3060)
+# On a busy machine.
+LONGEST_SECONDS = 40
 EXPECTED = {"same", "refused", "restored"}
 Answer = dict[str, tuple[int, int]]
 
@@ -207,7 +209,7 @@ def outcome(state: State, name: str, byte: int, bit: int, folder: Path) -> str:
         else:
             kind = "restored" if any(folder.glob("*.damaged-*")) else "same"
         took = time.monotonic() - began
-        return f"{kind}, LATE" if took > 10 else kind
+        return f"{kind}, LATE" if took > LONGEST_SECONDS else kind
     finally:
         shutil.rmtree(folder)
 

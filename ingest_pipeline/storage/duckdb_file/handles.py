@@ -10,13 +10,15 @@ from __future__ import annotations
 import fcntl
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import BinaryIO
 
 from ingest_pipeline.errors import DatabaseBusy, DatabaseUnavailable
+from ingest_pipeline.storage.duckdb_file.layout import CHECKSUM_BYTES, HEADER_BYTES
+from ingest_pipeline.storage.duckdb_file.log import log_path
 
 _POLL_SECONDS = 0.05
 _COPY_BYTES = 8 * 1024 * 1024
@@ -31,6 +33,22 @@ def kept_open(path: Path) -> int:
 @cache
 def _handle(path: Path, device: int, inode: int) -> int:  # noqa: ARG001 - another file of the name is another
     return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+
+
+def version_of(path: Path) -> Hashable:
+    """Return what a commit changes: the numbers of the checkpoints, and the log; None without a file."""
+    try:
+        file = kept_open(path)
+        checkpoints = [os.pread(file, 2 * CHECKSUM_BYTES, header * HEADER_BYTES) for header in (1, 2)]
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise DatabaseUnavailable(f"{path} cannot be read ({error.strerror})") from error
+    try:
+        log = log_path(path).stat()
+    except FileNotFoundError:
+        return (os.fstat(file).st_ino, *checkpoints)
+    return (os.fstat(file).st_ino, *checkpoints, log.st_size, log.st_mtime_ns)
 
 
 @contextmanager

@@ -56,3 +56,7 @@ TRUNCATE {table};
 -- name: load_rows
 -- Take rows for a table from the client.
 COPY {table} ({columns}) FROM STDIN (FORMAT {format});
+
+-- name: read_version
+-- Which transactions are over: another one with every commit that changes anything.
+SELECT pg_current_snapshot()::TEXT AS version;
