@@ -19,7 +19,7 @@ from ingest_pipeline.private_files import keep_files_private
 from ingest_pipeline.settings import PROJECT_ROOT, Settings, settings_from
 from ingest_pipeline.supervision.banner import banner
 from ingest_pipeline.supervision.console import Console
-from ingest_pipeline.supervision.dagster_home import prepare_dagster_home
+from ingest_pipeline.supervision.dagster_home import WatchedHome, prepare_dagster_home
 from ingest_pipeline.supervision.deployment import (
     Deployment,
     demo_deployment,
@@ -75,9 +75,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(deployment: Deployment, settings: Settings, lock: TextIO, options: argparse.Namespace) -> int:
     host, port = options.host, options.port
     logs = deployment.data_dir / "logs"
-    home = prepare_dagster_home(
-        deployment.data_dir / "dagster", PROJECT_ROOT / "dagster.yaml", deployment.environment
+    watched = WatchedHome(
+        lambda: prepare_dagster_home(
+            deployment.data_dir / "dagster", PROJECT_ROOT / "dagster.yaml", deployment.environment
+        )
     )
+    home = watched.home
     logs.mkdir(exist_ok=True)
     colour = sys.stdout.isatty() and "NO_COLOR" not in os.environ
     console = Console(sys.stdout, logs, colour=colour)
@@ -105,6 +108,7 @@ def _run(deployment: Deployment, settings: Settings, lock: TextIO, options: argp
         console=console,
         reporter=warden,
         on_ready=on_ready,
+        home=watched,
     )
     try:
         orderly = supervisor.run(stop)

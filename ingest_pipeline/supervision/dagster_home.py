@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
@@ -47,6 +47,40 @@ class DagsterHome:
     code_socket: Path
 
 
+class WatchedHome:
+    """A Dagster home that is prepared again when somebody deletes it while the stack runs.
+
+    Args:
+        prepare: Prepares it.
+
+    Raises:
+        ConfigurationError: It cannot be prepared.
+    """
+
+    def __init__(self, prepare: Callable[[], DagsterHome]) -> None:
+        self._prepare = prepare
+        self.renew()
+
+    def renew(self) -> None:
+        """Prepare it.
+
+        Raises:
+            ConfigurationError: It cannot be prepared.
+        """
+        self.home = self._prepare()
+        self._identity = _identity(self.home.folder)
+
+    def is_whole(self) -> bool:
+        """Tell whether the folder is still the one that was prepared, with its configuration in it."""
+        home = self.home
+        return (
+            self._identity is not None
+            and _identity(home.folder) == self._identity
+            and (home.folder / "dagster.yaml").exists()
+            and home.workspace.exists()
+        )
+
+
 def prepare_dagster_home(folder: Path, template: Path, environment: Mapping[str, str]) -> DagsterHome:
     """Write Dagster's configuration into its home where it differs from what is there.
 
@@ -77,6 +111,14 @@ def prepare_dagster_home(folder: Path, template: Path, environment: Mapping[str,
             "INGEST_DATA_DIR to another folder"
         ) from None
     return home
+
+
+def _identity(folder: Path) -> tuple[int, int] | None:
+    try:
+        status = folder.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
 
 
 def _workspace(code_socket: Path) -> str:

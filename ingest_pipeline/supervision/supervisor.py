@@ -6,7 +6,9 @@ import signal
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Protocol
 
+from ingest_pipeline.errors import ConfigurationError
 from ingest_pipeline.supervision.child import Child
 from ingest_pipeline.supervision.console import Console
 from ingest_pipeline.supervision.keeper import Keeper, Reporter
@@ -17,6 +19,7 @@ PROBE_EVERY_SECONDS = 0.2
 STOP_GRACE_SECONDS = 20.0
 KILL_GRACE_SECONDS = 2.0
 WAIT_FOR_READY_SECONDS = 60.0
+RENEW_AGAIN_SECONDS = 10.0
 
 
 class StopRequest:
@@ -39,6 +42,18 @@ class StopRequest:
         self.count += 1
 
 
+class Home(Protocol):
+    """What all parts need on disk."""
+
+    def is_whole(self) -> bool:
+        """Tell whether it is still there."""
+        ...
+
+    def renew(self) -> None:
+        """Make it again, or raise `ConfigurationError`."""
+        ...
+
+
 class Supervisor:
     """Starts parts in order, restarts those that die, stops all together.
 
@@ -48,7 +63,8 @@ class Supervisor:
         folder: Their working directory.
         console: Takes their output and our own lines.
         reporter: Is told of every start and end.
-        on_ready: Called once with the name of each part that began to serve.
+        on_ready: Called with the name of each part that began to serve, once after each start of the whole.
+        home: What is made again, and all parts started again, when somebody has deleted it.
     """
 
     def __init__(
@@ -60,7 +76,10 @@ class Supervisor:
         console: Console,
         reporter: Reporter,
         on_ready: Callable[[str], None],
+        home: Home | None = None,
     ) -> None:
+        self._home = home
+        self._renew_at = 0.0
         self._environment = environment
         self._folder = folder
         self._console = console
@@ -80,6 +99,11 @@ class Supervisor:
         began = time.monotonic()
         while not stop.count:
             now = time.monotonic()
+            if self._home is not None and not self._home.is_whole():
+                if now >= self._renew_at:
+                    began = self._start_again(self._home, stop)
+                time.sleep(LOOK_EVERY_SECONDS)
+                continue
             for keeper in self._keepers:
                 if self._may_start(keeper.part, now - began):
                     keeper.look(now)
@@ -106,6 +130,28 @@ class Supervisor:
             if part.is_ready and part.name not in self._ready and part.is_ready():
                 self._ready.add(part.name)
                 self._on_ready(part.name)
+
+    def _start_again(self, home: Home, stop: StopRequest) -> float:
+        """Stop all parts, make the home again, and return when the parts may start.
+
+        What still runs has files open that nobody finds any more; it would go on without a word.
+        """
+        self._console.say("Dagster's home was deleted: it is prepared again, and all parts are started again")
+        for keeper in self._keepers:
+            keeper.ask_to_stop()
+        deadline = time.monotonic() + STOP_GRACE_SECONDS
+        while not self._all_gone() and not stop.count:
+            if time.monotonic() > deadline:
+                self._kill_all()
+                break
+            time.sleep(LOOK_EVERY_SECONDS)
+        self._ready.clear()
+        try:
+            home.renew()
+        except ConfigurationError as error:
+            self._console.say(f"{error}; trying again in {RENEW_AGAIN_SECONDS:.0f} s")
+            self._renew_at = time.monotonic() + RENEW_AGAIN_SECONDS
+        return time.monotonic()
 
     def _stop_all(self, stop: StopRequest) -> bool:
         self._console.say("stopping; Ctrl-C again kills at once")

@@ -1,6 +1,7 @@
 """A supervisor over parts given on the command line, for tests that need one as a process of its own.
 
 Usage: supervised_program.py FOLDER NAME=SHELL_COMMAND…
+With DAGSTER_HOME in the environment the parts run there, and it is made again when it is deleted.
 """
 
 from __future__ import annotations
@@ -10,7 +11,9 @@ import sys
 from pathlib import Path
 
 from ingest_pipeline.errors import IngestError
+from ingest_pipeline.settings import PROJECT_ROOT
 from ingest_pipeline.supervision.console import Console
+from ingest_pipeline.supervision.dagster_home import WatchedHome, prepare_dagster_home
 from ingest_pipeline.supervision.lock import Warden, hold_folder
 from ingest_pipeline.supervision.parts import Part
 from ingest_pipeline.supervision.supervisor import StopRequest, Supervisor
@@ -31,10 +34,15 @@ def main() -> int:
         sys.stdout.write(f"{error}\n")
         return int(error.exit_code)
     warden = Warden(lock)
+    chosen = os.environ.get("DAGSTER_HOME")
+    home = chosen and WatchedHome(
+        lambda: prepare_dagster_home(Path(chosen), PROJECT_ROOT / "dagster.yaml", os.environ)
+    )
     supervisor = Supervisor(
         parts,
         environment=os.environ,
-        folder=folder,
+        folder=Path(chosen or folder),
+        home=home or None,
         console=Console(sys.stdout, folder),
         reporter=warden,
         on_ready=lambda _: None,

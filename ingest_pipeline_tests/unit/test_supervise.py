@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -109,6 +110,29 @@ def test_children_of_a_crashed_part_are_gone_before_it_starts_again(tmp_path: Pa
         wait_for(lambda: len(pids(tmp_path, "parent")) == 2, "the second start")
         assert not is_running(pids(tmp_path, "child")[0])
     assert none_running(tmp_path, "parent", "child")
+
+
+def test_a_home_that_is_deleted_is_made_again_and_every_part_started_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What ran in the deleted folder ends first; also when somebody has put another folder in its place."""
+    home = tmp_path / "dagster"
+    monkeypatch.setenv("DAGSTER_HOME", str(home))
+    parts = (f"{name}=echo $$ >> ../{name}; exec sleep 100" for name in ("one", "two"))
+    with supervised(tmp_path, *parts) as process:
+        for count in (2, 3):
+            wait_for(lambda count=count: len(pids(tmp_path, "two")) == count - 1, "the parts")
+            wait_for(lambda count=count: len(pids(tmp_path, "one")) == count - 1, "the parts")
+            shutil.rmtree(home)
+            if count == 3:
+                home.mkdir()
+            wait_for(lambda count=count: len(pids(tmp_path, "two")) == count, "the next start")
+            wait_for(lambda count=count: len(pids(tmp_path, "one")) == count, "the next start")
+            assert not any(is_running(pids(tmp_path, name)[count - 2]) for name in ("one", "two"))
+            assert {"dagster.yaml", "workspace.yaml"} <= {path.name for path in home.iterdir()}
+        assert process.poll() is None
+    assert "Dagster's home was deleted" in (tmp_path / "console.txt").read_text()
+    assert none_running(tmp_path, "one", "two")
 
 
 def test_a_second_ctrl_c_kills_what_does_not_stop(tmp_path: Path) -> None:
