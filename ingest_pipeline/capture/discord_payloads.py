@@ -1,9 +1,9 @@
 """Discord's own message objects, from the gateway and from REST, in the shape every source shares.
 
 A message seen live, read from history or exported by DiscordChatExporter becomes the same row. What
-that takes is here: the exporter's names for message types, the English texts it writes for system
-messages, and its choice of nickname (DiscordChatExporter 2.47 source, Message.cs, MessageKind.cs,
-JsonMessageWriter.cs; Discord's fields: https://docs.discord.com/developers/resources/message).
+that takes is here: the English texts that the exporter writes for system messages, and its choice of
+nickname (DiscordChatExporter 2.47 source, Message.cs, JsonMessageWriter.cs; Discord's fields:
+https://docs.discord.com/developers/resources/message). Types are named in `domain/message_types.py`.
 """
 
 from __future__ import annotations
@@ -28,18 +28,6 @@ from ingest_pipeline.domain.message import (
 
 Payload = Mapping[str, Any]
 
-_TYPE_NAMES = {
-    0: "Default",
-    1: "RecipientAdd",
-    2: "RecipientRemove",
-    3: "Call",
-    4: "ChannelNameChange",
-    5: "ChannelIconChange",
-    6: "ChannelPinnedMessage",
-    7: "GuildMemberJoin",
-    18: "ThreadCreated",
-    19: "Reply",
-}
 _SYSTEM_TEXTS = {
     5: "Changed the channel icon.",
     6: "Pinned a message.",
@@ -67,7 +55,7 @@ def raw_message(payload: Payload) -> RawMessage:
     snapshots = _list(payload.get("message_snapshots"))
     return RawMessage(
         id=payload.get("id"),
-        type=_TYPE_NAMES.get(kind, kind) if isinstance(kind, int) else kind,
+        type=kind if isinstance(kind, str | int | None) else str(kind),
         timestamp=payload.get("timestamp"),
         timestamp_edited=payload.get("edited_timestamp"),
         is_pinned=bool(payload.get("pinned")),

@@ -29,6 +29,7 @@ from ingest_pipeline.domain.message_parts import (
     sticker,
     total,
 )
+from ingest_pipeline.domain.message_types import type_in_digest, type_name
 from ingest_pipeline.domain.snowflake import MAX_SNOWFLAKE, parse_snowflake
 from ingest_pipeline.domain.window import Window
 
@@ -195,7 +196,7 @@ def _columns(raws: Sequence[RawMessage], policy: ChannelPolicy) -> dict[str, Seq
     forwarded = [clean(part.content) if (part := raw.forwarded_message) else None for raw in raws]
     drivers, texts = _split(contents, names, policy)
     edits = [parse_timestamp(text) if (text := raw.timestamp_edited) else None for raw in raws]
-    types = ["Default" if (kind := raw.type) is None else str(kind) for raw in raws]
+    types = [type_name(raw.type) for raw in raws]
     pinned = [bool(raw.is_pinned) for raw in raws]
     references = [parse_snowflake(link.message_id) if (link := raw.reference) else None for raw in raws]
     attachments = _projected(attachment, [raw.attachments for raw in raws])
@@ -225,7 +226,16 @@ def _columns(raws: Sequence[RawMessage], policy: ChannelPolicy) -> dict[str, Seq
         "reaction_count": [total(items) if items else 0 for items in reactions],
         "is_highlight_candidate": [False] * len(raws),
         "content_digest": _digests(
-            contents, edited_ms, types, pinned, references, forwarded, files, embeds, stickers, reactions
+            contents,
+            edited_ms,
+            list(map(type_in_digest, types)),
+            pinned,
+            references,
+            forwarded,
+            files,
+            embeds,
+            stickers,
+            reactions,
         ),
     }
 

@@ -17,7 +17,7 @@ _DESCRIPTIONS = {
     "author_is_bot": "Whether a bot or a webhook wrote it",
     "raw_content": "The content as it came",
     "message_text": "The content without emoji and driver",
-    "message_type": "The exporter's name for its kind, such as Default or Reply",
+    "message_type": "One name for its type whatever the source, such as Default or Reply; a number when unknown",
     "is_pinned": "Whether it was pinned when it was read",
     "reference_id": "The message it answers or forwards",
     "attachments": "JSON array: id, file_name, url, size_bytes, content_type",
