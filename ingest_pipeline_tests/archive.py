@@ -63,7 +63,7 @@ class Archive:
     def live_ids(self, channel_id: int) -> list[int]:
         """Return the ids of the live rows of a channel, ascending."""
         stored = self.read(lambda connection: stored_between(connection, channel_id, 0, EVERYTHING))
-        return [each.discord_id for each in stored.values() if each.deleted_at is None]
+        return [each.discord_id for each in stored.values() if each.is_live]
 
     def rows(self, channel_id: int) -> dict[int, dict[str, Any]]:
         """Return the live rows of a channel by id."""

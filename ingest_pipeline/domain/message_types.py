@@ -58,11 +58,9 @@ MESSAGE_TYPES: Mapping[int, str] = {
 # Databases hold digests in which only these types had their names; the others keep their numbers there, so
 # that a message read again has the digest that it had before its type got a name.
 _NAMED_IN_DIGESTS = frozenset({0, 1, 2, 3, 4, 5, 6, 7, 18, 19})
-_KNOWN: dict[object, str] = {
-    None: MESSAGE_TYPES[0],
-    **MESSAGE_TYPES,
-    **{str(number): name for number, name in MESSAGE_TYPES.items()},
-}
+_KNOWN: dict[str | int | None, str] = {None: MESSAGE_TYPES[0]}
+_KNOWN.update((number, name) for number, name in MESSAGE_TYPES.items())
+_KNOWN.update((str(number), name) for number, name in MESSAGE_TYPES.items())
 _NUMBERS_IN_DIGESTS = {
     name: str(number) for number, name in MESSAGE_TYPES.items() if number not in _NAMED_IN_DIGESTS
 }

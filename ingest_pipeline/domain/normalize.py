@@ -1,8 +1,10 @@
 """From a message as it arrived to the row that is stored: the only place where that is decided.
 
 Every source meets here. A message either becomes a row or is counted under one `SkipReason`;
-nothing else can happen to it. Rows are made many at a time, as columns; the columns that are the
-same for a whole document are added by the caller.
+nothing else can happen to it. A message that its channel's policy does not take becomes a row all the
+same, with the reason in `skip_reason`: whether it is taken is decided here, whether a message that is
+known already has changed is decided where it is merged. Rows are made many at a time, as columns; the
+columns that are the same for a whole document are added by the caller.
 """
 
 from __future__ import annotations
@@ -48,7 +50,7 @@ _Decide = Callable[[RawMessage | None, int | None], "tuple[RawMessage, int, date
 
 
 class SkipReason(StrEnum):
-    """Why a message became no row.
+    """Why a message is not taken: the last two by its channel's policy, the others because it has no row.
 
     Attributes:
         MALFORMED: The element is JSON but no message.
@@ -94,7 +96,7 @@ class Rows:
 
     Attributes:
         columns: The rows' values by column: those of `STAGING_SCHEMA` that depend on the message. Times
-            are aware UTC, lists are JSON text.
+            are aware UTC, lists are JSON text. `skip_reason` is None where the policy takes the message.
         kept: For each row, the position of its message among those given.
         skipped: A reason for each message that became no row.
     """
@@ -141,7 +143,7 @@ def build_normaliser(channel_id: int, policy: ChannelPolicy, window: Window | No
         window: Bounds on the time of posting, or None for no bounds.
     """
 
-    def decide(  # noqa: PLR0911 - one way out per reason
+    def decide(
         raw: RawMessage | None, discord_id: int | None
     ) -> tuple[RawMessage, int, datetime] | SkipReason:
         if raw is None:
@@ -155,14 +157,18 @@ def build_normaliser(channel_id: int, policy: ChannelPolicy, window: Window | No
             return SkipReason.OUTSIDE_WINDOW
         if discord_id == channel_id:
             return SkipReason.THREAD_STARTER
-        if not (raw.content and raw.content.strip()):
-            if not _has_media(raw):
-                return SkipReason.NO_CONTENT
-            if not policy.keep_media_only:
-                return SkipReason.MEDIA_ONLY
         return raw, discord_id, posted_at
 
     return lambda messages: _rows(messages, decide, policy)
+
+
+def policy_skip(raw: RawMessage, policy: ChannelPolicy) -> SkipReason | None:
+    """Return why a channel's policy does not take a message, or None when it does."""
+    if raw.content and raw.content.strip():
+        return None
+    if not _has_media(raw):
+        return SkipReason.NO_CONTENT
+    return None if policy.keep_media_only else SkipReason.MEDIA_ONLY
 
 
 def _rows(messages: Sequence[RawMessage | None], decide: _Decide, policy: ChannelPolicy) -> Rows:
@@ -179,6 +185,7 @@ def _rows(messages: Sequence[RawMessage | None], decide: _Decide, policy: Channe
     columns: dict[str, Sequence[Any]] = {
         "discord_id": [discord_id for _, discord_id, _ in accepted],
         "posted_at": [posted_at for _, _, posted_at in accepted],
+        "skip_reason": [policy_skip(raw, policy) for raw, _, _ in accepted],
         **_columns([raw for raw, _, _ in accepted], policy),
     }
     return Rows(columns, kept, skipped)

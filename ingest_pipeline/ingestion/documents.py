@@ -33,15 +33,27 @@ class Tally:
 
     Attributes:
         received: Elements of the message array.
-        rows: Messages that became rows.
+        rows: Messages that became rows, also those that the channel's policy does not take.
         highest_id: Largest id among the rows, 0 without any.
-        skipped: Count for each reason.
+        skipped: Messages that became no row, by reason.
+        not_taken: Rows that the channel's policy does not take, by reason.
     """
 
     received: int = 0
     rows: int = 0
     highest_id: int = 0
     skipped: Counter[str] = dataclasses.field(default_factory=Counter)
+    not_taken: Counter[str] = dataclasses.field(default_factory=Counter)
+
+    @property
+    def taken(self) -> int:
+        """Rows that the channel's policy takes."""
+        return self.rows - self.not_taken.total()
+
+    @property
+    def left_out(self) -> Counter[str]:
+        """Messages that became no row or that the policy does not take, by reason."""
+        return self.skipped + self.not_taken
 
     def add(self, other: Tally) -> None:
         """Add what another part of the document held."""
@@ -49,6 +61,17 @@ class Tally:
         self.rows += other.rows
         self.highest_id = max(self.highest_id, other.highest_id)
         self.skipped += other.skipped
+        self.not_taken += other.not_taken
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the tally as JSON values."""
+        return dataclasses.asdict(self) | {"skipped": dict(self.skipped), "not_taken": dict(self.not_taken)}
+
+    @classmethod
+    def from_dict(cls, stated: Mapping[str, Any]) -> Tally:
+        """Return the tally of `as_dict`, or of an earlier version, which counted no rows as not taken."""
+        counters = {name: Counter(stated.get(name, {})) for name in ("skipped", "not_taken")}
+        return cls(**{**stated, **counters})
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +167,7 @@ def normalised_rows(normalise: Normaliser, messages: Sequence[RawMessage | None]
     tally.received += len(messages)
     tally.rows += len(rows.kept)
     tally.skipped.update(reason.value for reason in rows.skipped)
+    tally.not_taken.update(reason.value for reason in rows.columns["skip_reason"] if reason)
     tally.highest_id = max(tally.highest_id, *rows.columns["discord_id"], 0)
     return rows
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from secrets import token_hex
@@ -45,7 +45,8 @@ class IngestReport:
         updated: Rows really changed.
         unchanged: Messages that were there already.
         stale: Messages older than what was there.
-        skipped: Count for each `SkipReason` that occurred.
+        skipped: Count for each `SkipReason` that occurred. A message that is known already is not skipped,
+            whatever the policy says about what it has become.
         coverage: Intervals `(channel_id, low, high]` of ids proven complete.
         correlation_id: The journey all rows and log lines of this import carry.
         seconds: Wall time of reading and merging.
@@ -203,8 +204,20 @@ class _Merged:
     def numbers(self) -> dict[str, int]:
         """Return what the end of a batch is told with."""
         received = sum(tally.received for tally in self.tallies)
-        skipped = sum(tally.skipped.total() for tally in self.tallies)
-        return {"received": received, **asdict(self.counts), "skipped": skipped}
+        counts = self.counts
+        return {
+            "received": received,
+            "created": counts.created,
+            "updated": counts.updated,
+            "unchanged": counts.unchanged,
+            "stale": counts.stale,
+            "skipped": self.skipped.total(),
+        }
+
+    @property
+    def skipped(self) -> Counter[str]:
+        """Messages that became no row, or whose rows were not taken, by reason."""
+        return sum((tally.skipped for tally in self.tallies), Counter(self.counts.skipped))
 
 
 def _merge(
@@ -251,7 +264,7 @@ def _report(
         updated=merged.counts.updated,
         unchanged=merged.counts.unchanged,
         stale=merged.counts.stale,
-        skipped=dict(sum((tally.skipped for tally in merged.tallies), Counter())),
+        skipped=dict(merged.skipped),
         coverage=[(proof.channel_id, proof.low, proof.high) for proof in merged.proofs],
         correlation_id=correlation_id,
         seconds=seconds,

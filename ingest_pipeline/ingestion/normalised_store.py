@@ -8,7 +8,6 @@ metadata, so a file is enough to merge from.
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,17 +18,20 @@ import pyarrow.parquet as pq
 from upath import UPath
 
 from ingest_pipeline.capture.stored_files import files_in, new_version, open_file, open_root
+from ingest_pipeline.domain.message_types import type_name
 from ingest_pipeline.domain.window import Window
 from ingest_pipeline.errors import TransientError
 from ingest_pipeline.ingestion.chunks import rebatch
 from ingest_pipeline.ingestion.documents import Document, Provenance, Tally
-from ingest_pipeline.storage.schema import STAGING_SCHEMA
+from ingest_pipeline.storage.columns import column, repeated
+from ingest_pipeline.storage.schema import MERGED_SCHEMA, STAGING_SCHEMA
 
 if TYPE_CHECKING:
     import pandas as pd
 
 _METADATA = b"ingest_pipeline"
 _GROUP_ROWS = 20_000
+_REASON = "skip_reason"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,15 +59,9 @@ class StoredDocument:
             now = _described(file, self.path, self.channel_id)
             if (now.window, now.complete) != (self.window, self.complete) or _is_older(now, self):
                 raise TransientError(f"{self.path} was written anew while it was merged: try again")
-            tally.received, tally.rows, tally.highest_id = (
-                now.tally.received,
-                now.tally.rows,
-                now.tally.highest_id,
-            )
-            tally.skipped = Counter(now.tally.skipped)
-            # A file of an earlier version may have more columns.
-            for batch in file.iter_batches(columns=STAGING_SCHEMA.names):
-                yield pa.Table.from_batches([batch]).cast(STAGING_SCHEMA)
+            tally.add(now.tally)
+            for batch in file.iter_batches():
+                yield _in_current_form(pa.Table.from_batches([batch]))
 
 
 class NormalisedStore:
@@ -125,29 +121,53 @@ class NormalisedStore:
     def frame(self, session_id: str, keys: Sequence[str]) -> pd.DataFrame:
         """Return the stored rows of some windows as one pandas frame, ordered by time and id.
 
+        Rows that the channel's policy does not take are left out.
+
         Returns:
-            The columns of `STAGING_SCHEMA`; text as Arrow-backed strings, ids as Int64 (nullable),
+            The columns of `MERGED_SCHEMA`; text as Arrow-backed strings, ids as Int64 (nullable),
             times as `datetime64[us, UTC]`.
         """
         tables = [
-            read_rows(path, STAGING_SCHEMA.names)
+            taken_rows(path, MERGED_SCHEMA.names)
             for key in keys
             for path in files_in(self.root / session_id / key, "**/*.parquet")
         ]
-        table = pa.concat_tables(tables) if tables else STAGING_SCHEMA.empty_table()
-        newest_last = [(column, "ascending") for column in ("posted_at", "discord_id", "observed_at")]
+        table = pa.concat_tables(tables) if tables else MERGED_SCHEMA.empty_table()
+        newest_last = [(name, "ascending") for name in ("posted_at", "discord_id", "observed_at")]
         frame = to_frame(table.sort_by(newest_last))
         # Two documents may hold a message: the parts of a long window, and one of it whole from before.
         return frame.drop_duplicates(["discord_id", "channel_id"], keep="last", ignore_index=True)
 
 
-def read_rows(path: UPath, columns: Sequence[str] | None = None) -> pa.Table:
-    """Read a file of normalised rows, or some of its columns.
+def read_rows(path: UPath, columns: Sequence[str]) -> pa.Table:
+    """Read some columns of a file of normalised rows, as far as it has them.
 
     `pyarrow.parquet.read_table` does the same and imports Arrow's data sets for it.
     """
     with open_file(path) as stream, pq.ParquetFile(stream) as file:
-        return file.read(columns=columns and list(columns))
+        return file.read(columns=list(columns))
+
+
+def taken_rows(path: UPath, columns: Sequence[str]) -> pa.Table:
+    """Read some columns of those rows in a file that the channel's policy takes."""
+    rows = read_rows(path, [*columns, _REASON])
+    if _REASON not in rows.column_names:
+        return rows
+    reasons = rows[_REASON]
+    if reasons.null_count < len(rows):
+        places = [place for place, reason in enumerate(reasons.to_pylist()) if reason is None]
+        rows = rows.take(column(places, pa.int64()))
+    return rows.drop_columns([_REASON])
+
+
+def _in_current_form(table: pa.Table) -> pa.Table:
+    """Return rows as of `STAGING_SCHEMA`; files written before it had `skip_reason` hold taken rows only."""
+    if _REASON not in table.column_names:
+        types = column(list(map(type_name, table["message_type"].to_pylist())), pa.string())
+        place = table.schema.get_field_index("message_type")
+        table = table.set_column(place, "message_type", types)
+        table = table.append_column(_REASON, repeated(None, pa.string(), len(table)))
+    return table.select(STAGING_SCHEMA.names).cast(STAGING_SCHEMA)
 
 
 def to_frame(table: pa.Table) -> pd.DataFrame:
@@ -171,7 +191,7 @@ def _described(file: pq.ParquetFile, path: UPath, channel_id: int) -> StoredDocu
         provenance=Provenance(
             **{**stated["provenance"], "observed_at": datetime.fromisoformat(stated["observed_at"])}
         ),
-        tally=Tally(**{**stated["tally"], "skipped": Counter(stated["tally"]["skipped"])}),
+        tally=Tally.from_dict(stated["tally"]),
         parent_id=stated.get("parent_id"),
     )
 
@@ -195,11 +215,6 @@ def _describe(document: Document, tally: Tally) -> str:
             "source": provenance.source,
             "correlation_id": provenance.correlation_id,
         },
-        "tally": {
-            "received": tally.received,
-            "rows": tally.rows,
-            "highest_id": tally.highest_id,
-            "skipped": dict(tally.skipped),
-        },
+        "tally": tally.as_dict(),
     }
     return json.dumps(stated)

@@ -14,10 +14,9 @@ import pickle
 import signal
 import subprocess
 import sys
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from tempfile import TemporaryFile
 from typing import BinaryIO
 
@@ -102,7 +101,7 @@ class SecondReader:
         answer = json.loads(output)
         if "error" in answer:
             raise getattr(errors, answer["error"])(answer["message"])
-        return Tally(**answer | {"skipped": Counter(answer["skipped"])})
+        return Tally.from_dict(answer)
 
     def tables(self) -> Iterator[pa.Table]:
         """Return its rows, as tables of `STAGING_SCHEMA`."""
@@ -164,7 +163,7 @@ def main() -> None:
     except errors.BadInput as error:
         answer = {"error": type(error).__name__, "message": str(error)}
     else:
-        answer = {field.name: getattr(tally, field.name) for field in fields(tally)}
+        answer = tally.as_dict()
     sys.stdout.write(json.dumps(answer))
 
 

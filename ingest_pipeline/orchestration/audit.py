@@ -39,7 +39,7 @@ class Rule(StrEnum):
         UNIQUE: A message is there once, in the files and in the table.
         INSIDE: Every row was posted in its window.
         COUNTS: Every landed message is a row or a counted skip, and every row is in the table, if
-            only as deleted.
+            only as deleted; one that its channel's policy does not take is there or kept as skipped.
         PROVEN: A window that had ended and settled when it was read is proven by the ledger.
     """
 

@@ -1,8 +1,9 @@
 """The columns of the tables as Dagster's catalogue shows them."""
 
 import dagster as dg
+import pyarrow as pa
 
-from ingest_pipeline.storage.schema import STAGING_SCHEMA
+from ingest_pipeline.storage.schema import MERGED_SCHEMA, STAGING_SCHEMA
 
 _DESCRIPTIONS = {
     "discord_id": "The message's snowflake: its identity",
@@ -17,7 +18,7 @@ _DESCRIPTIONS = {
     "author_is_bot": "Whether a bot or a webhook wrote it",
     "raw_content": "The content as it came",
     "message_text": "The content without emoji and driver",
-    "message_type": "One name for its type whatever the source, such as Default or Reply; a number when unknown",
+    "message_type": "One name for its type, such as Default or Reply; a number when unknown",
     "is_pinned": "Whether it was pinned when it was read",
     "reference_id": "The message it answers or forwards",
     "attachments": "JSON array: id, file_name, url, size_bytes, content_type",
@@ -34,6 +35,7 @@ _DESCRIPTIONS = {
     ),
     "content_digest": "Tells two versions of a message apart",
     "correlation_id": "The journey it came by: the run id of a Dagster run",
+    "skip_reason": "Why the channel's policy does not take it; empty when it does",
 }
 _TABLE_COLUMNS = {
     "session_id": "The session that its channel and time belong to; empty for none",
@@ -46,7 +48,7 @@ _TABLE_COLUMNS = {
 
 def normalised_columns() -> dg.TableSchema:
     """Return the columns of the normalised Parquet files."""
-    return dg.TableSchema(_staging_columns())
+    return dg.TableSchema(_columns(STAGING_SCHEMA))
 
 
 def table_columns() -> dg.TableSchema:
@@ -55,10 +57,10 @@ def table_columns() -> dg.TableSchema:
         dg.TableColumn(name, "string" if name == "session_id" else "timestamp[us, tz=UTC]", description)
         for name, description in _TABLE_COLUMNS.items()
     ]
-    return dg.TableSchema([*_staging_columns(), *added])
+    return dg.TableSchema([*_columns(MERGED_SCHEMA), *added])
 
 
-def _staging_columns() -> list[dg.TableColumn]:
+def _columns(schema: pa.Schema) -> list[dg.TableColumn]:
     return [
         dg.TableColumn(
             field.name,
@@ -66,5 +68,5 @@ def _staging_columns() -> list[dg.TableColumn]:
             _DESCRIPTIONS[field.name],
             constraints=dg.TableColumnConstraints(nullable=field.nullable, unique=field.name == "discord_id"),
         )
-        for field in STAGING_SCHEMA
+        for field in schema
     ]

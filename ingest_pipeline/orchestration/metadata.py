@@ -15,7 +15,7 @@ from ingest_pipeline.domain.session import Session
 from ingest_pipeline.domain.snowflake import created_at
 from ingest_pipeline.domain.window import Window
 from ingest_pipeline.ingestion.ingest import IngestReport
-from ingest_pipeline.ingestion.normalised_store import StoredDocument, read_rows
+from ingest_pipeline.ingestion.normalised_store import StoredDocument, taken_rows
 from ingest_pipeline.ingestion.refresh import Exported, session_windows
 from ingest_pipeline.ingestion.services import Services
 from ingest_pipeline.orchestration.audit import count_landed
@@ -98,11 +98,11 @@ def _landing(window: Window, runs: Sequence[Exported]) -> Metadata:
 
 
 def _normalised(window: Window, documents: Sequence[StoredDocument]) -> Metadata:
-    skipped = sum((document.tally.skipped for document in documents), Counter[str]())
+    skipped = sum((document.tally.left_out for document in documents), Counter[str]())
     times = [document.window for document in documents if document.window]
     described: Metadata = {
         "window": _times(window),
-        **_rows(window, times, sum(document.tally.rows for document in documents)),
+        **_rows(window, times, sum(document.tally.taken for document in documents)),
         "received": sum(document.tally.received for document in documents),
         "skipped": skipped.total(),
         **{f"skipped_{reason}": count for reason, count in sorted(skipped.items())},
@@ -146,7 +146,7 @@ def _nothing_to_do(services: Services, session: Session, keys: Sequence[str]) ->
 
 
 def _posted_range(documents: Sequence[StoredDocument]) -> Metadata:
-    posted = [moment for document in documents if document.tally.rows for moment in _posted_at(document)]
+    posted = [moment for document in documents if document.tally.taken for moment in _posted_at(document)]
     if not posted:
         return {}
     return {
@@ -156,7 +156,7 @@ def _posted_range(documents: Sequence[StoredDocument]) -> Metadata:
 
 
 def _posted_at(document: StoredDocument) -> list[datetime]:
-    return values_of(read_rows(document.path, ["posted_at"])["posted_at"])
+    return values_of(taken_rows(document.path, ["posted_at"])["posted_at"])
 
 
 def _proven(connection: Connection, session: Session, window: Window) -> datetime:

@@ -27,7 +27,8 @@ class NormalisedFrames(dg.IOManager):
     """Hands the rows of `normalized_messages` to downstream assets as a pandas frame.
 
     A parameter named `normalized_messages` of an asset with the same partitions is given the rows of
-    all windows of the run: the columns of `STAGING_SCHEMA`, ordered by time and id within a session.
+    all windows of the run, as far as the channel's policy takes them: the columns of `MERGED_SCHEMA`, ordered
+    by time and id within a session.
 
     Args:
         store: Where the rows are.

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 import pyarrow as pa
 
 from ingest_pipeline.capture.discord_payloads import raw_message
-from ingest_pipeline.domain.normalize import ChannelPolicy, build_normaliser
+from ingest_pipeline.domain.message import RawMessage
+from ingest_pipeline.domain.normalize import ChannelPolicy, build_normaliser, policy_skip
 from ingest_pipeline.domain.session import Session
 from ingest_pipeline.domain.snowflake import created_at
 from ingest_pipeline.domain.window import Window, WindowGrid
@@ -34,6 +35,8 @@ class SeenDocument:
         provenance: The source, and what the report of the batch carries.
         known: Messages that the table has already. It is filled inside the transaction, before the
             document is read: a creation tells nothing about such a message.
+        skipped: When the messages that were read and never taken were first read (aware UTC), by id;
+            filled likewise. A creation may tell the text that such a message had before.
         parent_id: See `Document`; the catalogue knows it.
     """
 
@@ -43,6 +46,7 @@ class SeenDocument:
     policies: Mapping[int, ChannelPolicy]
     provenance: Provenance
     known: Collection[int] = ()
+    skipped: Mapping[int, datetime] = field(default_factory=dict)
     parent_id: int | None = None
     window: Window | None = None
     complete: bool = False
@@ -53,9 +57,10 @@ class SeenDocument:
         Discord names a message's channel itself, so a message with its thread's id is a forum post's
         first one, which is kept: the normaliser is not told the channel that it would compare with.
         """
-        normalise = build_normaliser(_NO_CHANNEL, self.policies[self.channel_id], None)
-        informative = list(self._informative())
-        rows = normalised_rows(normalise, [raw_message(seen.payload) for seen in informative], tally)
+        policy = self.policies[self.channel_id]
+        normalise = build_normaliser(_NO_CHANNEL, policy, None)
+        informative = list(self._informative(policy))
+        rows = normalised_rows(normalise, [raw for raw, _ in informative], tally)
         if rows.kept:
             yield rows_table(
                 rows,
@@ -63,20 +68,33 @@ class SeenDocument:
                     "guild_id": self.guild_id,
                     "channel_id": self.channel_id,
                     "source": self.provenance.source,
-                    "observed_at": [informative[position].seen_at for position in rows.kept],
+                    "observed_at": [informative[position][1] for position in rows.kept],
                     "correlation_id": [
                         correlation_of(self.guild_id, discord_id) for discord_id in rows.columns["discord_id"]
                     ],
                 },
             )
 
-    def _informative(self) -> Iterator[SeenMessage]:
-        """Leave out creations of messages that were seen before, in the table or in this document."""
-        seen_here: set[int] = set()
+    def _informative(self, policy: ChannelPolicy) -> Iterator[tuple[RawMessage, datetime]]:
+        """Return the messages with the times they count as read at, without creations that tell nothing.
+
+        Those are of messages seen before, in the table or in this document. A message of which only readings
+        were seen that are not taken is the exception: its creation, which is older than all of them, may be.
+        """
+        known, skipped = set(self.known), dict(self.skipped)
         for seen in self.messages:
-            if not (seen.is_creation and (seen.message_id in self.known or seen.message_id in seen_here)):
-                yield seen
-            seen_here.add(seen.message_id)
+            raw, seen_at = raw_message(seen.payload), seen.seen_at
+            is_taken = policy_skip(raw, policy) is None
+            earliest = skipped.get(seen.message_id)
+            if seen.is_creation and (seen.message_id in known or (earliest and not is_taken)):
+                continue
+            if seen.is_creation and earliest:
+                seen_at = min(seen_at, earliest - _INSTANT)
+            if is_taken:
+                known.add(seen.message_id)
+            else:
+                skipped.setdefault(seen.message_id, seen_at)
+            yield raw, seen_at
 
 
 def sessions_of(channel_id: int, sessions: Sequence[Session]) -> list[Session]:

@@ -7,7 +7,7 @@ changes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -27,6 +27,7 @@ from ingest_pipeline.storage.database import Connection
 from ingest_pipeline.storage.gateway_batches import known_among, lock_messages, note_activities
 from ingest_pipeline.storage.messages import tombstone_messages
 from ingest_pipeline.storage.pending_reads import queue_reads
+from ingest_pipeline.storage.skipped_messages import skipped_among
 from ingest_pipeline.storage.state import get_state, set_state
 from ingest_pipeline.storage.touched_windows import TouchedWindow, touch_windows
 from ingest_pipeline.storage.watched_channels import note_missed
@@ -121,6 +122,7 @@ def ingest_spooled(
     correlation_id = new_correlation_id()
     provenance = Provenance(None, SOURCE, latest, correlation_id)
     known: set[int] = set()
+    skipped: dict[int, datetime] = {}
     policies: dict[int, ChannelPolicy] = {}
     windows = _windows(services, events, sessions)
 
@@ -128,6 +130,8 @@ def ingest_spooled(
         lock_messages(connection, events.message_ids)
         known.clear()
         known.update(known_among(connection, events.created_ids))
+        skipped.clear()
+        skipped.update(skipped_among(connection, events.created_ids))
         policies.update(services.policies(connection, {channel_id for _, channel_id in events.messages}))
         tombstone_messages(connection, events.deletions)
         queue_reads(connection, events.unsure, latest, quiet)
@@ -147,7 +151,7 @@ def ingest_spooled(
 
     report = ingest_landed(
         services.database,
-        _documents(events, policies, provenance, known),
+        _documents(events, policies=policies, provenance=provenance, known=known, skipped=skipped),
         correlation_id=correlation_id,
         settle=services.settings.settle,
         batch_rows=services.settings.batch_rows,
@@ -204,9 +208,11 @@ def message_events(events: Events, batch: str) -> list[Event]:
 
 def _documents(
     events: Events,
+    *,
     policies: Mapping[int, ChannelPolicy],
     provenance: Provenance,
-    known: set[int],
+    known: Collection[int],
+    skipped: Mapping[int, datetime],
 ) -> list[SeenDocument]:
     return [
         SeenDocument(
@@ -216,6 +222,7 @@ def _documents(
             policies=policies,
             provenance=provenance,
             known=known,
+            skipped=skipped,
         )
         for (guild_id, channel_id), messages in events.messages.items()
     ]

@@ -14,6 +14,10 @@ same function of the set of them:
 - `deleted_at` is the tombstone's, whether it came before or after;
 - every other content is in `message_revisions`, as first read.
 
+A message is *taken* when the policy of its channel took one of its readings, whichever. From then on every
+reading of it counts, also those in which the policy would leave it out: an edit that empties a text arrives.
+The readings of messages that were never taken wait in `skipped_messages` (see `skipped_messages.py`).
+
 Only `created_at`, `updated_at` and `recorded_at` tell when things happened here. This needs two
 things of the normaliser: that equal digests mean equal edit times to the millisecond, and that a
 reading is told apart by its id, digest, `observed_at`, `source` and `correlation_id`.
@@ -26,7 +30,8 @@ folded. Both ways end in the same rows.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -37,25 +42,28 @@ from ingest_pipeline.storage.columns import as_numpy, column, repeated
 from ingest_pipeline.storage.database import Connection
 from ingest_pipeline.storage.membership import link_merged, sessions_at, share_sessions
 from ingest_pipeline.storage.schema import DECIDING_COLUMNS, STAGING_SCHEMA, staged
+from ingest_pipeline.storage.skipped_messages import admit, release
 
 _TIME = STAGING_SCHEMA.field("observed_at").type
 
 
 @dataclass(frozen=True, slots=True)
 class MergeCounts:
-    """What became of the staged rows; the four add up to their number.
+    """What became of the staged rows; all together add up to their number.
 
     Attributes:
         created: Messages that were not in the table.
         updated: Messages whose content was replaced by a newer one.
         unchanged: Rows with the content that was there already, or that another row brought.
         stale: Rows with a content older than what the table has now.
+        skipped: Rows of messages that no policy has taken, by reason.
     """
 
     created: int = 0
     updated: int = 0
     unchanged: int = 0
     stale: int = 0
+    skipped: Counter[str] = field(default_factory=Counter)
 
     def __add__(self, other: MergeCounts) -> MergeCounts:
         """Add the counts of two merges."""
@@ -64,11 +72,12 @@ class MergeCounts:
             self.updated + other.updated,
             self.unchanged + other.unchanged,
             self.stale + other.stale,
+            self.skipped + other.skipped,
         )
 
 
 def merge_messages(connection: Connection, rows: pa.Table, *, now: datetime) -> MergeCounts:
-    """Merge readings into `messages` and `message_revisions`.
+    """Merge readings into `messages` and `message_revisions`, or into `skipped_messages`.
 
     Args:
         connection: An open write transaction.
@@ -84,6 +93,20 @@ def merge_messages(connection: Connection, rows: pa.Table, *, now: datetime) -> 
     connection.stage("staged_readings", readings.select(DECIDING_COLUMNS))
     share_sessions(connection)
     connection.execute("lock_staged")
+    admission = admit(connection, rows, now=now)
+    if admission.rows is not rows:
+        readings = staged(admission.rows)
+        connection.stage("staged_readings", readings.select(DECIDING_COLUMNS))
+    counts = MergeCounts(skipped=admission.skipped)
+    if len(readings):
+        counts += _merge_staged(connection, readings, now)
+    if admission.released:
+        # Counted when they were skipped, and the message itself by the row that took it.
+        merge_messages(connection, release(connection, admission.released), now=now)
+    return counts
+
+
+def _merge_staged(connection: Connection, readings: pa.Table, now: datetime) -> MergeCounts:
     connection.execute("sift_staged")
     sifted = connection.fetch_one("count_sifted") or {}
     if sifted["seen"]:

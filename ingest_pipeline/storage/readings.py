@@ -17,18 +17,27 @@ class StoredVersion:
         content_digest: Its content.
         observed_at: When that was last read, aware UTC.
         deleted_at: When it was deleted, aware UTC, or None.
+        skip_reason: Why it is kept as skipped; None for a row of `messages`.
     """
 
     discord_id: int
     content_digest: int
     observed_at: datetime
     deleted_at: datetime | None
+    skip_reason: str | None = None
+
+    @property
+    def is_live(self) -> bool:
+        """Whether it is a row of `messages` that is not deleted."""
+        return self.skip_reason is None and self.deleted_at is None
 
 
 def live_between(
     connection: Connection, channel_id: int, low: int, high: int, *, observed_before: datetime
 ) -> dict[int, datetime]:
     """Return the live messages of a channel with an id in `(low, high]` that were last read before a time.
+
+    Skipped ones are among them.
 
     Returns:
         Their ids, with when each was last read (aware UTC).
@@ -40,7 +49,7 @@ def live_between(
 
 
 def stored_between(connection: Connection, channel_id: int, low: int, high: int) -> dict[int, StoredVersion]:
-    """Return the messages of a channel with an id in `(low, high]`, deleted ones too, by id."""
+    """Return the messages of a channel with an id in `(low, high]`, deleted and skipped ones too, by id."""
     rows = connection.fetch_all("stored_between", channel_id=channel_id, low=low, high=high)
     return {row["discord_id"]: StoredVersion(**row) for row in rows}
 

@@ -45,9 +45,17 @@ STAGING_SCHEMA: pa.Schema = pa.schema(
         _required("observed_at", _TIME),
         _required("content_digest", pa.int64()),
         _required("correlation_id", pa.string()),
+        pa.field("skip_reason", pa.string()),
     ]
 )
-"""One normalised row: ids int64, times UTC to the microsecond, JSON as text."""
+"""One normalised row: ids int64, times UTC to the microsecond, JSON as text.
+
+`skip_reason` is null where the channel's policy takes the message.
+"""
+
+
+MERGED_SCHEMA: pa.Schema = STAGING_SCHEMA.remove(STAGING_SCHEMA.get_field_index("skip_reason"))
+"""One reading of a message that is known or taken."""
 
 
 DECIDING_COLUMNS = (
@@ -64,5 +72,6 @@ DECIDING_COLUMNS = (
 
 
 def staged(rows: pa.Table) -> pa.Table:
-    """Return rows of `STAGING_SCHEMA` as they are staged: with their number, `staging_row`, int32."""
-    return rows.cast(STAGING_SCHEMA).append_column("staging_row", counting(len(rows)))
+    """Return rows as they are staged: of `MERGED_SCHEMA`, with their number, `staging_row`, int32."""
+    readings = rows.select(MERGED_SCHEMA.names).cast(MERGED_SCHEMA)
+    return readings.append_column("staging_row", counting(len(rows)))

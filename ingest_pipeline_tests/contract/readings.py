@@ -44,6 +44,7 @@ class Reading:
     nickname: str | None = None
     driver: str | None = None
     posted: float | None = None
+    skip_reason: str | None = None
 
     @property
     def version(self) -> tuple[datetime, datetime, int]:
@@ -67,7 +68,7 @@ class Reading:
         return (crc32(named.encode()) - crc32(b"100 0 export c1")) % 1000
 
     def row(self) -> dict[str, Any]:
-        """Return the row that is staged; every column differs between readings that are told apart.
+        """Return the row it becomes, as far as it tells; every column differs between readings told apart.
 
         Were one the same for all, nothing would show that an edit leaves it as it was.
         """
@@ -102,10 +103,15 @@ class Reading:
             "correlation_id": self.correlation_id,
         }
 
+    def content(self) -> dict[str, Any]:
+        """Return what is kept of it in every table."""
+        return {name: value for name, value in self.row().items() if name != "channel_id"}
+
 
 def staged(readings: Iterable[Reading]) -> pa.Table:
     """Return readings as they are staged."""
-    return pa.Table.from_pylist([reading.row() for reading in readings], STAGING_SCHEMA)
+    rows = [reading.row() | {"skip_reason": reading.skip_reason} for reading in readings]
+    return pa.Table.from_pylist(rows, STAGING_SCHEMA)
 
 
 def tombstone(discord_id: int, deleted: float, correlation_id: str = "d1") -> Tombstone:
@@ -136,8 +142,7 @@ def expected_messages(
         for each in tombstones
     }
     rows = []
-    for discord_id in sorted({reading.discord_id for reading in readings}):
-        mine = [reading for reading in readings if reading.discord_id == discord_id]
+    for mine in _by_message(readings, taken=True):
         winner = max(mine, key=lambda reading: reading.version)
         same = [reading for reading in mine if reading.digest == winner.digest]
         first = min(same, key=lambda reading: reading.first)
@@ -145,7 +150,7 @@ def expected_messages(
             "channel_id": min(reading.channel_id for reading in mine),
             "observed_at": at(max(reading.observed for reading in same)),
             "first_observed_at": at(first.observed),
-            "deleted_at": deleted.get(discord_id),
+            "deleted_at": deleted.get(first.discord_id),
         }
         row["session_id"] = expected_session(row, sessions, (parents or {}).get(row["channel_id"]))
         rows.append(row)
@@ -155,13 +160,42 @@ def expected_messages(
 def expected_revisions(readings: Sequence[Reading]) -> list[dict[str, Any]]:
     """Return what `message_revisions` must hold: every other content, as first read."""
     rows = []
-    for discord_id in sorted({reading.discord_id for reading in readings}):
-        mine = [reading for reading in readings if reading.discord_id == discord_id]
+    for mine in _by_message(readings, taken=True):
         winner = max(mine, key=lambda reading: reading.version)
         for digest in sorted({reading.digest for reading in mine} - {winner.digest}):
             first = min((r for r in mine if r.digest == digest), key=lambda reading: reading.first)
-            rows.append({k: v for k, v in first.row().items() if k != "channel_id"})
+            rows.append(first.content())
     return rows
+
+
+def expected_skipped(readings: Sequence[Reading]) -> list[dict[str, Any]]:
+    """Return what `skipped_messages` must hold: every content of messages that no reading takes."""
+    rows = []
+    for mine in _by_message(readings, taken=False):
+        for digest in sorted({reading.digest for reading in mine}):
+            same = [reading for reading in mine if reading.digest == digest]
+            first = min(same, key=lambda reading: reading.first)
+            content = {k: v for k, v in first.content().items() if k != "is_highlight_candidate"}
+            rows.append(
+                content
+                | {
+                    "channel_id": min(reading.channel_id for reading in same),
+                    "first_observed_at": at(first.observed),
+                    "observed_at": at(max(reading.observed for reading in same)),
+                    "skip_reason": first.skip_reason,
+                }
+            )
+    return rows
+
+
+def _by_message(readings: Sequence[Reading], *, taken: bool) -> list[list[Reading]]:
+    """Return the readings of each message that some reading takes, or that none does, by id."""
+    found = []
+    for discord_id in sorted({reading.discord_id for reading in readings}):
+        mine = [reading for reading in readings if reading.discord_id == discord_id]
+        if any(reading.skip_reason is None for reading in mine) is taken:
+            found.append(mine)
+    return found
 
 
 def stored_messages(connection: Connection) -> list[dict[str, Any]]:
@@ -173,6 +207,13 @@ def stored_messages(connection: Connection) -> list[dict[str, Any]]:
 def stored_revisions(connection: Connection) -> list[dict[str, Any]]:
     """Return what `message_revisions` holds, apart from when it came to hold it."""
     names = _page("message_revisions", "discord_id, content_digest")
+    rows = connection.fetch_all("read_first_page", names, maximum=10**6)
+    return [{k: v for k, v in row.items() if k != "recorded_at"} for row in rows]
+
+
+def stored_skipped(connection: Connection) -> list[dict[str, Any]]:
+    """Return what `skipped_messages` holds, apart from when it came to hold it."""
+    names = _page("skipped_messages", "discord_id, content_digest")
     rows = connection.fetch_all("read_first_page", names, maximum=10**6)
     return [{k: v for k, v in row.items() if k != "recorded_at"} for row in rows]
 

@@ -240,7 +240,7 @@ def test_a_stored_document_is_the_document_it_was_made_of(tmp_path: Path) -> Non
     assert tally == again == stored.tally
     assert (stored.window, stored.complete, stored.provenance) == (None, True, original.provenance)
     frame = store.frame("monza", ["T+000m"])
-    assert len(frame) == tally.rows
+    assert (len(frame), tally.rows) == (32, 35)
     assert frame["posted_at"].is_monotonic_increasing
     assert str(frame["discord_id"].dtype) == "Int64"
 

@@ -1,4 +1,7 @@
-"""Any order, repetition and batching of the same readings and deletions gives the same tables."""
+"""Any order, repetition and batching of the same readings and deletions gives the same tables.
+
+Taken readings, and such that a channel's policy leaves out.
+"""
 
 from __future__ import annotations
 
@@ -19,14 +22,18 @@ from ingest_pipeline_tests.contract.readings import (
     at,
     expected_messages,
     expected_revisions,
+    expected_skipped,
     staged,
     stored_messages,
     stored_revisions,
+    stored_skipped,
     tombstone,
 )
 
 # Digests with the edit time that each stands for: two within a millisecond, two without any.
 EDITS = {-3: None, 1: None, 2: None, 3: 5.0002, 4: 5.0007, 5: 9.0}
+# Contents that a policy may leave out, and why; the last is taken where the policy keeps media.
+LEFT_OUT = {2: ("no_content",), 4: ("media_only",), 5: ("media_only", None)}
 
 few_ids = st.integers(1, 3)
 seconds = st.integers(0, 6).map(float)
@@ -39,6 +46,7 @@ def readings(draw: st.DrawFn) -> Reading:
     digest = draw(st.sampled_from(sorted(EDITS)))
     observed, correlation_id = draw(st.one_of(seconds, seconds, st.just(UNKNOWN))), draw(journeys)
     source = draw(st.sampled_from(["export", "gateway"]))
+    skip_reason = draw(st.sampled_from(LEFT_OUT.get(digest, (None,))))
     return Reading(
         discord_id=draw(few_ids),
         digest=digest,
@@ -50,6 +58,7 @@ def readings(draw: st.DrawFn) -> Reading:
         nickname=f"{observed} {source} {correlation_id}",
         driver=draw(st.just(None)) if observed > 3 else f"driver {digest}",
         posted=max(observed, -1.0),
+        skip_reason=skip_reason,
     )
 
 
@@ -59,7 +68,7 @@ tombstones = st.builds(tombstone, few_ids, seconds, journeys)
 @st.composite
 def histories(draw: st.DrawFn) -> list[list[Reading | Tombstone]]:
     """Draw readings and deletions, repeat some, shuffle them all and cut them into batches."""
-    parts = draw(st.lists(st.one_of(readings(), readings(), tombstones), min_size=1, max_size=10))
+    parts = draw(st.lists(st.one_of(readings(), readings(), tombstones), min_size=1, max_size=12))
     again = draw(st.lists(st.sampled_from(parts), max_size=5))
     order = draw(st.permutations(parts + again))
     cuts = sorted(draw(st.sets(st.integers(1, max(len(order) - 1, 1)), max_size=3)))
@@ -96,10 +105,13 @@ def test_the_tables_are_a_function_of_the_set_of_readings(
         for number, batch in enumerate(history):
             rows = staged(part for part in batch if isinstance(part, Reading))
             merged = merge_messages(connection, rows, now=at(1000 + number))
-            assert merged.created + merged.updated + merged.unchanged + merged.stale == rows.num_rows
+            total = merged.created + merged.updated + merged.unchanged + merged.stale
+            assert total + merged.skipped.total() == rows.num_rows
             counts += merged
             unknown += tombstone_messages(connection, [part for part in batch if isinstance(part, Tombstone)])
-        assert counts.created == len({reading.discord_id for reading in read})
+        taken = {reading.discord_id for reading in read if reading.skip_reason is None}
+        assert counts.created == len(taken)
         assert unknown == len({each.discord_id for each in deleted})
         assert stored_messages(connection) == expected_messages(read, deleted)
         assert stored_revisions(connection) == expected_revisions(read)
+        assert stored_skipped(connection) == expected_skipped(read)

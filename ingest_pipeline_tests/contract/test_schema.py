@@ -15,7 +15,7 @@ from ingest_pipeline.storage.database import Database
 from ingest_pipeline.storage.merge import merge_messages
 from ingest_pipeline.storage.open import open_database
 from ingest_pipeline.storage.queries import Query, load_queries, parse_queries, pyformat, quoted, sql_folder
-from ingest_pipeline.storage.schema import STAGING_SCHEMA
+from ingest_pipeline.storage.schema import MERGED_SCHEMA
 from ingest_pipeline.storage.status import DatabaseStatus, database_status
 from ingest_pipeline.storage.tables import list_tables
 from ingest_pipeline_tests.contract.conftest import ENGINES
@@ -131,12 +131,12 @@ def test_both_engines_have_the_same_tables(make_database: Callable[[str], Databa
     assert all(key for _, key in shapes[0].values())
 
 
-def test_the_table_has_every_staged_column(database: Database) -> None:
+def test_the_table_has_every_merged_column(database: Database) -> None:
     """And says when it came to have them."""
     with database.read() as connection:
         [messages] = [table for table in list_tables(connection) if table.name == "messages"]
     added = {"session_id", "first_observed_at", "deleted_at", "created_at", "updated_at"}
-    assert messages.columns.keys() == {*STAGING_SCHEMA.names, *added}
+    assert messages.columns.keys() == {*MERGED_SCHEMA.names, *added}
     assert messages.key == ["discord_id"]
 
 

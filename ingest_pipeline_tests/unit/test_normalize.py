@@ -28,11 +28,14 @@ SESSION = Window(START, START + timedelta(hours=2))
 def decide(
     fields: dict[str, Any] | None, policy: ChannelPolicy | None = None, window: Window | None = SESSION
 ) -> dict[str, Any] | SkipReason:
-    """Normalise one message given in the exporter's form."""
+    """Normalise one message given in the exporter's form; a reason when it is not taken."""
     raw = None if fields is None else msgspec.convert(fields, RawMessage)
     rows = build_normaliser(CHANNEL_ID, policy or ChannelPolicy(), window)([raw])
     assert len(rows.kept) + len(rows.skipped) == 1
-    return rows.skipped[0] if rows.skipped else {name: values[0] for name, values in rows.columns.items()}
+    if rows.skipped:
+        return rows.skipped[0]
+    kept = {name: values[0] for name, values in rows.columns.items()}
+    return kept["skip_reason"] or kept
 
 
 def row(fields: dict[str, Any], policy: ChannelPolicy | None = None) -> dict[str, Any]:
@@ -90,6 +93,17 @@ def test_a_channel_of_clips_keeps_what_has_no_text() -> None:
     kept = row(message(content="", attachments=[{"id": "1", "fileName": "a.mp4", "fileSizeBytes": 3}]), keep)
     assert (kept["raw_content"], kept["attachment_count"]) == ("", 1)
     assert decide(message(content=""), keep) is SkipReason.NO_CONTENT
+
+
+def test_a_message_that_is_not_taken_is_a_row_with_its_reason() -> None:
+    """Known or not is for the merge to find out: an edit may have emptied it."""
+    raw = msgspec.convert(message(content="", attachments=[{"id": "1", "fileName": "a.mp4"}]), RawMessage)
+    normalise = build_normaliser(CHANNEL_ID, ChannelPolicy(), SESSION)
+    skipped = normalise([raw])
+    kept = build_normaliser(CHANNEL_ID, ChannelPolicy(keep_media_only=True), SESSION)([raw])
+    assert (skipped.kept, skipped.skipped) == ([0], [])
+    assert skipped.columns["skip_reason"] == [SkipReason.MEDIA_ONLY]
+    assert {**skipped.columns, "skip_reason": [None]} == kept.columns
 
 
 def test_a_forwarded_text_is_the_text() -> None:
@@ -161,8 +175,9 @@ def test_messages_normalised_together_are_those_normalised_one_by_one() -> None:
     raws = [msgspec.convert(fields, RawMessage) for fields in messages]
     together = normalise(raws)
     alone = [normalise([raw]) for raw in raws]
-    assert together.kept == [0, 2, 4, 5]
-    assert together.skipped == [SkipReason.NO_ID, SkipReason.NO_CONTENT]
+    assert together.kept == [0, 2, 3, 4, 5]
+    assert together.skipped == [SkipReason.NO_ID]
+    assert together.columns["skip_reason"] == [None, None, SkipReason.NO_CONTENT, None, None]
     assert {name: list(values) for name, values in together.columns.items()} == {
         name: [value for rows in alone for value in rows.columns[name]] for name in together.columns
     }

@@ -49,6 +49,17 @@ SELECT
 FROM messages
 WITH NO DATA;
 
+-- name: create_staged_skipped
+-- Make the temporary table for readings of messages that are not taken; it goes with the transaction.
+CREATE TEMPORARY TABLE staged_skipped ON COMMIT DROP AS
+SELECT
+    discord_id, content_digest, channel_id, guild_id, posted_at, edited_at, driver, author_id, author_name,
+    author_nickname, author_is_bot, raw_content, message_text, message_type, is_pinned, reference_id,
+    attachments, attachment_count, embeds, embed_count, stickers, reactions, reaction_count, source,
+    correlation_id, skip_reason, observed_at, 0 AS staging_row
+FROM skipped_messages
+WITH NO DATA;
+
 -- name: empty_staged
 -- Make room for the next batch.
 TRUNCATE {table};

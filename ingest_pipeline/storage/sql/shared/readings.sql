@@ -1,22 +1,46 @@
 -- name: live_between
--- The live messages of a channel with an id in (low, high] that were last read before a time.
+-- The live messages of a channel with an id in (low, high] that were last read before a time, skipped ones too.
 SELECT discord_id, observed_at
-FROM live_messages
-WHERE
-    channel_id = $channel_id::BIGINT
-    AND discord_id > $low::BIGINT
-    AND discord_id <= $high::BIGINT
-    AND observed_at < $observed_before::TIMESTAMPTZ
+FROM (
+    SELECT discord_id, observed_at
+    FROM live_messages
+    WHERE channel_id = $channel_id::BIGINT AND discord_id > $low::BIGINT AND discord_id <= $high::BIGINT
+    UNION ALL
+    SELECT discord_id, max(observed_at) AS observed_at
+    FROM skipped_messages
+    WHERE
+        discord_id > $low::BIGINT
+        AND discord_id <= $high::BIGINT
+        AND discord_id NOT IN (
+            SELECT discord_id FROM tombstones WHERE discord_id > $low::BIGINT AND discord_id <= $high::BIGINT
+        )
+    GROUP BY discord_id
+    HAVING min(channel_id) = $channel_id::BIGINT
+) AS live
+WHERE observed_at < $observed_before::TIMESTAMPTZ
 ORDER BY discord_id;
 
 -- name: stored_between
--- The messages of a channel with an id in (low, high], deleted ones too, as far as versions go.
-SELECT discord_id, content_digest, observed_at, deleted_at
+-- The messages of a channel with an id in (low, high], deleted and skipped ones too, as far as versions go.
+WITH skipped AS (
+    SELECT
+        discord_id, content_digest, observed_at, skip_reason,
+        min(channel_id) OVER (PARTITION BY discord_id) AS channel_id,
+        row_number() OVER (
+            PARTITION BY discord_id
+            ORDER BY date_trunc('milliseconds', edited_at) DESC NULLS LAST, observed_at DESC, content_digest DESC
+        ) AS place
+    FROM skipped_messages
+    WHERE discord_id > $low::BIGINT AND discord_id <= $high::BIGINT
+)
+SELECT discord_id, content_digest, observed_at, deleted_at, NULL AS skip_reason
 FROM messages
-WHERE
-    channel_id = $channel_id::BIGINT
-    AND discord_id > $low::BIGINT
-    AND discord_id <= $high::BIGINT
+WHERE channel_id = $channel_id::BIGINT AND discord_id > $low::BIGINT AND discord_id <= $high::BIGINT
+UNION ALL
+SELECT s.discord_id, s.content_digest, s.observed_at, t.deleted_at, s.skip_reason
+FROM skipped AS s
+LEFT JOIN tombstones AS t ON t.discord_id = s.discord_id
+WHERE s.place = 1 AND s.channel_id = $channel_id::BIGINT
 ORDER BY discord_id;
 
 -- name: stored_bounds

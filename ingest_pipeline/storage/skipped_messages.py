@@ -1,0 +1,102 @@
+"""Messages that the policy of their channel has not taken: kept apart, and taken with all that was read.
+
+Whether a message is taken may be known late: its text may be read after the edit that emptied it, and a
+policy may change. So what is not taken is kept in `skipped_messages`, each content with its first and last
+reading, until a reading that is taken comes; then those contents become readings of the message like any
+other. An id is in `messages` or here, never in both, and after any readings in any order both are the same
+function of the set of them. A deletion is in `tombstones`, for both.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import pyarrow as pa
+
+from ingest_pipeline.storage.columns import column, counting, repeated
+from ingest_pipeline.storage.database import Connection
+from ingest_pipeline.storage.schema import STAGING_SCHEMA
+
+# What the table does not keep, or what no longer holds when a message is taken.
+_AT_RELEASE = {"is_highlight_candidate": False, "skip_reason": None}
+_KEPT = [name for name in STAGING_SCHEMA.names if name not in _AT_RELEASE]
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """Which rows of a batch are merged.
+
+    Attributes:
+        rows: Those of messages that are known or taken; the very table that was given when these are all.
+        skipped: How many are of messages that no policy has taken, by reason.
+        released: Messages that are taken with this batch and have contents in `skipped_messages`, ascending.
+    """
+
+    rows: pa.Table
+    skipped: Counter[str] = field(default_factory=Counter)
+    released: tuple[int, ...] = ()
+
+
+def admit(connection: Connection, rows: pa.Table, *, now: datetime) -> Admission:
+    """Keep the rows of messages that are not taken in `skipped_messages` and return the others.
+
+    Args:
+        connection: An open write transaction, with the rows staged in `staged_readings` and their turn taken.
+        rows: Readings, of `STAGING_SCHEMA`.
+        now: `recorded_at` of what is kept, aware UTC.
+    """
+    waiting = {row["discord_id"] for row in connection.fetch_all("find_skipped")}
+    reasons = rows["skip_reason"]
+    if not waiting and reasons.null_count == len(rows):
+        return Admission(rows)
+    read = list(zip(rows["discord_id"].to_pylist(), reasons.to_pylist(), strict=True))
+    taken = {discord_id for discord_id, reason in read if reason is None}
+    left_out = {discord_id for discord_id, _ in read} - taken
+    if left_out:
+        found = connection.fetch_all("known_among", discord_ids=sorted(left_out))
+        left_out -= {row["discord_id"] for row in found}
+    released = tuple(sorted(waiting - left_out))
+    if not left_out:
+        return Admission(rows, released=released)
+    places: dict[bool, list[int]] = {True: [], False: []}
+    for place, (discord_id, _) in enumerate(read):
+        places[discord_id in left_out].append(place)
+    _keep(connection, rows.take(column(places[True], pa.int64())), now)
+    skipped = Counter(reason for discord_id, reason in read if discord_id in left_out)
+    return Admission(rows.take(column(places[False], pa.int64())), skipped, released)
+
+
+def release(connection: Connection, discord_ids: Sequence[int]) -> pa.Table:
+    """Take the contents of messages out of `skipped_messages`.
+
+    Returns:
+        Their first and last readings, of `STAGING_SCHEMA`.
+    """
+    kept = connection.fetch_arrow("read_skipped", discord_ids=list(discord_ids))
+    connection.execute("release_skipped", discord_ids=list(discord_ids))
+    place = kept.schema.get_field_index("observed_at")
+    first = kept.set_column(place, "observed_at", kept["first_observed_at"])
+    both = pa.concat_tables([first, kept])
+    arrays = [
+        both[each.name] if each.name in _KEPT else repeated(_AT_RELEASE[each.name], each.type, len(both))
+        for each in STAGING_SCHEMA
+    ]
+    return pa.table(arrays, names=STAGING_SCHEMA.names).cast(STAGING_SCHEMA)
+
+
+def skipped_among(connection: Connection, discord_ids: Collection[int]) -> dict[int, datetime]:
+    """Return which of some messages are in `skipped_messages`, with when each was first read (aware UTC)."""
+    if not discord_ids:
+        return {}
+    rows = connection.fetch_all("skipped_among", discord_ids=sorted(discord_ids))
+    return {row["discord_id"]: row["first_observed_at"] for row in rows}
+
+
+def _keep(connection: Connection, rows: pa.Table, now: datetime) -> None:
+    numbered = rows.select([*_KEPT, "skip_reason"]).append_column("staging_row", counting(len(rows)))
+    connection.stage("staged_skipped", numbered)
+    connection.execute("touch_skipped")
+    connection.execute("keep_skipped", now=now)
