@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
     from ingest_pipeline.exactness.gap_repair import Gap
     from ingest_pipeline.exactness.sealing import SealReport
-    from ingest_pipeline.exactness.verification import VerificationReport
+    from ingest_pipeline.exactness.verdicts import VerificationReport
     from ingest_pipeline.history.history_import import HistoryReport
     from ingest_pipeline.storage.scan_runs import ScanRun
 
@@ -109,11 +110,13 @@ def print_gaps(found: Sequence[Gap], *, repaired_from: int | None) -> None:
 
 def print_verification(report: VerificationReport) -> None:
     """Print how the table stands to Discord, channel by channel, and every difference listed."""
+    from ingest_pipeline.exactness.verdicts import percent_text
+
     if not report.verdicts:
         typer.echo("nothing to verify: no channel is monitored or imported, and no session is over", err=True)
         return
     print_rows(
-        ("channel", "name", "session", "on discord", "in table", "skipped", "result"),
+        ("channel", "name", "session", "on discord", "in table", "skipped", "agreeing", "result"),
         [
             (
                 verdict.channel_id,
@@ -121,7 +124,8 @@ def print_verification(report: VerificationReport) -> None:
                 verdict.session_id,
                 verdict.on_discord,
                 verdict.in_table,
-                verdict.skipped,
+                verdict.skipped.total(),
+                percent_text(verdict.agreeing_percent),
                 verdict.error
                 or ", ".join(f"{count} {reason}" for reason, count in sorted(verdict.reasons.items()))
                 or "exact",
@@ -132,7 +136,7 @@ def print_verification(report: VerificationReport) -> None:
     for verdict in report.verdicts:
         for each in verdict.differences:
             typer.echo(f"channel {each.channel_id} message {each.discord_id}: {each.reason.value}", err=True)
-        unlisted = sum(verdict.reasons.values()) - len(verdict.differences)
+        unlisted = verdict.reasons.total() - len(verdict.differences)
         if unlisted:
             typer.echo(f"channel {verdict.channel_id}: {unlisted} more differences, not listed", err=True)
     if any(verdict.reasons for verdict in report.verdicts):
@@ -143,7 +147,16 @@ def print_verification(report: VerificationReport) -> None:
         )
     if report.is_sampled:
         typer.echo("only samples were read: what lies between them was not compared", err=True)
-    typer.echo(f"{'exact' if report.is_exact else 'not exact'}, {report.seconds:.2f} s", err=True)
+    _print_skipped(report)
+    agreeing = f"{percent_text(report.agreeing_percent)} of what either side has agrees"
+    typer.echo(f"{'exact' if report.is_exact else 'not exact'}: {agreeing}, {report.seconds:.2f} s", err=True)
+
+
+def _print_skipped(report: VerificationReport) -> None:
+    skipped = sum((verdict.skipped for verdict in report.verdicts), Counter[str]())
+    if skipped:
+        told = ", ".join(f"{count:,} {reason}" for reason, count in sorted(skipped.items()))
+        typer.echo(f"left out by the channels' policies: {told}", err=True)
 
 
 def print_seals(reports: Sequence[SealReport]) -> None:

@@ -5,7 +5,7 @@ Each is projected on what every source tells of it and what stays the same betwe
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from mimetypes import MimeTypes
 from operator import itemgetter
@@ -15,6 +15,7 @@ from ingest_pipeline.domain.message import Attachment, Embed, Picture, Reaction,
 from ingest_pipeline.domain.snowflake import parse_snowflake
 
 _MAX_COUNT = 2**31 - 1
+_WORDS_OF_EMBEDS = frozenset({"title", "description", "author", "footer", "fields"})
 _COUNT_OF = itemgetter("count")
 # The standard library's own table only: the machine's would make rows differ between machines.
 _TYPES = MimeTypes(filenames=())
@@ -113,3 +114,8 @@ def total(reactions: Iterable[dict[str, Any]]) -> int:
     """Return how many reacted, as far as 32 bits reach."""
     counts: Iterable[int] = map(_COUNT_OF, reactions)
     return min(sum(counts), _MAX_COUNT)
+
+
+def has_words(text: str, embeds: Iterable[Mapping[str, Any]]) -> bool:
+    """Tell whether a stored message has words: in its text or in its embeds, apart from addresses."""
+    return bool(text.strip()) or any(not _WORDS_OF_EMBEDS.isdisjoint(item) for item in embeds)

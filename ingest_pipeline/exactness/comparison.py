@@ -1,16 +1,34 @@
-"""How the table differs from a fresh reading of the same ids: what is missing, extra or stale."""
+"""How the table differs from a fresh reading of the same ids: what is missing, extra or stale.
+
+What is compared is what the channel's policy says of every message that Discord has. One that it takes is a
+row; one that it does not take is none and may be kept as skipped, unless it was known before: then its row is
+what it is now on Discord, too.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
+import msgspec
+
 from ingest_pipeline.capture.history import Page
-from ingest_pipeline.ingestion.documents import Tally
-from ingest_pipeline.ingestion.payload_documents import PayloadDocument
+from ingest_pipeline.domain.message_parts import has_words
+from ingest_pipeline.domain.normalize import SkipReason
+from ingest_pipeline.ingestion.documents import Document, Tally
 from ingest_pipeline.storage.readings import StoredVersion
+
+_COMPARED = ("discord_id", "content_digest", "skip_reason", "message_text", "embeds")
+# These say nothing of the message: the policy cannot be asked about it.
+_UNREADABLE = (
+    SkipReason.MALFORMED,
+    SkipReason.NO_ID,
+    SkipReason.NO_TIMESTAMP,
+    SkipReason.BAD_TIMESTAMP,
+)
 
 
 class DifferenceReason(StrEnum):
@@ -19,19 +37,33 @@ class DifferenceReason(StrEnum):
     Attributes:
         NOT_READ: Discord has it, the table does not, and no complete reading covers it yet: a gap.
         LOST: Discord has it and the table does not, though its id is proven to be read.
+        NOT_TAKEN: The policy takes what Discord has, and the table keeps it as skipped: the policy was
+            another when it was read, or an edit was missed.
         TAKEN_AS_DELETED: Discord has it, and the table holds it as deleted.
+        UNREADABLE: Discord has something that is no message, or one without a usable id or time.
         DELETION_MISSED: The table has it, and Discord does not any more.
-        CHANGE_MISSED: Both have it, with different contents.
+        CHANGE_MISSED: Both have it, with different contents, as a row or as skipped.
+        WORDS_SKIPPED: The policy leaves it out since it has no text of its own, and it has words: in embeds,
+            or forwarded.
     """
 
     NOT_READ = "not_read"
     LOST = "lost"
+    NOT_TAKEN = "not_taken"
     TAKEN_AS_DELETED = "taken_as_deleted"
+    UNREADABLE = "unreadable"
     DELETION_MISSED = "deletion_missed"
     CHANGE_MISSED = "change_missed"
+    WORDS_SKIPPED = "words_skipped"
 
 
-DEFICITS = (DifferenceReason.NOT_READ, DifferenceReason.LOST, DifferenceReason.TAKEN_AS_DELETED)
+DEFICITS = (
+    DifferenceReason.NOT_READ,
+    DifferenceReason.LOST,
+    DifferenceReason.NOT_TAKEN,
+    DifferenceReason.TAKEN_AS_DELETED,
+    DifferenceReason.UNREADABLE,
+)
 """The differences in which the table lacks what Discord has."""
 
 
@@ -46,17 +78,21 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class FreshRow:
-    """A message that ought to be in the table.
+    """A message that Discord has.
 
     Attributes:
         discord_id: Its id.
         content_digest: Its content.
         requested_at: When Discord was asked for it, aware UTC.
+        skip_reason: Why the channel's policy does not take it; None when it does.
+        has_words: Of one that is not taken, whether it has words somewhere.
     """
 
     discord_id: int
     content_digest: int
     requested_at: datetime
+    skip_reason: str | None = None
+    has_words: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,14 +102,14 @@ class FreshReading:
     Attributes:
         channel_id: The channel.
         pages: The pages.
-        rows: The messages that ought to be in the table, by id.
-        skipped: Messages that the channel's policy leaves out.
+        rows: The messages, by id, also those that the policy does not take.
+        skipped: What became no row, by reason.
     """
 
     channel_id: int
     pages: tuple[Page, ...]
     rows: Mapping[int, FreshRow]
-    skipped: int
+    skipped: Counter[str] = field(default_factory=Counter)
 
     @property
     def stretches(self) -> list[tuple[int, int]]:
@@ -97,59 +133,111 @@ class FreshReading:
         return self.pages[-1].high
 
 
-def fresh_reading(
-    channel_id: int, pages: Sequence[Page], documents: Sequence[PayloadDocument]
-) -> FreshReading:
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """A fresh reading beside the table.
+
+    Attributes:
+        on_discord: Messages of the reading that ought to be rows.
+        in_table: Live rows between the same ids.
+        compared: Messages that either has, skipped ones too.
+        skipped: Messages of the reading that are left out, by reason.
+        unrecorded: Of these, messages of which nothing is stored.
+        reasons: How many differences there are of each reason.
+        differences: Those that have an id, by id.
+    """
+
+    on_discord: int
+    in_table: int
+    compared: int
+    skipped: Counter[str]
+    unrecorded: int
+    reasons: Counter[str]
+    differences: list[Difference]
+
+
+def fresh_reading(channel_id: int, pages: Sequence[Page], documents: Iterable[Document]) -> FreshReading:
     """Normalise pages, each given as a document too, the way the merge does."""
     rows: dict[int, FreshRow] = {}
     tally = Tally()
     for page, document in zip(pages, documents, strict=True):
         for table in document.batches(tally):
-            ids, digests = table["discord_id"].to_pylist(), table["content_digest"].to_pylist()
-            rows.update(
-                (discord_id, FreshRow(discord_id, digest, page.requested_at))
-                for discord_id, digest in zip(ids, digests, strict=True)
-            )
-    return FreshReading(channel_id, tuple(pages), rows, sum(tally.skipped.values()))
+            columns = (table[name].to_pylist() for name in _COMPARED)
+            for discord_id, digest, reason, text, embeds in zip(*columns, strict=True):
+                if page.low < discord_id <= page.high:
+                    words = reason is not None and has_words(text, msgspec.json.decode(embeds))
+                    rows[discord_id] = FreshRow(discord_id, digest, page.requested_at, reason, words)
+    return FreshReading(channel_id, tuple(pages), rows, tally.skipped)
 
 
 def compare(
     reading: FreshReading, stored: Mapping[int, StoredVersion], unproven: Sequence[tuple[int, int]]
-) -> list[Difference]:
-    """Return how the table differs from a reading, by id.
+) -> Comparison:
+    """Compare the table with a reading, by id.
 
     What the table read later than the reading did is newer, and no difference: it may have been
     posted, edited or deleted since.
 
     Args:
         reading: What Discord has.
-        stored: What the table has between the same ids, deleted messages too.
+        stored: What the table has between the same ids, deleted and skipped messages too.
         unproven: The gaps `(low, high]` of the channel.
     """
     found = {
         discord_id: reason
         for discord_id, row in reading.rows.items()
-        if (reason := _lack(row, stored.get(discord_id), unproven))
+        if (reason := _difference(row, stored.get(discord_id), unproven))
     }
-    found.update((each, DifferenceReason.DELETION_MISSED) for each in _extra(reading, stored))
-    return [Difference(reading.channel_id, each, found[each]) for each in sorted(found)]
+    extra = _extra(reading, stored)
+    found.update((each, DifferenceReason.DELETION_MISSED) for each in extra)
+    left_out = [row for row in reading.rows.values() if _is_left_out(row, stored.get(row.discord_id))]
+    unreadable = sum(reading.skipped[reason] for reason in _UNREADABLE)
+    reasons = Counter(reason.value for reason in found.values())
+    if unreadable:
+        reasons[DifferenceReason.UNREADABLE.value] = unreadable
+    return Comparison(
+        on_discord=len(reading.rows) - len(left_out),
+        in_table=sum(version.is_live for version in stored.values()),
+        compared=len(reading.rows) + len(extra) + unreadable,
+        skipped=reading.skipped + Counter(row.skip_reason or "" for row in left_out),
+        unrecorded=sum(row.discord_id not in stored for row in left_out),
+        reasons=reasons,
+        differences=[Difference(reading.channel_id, each, found[each]) for each in sorted(found)],
+    )
 
 
-def _lack(
+def _is_left_out(row: FreshRow, stored: StoredVersion | None) -> bool:
+    """Tell whether a message is rightly no row: the policy does not take it, and it was not known before."""
+    return row.skip_reason is not None and (stored is None or stored.skip_reason is not None)
+
+
+def _difference(
     row: FreshRow, stored: StoredVersion | None, unproven: Sequence[tuple[int, int]]
 ) -> DifferenceReason | None:
-    if stored is None:
-        is_gap = any(low < row.discord_id <= high for low, high in unproven)
-        return DifferenceReason.NOT_READ if is_gap else DifferenceReason.LOST
-    if stored.deleted_at is not None:
+    if stored is not None and stored.deleted_at is not None:
         is_newer = stored.deleted_at >= row.requested_at
         return None if is_newer else DifferenceReason.TAKEN_AS_DELETED
+    if row.has_words and _is_left_out(row, stored):
+        return DifferenceReason.WORDS_SKIPPED
+    if stored is not None:
+        return _stale(row, stored)
+    if row.skip_reason is not None:
+        return None
+    is_gap = any(low < row.discord_id <= high for low, high in unproven)
+    return DifferenceReason.NOT_READ if is_gap else DifferenceReason.LOST
+
+
+def _stale(row: FreshRow, stored: StoredVersion) -> DifferenceReason | None:
     is_same = stored.content_digest == row.content_digest
-    return None if is_same or stored.observed_at >= row.requested_at else DifferenceReason.CHANGE_MISSED
+    if not is_same and stored.observed_at >= row.requested_at:
+        return None
+    if row.skip_reason is None and stored.skip_reason is not None:
+        return DifferenceReason.NOT_TAKEN
+    return None if is_same else DifferenceReason.CHANGE_MISSED
 
 
 def _extra(reading: FreshReading, stored: Mapping[int, StoredVersion]) -> list[int]:
-    """Return the live rows of messages that Discord does not have; those a policy leaves out it has."""
+    """Return what the table has, as rows or as skipped, and Discord has not."""
     extra = []
     for page in reading.pages:
         ids = page.ids

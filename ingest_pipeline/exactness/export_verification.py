@@ -21,15 +21,11 @@ from ingest_pipeline.capture.payloads import read_export
 from ingest_pipeline.domain.snowflake import created_at, parse_snowflake
 from ingest_pipeline.domain.window import Window
 from ingest_pipeline.errors import ConfigurationError, IngestError, TokenRejected
-from ingest_pipeline.exactness.comparison import FreshReading, FreshRow, compare
+from ingest_pipeline.exactness.comparison import FreshReading, compare, fresh_reading
 from ingest_pipeline.exactness.expectations import Expectation, Scope, expectations
-from ingest_pipeline.exactness.verification import (
-    ChannelVerdict,
-    VerificationReport,
-    VerifyProgress,
-    verify_now,
-)
-from ingest_pipeline.ingestion.documents import Provenance, Tally
+from ingest_pipeline.exactness.verdicts import ChannelVerdict, VerificationReport
+from ingest_pipeline.exactness.verification import VerifyProgress, verify_now
+from ingest_pipeline.ingestion.documents import Provenance
 from ingest_pipeline.ingestion.export_document import ExportDocument
 from ingest_pipeline.ingestion.services import Services
 from ingest_pipeline.settings import Settings
@@ -39,7 +35,6 @@ from ingest_pipeline.storage.readings import stored_between
 from ingest_pipeline.storage.sessions import list_sessions
 from ingest_pipeline.storage.verifications import LastVerification, note_verification
 
-_LISTED = 1_000
 _logger = logging.getLogger(__name__)
 
 
@@ -126,11 +121,7 @@ def _verify_session(services: Services, expected: Expectation) -> ChannelVerdict
     with services.database.read() as connection:
         stored = stored_between(connection, expected.channel_id, expected.low, expected.high)
         unproven = gaps(connection, expected.channel_id, expected.low, expected.high)
-    differences = compare(reading, stored, unproven)
-    verdict.on_discord, verdict.skipped = len(reading.rows), reading.skipped
-    verdict.in_table = sum(each.deleted_at is None for each in stored.values())
-    verdict.reasons.update(each.reason.value for each in differences)
-    verdict.differences += differences[:_LISTED]
+    verdict.add(compare(reading, stored, unproven))
     return verdict
 
 
@@ -148,17 +139,8 @@ def _reading(services: Services, expected: Expectation, result: ExportResult) ->
         complete=True,
         provenance=Provenance(None, "export", result.started_at, ""),
     )
-    rows: dict[int, FreshRow] = {}
-    tally = Tally()
-    for table in document.batches(tally):
-        found, digests = table["discord_id"].to_pylist(), table["content_digest"].to_pylist()
-        rows.update(
-            (discord_id, FreshRow(discord_id, digest, result.started_at))
-            for discord_id, digest in zip(found, digests, strict=True)
-            if expected.low < discord_id <= expected.high
-        )
     page = Page([{"id": each} for each in ids if each], expected.low, expected.high, result.started_at)
-    return FreshReading(expected.channel_id, (page,), rows, sum(tally.skipped.values()))
+    return fresh_reading(expected.channel_id, [page], [document])
 
 
 def _open(path: Path) -> BinaryIO:

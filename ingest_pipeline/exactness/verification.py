@@ -8,143 +8,28 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from random import Random
-from typing import Any
 
 from ingest_pipeline.capture.discord_rest import PAGE_LIMIT, DiscordRest, open_rest
 from ingest_pipeline.capture.history import Newest, Page, batched, find_newest, read_history
 from ingest_pipeline.domain.guild import Channel
 from ingest_pipeline.errors import IngestError, TokenRejected
-from ingest_pipeline.exactness.comparison import (
-    DEFICITS,
-    Difference,
-    FreshReading,
-    compare,
-    fresh_reading,
-)
+from ingest_pipeline.exactness.comparison import Comparison, FreshReading, compare, fresh_reading
 from ingest_pipeline.exactness.expectations import Expectation, Scope, expectations
 from ingest_pipeline.exactness.gap_repair import refresh_catalogue
+from ingest_pipeline.exactness.verdicts import ChannelVerdict, VerificationReport
 from ingest_pipeline.history.history_import import DEFAULT_CONCURRENCY
-from ingest_pipeline.history.scanner import SOURCE, Scanner, build_scanner, page_document
+from ingest_pipeline.history.scanner import Scanner, build_scanner, page_document
 from ingest_pipeline.ingestion.services import Services
 from ingest_pipeline.storage.catalogue import list_channels
 from ingest_pipeline.storage.ledger import gaps
 from ingest_pipeline.storage.readings import stored_between, stored_bounds
 
-VerifyProgress = Callable[["ChannelVerdict"], None]
-
-_LISTED = 1_000
-
-
-@dataclass(slots=True)
-class ChannelVerdict:
-    """How the table stands to Discord in one channel.
-
-    Attributes:
-        channel_id: The channel or thread.
-        name: Its name, or None when the bot does not know it.
-        session_id: The session it was verified for, or None for the whole channel.
-        low: The id just below what was to be verified.
-        high: The last id of it.
-        is_sampled: Whether only some stretches were read.
-        on_discord: Messages read that ought to be in the table.
-        in_table: Live messages that the table holds between the same ids.
-        skipped: Messages read that the channel's policy leaves out.
-        differences: The first of the differences by id, a thousand at most.
-        reasons: How many differences there are of each reason, all counted.
-        error: Why the channel could not be read to its end, or None.
-        source: How it was read: `history` by the bot, `export` by the exporter.
-    """
-
-    channel_id: int
-    name: str | None
-    session_id: str | None
-    low: int
-    high: int
-    is_sampled: bool = False
-    on_discord: int = 0
-    in_table: int = 0
-    skipped: int = 0
-    differences: list[Difference] = field(default_factory=list)
-    reasons: Counter[str] = field(default_factory=Counter)
-    error: str | None = None
-    source: str = SOURCE
-
-    @property
-    def is_exact(self) -> bool:
-        """Whether all that was to be read was read, and nothing differs."""
-        return self.error is None and not self.reasons
-
-    @property
-    def has_deficit(self) -> bool:
-        """Whether something that Discord has is missing in the table, or may be."""
-        return self.error is not None or any(self.reasons[each.value] for each in DEFICITS)
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return the verdict as JSON values: ids as strings."""
-        return {
-            "channel_id": str(self.channel_id),
-            "name": self.name,
-            "session_id": self.session_id,
-            "low": str(self.low),
-            "high": str(self.high),
-            "exact": self.is_exact,
-            "sampled": self.is_sampled,
-            "on_discord": self.on_discord,
-            "in_table": self.in_table,
-            "skipped": self.skipped,
-            "reasons": dict(self.reasons),
-            "differences": [
-                {"discord_id": str(each.discord_id), "reason": each.reason.value} for each in self.differences
-            ],
-            "differences_truncated": len(self.differences) < sum(self.reasons.values()),
-            "error": self.error,
-            "source": self.source,
-        }
-
-
-@dataclass(frozen=True, slots=True)
-class VerificationReport:
-    """How the table stands to Discord.
-
-    Attributes:
-        verdicts: One for each channel and session looked at.
-        seconds: Wall time.
-    """
-
-    verdicts: tuple[ChannelVerdict, ...]
-    seconds: float
-
-    @property
-    def is_exact(self) -> bool:
-        """Whether nothing differs and everything could be read."""
-        return all(verdict.is_exact for verdict in self.verdicts)
-
-    @property
-    def has_deficit(self) -> bool:
-        """Whether something that Discord has is missing, or may be."""
-        return any(verdict.has_deficit for verdict in self.verdicts)
-
-    @property
-    def is_sampled(self) -> bool:
-        """Whether some channel was read in part only."""
-        return any(verdict.is_sampled for verdict in self.verdicts)
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return the report as JSON values."""
-        return {
-            "exact": self.is_exact,
-            "sampled": self.is_sampled,
-            "on_discord": sum(verdict.on_discord for verdict in self.verdicts),
-            "in_table": sum(verdict.in_table for verdict in self.verdicts),
-            "seconds": round(self.seconds, 3),
-            "channels": [verdict.as_dict() for verdict in self.verdicts],
-        }
+VerifyProgress = Callable[[ChannelVerdict], None]
 
 
 def verify_now(
@@ -170,6 +55,7 @@ async def verify(
     *,
     sample: int | None = None,
     concurrency: int = DEFAULT_CONCURRENCY,
+    batch_rows: int = 2_000,
     grace_seconds: float = 2.0,
     random: Random | None = None,
     progress: VerifyProgress | None = None,
@@ -182,6 +68,7 @@ async def verify(
         scope: What to look at.
         sample: Read about so many messages of each channel, at places drawn at random, in place of all.
         concurrency: How many channels are read at the same time.
+        batch_rows: Messages compared at a time, which bounds memory.
         grace_seconds: What differs is looked up once more in the table after this time, in which a
             running bot can finish what it has received.
         random: Draws the places of samples.
@@ -194,7 +81,7 @@ async def verify(
     began = time.monotonic()
     await refresh_catalogue(services, rest)
     expected, known = await asyncio.to_thread(_expected, services, scope)
-    scanner = await build_scanner(services, rest)
+    scanner = await build_scanner(services, rest, batch_rows=batch_rows)
     grace = timedelta(seconds=grace_seconds)
     source = random or Random()  # noqa: S311 - draws samples
     turns = asyncio.Semaphore(concurrency)
@@ -285,19 +172,15 @@ class _Job:
             for page in pages
         ]
         reading = await asyncio.to_thread(fresh_reading, verdict.channel_id, pages, documents)
-        differences, count = await asyncio.to_thread(self._look_up, reading)
-        if differences:
+        comparison = await asyncio.to_thread(self._look_up, reading)
+        if comparison.reasons:
             wait = pages[-1].requested_at + self.grace - datetime.now(UTC)
             await asyncio.sleep(max(wait.total_seconds(), 0))
-            differences, count = await asyncio.to_thread(self._look_up, reading)
-        verdict.on_discord += len(reading.rows)
-        verdict.in_table += count
-        verdict.skipped += reading.skipped
-        verdict.reasons.update(each.reason.value for each in differences)
-        verdict.differences += differences[: _LISTED - len(verdict.differences)]
+            comparison = await asyncio.to_thread(self._look_up, reading)
+        verdict.add(comparison)
 
-    def _look_up(self, reading: FreshReading) -> tuple[list[Difference], int]:
-        """Return the differences to the table as it is now, and its live messages between the same ids."""
+    def _look_up(self, reading: FreshReading) -> Comparison:
+        """Compare a reading with the table as it is now."""
         with self.scanner.services.database.read() as connection:
             stored = {
                 discord_id: version
@@ -305,5 +188,4 @@ class _Job:
                 for discord_id, version in stored_between(connection, reading.channel_id, low, high).items()
             }
             unproven = gaps(connection, reading.channel_id, reading.low, reading.high)
-        live = sum(version.deleted_at is None for version in stored.values())
-        return compare(reading, stored, unproven), live
+        return compare(reading, stored, unproven)

@@ -4,6 +4,7 @@ It reads from Discord, so no run that reads anyway carries it: it has a job of i
 in `exactness/verification.py` and `exactness/export_verification.py`.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 
@@ -12,7 +13,7 @@ import dagster as dg
 from ingest_pipeline.domain.snowflake import created_at
 from ingest_pipeline.exactness.expectations import Scope, expectations
 from ingest_pipeline.exactness.export_verification import sessions_to_verify, verify_by_any_means
-from ingest_pipeline.exactness.verification import ChannelVerdict, VerificationReport
+from ingest_pipeline.exactness.verdicts import ChannelVerdict, VerificationReport, percent_text
 from ingest_pipeline.ingestion.services import Services
 from ingest_pipeline.orchestration.failures import ingest_errors_as_failures
 from ingest_pipeline.orchestration.metadata import Metadata
@@ -90,9 +91,12 @@ def verification_check(
 def verification_metadata(report: VerificationReport) -> Metadata:
     """Describe a comparison: a row for each channel, and one for each of the first differences."""
     verdicts = report.verdicts
+    skipped = sum((each.skipped for each in verdicts), Counter[str]())
     described: Metadata = {
         "on_discord": sum(each.on_discord for each in verdicts),
         "in_table": sum(each.in_table for each in verdicts),
+        "agreeing": percent_text(report.agreeing_percent),
+        **{f"skipped_{reason}": count for reason, count in sorted(skipped.items())},
         "sampled": report.is_sampled,
         "seconds": round(report.seconds, 3),
     }
@@ -114,7 +118,8 @@ def _record(verdict: ChannelVerdict) -> dg.TableRecord:
             "read_by": "bot" if verdict.source == "history" else "exporter",
             "on_discord": verdict.on_discord,
             "in_table": verdict.in_table,
-            "skipped": verdict.skipped,
+            "skipped": verdict.skipped.total(),
+            "agreeing": percent_text(verdict.agreeing_percent),
             "result": _result(verdict),
         }
     )

@@ -32,20 +32,20 @@ from ingest_pipeline.ingestion.ingest import ingest_landed
 from ingest_pipeline.storage.database import Connection, Database, Result
 from ingest_pipeline.storage.ledger import proofs
 from ingest_pipeline.storage.messages import Tombstone, tombstone_messages
-from ingest_pipeline_tests.contract.readings import stored_messages, stored_revisions
+from ingest_pipeline_tests.contract.readings import stored_messages, stored_revisions, stored_skipped
 
 START = datetime(2026, 5, 3, 13, 0, tzinfo=UTC)
 CHANNEL_ID = 1_101_802_452_224_856_174
 SETTLE = timedelta(seconds=30)
 MINUTES = 3
-POLICY = ChannelPolicy(keep_media_only=True)
 
 
 @dataclass(frozen=True)
 class Reading:
     """An export of a stretch of the channel, read at a time; minutes after `START`.
 
-    With `deletions`, the deletions that had happened by then are told as well, as the gateway does.
+    With `deletions`, the deletions that had happened by then are told as well, as the gateway does;
+    `keep_media_only` is the channel's policy at that time.
     """
 
     seed: int
@@ -53,6 +53,7 @@ class Reading:
     first: float
     last: float
     deletions: bool
+    keep_media_only: bool
 
     @property
     def read_at(self) -> datetime:
@@ -76,7 +77,7 @@ class Reading:
             opener=lambda: io.BytesIO(raw),
             name="export.json",
             header=read_header(io.BytesIO(raw), "export.json"),
-            policy=POLICY,
+            policy=ChannelPolicy(keep_media_only=self.keep_media_only),
             window=self.window,
             complete=True,
             provenance=Provenance(None, "export", self.read_at, f"reading at {self.read}"),
@@ -116,7 +117,8 @@ def readings(draw: st.DrawFn, seed: int) -> Reading:
     read = draw(st.integers(1, 20)) / 4
     first = draw(st.integers(0, min(int(read * 2) - 1, 4))) / 2 if read >= 0.5 else 0.0
     last = draw(st.integers(int(first * 2) + 1, MINUTES * 2)) / 2
-    return Reading(seed, read, first, last, deletions=draw(st.booleans()))
+    deletions, keep_media_only = draw(st.booleans()), draw(st.booleans())
+    return Reading(seed, read, first, last, deletions, keep_media_only)
 
 
 @st.composite
@@ -179,6 +181,7 @@ def stored(connection: Connection) -> dict[str, Any]:
     return {
         "messages": stored_messages(connection),
         "revisions": stored_revisions(connection),
+        "skipped": stored_skipped(connection),
         "proven": proven,
     }
 
@@ -188,7 +191,7 @@ def stored(connection: Connection) -> dict[str, Any]:
 def test_overlapping_exports_in_any_order_give_the_same_tables(
     database: Database, history: tuple[list[Reading], list[list[Reading]]], batch_rows: int
 ) -> None:
-    """With edits, previews, reactions and deletions between them, whatever sessions they are for."""
+    """With edits, previews, reactions and deletions between them, whatever session and policy they are of."""
     each, batches = history
     with trial(database) as connection:
         for reading in sorted(each, key=lambda reading: reading.read):
@@ -206,5 +209,5 @@ def test_overlapping_exports_in_any_order_give_the_same_tables(
             for discord_id, content in truth.visible.items()
             if created_at(discord_id) in reading.window
         }
-    contents = {row["discord_id"]: row["raw_content"] for row in expected["messages"]}
+    contents = {row["discord_id"]: row["raw_content"] for row in expected["messages"] + expected["skipped"]}
     assert contents == newest

@@ -14,7 +14,8 @@ from ingest_pipeline.domain.snowflake import created_at
 from ingest_pipeline.errors import TokenRejected
 from ingest_pipeline.exactness import verification
 from ingest_pipeline.exactness.expectations import Scope
-from ingest_pipeline.exactness.verification import ChannelVerdict, VerificationReport, verify
+from ingest_pipeline.exactness.verdicts import ChannelVerdict, VerificationReport
+from ingest_pipeline.exactness.verification import verify
 from ingest_pipeline.history.history_import import import_history
 from ingest_pipeline.history.scanner import build_scanner
 from ingest_pipeline.storage.catalogue import set_monitors
@@ -259,7 +260,8 @@ def test_messages_a_policy_leaves_out_are_counted_apart(
     server.messages.post(radio, "", attachments=[("onboard.mp4", "video/mp4")])
     imported(archive, guild)
     verdict = only(verified(archive))
-    assert (verdict.on_discord, verdict.in_table, verdict.skipped, verdict.is_exact) == (1, 1, 1, True)
+    assert (verdict.on_discord, verdict.in_table, verdict.is_exact) == (1, 1, True)
+    assert (verdict.skipped, verdict.unrecorded, verdict.agreeing_percent) == ({"media_only": 1}, 0, 100.0)
 
 
 def test_a_row_whose_message_lost_its_text_is_not_taken_for_deleted(
