@@ -16,12 +16,14 @@ from enum import StrEnum
 import msgspec
 
 from ingest_pipeline.capture.history import Page
+from ingest_pipeline.domain.membership import Claim
 from ingest_pipeline.domain.message_parts import has_words
 from ingest_pipeline.domain.normalize import SkipReason
 from ingest_pipeline.ingestion.documents import Document, Tally
+from ingest_pipeline.storage.columns import values_of
 from ingest_pipeline.storage.readings import StoredVersion
 
-_COMPARED = ("discord_id", "content_digest", "skip_reason", "message_text", "embeds")
+_COMPARED = ("discord_id", "content_digest", "posted_at", "skip_reason", "message_text", "embeds")
 # These say nothing of the message: the policy cannot be asked about it.
 _UNREADABLE = (
     SkipReason.MALFORMED,
@@ -43,6 +45,7 @@ class DifferenceReason(StrEnum):
         UNREADABLE: Discord has something that is no message, or one without a usable id or time.
         DELETION_MISSED: The table has it, and Discord does not any more.
         CHANGE_MISSED: Both have it, with different contents, as a row or as skipped.
+        SESSION_DIFFERS: Its row is linked to another session than the one that takes its channel and time.
         WORDS_SKIPPED: The policy leaves it out since it has no text of its own, and it has words: in embeds,
             or forwarded.
     """
@@ -54,6 +57,7 @@ class DifferenceReason(StrEnum):
     UNREADABLE = "unreadable"
     DELETION_MISSED = "deletion_missed"
     CHANGE_MISSED = "change_missed"
+    SESSION_DIFFERS = "session_differs"
     WORDS_SKIPPED = "words_skipped"
 
 
@@ -83,6 +87,7 @@ class FreshRow:
     Attributes:
         discord_id: Its id.
         content_digest: Its content.
+        posted_at: When it was posted, aware UTC.
         requested_at: When Discord was asked for it, aware UTC.
         skip_reason: Why the channel's policy does not take it; None when it does.
         has_words: Of one that is not taken, whether it has words somewhere.
@@ -90,6 +95,7 @@ class FreshRow:
 
     discord_id: int
     content_digest: int
+    posted_at: datetime
     requested_at: datetime
     skip_reason: str | None = None
     has_words: bool = False
@@ -162,16 +168,21 @@ def fresh_reading(channel_id: int, pages: Sequence[Page], documents: Iterable[Do
     tally = Tally()
     for page, document in zip(pages, documents, strict=True):
         for table in document.batches(tally):
-            columns = (table[name].to_pylist() for name in _COMPARED)
-            for discord_id, digest, reason, text, embeds in zip(*columns, strict=True):
+            columns = (values_of(table[name]) for name in _COMPARED)
+            for discord_id, digest, posted_at, reason, text, embeds in zip(*columns, strict=True):
                 if page.low < discord_id <= page.high:
                     words = reason is not None and has_words(text, msgspec.json.decode(embeds))
-                    rows[discord_id] = FreshRow(discord_id, digest, page.requested_at, reason, words)
+                    rows[discord_id] = FreshRow(
+                        discord_id, digest, posted_at, page.requested_at, reason, words
+                    )
     return FreshReading(channel_id, tuple(pages), rows, tally.skipped)
 
 
 def compare(
-    reading: FreshReading, stored: Mapping[int, StoredVersion], unproven: Sequence[tuple[int, int]]
+    reading: FreshReading,
+    stored: Mapping[int, StoredVersion],
+    unproven: Sequence[tuple[int, int]],
+    claims: Sequence[Claim] = (),
 ) -> Comparison:
     """Compare the table with a reading, by id.
 
@@ -182,11 +193,12 @@ def compare(
         reading: What Discord has.
         stored: What the table has between the same ids, deleted and skipped messages too.
         unproven: The gaps `(low, high]` of the channel.
+        claims: What all sessions claim of the channel.
     """
     found = {
         discord_id: reason
         for discord_id, row in reading.rows.items()
-        if (reason := _difference(row, stored.get(discord_id), unproven))
+        if (reason := _difference(row, stored.get(discord_id), unproven, claims))
     }
     extra = _extra(reading, stored)
     found.update((each, DifferenceReason.DELETION_MISSED) for each in extra)
@@ -212,7 +224,10 @@ def _is_left_out(row: FreshRow, stored: StoredVersion | None) -> bool:
 
 
 def _difference(
-    row: FreshRow, stored: StoredVersion | None, unproven: Sequence[tuple[int, int]]
+    row: FreshRow,
+    stored: StoredVersion | None,
+    unproven: Sequence[tuple[int, int]],
+    claims: Sequence[Claim],
 ) -> DifferenceReason | None:
     if stored is not None and stored.deleted_at is not None:
         is_newer = stored.deleted_at >= row.requested_at
@@ -220,7 +235,7 @@ def _difference(
     if row.has_words and _is_left_out(row, stored):
         return DifferenceReason.WORDS_SKIPPED
     if stored is not None:
-        return _stale(row, stored)
+        return _stale(row, stored) or _mislinked(row, stored, claims)
     if row.skip_reason is not None:
         return None
     is_gap = any(low < row.discord_id <= high for low, high in unproven)
@@ -234,6 +249,13 @@ def _stale(row: FreshRow, stored: StoredVersion) -> DifferenceReason | None:
     if row.skip_reason is None and stored.skip_reason is not None:
         return DifferenceReason.NOT_TAKEN
     return None if is_same else DifferenceReason.CHANGE_MISSED
+
+
+def _mislinked(row: FreshRow, stored: StoredVersion, claims: Sequence[Claim]) -> DifferenceReason | None:
+    # The definition itself, in place of what the merge computes by it.
+    owner = min((each for each in claims if each.start <= row.posted_at < each.end), default=None)
+    is_linked = stored.skip_reason is not None or stored.session_id == (owner and owner.session_id)
+    return None if is_linked else DifferenceReason.SESSION_DIFFERS
 
 
 def _extra(reading: FreshReading, stored: Mapping[int, StoredVersion]) -> list[int]:

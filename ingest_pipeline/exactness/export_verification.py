@@ -31,7 +31,7 @@ from ingest_pipeline.ingestion.services import Services
 from ingest_pipeline.settings import Settings
 from ingest_pipeline.storage.database import Connection
 from ingest_pipeline.storage.ledger import gaps
-from ingest_pipeline.storage.readings import stored_between
+from ingest_pipeline.storage.readings import session_claims, stored_between
 from ingest_pipeline.storage.sessions import list_sessions
 from ingest_pipeline.storage.verifications import LastVerification, note_verification
 
@@ -84,7 +84,7 @@ def verify_by_any_means(
 
 
 def _summary(report: VerificationReport) -> LastVerification:
-    differences = sum(sum(verdict.reasons.values()) for verdict in report.verdicts)
+    differences = sum(verdict.reasons.total() for verdict in report.verdicts)
     return LastVerification(datetime.now(UTC), report.is_exact, report.has_deficit, differences)
 
 
@@ -121,7 +121,8 @@ def _verify_session(services: Services, expected: Expectation) -> ChannelVerdict
     with services.database.read() as connection:
         stored = stored_between(connection, expected.channel_id, expected.low, expected.high)
         unproven = gaps(connection, expected.channel_id, expected.low, expected.high)
-    verdict.add(compare(reading, stored, unproven))
+        claims = session_claims(connection, expected.channel_id)
+    verdict.add(compare(reading, stored, unproven, claims))
     return verdict
 
 

@@ -27,7 +27,7 @@ from ingest_pipeline.history.scanner import Scanner, build_scanner, page_documen
 from ingest_pipeline.ingestion.services import Services
 from ingest_pipeline.storage.catalogue import list_channels
 from ingest_pipeline.storage.ledger import gaps
-from ingest_pipeline.storage.readings import stored_between, stored_bounds
+from ingest_pipeline.storage.readings import session_claims, stored_between, stored_bounds
 
 VerifyProgress = Callable[[ChannelVerdict], None]
 
@@ -188,4 +188,5 @@ class _Job:
                 for discord_id, version in stored_between(connection, reading.channel_id, low, high).items()
             }
             unproven = gaps(connection, reading.channel_id, reading.low, reading.high)
-        return compare(reading, stored, unproven)
+            claims = session_claims(connection, reading.channel_id)
+        return compare(reading, stored, unproven, claims)

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
+from ingest_pipeline.domain.membership import Claim
 from ingest_pipeline.storage.database import Connection
+from ingest_pipeline.storage.membership import EVER
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +20,7 @@ class StoredVersion:
         observed_at: When that was last read, aware UTC.
         deleted_at: When it was deleted, aware UTC, or None.
         skip_reason: Why it is kept as skipped; None for a row of `messages`.
+        session_id: The session it is linked to, or None.
     """
 
     discord_id: int
@@ -25,6 +28,7 @@ class StoredVersion:
     observed_at: datetime
     deleted_at: datetime | None
     skip_reason: str | None = None
+    session_id: str | None = None
 
     @property
     def is_live(self) -> bool:
@@ -52,6 +56,13 @@ def stored_between(connection: Connection, channel_id: int, low: int, high: int)
     """Return the messages of a channel with an id in `(low, high]`, deleted and skipped ones too, by id."""
     rows = connection.fetch_all("stored_between", channel_id=channel_id, low=low, high=high)
     return {row["discord_id"]: StoredVersion(**row) for row in rows}
+
+
+def session_claims(connection: Connection, channel_id: int) -> list[Claim]:
+    """Return what all sessions claim of a channel, or of the parent of a thread."""
+    since, until = EVER
+    rows = connection.fetch_all("list_claims", channel_ids=[channel_id], since=since, until=until)
+    return [Claim(row["start_time"], row["session_id"], row["end_time"]) for row in rows]
 
 
 def newest_read_before(connection: Connection, channel_id: int, moment: datetime) -> int:

@@ -6,12 +6,15 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
+from ingest_pipeline.domain.message_types import MESSAGE_TYPES
 from ingest_pipeline.errors import ConfigurationError
 from ingest_pipeline.settings import Settings
 from ingest_pipeline.storage import migrations
-from ingest_pipeline.storage.database import Database
+from ingest_pipeline.storage.columns import repeated
+from ingest_pipeline.storage.database import Connection, Database
 from ingest_pipeline.storage.merge import merge_messages
 from ingest_pipeline.storage.open import open_database
 from ingest_pipeline.storage.queries import Query, load_queries, parse_queries, pyformat, quoted, sql_folder
@@ -19,7 +22,7 @@ from ingest_pipeline.storage.schema import MERGED_SCHEMA
 from ingest_pipeline.storage.status import DatabaseStatus, database_status
 from ingest_pipeline.storage.tables import list_tables
 from ingest_pipeline_tests.contract.conftest import ENGINES
-from ingest_pipeline_tests.contract.readings import Reading, at, staged
+from ingest_pipeline_tests.contract.readings import Reading, at, staged, stored_messages, stored_revisions
 
 SAME_TYPES = {"varchar": "text", "double precision": "double", "decimal": "numeric"}
 
@@ -60,6 +63,43 @@ def test_a_database_of_a_newer_version_is_refused(settings: Settings) -> None:
     with pytest.raises(ConfigurationError, match="update the program"), older.read():
         pass
     older.close()
+
+
+def test_types_stored_by_their_number_get_their_name(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In rows and revisions; the digest stays, so that a message read again is unchanged."""
+    database, everything = open_database(settings), migrations.load_migrations
+    monkeypatch.setattr(migrations, "load_migrations", lambda engine: everything(engine)[:8])
+    numbers = ["Default", "999", *map(str, MESSAGE_TYPES)]
+    rows = pa.Table.from_pylist(
+        [
+            Reading(discord_id=each).row() | {"message_type": number}
+            for each, number in enumerate(numbers, start=1)
+        ],
+        MERGED_SCHEMA,
+    )
+    moment = repeated(at(0), pa.timestamp("us", "UTC"), len(rows))
+
+    def fill(connection: Connection) -> None:
+        messages = rows
+        for name in ("first_observed_at", "created_at", "updated_at"):
+            messages = messages.append_column(name, moment)
+        connection.load("messages", messages)
+        connection.load(
+            "message_revisions", rows.drop_columns(["channel_id"]).append_column("recorded_at", moment)
+        )
+
+    database.run(fill)
+    monkeypatch.setattr(migrations, "load_migrations", everything)
+    assert database.migrate() == ["0009_skipped_messages"]
+    expected = ["Default", "999", *MESSAGE_TYPES.values()]
+    with database.read() as connection:
+        found = stored_messages(connection)
+        assert [row["message_type"] for row in found] == expected
+        assert {row["content_digest"] for row in found} == {100}
+        assert [row["message_type"] for row in stored_revisions(connection)] == expected
+    database.close()
 
 
 def test_migrations_without_a_number_between_are_refused(

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import io
+import json
 from datetime import datetime, timedelta
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from ingest_pipeline.capture.payloads import read_header
@@ -15,6 +18,7 @@ from ingest_pipeline.errors import TransientError
 from ingest_pipeline.ingestion.documents import Provenance, Tally
 from ingest_pipeline.ingestion.export_document import ExportDocument
 from ingest_pipeline.ingestion.normalised_store import NormalisedStore, StoredDocument
+from ingest_pipeline.storage.schema import STAGING_SCHEMA
 from ingest_pipeline_tests.exports import START, as_bytes, export, message
 
 WINDOW = Window(START, START + timedelta(minutes=5))
@@ -90,3 +94,34 @@ def test_a_reading_of_another_window_is_never_merged_in_its_place(tmp_path: Path
     save(tmp_path, document(LATE, "a", window=Window(START, START + timedelta(minutes=9))))
     with pytest.raises(TransientError, match="try again"):
         texts(stored)
+
+
+def test_rows_that_the_policy_does_not_take_are_stored_with_their_reason(tmp_path: Path) -> None:
+    """They are merged when their message is known; a frame holds those that are taken."""
+    stored = save(tmp_path, document(EARLY, "a", "", "b"))
+    tally = Tally()
+    reasons = [row["skip_reason"] for table in stored.batches(tally) for row in table.to_pylist()]
+    assert reasons == [None, "no_content", None]
+    assert (tally.rows, tally.taken, tally.skipped, tally.not_taken) == (3, 2, {}, {"no_content": 1})
+    frame = NormalisedStore(str(tmp_path)).frame("monza", ["T+000m"])
+    assert frame["raw_content"].tolist() == ["a", "b"]
+    assert "skip_reason" not in frame
+
+
+def test_a_file_of_an_earlier_version_is_read_in_the_present_form(tmp_path: Path) -> None:
+    """It has no reasons, since what was not taken had no row; types were stored by their number."""
+    stored = save(tmp_path, document(EARLY, "a", "b"))
+    path = Path(stored.path.path)
+    table = pq.read_table(path)
+    stated = json.loads(pq.ParquetFile(path).metadata.metadata[b"ingest_pipeline"])
+    stated["tally"] = {"received": 3, "rows": 2, "highest_id": 5, "skipped": {"media_only": 1}}
+    place = table.schema.get_field_index("message_type")
+    older = table.set_column(place, "message_type", pa.array(["21", "999"])).drop_columns(["skip_reason"])
+    older = older.append_column("session_id", pa.array(["monza", "monza"]))
+    pq.write_table(older.replace_schema_metadata({"ingest_pipeline": json.dumps(stated)}), path)
+    store, tally = NormalisedStore(str(tmp_path)), Tally()
+    [read] = store.load("monza", "T+000m", stored.channel_id).batches(tally)
+    assert read.schema == STAGING_SCHEMA
+    assert read["message_type"].to_pylist() == ["ThreadStarterMessage", "999"]
+    assert (tally.rows, tally.taken, tally.skipped) == (2, 2, {"media_only": 1})
+    assert store.frame("monza", ["T+000m"])["raw_content"].tolist() == ["a", "b"]

@@ -8,8 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from ingest_pipeline.domain.session import Session
+from ingest_pipeline.domain.snowflake import created_at
 from ingest_pipeline.storage.database import Connection
 from ingest_pipeline.storage.messages import Tombstone, tombstone_messages
+from ingest_pipeline.storage.sessions import save_sessions
 from ingest_pipeline_tests.archive import Archive
 from ingest_pipeline_tests.contract.history.test_verification import delete_row, imported, only, verified
 from ingest_pipeline_tests.contract.readings import stored_revisions, stored_skipped
@@ -194,3 +197,19 @@ def test_both_tables_are_looked_at_in_one_channel_only(
 
     assert sorted(archive.read(skipped)) == sorted([radio, other, radio])
     assert {each.channel_id: each.compared for each in verified(archive).verdicts} == {radio: 2, other: 1}
+
+
+def test_the_session_of_a_row_is_compared(
+    archive: Archive, server: DiscordServer, guild: int, radio: int
+) -> None:
+    """With what the sessions, the channel and the time of posting say; also where no session is."""
+    ids = server.messages.bulk_load(radio, 30, ends=datetime.now(UTC) - AGO)
+    session = Session("monza", created_at(ids[10]), created_at(ids[20]), (radio,))
+    archive.write(lambda connection: save_sessions(connection, [session], now=datetime.now(UTC)))
+    imported(archive, guild)
+    assert verified(archive).is_exact
+    statement = "UPDATE messages SET session_id = CASE WHEN session_id IS NULL THEN 'monza' END"
+    archive.write(lambda c: c.run_script(f"{statement} WHERE discord_id IN ({ids[9]}, {ids[10]}, {ids[19]})"))
+    verdict = only(verified(archive))
+    assert (verdict.reasons, verdict.agreeing_percent) == ({"session_differs": 3}, 90.0)
+    assert [each.discord_id for each in verdict.differences] == [ids[9], ids[10], ids[19]]

@@ -33,11 +33,11 @@ WITH skipped AS (
     FROM skipped_messages
     WHERE discord_id > $low::BIGINT AND discord_id <= $high::BIGINT
 )
-SELECT discord_id, content_digest, observed_at, deleted_at, NULL AS skip_reason
+SELECT discord_id, content_digest, observed_at, deleted_at, NULL AS skip_reason, session_id
 FROM messages
 WHERE channel_id = $channel_id::BIGINT AND discord_id > $low::BIGINT AND discord_id <= $high::BIGINT
 UNION ALL
-SELECT s.discord_id, s.content_digest, s.observed_at, t.deleted_at, s.skip_reason
+SELECT s.discord_id, s.content_digest, s.observed_at, t.deleted_at, s.skip_reason, NULL AS session_id
 FROM skipped AS s
 LEFT JOIN tombstones AS t ON t.discord_id = s.discord_id
 WHERE s.place = 1 AND s.channel_id = $channel_id::BIGINT
