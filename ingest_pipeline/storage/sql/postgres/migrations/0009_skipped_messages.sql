@@ -41,6 +41,14 @@ UPDATE messages
 SET message_type = named.name
 FROM (
     VALUES
+        ('0', 'Default'),
+        ('1', 'RecipientAdd'),
+        ('2', 'RecipientRemove'),
+        ('3', 'Call'),
+        ('4', 'ChannelNameChange'),
+        ('5', 'ChannelIconChange'),
+        ('6', 'ChannelPinnedMessage'),
+        ('7', 'GuildMemberJoin'),
         ('8', 'GuildBoost'),
         ('9', 'GuildBoostTier1'),
         ('10', 'GuildBoostTier2'),
@@ -51,6 +59,8 @@ FROM (
         ('15', 'GuildDiscoveryRequalified'),
         ('16', 'GuildDiscoveryGracePeriodInitialWarning'),
         ('17', 'GuildDiscoveryGracePeriodFinalWarning'),
+        ('18', 'ThreadCreated'),
+        ('19', 'Reply'),
         ('20', 'ChatInputCommand'),
         ('21', 'ThreadStarterMessage'),
         ('22', 'GuildInviteReminder'),
@@ -77,6 +87,14 @@ UPDATE message_revisions
 SET message_type = named.name
 FROM (
     VALUES
+        ('0', 'Default'),
+        ('1', 'RecipientAdd'),
+        ('2', 'RecipientRemove'),
+        ('3', 'Call'),
+        ('4', 'ChannelNameChange'),
+        ('5', 'ChannelIconChange'),
+        ('6', 'ChannelPinnedMessage'),
+        ('7', 'GuildMemberJoin'),
         ('8', 'GuildBoost'),
         ('9', 'GuildBoostTier1'),
         ('10', 'GuildBoostTier2'),
@@ -87,6 +105,8 @@ FROM (
         ('15', 'GuildDiscoveryRequalified'),
         ('16', 'GuildDiscoveryGracePeriodInitialWarning'),
         ('17', 'GuildDiscoveryGracePeriodFinalWarning'),
+        ('18', 'ThreadCreated'),
+        ('19', 'Reply'),
         ('20', 'ChatInputCommand'),
         ('21', 'ThreadStarterMessage'),
         ('22', 'GuildInviteReminder'),
