@@ -98,17 +98,13 @@ def merge_messages(connection: Connection, rows: pa.Table, *, now: datetime) -> 
         readings = staged(admission.rows)
         connection.stage("staged_readings", readings.select(DECIDING_COLUMNS))
     counts = MergeCounts(skipped=admission.skipped)
-    if len(readings):
-        counts += _merge_staged(connection, readings, now)
-    if admission.released:
-        # Counted when they were skipped, and the message itself by the row that took it.
-        merge_messages(connection, release(connection, admission.released), now=now)
-    return counts
+    return counts + _merge_staged(connection, readings, now) if len(readings) else counts
 
 
 def _merge_staged(connection: Connection, readings: pa.Table, now: datetime) -> MergeCounts:
     connection.execute("sift_staged")
     sifted = connection.fetch_one("count_sifted") or {}
+    released = release(connection) if sifted["waiting"] else None
     if sifted["seen"]:
         connection.execute("touch_seen")
     if sifted["new"]:
@@ -120,6 +116,9 @@ def _merge_staged(connection: Connection, readings: pa.Table, now: datetime) -> 
     if sifted["folded"] or sifted["moved"]:
         link_merged(connection)
     connection.execute("drop_sifted")
+    if released:
+        # Each was counted when it was skipped, and the message itself by the row that took it.
+        merge_messages(connection, released, now=now)
     return counts
 
 

@@ -10,7 +10,7 @@ function of the set of them. A deletion is in `tombstones`, for both.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -32,12 +32,10 @@ class Admission:
     Attributes:
         rows: Those of messages that are known or taken; the very table that was given when these are all.
         skipped: How many are of messages that no policy has taken, by reason.
-        released: Messages that are taken with this batch and have contents in `skipped_messages`, ascending.
     """
 
     rows: pa.Table
     skipped: Counter[str] = field(default_factory=Counter)
-    released: tuple[int, ...] = ()
 
 
 def admit(connection: Connection, rows: pa.Table, *, now: datetime) -> Admission:
@@ -48,35 +46,33 @@ def admit(connection: Connection, rows: pa.Table, *, now: datetime) -> Admission
         rows: Readings, of `STAGING_SCHEMA`.
         now: `recorded_at` of what is kept, aware UTC.
     """
-    waiting = {row["discord_id"] for row in connection.fetch_all("find_skipped")}
     reasons = rows["skip_reason"]
-    if not waiting and reasons.null_count == len(rows):
+    if reasons.null_count == len(rows):
         return Admission(rows)
     read = list(zip(rows["discord_id"].to_pylist(), reasons.to_pylist(), strict=True))
-    taken = {discord_id for discord_id, reason in read if reason is None}
-    left_out = {discord_id for discord_id, _ in read} - taken
+    left_out = {discord_id for discord_id, _ in read}
+    left_out -= {discord_id for discord_id, reason in read if reason is None}
     if left_out:
         found = connection.fetch_all("known_among", discord_ids=sorted(left_out))
         left_out -= {row["discord_id"] for row in found}
-    released = tuple(sorted(waiting - left_out))
     if not left_out:
-        return Admission(rows, released=released)
+        return Admission(rows)
     places: dict[bool, list[int]] = {True: [], False: []}
     for place, (discord_id, _) in enumerate(read):
         places[discord_id in left_out].append(place)
     _keep(connection, rows.take(column(places[True], pa.int64())), now)
     skipped = Counter(reason for discord_id, reason in read if discord_id in left_out)
-    return Admission(rows.take(column(places[False], pa.int64())), skipped, released)
+    return Admission(rows.take(column(places[False], pa.int64())), skipped)
 
 
-def release(connection: Connection, discord_ids: Sequence[int]) -> pa.Table:
-    """Take the contents of messages out of `skipped_messages`.
+def release(connection: Connection) -> pa.Table:
+    """Take the contents of the messages in `staged_readings` out of `skipped_messages`.
 
     Returns:
         Their first and last readings, of `STAGING_SCHEMA`.
     """
-    kept = connection.fetch_arrow("read_skipped", discord_ids=list(discord_ids))
-    connection.execute("release_skipped", discord_ids=list(discord_ids))
+    kept = connection.fetch_arrow("read_skipped")
+    connection.execute("release_skipped")
     place = kept.schema.get_field_index("observed_at")
     first = kept.set_column(place, "observed_at", kept["first_observed_at"])
     both = pa.concat_tables([first, kept])

@@ -1,9 +1,3 @@
--- name: find_skipped
--- Which of the staged messages are among those that no policy has taken.
-SELECT DISTINCT discord_id
-FROM skipped_messages
-WHERE discord_id IN (SELECT discord_id FROM staged_readings);
-
 -- name: touch_skipped
 -- Note when and where known contents of skipped messages were read.
 UPDATE skipped_messages
@@ -88,7 +82,7 @@ ON CONFLICT (discord_id, content_digest) DO UPDATE SET
     observed_at = greatest(skipped_messages.observed_at, excluded.observed_at);
 
 -- name: read_skipped
--- Every content kept of some skipped messages.
+-- Every content kept of the staged messages.
 SELECT
     discord_id, content_digest, channel_id, guild_id, posted_at, edited_at, driver, author_id, author_name,
     author_nickname, author_is_bot, raw_content, message_text, message_type, is_pinned, reference_id,
@@ -96,12 +90,12 @@ SELECT
     correlation_id, skip_reason,
     first_observed_at, observed_at
 FROM skipped_messages
-WHERE discord_id IN (SELECT unnest($discord_ids::BIGINT[]))
+WHERE discord_id IN (SELECT discord_id FROM staged_readings)
 ORDER BY discord_id, content_digest;
 
 -- name: release_skipped
--- Let go of messages that are taken now.
-DELETE FROM skipped_messages WHERE discord_id IN (SELECT unnest($discord_ids::BIGINT[]));
+-- Let go of the staged messages, which are taken now.
+DELETE FROM skipped_messages WHERE discord_id IN (SELECT discord_id FROM staged_readings);
 
 -- name: skipped_among
 -- Which of some messages are skipped ones, and when each was first read.
