@@ -84,7 +84,10 @@ def release(connection: Connection) -> pa.Table:
 
 
 def skipped_among(connection: Connection, discord_ids: Collection[int]) -> dict[int, datetime]:
-    """Return which of some messages are in `skipped_messages`, with when each was first read (aware UTC)."""
+    """Return which of some messages are in `skipped_messages`, with when each was first read (aware UTC).
+
+    Those of which no reading's time is known are left out.
+    """
     if not discord_ids:
         return {}
     rows = connection.fetch_all("skipped_among", discord_ids=sorted(discord_ids))

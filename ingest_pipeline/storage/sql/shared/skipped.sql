@@ -26,7 +26,9 @@ WITH numbered AS (
         max(observed_at) OVER same_content AS observed_at,
         row_number() OVER (
             PARTITION BY discord_id, content_digest
-            ORDER BY observed_at, source, correlation_id, staging_row
+            ORDER BY
+                CASE observed_at WHEN '2015-01-01 00:00:00+00'::TIMESTAMPTZ THEN 1 ELSE 0 END,
+                observed_at, source, correlation_id, staging_row
         ) AS reading
     FROM staged_skipped
     WINDOW same_content AS (PARTITION BY discord_id, content_digest)
@@ -50,7 +52,15 @@ WHERE
     n.reading = 1
     AND (
         k.discord_id IS NULL
-        OR (n.first_observed_at, n.source, n.correlation_id) < (k.first_observed_at, k.source, k.correlation_id)
+        -- One whose time is unknown is no first.
+        OR (
+            n.first_observed_at = '2015-01-01 00:00:00+00'::TIMESTAMPTZ,
+            n.first_observed_at, n.source, n.correlation_id
+        )
+        < (
+            k.first_observed_at = '2015-01-01 00:00:00+00'::TIMESTAMPTZ,
+            k.first_observed_at, k.source, k.correlation_id
+        )
     )
 ORDER BY n.discord_id, n.content_digest
 ON CONFLICT (discord_id, content_digest) DO UPDATE SET
@@ -98,8 +108,10 @@ ORDER BY discord_id, content_digest;
 DELETE FROM skipped_messages WHERE discord_id IN (SELECT discord_id FROM staged_readings);
 
 -- name: skipped_among
--- Which of some messages are skipped ones, and when each was first read.
+-- Which of some messages are skipped ones, and when each was first read, as far as that is known.
 SELECT discord_id, min(first_observed_at) AS first_observed_at
 FROM skipped_messages
-WHERE discord_id IN (SELECT unnest($discord_ids::BIGINT[]))
+WHERE
+    discord_id IN (SELECT unnest($discord_ids::BIGINT[]))
+    AND first_observed_at <> '2015-01-01 00:00:00+00'::TIMESTAMPTZ
 GROUP BY discord_id;
