@@ -48,15 +48,12 @@ FROM compared
 WHERE fate <> 's' OR observed_at > known_observed_at OR is_moved;
 
 -- name: count_sifted
--- Count the rows of each fate, and the contents of these messages that were skipped before.
+-- Count the rows of each fate.
 SELECT
     count(*) FILTER (WHERE fate = 'n') AS new,
     count(*) FILTER (WHERE fate = 's') AS seen,
     count(*) FILTER (WHERE fate = 'f') AS folded,
-    count(*) FILTER (WHERE fate = 's' AND is_moved) AS moved,
-    (
-        SELECT count(*) FROM skipped_messages WHERE discord_id IN (SELECT discord_id FROM staged_readings)
-    ) AS waiting
+    count(*) FILTER (WHERE fate = 's' AND is_moved) AS moved
 FROM sifted;
 
 -- name: list_sifted

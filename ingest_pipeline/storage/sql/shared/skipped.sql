@@ -1,3 +1,13 @@
+-- name: any_skipped
+-- Tell whether anything is skipped: one row or none.
+SELECT discord_id FROM skipped_messages LIMIT 1;
+
+-- name: count_waiting
+-- Count the contents that are kept of the staged messages.
+SELECT count(*) AS n
+FROM skipped_messages
+WHERE discord_id IN (SELECT discord_id FROM staged_readings);
+
 -- name: touch_skipped
 -- Note when and where known contents of skipped messages were read.
 UPDATE skipped_messages
