@@ -25,7 +25,7 @@ compared AS (
                 OR (d.discord_id IS NOT NULL AND k.discord_id IS NULL)
                 THEN 'f'
             WHEN k.discord_id IS NULL THEN 'n'
-            -- The row is of the first reading of its content already; one whose time is unknown is no first.
+            -- The row is of the first reading of its content already. One whose time is unknown is no first.
             WHEN
                 k.content_digest = s.content_digest
                 AND (
