@@ -135,7 +135,7 @@ def ingest_landed(
             the documents are read, once for each try.
         then: What is made of the merged rows, in the same transaction; called once for each try. The events
             it returns are told with those of the batch.
-        derive: What is made of the rows of each transaction, in it, given their ids.
+        derive: What is made of the rows of each transaction, in it, given their ids, skipped messages' too.
 
     Raises:
         BadInput: A document is damaged.

@@ -56,7 +56,7 @@ class Findings:
     Attributes:
         windows: Windows looked at, once for each channel.
         landed: Messages in their landed documents.
-        rows: Rows in their normalised documents.
+        rows: Rows in their normalised documents that their channels' policies take.
         problems: What is wrong, by rule; each names session, window and channel.
     """
 
@@ -144,7 +144,7 @@ class Audit:
         whole = self._services.grid.window(window_key(key), session.window)
         is_whole = bool(of and whole and of.start == window.start and window.end < of.end <= whole.end)
         self.findings.windows += 1
-        self.findings.rows += len(rows) if rows else 0
+        self.findings.rows += stored.tally.taken if stored else 0
         return _Part(
             place=f"{session.session_id} {key} channel {channel_id}",
             channel_id=channel_id,
