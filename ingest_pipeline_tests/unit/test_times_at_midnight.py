@@ -94,7 +94,6 @@ def test_what_rest_tells_is_the_same_row(tmp_path: Path) -> None:
             guild_id=None,
             payloads=[payload],
             policies={CHANNEL_ID: ChannelPolicy()},
-            sessions=[SESSION],
             provenance=Provenance(None, "history", READ_AT, "journey"),
         )
     )
