@@ -127,6 +127,7 @@ def check_exporter(settings: Settings) -> Check:
 
 def check_database(settings: Settings) -> Check:
     """Open the database, which applies its migrations, write to it and count its rows."""
+    from ingest_pipeline.storage.membership import count_mislinked
     from ingest_pipeline.storage.messages import table_summary
     from ingest_pipeline.storage.open import open_database
     from ingest_pipeline.storage.state import set_state
@@ -137,7 +138,15 @@ def check_database(settings: Settings) -> Check:
             set_state(connection, "doctor_wrote_at", datetime.now(UTC).isoformat())
         with database.read() as connection:
             rows = table_summary(connection)["rows"]
-        return Check("database", State.OK, f"{database.engine}, migrated and writable, {rows:,} messages")
+            mislinked = count_mislinked(connection)
+        detail = f"{database.engine}, migrated and writable, {rows:,} messages"
+        if mislinked:
+            detail += f", {mislinked:,} of which have another session than their channel and time say"
+            remedy = (
+                "something else wrote to the tables: `ingest sessions add --replace` links a session's anew"
+            )
+            return Check("database", State.FAIL, detail, remedy)
+        return Check("database", State.OK, detail)
     finally:
         database.close()
 

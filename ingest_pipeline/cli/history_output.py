@@ -176,6 +176,7 @@ def print_seals(reports: Sequence[SealReport]) -> None:
             "added",
             "removed",
             "changed",
+            "reason",
         ),
         [
             (
@@ -189,6 +190,7 @@ def print_seals(reports: Sequence[SealReport]) -> None:
                 len(manifest.changes.added),
                 len(manifest.changes.removed),
                 len(manifest.changes.changed),
+                manifest.reason,
             )
             for report in reports
             for manifest in report.manifests

@@ -21,6 +21,7 @@ from ingest_pipeline.errors import BadInput, SessionInvalid
 if TYPE_CHECKING:
     from ingest_pipeline.settings import Settings
     from ingest_pipeline.storage.database import Connection
+    from ingest_pipeline.storage.sessions import SessionChanges
 
 _logger = logging.getLogger(__name__)
 
@@ -46,12 +47,15 @@ def import_sessions(
         raise BadInput(f"{file} holds no sessions: add some")
     _warn_of_long_ones(settings, found)
     with open_services(settings) as services:
+        from ingest_pipeline.content.sessions import reading_content
         from ingest_pipeline.storage.sessions import save_sessions
 
-        now = datetime.now(UTC)
-        changes = services.database.run(lambda connection: save_sessions(connection, found, now=now))
+        now, derive = datetime.now(UTC), reading_content(services)
+        changes = services.database.run(
+            lambda connection: save_sessions(connection, found, now=now, derive=derive)
+        )
     if as_json:
-        print_json({**asdict(changes), "session_ids": [session.session_id for session in found]})
+        print_json({**_changes_json(changes), "session_ids": [session.session_id for session in found]})
     else:
         typer.echo(
             f"{len(found)} sessions: created {changes.created}, updated {changes.updated}, "
@@ -101,18 +105,22 @@ def add_session(
     [session] = build_sessions([row], "sessions add", default_channel_id=settings.default_channel_id)
     _warn_of_long_ones(settings, [session])
     with open_services(settings) as services:
-        from ingest_pipeline.storage.sessions import SessionChanges, list_sessions, save_sessions
+        from ingest_pipeline.content.sessions import reading_content
+        from ingest_pipeline.storage.sessions import list_sessions, save_sessions
+
+        derive = reading_content(services)
 
         def save(connection: Connection) -> SessionChanges:
             stored = {each.session_id: each for each in list_sessions(connection)}
             if not replace:
                 _refuse_other_values(stored.get(session.session_id), session)
-            return save_sessions(connection, [session], now=datetime.now(UTC))
+            return save_sessions(connection, [session], now=datetime.now(UTC), derive=derive)
 
         changes = services.database.run(save)
     result = "created" if changes.created else "updated" if changes.updated else "unchanged"
     if as_json:
-        print_json({"result": result, "session": session_json(session)})
+        shown = {"result": result, "session": session_json(session)}
+        print_json({**shown, "overlaps": _changes_json(changes)["overlaps"]})
     else:
         typer.echo(f"session {session.session_id} {result}")
 
@@ -171,16 +179,33 @@ def show_session(context: typer.Context, session_id: SessionArgument, as_json: J
 
 @app.command("remove")
 def remove(context: typer.Context, session_id: SessionArgument, as_json: JsonOption = False) -> None:
-    """Remove a session; its messages stay, linked to no session."""
+    """Remove a session; its messages stay, linked to another that takes them, or to none."""
     settings = begin(context, as_json=as_json)
     with open_services(settings) as services:
+        from ingest_pipeline.content.sessions import reading_content
         from ingest_pipeline.storage.sessions import remove_session
 
-        services.database.run(lambda connection: remove_session(connection, session_id))
+        derive = reading_content(services)
+        services.database.run(lambda connection: remove_session(connection, session_id, derive=derive))
     if as_json:
         print_json({"removed": session_id})
     else:
         typer.echo(f"session {session_id} removed; its messages stay")
+
+
+def _changes_json(changes: SessionChanges) -> dict[str, Any]:
+    """Return what saving sessions did as JSON values."""
+    overlaps = [
+        {
+            **each._asdict(),
+            "channel_ids": list(map(str, each.channel_ids)),
+            "start": each.start.isoformat(),
+            "end": each.end.isoformat(),
+        }
+        for each in changes.overlaps
+    ]
+    counts = {"created": changes.created, "updated": changes.updated, "unchanged": changes.unchanged}
+    return {**counts, "overlaps": overlaps}
 
 
 def session_json(session: Session, now: datetime | None = None) -> dict[str, Any]:

@@ -8,9 +8,9 @@ rows of the table follow is in `storage/membership.py`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable
 from datetime import datetime
-from itertools import combinations
+from itertools import islice
 from typing import NamedTuple
 
 from ingest_pipeline.domain.session import Session
@@ -94,13 +94,21 @@ def session_of(
     return min(claims).session_id if claims else None
 
 
-def overlaps(sessions: Sequence[Session]) -> list[Overlap]:
-    """Return every two sessions that take messages of the same channels at the same time."""
+def overlaps(sessions: Iterable[Session], *, of: Collection[str]) -> list[Overlap]:
+    """Return every two sessions that take messages of the same channels at the same time.
+
+    Args:
+        sessions: All sessions.
+        of: The ids of those that are asked about.
+    """
     found = []
     ordered = sorted(sessions, key=lambda each: (each.start_time, each.session_id))
-    for first, second in combinations(ordered, 2):
-        shared = tuple(sorted(set(first.channel_ids).intersection(second.channel_ids)))
-        end = min(first.end_time, second.end_time)
-        if shared and second.start_time < end:
-            found.append(Overlap(first.session_id, second.session_id, shared, second.start_time, end))
+    for at, first in enumerate(ordered, 1):
+        for second in islice(ordered, at, None):
+            if second.start_time >= first.end_time:
+                break
+            shared = tuple(sorted(set(first.channel_ids).intersection(second.channel_ids)))
+            if shared and {first.session_id, second.session_id}.intersection(of):
+                end = min(first.end_time, second.end_time)
+                found.append(Overlap(first.session_id, second.session_id, shared, second.start_time, end))
     return found

@@ -58,8 +58,8 @@ class SkipReason(StrEnum):
         NO_TIMESTAMP: It has no timestamp.
         BAD_TIMESTAMP: Its timestamp cannot be read, or has no offset.
         OUTSIDE_WINDOW: It was posted outside the bounds asked for.
-        THREAD_STARTER: It is the copy, inside a thread's export, of the parent channel's message; the
-            parent channel owns it.
+        THREAD_STARTER: It is the message that a thread began with, and was posted outside the bounds asked
+            for: newer exporters put the parent channel's message into a thread's export, however old.
         NO_CONTENT: It carries nothing at all.
         MEDIA_ONLY: It has no text but attachments, embeds, stickers or a forwarded message, and the
             channel's policy is not to keep such messages.
@@ -154,9 +154,8 @@ def build_normaliser(channel_id: int, policy: ChannelPolicy, window: Window | No
         if posted_at is None:
             return SkipReason.BAD_TIMESTAMP if raw.timestamp not in {None, ""} else SkipReason.NO_TIMESTAMP
         if window is not None and posted_at not in window:
-            return SkipReason.OUTSIDE_WINDOW
-        if discord_id == channel_id:
-            return SkipReason.THREAD_STARTER
+            # A channel's own messages have higher ids than it has.
+            return SkipReason.THREAD_STARTER if discord_id <= channel_id else SkipReason.OUTSIDE_WINDOW
         return raw, discord_id, posted_at
 
     return lambda messages: _rows(messages, decide, policy)

@@ -269,6 +269,8 @@ def _extra(reading: FreshReading, stored: Mapping[int, StoredVersion]) -> list[i
             if page.low < version.discord_id <= page.high
             and version.deleted_at is None
             and version.discord_id not in ids
+            # A thread's history does not hold the message that it began with, which is its parent's.
+            and version.discord_id != reading.channel_id
             and version.observed_at < page.requested_at
         ]
     return extra

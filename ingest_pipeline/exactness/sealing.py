@@ -71,6 +71,7 @@ class SealReport:
                     "digest": manifest.digest,
                     "source": manifest.source,
                     "sealed_at": manifest.sealed_at.isoformat(),
+                    "reason": manifest.reason,
                     "changes": {
                         kind: [str(each) for each in ids] for kind, ids in asdict(manifest.changes).items()
                     },

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -27,7 +28,8 @@ from ingest_pipeline.ingestion.ingest import Derive, IngestReport, Progress, ing
 from ingest_pipeline.ingestion.polling import missing_time
 from ingest_pipeline.ingestion.refresh import landed_documents, refresh_landing
 from ingest_pipeline.ingestion.services import Services
-from ingest_pipeline.storage.sessions import find_session, list_sessions
+from ingest_pipeline.storage.database import Connection
+from ingest_pipeline.storage.sessions import find_session, list_sessions, save_sessions
 
 _logger = logging.getLogger(__name__)
 
@@ -98,7 +100,8 @@ def import_messages(
 
     Args:
         services: The working parts.
-        session_id: The session the messages are linked to.
+        session_id: The session. A channel that it lacks is added to it, which is logged: messages belong
+            to a session by their channel.
         channel_id: The channel to export, by default each of the session's; with `file`, the channel
             that the file must be of.
         start: First time to take, aware; the session's start by default.
@@ -122,6 +125,7 @@ def import_messages(
         document = _file_document(
             services, session, file, window=window, channel_id=channel_id, correlation_id=correlation_id
         )
+        _add_channel(services, session, document.channel_id, document.parent_id, derive)
         return merge_documents(services, [document], correlation_id, progress, derive)
     channels = [channel_id] if channel_id else session.channel_ids
     folder = output_dir or services.settings.data_dir / "tmp_transcripts_from_discord"
@@ -132,6 +136,8 @@ def import_messages(
             _export_document(session, result, policies[result.channel_id], correlation_id)
             for result in results
         ]
+        for document in documents:
+            _add_channel(services, session, document.channel_id, document.parent_id, derive)
         return merge_documents(services, documents, correlation_id, progress, derive)
 
 
@@ -200,6 +206,28 @@ def _export_files(session_id: str, *, keep: bool, keep_unmerged: bool) -> Iterat
     finally:
         for result in () if kept else results:
             result.path.unlink(missing_ok=True)
+
+
+def _add_channel(
+    services: Services, session: Session, channel_id: int, parent_id: int | None, derive: Derive | None
+) -> None:
+    """Add a channel to a session that takes neither it nor its parent; without it no message would belong."""
+    if {channel_id, parent_id}.intersection(session.channel_ids):
+        return
+
+    def work(connection: Connection) -> bool:
+        stored = find_session(connection, session.session_id)
+        wider = replace(stored, channel_ids=(*stored.channel_ids, channel_id))
+        changes = save_sessions(connection, [wider], now=datetime.now(UTC), derive=derive)
+        return bool(changes.updated)
+
+    if services.database.run(work):
+        _logger.warning(
+            "channel %d was added to session %s: what is posted there in its time belongs to it from now on "
+            "(`ingest sessions add --replace` takes it out again)",
+            channel_id,
+            session.session_id,
+        )
 
 
 def _export_document(

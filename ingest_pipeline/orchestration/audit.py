@@ -26,6 +26,7 @@ from ingest_pipeline.monitoring.retention import is_past_retention
 from ingest_pipeline.storage.columns import values_of
 from ingest_pipeline.storage.database import Connection
 from ingest_pipeline.storage.ledger import gaps
+from ingest_pipeline.storage.membership import count_mislinked
 from ingest_pipeline.storage.messages import count_in_window, ids_in_window
 from ingest_pipeline.storage.readings import stored_between
 
@@ -41,12 +42,14 @@ class Rule(StrEnum):
         COUNTS: Every landed message is a row or a counted skip, and every row is in the table, if
             only as deleted; one that its channel's policy does not take is there or kept as skipped.
         PROVEN: A window that had ended and settled when it was read is proven by the ledger.
+        LINKED: The session's rows are the messages of its channels and time that no session takes before it.
     """
 
     UNIQUE = "discord_ids_are_unique"
     INSIDE = "rows_are_inside_their_window"
     COUNTS = "counts_agree"
     PROVEN = "ended_windows_are_proven"
+    LINKED = "rows_belong_to_their_session"
 
 
 @dataclass(slots=True)
@@ -133,6 +136,9 @@ class Audit:
             for part in parts:
                 self._look_at_table(connection, part, session.channel_ids)
                 self._look_at_ledger(connection, part)
+            if mislinked := count_mislinked(connection, session):
+                problem = f"{mislinked} rows have another session than their channel and time say"
+                self.findings.problems[Rule.LINKED].append(f"{session.session_id}: {problem}")
 
     def _part(self, session: Session, key: str, window: Window, channel_id: int) -> _Part:
         path = self._services.normalised.path(session.session_id, key, channel_id)

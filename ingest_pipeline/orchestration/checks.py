@@ -27,6 +27,9 @@ _DESCRIPTIONS = {
         "Every landed message is a normalised row or a counted skip, and every row is in the table, if only "
         "as deleted."
     ),
+    Rule.LINKED: (
+        "Every row of the session's channels and time has the session that takes it, and no other row has it."
+    ),
     Rule.PROVEN: "Every window that had ended when it was read is proven complete by the coverage ledger.",
 }
 

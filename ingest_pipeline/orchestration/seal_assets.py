@@ -66,6 +66,7 @@ def manifest_metadata(report: SealReport) -> Metadata:
     described: Metadata = {
         "version": manifests[0].version,
         "new_version": report.is_new,
+        "reason": manifests[0].reason or "not noted",
         "messages": sum(each.message_count for each in manifests),
         "sealed_at": dg.MetadataValue.timestamp(manifests[0].sealed_at),
         "source": _SOURCES[manifests[0].source],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from hashlib import sha256
@@ -42,13 +42,16 @@ class Manifest:
         session_id: The session.
         version: From 1; the next is written only when something has changed.
         channel_id: The channel.
-        message_count: Its live messages.
+        message_count: Its live messages that belong to the session.
         first_id: The first of them, or None.
         last_id: The last of them, or None.
         digest: SHA-256, in hex, over `id:content_digest` lines in the order of ids.
         source: How the session was read again before: `history` or `export`.
         sealed_at: When, aware UTC.
         changes: What is different since the version before.
+        reason: Why there is this version: `first sealed`, or what has changed since the one before:
+            `session moved`, `channels changed`, `messages changed`, joined by commas; None for versions
+            of before reasons were noted.
     """
 
     session_id: str
@@ -61,6 +64,7 @@ class Manifest:
     source: str
     sealed_at: datetime
     changes: Changes = field(default_factory=Changes)
+    reason: str | None = None
 
 
 def write_manifests(
@@ -84,10 +88,12 @@ def write_manifests(
     current = _current(connection, session)
     before = _sealed(connection, session.session_id)
     changes = {
-        channel_id: _compare(before.get(channel_id, {}), digests) for channel_id, digests in current.items()
+        channel_id: _compare(before.get(channel_id, {}), current.get(channel_id, {}))
+        for channel_id in sorted(current.keys() | before.keys())
     }
     if {manifest.channel_id for manifest in newest} == current.keys() and not any(changes.values()):
         return newest
+    reason = _reason(connection, newest, changes)
     version = max((manifest.version for manifest in newest), default=0) + 1
     manifests = [
         Manifest(
@@ -101,6 +107,7 @@ def write_manifests(
             source=source,
             sealed_at=now,
             changes=changes[channel_id] if version > 1 else Changes(),
+            reason=reason,
         )
         for channel_id, digests in current.items()
     ]
@@ -138,16 +145,28 @@ def is_as_sealed(connection: Connection, session: Session) -> bool:
 
 
 def _current(connection: Connection, session: Session) -> dict[int, dict[int, int]]:
-    """Return the live messages of a session with their digests, by channel."""
-    window = session.window
-    return {
-        channel_id: _by_channel(
-            connection.fetch_arrow(
-                "sealable_messages", channel_id=channel_id, low=window.low, high=window.high
-            )
-        ).get(channel_id, {})
-        for channel_id in session.channel_ids
-    }
+    """Return the live messages that belong to a session with their digests, by channel or thread."""
+    found = _by_channel(connection.fetch_arrow("sealable_messages", session_id=session.session_id))
+    return {channel_id: {} for channel_id in session.channel_ids} | found
+
+
+def _reason(connection: Connection, newest: Sequence[Manifest], changes: Mapping[int, Changes]) -> str:
+    """Tell what has changed since the newest version: the session's time, its channels or its messages."""
+    if not newest:
+        return "first sealed"
+    channels = {manifest.channel_id for manifest in newest}
+    reasons = {"channels changed"} if channels != changes.keys() else set()
+    for channel_id, change in changes.items():
+        rows = connection.fetch_all("list_stored_since", discord_ids=[*change.added, *change.removed])
+        stored = {row["discord_id"]: row for row in rows}
+        # What is there as before and is the session's no longer, or was there and is the session's now.
+        let_go = {each for each in change.removed if each in stored and stored[each]["deleted_at"] is None}
+        taken = {each for each in change.added if stored[each]["created_at"] <= newest[0].sealed_at}
+        if (let_go or taken) and channel_id in channels:
+            reasons.add("session moved")
+        if change.changed or len(let_go) < len(change.removed) or len(taken) < len(change.added):
+            reasons.add("messages changed")
+    return ", ".join(sorted(reasons, reverse=True))
 
 
 def _sealed(connection: Connection, session_id: str) -> dict[int, dict[int, int]]:

@@ -12,12 +12,13 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
 from operator import itemgetter
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 
 from ingest_pipeline.domain.membership import Claim, Span, spans_of
+from ingest_pipeline.domain.session import Session
 from ingest_pipeline.storage.columns import as_numpy, column
 from ingest_pipeline.storage.database import Connection
 
@@ -91,26 +92,31 @@ def relink(connection: Connection, stretches: Iterable[ChannelTime]) -> pa.Table
         The messages whose session changed, by ascending id: `discord_id`, `channel_id`, `posted_at`,
         `old_session_id` and `session_id`.
     """
-    concerned = list(_joined(_with_threads(connection, list(stretches))))
-    spans: list[tuple[int, Span]] = []
-    if concerned:
-        since, until = min(each.start for each in concerned), max(each.end for each in concerned)
-        owned = _spans(connection, sorted({each.channel_id for each in concerned}), since, until)
-        spans = [(channel_id, span) for channel_id, each in owned.items() for span in each]
-    connection.execute(
-        "find_mislinked",
-        channel_ids=[each.channel_id for each in concerned],
-        starts=[each.start for each in concerned],
-        ends=[each.end for each in concerned],
-        span_channel_ids=[channel_id for channel_id, _ in spans],
-        span_starts=[span.start for _, span in spans],
-        span_ends=[span.end for _, span in spans],
-        span_session_ids=[span.session_id for _, span in spans],
-    )
+    connection.execute("find_mislinked", **_pieces(connection, stretches))
     connection.execute("link_mislinked")
     changed = connection.fetch_arrow("list_mislinked")
     connection.execute("drop_mislinked")
     return changed
+
+
+def count_mislinked(connection: Connection, session: Session | None = None) -> int:
+    """Count the messages whose session is not the one that the function gives; 0 is right.
+
+    Args:
+        connection: An open transaction.
+        session: Look only at the messages that the session takes or has; all by default.
+    """
+    session_id = session.session_id if session else None
+    stretches = times_of(session) if session else []
+    for row in connection.fetch_all("list_member_times", session_id=session_id):
+        stretches.append(ChannelTime(row["channel_id"], row["first_at"], row["last_at"] + _MICROSECOND))
+    counted = connection.fetch_one("count_mislinked", **_pieces(connection, stretches)) or {"n": 0}
+    return int(counted["n"])
+
+
+def times_of(session: Session) -> list[ChannelTime]:
+    """Return the time that a session takes of each of its channels."""
+    return [ChannelTime(each, session.start_time, session.end_time) for each in session.channel_ids]
 
 
 def keep_parents(connection: Connection, parents: Mapping[int, int]) -> None:
@@ -141,6 +147,31 @@ def _spans(
         claim = Claim(row["start_time"], row["session_id"], row["end_time"])
         claims.setdefault(row["channel_id"], set()).add(claim)
     return {channel_id: spans_of(each) for channel_id, each in claims.items()}
+
+
+def _pieces(connection: Connection, stretches: Iterable[ChannelTime]) -> dict[str, list[Any]]:
+    """Cut some channels' time, and that of their threads, into pieces of one session or of none each.
+
+    Returns:
+        `channel_ids`, `starts`, `ends` and `session_ids`, a value for each piece. No message is in two.
+    """
+    concerned = list(_joined(_with_threads(connection, list(stretches))))
+    pieces: list[tuple[int, datetime, datetime, str | None]] = []
+    if concerned:
+        since, until = min(each.start for each in concerned), max(each.end for each in concerned)
+        owned = _spans(connection, sorted({each.channel_id for each in concerned}), since, until)
+        for channel_id, start, end in concerned:
+            at = start
+            for span in owned.get(channel_id, ()):
+                if span.end > at and span.start < end:
+                    pieces.append((channel_id, at, max(span.start, at), None))
+                    pieces.append((channel_id, max(span.start, at), min(span.end, end), span.session_id))
+                    at = min(span.end, end)
+            pieces.append((channel_id, at, end, None))
+    names = ("channel_ids", "starts", "ends", "session_ids")
+    # Pieces without length, between spans that adjoin, hold nothing.
+    columns = zip(*(piece for piece in pieces if piece[1] < piece[2]), strict=True)
+    return dict(zip(names, map(list, columns), strict=False)) or {name: [] for name in names}
 
 
 def _with_threads(connection: Connection, stretches: list[ChannelTime]) -> list[ChannelTime]:

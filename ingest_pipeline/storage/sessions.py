@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from datetime import datetime
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
 from difflib import get_close_matches
 from itertools import chain
 
+from ingest_pipeline.domain.membership import Overlap, overlaps
 from ingest_pipeline.domain.session import Session
 from ingest_pipeline.errors import SessionNotFound
 from ingest_pipeline.storage.database import Connection
-from ingest_pipeline.storage.membership import ChannelTime, relink
+from ingest_pipeline.storage.membership import ChannelTime, relink, times_of
+from ingest_pipeline.storage.touched_windows import WHOLE_SESSION, TouchedWindow, touch_windows
+
+Derive = Callable[[Connection, Sequence[int]], None]
+_DERIVED_AT_ONCE = 20_000
+_logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,20 +29,28 @@ class SessionChanges:
         created: Not there before.
         updated: There with other values.
         unchanged: There already.
+        overlaps: Where sessions that were created or moved share a channel's time with another.
     """
 
     created: int = 0
     updated: int = 0
     unchanged: int = 0
+    overlaps: tuple[Overlap, ...] = field(default=(), compare=False)
 
 
-def save_sessions(connection: Connection, sessions: Sequence[Session], *, now: datetime) -> SessionChanges:
+def save_sessions(
+    connection: Connection, sessions: Sequence[Session], *, now: datetime, derive: Derive | None = None
+) -> SessionChanges:
     """Create and update sessions; others stay as they are. Messages are linked as the sessions say now.
+
+    Two sessions that overlap in a channel are logged: both are stored.
 
     Args:
         connection: An open write transaction.
         sessions: What to store; of two with one id the last is stored.
         now: Time of the change, aware UTC.
+        derive: What is made of the messages of sessions that changed, and of those they let go, given
+            their ids.
     """
     wanted = {session.session_id: session for session in sessions}
     stored = _stored(connection)
@@ -46,12 +61,15 @@ def save_sessions(connection: Connection, sessions: Sequence[Session], *, now: d
     for session in changed.values():
         values = {**asdict(session), "channel_ids": list(session.channel_ids)}
         connection.execute("save_session", **values, now=now)
-    moved = [key for key, session in changed.items() if _times(session) != _times(stored.get(key))]
-    if moved:
-        states = chain.from_iterable((stored.get(key), changed[key]) for key in moved)
-        relink(connection, chain.from_iterable(map(_times, states)))
+    moved = {key for key, session in changed.items() if _times(session) != _times(stored.get(key))}
+    if changed:
+        states = chain.from_iterable((stored.get(key), changed[key]) for key in sorted(moved))
+        _follow(connection, changed, chain.from_iterable(map(_times, states)), derive, now)
+    found = tuple(overlaps({**stored, **changed}.values(), of=moved)) if moved else ()
+    for overlap in found:
+        _logger.warning("%s", overlap)
     created = len(wanted.keys() - stored.keys())
-    return SessionChanges(created, len(changed) - created, len(wanted) - len(changed))
+    return SessionChanges(created, len(changed) - created, len(wanted) - len(changed), found)
 
 
 def list_sessions(connection: Connection) -> list[Session]:
@@ -75,8 +93,16 @@ def find_session(connection: Connection, session_id: str) -> Session:
         raise SessionNotFound(f"no session is called {session_id!r}: {_remedy(session_id, stored)}") from None
 
 
-def remove_session(connection: Connection, session_id: str) -> None:
+def remove_session(
+    connection: Connection, session_id: str, *, now: datetime | None = None, derive: Derive | None = None
+) -> None:
     """Remove a session; its messages stay, linked to another that takes them, or to none.
+
+    Args:
+        connection: An open write transaction.
+        session_id: The session.
+        now: Time of the change, aware UTC; the present by default.
+        derive: As for `save_sessions`.
 
     Raises:
         SessionNotFound: There is none with this id.
@@ -84,7 +110,29 @@ def remove_session(connection: Connection, session_id: str) -> None:
     connection.execute("lock_sessions")
     session = find_session(connection, session_id)
     connection.execute("delete_session", session_id=session_id)
-    relink(connection, _times(session))
+    _follow(connection, [session_id], _times(session), derive, now or datetime.now(UTC))
+
+
+def _follow(
+    connection: Connection,
+    session_ids: Iterable[str],
+    times: Iterable[ChannelTime],
+    derive: Derive | None,
+    now: datetime,
+) -> None:
+    """Link the messages of some times anew, and have follow what hangs on whose they are."""
+    changed = relink(connection, times)
+    found = {*changed["old_session_id"].to_pylist(), *changed["session_id"].to_pylist()} - {None}
+    concerned = sorted({*session_ids, *found})
+    # What is usual in a session is worked out anew from the messages that it has.
+    connection.execute("forget_session_rates", session_ids=concerned)
+    if found:
+        touch_windows(connection, [TouchedWindow(each, WHOLE_SESSION) for each in sorted(found)], now=now)
+    if derive:
+        held = connection.fetch_arrow("session_message_ids", session_ids=concerned)
+        discord_ids = sorted({*changed["discord_id"].to_pylist(), *held["discord_id"].to_pylist()})
+        for start in range(0, len(discord_ids), _DERIVED_AT_ONCE):
+            derive(connection, discord_ids[start : start + _DERIVED_AT_ONCE])
 
 
 def _stored(connection: Connection) -> dict[str, Session]:
@@ -92,9 +140,7 @@ def _stored(connection: Connection) -> dict[str, Session]:
 
 
 def _times(session: Session | None) -> list[ChannelTime]:
-    if session is None:
-        return []
-    return [ChannelTime(each, session.start_time, session.end_time) for each in session.channel_ids]
+    return times_of(session) if session else []
 
 
 def _remedy(session_id: str, stored: dict[str, Session]) -> str:

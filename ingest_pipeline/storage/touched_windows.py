@@ -13,6 +13,9 @@ from datetime import datetime
 
 from ingest_pipeline.storage.database import Connection
 
+WHOLE_SESSION = "*"
+"""In the place of a window's key: whose messages are the session's has changed, in whatever windows."""
+
 
 @dataclass(frozen=True, slots=True, order=True)
 class TouchedWindow:

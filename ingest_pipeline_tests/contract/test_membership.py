@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
 from ingest_pipeline.domain.guild import Channel
+from ingest_pipeline.domain.membership import Overlap
 from ingest_pipeline.domain.session import Session
 from ingest_pipeline.storage.catalogue import save_channels
-from ingest_pipeline.storage.database import Database
-from ingest_pipeline.storage.membership import keep_parents
+from ingest_pipeline.storage.database import Connection, Database
+from ingest_pipeline.storage.membership import count_mislinked, keep_parents
 from ingest_pipeline.storage.merge import merge_messages
 from ingest_pipeline.storage.sessions import remove_session, save_sessions
+from ingest_pipeline.storage.touched_windows import WHOLE_SESSION, TouchedWindow, untold_windows
 from ingest_pipeline_tests.contract.readings import (
     CHANNEL,
     Reading,
@@ -189,3 +192,73 @@ def test_rows_of_an_earlier_version_are_linked_by_the_migration(database: Databa
     with database.read() as connection:
         assert stored_messages(connection) == right
         assert right == expected_messages(EVERY_SECOND, [], sessions, {THREAD: CHANNEL})
+
+
+def test_rows_that_something_else_wrote_are_counted(database: Database) -> None:
+    """By session, and all of them."""
+    save(database, RACE)
+    merge(database)
+    with database.write() as connection:
+        assert count_mislinked(connection) == count_mislinked(connection, RACE) == 0
+        connection.run_script(
+            "UPDATE messages SET session_id = NULL WHERE discord_id = 13;"
+            "UPDATE messages SET session_id = 'race' WHERE discord_id IN (2, 102);"
+            "UPDATE messages SET session_id = 'gone' WHERE discord_id = 103"
+        )
+        assert count_mislinked(connection, RACE) == 3
+        assert count_mislinked(connection) == 4
+
+
+def test_sessions_that_overlap_are_told(database: Database, caplog: pytest.LogCaptureFixture) -> None:
+    """Both are stored, with the rule that decides between them in the log."""
+    later = replace(
+        RACE, session_id="later", start_time=at(15), end_time=at(25), channel_ids=(OTHER, CHANNEL)
+    )
+    save(database, RACE)
+    changes = database.run(lambda connection: save_sessions(connection, [later], now=NOW))
+    assert changes.overlaps == (Overlap("race", "later", (CHANNEL,), at(15), at(20)),)
+    assert "messages of that time belong to 'race', which starts first" in caplog.text
+    beside = replace(RACE, session_id="beside", start_time=at(25), end_time=at(26))
+    assert database.run(lambda connection: save_sessions(connection, [beside, later], now=NOW)).overlaps == ()
+
+
+def test_what_hangs_on_sessions_follows_their_changes(database: Database) -> None:
+    """Whatever is made of messages is made again for those that a session lets go, takes or keeps."""
+    derived: list[int] = []
+    save(database, RACE)
+    merge(database)
+    moved = replace(RACE, start_time=at(15), end_time=at(25))
+
+    def follow(_: Connection, discord_ids: Sequence[int]) -> None:
+        derived.extend(discord_ids)
+
+    database.run(lambda connection: save_sessions(connection, [moved], now=NOW, derive=follow))
+    assert derived == [second + 1 for second in range(10, 25)]
+    with database.read() as connection:
+        assert list(untold_windows(connection, "")) == [TouchedWindow("race", WHOLE_SESSION)]
+    derived.clear()
+    database.run(lambda connection: remove_session(connection, "race", derive=follow))
+    assert derived == [second + 1 for second in range(15, 25)]
+
+
+def test_a_session_that_changes_while_a_merge_runs_gets_its_messages(
+    make_database: Callable[[str], Database],
+) -> None:
+    """On PostgreSQL the change waits for a merge that has read the sessions as they were, and vice versa."""
+    database = make_database("postgres")
+    moved = replace(RACE, start_time=at(15), end_time=at(25))
+    save(database, RACE)
+    with ThreadPoolExecutor() as pool:
+        with database.write() as connection:
+            merge_messages(connection, staged(EVERY_SECOND), now=NOW)
+            change = pool.submit(save, database, moved)
+            assert not wait([change], timeout=0.5).done
+        change.result(timeout=30)
+        assert members(database, "race") == seconds(15, 25)
+        more = [replace(each, discord_id=each.discord_id + 1000) for each in EVERY_SECOND]
+        with database.write() as connection:
+            save_sessions(connection, [RACE], now=NOW)
+            merging = pool.submit(merge, database, more)
+            assert not wait([merging], timeout=0.5).done
+        merging.result(timeout=30)
+    assert members(database, "race") == sorted(2 * seconds(10, 20))

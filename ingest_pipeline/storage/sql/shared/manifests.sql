@@ -1,7 +1,8 @@
 -- name: list_manifests
 -- A session's manifests, the newest version first.
 SELECT
-    session_id, version, channel_id, message_count, first_id, last_id, digest, source, sealed_at, changes
+    session_id, version, channel_id, message_count, first_id, last_id, digest, source, sealed_at, changes,
+    reason
 FROM session_manifests
 WHERE session_id = $session_id::TEXT
 ORDER BY version DESC, channel_id;
@@ -18,24 +19,28 @@ WHERE session_id = $session_id::TEXT
 ORDER BY discord_id;
 
 -- name: sealable_messages
--- The live messages of a channel with an id in (low, high] and their digests.
+-- The live messages that belong to a session and their digests.
 SELECT channel_id, discord_id, content_digest
 FROM live_messages
-WHERE
-    channel_id = $channel_id::BIGINT
-    AND discord_id > $low::BIGINT
-    AND discord_id <= $high::BIGINT
+WHERE session_id = $session_id::TEXT
 ORDER BY discord_id;
+
+-- name: list_stored_since
+-- Since when some messages are stored, and whether they are deleted.
+SELECT discord_id, deleted_at, created_at
+FROM messages
+WHERE discord_id IN (SELECT unnest($discord_ids::BIGINT[]));
 
 -- name: insert_manifest
 -- Write what one channel held in a version.
 INSERT INTO session_manifests (
-    session_id, version, channel_id, message_count, first_id, last_id, digest, source, sealed_at, changes
+    session_id, version, channel_id, message_count, first_id, last_id, digest, source, sealed_at, changes,
+    reason
 )
 VALUES (
     $session_id::TEXT, $version::INTEGER, $channel_id::BIGINT, $message_count::BIGINT,
     $first_id::BIGINT, $last_id::BIGINT, $digest::TEXT, $source::TEXT, $sealed_at::TIMESTAMPTZ,
-    $changes::TEXT
+    $changes::TEXT, $reason::TEXT
 );
 
 -- name: forget_sealed

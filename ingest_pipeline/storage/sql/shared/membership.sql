@@ -49,32 +49,46 @@ FROM (
 WHERE messages.discord_id = linked.discord_id;
 
 -- name: find_mislinked
--- Find the messages in some stretches of channels' time whose session is not the one that owns their time.
+-- Find the messages in some pieces of channels' time whose session is not the piece's, null for none.
 CREATE TEMPORARY TABLE mislinked AS
-SELECT m.discord_id, m.channel_id, m.posted_at, m.session_id AS old_session_id, span.session_id
+SELECT m.discord_id, m.channel_id, m.posted_at, m.session_id AS old_session_id, piece.session_id
 FROM messages AS m
 INNER JOIN (
     SELECT
         unnest($channel_ids::BIGINT[]) AS channel_id,
         unnest($starts::TIMESTAMPTZ[]) AS start_time,
-        unnest($ends::TIMESTAMPTZ[]) AS end_time
-) AS stretch
+        unnest($ends::TIMESTAMPTZ[]) AS end_time,
+        unnest($session_ids::TEXT[]) AS session_id
+) AS piece
     ON
-        stretch.channel_id = m.channel_id
-        AND m.posted_at >= stretch.start_time
-        AND m.posted_at < stretch.end_time
-LEFT JOIN (
+        piece.channel_id = m.channel_id
+        AND m.posted_at >= piece.start_time
+        AND m.posted_at < piece.end_time
+WHERE m.session_id IS DISTINCT FROM piece.session_id;
+
+-- name: count_mislinked
+-- Count the messages in some pieces of channels' time whose session is not the piece's, null for none.
+SELECT count(*) AS n
+FROM messages AS m
+INNER JOIN (
     SELECT
-        unnest($span_channel_ids::BIGINT[]) AS channel_id,
-        unnest($span_starts::TIMESTAMPTZ[]) AS start_time,
-        unnest($span_ends::TIMESTAMPTZ[]) AS end_time,
-        unnest($span_session_ids::TEXT[]) AS session_id
-) AS span
+        unnest($channel_ids::BIGINT[]) AS channel_id,
+        unnest($starts::TIMESTAMPTZ[]) AS start_time,
+        unnest($ends::TIMESTAMPTZ[]) AS end_time,
+        unnest($session_ids::TEXT[]) AS session_id
+) AS piece
     ON
-        span.channel_id = m.channel_id
-        AND m.posted_at >= span.start_time
-        AND m.posted_at < span.end_time
-WHERE m.session_id IS DISTINCT FROM span.session_id;
+        piece.channel_id = m.channel_id
+        AND m.posted_at >= piece.start_time
+        AND m.posted_at < piece.end_time
+WHERE m.session_id IS DISTINCT FROM piece.session_id;
+
+-- name: list_member_times
+-- Where and when the messages were posted that have this session; those of all messages when it is null.
+SELECT channel_id, min(posted_at) AS first_at, max(posted_at) AS last_at
+FROM messages
+WHERE session_id = $session_id::TEXT OR $session_id::TEXT IS NULL
+GROUP BY channel_id;
 
 -- name: link_mislinked
 -- Write the sessions of the messages that were found.

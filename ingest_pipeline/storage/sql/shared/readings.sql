@@ -17,7 +17,18 @@ FROM (
     GROUP BY discord_id
     HAVING min(channel_id) = $channel_id::BIGINT
 ) AS live
-WHERE observed_at < $observed_before::TIMESTAMPTZ
+WHERE
+    observed_at < $observed_before::TIMESTAMPTZ
+    -- REST does not show the message that a thread began with there, but in a forum's posts.
+    AND (
+        discord_id <> $channel_id::BIGINT
+        OR EXISTS (
+            SELECT 1
+            FROM thread_parents AS t
+            INNER JOIN channels AS p ON p.channel_id = t.parent_id
+            WHERE t.thread_id = $channel_id::BIGINT AND p.channel_type IN ('forum', 'media')
+        )
+    )
 ORDER BY discord_id;
 
 -- name: stored_between
@@ -35,7 +46,11 @@ WITH skipped AS (
 )
 SELECT discord_id, content_digest, observed_at, deleted_at, NULL AS skip_reason, session_id
 FROM messages
-WHERE channel_id = $channel_id::BIGINT AND discord_id > $low::BIGINT AND discord_id <= $high::BIGINT
+WHERE
+    -- The message that a thread began with also when it is its parent's.
+    (channel_id = $channel_id::BIGINT OR discord_id = $channel_id::BIGINT)
+    AND discord_id > $low::BIGINT
+    AND discord_id <= $high::BIGINT
 UNION ALL
 SELECT s.discord_id, s.content_digest, s.observed_at, t.deleted_at, s.skip_reason, NULL AS session_id
 FROM skipped AS s
