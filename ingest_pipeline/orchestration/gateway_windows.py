@@ -6,6 +6,7 @@ a message came. Which windows there are to tell of is kept in `storage/touched_w
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime
 from uuid import uuid4
 
@@ -21,7 +22,7 @@ from ingest_pipeline.settings import Settings
 from ingest_pipeline.storage.database import Connection
 from ingest_pipeline.storage.messages import count_in_window
 from ingest_pipeline.storage.sessions import find_session
-from ingest_pipeline.storage.touched_windows import TouchedWindow, hand_over, untold_windows
+from ingest_pipeline.storage.touched_windows import WHOLE_SESSION, TouchedWindow, hand_over, untold_windows
 
 Told = list[dg.AssetMaterialization]
 _ASSET = "messages"
@@ -77,7 +78,16 @@ def _tell(services: Services, told: str, ticket: str) -> Told:
 def _events(
     connection: Connection, services: Services, touched: TouchedWindow, at: datetime
 ) -> Iterator[dg.AssetMaterialization]:
-    """Return the events of one window; none when its session or key is no more."""
+    """Return the events of one window; none when its session or key is no more.
+
+    For a session whose messages have become others, those of every window that holds any.
+    """
+    if touched.window_key == WHOLE_SESSION:
+        for key in services.grid.keys:
+            events = list(_events(connection, services, replace(touched, window_key=key), at))
+            if events and events[0].metadata[ROWS].value:
+                yield from events
+        return
     try:
         session = find_session(connection, touched.session_id)
         window = services.grid.window(touched.window_key, session.window)

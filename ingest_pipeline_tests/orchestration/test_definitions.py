@@ -72,6 +72,7 @@ def test_the_code_location_holds_what_it_should_with_nothing_in_the_environment(
             "messages:counts_agree",
             "messages:discord_ids_are_unique",
             "messages:ended_windows_are_proven",
+            "messages:rows_belong_to_their_session",
             "normalized_messages:rows_are_inside_their_window",
         ],
         "jobs": [

@@ -165,7 +165,8 @@ def test_a_session_is_sealed_and_sealed_again(
     server.messages.delete(radio, server.state.channels[radio].ids[-1])
     code, stdout, _ = commands("seal", "--session-id", "monza")
     cells = stdout.splitlines()[1].split("\t")
-    assert (code, cells[:4], cells[-3:]) == (0, ["monza", "2", str(radio), "119"], ["0", "1", "0"])
+    assert (code, cells[:4]) == (0, ["monza", "2", str(radio), "119"])
+    assert cells[-4:] == ["0", "1", "0", "messages changed"]
     server.permissions.revoke(radio)
     code, _, stderr = commands("seal", "--session-id", "monza")
     assert code == ExitCode.INCOMPLETE

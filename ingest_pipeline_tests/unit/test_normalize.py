@@ -66,12 +66,17 @@ def row(fields: dict[str, Any], policy: ChannelPolicy | None = None) -> dict[str
         (message(content="", embeds=[{"title": "x"}]), SkipReason.MEDIA_ONLY),
         (message(content="", stickers=[{"id": "1"}]), SkipReason.MEDIA_ONLY),
         (message(content="", forwardedMessage={"content": "x"}), SkipReason.MEDIA_ONLY),
-        (message(1, id=str(CHANNEL_ID)), SkipReason.THREAD_STARTER),
+        (message(-86_400, id=str(CHANNEL_ID)), SkipReason.THREAD_STARTER),
     ],
 )
 def test_what_becomes_no_row_has_one_reason(fields: dict[str, Any] | None, reason: SkipReason) -> None:
     """The reasons the documentation lists."""
     assert decide(fields) is reason
+
+
+def test_the_message_that_a_thread_began_with_is_kept() -> None:
+    """It is a forum post's first one, or the parent channel's, which the merge knows by its lower channel."""
+    assert row(message(1, id=str(CHANNEL_ID)))["discord_id"] == CHANNEL_ID
 
 
 def test_the_bounds_are_half_open() -> None:
