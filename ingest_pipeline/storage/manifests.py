@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from hashlib import sha256
@@ -93,7 +94,7 @@ def write_manifests(
     }
     if {manifest.channel_id for manifest in newest} == current.keys() and not any(changes.values()):
         return newest
-    reason = _reason(connection, newest, changes)
+    reason = _reason(connection, newest, current.keys(), changes)
     version = max((manifest.version for manifest in newest), default=0) + 1
     manifests = [
         Manifest(
@@ -150,19 +151,24 @@ def _current(connection: Connection, session: Session) -> dict[int, dict[int, in
     return {channel_id: {} for channel_id in session.channel_ids} | found
 
 
-def _reason(connection: Connection, newest: Sequence[Manifest], changes: Mapping[int, Changes]) -> str:
+def _reason(
+    connection: Connection,
+    newest: Sequence[Manifest],
+    now: AbstractSet[int],
+    changes: Mapping[int, Changes],
+) -> str:
     """Tell what has changed since the newest version: the session's time, its channels or its messages."""
     if not newest:
         return "first sealed"
     channels = {manifest.channel_id for manifest in newest}
-    reasons = {"channels changed"} if channels != changes.keys() else set()
+    reasons = {"channels changed"} if channels != now else set()
     for channel_id, change in changes.items():
         rows = connection.fetch_all("list_stored_since", discord_ids=[*change.added, *change.removed])
         stored = {row["discord_id"]: row for row in rows}
         # What is there as before and is the session's no longer, or was there and is the session's now.
         let_go = {each for each in change.removed if each in stored and stored[each]["deleted_at"] is None}
         taken = {each for each in change.added if stored[each]["created_at"] <= newest[0].sealed_at}
-        if (let_go or taken) and channel_id in channels:
+        if (let_go or taken) and channel_id in channels & now:
             reasons.add("session moved")
         if change.changed or len(let_go) < len(change.removed) or len(taken) < len(change.added):
             reasons.add("messages changed")
