@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -30,6 +30,8 @@ _CONTENT_TYPES = {
     "txt": "text/plain",
     "webm": "video/webm",
 }
+# What the exporter has no name for it writes as Discord's number.
+_TYPES = {"0": "Default", "20": "ChatInputCommand", "21": "ThreadStarterMessage", "46": "PollResult"}
 _EMOJI = re.compile(
     r"(?:\s|:[\w+-]{1,64}:|<a?:\w{1,64}:\d{1,20}>|[#*0-9]\ufe0f?\u20e3"
     "|[\u2600-\u27bf\U0001f000-\U0001faff\u2b05-\u2b55\u23e9-\u23fa\u231a\u231b]|\u200d|\ufe0f|\ufe0e)+"
@@ -82,13 +84,18 @@ def expected_rows(
     first of a content only when no other is, and has no `observed_at` here.
     """
     readings: dict[int, list[_Reading]] = {}
+    parents: dict[int | None, int | None] = {}
     for each in imports:
         document = json.loads(each.raw.decode("utf-8-sig"))
+        place = document["channel"]
+        if place["type"].endswith("Thread"):
+            # What the exporter calls a thread's category is the channel or forum that it was started in.
+            parents[_snowflake(place["id"])] = _snowflake(place["categoryId"])
         for message in document["messages"]:
             if reading := _read(document, message, each, keep_media_only=keep_media_only):
                 readings.setdefault(reading.row["discord_id"], []).append(reading)
     return {
-        discord_id: _row(mine, sessions)
+        discord_id: _row(mine, sessions, parents)
         for discord_id, mine in readings.items()
         if any(reading.is_taken for reading in mine)
     }
@@ -104,7 +111,9 @@ def skip_reasons(each: Import, *, keep_media_only: bool) -> dict[str, int]:
     return reasons
 
 
-def _row(readings: list[_Reading], sessions: Sequence[Session]) -> Row:
+def _row(
+    readings: list[_Reading], sessions: Sequence[Session], parents: Mapping[int | None, int | None]
+) -> Row:
     newest = max(readings, key=lambda reading: reading.version)
     same = [reading for reading in readings if reading.content == newest.content]
     first = min(same, key=lambda reading: reading.first)
@@ -112,19 +121,20 @@ def _row(readings: list[_Reading], sessions: Sequence[Session]) -> Row:
     row["observed_at"] = max(reading.version[1] for reading in same)
     row["first_observed_at"] = first.version[1]
     row["channel_id"] = min(reading.row["channel_id"] for reading in readings)
-    row["session_id"] = _session(row, sessions)
+    row["session_id"] = _session(row, sessions, parents.get(row["channel_id"]))
     row["deleted_at"] = None
     if row["first_observed_at"] == _BEFORE_ALL:
         del row["observed_at"], row["first_observed_at"]
     return row
 
 
-def _session(row: Row, sessions: Sequence[Session]) -> str | None:
+def _session(row: Row, sessions: Sequence[Session], parent_id: int | None) -> str | None:
     """Return whose message it is: of those that hold its channel and time, the one that starts first."""
+    places = {row["channel_id"], parent_id}
     mine = [
         session
         for session in sessions
-        if row["channel_id"] in session.channel_ids and session.start <= row["posted_at"] < session.end
+        if places & set(session.channel_ids) and session.start <= row["posted_at"] < session.end
     ]
     first = min(mine, key=lambda session: (session.start, session.session_id), default=None)
     return first.session_id if first else None
@@ -192,7 +202,7 @@ def _columns(document: Row, message: Row) -> Row:
         "author_is_bot": bool(author.get("isBot")),
         "raw_content": content,
         "message_text": said or forwarded or "",
-        "message_type": str(message.get("type", "Default")),
+        "message_type": _TYPES.get(str(message.get("type", 0)), str(message.get("type"))),
         "is_pinned": bool(message.get("isPinned")),
         "reference_id": _snowflake((message.get("reference") or {}).get("messageId")),
         "attachments": attachments,

@@ -161,6 +161,7 @@ TEXTS = [
     "` ` blank span",
 ]
 EMPTY = ["", "   ", None]
+TYPES = ["Reply", "ThreadCreated", "46", "PollResult", "21", "ChatInputCommand", "20", "99", 46]
 ZONES = ["+00:00", "+09:00", "-03:30", "Z"]
 CDN = "https://cdn.discordapp.com/a.mp4"
 ATTACHMENTS = [
@@ -207,7 +208,7 @@ def parts(draw: st.DrawFn) -> dict[str, Any]:
         "isPinned": draw(st.booleans()),
     }
     if draw(st.booleans()):
-        chosen["type"] = draw(st.sampled_from(["Reply", "ThreadCreated"]))
+        chosen["type"] = draw(st.sampled_from(TYPES))
         chosen["reference"] = {"messageId": draw(st.sampled_from(["77", "", "x", None])), "channelId": "1"}
     if draw(st.integers(0, 3)) == 0:
         chosen["forwardedMessage"] = {"content": draw(st.sampled_from(["passed on", ""]))}
@@ -216,10 +217,9 @@ def parts(draw: st.DrawFn) -> dict[str, Any]:
 
 @st.composite
 def written(draw: st.DrawFn) -> dict[str, Any]:
-    """Draw a message as one export shows it: some never have words, the others always."""
+    """Draw a message as one export shows it."""
     chosen = draw(parts())
     seconds = draw(st.integers(0, 7))
-    chosen["content"] = draw(st.sampled_from(EMPTY if seconds % 4 == 3 else TEXTS))
     shown = message(seconds * 600, **chosen)
     posted_at = START + timedelta(seconds=seconds * 600, microseconds=draw(st.sampled_from([0, 999_999])))
     shown["timestamp"] = zoned(posted_at, draw(st.sampled_from(ZONES)), draw(st.sampled_from([0, 3, 6, 7])))
@@ -251,36 +251,41 @@ class File:
     session: int
 
 
-HALF = START + timedelta(minutes=30)
+MINUTE = timedelta(minutes=1)
+SIDE, THREAD = CHANNEL_ID + 1, CHANNEL_ID + 2
 SESSIONS = (
-    oracle.Session("second", HALF, START + timedelta(hours=2), (CHANNEL_ID, CHANNEL_ID + 1)),
-    oracle.Session("first", START, HALF, (CHANNEL_ID, CHANNEL_ID + 1)),
+    oracle.Session("a-second", START + 30 * MINUTE, START + 120 * MINUTE, (CHANNEL_ID, SIDE)),
+    oracle.Session("b-first", START, START + 50 * MINUTE, (CHANNEL_ID, SIDE)),
+    oracle.Session("c-earliest", START - 60 * MINUTE, START + 20 * MINUTE, (SIDE,)),
 )
+PLACES = [
+    {"id": str(CHANNEL_ID), "type": "GuildTextChat", "name": "radio", "categoryId": "9"},
+    {"id": str(SIDE), "type": "GuildTextChat", "name": "side", "categoryId": "9"},
+    {"id": str(THREAD), "type": "GuildPublicThread", "name": "lap 1", "categoryId": str(CHANNEL_ID)},
+]
 
 
 @pytest.fixture
-def two_sessions(services: Services) -> None:
-    """Two sessions that share channels, one after the other."""
+def known_sessions(services: Services) -> None:
+    """Sessions that overlap in their channels."""
     add(services, *SESSIONS)
 
 
 @st.composite
 def files(draw: st.DrawFn) -> list[File]:
-    """Draw files of two channels, each read at a time of its own, in some order, some of them twice."""
+    """Draw files of two channels and a thread, each read at its own time, in some order, some twice."""
     times = draw(st.lists(st.integers(0, 50), min_size=1, max_size=3, unique=True))
     unknown = draw(st.sampled_from([None, times[0]]))
     made = []
     for read in times:
         shown = draw(st.lists(written(), min_size=3, max_size=8, unique_by=lambda each: each["id"]))
-        # The two channels share no message: which copy is whose is for the tests of threads.
-        channel = draw(st.integers(0, 1))
+        place = draw(st.integers(0, 2))
         for each in shown:
-            each["id"] = str(int(each["id"]) + channel)
+            each["id"] = str(int(each["id"]) + place)
         shown += draw(st.lists(st.sampled_from(ODD), max_size=2))
-        head = {"channel": {"id": str(CHANNEL_ID + channel), "type": "GuildTextChat", "name": "radio"}}
         # Of two files without a time nobody could say which is the older.
         read_at = None if read == unknown else (START + timedelta(hours=3, seconds=read)).isoformat()
-        raw = as_bytes(export(shown, exportedAt=read_at, **head))
+        raw = as_bytes(export(shown, exportedAt=read_at, channel=PLACES[place]))
         made.append(File(raw, draw(st.integers(0, 1))))
     again = draw(st.lists(st.sampled_from(made), max_size=1))
     return draw(st.permutations(made + again))
@@ -288,11 +293,11 @@ def files(draw: st.DrawFn) -> list[File]:
 
 @settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(made=files())
-@pytest.mark.usefixtures("two_sessions")
+@pytest.mark.usefixtures("known_sessions")
 def test_any_files_in_any_order_become_the_rows_of_the_oracle(
     services: Services, keep_media_only: bool, made: list[File]
 ) -> None:
-    """With edits, media, odd elements and overlaps, of two channels and two sessions."""
+    """With edits, media, odd elements and overlaps, of two channels and a thread, for three sessions."""
     with trial(services) as within:
         read = [imported(within, each.raw, SESSIONS[each.session]) for each in made]
         expected = oracle.expected_rows(read, SESSIONS, keep_media_only=keep_media_only)
