@@ -12,6 +12,7 @@ from contextlib import contextmanager
 import dagster as dg
 
 from ingest_pipeline.errors import IngestError
+from ingest_pipeline.redaction import redact
 
 TRANSIENT_RETRIES = dg.RetryPolicy(max_retries=2, delay=2, backoff=dg.Backoff.EXPONENTIAL)
 
@@ -23,7 +24,7 @@ def ingest_errors_as_failures(
     """Turn an `IngestError` of the enclosed work into a failure that says what to do.
 
     Raises:
-        dagster.Failure: In place of the `IngestError`.
+        dagster.Failure: In place of the `IngestError`, and of any other error that holds a secret.
     """
     try:
         yield
@@ -31,6 +32,12 @@ def ingest_errors_as_failures(
         if not error.retryable:
             context.instance.add_run_tags(context.run.run_id, {"dagster/max_retries": "0"})
         raise as_failure(error) from error
+    except Exception as error:
+        # Dagster keeps the words and the traceback of any error; those with a secret in them it does not get.
+        told = f"{type(error).__name__}: {error}"
+        if redact(told) == told:
+            raise
+        raise dg.Failure(description=redact(told)) from None
 
 
 def as_failure(error: IngestError) -> dg.Failure:

@@ -9,11 +9,13 @@ from typing import Any
 
 import pytest
 
+from ingest_pipeline.domain.snowflake import first_id_at
 from ingest_pipeline.domain.window import Window
 from ingest_pipeline.errors import BadInput, NothingFound
 from ingest_pipeline.events import Event, EventChannel, EventType, dagster_run_id
 from ingest_pipeline.ingestion.message_events import bot_event, message_event
 from ingest_pipeline.ingestion.services import Services, build_services
+from ingest_pipeline.monitoring.figures import look_up_figures
 from ingest_pipeline.monitoring.tracing import trace
 from ingest_pipeline.settings import Settings
 from ingest_pipeline.storage.database import Connection, Database
@@ -25,6 +27,7 @@ from ingest_pipeline.storage.events import (
     ingested_totals,
     latest_events,
     publish,
+    seconds_to_setup,
 )
 from ingest_pipeline.storage.install_intents import (
     count_purgeable_intents,
@@ -37,6 +40,7 @@ from ingest_pipeline.storage.install_intents import (
 from ingest_pipeline.storage.message_search import MessageFilter, search_messages
 from ingest_pipeline.storage.messages import Tombstone, tombstone_messages
 from ingest_pipeline.storage.scan_runs import RunKind, ScanRun, queue_run
+from ingest_pipeline.storage.verifications import LastVerification, note_verification
 from ingest_pipeline_tests.api_worlds import NOW, RUN_ID, fill, ingest_export
 from ingest_pipeline_tests.exports import CHANNEL_ID, GUILD_ID, START, message
 
@@ -145,6 +149,48 @@ def test_forgotten_events_stay_in_the_totals(services: Services) -> None:
         after = {(source, result): total for source, result, total in ingested_totals(connection)}
         assert latest_events(connection) == []
     assert (after["export", "created"], after["export", "unchanged"]) == (6, 6)
+
+
+def test_batches_that_failed_stay_counted(services: Services) -> None:
+    """Also when their events are forgotten, and apart from messages."""
+    window = Window(START, START + timedelta(minutes=5))
+    for number in range(2):
+        with pytest.raises(BadInput):
+            ingest_export(
+                services, [message(1)], window=window, read_at=NOW, correlation_id=str(number), is_cut=True
+            )
+        with services.database.read() as connection:
+            assert ("export", "failed", number + 1) in ingested_totals(connection)
+        services.database.run(lambda connection: forget_events(connection, LATER))
+    figures = look_up_figures(services, NOW)
+    assert figures.failed_batches == {"export": 2}
+    assert "failed" not in {result for _, result, _ in figures.ingested}
+
+
+def test_the_time_from_a_message_to_its_setup_is_told(services: Services) -> None:
+    """Of messages posted lately, by quantile; an old message that was read again does not count."""
+
+    def told(posted: Any, seconds: int) -> Event:
+        message_id = first_id_at(posted)
+        at = posted + seconds * SECOND
+        return message_event(EventType.SETUP_CREATED, "j", message_id, channel_id=1, at=at, batch="b")
+
+    lately, long_ago = NOW - timedelta(minutes=5), NOW - timedelta(days=2)
+    events = [*(told(lately, seconds) for seconds in (1, 2, 3)), told(long_ago, 2 * 86_400)]
+    services.database.run(lambda connection: publish(connection, events))
+    with services.database.read() as connection:
+        found = seconds_to_setup(connection, since=NOW - timedelta(hours=1))
+        assert seconds_to_setup(connection, since=NOW) == {}
+    assert found == pytest.approx({0.5: 2.0, 0.95: 2.9, 1.0: 3.0}, abs=0.01)
+
+
+def test_how_the_last_verification_ended_is_kept(services: Services) -> None:
+    """In place of the one before; nothing at first."""
+    assert look_up_figures(services, NOW).verification is None
+    for differences in (3, 0):
+        ended = LastVerification(NOW, differences == 0, differences > 0, differences)
+        services.database.run(lambda connection, ended=ended: note_verification(connection, ended))
+        assert look_up_figures(services, NOW).verification == ended
 
 
 def test_the_journey_of_an_imported_message_is_told_from_its_row(services: Services) -> None:

@@ -80,7 +80,7 @@ def lines_with(client: httpx.Client, name: str) -> list[str]:
 
 def assert_down(client: httpx.Client) -> None:
     """Find scrape after scrape answered in time, and the database down in each."""
-    for _ in range(6):
+    for _ in range(4):
         asked = time.monotonic()
         metrics = client.get("/metrics").text
         assert time.monotonic() - asked < SCRAPE_SECONDS

@@ -9,8 +9,9 @@ import pytest
 
 from ingest_pipeline.errors import ChannelForbidden, RateLimited
 from ingest_pipeline.orchestration import assets
-from ingest_pipeline.orchestration.failures import as_failure
+from ingest_pipeline.orchestration.failures import as_failure, ingest_errors_as_failures
 from ingest_pipeline.orchestration.live_runs import new_outcomes, recent_live_runs
+from ingest_pipeline.redaction import guard
 from ingest_pipeline_tests.orchestration.deployments import (
     CHANNEL_ID,
     START,
@@ -130,3 +131,18 @@ def test_a_damaged_landed_document_fails_the_next_step_only(monza: Deployment) -
     assert failure.user_failure_data.metadata["error"].value == "ExportTruncated"
     assert landed.name in failure.user_failure_data.description
     assert monza.stored() == before
+
+
+def test_an_unexpected_error_reaches_dagster_without_a_secret(instance: dg.DagsterInstance) -> None:
+    """Its words and its traceback would stay in the event log."""
+    guard("hidden-word")
+    with dg.build_op_context(instance=instance) as context:
+        with (
+            pytest.raises(dg.Failure, match=r"^ValueError: at \*\*\*$") as caught,
+            ingest_errors_as_failures(context),
+        ):
+            raise ValueError("at hidden-word")
+        assert caught.value.__cause__ is None
+        assert caught.value.__suppress_context__
+        with pytest.raises(ValueError, match="harmless"), ingest_errors_as_failures(context):
+            raise ValueError("harmless")
