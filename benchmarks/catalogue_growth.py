@@ -16,7 +16,7 @@ from benchmarks.jobs import PROJECT
 from benchmarks.stack import Stack, running_stack
 from ingest_pipeline.domain.session import Session
 from ingest_pipeline.ingestion.services import build_services
-from ingest_pipeline.orchestration.partitions import SESSION, partition_key
+from ingest_pipeline.orchestration.partitions import SESSION_PARTITIONS, partition_key
 from ingest_pipeline.settings import Settings, load_settings
 from ingest_pipeline.storage.sessions import save_sessions
 from ingest_pipeline.supervision.dagster_home import prepare_dagster_home
@@ -86,7 +86,7 @@ def _fill(settings: Settings, sessions: int) -> None:
         save_sessions(connection, rows, now=datetime.now(UTC))
     home = prepare_dagster_home(settings.dagster_home, PROJECT / "dagster.yaml", os.environ)
     with dg.DagsterInstance.from_config(str(home.folder)) as instance:
-        instance.add_dynamic_partitions(SESSION, names)
+        instance.add_dynamic_partitions(SESSION_PARTITIONS, names)
         pairs = [partition_key(name, key) for name in names for key in services.grid.keys]
         for pair in pairs[:MATERIALISED]:
             instance.report_runless_asset_event(dg.AssetMaterialization("messages", partition=pair))

@@ -106,6 +106,7 @@ class Settings(BaseSettings):
         retain_runs_days: Age at which the record of a run that did not fail may be deleted.
         retain_failed_runs_days: The same for runs that failed.
         prune_cron: When such records are deleted, in UTC.
+        prune_dagster: Whether that is done by itself; `./start.sh` sets it, for its instance is our own.
         api_token: Needed to write by the HTTP interface; without it nobody can.
         api_read_token: Needed to read by it; without it everybody who reaches it can.
         retain_events_days: Age at which an event may be deleted; 0 for never.
@@ -153,6 +154,7 @@ class Settings(BaseSettings):
     retain_runs_days: PositiveInt = 14
     retain_failed_runs_days: PositiveInt = 90
     prune_cron: Cron = "30 4 * * *"
+    prune_dagster: bool = False
     api_token: SecretStr | None = None
     api_read_token: SecretStr | None = None
     retain_events_days: Annotated[int, Field(ge=0)] = 90

@@ -1,12 +1,11 @@
 """The sensor that tells of failures: runs that failed, asset checks that did, and when both are well again.
 
-It goes through the runs that ended since its last look, in Dagster's own event log. When to tell and
-in which words is decided in `monitoring/alerting.py`. What could not be delivered stays in the cursor
-and is delivered later; so an alert may come twice.
+It goes through this code location's runs that ended since its last look, in Dagster's own event log. When
+to tell and in which words is decided in `monitoring/alerting.py`. What could not be delivered stays in the
+cursor and is delivered later; so an alert may come twice.
 """
 
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Literal
@@ -16,6 +15,7 @@ import dagster as dg
 from ingest_pipeline.ingestion.services import Services
 from ingest_pipeline.monitoring.alerting import Alert, AlertState, Outcome
 from ingest_pipeline.monitoring.webhook import post
+from ingest_pipeline.orchestration.code_location import code_location_of, code_location_of_sensor
 from ingest_pipeline.orchestration.jobs import ingest_job
 from ingest_pipeline.orchestration.live_runs import SESSION_TAG, TRIGGER_TAG, error_line
 from ingest_pipeline.orchestration.partitions import RANGE_START, SESSION
@@ -24,6 +24,7 @@ from ingest_pipeline.redaction import redact
 from ingest_pipeline.settings import Settings
 
 _MOST_RUNS = 50
+_MOST_PAGES = 20
 _EVERY_SECONDS = 30
 # Dagster gives a sensor 60 seconds, and one delivery may take 20.
 _DELIVER_SECONDS = 30
@@ -64,10 +65,10 @@ def alert_sensor(
         # What failed before anybody asked to be told is old news.
         state = replace(before, seen=_newest(context.instance))
         return dg.SensorResult(skip_reason="from now on failures are told", cursor=state.to_text())
-    ended = list(_ended_runs(context.instance, before.seen))
-    outcomes = [_outcome(context.instance, run, at) for run, at, _ in ended if not _goes_on(run)]
+    ended, seen = _ended_runs(context, before.seen)
+    outcomes = [_outcome(context.instance, run, at) for run, at in ended if not _goes_on(run)]
     state = before.after(outcomes, threshold=settings.alert_after_failures, now=now)
-    state = replace(state, seen=ended[-1][2] if ended else before.seen)
+    state = replace(state, seen=seen)
     left, problem = _deliver(settings, state.pending)
     if problem:
         context.log.warning("%d alerts wait: %s", len(left), problem)
@@ -86,8 +87,29 @@ def _newest(instance: dg.DagsterInstance) -> int:
     return newest
 
 
-def _ended_runs(instance: dg.DagsterInstance, seen: int) -> Iterator[tuple[dg.DagsterRun, datetime, int]]:
-    """Yield the runs that succeeded or failed since, with when and at which position, in their order."""
+def _ended_runs(
+    context: dg.SensorEvaluationContext, seen: int
+) -> tuple[list[tuple[dg.DagsterRun, datetime]], int]:
+    """Return the next runs of ours that succeeded or failed, with when, and the position of the last look.
+
+    Other teams' runs in the same instance are passed over, page by page.
+    """
+    ours, ended = code_location_of_sensor(context), []
+    for _ in range(_MOST_PAGES):
+        page, seen = _page_of_ends(context.instance, seen)
+        runs = {run.run_id: run for run in context.instance.get_runs(dg.RunsFilter(run_ids=list(page)))}
+        ended += [
+            (runs[run_id], at)
+            for run_id, at in page.items()
+            if run_id in runs and ours in {None, code_location_of(runs[run_id])}
+        ]
+        if ended or len(page) < _MOST_RUNS:
+            break
+    return ended, seen
+
+
+def _page_of_ends(instance: dg.DagsterInstance, seen: int) -> tuple[dict[str, datetime], int]:
+    """Return the next runs of the instance that ended after a position, with when, and the last one's."""
     found = [
         record
         for kind in _ENDS
@@ -97,10 +119,9 @@ def _ended_runs(instance: dg.DagsterInstance, seen: int) -> Iterator[tuple[dg.Da
             ascending=True,
         ).records
     ]
-    for record in sorted(found, key=lambda each: each.storage_id)[:_MOST_RUNS]:
-        run = instance.get_run_by_id(record.run_id)
-        if run is not None:
-            yield run, datetime.fromtimestamp(record.timestamp, UTC), record.storage_id
+    page = sorted(found, key=lambda each: each.storage_id)[:_MOST_RUNS]
+    ends = {each.run_id: datetime.fromtimestamp(each.timestamp, UTC) for each in page}
+    return ends, page[-1].storage_id if page else seen
 
 
 def _goes_on(run: dg.DagsterRun) -> bool:

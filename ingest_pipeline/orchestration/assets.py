@@ -21,7 +21,7 @@ from ingest_pipeline.orchestration.resources import NORMALISED_FRAMES
 from ingest_pipeline.orchestration.run_partitions import record_windows, requested_windows
 from ingest_pipeline.settings import Settings
 
-WRITER_POOL = "database_writer"
+WRITER_POOL = "ingest_database_writer"
 
 
 def raw_export(

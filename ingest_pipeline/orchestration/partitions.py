@@ -13,6 +13,8 @@ from ingest_pipeline.domain.session import Session
 from ingest_pipeline.domain.window import WindowGrid, window_key
 
 SESSION = "session"
+# Dagster keeps dynamic partitions by this name for the whole instance, whoever else is in it.
+SESSION_PARTITIONS = "ingest_sessions"
 WINDOW = "window"
 RANGE_START = "dagster/asset_partition_range_start"
 RANGE_END = "dagster/asset_partition_range_end"
@@ -26,7 +28,7 @@ def session_windows_partitions(grid: WindowGrid) -> dg.MultiPartitionsDefinition
     """
     return dg.MultiPartitionsDefinition(
         {
-            SESSION: dg.DynamicPartitionsDefinition(name=SESSION),
+            SESSION: dg.DynamicPartitionsDefinition(name=SESSION_PARTITIONS),
             WINDOW: dg.StaticPartitionsDefinition(grid.keys),
         }
     )

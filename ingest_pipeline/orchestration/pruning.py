@@ -1,5 +1,7 @@
 """Deleting old runs with their events, which Dagster itself keeps for ever.
 
+Only the runs of one code location are deleted: an instance may hold those of other teams.
+
 Deleting a run deletes the materialisations it recorded, and a partition without one looks as if it had
 never been read. So a run is kept, however old, as long as some partition's latest materialisation or
 some check's latest result is its: of the runs that read a window every 30 seconds while it was live, the
@@ -20,6 +22,7 @@ import sqlalchemy as sa
 from dagster._core.storage.event_log import SqlEventLogStorage, SqliteEventLogStorage
 from dagster._core.storage.event_log.schema import AssetCheckExecutionsTable, SqlEventLogStorageTable
 
+from ingest_pipeline.orchestration.code_location import CODE_LOCATION_TAG, code_location_of
 from ingest_pipeline.settings import Settings
 
 _PAGE = 500
@@ -41,14 +44,20 @@ class Pruned:
 
 
 def prune_runs(
-    instance: dg.DagsterInstance, settings: Settings, *, now: datetime, dry_run: bool = False
+    instance: dg.DagsterInstance,
+    settings: Settings,
+    *,
+    now: datetime,
+    code_location: str | None = None,
+    dry_run: bool = False,
 ) -> Pruned:
-    """Delete runs past their age, with their events, check results and captured output.
+    """Delete a code location's runs past their age, with their events, check results and captured output.
 
     Args:
         instance: Whose history it is.
         settings: For the ages, `retain_runs_days` and `retain_failed_runs_days`.
         now: The present, aware UTC.
+        code_location: Whose runs, as they are marked; those without a mark when None.
         dry_run: Whether to leave everything as it is.
     """
     ages = ((_ENDED_WELL, settings.retain_runs_days), (_FAILED, settings.retain_failed_runs_days))
@@ -56,7 +65,13 @@ def prune_runs(
         run_id
         for statuses, days in ages
         for run_id in _run_ids(
-            instance, dg.RunsFilter(statuses=statuses, updated_before=now - timedelta(days=days))
+            instance,
+            dg.RunsFilter(
+                statuses=statuses,
+                updated_before=now - timedelta(days=days),
+                tags={CODE_LOCATION_TAG: code_location} if code_location else {},
+            ),
+            code_location,
         )
     ]
     latest = _latest_runs(instance)
@@ -68,12 +83,12 @@ def prune_runs(
     return Pruned(deleted, kept=len(old) - len(deleted))
 
 
-def _run_ids(instance: dg.DagsterInstance, runs: dg.RunsFilter) -> Iterator[str]:
-    """Yield the ids of all runs a filter finds, page by page."""
+def _run_ids(instance: dg.DagsterInstance, runs: dg.RunsFilter, code_location: str | None) -> Iterator[str]:
+    """Yield the ids of a code location's runs that a filter finds, page by page."""
     cursor = None
-    while page := instance.get_run_ids(runs, cursor=cursor, limit=_PAGE):
-        yield from page
-        cursor = page[-1]
+    while page := instance.get_runs(runs, cursor=cursor, limit=_PAGE):
+        yield from (run.run_id for run in page if code_location_of(run) == code_location)
+        cursor = page[-1].run_id
 
 
 def _latest_runs(instance: dg.DagsterInstance) -> set[str]:

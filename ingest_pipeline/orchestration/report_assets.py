@@ -18,7 +18,7 @@ from ingest_pipeline.ingestion.polling import ended_within, missing_time
 from ingest_pipeline.ingestion.services import Services
 from ingest_pipeline.orchestration.failures import TRANSIENT_RETRIES, ingest_errors_as_failures
 from ingest_pipeline.orchestration.metadata import Metadata
-from ingest_pipeline.orchestration.partitions import SESSION
+from ingest_pipeline.orchestration.partitions import SESSION_PARTITIONS
 from ingest_pipeline.orchestration.run_partitions import requested_sessions
 from ingest_pipeline.reporting.charts import bar_width, width_name
 from ingest_pipeline.reporting.report import SessionReport, write_session_report
@@ -94,7 +94,7 @@ def session_report_sensor(
     except TransientError as error:
         return dg.SensorResult(skip_reason=f"nothing is looked at this time: {error}", cursor=context.cursor)
     asked = _asked(context.cursor)
-    partitions = set(context.instance.get_dynamic_partitions(SESSION))
+    partitions = set(context.instance.get_dynamic_partitions(SESSION_PARTITIONS))
     due = [each for each, state in states.items() if each in partitions and asked.get(each) != state]
     return dg.SensorResult(
         run_requests=[dg.RunRequest(partition_key=session_id) for session_id in due],
@@ -140,7 +140,7 @@ def build_report_assets() -> list[dg.AssetsDefinition]:
                 group_name="content",
                 owners=["team:ingest"],
                 kinds={"html", "matplotlib"},
-                partitions_def=dg.DynamicPartitionsDefinition(name=SESSION),
+                partitions_def=dg.DynamicPartitionsDefinition(name=SESSION_PARTITIONS),
                 backfill_policy=dg.BackfillPolicy.single_run(),
                 retry_policy=TRANSIENT_RETRIES,
                 code_version="1",

@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 
 import dagster as dg
 
+from ingest_pipeline.orchestration.code_location import code_location_of
 from ingest_pipeline.orchestration.single_runs import single_tags
 from ingest_pipeline.settings import Settings
 
@@ -29,7 +30,13 @@ def build_prune_job(settings: Settings) -> dg.JobDefinition:
         # Only here: it loads the database library of Dagster's own storage.
         from ingest_pipeline.orchestration.pruning import prune_runs
 
-        pruned = prune_runs(context.instance, settings, now=datetime.now(UTC), dry_run=config.dry_run)
+        pruned = prune_runs(
+            context.instance,
+            settings,
+            now=datetime.now(UTC),
+            code_location=code_location_of(context.run),
+            dry_run=config.dry_run,
+        )
         context.log.info(
             "%s %d runs; kept %d old ones that hold the latest materialisation of a partition or the latest "
             "result of a check",
@@ -45,7 +52,8 @@ def build_prune_job(settings: Settings) -> dg.JobDefinition:
         tags=single_tags(PRUNE_JOB),
         description=(
             f"Delete runs older than {settings.retain_runs_days} days, failed ones older than "
-            f"{settings.retain_failed_runs_days}, except those with a partition's latest materialisation."
+            f"{settings.retain_failed_runs_days}, except those with a partition's latest materialisation. "
+            "Runs of other code locations stay as they are."
         ),
     )
     def prune_dagster_history() -> None:
@@ -55,15 +63,20 @@ def build_prune_job(settings: Settings) -> dg.JobDefinition:
 
 
 def build_prune_schedule(job: dg.JobDefinition, settings: Settings) -> dg.ScheduleDefinition:
-    """Return the schedule that runs a pruning job every night, unless somebody turns it off."""
+    """Return the schedule that runs a pruning job every night.
+
+    It runs by itself where the instance is our own; in another, somebody has to turn it on.
+    """
+    runs = settings.prune_dagster
     return dg.ScheduleDefinition(
         name=f"{PRUNE_JOB}_daily",
         job=job,
         cron_schedule=settings.prune_cron,
         execution_timezone="UTC",
-        default_status=dg.DefaultScheduleStatus.RUNNING,
+        default_status=dg.DefaultScheduleStatus.RUNNING if runs else dg.DefaultScheduleStatus.STOPPED,
         description=(
             f"Deletes Dagster's runs older than {settings.retain_runs_days} days, failed ones older than "
-            f"{settings.retain_failed_runs_days} (INGEST_PRUNE_CRON)."
+            f"{settings.retain_failed_runs_days} (INGEST_PRUNE_CRON). It is on by itself with "
+            "INGEST_PRUNE_DAGSTER only."
         ),
     )

@@ -21,6 +21,7 @@ from ingest_pipeline.orchestration.partitions import (
     RANGE_END,
     RANGE_START,
     SESSION,
+    SESSION_PARTITIONS,
     WINDOW,
     keys_by_session,
     partition_key,
@@ -147,7 +148,7 @@ def _asked(
     if start is None or end is None or (RANGE_START in tags) != (RANGE_END in tags):
         stated = " and ".join(f"{each}={tags[each]}" for each in (RANGE_START, RANGE_END) if each in tags)
         raise PartitionsInvalid(f"the run is of no partition ({stated or 'it has no such tag'}). {remedy}")
-    dimensions = [instance.get_dynamic_partitions(SESSION), *other_dimensions]
+    dimensions = [instance.get_dynamic_partitions(SESSION_PARTITIONS), *other_dimensions]
     found = [
         "|".join(keys)
         for keys in product(

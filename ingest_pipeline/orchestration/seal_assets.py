@@ -16,7 +16,7 @@ from ingest_pipeline.ingestion.services import Services
 from ingest_pipeline.orchestration.failures import TRANSIENT_RETRIES, ingest_errors_as_failures
 from ingest_pipeline.orchestration.live_runs import SESSION_TAG
 from ingest_pipeline.orchestration.metadata import Metadata
-from ingest_pipeline.orchestration.partitions import SESSION
+from ingest_pipeline.orchestration.partitions import SESSION_PARTITIONS
 from ingest_pipeline.orchestration.run_partitions import requested_sessions
 from ingest_pipeline.orchestration.single_runs import run_under_way, single_tags
 from ingest_pipeline.storage.manifests import Manifest
@@ -126,7 +126,7 @@ def session_seal_sensor(
     if chosen.session is None:
         return dg.SensorResult(skip_reason=chosen.reason, cursor=chosen.tries.to_text())
     session_id = chosen.session.session_id
-    if session_id not in context.instance.get_dynamic_partitions(SESSION):
+    if session_id not in context.instance.get_dynamic_partitions(SESSION_PARTITIONS):
         return dg.SensorResult(skip_reason=f"{session_id} is no partition yet", cursor=context.cursor)
     request = dg.RunRequest(partition_key=session_id, tags={SESSION_TAG: session_id})
     return dg.SensorResult(run_requests=[request], cursor=chosen.tries.to_text())
@@ -143,7 +143,7 @@ def build_seal_assets() -> list[dg.AssetsDefinition]:
                 group_name="proof",
                 owners=["team:ingest"],
                 kinds={"sql"},
-                partitions_def=dg.DynamicPartitionsDefinition(name=SESSION),
+                partitions_def=dg.DynamicPartitionsDefinition(name=SESSION_PARTITIONS),
                 backfill_policy=dg.BackfillPolicy.single_run(),
                 retry_policy=TRANSIENT_RETRIES,
                 code_version="1",

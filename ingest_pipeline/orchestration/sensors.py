@@ -22,7 +22,7 @@ from ingest_pipeline.orchestration.live_runs import (
     recent_live_runs,
     run_in_progress,
 )
-from ingest_pipeline.orchestration.partitions import SESSION
+from ingest_pipeline.orchestration.partitions import SESSION_PARTITIONS
 from ingest_pipeline.orchestration.tick import Decision, TickState, decide
 from ingest_pipeline.settings import Settings
 from ingest_pipeline.storage.sessions import list_sessions
@@ -66,8 +66,8 @@ def live_session_sensor(
 
 def partition_changes(instance: dg.DagsterInstance, sessions: Sequence[Session]) -> list[PartitionsRequest]:
     """Return what makes Dagster's session partitions the same as the stored sessions."""
-    partitions = dg.DynamicPartitionsDefinition(name=SESSION)
-    there = set(instance.get_dynamic_partitions(SESSION))
+    partitions = dg.DynamicPartitionsDefinition(name=SESSION_PARTITIONS)
+    there = set(instance.get_dynamic_partitions(SESSION_PARTITIONS))
     stored = [session.session_id for session in sessions]
     added = [session_id for session_id in stored if session_id not in there]
     removed = sorted(there.difference(stored))

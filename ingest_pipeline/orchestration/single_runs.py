@@ -32,7 +32,9 @@ def single_tags(job_name: str) -> dict[str, str]:
 
 def run_under_way(instance: dg.DagsterInstance, job_name: str) -> str | None:
     """Return why another run of a job is not asked for: the one that waits or works; None without one."""
-    runs = instance.get_runs(dg.RunsFilter(job_name=job_name, statuses=_UNFINISHED), limit=1)
+    # The tag, since another team's code location may have a job of this name.
+    ours = dg.RunsFilter(job_name=job_name, statuses=_UNFINISHED, tags={SINGLE_TAG: job_name})
+    runs = instance.get_runs(ours, limit=1)
     return f"run {runs[0].run_id[:8]} of {job_name} is not over yet" if runs else None
 
 

@@ -92,4 +92,5 @@ def demo_deployment(settings: Settings, environment: Mapping[str, str]) -> Deplo
 
 def _completed(environment: dict[str, str], data_dir: Path) -> dict[str, str]:
     own = {"DAGSTER_HOME": str(data_dir / "dagster"), "PYTHONUNBUFFERED": "1", **NO_ENV_FILE}
-    return {**environment, **own}
+    # Nobody else's runs are in that home.
+    return {"INGEST_PRUNE_DAGSTER": "true", **environment, **own}

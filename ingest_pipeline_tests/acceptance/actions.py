@@ -15,7 +15,7 @@ from ingest_pipeline.cli.app import main
 from ingest_pipeline.ingestion.services import build_services, window_grid
 from ingest_pipeline.orchestration.build import build_definitions
 from ingest_pipeline.orchestration.code_server import LAUNCHED_THROUGH, settle_abandoned_runs
-from ingest_pipeline.orchestration.partitions import range_tags
+from ingest_pipeline.orchestration.partitions import SESSION_PARTITIONS, range_tags
 from ingest_pipeline.settings import load_settings
 from ingest_pipeline.storage.messages import list_messages, table_summary
 
@@ -54,7 +54,7 @@ def tick(times: int = 1, name: str = "code") -> None:
             cursor = result.cursor
             for change in result.dynamic_partitions_requests or []:
                 if isinstance(change, dg.AddDynamicPartitionsRequest):
-                    instance.add_dynamic_partitions("session", list(change.partition_keys))
+                    instance.add_dynamic_partitions(SESSION_PARTITIONS, list(change.partition_keys))
             for request in result.run_requests or []:
                 tags = {**request.tags, LAUNCHED_THROUGH: json.dumps({"socket": str(socket)})}
                 succeeded &= _perform(definitions, instance, tags, request.partition_key)
@@ -67,7 +67,7 @@ def tick(times: int = 1, name: str = "code") -> None:
 def prepare_dagster(session_id: str) -> None:
     """Make Dagster's storage, which Dagster itself cannot do in several processes at once."""
     with _instance() as instance:
-        instance.add_dynamic_partitions("session", [session_id])
+        instance.add_dynamic_partitions(SESSION_PARTITIONS, [session_id])
 
 
 def materialise(session_id: str, first: str, last: str) -> None:

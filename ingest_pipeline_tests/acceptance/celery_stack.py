@@ -29,7 +29,7 @@ import yaml
 from ingest_pipeline.demo.session import DEMO_TOKEN, Demo, build_demo
 from ingest_pipeline.domain.session import Session
 from ingest_pipeline.ingestion.services import window_grid
-from ingest_pipeline.orchestration.partitions import range_tags
+from ingest_pipeline.orchestration.partitions import SESSION_PARTITIONS, range_tags
 from ingest_pipeline.settings import PROJECT_ROOT, Settings
 from ingest_pipeline.supervision.processes import kill
 
@@ -197,7 +197,7 @@ def running_stack(
             "the first tick of the sensor",
             lambda: (
                 {session.session_id for session in sessions}
-                <= set(instance.get_dynamic_partitions("session"))
+                <= set(instance.get_dynamic_partitions(SESSION_PARTITIONS))
             ),
         )
         yield Stack(settings, instance, sessions, workers, own)

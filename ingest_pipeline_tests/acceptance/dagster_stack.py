@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+from dagster._core.definitions.sensor_definition import SensorExecutionData
 from dagster._core.workspace.context import WorkspaceProcessContext
 from dagster._core.workspace.load_target import WorkspaceFileTarget
 from dagster_graphql.schema import create_schema
@@ -30,6 +31,7 @@ from ingest_pipeline.supervision.processes import kill
 from ingest_pipeline_tests.cli_runs import OURS
 
 REPOSITORY = {"repositoryLocationName": CODE_LOCATION, "repositoryName": "__repository__"}
+NEIGHBOUR = "neighbour"
 _PATIENCE_SECONDS = 240
 
 BACKFILL = """
@@ -99,6 +101,7 @@ class DagsterStack:
         job: str = "__ASSET_JOB",
         assets: Iterable[str] | None = None,
         checks: Iterable[dg.AssetCheckKey] = (),
+        location: str = CODE_LOCATION,
     ) -> str:
         """Launch a run from the launchpad; return its id.
 
@@ -107,8 +110,13 @@ class DagsterStack:
             job: Its job.
             assets: Only these; all of the job by default.
             checks: Only these, when `assets` is given.
+            location: Its code location.
         """
-        selector: dict[str, Any] = {**REPOSITORY, "pipelineName": job}
+        selector: dict[str, Any] = {
+            **REPOSITORY,
+            "repositoryLocationName": location,
+            "pipelineName": job,
+        }
         if assets is not None:
             selector["assetSelection"] = [{"path": [asset]} for asset in assets]
             selector["assetCheckSelection"] = [
@@ -148,6 +156,20 @@ class DagsterStack:
 
         wait_until(f"the end of {launched}", over)
         return found
+
+    def evaluate(self, sensor: str, cursor: str | None = None) -> SensorExecutionData:
+        """Evaluate a sensor of ours in the code server, as the daemon does, and leave it at that."""
+        location = self.workspace.create_request_context().get_code_location(CODE_LOCATION)
+        return location.get_sensor_execution_data(
+            instance=self.instance,
+            repository_handle=location.get_repository(REPOSITORY["repositoryName"]).handle,
+            name=sensor,
+            last_tick_completion_time=None,
+            last_run_key=None,
+            cursor=cursor,
+            log_key=None,
+            last_sensor_start_time=None,
+        )
 
     def materialised(self, run: dg.DagsterRun) -> dict[str, list[str | None]]:
         """Return the partitions of each asset that a run recorded as materialised."""
@@ -197,14 +219,20 @@ def wait_until(what: str, condition: Callable[[], object], seconds: float = _PAT
 
 
 @contextmanager
-def running_dagster(folder: Path, settings: Mapping[str, str]) -> Iterator[DagsterStack]:
+def running_dagster(
+    folder: Path, settings: Mapping[str, str], neighbour: Path | None = None
+) -> Iterator[DagsterStack]:
     """Start a code server for a deployment, and stop it and the daemon, whose sensors are off.
 
     Args:
         folder: An empty folder; Dagster's home and the logs are made in it.
         settings: The deployment's environment variables.
+        neighbour: A file with definitions of another team, which are loaded into the same instance.
     """
     home = prepare_dagster_home(folder / "home", PROJECT_ROOT / "dagster.yaml", {})
+    if neighbour:
+        theirs = f"  - python_file: {{relative_path: {neighbour}, location_name: {NEIGHBOUR}}}\n"
+        home.workspace.write_text(home.workspace.read_text() + theirs)
     environment = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
     environment |= {**settings, "DAGSTER_HOME": str(home.folder)}
     code, daemon, _ = dagster_parts(home.workspace, home.code_socket, "127.0.0.1", 1)

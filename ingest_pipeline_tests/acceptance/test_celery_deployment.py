@@ -13,7 +13,7 @@ from ingest_pipeline.demo.session import DEMO_TOKEN
 from ingest_pipeline.domain.session import Session
 from ingest_pipeline.ingestion.services import Services, build_services
 from ingest_pipeline.orchestration.build import build_definitions
-from ingest_pipeline.orchestration.partitions import range_tags
+from ingest_pipeline.orchestration.partitions import SESSION_PARTITIONS, range_tags
 from ingest_pipeline.settings import Settings
 from ingest_pipeline.storage.messages import list_messages
 from ingest_pipeline.storage.sessions import save_sessions
@@ -79,7 +79,7 @@ def frame(services: Services, session: Session) -> Any:
 def run_here(local: Services, session: Session) -> None:
     """Run the same job in this process, on DuckDB and files."""
     with dg.DagsterInstance.ephemeral(tempdir=str(local.settings.data_dir)) as instance:
-        instance.add_dynamic_partitions("session", [session.session_id])
+        instance.add_dynamic_partitions(SESSION_PARTITIONS, [session.session_id])
         job = build_definitions(local.settings).resolve_job_def("ingest_job")
         tags = range_tags(session.session_id, local.grid.keys, local.grid)
         assert job.execute_in_process(instance=instance, tags=tags).success

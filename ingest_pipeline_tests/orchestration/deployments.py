@@ -17,7 +17,7 @@ from ingest_pipeline.domain.session import Session
 from ingest_pipeline.domain.snowflake import first_id_at
 from ingest_pipeline.ingestion.services import Services, build_services
 from ingest_pipeline.orchestration.build import build_definitions
-from ingest_pipeline.orchestration.partitions import RANGE_END, RANGE_START
+from ingest_pipeline.orchestration.partitions import RANGE_END, RANGE_START, SESSION_PARTITIONS
 from ingest_pipeline.settings import Settings
 from ingest_pipeline.storage.messages import list_messages
 from ingest_pipeline.storage.sessions import save_sessions
@@ -90,7 +90,7 @@ class Deployment:
         """Store sessions, and make them partitions."""
         with self.services.database.write() as connection:
             save_sessions(connection, sessions, now=datetime.now(UTC))
-        self.instance.add_dynamic_partitions("session", [each.session_id for each in sessions])
+        self.instance.add_dynamic_partitions(SESSION_PARTITIONS, [each.session_id for each in sessions])
 
     def run(
         self, first: str, last: str | None = None, tags: dict[str, str] | None = None
@@ -125,10 +125,10 @@ class Deployment:
         assert isinstance(result, dg.SensorResult)
         for request in result.dynamic_partitions_requests or []:
             if isinstance(request, dg.AddDynamicPartitionsRequest):
-                self.instance.add_dynamic_partitions("session", list(request.partition_keys))
+                self.instance.add_dynamic_partitions(SESSION_PARTITIONS, list(request.partition_keys))
             else:
                 for key in request.partition_keys:
-                    self.instance.delete_dynamic_partition("session", key)
+                    self.instance.delete_dynamic_partition(SESSION_PARTITIONS, key)
         return result
 
     def tick_schedule(self, name: str) -> dg.RunRequest | str:

@@ -9,7 +9,11 @@ import pandas as pd
 import pytest
 
 from ingest_pipeline.orchestration.assets import build_assets
-from ingest_pipeline.orchestration.partitions import partition_key, session_windows_partitions
+from ingest_pipeline.orchestration.partitions import (
+    SESSION_PARTITIONS,
+    partition_key,
+    session_windows_partitions,
+)
 from ingest_pipeline.orchestration.resources import build_resources
 from ingest_pipeline_tests.orchestration.deployments import (
     ASSETS,
@@ -140,7 +144,7 @@ def test_the_table_has_a_picture_of_messages_per_minute(monza: Deployment) -> No
 def test_a_partition_of_a_removed_session_fails_with_the_remedy(deployment: Deployment) -> None:
     """The partition may outlive its session for a moment."""
     deployment.add_sessions(session("baku"))
-    deployment.instance.add_dynamic_partitions("session", ["bakv"])
+    deployment.instance.add_dynamic_partitions(SESSION_PARTITIONS, ["bakv"])
     result = deployment.run("bakv|T+000m")
     assert not result.success
     assert "did you mean 'baku'?" in result.all_events[-1].message or any(

@@ -83,12 +83,12 @@ def test_an_abandoned_runs_place_in_a_pool_is_free_again(tmp_path: Path) -> None
     home = prepare_dagster_home(tmp_path, PROJECT_ROOT / "dagster.yaml", {})
     with dg.DagsterInstance.from_config(str(home.folder)) as instance:
         storage = instance.event_log_storage
-        storage.initialize_concurrency_limit_to_default("database_writer")
+        storage.initialize_concurrency_limit_to_default("ingest_database_writer")
         run = a_run(instance, dg.DagsterRunStatus.STARTED)
-        assert storage.claim_concurrency_slot("database_writer", run.run_id, "messages").is_claimed
-        assert not storage.claim_concurrency_slot("database_writer", "next", "messages").is_claimed
+        assert storage.claim_concurrency_slot("ingest_database_writer", run.run_id, "messages").is_claimed
+        assert not storage.claim_concurrency_slot("ingest_database_writer", "next", "messages").is_claimed
         settle_abandoned_runs(instance, SOCKET)
-        assert storage.claim_concurrency_slot("database_writer", "next", "messages").is_claimed
+        assert storage.claim_concurrency_slot("ingest_database_writer", "next", "messages").is_claimed
 
 
 def test_the_embedded_home_needs_nothing(tmp_path: Path) -> None:

@@ -205,7 +205,7 @@ def test_the_catalogue_tells_what_each_content_asset_is(deployment: Deployment) 
         assert node.code_version == ("2" if key == "trade_setups" else "1")
         assert node.backfill_policy == dg.BackfillPolicy.single_run()
     assert graph.get(dg.AssetKey("clips")).kinds == {"duckdb", "python"}
-    assert graph.get(dg.AssetKey("clips")).pools == {"database_writer"}
+    assert graph.get(dg.AssetKey("clips")).pools == {"ingest_database_writer"}
     # Downloads take long: a pool that a live tick waits for is no place for them.
     assert graph.get(dg.AssetKey("clip_files")).pools == set()
 

@@ -144,7 +144,7 @@ def test_the_catalogue_tells_what_each_asset_is(deployment: Deployment) -> None:
         assert node.description
         assert node.backfill_policy == dg.BackfillPolicy.single_run()
     table = graph.get(dg.AssetKey("messages"))
-    assert table.pools == {"database_writer"}
+    assert table.pools == {"ingest_database_writer"}
     assert table.metadata["dagster/table_name"] == "ingest.main.messages"
     schema = table.metadata["dagster/column_schema"]
     assert {"discord_id", "deleted_at", "updated_at"} <= {column.name for column in schema.columns}

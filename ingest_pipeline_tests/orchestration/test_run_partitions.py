@@ -12,7 +12,12 @@ from dagster._core.execution.api import execute_run
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ingest_pipeline.orchestration.partitions import RANGE_END, RANGE_START, session_windows_partitions
+from ingest_pipeline.orchestration.partitions import (
+    RANGE_END,
+    RANGE_START,
+    SESSION_PARTITIONS,
+    session_windows_partitions,
+)
 from ingest_pipeline.orchestration.run_partitions import requested_windows
 from ingest_pipeline_tests.orchestration.deployments import (
     START,
@@ -110,7 +115,7 @@ def test_a_session_that_was_removed_while_the_run_waited_fails_it(season: Deploy
     """Dagster compares a range with the sessions when it is launched, and not again."""
     job = season.definitions.resolve_job_def("ingest_job")
     waiting = season.instance.create_run_for_job(job, tags=between("monza|T+000m", "baku|T+010m"))
-    season.instance.delete_dynamic_partition("session", "baku")
+    season.instance.delete_dynamic_partition(SESSION_PARTITIONS, "baku")
     execute_run(InMemoryJob(job), waiting, season.instance)
     logged = season.instance.all_logs(waiting.run_id, of_type=dg.DagsterEventType.STEP_FAILURE)
     (failure,) = (entry.dagster_event.step_failure_data for entry in logged if entry.dagster_event)

@@ -24,7 +24,7 @@ from ingest_pipeline.ingestion.services import build_services
 from ingest_pipeline.monitoring.status import look_up_status
 from ingest_pipeline.orchestration.build import build_definitions
 from ingest_pipeline.orchestration.live_runs import new_outcomes, recent_live_runs, run_in_progress
-from ingest_pipeline.orchestration.partitions import RANGE_END, RANGE_START
+from ingest_pipeline.orchestration.partitions import RANGE_END, RANGE_START, SESSION_PARTITIONS
 from ingest_pipeline.storage.sessions import list_sessions, remove_session, save_sessions
 from ingest_pipeline_tests.orchestration.deployments import Deployment, deploy, every_minute, message, session
 
@@ -85,7 +85,7 @@ def test_a_live_session_is_read_and_then_only_its_present(deployment: Deployment
     assert request.run_key is None
     assert request.tags["ingest/session"] == "monza"
     assert (request.tags[RANGE_START], request.tags[RANGE_END]) == ("monza|T+000m", "monza|T+010m")
-    assert deployment.instance.get_dynamic_partitions("session") == ["monza"]
+    assert deployment.instance.get_dynamic_partitions(SESSION_PARTITIONS) == ["monza"]
     assert deployment.perform(request).success
     assert len(deployment.stored()) == 12
     assert len(deployment.exporter_calls()) == 1
@@ -120,7 +120,7 @@ def test_an_idle_tick_names_the_next_session_and_still_follows_the_file(deployme
     result = deployment.tick()
     assert reason_of(result).startswith("no session is live; the next is baku at ")
     assert reason_of(result).endswith("in 3 d 2 h")
-    assert deployment.instance.get_dynamic_partitions("session") == ["baku"]
+    assert deployment.instance.get_dynamic_partitions(SESSION_PARTITIONS) == ["baku"]
     assert deployment.tick().dynamic_partitions_requests == []
 
 
@@ -130,7 +130,7 @@ def test_a_removed_session_is_no_partition_any_more(deployment: Deployment) -> N
     with deployment.services.database.write() as connection:
         remove_session(connection, "baku")
     deployment.tick()
-    assert deployment.instance.get_dynamic_partitions("session") == ["monza"]
+    assert deployment.instance.get_dynamic_partitions(SESSION_PARTITIONS) == ["monza"]
 
 
 def test_a_file_with_a_mistake_leaves_the_sessions_in_force(deployment: Deployment) -> None:
