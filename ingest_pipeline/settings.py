@@ -70,6 +70,7 @@ def _require_web_address(secret: SecretStr) -> SecretStr:
 
 
 Cron = Annotated[str, AfterValidator(_require_cron)]
+PathPrefix = Annotated[str, Field(pattern=r"^(/[A-Za-z0-9._~-]+)*$")]
 WebAddress = Annotated[SecretStr, AfterValidator(_require_web_address)]
 
 
@@ -119,6 +120,9 @@ class Settings(BaseSettings):
         verify_cron: When the table is compared with Discord, in UTC.
         verify_sample: Messages of each channel that the bot then reads; 0 for all.
         verify_days: Age up to which sessions are then looked at.
+        web_hosts: Names under which a proxy makes the web servers known, with commas between.
+        web_prefix: What comes before the paths of Dagster's web interface, such as `/dagster`.
+        api_prefix: What comes before those of the HTTP interface and its page, such as `/radio`.
         alert_webhook_url: Where failures are told; without it nowhere.
         alert_after_failures: Failures in a row of a live session's polls before they are told.
         log_level: Level of our own loggers.
@@ -167,9 +171,17 @@ class Settings(BaseSettings):
     verify_cron: Cron = "15 5 * * *"
     verify_sample: Annotated[int, Field(ge=0)] = 1000
     verify_days: PositiveInt = 7
+    web_hosts: str = ""
+    web_prefix: PathPrefix = ""
+    api_prefix: PathPrefix = ""
     alert_webhook_url: WebAddress | None = None
     alert_after_failures: PositiveInt = 2
     log_level: str = "INFO"
+
+    @property
+    def web_host_names(self) -> tuple[str, ...]:
+        """The names under which a proxy makes the web servers known."""
+        return tuple(name for name in self.web_hosts.replace(",", " ").split() if name)
 
     @field_validator("*", mode="before")
     @classmethod

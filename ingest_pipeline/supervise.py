@@ -17,6 +17,7 @@ from ingest_pipeline.environment import file_variables
 from ingest_pipeline.errors import ConfigurationError, ExitCode, IngestError
 from ingest_pipeline.private_files import keep_files_private
 from ingest_pipeline.settings import PROJECT_ROOT, Settings, settings_from
+from ingest_pipeline.supervision.addresses import require_login
 from ingest_pipeline.supervision.banner import banner
 from ingest_pipeline.supervision.console import Console
 from ingest_pipeline.supervision.dagster_home import WatchedHome, prepare_dagster_home
@@ -62,6 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if demo and not options.demo:
             print("no Discord token is set: starting the demo (a simulated live session)")  # noqa: T201
         with hold_folder((settings.data_dir / "demo") if demo else settings.data_dir) as lock:
+            require_login(options.host, has_login=False, is_accepted=options.without_login)
             require_free_port(options.host, options.port)
             deployment = (demo_deployment if demo else real_deployment)(settings, {**os.environ, **variables})
             return _run(deployment, settings, lock, options)
@@ -91,15 +93,15 @@ def _run(deployment: Deployment, settings: Settings, lock: TextIO, options: argp
         _bootstrap_exporter(settings, console.say)
     warden = Warden(lock)
     api = _api_parts(host, options.api_port, console.say)
-    live_url = web_url(host, options.api_port) if api else None
+    live_url = f"{web_url(host, options.api_port)}{settings.api_prefix}/" if api else None
 
     def on_ready(name: str) -> None:
         if name == "webserver":
-            console.show(banner(deployment, web_url(host, port), live_url))
+            console.show(banner(deployment, web_url(host, port) + settings.web_prefix, live_url))
 
     supervisor = Supervisor(
         [
-            *dagster_parts(home.workspace, home.code_socket, host, port),
+            *dagster_parts(home.workspace, home.code_socket, host, port, settings.web_prefix),
             *api,
             *_bot_parts(deployment, settings, console.say),
         ],
@@ -164,6 +166,11 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="./start.sh", description=__doc__, allow_abbrev=False)
     parser.add_argument("--demo", action="store_true", help="run the demo even when a token is set")
     parser.add_argument("--host", default=DEFAULT_HOST, help="address of the web interface")
+    parser.add_argument(
+        "--without-login",
+        action="store_true",
+        help="let in everybody who reaches --host when that is an address of the network",
+    )
     parser.add_argument("--port", type=_port, default=DEFAULT_PORT, help="port of the web interface")
     parser.add_argument(
         "--api-port", type=_port, default=DEFAULT_API_PORT, help="port of the HTTP interface and live page"

@@ -11,7 +11,6 @@ from typing import Any
 
 from fastapi import Depends, FastAPI
 from prometheus_client import CollectorRegistry, ProcessCollector
-from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from ingest_pipeline.api import (
     catalogue,
@@ -26,6 +25,7 @@ from ingest_pipeline.api import (
     traces,
 )
 from ingest_pipeline.api.access import require_reader
+from ingest_pipeline.api.guard import ANY_HOST, Guard
 from ingest_pipeline.api.hot import HotValue
 from ingest_pipeline.api.lookups import Lookups, build_lookups
 from ingest_pipeline.api.problems import documented, install_handlers, problem_schemas
@@ -45,19 +45,17 @@ _TOTALS_SECONDS = 15.0
 def build_api(
     services: Services,
     *,
-    allowed_hosts: Sequence[str] = ("*",),
+    allowed_hosts: Sequence[str] = (ANY_HOST,),
     clock: Callable[[], datetime] | None = None,
 ) -> FastAPI:
     """Return the application.
 
     Args:
         services: The working parts.
-        allowed_hosts: Values of the `Host` header that are answered; a server on the loopback
-            interface answers its own names only, so that no web page reaches it under a name of its
-            own (DNS rebinding).
+        allowed_hosts: Names that are answered; see `guard.py`.
         clock: The present, aware UTC; the machine's by default.
     """
-    now = clock or partial(datetime.now, UTC)
+    now, prefix = clock or partial(datetime.now, UTC), services.settings.api_prefix
     lookups = build_lookups(services, now)
     # No interactive documentation: FastAPI's loads its scripts from elsewhere.
     app = FastAPI(
@@ -67,6 +65,8 @@ def build_api(
         docs_url=None,
         redoc_url=None,
         lifespan=partial(_lifespan, lookups),
+        # A proxy may leave it in the path or take it away: both are found.
+        root_path=prefix,
     )
     status = HotValue(lambda: look_up_status(services, now()), _STATUS_SECONDS)
     totals = HotValue(partial(look_up_totals, services), _TOTALS_SECONDS)
@@ -79,7 +79,7 @@ def build_api(
     app.state.lookups = lookups
     app.state.shared = SharedReads(services.database)
     app.state.registry = collectors
-    app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(allowed_hosts), www_redirect=False)
+    app.add_middleware(Guard, hosts=allowed_hosts, prefix=prefix)
     app.add_middleware(metrics.RequestMetrics, registry=collectors)
     install_handlers(app)
     _include_routers(app, is_reading_guarded=services.settings.api_read_token is not None)

@@ -7,7 +7,6 @@ real data.
 from __future__ import annotations
 
 import argparse
-import ipaddress
 import logging
 import sys
 from collections.abc import Sequence
@@ -17,6 +16,7 @@ from functools import partial
 import uvicorn
 
 from ingest_pipeline.api.app import build_api
+from ingest_pipeline.api.guard import allowed_hosts
 from ingest_pipeline.api.http_protocol import LARGEST_HEAD_BYTES, BoundedProtocol
 from ingest_pipeline.content.sessions import reading_content
 from ingest_pipeline.errors import IngestError
@@ -29,7 +29,6 @@ DEFAULT_HOST = "127.0.0.1"
 DEFAULT_PORT = 8000
 # A request waits less long for the database than a batch may: it is answered 503 and comes again.
 LONGEST_WAIT_SECONDS = 5
-_LOOPBACK_NAMES = ("localhost", "127.0.0.1", "[::1]")
 _logger = logging.getLogger(__name__)
 
 
@@ -44,7 +43,7 @@ def serve(settings: Settings, host: str, port: int) -> None:
     wait_seconds = min(settings.database_wait_seconds, LONGEST_WAIT_SECONDS)
     services = build_services(settings.model_copy(update={"database_wait_seconds": wait_seconds}))
     _take_over_sessions(services)
-    app = build_api(services, allowed_hosts=allowed_hosts(host))
+    app = build_api(services, allowed_hosts=allowed_hosts(host, settings.web_host_names))
     try:
         uvicorn.run(
             app,
@@ -58,15 +57,6 @@ def serve(settings: Settings, host: str, port: int) -> None:
         )
     finally:
         services.database.close()
-
-
-def allowed_hosts(host: str) -> tuple[str, ...]:
-    """Return the `Host` headers that a server at an address answers: on loopback its own names only."""
-    try:
-        is_loopback = host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        is_loopback = False
-    return (*_LOOPBACK_NAMES, host) if is_loopback else ("*",)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -35,7 +35,7 @@ class Part:
     final_codes: frozenset[int] = frozenset()
 
 
-def dagster_parts(workspace: Path, code_socket: Path, host: str, port: int) -> list[Part]:
+def dagster_parts(workspace: Path, code_socket: Path, host: str, port: int, prefix: str = "") -> list[Part]:
     """Describe Dagster's three processes.
 
     The code location is imported once, by a code server that webserver and daemon share. Compared
@@ -48,6 +48,7 @@ def dagster_parts(workspace: Path, code_socket: Path, host: str, port: int) -> l
         code_socket: Where the code server listens.
         host: Address of the web interface.
         port: Port of the web interface.
+        prefix: What comes before its paths.
     """
     python = sys.executable
     chosen = ("-w", str(workspace))
@@ -60,8 +61,11 @@ def dagster_parts(workspace: Path, code_socket: Path, host: str, port: int) -> l
         Part("daemon", (python, "-m", "dagster._daemon", "run", *chosen), after="code"),
         Part(
             "webserver",
-            (python, "-m", "dagster_webserver", "-h", host, "-p", str(port), *chosen),
-            is_ready=lambda: answers_http(f"{web_url(host, port)}/server_info"),
+            (
+                *(python, "-m", "ingest_pipeline.orchestration.webserver"),
+                *("-h", host, "-p", str(port), "--path-prefix", prefix, *chosen),
+            ),
+            is_ready=lambda: answers_http(f"{web_url(host, port)}{prefix}/server_info"),
             after="code",
         ),
     ]

@@ -13,7 +13,7 @@ import pytest
 from pydantic import SecretStr
 
 from ingest_pipeline.api.app import build_api
-from ingest_pipeline.api.server import allowed_hosts
+from ingest_pipeline.api.guard import allowed_hosts
 from ingest_pipeline.ingestion.services import Services, build_services
 from ingest_pipeline_tests.api_worlds import (
     WRITE_TOKEN,

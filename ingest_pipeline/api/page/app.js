@@ -178,7 +178,7 @@ async function showSession(progress, status, now) {
   showFigures(progress, status, now);
   showCoverage(progress);
   const [activity, page] = await Promise.all([
-    ask(`/sessions/${id}/activity`), ask(`/messages?session_id=${id}&limit=${SHOWN_MESSAGES}`),
+    ask(`sessions/${id}/activity`), ask(`messages?session_id=${id}&limit=${SHOWN_MESSAGES}`),
   ]);
   const drawn = drawChart(byId("chart"), activity.minutes, progress.session, now);
   put("minutes-note", drawn.peak ? `at most ${drawn.peak} in ${drawn.minutes === 1 ? "a minute" : `${drawn.minutes} minutes`}` : "");
@@ -187,7 +187,7 @@ async function showSession(progress, status, now) {
 }
 
 async function update() {
-  const status = await ask("/status");
+  const status = await ask("status");
   const now = Date.parse(status.as_of);
   chip("reading", status.reading.state);
   chip("bot", status.bot.state);
