@@ -5,7 +5,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")"
 
 usage() {
   cat <<'TEXT'
-Usage: ./start.sh [--demo] [--port 3000] [--api-port 8000] [--host 127.0.0.1]
+Usage: ./start.sh [--demo] [--port 3000] [--api-port 8000] [--host 127.0.0.1] [--without-login]
 
 Installs the pinned packages into .venv (once), then runs the web interface and the daemon that
 polls live sessions, until Ctrl-C.
@@ -14,6 +14,7 @@ polls live sessions, until Ctrl-C.
   --port PORT      port of the web interface (default 3000)
   --api-port PORT  port of the HTTP interface and the live page (default 8000)
   --host HOST      address of both (default 127.0.0.1: this machine only)
+  --without-login  let in everybody who reaches --host when that is an address of the network
 
 Settings are read from .env; .env.example describes them. Without a Discord token the demo runs.
 TEXT

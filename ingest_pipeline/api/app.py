@@ -25,7 +25,7 @@ from ingest_pipeline.api import (
     traces,
 )
 from ingest_pipeline.api.access import require_reader
-from ingest_pipeline.api.guard import ANY_HOST, Guard
+from ingest_pipeline.api.guard import ANY_HOST, Guard, Prefixed
 from ingest_pipeline.api.hot import HotValue
 from ingest_pipeline.api.lookups import Lookups, build_lookups
 from ingest_pipeline.api.problems import documented, install_handlers, problem_schemas
@@ -65,8 +65,6 @@ def build_api(
         docs_url=None,
         redoc_url=None,
         lifespan=partial(_lifespan, lookups),
-        # A proxy may leave it in the path or take it away: both are found.
-        root_path=prefix,
     )
     status = HotValue(lambda: look_up_status(services, now()), _STATUS_SECONDS)
     totals = HotValue(partial(look_up_totals, services), _TOTALS_SECONDS)
@@ -81,6 +79,7 @@ def build_api(
     app.state.registry = collectors
     app.add_middleware(Guard, hosts=allowed_hosts, prefix=prefix)
     app.add_middleware(metrics.RequestMetrics, registry=collectors)
+    app.add_middleware(Prefixed, prefix=prefix)
     install_handlers(app)
     _include_routers(app, is_reading_guarded=services.settings.api_read_token is not None)
     _complete_openapi(app)

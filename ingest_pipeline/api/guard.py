@@ -99,6 +99,23 @@ class Guard:
         return came_from.netloc.lower() == host.lower() or is_known
 
 
+class Prefixed:
+    """Has an application found under a prefix, whether a proxy leaves it in the path or takes it away.
+
+    Args:
+        app: The application.
+        prefix: The path that it is known under, without a slash at its end.
+    """
+
+    def __init__(self, app: ASGIApp, prefix: str) -> None:
+        """Stand before an application."""
+        self._app, self._prefix = app, prefix
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Hand a request on."""
+        await self._app({**scope, "root_path": self._prefix}, receive, send)
+
+
 def _name(host: str) -> str:
     """Return a `Host` header without its port, in small letters."""
     name, colon, port = host.rpartition(":")

@@ -97,6 +97,8 @@ def _ended_runs(
     ours, ended = code_location_of_sensor(context), []
     for _ in range(_MOST_PAGES):
         page, seen = _page_of_ends(context.instance, seen)
+        if not page:
+            break
         runs = {run.run_id: run for run in context.instance.get_runs(dg.RunsFilter(run_ids=list(page)))}
         ended += [
             (runs[run_id], at)

@@ -127,9 +127,12 @@ def test_the_nightly_job_says_what_it_did(instance: dg.DagsterInstance, dry_run:
     assert (metadata["runs_deleted"].value, metadata["runs_kept"].value) == (0, 0)
 
 
-def test_it_is_done_every_night() -> None:
-    """Unless somebody turns it off."""
-    schedule = build_definitions(SETTINGS).resolve_schedule_def(f"{PRUNE_JOB}_daily")
+def test_it_is_done_every_night_in_an_instance_of_our_own() -> None:
+    """Elsewhere somebody has to turn it on."""
+    elsewhere = build_definitions(SETTINGS).resolve_schedule_def(f"{PRUNE_JOB}_daily")
+    assert elsewhere.default_status == dg.DefaultScheduleStatus.STOPPED
+    ours = SETTINGS.model_copy(update={"prune_dagster": True})
+    schedule = build_definitions(ours).resolve_schedule_def(f"{PRUNE_JOB}_daily")
     assert schedule.default_status == dg.DefaultScheduleStatus.RUNNING
     assert (schedule.cron_schedule, schedule.execution_timezone) == ("30 4 * * *", "UTC")
 

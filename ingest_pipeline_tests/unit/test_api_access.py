@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.resources import files
 from pathlib import Path
 
 import httpx
 import pytest
+from fastapi import FastAPI
 from pydantic import SecretStr
 
 from ingest_pipeline.api.app import build_api
 from ingest_pipeline.api.guard import allowed_hosts
+from ingest_pipeline.errors import ConfigurationError
 from ingest_pipeline.ingestion.services import Services, build_services
+from ingest_pipeline.supervision.addresses import require_login
 from ingest_pipeline_tests.api_worlds import (
     WRITE_TOKEN,
     client_of,
@@ -208,13 +213,62 @@ def test_a_server_for_others_answers_any_name() -> None:
     assert allowed_hosts("192.0.2.1") == allowed_hosts("example.invalid") == ("*",)
 
 
-def test_a_wrong_name_is_refused(tmp_path: Path) -> None:
-    """Before anything is looked at."""
+def answers(app: FastAPI, *requests: tuple[str, str, dict[str, str]]) -> list[int]:
+    """Send requests to an application and return the statuses of its answers."""
+
+    async def send() -> list[int]:
+        transport = httpx.ASGITransport(app=app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost:8000") as client:
+            return [
+                (await client.request(method, path, headers=headers)).status_code
+                for method, path, headers in requests
+            ]
+
+    return asyncio.run(send())
+
+
+def test_a_wrong_name_is_refused_but_for_probes(tmp_path: Path) -> None:
+    """Before anything is looked at; orchestrators ask by an address."""
     app = build_api(build_services(settings_for(tmp_path)), allowed_hosts=allowed_hosts("127.0.0.1"))
-    transport = httpx.ASGITransport(app=app)
+    foreign = {"Host": "evil.invalid"}
+    asked = [("GET", "/", {}), ("GET", "/", foreign), ("GET", "/livez", foreign), ("POST", "/livez", foreign)]
+    assert answers(app, *asked) == [200, 400, 200, 400]
 
-    async def status_for(host: str) -> int:
-        async with httpx.AsyncClient(transport=transport, base_url=f"http://{host}:8000") as client:
-            return (await client.get("/livez")).status_code
 
-    assert [asyncio.run(status_for(host)) for host in ("localhost", "evil.invalid")] == [200, 400]
+def test_changes_that_another_site_asks_for_are_refused(tmp_path: Path) -> None:
+    """With a problem, as every error; programs that are no browser are asked for the token only."""
+    app = build_api(build_services(settings_for(tmp_path)), allowed_hosts=allowed_hosts("127.0.0.1"))
+    other, own = {"Origin": "https://evil.invalid"}, {"Origin": "http://localhost:8000"}
+    asked = [("POST", "/scan-runs", other), ("POST", "/scan-runs", own), ("POST", "/scan-runs", {})]
+    refused, *others = answers(app, *asked)
+    assert refused == 403
+    assert others == [answers(app, asked[1])[0]] * 2
+
+
+@pytest.mark.parametrize("path", ["/", "/page/app.js", "/openapi.json", "/livez"])
+def test_a_prefix_is_found_whether_the_proxy_leaves_it_or_not(tmp_path: Path, path: str) -> None:
+    """The page asks by relative addresses."""
+    settings = settings_for(tmp_path).model_copy(update={"api_prefix": "/radio"})
+    app = build_api(
+        build_services(settings), allowed_hosts=allowed_hosts("127.0.0.1", ["Radio.example.test"])
+    )
+    named = {"Host": "radio.example.test"}
+    assert answers(app, ("GET", f"/radio{path}", named), ("GET", path, named)) == [200, 200]
+
+
+def test_the_page_names_no_absolute_address() -> None:
+    """It is served under any prefix."""
+    folder = files("ingest_pipeline.api") / "page"
+    html, script = (folder / "index.html").read_text(), (folder / "app.js").read_text()
+    assert not re.findall(r"(?:src|href)=[\"']/", html)
+    assert not re.findall(r"ask\([\"'`]/", script)
+
+
+@pytest.mark.parametrize("host", ["::", "192.0.2.1", "example.invalid"])
+def test_an_address_of_the_network_without_a_login_has_to_be_said_twice(host: str) -> None:
+    """Whoever reaches it comes in."""
+    with pytest.raises(ConfigurationError, match="--without-login"):
+        require_login(host, has_login=False, is_accepted=False)
+    require_login(host, has_login=True, is_accepted=False)
+    require_login(host, has_login=False, is_accepted=True)
+    require_login("127.0.0.1", has_login=False, is_accepted=False)

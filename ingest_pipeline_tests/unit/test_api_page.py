@@ -54,8 +54,8 @@ def test_the_page_is_made_of_own_files_only(tmp_path: Path) -> None:
     with filled_client(tmp_path) as client:
         page = client.get("/")
         assert "default-src 'none'" in page.headers["content-security-policy"]
-        parts = re.findall(r'(?:src|href)="(/page/[^"]+)"', page.text)
-        assert {"/page/app.js", "/page/chart.js", "/page/style.css", "/page/icon.svg"} <= set(parts)
+        parts = re.findall(r'(?:src|href)="(page/[^"]+)"', page.text)
+        assert {"page/app.js", "page/chart.js", "page/style.css", "page/icon.svg"} <= set(parts)
         for part in parts:
             answer = client.get(part)
             assert answer.status_code == 200
