@@ -72,7 +72,7 @@ def test_the_command_serves_until_it_is_stopped(tmp_path: Path) -> None:
             assert client.get("/messages").json()["items"][0]["discord_id"] == message(10)["id"]
             assert client.get(f"/trace/{report['correlation_id']}").json()["status"] == "completed"
             assert "<title>ingest_pipeline</title>" in client.get("/").text
-            assert client.get("/livez", headers={"Host": "evil.invalid"}).status_code == 400
+            assert client.get("/", headers={"Host": "evil.invalid"}).status_code == 400
         process.send_signal(signal.SIGINT)
         _, stderr = process.communicate(timeout=PATIENCE_SECONDS)
     assert process.returncode in {0, ExitCode.INTERRUPTED}
