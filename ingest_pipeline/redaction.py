@@ -23,10 +23,11 @@ SHORT_CHARACTERS = 6
 _LEAST_BASE64 = 8
 _SECRET_PARAMETER = re.compile(r"pass|pwd|token|key|secret|sig", re.IGNORECASE)
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
-# What is a secret by its form, whoever's it is; `user:password` is how our own messages say what to write.
+# What is a secret by its form, whoever's it is; `user:password` and `Bearer …` are how our own messages say
+# what to write.
 _FORMS = re.compile(
     r"(?P<url>://)(?!user(?::password)?@)[^\s/@]+@"
-    r"|(?P<header>\bauthorization[\"']?\s*[:=]\s*).*"
+    r"|(?P<header>\bauthorization[\"']?\s*[:=](?!\s*Bearer …)\s*).*"
     r"|(?P<scheme>\b(?:Bot|Bearer|Basic)\s+)[\w.=+/-]{16,}"
     r"|\bmfa\.[\w-]{20,}"
     r"|\b[\w-]{23,30}\.[\w-]{6,7}\.[\w-]{27,}",

@@ -100,6 +100,15 @@ def test_a_short_secret_does_not_damage_other_words() -> None:
     assert redact("the table 'ab' was grabbed by ab") == "the table '***' was grabbed by ***"
 
 
+def test_what_our_own_messages_say_to_write_stays() -> None:
+    """A remedy with a hole in it is none."""
+    for remedy in (
+        "write postgresql://user:password@host:5432/database",
+        "send the token in the header Authorization: Bearer …",
+    ):
+        assert redact(remedy) == remedy
+
+
 def test_errors_say_no_secret() -> None:
     """Whatever they quote."""
     guard("hidden-word")
