@@ -19,6 +19,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ingest_pipeline.domain.session import Session
+from ingest_pipeline.domain.snowflake import first_id_at
 from ingest_pipeline.ingestion.imports import import_messages
 from ingest_pipeline.ingestion.services import Services, build_services
 from ingest_pipeline.settings import Settings
@@ -252,7 +253,9 @@ class File:
 
 
 MINUTE = timedelta(minutes=1)
-SIDE, THREAD = CHANNEL_ID + 1, CHANNEL_ID + 2
+SIDE = CHANNEL_ID + 1
+# Started from a message of the channel, whose id it has.
+THREAD = first_id_at(START + 10 * MINUTE) + 1
 SESSIONS = (
     oracle.Session("a-second", START + 30 * MINUTE, START + 120 * MINUTE, (CHANNEL_ID, SIDE)),
     oracle.Session("b-first", START, START + 50 * MINUTE, (CHANNEL_ID, SIDE)),
@@ -282,6 +285,8 @@ def files(draw: st.DrawFn) -> list[File]:
         place = draw(st.integers(0, 2))
         for each in shown:
             each["id"] = str(int(each["id"]) + place)
+        if place == 2 and draw(st.booleans()):
+            shown[0]["id"] = str(THREAD)
         shown += draw(st.lists(st.sampled_from(ODD), max_size=2))
         # Of two files without a time nobody could say which is the older.
         read_at = None if read == unknown else (START + timedelta(hours=3, seconds=read)).isoformat()
