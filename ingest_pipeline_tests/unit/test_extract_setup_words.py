@@ -10,7 +10,7 @@ import pytest
 
 from ingest_pipeline.domain.extract.setup_bias import bias_text, concerns_market, is_bias, read_stance
 from ingest_pipeline.domain.extract.setup_dates import DayReading, read_day
-from ingest_pipeline.domain.extract.setup_filter import may_plan_trades
+from ingest_pipeline.domain.extract.setup_filter import may_plan_trades, plans_trades
 from ingest_pipeline.domain.extract.setup_grammar import Refusal, SetupLine, read_setup
 from ingest_pipeline.domain.extract.setup_headings import (
     ends_section,
@@ -22,6 +22,7 @@ from ingest_pipeline.domain.extract.setup_headings import (
     ticker_prefix,
 )
 from ingest_pipeline.domain.extract.setup_tokens import clean, is_symbol, is_target_word, tokenize
+from ingest_pipeline.domain.extract.trade_setups import parse_setups
 
 POSTED = datetime(2026, 5, 15, 12, 30, tzinfo=UTC)
 
@@ -60,6 +61,9 @@ def test_every_word_for_a_kind() -> None:
             read = setup(f"{word} 100")
             assert (read.kind, read.direction) == expected
             assert looks_like_setup(take_apart(word))
+    assert looks_like_setup(take_apart("\U0001f53c 100"))
+    assert looks_like_setup(take_apart("\U0001f53b 100"))
+    assert not looks_like_setup(take_apart("\u2192 100"))
 
 
 def test_every_word_for_a_direction_and_a_side() -> None:
@@ -249,6 +253,7 @@ def test_every_way_a_bias_is_announced() -> None:
         assert bias_text(f"{word} bias is = bullish") == "bullish"
     assert not concerns_market("bias: bullish")
     assert bias_text("leaning bullish") == "leaning bullish"
+    assert bias_text("Bias: no bias today") == "no bias today"
 
 
 def test_every_month_and_weekday() -> None:
@@ -307,6 +312,9 @@ def test_the_ends_of_what_a_date_may_be() -> None:
     assert read_day("Thu Fri May 15", POSTED).problem == "names several weekdays beside 'May 15'"
     assert read_day("Thu May 15", POSTED).problem == (
         "the weekday contradicts 'May 15', which is Friday 2026-05-15"
+    )
+    assert read_day("Sat 6/5", POSTED).problem == (
+        "the weekday contradicts '6/5', which is Wednesday 2026-05-06 or Friday 2026-06-05"
     )
     assert read_day("May 15, May 16", POSTED).problem == "names several dates: May 15, May 16"
     assert read_day("May 15 5/15", POSTED).problem is not None
@@ -439,3 +447,45 @@ def test_what_announces_setups_and_what_parts_them() -> None:
         assert ends_section(take_apart(text)), text
     for text in ("@everyone", "one two three four", "", "!!!"):
         assert not ends_section(take_apart(text)), text
+
+
+def test_every_refusal_of_what_follows_a_level() -> None:
+    """Word for word: the lines are shown with them."""
+    for text, reason in {
+        "breakout 100 105": "has 105 after the level without a mark that makes it a target",
+        "breakout 100 target 105-110": "has a target from 105 on written as a range",
+        "breakout 100 target 1 105": "has a 1 that may count the targets or be one",
+        "breakout 100 targets: 1) 105": "has a 1 that may count the targets or be one",
+        "breakout 100 target 130s": "has '130s', which cannot be read as a price",
+        "breakout 100 (105) (110)": "has a second list of numbers after '('",
+        "breakout 100 x\u00b2": "has 'x\u00b2', which the grammar does not know",
+        "breakout 100 maybe": "goes on after the level with 'maybe', which the grammar does not know",
+        "breakout \U0001f53c 100": "has an arrow where the level should be",
+    }.items():
+        assert refusal(text) == reason, text
+    for word in ("support", "resistance", "level"):
+        assert setup(f"bounce 100 {word}").low == 100
+    assert setup("breakout 100 target 1: 105").targets == (105,)
+    assert setup("breakout 100 (105, 110) if it holds").targets == (105, 110)
+    assert setup("breakout 100 (see chart) target 105").targets == (105,)
+
+
+def test_a_target_at_its_level_is_suspect() -> None:
+    """It lies beyond it neither for a long nor for a short."""
+    for line, suspect in {
+        "Breakout 100 target 100, 101": ["100"],
+        "Breakdown 100 target 100, 99": ["100"],
+        "Bounce zone 100-101 target 100, 100.5": ["100"],
+        "Rejection zone 100-101 target 101, 100.5": ["101"],
+    }.items():
+        [read] = parse_setups(f"$SPY\n{line}", POSTED).setups
+        assert [str(target) for target in read.suspect_targets] == suspect
+
+
+def test_what_does_not_even_try_to_be_a_setup_makes_no_plan() -> None:
+    """Under a ticker, too: chat, a rule, what is struck through."""
+    for line in ("so far so good my friends", "----------", "~~breakout 100~~"):
+        assert not plans_trades(parse_setups(f"$SPY\n{line}", POSTED)), line
+    for line in ("breakout maybe 100", "bias: up", "breakout 100"):
+        assert plans_trades(parse_setups(f"$SPY\n{line}", POSTED)), line
+    assert plans_trades(parse_setups("breakout 100", POSTED))
