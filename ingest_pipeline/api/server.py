@@ -11,14 +11,13 @@ import logging
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from functools import partial
 
 import uvicorn
 
 from ingest_pipeline.api.app import build_api
 from ingest_pipeline.api.guard import allowed_hosts
 from ingest_pipeline.api.http_protocol import LARGEST_HEAD_BYTES, BoundedProtocol
-from ingest_pipeline.content.sessions import reading_content
+from ingest_pipeline.content.sessions import read_relinked
 from ingest_pipeline.errors import IngestError
 from ingest_pipeline.ingestion.services import Services, build_services
 from ingest_pipeline.ingestion.session_sync import sync_sessions_file
@@ -85,9 +84,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _take_over_sessions(services: Services) -> None:
     """Take over the sessions file once; while the daemon runs, its sensor goes on doing so."""
     try:
-        sync_sessions_file(
-            services.database, services.settings, datetime.now(UTC), partial(reading_content, services)
-        )
+        sync_sessions_file(services.database, services.settings, datetime.now(UTC))
+        read_relinked(services)
     except IngestError as error:
         _logger.warning("the sessions stay as they are: %s", error)
 

@@ -176,6 +176,7 @@ def print_seals(reports: Sequence[SealReport]) -> None:
             "added",
             "removed",
             "changed",
+            "skipped",
             "reason",
         ),
         [
@@ -190,6 +191,7 @@ def print_seals(reports: Sequence[SealReport]) -> None:
                 len(manifest.changes.added),
                 len(manifest.changes.removed),
                 len(manifest.changes.changed),
+                sum((manifest.skipped or {}).values()),
                 manifest.reason,
             )
             for report in reports

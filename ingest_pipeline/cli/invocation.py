@@ -18,7 +18,6 @@ from ingest_pipeline.redaction import redact
 if TYPE_CHECKING:
     from ingest_pipeline.ingestion.services import Services
     from ingest_pipeline.settings import Settings
-    from ingest_pipeline.storage.sessions import Derive
 
 _logger = logging.getLogger(__name__)
 
@@ -72,15 +71,13 @@ def open_services(settings: Settings) -> Iterator[Services]:
 
     services = build_services(settings)
 
-    def derive() -> Derive | None:
-        # Only for a file that has changed: importing it takes longer than some commands.
-        from ingest_pipeline.content.sessions import reading_content
-
-        return reading_content(services)
-
     try:
         try:
-            sync_sessions_file(services.database, settings, datetime.now(UTC), derive)
+            if sync_sessions_file(services.database, settings, datetime.now(UTC)):
+                # Only for a file that has changed: importing it takes longer than some commands.
+                from ingest_pipeline.content.sessions import read_relinked
+
+                read_relinked(services)
         except BadInput as error:
             _logger.warning("the sessions file was not taken over: %s", error)
         yield services

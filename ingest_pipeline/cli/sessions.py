@@ -47,13 +47,12 @@ def import_sessions(
         raise BadInput(f"{file} holds no sessions: add some")
     _warn_of_long_ones(settings, found)
     with open_services(settings) as services:
-        from ingest_pipeline.content.sessions import reading_content
+        from ingest_pipeline.content.sessions import read_relinked
         from ingest_pipeline.storage.sessions import save_sessions
 
-        now, derive = datetime.now(UTC), reading_content(services)
-        changes = services.database.run(
-            lambda connection: save_sessions(connection, found, now=now, derive=derive)
-        )
+        now = datetime.now(UTC)
+        changes = services.database.run(lambda connection: save_sessions(connection, found, now=now))
+        read_relinked(services)
     if as_json:
         print_json({**_changes_json(changes), "session_ids": [session.session_id for session in found]})
     else:
@@ -105,18 +104,17 @@ def add_session(
     [session] = build_sessions([row], "sessions add", default_channel_id=settings.default_channel_id)
     _warn_of_long_ones(settings, [session])
     with open_services(settings) as services:
-        from ingest_pipeline.content.sessions import reading_content
+        from ingest_pipeline.content.sessions import read_relinked
         from ingest_pipeline.storage.sessions import list_sessions, save_sessions
-
-        derive = reading_content(services)
 
         def save(connection: Connection) -> SessionChanges:
             stored = {each.session_id: each for each in list_sessions(connection)}
             if not replace:
                 _refuse_other_values(stored.get(session.session_id), session)
-            return save_sessions(connection, [session], now=datetime.now(UTC), derive=derive)
+            return save_sessions(connection, [session], now=datetime.now(UTC))
 
         changes = services.database.run(save)
+        read_relinked(services)
     result = "created" if changes.created else "updated" if changes.updated else "unchanged"
     if as_json:
         shown = {"result": result, "session": session_json(session)}
@@ -182,11 +180,11 @@ def remove(context: typer.Context, session_id: SessionArgument, as_json: JsonOpt
     """Remove a session; its messages stay, linked to another that takes them, or to none."""
     settings = begin(context, as_json=as_json)
     with open_services(settings) as services:
-        from ingest_pipeline.content.sessions import reading_content
+        from ingest_pipeline.content.sessions import read_relinked
         from ingest_pipeline.storage.sessions import remove_session
 
-        derive = reading_content(services)
-        services.database.run(lambda connection: remove_session(connection, session_id, derive=derive))
+        services.database.run(lambda connection: remove_session(connection, session_id))
+        read_relinked(services)
     if as_json:
         print_json({"removed": session_id})
     else:

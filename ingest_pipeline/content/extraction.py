@@ -43,8 +43,10 @@ from ingest_pipeline.storage.content import (
 )
 from ingest_pipeline.storage.database import Connection, Database
 from ingest_pipeline.storage.gateway_batches import lock_messages
+from ingest_pipeline.storage.membership import forget_relinked, relinked_messages
 
 BATCH_MESSAGES = 2_000
+_RELINKED_AT_ONCE = 20_000
 
 _logger = logging.getLogger(__name__)
 
@@ -128,6 +130,8 @@ def extract_for(
 ) -> ContentReport:
     """Bring the content of messages in line with them, inside an open transaction.
 
+    With them, when all kinds are read, that of messages whose session has become another.
+
     Args:
         connection: An open write transaction; when it merges or deletes as well, do that first.
         discord_ids: The messages that came, changed or were deleted; ids of none are ignored.
@@ -137,12 +141,25 @@ def extract_for(
     """
     moment = now or datetime.now(UTC)
     report = ContentReport(kinds={kind: Changes() for kind in ContentKind if kind in kinds})
-    unique = sorted(set(discord_ids))
+    relinked = relinked_messages(connection, _RELINKED_AT_ONCE) if ALL_KINDS.issubset(kinds) else []
+    if relinked:
+        lock_messages(connection, relinked)
+    unique = sorted({*discord_ids, *relinked})
     scored: set[int] = set()
     for first in range(0, len(unique), BATCH_MESSAGES):
         batch = unique[first : first + BATCH_MESSAGES]
         report += _extract(connection, batch, rules, kinds, moment, scored=scored)
+    if relinked:
+        forget_relinked(connection, relinked)
     return report
+
+
+def extract_relinked(connection: Connection, rules: ContentRules) -> bool:
+    """Bring the content of messages in line whose session has become another; tell whether there were any.
+
+    There may be more of them; call it again in another transaction until there are none.
+    """
+    return extract_for(connection, (), rules).messages > 0
 
 
 def extract_window(

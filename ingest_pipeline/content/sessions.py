@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
+from functools import partial
 
 from ingest_pipeline.content.extraction import (
     ALL_KINDS,
     ContentKind,
     ContentReport,
     extract_for,
+    extract_relinked,
     extract_window,
 )
 from ingest_pipeline.content.rules import ContentRules, CurrentRules
@@ -22,6 +24,7 @@ from ingest_pipeline.ingestion.ingest import Derive
 from ingest_pipeline.ingestion.refresh import session_windows
 from ingest_pipeline.ingestion.services import Services
 from ingest_pipeline.storage.database import Connection
+from ingest_pipeline.storage.membership import relinked_messages
 
 
 def extract_windows(
@@ -77,6 +80,23 @@ def reading_content(services: Services) -> Derive | None:
         extract_for(connection, discord_ids, rules)
 
     return derive
+
+
+def read_relinked(services: Services) -> None:
+    """Bring the content of messages in line whose session has become another since it was read.
+
+    Whoever reads content does so too, for some of them at a time; this leaves none.
+
+    Raises:
+        DatabaseBusy: Another process held the database for too long; the rest is left for the next time.
+        DatabaseUnavailable: The database cannot be reached; the same holds.
+    """
+    with services.database.read() as connection:
+        if not relinked_messages(connection, 1):
+            return
+    rules = CurrentRules(services.settings).get()
+    while rules and services.database.run(partial(extract_relinked, rules=rules)):
+        pass
 
 
 def spans(

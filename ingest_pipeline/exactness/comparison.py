@@ -183,6 +183,8 @@ def compare(
     stored: Mapping[int, StoredVersion],
     unproven: Sequence[tuple[int, int]],
     claims: Sequence[Claim] = (),
+    *,
+    shows_starter: bool = False,
 ) -> Comparison:
     """Compare the table with a reading, by id.
 
@@ -194,13 +196,14 @@ def compare(
         stored: What the table has between the same ids, deleted and skipped messages too.
         unproven: The gaps `(low, high]` of the channel.
         claims: What all sessions claim of the channel.
+        shows_starter: Whether the channel's history holds the message with the channel's own id.
     """
     found = {
         discord_id: reason
         for discord_id, row in reading.rows.items()
         if (reason := _difference(row, stored.get(discord_id), unproven, claims))
     }
-    extra = _extra(reading, stored)
+    extra = _extra(reading, stored, shows_starter=shows_starter)
     found.update((each, DifferenceReason.DELETION_MISSED) for each in extra)
     left_out = [row for row in reading.rows.values() if _is_left_out(row, stored.get(row.discord_id))]
     unreadable = sum(reading.skipped[reason] for reason in _UNREADABLE)
@@ -258,7 +261,7 @@ def _mislinked(row: FreshRow, stored: StoredVersion, claims: Sequence[Claim]) ->
     return None if is_linked else DifferenceReason.SESSION_DIFFERS
 
 
-def _extra(reading: FreshReading, stored: Mapping[int, StoredVersion]) -> list[int]:
+def _extra(reading: FreshReading, stored: Mapping[int, StoredVersion], *, shows_starter: bool) -> list[int]:
     """Return what the table has, as rows or as skipped, and Discord has not."""
     extra = []
     for page in reading.pages:
@@ -269,8 +272,7 @@ def _extra(reading: FreshReading, stored: Mapping[int, StoredVersion]) -> list[i
             if page.low < version.discord_id <= page.high
             and version.deleted_at is None
             and version.discord_id not in ids
-            # A thread's history does not hold the message that it began with, which is its parent's.
-            and version.discord_id != reading.channel_id
+            and (shows_starter or version.discord_id != reading.channel_id)
             and version.observed_at < page.requested_at
         ]
     return extra

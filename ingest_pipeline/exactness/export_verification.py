@@ -31,7 +31,7 @@ from ingest_pipeline.ingestion.services import Services
 from ingest_pipeline.settings import Settings
 from ingest_pipeline.storage.database import Connection
 from ingest_pipeline.storage.ledger import gaps
-from ingest_pipeline.storage.readings import session_claims, stored_between
+from ingest_pipeline.storage.readings import session_claims, shows_starter, stored_between
 from ingest_pipeline.storage.sessions import list_sessions
 from ingest_pipeline.storage.verifications import LastVerification, note_verification
 
@@ -122,7 +122,8 @@ def _verify_session(services: Services, expected: Expectation) -> ChannelVerdict
         stored = stored_between(connection, expected.channel_id, expected.low, expected.high)
         unproven = gaps(connection, expected.channel_id, expected.low, expected.high)
         claims = session_claims(connection, expected.channel_id)
-    verdict.add(compare(reading, stored, unproven, claims))
+        has_starter = shows_starter(connection, expected.channel_id)
+    verdict.add(compare(reading, stored, unproven, claims, shows_starter=has_starter))
     return verdict
 
 

@@ -29,6 +29,7 @@ from ingest_pipeline.storage.catalogue import list_channels
 from ingest_pipeline.storage.database import Connection
 from ingest_pipeline.storage.ledger import gaps
 from ingest_pipeline.storage.manifests import Manifest, is_as_sealed, sealed_versions, write_manifests
+from ingest_pipeline.storage.membership import members_changed
 from ingest_pipeline.storage.scan_runs import RunKind, RunStatus, ScanRun
 from ingest_pipeline.storage.sessions import list_sessions
 
@@ -69,6 +70,8 @@ class SealReport:
                     "first_id": manifest.first_id and str(manifest.first_id),
                     "last_id": manifest.last_id and str(manifest.last_id),
                     "digest": manifest.digest,
+                    "skipped": manifest.skipped,
+                    "skipped_digest": manifest.skipped_digest,
                     "source": manifest.source,
                     "sealed_at": manifest.sealed_at.isoformat(),
                     "reason": manifest.reason,
@@ -171,20 +174,28 @@ def seal_from_export(services: Services, session_id: str, now: datetime | None =
 def sessions_to_seal(services: Services, now: datetime | None = None) -> list[Session]:
     """Return the sessions that are over and settled and not sealed as they are, the earliest first.
 
-    Of those that have been sealed, only the ones that ended less than `Settings.sweep_hours` ago are
-    looked at again.
+    Of those that have been sealed, only the ones are looked at again that ended less than
+    `Settings.sweep_hours` ago, or whose messages are others since by a change of sessions.
     """
     moment = now or datetime.now(UTC)
     recently = moment - timedelta(hours=services.settings.sweep_hours)
     with services.database.read() as connection:
         sealed = sealed_versions(connection)
+        relinked = {
+            session_id
+            for session_id, changed_at in members_changed(connection, sealed).items()
+            if changed_at >= sealed[session_id].sealed_at
+        }
         return [
             session
             for session in list_sessions(connection)
             if session.end_time + services.settings.settle <= moment
             and (
                 session.session_id not in sealed
-                or (session.end_time > recently and not is_as_sealed(connection, session))
+                or (
+                    (session.end_time > recently or session.session_id in relinked)
+                    and not is_as_sealed(connection, session)
+                )
             )
         ]
 

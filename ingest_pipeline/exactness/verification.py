@@ -27,7 +27,7 @@ from ingest_pipeline.history.scanner import Scanner, build_scanner, page_documen
 from ingest_pipeline.ingestion.services import Services
 from ingest_pipeline.storage.catalogue import list_channels
 from ingest_pipeline.storage.ledger import gaps
-from ingest_pipeline.storage.readings import session_claims, stored_between, stored_bounds
+from ingest_pipeline.storage.readings import session_claims, shows_starter, stored_between, stored_bounds
 
 VerifyProgress = Callable[[ChannelVerdict], None]
 
@@ -189,4 +189,5 @@ class _Job:
             }
             unproven = gaps(connection, reading.channel_id, reading.low, reading.high)
             claims = session_claims(connection, reading.channel_id)
-        return compare(reading, stored, unproven, claims)
+            has_starter = shows_starter(connection, reading.channel_id)
+        return compare(reading, stored, unproven, claims, shows_starter=has_starter)

@@ -125,7 +125,7 @@ def import_messages(
         document = _file_document(
             services, session, file, window=window, channel_id=channel_id, correlation_id=correlation_id
         )
-        _add_channel(services, session, document.channel_id, document.parent_id, derive)
+        _add_channel(services, session, document.channel_id, document.parent_id)
         return merge_documents(services, [document], correlation_id, progress, derive)
     channels = [channel_id] if channel_id else session.channel_ids
     folder = output_dir or services.settings.data_dir / "tmp_transcripts_from_discord"
@@ -137,7 +137,7 @@ def import_messages(
             for result in results
         ]
         for document in documents:
-            _add_channel(services, session, document.channel_id, document.parent_id, derive)
+            _add_channel(services, session, document.channel_id, document.parent_id)
         return merge_documents(services, documents, correlation_id, progress, derive)
 
 
@@ -208,9 +208,7 @@ def _export_files(session_id: str, *, keep: bool, keep_unmerged: bool) -> Iterat
             result.path.unlink(missing_ok=True)
 
 
-def _add_channel(
-    services: Services, session: Session, channel_id: int, parent_id: int | None, derive: Derive | None
-) -> None:
+def _add_channel(services: Services, session: Session, channel_id: int, parent_id: int | None) -> None:
     """Add a channel to a session that takes neither it nor its parent; without it no message would belong."""
     if {channel_id, parent_id}.intersection(session.channel_ids):
         return
@@ -218,7 +216,7 @@ def _add_channel(
     def work(connection: Connection) -> bool:
         stored = find_session(connection, session.session_id)
         wider = replace(stored, channel_ids=(*stored.channel_ids, channel_id))
-        changes = save_sessions(connection, [wider], now=datetime.now(UTC), derive=derive)
+        changes = save_sessions(connection, [wider], now=datetime.now(UTC))
         return bool(changes.updated)
 
     if services.database.run(work):

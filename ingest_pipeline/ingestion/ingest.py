@@ -229,7 +229,7 @@ def _merge(
     derive: Derive | None,
     parents: Mapping[int, int],
 ) -> MergeCounts:
-    keep_parents(connection, parents)
+    keep_parents(connection, parents, now=now)
     counts = MergeCounts()
     merged_ids: list[int] = []
     for rows in rebatch(tables, batch_rows):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import datetime
 from hashlib import blake2b
 
@@ -10,15 +9,13 @@ from ingest_pipeline.capture.edited_files import read_edited_file
 from ingest_pipeline.capture.session_files import parse_sessions
 from ingest_pipeline.settings import Settings
 from ingest_pipeline.storage.database import Connection, Database
-from ingest_pipeline.storage.sessions import Derive, SessionChanges, save_sessions
+from ingest_pipeline.storage.sessions import SessionChanges, save_sessions
 from ingest_pipeline.storage.state import get_state, set_state
 
 _STATE_KEY = "sessions_file_digest"
 
 
-def sync_sessions_file(
-    database: Database, settings: Settings, now: datetime, derive: Callable[[], Derive | None] = lambda: None
-) -> SessionChanges | None:
+def sync_sessions_file(database: Database, settings: Settings, now: datetime) -> SessionChanges | None:
     """Take over `data/sessions.yaml` when it has changed since the last time.
 
     Sessions are created and updated, never removed: one that leaves the file stays stored.
@@ -27,8 +24,6 @@ def sync_sessions_file(
         database: Where the sessions and the digest of the file last taken over are.
         settings: Tell where the file is and which channel sessions have that name none.
         now: Time of the change, aware UTC.
-        derive: Returns what is made of the messages of sessions that change; see `save_sessions`. Asked only
-            when the file has changed.
 
     Returns:
         What changed, or None when the file is absent or as it was.
@@ -48,10 +43,8 @@ def sync_sessions_file(
             return None
     sessions = parse_sessions(content, str(path), default_channel_id=settings.default_channel_id)
 
-    follow = derive()
-
     def save(connection: Connection) -> SessionChanges:
-        changes = save_sessions(connection, sessions, now=now, derive=follow)
+        changes = save_sessions(connection, sessions, now=now)
         set_state(connection, _STATE_KEY, digest)
         return changes
 

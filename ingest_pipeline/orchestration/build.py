@@ -9,6 +9,7 @@ from ingest_pipeline.orchestration.catalogue_assets import (
     build_catalogue_schedule,
     catalogue_job,
 )
+from ingest_pipeline.orchestration.changed_windows import build_changed_windows_sensor
 from ingest_pipeline.orchestration.checks import message_checks
 from ingest_pipeline.orchestration.content_assets import build_content_assets
 from ingest_pipeline.orchestration.data_retention import (
@@ -17,7 +18,6 @@ from ingest_pipeline.orchestration.data_retention import (
     purge_intents_job,
 )
 from ingest_pipeline.orchestration.executors import build_executor
-from ingest_pipeline.orchestration.gateway_windows import build_gateway_sensors
 from ingest_pipeline.orchestration.history_jobs import (
     build_scan_runs_sensor,
     import_history_job,
@@ -79,7 +79,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
             build_report_sensor(),
             build_seal_sensor(),
             build_scan_runs_sensor(settings),
-            *build_gateway_sensors(settings),
+            build_changed_windows_sensor(settings),
             *build_alert_sensors(settings),
         ],
         resources=build_resources(settings),

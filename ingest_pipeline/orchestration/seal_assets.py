@@ -4,6 +4,7 @@ How a session is read again and what a manifest holds is in `exactness/sealing.p
 """
 
 import warnings
+from collections import Counter
 from datetime import UTC, datetime
 
 import dagster as dg
@@ -68,6 +69,7 @@ def manifest_metadata(report: SealReport) -> Metadata:
         "new_version": report.is_new,
         "reason": manifests[0].reason or "not noted",
         "messages": sum(each.message_count for each in manifests),
+        "skipped": dg.MetadataValue.json(dict(sum((Counter(each.skipped) for each in manifests), Counter()))),
         "sealed_at": dg.MetadataValue.timestamp(manifests[0].sealed_at),
         "source": _SOURCES[manifests[0].source],
         "channels": dg.MetadataValue.table([_record(each) for each in manifests]),
@@ -85,9 +87,11 @@ def _record(manifest: Manifest) -> dg.TableRecord:
             "added": len(manifest.changes.added),
             "removed": len(manifest.changes.removed),
             "changed": len(manifest.changes.changed),
+            "skipped": sum((manifest.skipped or {}).values()),
             "first": _message(manifest.first_id),
             "last": _message(manifest.last_id),
             "digest": manifest.digest,
+            "skipped_digest": manifest.skipped_digest,
         }
     )
 
@@ -98,7 +102,12 @@ def _message(message_id: int | None) -> str:
 
 def _changes(manifest: Manifest) -> list[str]:
     changes = manifest.changes
-    told = {"added": changes.added, "removed": changes.removed, "changed": changes.changed}
+    told = {
+        "added": changes.added,
+        "removed": changes.removed,
+        "changed": changes.changed,
+        "skipped, or not any more": changes.skipped,
+    }
     lines = []
     for kind, ids in told.items():
         rest = f" and {len(ids) - _LISTED} more" if len(ids) > _LISTED else ""

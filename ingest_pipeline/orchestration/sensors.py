@@ -6,11 +6,9 @@ What to read is decided in `tick.py` and `polling.py`; how runs are asked for in
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from functools import partial
 
 import dagster as dg
 
-from ingest_pipeline.content.sessions import reading_content
 from ingest_pipeline.domain.session import Session
 from ingest_pipeline.errors import BadInput, TransientError
 from ingest_pipeline.ingestion.services import Services
@@ -114,7 +112,7 @@ def _look(
 def _take_over_sessions(services: Services, now: datetime) -> list[str]:
     """Take over the user's sessions; a file with mistakes leaves the stored ones in force."""
     try:
-        sync_sessions_file(services.database, services.settings, now, partial(reading_content, services))
+        sync_sessions_file(services.database, services.settings, now)
     except BadInput as error:
         return [f"the sessions stay as they were: {error}"]
     return []

@@ -14,7 +14,7 @@ from functools import partial
 
 from ingest_pipeline.capture.discord_rest import DiscordRest
 from ingest_pipeline.capture.discovery import GuildView, view_guild
-from ingest_pipeline.content.sessions import reading_content
+from ingest_pipeline.content.sessions import read_relinked
 from ingest_pipeline.domain.guild import Channel, ReadingState
 from ingest_pipeline.errors import BadInput, ChannelForbidden, ChannelNotFound
 from ingest_pipeline.history.catalogue_sync import note_left, save_view
@@ -138,12 +138,8 @@ class BotCatalogue:
 
     def _take_over_sessions(self) -> None:
         try:
-            sync_sessions_file(
-                self.services.database,
-                self.services.settings,
-                datetime.now(UTC),
-                partial(reading_content, self.services),
-            )
+            sync_sessions_file(self.services.database, self.services.settings, datetime.now(UTC))
+            read_relinked(self.services)
             self.mistakes = ""
         except BadInput as error:
             if str(error) != self.mistakes:

@@ -21,12 +21,13 @@ from ingest_pipeline.history.scan_plans import queue_stretch
 from ingest_pipeline.ingestion.ingest import new_correlation_id
 from ingest_pipeline.ingestion.message_events import bot_event
 from ingest_pipeline.ingestion.services import Services
-from ingest_pipeline.realtime.gateway_documents import windows_at
+from ingest_pipeline.realtime.gateway_documents import sessions_of, windows_at
 from ingest_pipeline.realtime.watch_plans import WatchPlan, plan_watch
 from ingest_pipeline.realtime.watchlist import Watchlist
 from ingest_pipeline.storage.catalogue import list_channels
 from ingest_pipeline.storage.database import Connection
 from ingest_pipeline.storage.events import publish
+from ingest_pipeline.storage.membership import parents_of
 from ingest_pipeline.storage.scan_runs import RunKind, RunStatus, ScanRun, abandon_runs
 from ingest_pipeline.storage.touched_windows import posted_by_journey, touch_windows
 from ingest_pipeline.storage.watched_channels import settle_missed
@@ -119,12 +120,13 @@ class CatchUp:
 
     def _touch(self, connection: Connection, run: ScanRun) -> None:
         sessions = self.watchlist.sessions
-        if not run.rows_changed or not any(run.channel_id in each.channel_ids for each in sessions):
+        parents = parents_of(connection, [run.channel_id])
+        if not run.rows_changed or not sessions_of(run.channel_id, parents.get(run.channel_id), sessions):
             return
         posted = posted_by_journey(
             connection, run.correlation_id, run.channel_id, posted_from=created_at(run.lower_id)
         )
-        windows = windows_at(run.channel_id, posted, sessions, self.services.grid)
+        windows = windows_at({run.channel_id: posted}, parents, sessions, self.services.grid)
         touch_windows(connection, windows, now=datetime.now(UTC))
 
 

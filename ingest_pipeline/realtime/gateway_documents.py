@@ -97,27 +97,42 @@ class SeenDocument:
             yield raw, seen_at
 
 
-def sessions_of(channel_id: int, sessions: Sequence[Session]) -> list[Session]:
-    """Return a channel's sessions, the earliest first."""
-    found = [session for session in sessions if channel_id in session.channel_ids]
+def sessions_of(channel_id: int, parent_id: int | None, sessions: Sequence[Session]) -> list[Session]:
+    """Return the sessions of a channel, or of a thread and its parent, the earliest first."""
+    found = [session for session in sessions if {channel_id, parent_id}.intersection(session.channel_ids)]
     return sorted(found, key=lambda session: (session.start_time, session.session_id))
 
 
 def windows_at(
-    channel_id: int, moments: Collection[datetime], sessions: Sequence[Session], grid: WindowGrid
+    moments: Mapping[int, Collection[datetime]],
+    parents: Mapping[int, int],
+    sessions: Sequence[Session],
+    grid: WindowGrid,
 ) -> set[TouchedWindow]:
-    """Return the windows of a channel's sessions that some times (aware UTC) lie in."""
+    """Return the windows of channels' sessions that some times lie in.
+
+    Args:
+        moments: Times, aware UTC, by channel or thread.
+        parents: The parents of those that are known as threads.
+        sessions: All sessions.
+        grid: The grid of windows.
+    """
     return {
         TouchedWindow(session.session_id, key)
-        for session in sessions_of(channel_id, sessions)
-        for moment in moments
+        for channel_id, times in moments.items()
+        for session in sessions_of(channel_id, parents.get(channel_id), sessions)
+        for moment in times
         if moment in session.window
         for key in grid.keys_touching(Window(moment, moment + _INSTANT), session.window)
     }
 
 
 def windows_of(
-    channel_id: int, message_ids: Collection[int], sessions: Sequence[Session], grid: WindowGrid
+    message_ids: Mapping[int, Collection[int]],
+    parents: Mapping[int, int],
+    sessions: Sequence[Session],
+    grid: WindowGrid,
 ) -> set[TouchedWindow]:
-    """Return the windows of a channel's sessions that some messages were posted in."""
-    return windows_at(channel_id, {created_at(each) for each in message_ids}, sessions, grid)
+    """Return the windows of channels' sessions that some messages, by channel, were posted in."""
+    moments = {channel_id: {created_at(each) for each in ids} for channel_id, ids in message_ids.items()}
+    return windows_at(moments, parents, sessions, grid)

@@ -25,11 +25,12 @@ from ingest_pipeline.realtime.gateway_documents import SeenDocument, windows_of
 from ingest_pipeline.realtime.gateway_events import SOURCE, Events, correlation_of, interpret
 from ingest_pipeline.storage.database import Connection
 from ingest_pipeline.storage.gateway_batches import known_among, lock_messages, note_activities
+from ingest_pipeline.storage.membership import parents_of
 from ingest_pipeline.storage.messages import tombstone_messages
 from ingest_pipeline.storage.pending_reads import queue_reads
 from ingest_pipeline.storage.skipped_messages import skipped_among
 from ingest_pipeline.storage.state import get_state, set_state
-from ingest_pipeline.storage.touched_windows import TouchedWindow, touch_windows
+from ingest_pipeline.storage.touched_windows import touch_windows
 from ingest_pipeline.storage.watched_channels import note_missed
 
 BATCH_EVENTS = 2_000
@@ -124,7 +125,7 @@ def ingest_spooled(
     known: set[int] = set()
     skipped: dict[int, datetime] = {}
     policies: dict[int, ChannelPolicy] = {}
-    windows = _windows(services, events, sessions)
+    touched = _touched(events)
 
     def also(connection: Connection) -> None:
         lock_messages(connection, events.message_ids)
@@ -135,6 +136,7 @@ def ingest_spooled(
         policies.update(services.policies(connection, {channel_id for _, channel_id in events.messages}))
         tombstone_messages(connection, events.deletions)
         queue_reads(connection, events.unsure, latest, quiet)
+        windows = windows_of(touched, parents_of(connection, touched), sessions, services.grid)
         touch_windows(connection, windows, now=datetime.now(UTC))
         note_missed(connection, events.suspects, since=latest, now=latest)
         note_activities(connection, events.newest_ids)
@@ -228,13 +230,11 @@ def _documents(
     ]
 
 
-def _windows(services: Services, events: Events, sessions: Sequence[Session]) -> set[TouchedWindow]:
+def _touched(events: Events) -> dict[int, set[int]]:
+    """Return the messages that events are about, by channel."""
     touched: dict[int, set[int]] = {}
     for (_, channel_id), messages in events.messages.items():
         touched.setdefault(channel_id, set()).update(each.message_id for each in messages)
     for gone in events.deletions:
         touched.setdefault(gone.channel_id, set()).add(gone.discord_id)
-    found: set[TouchedWindow] = set()
-    for channel_id, message_ids in touched.items():
-        found |= windows_of(channel_id, message_ids, sessions, services.grid)
-    return found
+    return touched

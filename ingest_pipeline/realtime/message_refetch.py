@@ -28,6 +28,7 @@ from ingest_pipeline.realtime.gateway_documents import SeenDocument, windows_of
 from ingest_pipeline.realtime.gateway_events import SeenMessage, correlation_of
 from ingest_pipeline.storage.database import Connection
 from ingest_pipeline.storage.gateway_batches import lock_messages
+from ingest_pipeline.storage.membership import parents_of
 from ingest_pipeline.storage.messages import Tombstone, tombstone_messages
 from ingest_pipeline.storage.pending_reads import PendingRead, due_reads, postpone_reads, settle_reads
 from ingest_pipeline.storage.touched_windows import touch_windows
@@ -178,13 +179,16 @@ def _store(
         for reading in readings
         if reading.found
     ]
-    touched = [windows_of(each.channel_id, each.message_ids, sessions, services.grid) for each in readings]
+    touched: dict[int, set[int]] = {}
+    for reading in readings:
+        touched.setdefault(reading.channel_id, set()).update(reading.message_ids)
 
     def also(connection: Connection) -> None:
         policies.update(services.policies(connection, {reading.channel_id for reading in readings}))
         lock_messages(connection, set(chain.from_iterable(reading.message_ids for reading in readings)))
         tombstone_messages(connection, list(chain.from_iterable(map(_tombstones, readings))))
-        touch_windows(connection, set(chain.from_iterable(touched)), now=datetime.now(UTC))
+        windows = windows_of(touched, parents_of(connection, touched), sessions, services.grid)
+        touch_windows(connection, windows, now=datetime.now(UTC))
         for reading in readings:
             settle_reads(connection, reading.message_ids, reading.asked_at)
 

@@ -72,6 +72,7 @@ def save_channels(connection: Connection, channels: Sequence[Channel], *, now: d
     keep_parents(
         connection,
         {each.channel_id: each.parent_id for each in wanted if each.is_thread and each.parent_id is not None},
+        now=now,
     )
     connection.execute("name_guilds", guild_ids=sorted(guild_ids), now=now)
     changed = connection.execute(

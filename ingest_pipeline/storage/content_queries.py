@@ -68,9 +68,9 @@ def arrivals_in_window(connection: Connection, channel_ids: Sequence[int], windo
 
 
 def last_changes(connection: Connection, session_ids: Sequence[str]) -> dict[str, datetime]:
-    """Return when the messages of sessions, or what they say, last really changed, aware UTC.
+    """Return when the messages of sessions, what they say or whose they are last changed, aware UTC.
 
-    Sessions without messages are left out.
+    Sessions that have no messages and never had any are left out.
     """
     rows = connection.fetch_all("last_changes", session_ids=list(session_ids))
     return {row["session_id"]: row["changed_at"] for row in rows}

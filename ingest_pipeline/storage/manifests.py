@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from hashlib import sha256
+from typing import NamedTuple
 
 import pyarrow as pa
 
 from ingest_pipeline.domain.session import Session
+from ingest_pipeline.storage.columns import column
 from ingest_pipeline.storage.database import Connection
-from ingest_pipeline.storage.membership import share_sessions
+from ingest_pipeline.storage.membership import sessions_at, share_sessions
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,15 +27,29 @@ class Changes:
         added: Messages that were not there.
         removed: Messages that are deleted now.
         changed: Messages with another content.
+        skipped: Messages that are skipped now and were not, or the other way round, or are skipped for
+            another reason or with another content.
     """
 
     added: tuple[int, ...] = ()
     removed: tuple[int, ...] = ()
     changed: tuple[int, ...] = ()
+    skipped: tuple[int, ...] = ()
 
     def __bool__(self) -> bool:
         """Whether anything is different."""
-        return bool(self.added or self.removed or self.changed)
+        return bool(self.added or self.removed or self.changed or self.skipped)
+
+
+class Sealed(NamedTuple):
+    """What a manifest knows of a message: its content, and why it is skipped, or None for a row."""
+
+    content_digest: int
+    skip_reason: str | None
+
+
+Held = Mapping[int, Sealed]
+"""What a channel of a session holds, by message."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +66,14 @@ class Manifest:
         digest: SHA-256, in hex, over `id:content_digest` lines in the order of ids.
         source: How the session was read again before: `history` or `export`.
         sealed_at: When, aware UTC.
+        skipped: How many of its messages the channel's policy leaves out, by reason; None in versions of
+            before they were sealed, too.
+        skipped_digest: SHA-256, in hex, over their `id:content_digest:reason` lines in the order of ids; None
+            likewise.
         changes: What is different since the version before.
         reason: Why there is this version: `first sealed`, or what has changed since the one before:
-            `session moved`, `channels changed`, `messages changed`, joined by commas; None for versions
-            of before reasons were noted.
+            `session moved`, `channels changed`, `messages changed`, `skipped messages changed`, joined by
+            commas; None for versions of before reasons were noted.
     """
 
     session_id: str
@@ -64,8 +85,17 @@ class Manifest:
     digest: str
     source: str
     sealed_at: datetime
+    skipped: Mapping[str, int] | None = None
+    skipped_digest: str | None = None
     changes: Changes = field(default_factory=Changes)
     reason: str | None = None
+
+
+class SealedVersion(NamedTuple):
+    """The newest version of a session's manifests, and when it was sealed (aware UTC)."""
+
+    version: int
+    sealed_at: datetime
 
 
 def write_manifests(
@@ -101,19 +131,22 @@ def write_manifests(
             session_id=session.session_id,
             version=version,
             channel_id=channel_id,
-            message_count=len(digests),
-            first_id=min(digests, default=None),
-            last_id=max(digests, default=None),
-            digest=_digest(digests),
+            message_count=len(rows := _rows(held)),
+            first_id=min(rows, default=None),
+            last_id=max(rows, default=None),
+            digest=_digest(rows),
             source=source,
             sealed_at=now,
+            skipped=_reasons(held),
+            skipped_digest=_skipped_digest(held),
             changes=changes[channel_id] if version > 1 else Changes(),
             reason=reason,
         )
-        for channel_id, digests in current.items()
+        for channel_id, held in current.items()
     ]
     for manifest in manifests:
-        connection.execute("insert_manifest", **{**asdict(manifest), "changes": _as_json(manifest.changes)})
+        texts = {"changes": _as_json(manifest.changes), "skipped": json.dumps(manifest.skipped)}
+        connection.execute("insert_manifest", **{**asdict(manifest), **texts})
     _keep(connection, session.session_id, current)
     return manifests
 
@@ -127,14 +160,23 @@ def newest_manifests(connection: Connection, session_id: str) -> list[Manifest]:
 def list_manifests(connection: Connection, session_id: str) -> list[Manifest]:
     """Return a session's manifests, the newest version first, then by channel."""
     return [
-        Manifest(**{**row, "changes": _changes(row["changes"])})
+        Manifest(
+            **{
+                **row,
+                "changes": _changes(row["changes"]),
+                "skipped": None if row["skipped"] is None else json.loads(row["skipped"]),
+            }
+        )
         for row in connection.fetch_all("list_manifests", session_id=session_id)
     ]
 
 
-def sealed_versions(connection: Connection) -> dict[str, int]:
+def sealed_versions(connection: Connection) -> dict[str, SealedVersion]:
     """Return the newest version of every sealed session."""
-    return {row["session_id"]: row["version"] for row in connection.fetch_all("newest_manifest_versions")}
+    return {
+        row["session_id"]: SealedVersion(row["version"], row["sealed_at"])
+        for row in connection.fetch_all("newest_manifest_versions")
+    }
 
 
 def is_as_sealed(connection: Connection, session: Session) -> bool:
@@ -145,10 +187,28 @@ def is_as_sealed(connection: Connection, session: Session) -> bool:
     return channels == current.keys() and {key: held for key, held in current.items() if held} == before
 
 
-def _current(connection: Connection, session: Session) -> dict[int, dict[int, int]]:
-    """Return the live messages that belong to a session with their digests, by channel or thread."""
+def _current(connection: Connection, session: Session) -> dict[int, dict[int, Sealed]]:
+    """Return the live and skipped messages that belong to a session, by channel or thread."""
     found = _by_channel(connection.fetch_arrow("sealable_messages", session_id=session.session_id))
+    for channel_id, held in _by_channel(_skipped(connection, session)).items():
+        found.setdefault(channel_id, {}).update(held)
     return {channel_id: {} for channel_id in session.channel_ids} | found
+
+
+def _skipped(connection: Connection, session: Session) -> pa.Table:
+    """Return the skipped messages that would belong to a session as rows."""
+    skipped = connection.fetch_arrow(
+        "sealable_skipped",
+        channel_ids=list(session.channel_ids),
+        start=session.start_time,
+        end=session.end_time,
+    ).combine_chunks()
+    if not skipped.num_rows:
+        return skipped
+    parts = [skipped[name].combine_chunks() for name in ("channel_id", "posted_at")]
+    owners = sessions_at(connection, *parts).to_pylist()
+    mine = [place for place, owner in enumerate(owners) if owner == session.session_id]
+    return skipped.take(column(mine, pa.int64()))
 
 
 def _reason(
@@ -170,34 +230,63 @@ def _reason(
         taken = {each for each in change.added if stored[each]["created_at"] <= newest[0].sealed_at}
         if (let_go or taken) and channel_id in channels & now:
             reasons.add("session moved")
+        if change.skipped:
+            reasons.add("skipped messages changed")
         if change.changed or len(let_go) < len(change.removed) or len(taken) < len(change.added):
             reasons.add("messages changed")
     return ", ".join(sorted(reasons, reverse=True))
 
 
-def _sealed(connection: Connection, session_id: str) -> dict[int, dict[int, int]]:
+def _sealed(connection: Connection, session_id: str) -> dict[int, dict[int, Sealed]]:
     return _by_channel(connection.fetch_arrow("sealed_messages", session_id=session_id))
 
 
-def _by_channel(table: pa.Table) -> dict[int, dict[int, int]]:
-    found: dict[int, dict[int, int]] = {}
-    columns = (table[name].to_pylist() for name in ("channel_id", "discord_id", "content_digest"))
-    for channel_id, discord_id, digest in zip(*columns, strict=True):
-        found.setdefault(channel_id, {})[discord_id] = digest
+def _by_channel(table: pa.Table) -> dict[int, dict[int, Sealed]]:
+    found: dict[int, dict[int, Sealed]] = {}
+    names = ("channel_id", "discord_id", "content_digest", "skip_reason")
+    for channel_id, discord_id, *sealed in zip(*(table[name].to_pylist() for name in names), strict=True):
+        found.setdefault(channel_id, {})[discord_id] = Sealed(*sealed)
     return found
 
 
-def _compare(before: Mapping[int, int], now: Mapping[int, int]) -> Changes:
+def _rows(held: Held) -> dict[int, int]:
+    """Return the digests of those messages that are rows."""
+    return {each: sealed.content_digest for each, sealed in held.items() if sealed.skip_reason is None}
+
+
+def _compare(before: Held, now: Held) -> Changes:
+    old, new = _rows(before), _rows(now)
+    either = sorted(before.keys() | now.keys())
     return Changes(
-        added=tuple(sorted(now.keys() - before.keys())),
-        removed=tuple(sorted(before.keys() - now.keys())),
-        changed=tuple(sorted(each for each in now.keys() & before.keys() if now[each] != before[each])),
+        added=tuple(sorted(new.keys() - old.keys())),
+        removed=tuple(sorted(old.keys() - new.keys())),
+        changed=tuple(sorted(each for each in new.keys() & old.keys() if new[each] != old[each])),
+        skipped=tuple(each for each in either if _as_skipped(before, each) != _as_skipped(now, each)),
     )
 
 
+def _reasons(held: Held) -> dict[str, int]:
+    """Count the skipped messages by reason."""
+    reasons = Counter(each.skip_reason for each in held.values() if each.skip_reason)
+    return dict(sorted(reasons.items()))
+
+
+def _as_skipped(held: Held, discord_id: int) -> Sealed | None:
+    sealed = held.get(discord_id)
+    return sealed if sealed and sealed.skip_reason else None
+
+
 def _digest(digests: Mapping[int, int]) -> str:
-    lines = (f"{discord_id}:{digests[discord_id]}\n" for discord_id in sorted(digests))
-    return sha256("".join(lines).encode()).hexdigest()
+    return _sha256(f"{discord_id}:{digests[discord_id]}" for discord_id in sorted(digests))
+
+
+def _skipped_digest(held: Held) -> str:
+    skipped = sorted((each, *sealed) for each, sealed in held.items() if sealed.skip_reason)
+    return _sha256(":".join(map(str, each)) for each in skipped)
+
+
+def _sha256(lines: Iterable[str]) -> str:
+    return sha256("".join(f"{line}\n" for line in lines).encode()).hexdigest()
 
 
 def _as_json(changes: Changes) -> str:
@@ -208,19 +297,20 @@ def _changes(text: str) -> Changes:
     return Changes(**{kind: tuple(map(int, ids)) for kind, ids in json.loads(text).items()})
 
 
-def _keep(connection: Connection, session_id: str, current: Mapping[int, Mapping[int, int]]) -> None:
+def _keep(connection: Connection, session_id: str, current: Mapping[int, Held]) -> None:
     connection.execute("forget_sealed", session_id=session_id)
     rows = [
-        (channel_id, discord_id, digest)
-        for channel_id, digests in current.items()
-        for discord_id, digest in digests.items()
+        (channel_id, discord_id, *sealed)
+        for channel_id, held in current.items()
+        for discord_id, sealed in held.items()
     ]
     if rows:
-        channel_ids, discord_ids, content_digests = map(list, zip(*rows, strict=True))
+        channel_ids, discord_ids, content_digests, skip_reasons = map(list, zip(*rows, strict=True))
         connection.execute(
             "keep_sealed",
             session_id=session_id,
             channel_ids=channel_ids,
             discord_ids=discord_ids,
             content_digests=content_digests,
+            skip_reasons=skip_reasons,
         )

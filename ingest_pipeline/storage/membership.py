@@ -21,6 +21,7 @@ from ingest_pipeline.domain.membership import Claim, Span, spans_of
 from ingest_pipeline.domain.session import Session
 from ingest_pipeline.storage.columns import as_numpy, column
 from ingest_pipeline.storage.database import Connection
+from ingest_pipeline.storage.touched_windows import WHOLE_SESSION, TouchedWindow, touch_windows
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -67,36 +68,82 @@ def sessions_at(connection: Connection, channel_ids: pa.Array, posted_at: pa.Arr
     return column(owners.tolist(), pa.string())
 
 
-def link_merged(connection: Connection) -> None:
-    """Link the messages of a merge that were there already, or were laid out, where that is not so yet."""
+def link_merged(connection: Connection, *, now: datetime) -> None:
+    """Link the messages of a merge that were there already, or were laid out, where that is not so yet.
+
+    Args:
+        connection: The transaction of the merge.
+        now: Time of the merge, aware UTC.
+    """
     merged = connection.fetch_arrow("list_merged").combine_chunks()
     if not merged.num_rows:
         return
     parts = [merged[name].combine_chunks() for name in ("channel_id", "posted_at")]
-    owners = sessions_at(connection, *parts).to_pylist()
-    rows = zip(merged["discord_id"].to_pylist(), merged["session_id"].to_pylist(), owners, strict=True)
-    wrong = [(discord_id, owner) for discord_id, known, owner in rows if owner != known]
+    merged = merged.append_column("owner", sessions_at(connection, *parts))
+    wrong = [row for row in merged.to_pylist() if row["owner"] != row["session_id"]]
     if wrong:
-        discord_ids, session_ids = map(list, zip(*wrong, strict=True))
-        connection.execute("link_some", discord_ids=discord_ids, session_ids=session_ids)
+        discord_ids, owners = [row["discord_id"] for row in wrong], [row["owner"] for row in wrong]
+        connection.execute("link_some", discord_ids=discord_ids, session_ids=owners)
+        # Others are new rows, whose sessions are as changed as by any other message.
+        moved = {row[name] for row in wrong if row["is_moved"] for name in ("owner", "session_id")} - {None}
+        if moved:
+            connection.execute("note_members_changed", session_ids=sorted(moved), now=now)
 
 
-def relink(connection: Connection, stretches: Iterable[ChannelTime]) -> pa.Table:
+def relink(
+    connection: Connection,
+    stretches: Iterable[ChannelTime],
+    *,
+    now: datetime,
+    session_ids: Collection[str] = (),
+) -> None:
     """Write the sessions of all messages in some channels' time, and in that of the channels' threads.
+
+    What hangs on them is noted in the same transaction: messages whose content is to be read anew
+    (`relinked_messages`), the sessions' windows, and when their messages became others.
 
     Args:
         connection: An open write transaction that has the sessions to itself.
         stretches: Where sessions have changed: as they were and as they are.
-
-    Returns:
-        The messages whose session changed, by ascending id: `discord_id`, `channel_id`, `posted_at`,
-        `old_session_id` and `session_id`.
+        now: Time of the change, aware UTC.
+        session_ids: Sessions whose values have changed, whether or not their messages have.
     """
     connection.execute("find_mislinked", **_pieces(connection, stretches))
     connection.execute("link_mislinked")
-    changed = connection.fetch_arrow("list_mislinked")
+    found = [row["session_id"] for row in connection.fetch_all("list_relinked_sessions")]
+    concerned = sorted({*session_ids, *found})
+    connection.execute("note_relinked", session_ids=concerned)
     connection.execute("drop_mislinked")
-    return changed
+    # What is usual in a session is worked out anew from the messages that it has.
+    connection.execute("forget_session_rates", session_ids=concerned)
+    if found:
+        connection.execute("note_members_changed", session_ids=found, now=now)
+        touch_windows(connection, [TouchedWindow(each, WHOLE_SESSION) for each in found], now=now)
+
+
+def relinked_messages(connection: Connection, limit: int) -> list[int]:
+    """Return messages whose content is to be read anew as their session is another now; so many at most."""
+    return [row["discord_id"] for row in connection.fetch_all("list_relinked", maximum=limit)]
+
+
+def forget_relinked(connection: Connection, discord_ids: Collection[int]) -> None:
+    """Forget messages whose content was read anew, in the transaction that did so."""
+    connection.execute("forget_relinked", discord_ids=list(discord_ids))
+
+
+def members_changed(connection: Connection, session_ids: Collection[str]) -> dict[str, datetime]:
+    """Return when messages last became those of sessions, or ceased to be, without being read (aware UTC).
+
+    Sessions to which that never happened are left out.
+    """
+    rows = connection.fetch_all("members_changed", session_ids=list(session_ids))
+    return {row["session_id"]: row["members_changed_at"] for row in rows}
+
+
+def parents_of(connection: Connection, channel_ids: Collection[int]) -> dict[int, int]:
+    """Return the parents of those channels that are known as threads, by thread."""
+    rows = connection.fetch_all("list_parents", channel_ids=list(channel_ids)) if channel_ids else []
+    return {row["thread_id"]: row["parent_id"] for row in rows}
 
 
 def count_mislinked(connection: Connection, session: Session | None = None) -> int:
@@ -119,12 +166,13 @@ def times_of(session: Session) -> list[ChannelTime]:
     return [ChannelTime(each, session.start_time, session.end_time) for each in session.channel_ids]
 
 
-def keep_parents(connection: Connection, parents: Mapping[int, int]) -> None:
+def keep_parents(connection: Connection, parents: Mapping[int, int], *, now: datetime) -> None:
     """Keep the parents of threads, and link the messages of threads whose parent was not known.
 
     Args:
         connection: An open write transaction; call this before anything that shares the sessions.
         parents: Thread id → id of its channel or forum. Threads never move.
+        now: Time of the change, aware UTC.
     """
     if not parents:
         return
@@ -134,7 +182,13 @@ def keep_parents(connection: Connection, parents: Mapping[int, int]) -> None:
     connection.execute("lock_sessions")
     new = [row["thread_id"] for row in connection.fetch_all("unknown_parents", **told)]
     connection.execute("keep_parents", **told)
-    relink(connection, [ChannelTime(thread_id, *EVER) for thread_id in new])
+    relink(connection, [ChannelTime(thread_id, *EVER) for thread_id in new], now=now)
+
+
+def threads_of(connection: Connection, channel_ids: Collection[int]) -> list[int]:
+    """Return the known threads of some channels."""
+    rows = connection.fetch_all("list_threads", channel_ids=list(channel_ids))
+    return sorted(row["thread_id"] for row in rows)
 
 
 def _spans(

@@ -114,7 +114,7 @@ def _merge_staged(connection: Connection, readings: pa.Table, now: datetime) -> 
     if sifted["folded"]:
         counts += _fold(connection, _of_fate(connection, readings, "f", sifted["folded"]), now)
     if sifted["folded"] or sifted["moved"]:
-        link_merged(connection)
+        link_merged(connection, now=now)
     connection.execute("drop_sifted")
     if released:
         # Each was counted when it was skipped, and the message itself by the row that took it.

@@ -41,13 +41,18 @@ def live_between(
 ) -> dict[int, datetime]:
     """Return the live messages of a channel with an id in `(low, high]` that were last read before a time.
 
-    Skipped ones are among them.
+    Skipped ones are among them; a thread's first message only where `shows_starter` says so.
 
     Returns:
         Their ids, with when each was last read (aware UTC).
     """
     rows = connection.fetch_all(
-        "live_between", channel_id=channel_id, low=low, high=high, observed_before=observed_before
+        "live_between",
+        channel_id=channel_id,
+        low=low,
+        high=high,
+        observed_before=observed_before,
+        shows_starter=shows_starter(connection, channel_id),
     )
     return {row["discord_id"]: row["observed_at"] for row in rows}
 
@@ -56,6 +61,15 @@ def stored_between(connection: Connection, channel_id: int, low: int, high: int)
     """Return the messages of a channel with an id in `(low, high]`, deleted and skipped ones too, by id."""
     rows = connection.fetch_all("stored_between", channel_id=channel_id, low=low, high=high)
     return {row["discord_id"]: StoredVersion(**row) for row in rows}
+
+
+def shows_starter(connection: Connection, channel_id: int) -> bool:
+    """Tell whether the history of a thread holds the message that it began with.
+
+    It does in a forum, which holds no messages itself; elsewhere that message is the parent channel's, and a
+    complete reading of the thread says nothing about it.
+    """
+    return bool(connection.fetch_all("shows_starter", channel_id=channel_id))
 
 
 def session_claims(connection: Connection, channel_id: int) -> list[Claim]:

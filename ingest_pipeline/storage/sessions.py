@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from difflib import get_close_matches
@@ -14,10 +14,7 @@ from ingest_pipeline.domain.session import Session
 from ingest_pipeline.errors import SessionNotFound
 from ingest_pipeline.storage.database import Connection
 from ingest_pipeline.storage.membership import ChannelTime, relink, times_of
-from ingest_pipeline.storage.touched_windows import WHOLE_SESSION, TouchedWindow, touch_windows
 
-Derive = Callable[[Connection, Sequence[int]], None]
-_DERIVED_AT_ONCE = 20_000
 _logger = logging.getLogger(__name__)
 
 
@@ -38,10 +35,10 @@ class SessionChanges:
     overlaps: tuple[Overlap, ...] = field(default=(), compare=False)
 
 
-def save_sessions(
-    connection: Connection, sessions: Sequence[Session], *, now: datetime, derive: Derive | None = None
-) -> SessionChanges:
+def save_sessions(connection: Connection, sessions: Sequence[Session], *, now: datetime) -> SessionChanges:
     """Create and update sessions; others stay as they are. Messages are linked as the sessions say now.
+
+    What hangs on whose they are is noted with it; see `relink`.
 
     Two sessions that overlap in a channel are logged: both are stored.
 
@@ -49,8 +46,6 @@ def save_sessions(
         connection: An open write transaction.
         sessions: What to store; of two with one id the last is stored.
         now: Time of the change, aware UTC.
-        derive: What is made of the messages of sessions that changed, and of those they let go, given
-            their ids.
     """
     wanted = {session.session_id: session for session in sessions}
     stored = _stored(connection)
@@ -64,7 +59,8 @@ def save_sessions(
     moved = {key for key, session in changed.items() if _times(session) != _times(stored.get(key))}
     if changed:
         states = chain.from_iterable((stored.get(key), changed[key]) for key in sorted(moved))
-        _follow(connection, changed, chain.from_iterable(map(_times, states)), derive, now)
+        times = chain.from_iterable(map(_times, states))
+        relink(connection, times, now=now, session_ids=changed.keys())
     found = tuple(overlaps({**stored, **changed}.values(), of=moved)) if moved else ()
     for overlap in found:
         _logger.warning("%s", overlap)
@@ -93,16 +89,13 @@ def find_session(connection: Connection, session_id: str) -> Session:
         raise SessionNotFound(f"no session is called {session_id!r}: {_remedy(session_id, stored)}") from None
 
 
-def remove_session(
-    connection: Connection, session_id: str, *, now: datetime | None = None, derive: Derive | None = None
-) -> None:
+def remove_session(connection: Connection, session_id: str, *, now: datetime | None = None) -> None:
     """Remove a session; its messages stay, linked to another that takes them, or to none.
 
     Args:
         connection: An open write transaction.
         session_id: The session.
         now: Time of the change, aware UTC; the present by default.
-        derive: As for `save_sessions`.
 
     Raises:
         SessionNotFound: There is none with this id.
@@ -110,29 +103,7 @@ def remove_session(
     connection.execute("lock_sessions")
     session = find_session(connection, session_id)
     connection.execute("delete_session", session_id=session_id)
-    _follow(connection, [session_id], _times(session), derive, now or datetime.now(UTC))
-
-
-def _follow(
-    connection: Connection,
-    session_ids: Iterable[str],
-    times: Iterable[ChannelTime],
-    derive: Derive | None,
-    now: datetime,
-) -> None:
-    """Link the messages of some times anew, and have follow what hangs on whose they are."""
-    changed = relink(connection, times)
-    found = {*changed["old_session_id"].to_pylist(), *changed["session_id"].to_pylist()} - {None}
-    concerned = sorted({*session_ids, *found})
-    # What is usual in a session is worked out anew from the messages that it has.
-    connection.execute("forget_session_rates", session_ids=concerned)
-    if found:
-        touch_windows(connection, [TouchedWindow(each, WHOLE_SESSION) for each in sorted(found)], now=now)
-    if derive:
-        held = connection.fetch_arrow("session_message_ids", session_ids=concerned)
-        discord_ids = sorted({*changed["discord_id"].to_pylist(), *held["discord_id"].to_pylist()})
-        for start in range(0, len(discord_ids), _DERIVED_AT_ONCE):
-            derive(connection, discord_ids[start : start + _DERIVED_AT_ONCE])
+    relink(connection, _times(session), now=now or datetime.now(UTC), session_ids=[session_id])
 
 
 def _stored(connection: Connection) -> dict[str, Session]:

@@ -13,8 +13,15 @@ from ingest_pipeline.domain.guild import Channel
 from ingest_pipeline.domain.membership import Overlap
 from ingest_pipeline.domain.session import Session
 from ingest_pipeline.storage.catalogue import save_channels
-from ingest_pipeline.storage.database import Connection, Database
-from ingest_pipeline.storage.membership import count_mislinked, keep_parents
+from ingest_pipeline.storage.content_queries import last_changes
+from ingest_pipeline.storage.database import Database
+from ingest_pipeline.storage.membership import (
+    count_mislinked,
+    forget_relinked,
+    keep_parents,
+    members_changed,
+    relinked_messages,
+)
 from ingest_pipeline.storage.merge import merge_messages
 from ingest_pipeline.storage.sessions import remove_session, save_sessions
 from ingest_pipeline.storage.touched_windows import WHOLE_SESSION, TouchedWindow, untold_windows
@@ -125,7 +132,7 @@ def test_a_threads_messages_are_its_parents_sessions(
     """Whether the parent, the session or the messages were known first."""
 
     def keep() -> None:
-        database.run(lambda connection: keep_parents(connection, {THREAD: CHANNEL}))
+        database.run(lambda connection: keep_parents(connection, {THREAD: CHANNEL}, now=NOW))
 
     if parent_first:
         keep()
@@ -222,23 +229,54 @@ def test_sessions_that_overlap_are_told(database: Database, caplog: pytest.LogCa
     assert database.run(lambda connection: save_sessions(connection, [beside, later], now=NOW)).overlaps == ()
 
 
-def test_what_hangs_on_sessions_follows_their_changes(database: Database) -> None:
-    """Whatever is made of messages is made again for those that a session lets go, takes or keeps."""
-    derived: list[int] = []
+def noted(database: Database) -> list[int]:
+    """Return the messages whose content is to be read anew, and forget them."""
+    with database.write() as connection:
+        relinked = relinked_messages(connection, 1_000)
+        forget_relinked(connection, relinked)
+    return relinked
+
+
+def test_what_hangs_on_sessions_is_noted_with_their_changes(database: Database) -> None:
+    """Messages that a session lets go, takes or keeps are to be read anew, whoever changed it."""
     save(database, RACE)
     merge(database)
-    moved = replace(RACE, start_time=at(15), end_time=at(25))
-
-    def follow(_: Connection, discord_ids: Sequence[int]) -> None:
-        derived.extend(discord_ids)
-
-    database.run(lambda connection: save_sessions(connection, [moved], now=NOW, derive=follow))
-    assert derived == [second + 1 for second in range(10, 25)]
+    assert noted(database) == []
+    save(database, replace(RACE, start_time=at(15), end_time=at(25)))
+    assert noted(database) == [second + 1 for second in range(10, 25)]
     with database.read() as connection:
         assert list(untold_windows(connection, "")) == [TouchedWindow("race", WHOLE_SESSION)]
-    derived.clear()
-    database.run(lambda connection: remove_session(connection, "race", derive=follow))
-    assert derived == [second + 1 for second in range(15, 25)]
+        assert members_changed(connection, ["race", "other"]) == {"race": NOW}
+        assert last_changes(connection, ["race"]) == {"race": NOW}
+    database.run(lambda connection: remove_session(connection, "race"))
+    assert noted(database) == [second + 1 for second in range(15, 25)]
+
+
+def test_what_hangs_on_a_thread_is_noted_when_its_parent_is_learnt(database: Database) -> None:
+    """With the other messages of the session, whose usual rate is another now; once, and no more after."""
+    save(database, RACE)
+    merge(database)
+    assert noted(database) == []
+    later = at(2000)
+    database.run(lambda connection: keep_parents(connection, {THREAD: CHANNEL}, now=later))
+    thread = [(THREAD - CHANNEL) * 100 + second + 1 for second in range(10, 20)]
+    assert noted(database) == [*range(11, 21), *thread]
+    with database.read() as connection:
+        assert untold_windows(connection, "") == {TouchedWindow("race", WHOLE_SESSION): later}
+        # The rows themselves are as they were.
+        assert stored_row(connection)["updated_at"] == NOW
+        assert last_changes(connection, ["race"]) == {"race": later}
+    database.run(lambda connection: keep_parents(connection, {THREAD: CHANNEL}, now=at(3000)))
+    assert noted(database) == []
+
+
+def test_a_session_that_has_lost_all_its_messages_has_changed(database: Database) -> None:
+    """Or its report would go on showing them."""
+    save(database, RACE)
+    merge(database)
+    save(database, replace(RACE, start_time=at(100), end_time=at(200)))
+    with database.read() as connection:
+        assert last_changes(connection, ["race"]) == {"race": NOW}
 
 
 def test_a_session_that_changes_while_a_merge_runs_gets_its_messages(

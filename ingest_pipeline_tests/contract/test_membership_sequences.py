@@ -94,7 +94,7 @@ def apply(connection: Connection, step: Step) -> None:
             with suppress(SessionNotFound):
                 remove_session(connection, session_id)
         case Parents(thread_ids):
-            keep_parents(connection, {each: THREADS[each] for each in thread_ids})
+            keep_parents(connection, {each: THREADS[each] for each in thread_ids}, now=NOW)
         case [Reading(), *_]:
             merge_messages(connection, staged(step), now=NOW)
         case _:
@@ -136,7 +136,7 @@ def test_any_sequence_ends_as_the_last_sessions_would_have_had_it(
         assert count_mislinked(connection) == 0
         assert [count_mislinked(connection, session) for session in sessions] == [0] * len(sessions)
     with trial(database) as connection:
-        keep_parents(connection, parents)
+        keep_parents(connection, parents, now=NOW)
         save_sessions(connection, sessions, now=NOW)
         merge_messages(connection, staged(read), now=NOW)
         assert stored_messages(connection) == stored

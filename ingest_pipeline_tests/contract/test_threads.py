@@ -10,17 +10,19 @@ from typing import Any
 import pytest
 
 from ingest_pipeline.capture.export_request import ExportRequest, check_export
+from ingest_pipeline.capture.history import Page
 from ingest_pipeline.domain.guild import Channel
 from ingest_pipeline.domain.session import Session
 from ingest_pipeline.domain.snowflake import first_id_at
 from ingest_pipeline.domain.window import Window
 from ingest_pipeline.errors import ExportMismatch
+from ingest_pipeline.exactness.comparison import compare, fresh_reading
 from ingest_pipeline.ingestion.imports import import_messages
 from ingest_pipeline.ingestion.services import Services, build_services
 from ingest_pipeline.settings import Settings
 from ingest_pipeline.storage.catalogue import save_channels
 from ingest_pipeline.storage.database import Database
-from ingest_pipeline.storage.readings import live_between, stored_between
+from ingest_pipeline.storage.readings import live_between, shows_starter, stored_between
 from ingest_pipeline.storage.sessions import find_session, save_sessions
 from ingest_pipeline_tests.contract.readings import stored_messages
 from ingest_pipeline_tests.exports import CHANNEL_ID, START, message, write_export
@@ -83,6 +85,37 @@ def test_only_a_forums_post_lacks_its_first_message_when_it_is_gone(
             save_channels(connection, [Channel(CHANNEL_ID, 7, "ideas", parent_type)], now=START)
         live = live_between(connection, THREAD_ID, THREAD_ID - 1, THREAD_ID + 9, observed_before=LATER)
     assert (THREAD_ID in live) is may_be_gone
+
+
+@pytest.mark.parametrize(("parent_type", "reasons"), [("text", {}), ("forum", {"deletion_missed": 1})])
+def test_verification_misses_the_first_message_of_a_forums_post_alone(
+    services: Services, tmp_path: Path, parent_type: str, reasons: dict[str, int]
+) -> None:
+    """By the rule that deletions go by; kept as skipped it is no different."""
+    bare = {**STARTER, "content": ""}
+    import_messages(services, "race", file=write_export(tmp_path / "t.json", [bare], channel=THREAD))
+    page = Page([], THREAD_ID - 1, THREAD_ID + 9, LATER)
+    with services.database.write() as connection:
+        save_channels(connection, [Channel(CHANNEL_ID, 7, "ideas", parent_type)], now=START)
+        stored = stored_between(connection, THREAD_ID, THREAD_ID - 1, THREAD_ID + 9)
+        has_starter = shows_starter(connection, THREAD_ID)
+    reading = fresh_reading(THREAD_ID, [page], [])
+    assert stored[THREAD_ID].skip_reason == "no_content"
+    assert compare(reading, stored, (), shows_starter=has_starter).reasons == reasons
+
+
+def test_a_skipped_first_message_that_is_the_parents_is_known_to_the_thread(
+    services: Services, tmp_path: Path
+) -> None:
+    """As a row is: otherwise verification of the thread takes it for one of which nothing is stored."""
+    bare = {**STARTER, "content": ""}
+    for name, channel in (("thread", THREAD), ("parent", None)):
+        path = write_export(tmp_path / f"{name}.json", [bare], **({"channel": channel} if channel else {}))
+        import_messages(services, "race", file=path)
+    with services.database.read() as connection:
+        for channel_id in (THREAD_ID, CHANNEL_ID):
+            stored = stored_between(connection, channel_id, THREAD_ID - 1, THREAD_ID)
+            assert [each.skip_reason for each in stored.values()] == ["no_content"]
 
 
 def test_an_old_starter_does_not_refuse_the_export_of_its_thread(services: Services, tmp_path: Path) -> None:

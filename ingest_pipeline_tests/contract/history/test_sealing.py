@@ -184,6 +184,46 @@ def test_a_silent_session_is_sealed_too(
     assert sessions_to_seal(archive.services) == []
 
 
+def test_skipped_messages_are_sealed_by_reason(
+    archive: Archive, server: DiscordServer, radio: int, ids: list[int], session: Session
+) -> None:
+    """A change of what a policy leaves out makes a version of its own, as one that is taken at last."""
+    empty = server.messages.post(radio, "", at=created_at(ids[30]) + timedelta(milliseconds=1))
+    server.messages.post(radio, "", at=created_at(ids[90]))
+    [first] = sealed(archive).manifests
+    assert (first.message_count, first.skipped) == (60, {"no_content": 1})
+    assert not sealed(archive).is_new
+    server.messages.delete(radio, empty)
+    [second] = sealed(archive).manifests
+    assert (second.version, second.reason) == (2, "skipped messages changed")
+    assert (second.digest, second.skipped) == (first.digest, {})
+    stored = archive.read(lambda connection: stored_between(connection, radio, empty - 1, empty))
+    line = f"{empty}:{stored[empty].content_digest}:no_content\n"
+    assert second.skipped_digest != first.skipped_digest == sha256(line.encode()).hexdigest()
+    assert second.changes == Changes(skipped=(empty,))
+    other = server.messages.post(radio, "", at=created_at(ids[40]) + timedelta(milliseconds=1))
+    assert sealed(archive).manifests[0].version == 3
+    server.messages.edit(radio, other, "words at last")
+    [fourth] = sealed(archive).manifests
+    assert fourth.changes == Changes(added=(other,), skipped=(other,))
+    assert (fourth.message_count, fourth.skipped) == (61, {})
+    assert archive.read(lambda connection: list_manifests(connection, "monza"))[0] == fourth
+
+
+def test_a_session_whose_messages_became_others_is_due_however_old_it_is(
+    archive: Archive, server: DiscordServer, radio: int, ids: list[int], session: Session
+) -> None:
+    """A change of sessions changes no row's content, so nothing else would tell."""
+    sealed(archive)
+    later = datetime.now(UTC) + timedelta(hours=archive.services.settings.sweep_hours + 2)
+    assert sessions_to_seal(archive.services, later) == []
+    moved = replace(session, start_time=created_at(ids[30]))
+    store(archive, moved)
+    assert sessions_to_seal(archive.services, later) == [moved]
+    assert sealed(archive).manifests[0].reason == "session moved"
+    assert sessions_to_seal(archive.services, later) == []
+
+
 def test_sessions_are_due_when_over_and_unsealed_or_changed(
     archive: Archive, server: DiscordServer, guild: int, radio: int, ids: list[int], session: Session
 ) -> None:

@@ -187,6 +187,21 @@ def test_a_batch_and_its_position_are_one(gateway: Gateway) -> None:
     assert gateway.store() is None
 
 
+def test_the_windows_of_a_threads_message_are_its_parents_sessions(gateway: Gateway) -> None:
+    """The session takes the parent's channel; the catalogue knows of which thread it is."""
+    parent = CHANNEL - 1
+    gateway.keep(Session("race", START, START + timedelta(hours=1), (parent,)))
+    thread = Channel(CHANNEL, GUILD, "strategy", "public_thread", parent_id=parent)
+    gateway.services.database.run(lambda connection: save_channels(connection, [thread], now=START))
+    gateway.receive(frame("MESSAGE_CREATE", payload()))
+    assert gateway.store() is not None
+    row = gateway.row()
+    assert row is not None
+    assert row["session_id"] == "race"
+    with gateway.services.database.read() as connection:
+        assert {each.window_key for each in untold_windows(connection, "")} == {"T+005m"}
+
+
 def test_a_batch_repeated_after_a_crash_changes_nothing(gateway: Gateway) -> None:
     """The position in memory may be older than what is in the table."""
     gateway.receive(

@@ -105,14 +105,23 @@ WHERE
 ORDER BY posted_at, discord_id;
 
 -- name: last_changes
--- When the messages of sessions, or what they say, last really changed; sessions without any are left out.
-SELECT
-    m.session_id,
-    max(greatest(m.updated_at, r.extracted_at, h.extracted_at, s.extracted_at, c.extracted_at)) AS changed_at
-FROM messages AS m
-LEFT JOIN radio_messages AS r ON r.discord_id = m.discord_id
-LEFT JOIN highlights AS h ON h.discord_id = m.discord_id
-LEFT JOIN trade_setups AS s ON s.discord_id = m.discord_id
-LEFT JOIN clips AS c ON c.discord_id = m.discord_id
-WHERE m.session_id IN (SELECT unnest($session_ids::TEXT[]))
-GROUP BY m.session_id;
+-- When the messages of sessions, what they say or whose they are last changed; sessions without any, and that
+-- never had any, are left out.
+SELECT session_id, max(changed_at) AS changed_at
+FROM (
+    SELECT session_id, members_changed_at AS changed_at
+    FROM sessions
+    WHERE members_changed_at IS NOT NULL AND session_id IN (SELECT unnest($session_ids::TEXT[]))
+    UNION ALL
+    SELECT
+        m.session_id,
+        max(greatest(m.updated_at, r.extracted_at, h.extracted_at, s.extracted_at, c.extracted_at)) AS changed_at
+    FROM messages AS m
+    LEFT JOIN radio_messages AS r ON r.discord_id = m.discord_id
+    LEFT JOIN highlights AS h ON h.discord_id = m.discord_id
+    LEFT JOIN trade_setups AS s ON s.discord_id = m.discord_id
+    LEFT JOIN clips AS c ON c.discord_id = m.discord_id
+    WHERE m.session_id IN (SELECT unnest($session_ids::TEXT[]))
+    GROUP BY m.session_id
+) AS changes
+GROUP BY session_id;

@@ -35,7 +35,9 @@ ON CONFLICT (thread_id) DO UPDATE SET parent_id = least(thread_parents.parent_id
 
 -- name: list_merged
 -- Where the messages are that a merge wrote other than as new rows, or moved to another channel.
-SELECT discord_id, channel_id, posted_at, session_id
+SELECT
+    discord_id, channel_id, posted_at, session_id,
+    discord_id IN (SELECT discord_id FROM sifted WHERE is_moved) AS is_moved
 FROM messages
 WHERE discord_id IN (SELECT discord_id FROM sifted WHERE fate = 'f' OR is_moved);
 
@@ -97,10 +99,48 @@ SET session_id = mislinked.session_id
 FROM mislinked
 WHERE messages.discord_id = mislinked.discord_id;
 
--- name: list_mislinked
--- The messages that were found, by id.
-SELECT discord_id, channel_id, posted_at, old_session_id, session_id FROM mislinked ORDER BY discord_id;
+-- name: list_relinked_sessions
+-- The sessions that the messages which were found had or have.
+SELECT old_session_id AS session_id FROM mislinked WHERE old_session_id IS NOT NULL
+UNION
+SELECT session_id FROM mislinked WHERE session_id IS NOT NULL
+ORDER BY session_id;
+
+-- name: note_relinked
+-- Note the messages that were found, and those of some sessions, whose content is to be read anew.
+INSERT INTO relinked_messages (discord_id)
+SELECT discord_id FROM mislinked
+UNION
+SELECT discord_id FROM messages WHERE session_id IN (SELECT unnest($session_ids::TEXT[]))
+ORDER BY discord_id
+ON CONFLICT (discord_id) DO NOTHING;
 
 -- name: drop_mislinked
 -- Forget the messages that were found.
 DROP TABLE mislinked;
+
+-- name: note_members_changed
+-- Note when whose messages are some sessions' changed.
+UPDATE sessions
+SET members_changed_at = $now::TIMESTAMPTZ
+WHERE session_id IN (SELECT unnest($session_ids::TEXT[]));
+
+-- name: members_changed
+-- When whose messages are some sessions' last changed, as far as it ever did.
+SELECT session_id, members_changed_at
+FROM sessions
+WHERE session_id IN (SELECT unnest($session_ids::TEXT[])) AND members_changed_at IS NOT NULL;
+
+-- name: list_relinked
+-- Messages whose content is to be read anew, at most so many, by id.
+SELECT discord_id FROM relinked_messages ORDER BY discord_id LIMIT $maximum::BIGINT;
+
+-- name: forget_relinked
+-- Forget messages whose content was read anew.
+DELETE FROM relinked_messages WHERE discord_id IN (SELECT unnest($discord_ids::BIGINT[]));
+
+-- name: list_parents
+-- The parents of some threads, as far as they are known.
+SELECT thread_id, parent_id
+FROM thread_parents
+WHERE thread_id IN (SELECT unnest($channel_ids::BIGINT[]));

@@ -19,17 +19,15 @@ FROM (
 ) AS live
 WHERE
     observed_at < $observed_before::TIMESTAMPTZ
-    -- REST does not show the message that a thread began with there, but in a forum's posts.
-    AND (
-        discord_id <> $channel_id::BIGINT
-        OR EXISTS (
-            SELECT 1
-            FROM thread_parents AS t
-            INNER JOIN channels AS p ON p.channel_id = t.parent_id
-            WHERE t.thread_id = $channel_id::BIGINT AND p.channel_type IN ('forum', 'media')
-        )
-    )
+    AND (discord_id <> $channel_id::BIGINT OR $shows_starter::BOOLEAN)
 ORDER BY discord_id;
+
+-- name: shows_starter
+-- Whether a channel's history holds the message with its own id: a forum's posts do, no other thread.
+SELECT t.thread_id
+FROM thread_parents AS t
+INNER JOIN channels AS p ON p.channel_id = t.parent_id
+WHERE t.thread_id = $channel_id::BIGINT AND p.channel_type IN ('forum', 'media');
 
 -- name: stored_between
 -- The messages of a channel with an id in (low, high], deleted and skipped ones too, as far as versions go.
@@ -55,7 +53,7 @@ UNION ALL
 SELECT s.discord_id, s.content_digest, s.observed_at, t.deleted_at, s.skip_reason, NULL AS session_id
 FROM skipped AS s
 LEFT JOIN tombstones AS t ON t.discord_id = s.discord_id
-WHERE s.place = 1 AND s.channel_id = $channel_id::BIGINT
+WHERE s.place = 1 AND (s.channel_id = $channel_id::BIGINT OR s.discord_id = $channel_id::BIGINT)
 ORDER BY discord_id;
 
 -- name: stored_bounds

@@ -36,7 +36,3 @@ DELETE FROM sessions WHERE session_id = $session_id::TEXT;
 -- name: forget_session_rates
 -- Forget what was usual in some sessions: it is worked out anew with the next message that is scored.
 DELETE FROM session_rates WHERE session_id IN (SELECT unnest($session_ids::TEXT[]));
-
--- name: session_message_ids
--- The messages of some sessions, deleted ones too.
-SELECT discord_id FROM messages WHERE session_id IN (SELECT unnest($session_ids::TEXT[])) ORDER BY discord_id;
