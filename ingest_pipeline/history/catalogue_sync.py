@@ -15,6 +15,7 @@ from typing import Any
 
 from ingest_pipeline.capture.discord_rest import DiscordRest, open_rest
 from ingest_pipeline.capture.discovery import GuildView, guild_from, view_guild
+from ingest_pipeline.content.sessions import read_relinked
 from ingest_pipeline.domain.guild import Guild
 from ingest_pipeline.errors import ChannelForbidden, ChannelNotFound
 from ingest_pipeline.ingestion.services import Services
@@ -122,6 +123,8 @@ async def sync_channels(services: Services, rest: DiscordRest) -> Synced:
             # Left since; the next sync of the guilds finds that out.
             continue
         synced += await asyncio.to_thread(services.database.run, partial(save_view, view=view))
+    # The parent of a thread may be new, and with it whose messages the thread's are.
+    await asyncio.to_thread(read_relinked, services)
     return synced
 
 
