@@ -17,6 +17,7 @@ from ingest_pipeline.domain.snowflake import first_id_at
 from ingest_pipeline.domain.window import Window
 from ingest_pipeline.errors import ExportMismatch
 from ingest_pipeline.exactness.comparison import compare, fresh_reading
+from ingest_pipeline.history.scanner import page_document
 from ingest_pipeline.ingestion.imports import import_messages
 from ingest_pipeline.ingestion.services import Services, build_services
 from ingest_pipeline.settings import Settings
@@ -99,7 +100,9 @@ def test_verification_misses_the_first_message_of_a_forums_post_alone(
         save_channels(connection, [Channel(CHANNEL_ID, 7, "ideas", parent_type)], now=START)
         stored = stored_between(connection, THREAD_ID, THREAD_ID - 1, THREAD_ID + 9)
         has_starter = shows_starter(connection, THREAD_ID)
-    reading = fresh_reading(THREAD_ID, [page], [])
+    policies = services.read_policies([THREAD_ID])
+    document = page_document(THREAD_ID, 7, page, policies=policies, correlation_id="")
+    reading = fresh_reading(THREAD_ID, [page], [document])
     assert stored[THREAD_ID].skip_reason == "no_content"
     assert compare(reading, stored, (), shows_starter=has_starter).reasons == reasons
 

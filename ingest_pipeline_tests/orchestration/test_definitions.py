@@ -89,6 +89,7 @@ def test_the_code_location_holds_what_it_should_with_nothing_in_the_environment(
             "verify_messages",
         ],
         "sensors": {
+            "changed_windows_sensor": [30, "RUNNING"],
             "live_session_sensor": [30, "RUNNING"],
             "scan_runs_sensor": [600, "RUNNING"],
             "session_report_sensor": [60, "RUNNING"],

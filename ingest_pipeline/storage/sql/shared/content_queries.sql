@@ -105,8 +105,7 @@ WHERE
 ORDER BY posted_at, discord_id;
 
 -- name: last_changes
--- When the messages of sessions, what they say or whose they are last changed; sessions without any, and that
--- never had any, are left out.
+-- When the messages of sessions, what they say or whose they are last changed; those that never had any are left out.
 SELECT session_id, max(changed_at) AS changed_at
 FROM (
     SELECT session_id, members_changed_at AS changed_at
