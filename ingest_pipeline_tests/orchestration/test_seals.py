@@ -124,7 +124,7 @@ def test_one_seal_at_a_time(monza: Deployment) -> None:
     """Nothing is asked for while a run is not over, and the queue would hold a second one back."""
     job = monza.definitions.resolve_job_def("session_seal_job")
     assert job.tags["ingest/single"] == "session_seal_job"
-    run = monza.instance.create_run_for_job(job, status=dg.DagsterRunStatus.STARTED)
+    run = monza.instance.create_run_for_job(job, status=dg.DagsterRunStatus.STARTED, tags=dict(job.tags))
     assert reason(tick(monza)) == f"run {run.run_id[:8]} of session_seal_job is not over yet"
 
 
