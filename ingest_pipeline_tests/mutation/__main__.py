@@ -1,8 +1,9 @@
 """Put faults into modules of the package, one at a time, and tell which of them no test notices.
 
 A copy of the checkout is mutated, never the checkout itself. One process imports what takes long and starts
-PostgreSQL; each mutant is a fork of it that runs the tests of the module (`targets.toml`) to the first
-failure. What is changed stands in a file, so the processes that tests start have the fault too.
+PostgreSQL, a fork of it for each module imports its tests (`targets.toml`), a fork of that for each mutant
+runs them to the first failure, having forgotten only what depends on the module. What is changed stands in a
+file, so the processes that tests start have the fault too.
 """
 
 from __future__ import annotations
@@ -19,16 +20,18 @@ import time
 import tomllib
 import traceback
 import warnings
-from contextlib import suppress
+from contextlib import redirect_stdout, suppress
 from pathlib import Path
 from random import Random
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, Phase, settings
 
 from ingest_pipeline_tests.contract.postgres_server import running_server
-from ingest_pipeline_tests.mutation.mutants import Mutant, mutants_of
+from ingest_pipeline_tests.mutation.loaded import forget_dependents_of
+from ingest_pipeline_tests.mutation.mutants import Mutant, sites_of
 
 HERE = Path(__file__).parent
 HEAVY = ["pytest", "pandas", "pyarrow.parquet", "duckdb", "psycopg_pool", "msgspec", "typer.testing"]
@@ -87,37 +90,53 @@ def run(arguments: argparse.Namespace) -> None:
     with running_server(os.environ.get("TEST_POSTGRES_URL")) as url:
         os.environ["TEST_POSTGRES_URL"] = url
         for name in names:
-            if not (result := _mutate(known[name]["file"], known[name]["tests"], arguments)):
+            if pid := os.fork():
+                os.waitpid(pid, 0)
                 continue
-            print(json.dumps(result | {"survivors": len(result["survivors"])}), flush=True)  # noqa: T201
-            if arguments.results:
-                with arguments.results.open("a", encoding="utf-8") as file:
-                    file.write(json.dumps({"target": name, **result}, ensure_ascii=False) + "\n")
+            try:
+                _report(
+                    name, _mutate(known[name]["file"], known[name]["tests"], arguments), arguments.results
+                )
+            except BaseException:  # noqa: BLE001 - the other targets have their turn
+                traceback.print_exc()
+            finally:
+                sys.stdout.flush()
+                os._exit(0)
+
+
+def _report(name: str, result: dict[str, Any], results: Path | None) -> None:
+    if not result:
+        return
+    print(json.dumps(result | {"survivors": len(result["survivors"])}), flush=True)  # noqa: T201
+    if results:
+        with results.open("a", encoding="utf-8") as file:
+            file.write(json.dumps({"target": name, **result}, ensure_ascii=False) + "\n")
 
 
 def _mutate(file: str, tests: list[str], arguments: argparse.Namespace) -> dict[str, Any]:
     path = Path("ingest_pipeline", file)
     source = path.read_text(encoding="utf-8")
-    mutants = [each for each in mutants_of(file, source) if arguments.line in {None, each.line}]
-    drawn = Random(arguments.seed).sample(mutants, min(arguments.count, len(mutants)))  # noqa: S311
-    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
-    sys.dont_write_bytecode = False
-    began = time.monotonic()
-    if (outcome := _tested(tests, 900)) != "survived":
-        log = Path("tests.log").read_text(encoding="utf-8", errors="replace")
-        print(f"{log}\nthe tests of {file} fail without any mutant ({outcome})", flush=True)  # noqa: T201
-        return {}
-    seconds = time.monotonic() - began
+    sites = [each for each in sites_of(file, source) if arguments.line in {None, each.line}]
+    drawn = Random(arguments.seed).sample(sites, min(arguments.count, len(sites)))  # noqa: S311
+    with Path("collected.log").open("w") as log, redirect_stdout(log):
+        pytest.main(["--collect-only", *_OPTIONS, *_paths(tests)])
     # The size and second of a mutated file may be those of the one before it.
     os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
     sys.dont_write_bytecode = True
+    began = time.monotonic()
+    if (outcome := _tested(file, tests, 900)) != "survived":
+        told = Path("tests.log").read_text(encoding="utf-8", errors="replace")
+        print(f"{told}\nthe tests of {file} fail without any mutant ({outcome})", flush=True)  # noqa: T201
+        return {}
+    seconds = time.monotonic() - began
     survivors: list[Mutant] = []
     try:
-        for mutant in sorted(drawn, key=lambda mutant: mutant.line):
+        for site in sorted(drawn, key=lambda site: site.line):
+            mutant = site.build()
             path.write_text(mutant.text, encoding="utf-8")
             for stale in path.parent.glob(f"__pycache__/{path.stem}.*.pyc"):
                 stale.unlink()
-            outcome = _tested(tests, seconds * 3 + 20)
+            outcome = _tested(file, tests, seconds * 3 + 20)
             print(f"{outcome:9} {file}:{mutant.line} {mutant.change}", flush=True)  # noqa: T201
             if outcome == "survived":
                 survivors.append(mutant)
@@ -126,7 +145,7 @@ def _mutate(file: str, tests: list[str], arguments: argparse.Namespace) -> dict[
     listed = [{"line": each.line, "change": each.change} for each in survivors]
     return {
         "file": file,
-        "possible": len(mutants),
+        "possible": len(sites),
         "mutants": len(drawn),
         "killed": len(drawn) - len(survivors),
         "seconds": round(time.monotonic() - began),
@@ -134,11 +153,11 @@ def _mutate(file: str, tests: list[str], arguments: argparse.Namespace) -> dict[
     }
 
 
-def _tested(tests: list[str], seconds: float) -> str:
+def _tested(file: str, tests: list[str], seconds: float) -> str:
     """Run tests in a fork and return what they make of the file as it is."""
     pid = os.fork()
     if not pid:
-        _run_tests(tests)
+        _run_tests(file, tests)
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         ended, status = os.waitpid(pid, os.WNOHANG)
@@ -156,7 +175,11 @@ def _end_group(pid: int) -> None:
         os.killpg(pid, signal.SIGKILL)
 
 
-def _run_tests(tests: list[str]) -> None:
+def _paths(tests: list[str]) -> list[str]:
+    return [f"ingest_pipeline_tests/{test}" for test in tests]
+
+
+def _run_tests(file: str, tests: list[str]) -> None:
     code = 99
     try:
         os.setsid()
@@ -164,9 +187,8 @@ def _run_tests(tests: list[str]) -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
         for stream in (1, 2):
             os.dup2(os.open("tests.log", os.O_WRONLY | os.O_CREAT | os.O_TRUNC), stream)
-        import pytest
-
-        code = pytest.main([*_OPTIONS, *(f"ingest_pipeline_tests/{test}" for test in tests)])
+        forget_dependents_of("storage/queries.py" if file.endswith(".sql") else file)
+        code = pytest.main([*_OPTIONS, *_paths(tests)])
     except BaseException:  # noqa: BLE001 - the log tells
         traceback.print_exc()
     finally:

@@ -6,6 +6,8 @@ import ast
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
+from itertools import islice
 
 _COMPARED: dict[type[ast.cmpop], tuple[type[ast.cmpop], ...]] = {
     ast.Lt: (ast.LtE, ast.GtE),
@@ -81,9 +83,31 @@ class Mutant:
     text: str
 
 
-def mutants_of(name: str, source: str) -> list[Mutant]:
-    """Return every mutant of a file, in an order that the source alone decides."""
-    return list(_sql_mutants(source) if name.endswith(".sql") else _python_mutants(source))
+@dataclass(frozen=True)
+class Site:
+    """A place for a fault.
+
+    Attributes:
+        line: Where it is in the source.
+        build: Makes the mutant.
+    """
+
+    line: int
+    build: Callable[[], Mutant]
+
+
+def sites_of(name: str, source: str) -> list[Site]:
+    """Return every place for a fault in a file, in an order that the source alone decides."""
+    if name.endswith(".sql"):
+        return [Site(each.line, partial(_itself, each)) for each in _sql_mutants(source)]
+    return [
+        Site(node.lineno, partial(_python_mutant, source, number))
+        for number, (node, _) in enumerate(_changes(ast.parse(source)))
+    ]
+
+
+def _itself(mutant: Mutant) -> Mutant:
+    return mutant
 
 
 def _sql_mutants(source: str) -> Iterator[Mutant]:
@@ -100,21 +124,13 @@ def _sql_mutants(source: str) -> Iterator[Mutant]:
             )
 
 
-def _python_mutants(source: str) -> Iterator[Mutant]:
-    number = 0
-    while True:
-        # A fresh tree for each, since a mutant is made by changing the tree.
-        tree = ast.parse(source)
-        chosen = next((change for index, change in enumerate(_changes(tree)) if index == number), None)
-        if chosen is None:
-            return
-        node, apply = chosen
-        before = ast.unparse(node)
-        apply()
-        after = ast.unparse(node)
-        if before != after:
-            yield Mutant(node.lineno, _shown(before, after), ast.unparse(tree) + "\n")
-        number += 1
+def _python_mutant(source: str, number: int) -> Mutant:
+    # A fresh tree for each, since a mutant is made by changing the tree.
+    tree = ast.parse(source)
+    node, apply = next(islice(_changes(tree), number, None))
+    before = ast.unparse(node)
+    apply()
+    return Mutant(node.lineno, _shown(before, ast.unparse(node)), ast.unparse(tree) + "\n")
 
 
 def _shown(before: str, after: str) -> str:

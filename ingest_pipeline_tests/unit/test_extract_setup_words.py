@@ -403,6 +403,8 @@ def test_a_ticker_before_its_setup() -> None:
         found = ticker_prefix(take_apart(text))
         assert found is not None, text
         assert found[0] == "SPY"
+    for word in ("bias", "bullish", "bearish", "neutral", "leaning"):
+        assert ticker_prefix(take_apart(f"SPY {word} into the open")) is not None, word
     for text in ("SPY 500", "SPY: 500", "SPY - $500", "SPY tomorrow", "Spy: x", "NOTE: x"):
         assert ticker_prefix(take_apart(text)) is None, text
 
@@ -436,7 +438,18 @@ def test_what_announces_setups_and_what_parts_them() -> None:
         *(True, True, True, True),
         *(False, False),
     ]
-    for word in ("levels", "key levels", "setups", "notes", "plan", "update", "edit", "edited", "breakout"):
+    for word in (
+        "levels",
+        "key levels",
+        "setups",
+        "notes",
+        "note",
+        "plan",
+        "update",
+        "edit",
+        "edited",
+        "zone",
+    ):
         assert not ends_section(take_apart(word))
     for text in (
         "Tsla",

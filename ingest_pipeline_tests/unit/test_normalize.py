@@ -280,6 +280,21 @@ def test_a_change_inside_a_part_is_a_change(part: str, change: dict[str, Any]) -
     assert row(before)[part] != row(after)[part]
 
 
+def test_the_names_of_reasons_are_those_that_reports_show() -> None:
+    """Scripts that count them go by the names."""
+    assert [reason.value for reason in SkipReason] == [
+        *("malformed", "no_id", "no_timestamp", "bad_timestamp", "outside_window", "thread_starter"),
+        *("no_content", "media_only"),
+    ]
+
+
+def test_a_message_without_words_has_none() -> None:
+    """Not in the text either."""
+    clip = message(content="", attachments=[{"id": "9", "fileName": "a.mp4", "fileSizeBytes": 1}])
+    kept = row(clip, policy=ChannelPolicy(keep_media_only=True))
+    assert (kept["raw_content"], kept["message_text"], kept["driver"]) == ("", "", None)
+
+
 def test_nul_is_replaced_so_that_both_engines_hold_the_same() -> None:
     """PostgreSQL cannot store it."""
     assert row(message(content="a\x00b"))["raw_content"] == "a\ufffdb"

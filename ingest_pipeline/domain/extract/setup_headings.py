@@ -57,9 +57,7 @@ _HEADER = re.compile(
     r"(?P<kinds>(?:(?:scalp(?:ing)?|trad(?:e|es|ing)|day|swing|options?|test|draft)\s+)*)set-?ups?\b(?P<rest>.*)",
     re.IGNORECASE,
 )
-_SUBHEADINGS = frozenset(
-    {"levels", "key levels", "setups", "notes", "note", "plan", "update", "edit", "edited"}
-)
+_SUBHEADINGS = frozenset({"setups", "notes", "note", "plan", "update", "edit", "edited"})
 
 
 @dataclass(frozen=True, slots=True)
