@@ -29,7 +29,7 @@ class PollPlan:
             session that is not live.
         is_live: Whether the session is live; otherwise it ended and is not proven complete yet.
         also_live: Other live sessions, which wait until this one has ended.
-        upcoming: The session that starts next, or None.
+        upcoming: The session that starts next, when there is nothing to do.
     """
 
     session: Session | None = None
@@ -68,7 +68,7 @@ def plan_poll(
     for session in ended_within(sessions, now, sweep):
         keys = missing_keys(connection, session, grid, now, overlap)
         if keys:
-            return PollPlan(session, tuple(keys), upcoming=next_session(sessions, now))
+            return PollPlan(session, tuple(keys))
     return PollPlan(upcoming=next_session(sessions, now))
 
 

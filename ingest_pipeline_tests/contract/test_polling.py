@@ -94,6 +94,13 @@ def test_a_hole_in_the_middle_is_read_alone(database: Database) -> None:
     assert keys(database, 500) == ["T+025m", "T+030m", "T+035m"]
 
 
+def test_a_hole_of_a_millisecond_is_read(database: Database) -> None:
+    """It may hold a message as well as a longer one."""
+    prove(database, 0, 7)
+    prove(database, 7 + 1 / 60_000, 15)
+    assert keys(database, 15) == ["T+005m"]
+
+
 def test_every_channel_must_be_proven(database: Database) -> None:
     """A session is as complete as its least complete channel."""
     prove(database, 0, 120)
@@ -134,6 +141,7 @@ def test_every_session_that_ended_is_swept(database: Database) -> None:
 
 def test_a_session_of_long_ago_is_left_to_a_backfill(database: Database) -> None:
     """The sensor sweeps a day back, not a career."""
+    assert plan(database, [session()], 120).session == session()
     assert plan(database, [session()], 120 + 24 * 60).session is None
     assert plan(database, [session()], 120 + 24 * 60 - 1).session == session()
 

@@ -14,9 +14,11 @@ from ingest_pipeline.domain.extract.setup_filter import may_plan_trades, plans_t
 from ingest_pipeline.domain.extract.setup_grammar import Refusal, SetupLine, read_setup
 from ingest_pipeline.domain.extract.setup_headings import (
     ends_section,
+    is_date_line,
     is_divider,
     is_header,
     looks_like_setup,
+    may_begin_with_ticker,
     take_apart,
     ticker_alone,
     ticker_prefix,
@@ -458,6 +460,17 @@ def test_what_announces_setups_and_what_parts_them() -> None:
         "Tesla breakout 290 and more words",
     ):
         assert ends_section(take_apart(text)), text
+    assert [
+        may_begin_with_ticker(take_apart(text)) for text in ("Tesla breakout 290", "Tesla: long 290")
+    ] == [
+        *(True, True),
+    ]
+    for text in ("500 breakout", "breakout long 3", "TP1 breakout 3", "Tesla", "", "Tesla is at 290"):
+        assert not may_begin_with_ticker(take_apart(text)), text
+    assert [is_date_line(text) for text in ("Fri May 15", "5/15,", "Friday", "May 15 plan", "-")] == [
+        *(True, True),
+        *(False, False, False),
+    ]
     for text in ("@everyone", "one two three four", "", "!!!"):
         assert not ends_section(take_apart(text)), text
 

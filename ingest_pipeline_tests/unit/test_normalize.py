@@ -293,6 +293,8 @@ def test_a_message_without_words_has_none() -> None:
     clip = message(content="", attachments=[{"id": "9", "fileName": "a.mp4", "fileSizeBytes": 1}])
     kept = row(clip, policy=ChannelPolicy(keep_media_only=True))
     assert (kept["raw_content"], kept["message_text"], kept["driver"]) == ("", "", None)
+    assert (kept["attachment_count"], kept["embed_count"], kept["reaction_count"]) == (1, 0, 0)
+    assert (kept["embeds"], kept["stickers"], kept["reactions"]) == ("[]", "[]", "[]")
 
 
 def test_nul_is_replaced_so_that_both_engines_hold_the_same() -> None:
