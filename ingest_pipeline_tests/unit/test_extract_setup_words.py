@@ -187,13 +187,24 @@ def test_marks_inside_and_around_a_line_are_taken_off() -> None:
         assert clean(f"a{space}b") == "a b"
     for invisible in "\u200c\u200d\u2060\ufe0e\ufeff":
         assert clean(f"a{invisible}b") == "ab"
-    for broken in ("13**7**", "137.`60`", "1_3"):
+    for broken in ("13**7**", ".5**6**", "137.`60`", "1_3"):
         assert refusal(f"breakout {broken}").endswith("which cannot be read as a price")
 
 
 def test_what_is_no_price() -> None:
     """Units, times, dates, decimal commas, other scripts and numbers longer than any price."""
-    for odd in ("130s", "10%", "9:30", "5.29.25", "141,40", "1234567890", "0.123456789", "\u0663", "1,2345"):
+    for odd in (
+        "130s",
+        ".5m",
+        "10%",
+        "9:30",
+        "5.29.25",
+        "141,40",
+        "1234567890",
+        "0.123456789",
+        "\u0663",
+        "1,2345",
+    ):
         assert refusal(f"breakout {odd}") == f"has {odd!r}, which cannot be read as a price"
     for price, value in (("1,234.5", "1234.5"), (".5", "0.5"), ("123456789", "123456789")):
         assert setup(f"breakout {price}").low == Decimal(value)
