@@ -130,6 +130,20 @@ def test_a_newer_content_replaces_the_row_and_keeps_the_old_one(database: Databa
     assert old.row().keys() - revision.keys() == {"channel_id"}
 
 
+def test_an_earlier_reading_of_an_older_content_is_what_is_kept(database: Database) -> None:
+    """Every column of the revision is as its content was first read."""
+    merge(database, Reading(digest=102, observed=9), Reading(digest=100, observed=5, correlation_id="c9"))
+    first = Reading(observed=3, source="gateway", correlation_id="c3", nickname="Toto", driver="Leclerc")
+    later = Reading(digest=100, observed=5, correlation_id="c9")
+    differing = {name for name, value in first.row().items() if value != later.row()[name]}
+    by_content = {"discord_id", "channel_id", "edited_at", "raw_content", "content_digest", "is_pinned"}
+    assert differing == first.row().keys() - by_content - {"is_highlight_candidate"}
+    assert merge(database, first, now=LATER) == MergeCounts(stale=1)
+    with database.read() as connection:
+        [revision] = stored_revisions(connection)
+    assert revision == {name: value for name, value in first.row().items() if name in revision}
+
+
 def test_an_older_content_never_overwrites_but_is_kept(database: Database) -> None:
     """What arrives late and is older is stale: a revision, and nothing else."""
     new = Reading(digest=101, observed=9)

@@ -101,6 +101,23 @@ def test_a_hole_of_a_millisecond_is_read(database: Database) -> None:
     assert keys(database, 15) == ["T+005m"]
 
 
+def test_what_lies_before_a_gap_is_not_read_without_an_overlap(database: Database) -> None:
+    """The gap begins where the proof ends, which is where the next window begins."""
+    prove(database, 0, 5)
+    assert keys(database, 10, overlap_seconds=0) == ["T+005m"]
+
+
+def test_windows_come_in_the_order_of_time_however_late_they_are(database: Database) -> None:
+    """A thousand minutes are later than nine hundred."""
+    prove(database, 0, 985)
+    day = WindowGrid(count=288)
+    with database.read() as connection:
+        found = missing_keys(
+            connection, session(hours=24), day, START + timedelta(minutes=1010), timedelta(seconds=30)
+        )
+    assert found == [f"T+{minute:03d}m" for minute in range(980, 1010, 5)]
+
+
 def test_every_channel_must_be_proven(database: Database) -> None:
     """A session is as complete as its least complete channel."""
     prove(database, 0, 120)
