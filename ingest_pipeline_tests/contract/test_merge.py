@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
@@ -85,6 +86,12 @@ def test_only_texts_that_are_to_be_written_travel(database: Database) -> None:
         return texts
 
     assert database.run(sent) == [set(), {3}, {2}]
+
+
+def test_counts_of_several_merges_are_added() -> None:
+    """Each to its own."""
+    added = MergeCounts(1, 2, 3, 4, Counter(a=1)) + MergeCounts(50, 60, 70, 80, Counter(a=2, b=1))
+    assert added == MergeCounts(51, 62, 73, 84, Counter(a=3, b=1))
 
 
 def test_an_empty_batch_is_nothing(database: Database) -> None:
