@@ -191,15 +191,32 @@ def threads_of(connection: Connection, channel_ids: Collection[int]) -> list[int
     return sorted(row["thread_id"] for row in rows)
 
 
+def claims_between(
+    connection: Connection, channel_ids: Collection[int], since: datetime, until: datetime
+) -> dict[int, list[Claim]]:
+    """Return what sessions claim of some time of `[since, until]` (aware UTC), by channel or thread.
+
+    Channels that no session takes messages of are left out.
+    """
+    claims: dict[int, list[Claim]] = {}
+    # One statement: each more would be felt in a small merge.
+    rows = connection.fetch_all("sessions_between", channel_ids=list(channel_ids), since=since, until=until)
+    parents = {row["thread_id"]: row["parent_id"] for row in rows if row["session_id"] is None}
+    for row in rows:
+        if row["session_id"] is None:
+            continue
+        claim, holders = Claim(row["start_time"], row["session_id"], row["end_time"]), set(row["channel_ids"])
+        for channel_id in channel_ids:
+            if channel_id in holders or parents.get(channel_id) in holders:
+                claims.setdefault(channel_id, []).append(claim)
+    return claims
+
+
 def _spans(
     connection: Connection, channel_ids: Collection[int], since: datetime, until: datetime
 ) -> dict[int, list[Span]]:
     """Return who owns the time of each channel that any session takes messages of."""
-    claims: dict[int, set[Claim]] = {}
-    rows = connection.fetch_all("list_claims", channel_ids=list(channel_ids), since=since, until=until)
-    for row in rows:
-        claim = Claim(row["start_time"], row["session_id"], row["end_time"])
-        claims.setdefault(row["channel_id"], set()).add(claim)
+    claims = claims_between(connection, channel_ids, since, until)
     return {channel_id: spans_of(each) for channel_id, each in claims.items()}
 
 

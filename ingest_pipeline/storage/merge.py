@@ -104,7 +104,7 @@ def merge_messages(connection: Connection, rows: pa.Table, *, now: datetime) -> 
 def _merge_staged(connection: Connection, readings: pa.Table, now: datetime) -> MergeCounts:
     connection.execute("sift_staged")
     sifted = connection.fetch_one("count_sifted") or {}
-    released = release(connection)
+    released = release(connection) if sifted["any_skipped"] else None
     if sifted["seen"]:
         connection.execute("touch_seen")
     if sifted["new"]:

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from ingest_pipeline.domain.membership import Claim
 from ingest_pipeline.storage.database import Connection
-from ingest_pipeline.storage.membership import EVER
+from ingest_pipeline.storage.membership import EVER, claims_between
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +74,7 @@ def shows_starter(connection: Connection, channel_id: int) -> bool:
 
 def session_claims(connection: Connection, channel_id: int) -> list[Claim]:
     """Return what all sessions claim of a channel, or of the parent of a thread."""
-    since, until = EVER
-    rows = connection.fetch_all("list_claims", channel_ids=[channel_id], since=since, until=until)
-    return [Claim(row["start_time"], row["session_id"], row["end_time"]) for row in rows]
+    return claims_between(connection, [channel_id], *EVER).get(channel_id, [])
 
 
 def newest_read_before(connection: Connection, channel_id: int, moment: datetime) -> int:

@@ -71,9 +71,6 @@ def release(connection: Connection) -> pa.Table | None:
     Returns:
         Their first and last readings, of `STAGING_SCHEMA`; None when there are none.
     """
-    # Where nothing is skipped, which costs least to see, nothing is joined.
-    if not connection.fetch_one("any_skipped"):
-        return None
     waiting = connection.fetch_one("count_waiting")
     if not waiting or not waiting["n"]:
         return None

@@ -1,15 +1,12 @@
--- name: list_claims
--- The sessions that take messages of some channels, or of their parents, at some time of [since, until].
-SELECT taken.channel_id, s.session_id, s.start_time, s.end_time
-FROM (
-    SELECT unnest($channel_ids::BIGINT[]) AS channel_id, unnest($channel_ids::BIGINT[]) AS holder_id
-    UNION ALL
-    SELECT thread_id AS channel_id, parent_id AS holder_id
-    FROM thread_parents
-    WHERE thread_id IN (SELECT unnest($channel_ids::BIGINT[]))
-) AS taken
-INNER JOIN sessions AS s ON taken.holder_id = ANY(s.channel_ids)
-WHERE s.start_time <= $until::TIMESTAMPTZ AND s.end_time > $since::TIMESTAMPTZ;
+-- name: sessions_between
+-- The sessions that take messages of some time of [since, until]; and the parents of some threads.
+SELECT session_id, start_time, end_time, channel_ids, NULL::BIGINT AS thread_id, NULL::BIGINT AS parent_id
+FROM sessions
+WHERE start_time <= $until::TIMESTAMPTZ AND end_time > $since::TIMESTAMPTZ
+UNION ALL
+SELECT NULL AS session_id, NULL AS start_time, NULL AS end_time, NULL AS channel_ids, thread_id, parent_id
+FROM thread_parents
+WHERE thread_id = ANY($channel_ids::BIGINT[]);
 
 -- name: list_threads
 -- The known threads of some channels.
@@ -143,4 +140,4 @@ DELETE FROM relinked_messages WHERE discord_id IN (SELECT unnest($discord_ids::B
 -- The parents of some threads, as far as they are known.
 SELECT thread_id, parent_id
 FROM thread_parents
-WHERE thread_id IN (SELECT unnest($channel_ids::BIGINT[]));
+WHERE thread_id = ANY($channel_ids::BIGINT[]);

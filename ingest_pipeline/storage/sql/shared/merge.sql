@@ -48,12 +48,13 @@ FROM compared
 WHERE fate <> 's' OR observed_at > known_observed_at OR is_moved;
 
 -- name: count_sifted
--- Count the rows of each fate.
+-- Count the rows of each fate, and tell whether anything is skipped.
 SELECT
     count(*) FILTER (WHERE fate = 'n') AS new,
     count(*) FILTER (WHERE fate = 's') AS seen,
     count(*) FILTER (WHERE fate = 'f') AS folded,
-    count(*) FILTER (WHERE fate = 's' AND is_moved) AS moved
+    count(*) FILTER (WHERE fate = 's' AND is_moved) AS moved,
+    EXISTS (SELECT 1 FROM skipped_messages) AS any_skipped
 FROM sifted;
 
 -- name: list_sifted

@@ -1,7 +1,3 @@
--- name: any_skipped
--- Tell whether anything is skipped: one row or none.
-SELECT discord_id FROM skipped_messages LIMIT 1;
-
 -- name: count_waiting
 -- Count the contents that are kept of the staged messages.
 SELECT count(*) AS n
