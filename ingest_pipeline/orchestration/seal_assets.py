@@ -91,7 +91,7 @@ def _record(manifest: Manifest) -> dg.TableRecord:
             "first": _message(manifest.first_id),
             "last": _message(manifest.last_id),
             "digest": manifest.digest,
-            "skipped_digest": manifest.skipped_digest,
+            "skipped_digest": manifest.skipped_digest or "not noted",
         }
     )
 

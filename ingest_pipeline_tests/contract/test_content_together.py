@@ -5,10 +5,15 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import Any
 
-from ingest_pipeline.content.extraction import extract_for, extract_window
+import pytest
+
+from ingest_pipeline.content.extraction import extract_for, extract_relinked, extract_window
 from ingest_pipeline.domain.message import Reference
 from ingest_pipeline.storage.database import Connection, Database
+from ingest_pipeline.storage.membership import keep_parents, relinked_messages
 from ingest_pipeline.storage.sessions import save_sessions
 from ingest_pipeline_tests.contract.readings import CHANNEL, at
 from ingest_pipeline_tests.contract.said import (
@@ -56,6 +61,44 @@ def work(database: Database, numbers: list[int], read: float) -> None:
     database.run(batch)
 
 
+@pytest.mark.parametrize("taken_up_by", ["the next batch", "nobody"])
+def test_content_follows_a_thread_whose_parent_is_learnt_late(database: Database, taken_up_by: str) -> None:
+    """What becomes of it is what would have been, had the parent been known, whoever reads content next."""
+    parent = CHANNEL - 1
+    session = replace(SESSION, channel_ids=(parent,))
+    database.run(lambda connection: save_sessions(connection, [session], now=at(0)))
+    for numbers in batches(1):
+        work(database, numbers, 7200)
+    before = read_contents(database)
+    database.run(lambda connection: keep_parents(connection, {CHANNEL: parent}, now=at(1)))
+    if taken_up_by == "nobody":
+        while database.run(lambda connection: extract_relinked(connection, RULES)):
+            pass
+    else:
+        database.run(lambda connection: extract_for(connection, [], RULES, now=at(9000)))
+    followed = read_contents(database)
+    assert followed["highlights"] != before["highlights"]
+    with database.write() as connection:
+        assert relinked_messages(connection, 1) == []
+        assert extracted_anew(connection) == followed
+
+
+def read_contents(database: Database) -> dict[str, Any]:
+    """Return what the tables of content hold."""
+    with database.read() as connection:
+        return contents(connection)
+
+
+def extracted_anew(connection: Connection) -> dict[str, Any]:
+    """Clear the tables of content, extract everything and return what they hold."""
+    ids = [id_at(second(number)) for number in range(MESSAGES)]
+    for table in (*TABLES, "session_rates"):
+        connection.execute("clear_table", {"table": table})
+    connection.execute("mark_highlights", discord_ids=ids, is_candidate=False)
+    extract_for(connection, ids, RULES, now=at(9000))
+    return contents(connection)
+
+
 def test_batches_and_windows_at_once_leave_what_one_after_the_other_would(
     make_database: Callable[[str], Database],
 ) -> None:
@@ -79,10 +122,5 @@ def test_batches_and_windows_at_once_leave_what_one_after_the_other_would(
             done.result(timeout=100)
     with database.write() as connection:
         together = contents(connection), flagged(connection)
-        ids = [id_at(second(number)) for number in range(MESSAGES)]
-        for table in (*TABLES, "session_rates"):
-            connection.execute("clear_table", {"table": table})
-        connection.execute("mark_highlights", discord_ids=ids, is_candidate=False)
-        extract_for(connection, ids, RULES, now=at(9000))
-        assert (contents(connection), flagged(connection)) == together
+        assert (extracted_anew(connection), flagged(connection)) == together
     assert all(together[0][table] for table in ("radio_messages", "trade_setups", "highlights"))

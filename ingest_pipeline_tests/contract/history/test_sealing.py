@@ -210,6 +210,21 @@ def test_skipped_messages_are_sealed_by_reason(
     assert archive.read(lambda connection: list_manifests(connection, "monza"))[0] == fourth
 
 
+def test_a_seal_of_before_skipped_messages_were_sealed_holds_until_the_next(
+    archive: Archive, server: DiscordServer, radio: int, ids: list[int], session: Session
+) -> None:
+    """It said nothing about them, so nothing is due; who seals it anew gets them."""
+    sealed(archive)
+    archive.write(
+        lambda c: c.run_script("UPDATE session_manifests SET skipped = NULL, skipped_digest = NULL")
+    )
+    server.messages.post(radio, "", at=created_at(ids[30]) + timedelta(milliseconds=1))
+    archive.run(lambda rest: import_history(archive.services, rest, server.state.channels[radio].guild_id))
+    assert sessions_to_seal(archive.services) == []
+    [manifest] = sealed(archive).manifests
+    assert (manifest.version, manifest.skipped) == (2, {"no_content": 1})
+
+
 def test_a_session_whose_messages_became_others_is_due_however_old_it_is(
     archive: Archive, server: DiscordServer, radio: int, ids: list[int], session: Session
 ) -> None:
