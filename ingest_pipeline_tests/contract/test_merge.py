@@ -248,6 +248,15 @@ def test_the_lowest_channel_owns_a_message(database: Database) -> None:
         assert stored_row(connection)["channel_id"] == CHANNEL
 
 
+def test_an_older_content_moves_a_message_to_its_channel(database: Database) -> None:
+    """The content stays that of the newer reading; whose it is follows from both."""
+    merge(database, Reading(digest=101, observed=9, channel_id=CHANNEL + 5))
+    assert merge(database, Reading(observed=5)) == MergeCounts(stale=1)
+    with database.read() as connection:
+        row = stored_row(connection)
+    assert (row["channel_id"], row["content_digest"], row["observed_at"]) == (CHANNEL, 101, at(9))
+
+
 def test_a_tombstone_deletes_a_message_that_is_there(database: Database) -> None:
     """The row stays, marked; it is not live any more."""
     merge(database, Reading())
