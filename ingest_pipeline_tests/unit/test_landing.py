@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import resource
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -95,10 +96,15 @@ def test_a_newer_export_replaces_the_document(store: LandingStore, tmp_path: Pat
     land(store, tmp_path, [message(1, "first")])
     landed = land(store, tmp_path, [message(1, "second")], READ_AT + timedelta(seconds=30))
     assert contents(landed)[0] == ["second"]
+    again = land(store, tmp_path, [message(1, "again")], READ_AT + timedelta(seconds=30))
+    assert contents(again)[0] == ["again"]
 
 
-def test_an_export_that_was_overtaken_leaves_the_newer_documents(store: LandingStore, tmp_path: Path) -> None:
+def test_an_export_that_was_overtaken_leaves_the_newer_documents(
+    store: LandingStore, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     """Two runs that read at once are no mistake: each window keeps its latest reading."""
+    caplog.set_level(logging.INFO)
     now = datetime.now(UTC)
     (kept, *_) = land(store, tmp_path, [message(1, "new")], now)
     for place in store.landed("monza", WINDOWS[1:], [CHANNEL_ID]):
@@ -106,6 +112,7 @@ def test_an_export_that_was_overtaken_leaves_the_newer_documents(store: LandingS
     landed = land(store, tmp_path, [message(1, "old"), message(301, "other")], now - timedelta(seconds=1))
     assert contents(landed) == [["new"], ["other"], []]
     assert kept.header().read_at == now
+    assert f"{kept.path} was read again meanwhile" in caplog.text
     assert not list(store.root.glob("_quarantine/*"))
 
 
@@ -117,7 +124,14 @@ def test_an_export_older_than_one_of_a_time_to_come_is_put_aside(store: LandingS
         land(store, tmp_path, [message(1, "old")], to_come - timedelta(hours=1))
     assert contents(landed)[0] == ["new"]
     (reason,) = store.root.glob("_quarantine/*/reason.json")
-    assert "yet to come" in json.loads(reason.read_text())["reason"]
+    told = json.loads(reason.read_text())
+    assert (told["file"], "yet to come" in told["reason"]) == ("export.json", True)
+    with pytest.raises(ExportMismatch, match="_quarantine/") as refused:
+        store.land(
+            write_export(tmp_path / "one.json", []),
+            *("monza", WINDOWS[:1], CHANNEL_ID, to_come - timedelta(hours=1)),
+        )
+    assert f"channel {CHANNEL_ID}" in str(refused.value)
 
 
 @pytest.mark.parametrize("damage", [lambda raw: raw[:-20], lambda raw: raw.replace(b'"id"', b'"id', 1)])
@@ -164,6 +178,14 @@ def test_a_store_that_cannot_be_written_says_what_to_do(tmp_path: Path) -> None:
     (tmp_path / "landing").write_text("")
     with pytest.raises(LandingRefused, match="INGEST_LANDING_URL"):
         land(LandingStore(str(tmp_path / "landing")), tmp_path, [message(1)])
+
+
+def test_the_sessions_that_have_documents_are_listed(store: LandingStore, tmp_path: Path) -> None:
+    """In their order; what was put aside is no session."""
+    for name in ("spa", "monza"):
+        store.land(write_export(tmp_path / f"{name}.json", []), name, WINDOWS, CHANNEL_ID, READ_AT)
+    store.quarantine(tmp_path / "spa.json", "a reason")
+    assert store.session_ids() == ["monza", "spa"]
 
 
 def test_no_temporary_file_stays(tmp_path: Path) -> None:
