@@ -340,7 +340,13 @@ def test_sessions_are_imported_from_files(cli: Cli) -> None:
     path = cli.folder / "season.csv"
     path.write_text("id,start,end\nrace,2026-09-06T13:00:00Z,2026-09-06T15:00:00Z\n", encoding="utf-8")
     first = cli("sessions", "import", str(path), "--channel-id", "11", "--json").json
-    assert first == {"created": 1, "updated": 0, "unchanged": 0, "session_ids": ["race"]}
+    assert first == {
+        "created": 1,
+        "updated": 0,
+        "unchanged": 0,
+        "session_ids": ["race"],
+        "overlaps": [],
+    }
     assert cli("sessions", "show", "race", "--json").json["channel_ids"] == ["11"]
     again = cli("sessions", "import", str(path), "--channel-id", "11")
     assert again.stdout == "1 sessions: created 0, updated 0, unchanged 1\n"

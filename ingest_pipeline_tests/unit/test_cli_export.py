@@ -92,8 +92,8 @@ def test_csv_gives_a_spreadsheet_no_formula(cli: Cli) -> None:
         message(30 + index, text, author={"id": "9", "name": "=cmd|' /C calc'!A0"})
         for index, text in enumerate(evil)
     ]
-    cli.add_session("evil")
-    export = write_export(cli.folder / "evil.json", spoken)
+    cli.add_session("evil", channel_id="11")
+    export = write_export(cli.folder / "evil.json", spoken, channel={"id": "11", "name": "open to all"})
     assert cli("import-messages", "--session-id", "evil", "--file", str(export)).code == 0
     for name in ("evil.csv", "evil.parquet"):
         assert cli("export", "--session-id", "evil", "--output", name).code == 0
@@ -148,7 +148,7 @@ def test_the_format_may_be_named_and_standard_output_takes_it(cli: Cli) -> None:
 
 def test_a_session_without_messages_is_an_empty_file_of_its_kind(cli: Cli) -> None:
     """That any reader of the format takes."""
-    cli.add_session("quiet")
+    cli.add_session("quiet", channel_id="11")
     for name in ("q.csv", "q.json", "q.parquet", "q.html"):
         assert cli("export", "--session-id", "quiet", "--output", name).code == 0
     assert json.loads((cli.folder / "q.json").read_bytes()) == []

@@ -229,7 +229,7 @@ def test_an_id_given_twice_names_both_places() -> None:
         ("--- []\n--- []", "is not YAML"),
         ("a: \x00", "is not YAML"),
         ("[" * 20_000, "nested too deeply"),
-        ("&a [*a]", "must be 'field: value' lines"),
+        ("&a [*a]", "line 1: this part contains itself"),
         (b"- id: \xff\n", "is not UTF-8: byte 0xff in line 1. Save the file as UTF-8"),
     ],
 )
