@@ -113,7 +113,11 @@ def file_facts(path: UPath) -> FileFacts:
 
 
 def files_in(folder: UPath, pattern: str) -> list[UPath]:
-    """Return the files of a folder whose names fit a pattern, by name; none when there is no folder.
+    """Return the files of a folder whose names fit a pattern, by path; none when there is no folder.
+
+    Args:
+        folder: The folder.
+        pattern: For names, such as `*.json`; with `**/` before it also for those in folders below.
 
     Raises:
         LandingRefused: The store refuses.
@@ -124,11 +128,15 @@ def files_in(folder: UPath, pattern: str) -> list[UPath]:
             return sorted(path for path in folder.glob(pattern) if path.is_file())
         try:
             # A glob would leave out a file beside which there is a folder of the same name.
-            found = folder.fs.ls(folder.path, detail=True)
+            if pattern.startswith("**/"):
+                found = list(folder.fs.find(folder.path, detail=True).values())
+            else:
+                found = folder.fs.ls(folder.path, detail=True)
         except FileNotFoundError:
             return []
-    names = {PurePosixPath(each["name"]).name for each in found if _is_file(each)}
-    return sorted(folder / name for name in names if fnmatchcase(name, pattern))
+    root = folder.fs._strip_protocol(folder.path)  # noqa: SLF001 - fsspec's own way to compare paths
+    paths = {PurePosixPath(each["name"]).relative_to(root) for each in found if _is_file(each)}
+    return sorted(folder / str(path) for path in paths if fnmatchcase(path.name, pattern.removeprefix("**/")))
 
 
 def write_text(path: UPath, text: str) -> None:

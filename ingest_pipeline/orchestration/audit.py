@@ -176,7 +176,8 @@ class Audit:
             self._report(Rule.COUNTS, part, f"has a damaged landed document: {error}")
             return
         self.findings.landed += landed
-        kept, skipped = len(part.ids), part.stored.tally.skipped.total()
+        kept = part.stored.tally.taken
+        skipped = len(part.ids) - kept + part.stored.tally.skipped.total()
         is_replaced = read_at is not None and read_at > part.stored.provenance.observed_at
         if landed != kept + skipped and not is_replaced:
             self._report(Rule.COUNTS, part, f"landed {landed} messages, normalised {kept}, skipped {skipped}")

@@ -130,7 +130,7 @@ def test_a_backfill_of_the_job_reads_every_window(launches: Launches) -> None:
     (run,) = launches.dagster.runs_of(launches.of_job)
     assert run.tags["dagster/partition/window"] == "T+000m"
     looked = [(check["passed"], check["rows"]) for check in launches.dagster.checks(run).values()]
-    assert looked == [(True, MINUTES)] * 4
+    assert looked == [(True, MINUTES)] * 5
 
 
 def test_a_backfill_of_assets_reads_every_window(launches: Launches) -> None:

@@ -120,7 +120,7 @@ def test_rows_normalised_in_a_bucket_are_those_of_a_folder(
     for root in (str(tmp_path / "normalised"), f"{bucket}/normalised"):
         normalised = NormalisedStore(root)
         tallies = [normalised.save(as_document(place), "monza", place.key).tally for place in landed]
-        assert [tally.rows for tally in tallies] == [1, 1, 0]
+        assert [tally.taken for tally in tallies] == [1, 1, 0]
         assert [sum(tally.skipped.values()) for tally in tallies] == [1, 0, 0]
         frames.append(normalised.frame("monza", [place.key for place in landed]))
     assert frames[0].equals(frames[1])
@@ -266,6 +266,7 @@ def test_a_folder_marker_of_a_console_is_no_file(store: LandingStore, bucket: st
     land(store, tmp_path / "export", [message(0)])
     assert store.landed("monza", WINDOWS, [CHANNEL_ID]) == [first, *others]
     assert files_in(first.path.parent, "*.json") == [first.path]
+    assert files_in(store.root / "monza", "**/*.json") == [each.path for each in (first, *others)]
     assert look_at_tree(store.root / "monza").files == len(WINDOWS)
 
 
