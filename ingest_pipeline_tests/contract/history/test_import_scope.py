@@ -54,8 +54,8 @@ def test_threads_and_forum_posts_are_imported(
     assert archive.differences(server.truth(post)) == []
     for thread in (radio, archived, private):
         assert archive.differences(server.truth(thread)) == []
-    # A thread begun from a message opens with a notice without content, which is not kept; that message is its
-    # parent's.
+    # A thread begun from a message opens with a notice without content, which is not kept; the message itself
+    # is its parent's.
     assert len(set(archive.live_ids(active)) - {active}) == 1
 
 
