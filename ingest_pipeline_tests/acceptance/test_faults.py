@@ -16,6 +16,7 @@ import pytest
 from ingest_pipeline.capture.landing import LandingStore
 from ingest_pipeline.ingestion.ingest import ingest_landed
 from ingest_pipeline.orchestration import assets
+from ingest_pipeline.orchestration.run_partitions import record_windows
 from ingest_pipeline.storage.duckdb_connection import DuckDBConnection
 from ingest_pipeline.storage.ledger import record_proof
 from ingest_pipeline.storage.postgres_connection import PostgresConnection
@@ -47,7 +48,7 @@ STEPS = {
     "the first document is written and not in place": Boundary(event="c_call", place=RENAME),
     "the first document is in place": Boundary(event="c_return", place=RENAME),
     "the landing is written": leaving(LandingStore.land),
-    "the landing is not yet told to Dagster": entering(assets._record),
+    "the landing is not yet told to Dagster": entering(record_windows),
     "the normalised files are written": leaving(assets.normalized_messages),
     "the merge begins": entering(ingest_landed),
     "the rows are staged": entering(DuckDBConnection.execute, query="fold_staged"),
