@@ -67,10 +67,12 @@ class IngestError(Exception):
     Attributes:
         exit_code: What the `ingest` command returns when this error ends it.
         retryable: Whether the same call may succeed later without anyone acting.
+        is_recorded: Whether an event tells of it already.
     """
 
     exit_code: ExitCode = ExitCode.UNEXPECTED
     retryable: bool = False
+    is_recorded: bool = False
 
     def __str__(self) -> str:
         """Return the message without the secrets that errors of others, quoted in it, may hold."""

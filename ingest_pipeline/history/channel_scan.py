@@ -27,6 +27,7 @@ from ingest_pipeline.errors import ChannelForbidden, ChannelNotFound, IngestErro
 from ingest_pipeline.events import Event
 from ingest_pipeline.history.quiet_channels import start
 from ingest_pipeline.history.scanner import SOURCE, Scanner, build_scanner, page_document, run_proof, write
+from ingest_pipeline.ingestion.batch_events import Batch, tell_of_failure
 from ingest_pipeline.ingestion.ingest import ingest_landed
 from ingest_pipeline.storage.catalogue import set_reading_state
 from ingest_pipeline.storage.database import Connection
@@ -77,7 +78,8 @@ async def scan_channel(scanner: Scanner, run: ScanRun) -> ScanRun:
         started = await write(scanner, partial(start, scanner, run, newest))
         if started.status is not RunStatus.COMPLETED:
             await _read_to_head(scanner, started, newest)
-    except TokenRejected:
+    except TokenRejected as error:
+        await _record_failure(scanner, run, error)
         raise
     except (ChannelForbidden, ChannelNotFound) as error:
         state = await _state_now(scanner, run.channel_id)
@@ -186,6 +188,7 @@ async def _end(
     now = datetime.now(UTC)
     if error:
         _logger.warning("channel %s was not read to its end: %s", run.channel_id, error)
+        await _record_failure(scanner, run, error)
 
     def finish(connection: Connection) -> ScanRun:
         if state is not ReadingState.UNKNOWN:
@@ -194,3 +197,9 @@ async def _end(
         return finish_run(connection, run.scan_run_id, status, error=reason, now=now)
 
     return await write(scanner, finish)
+
+
+async def _record_failure(scanner: Scanner, run: ScanRun, error: IngestError) -> None:
+    batch = Batch(run.correlation_id, SOURCE, None, (run.channel_id,), run.started_at or run.queued_at)
+    async with scanner.merging:
+        await asyncio.to_thread(tell_of_failure, scanner.services.database, batch, error, datetime.now(UTC))

@@ -5,9 +5,10 @@ How the journey of one message is told all the same is in `tracing.py`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from ingest_pipeline.errors import DatabaseBusy, DatabaseUnavailable, IngestError, TransientError
@@ -76,8 +77,41 @@ class Batch:
         )
 
 
+@contextmanager
+def failures_recorded(
+    database: Database,
+    correlation_id: str,
+    source: str,
+    *,
+    session_id: str | None = None,
+    channel_ids: Sequence[int] = (),
+) -> Iterator[None]:
+    """Record an error in the block, which prepares documents, as the failure of their batch; raise it again.
+
+    Args:
+        database: Where to.
+        correlation_id: The journey.
+        source: Where the documents come from.
+        session_id: The session they are for, or None.
+        channel_ids: Their channels, as far as they are known.
+    """
+    batch = Batch(correlation_id, source, session_id, tuple(sorted(channel_ids)), datetime.now(UTC))
+    try:
+        yield
+    except Exception as error:
+        tell_of_failure(database, batch, error, datetime.now(UTC))
+        raise
+
+
 def tell_of_failure(database: Database, batch: Batch, error: Exception, at: datetime) -> None:
-    """Write and log that a batch failed; only log it when the database itself is the trouble."""
+    """Write and log that a batch failed; only log it when the database itself is the trouble.
+
+    An error that passes several callers on its way is recorded once, by the first.
+    """
+    if isinstance(error, IngestError):
+        if error.is_recorded:
+            return
+        error.is_recorded = True
     events = batch.failed(error, at)
     log_events(events)
     if isinstance(error, DatabaseBusy | DatabaseUnavailable):

@@ -22,6 +22,7 @@ from ingest_pipeline.domain.normalize import ChannelPolicy
 from ingest_pipeline.domain.session import Session, live_sessions
 from ingest_pipeline.domain.window import Window
 from ingest_pipeline.errors import BadInput, ExportMismatch
+from ingest_pipeline.ingestion.batch_events import failures_recorded
 from ingest_pipeline.ingestion.documents import Document, Provenance
 from ingest_pipeline.ingestion.export_document import ExportDocument
 from ingest_pipeline.ingestion.ingest import Derive, IngestReport, Progress, ingest_landed, new_correlation_id
@@ -73,8 +74,15 @@ def backfill_session(
     session = load_session(services, session_id)
     wanted = services.grid.keys if keys is None else keys
     correlation_id = new_correlation_id()
-    exported = refresh_landing(services, session, wanted, progress)
-    documents = [document for _, document in landed_documents(services, session, wanted, correlation_id)]
+    exported = refresh_landing(services, session, wanted, correlation_id, progress)
+    with failures_recorded(
+        services.database,
+        correlation_id,
+        "export",
+        session_id=session_id,
+        channel_ids=session.channel_ids,
+    ):
+        documents = [document for _, document in landed_documents(services, session, wanted, correlation_id)]
     report = merge_documents(services, documents, correlation_id, derive=derive)
     for each in exported:
         if each.error:
@@ -121,16 +129,20 @@ def import_messages(
     session = load_session(services, session_id)
     window = Window(start or session.start_time, end or session.end_time)
     correlation_id = new_correlation_id()
+    recorded = partial(failures_recorded, services.database, correlation_id, session_id=session_id)
     if file is not None:
-        document = _file_document(
-            services, session, file, window=window, channel_id=channel_id, correlation_id=correlation_id
-        )
+        with recorded("file", channel_ids=[channel_id] if channel_id else []):
+            document = _file_document(
+                services, session, file, window=window, channel_id=channel_id, correlation_id=correlation_id
+            )
         _add_channel(services, session, document.channel_id, document.parent_id)
         return merge_documents(services, [document], correlation_id, progress, derive)
     channels = [channel_id] if channel_id else session.channel_ids
     folder = output_dir or services.settings.data_dir / "tmp_transcripts_from_discord"
     with _export_files(session_id, keep=keep_file, keep_unmerged=keep_unmerged) as results:
-        results.extend(services.exporter.export(ExportRequest(each, window), folder) for each in channels)
+        for each in channels:
+            with recorded("export", channel_ids=[each]):
+                results.append(services.exporter.export(ExportRequest(each, window), folder))
         policies = services.read_policies(channels)
         documents = [
             _export_document(session, result, policies[result.channel_id], correlation_id)

@@ -21,6 +21,7 @@ from ingest_pipeline.domain.normalize import ChannelPolicy
 from ingest_pipeline.domain.session import Session
 from ingest_pipeline.domain.window import Window, contiguous, document_key, window_key
 from ingest_pipeline.errors import BadInput, ExporterFailed, ExporterRejected, IngestError
+from ingest_pipeline.ingestion.batch_events import failures_recorded
 from ingest_pipeline.ingestion.documents import Provenance
 from ingest_pipeline.ingestion.export_document import ExportDocument
 from ingest_pipeline.ingestion.normalised_store import StoredDocument
@@ -78,12 +79,13 @@ def refresh_landing(
     services: Services,
     session: Session,
     keys: Sequence[str],
+    correlation_id: str,
     progress: Callable[[str], None] | None = None,
 ) -> list[Exported]:
     """Read windows or parts of them anew: one exporter run for each channel and contiguous range.
 
     A channel that cannot be read does not keep the others from being read: its runs are returned with
-    their error, and its windows stay unproven.
+    their error, which is recorded, and its windows stay unproven.
 
     Raises:
         ExporterFailed: No channel could be read; what had landed stays as it was.
@@ -94,7 +96,7 @@ def refresh_landing(
     """
     runs = list(contiguous(document_windows(services, session, keys)))
     exported = [
-        _refresh(services, session, channel_id, run, progress)
+        _refresh(services, session, channel_id, run, correlation_id=correlation_id, progress=progress)
         for channel_id in session.channel_ids
         for run in runs
     ]
@@ -109,14 +111,23 @@ def _refresh(
     session: Session,
     channel_id: int,
     run: Sequence[tuple[str, Window]],
+    *,
+    correlation_id: str,
     progress: Callable[[str], None] | None,
 ) -> Exported:
     keys = tuple(dict.fromkeys(window_key(key) for key, _ in run))
     if progress:
         progress(f"channel {channel_id}, {run[0][0]} to {run[-1][0]}")
     request = ExportRequest(channel_id, Window(run[0][1].start, run[-1][1].end))
+    recorded = failures_recorded(
+        services.database,
+        correlation_id,
+        "export",
+        session_id=session.session_id,
+        channel_ids=[channel_id],
+    )
     try:
-        with TemporaryDirectory(prefix="ingest-export-") as folder:
+        with recorded, TemporaryDirectory(prefix="ingest-export-") as folder:
             result = services.exporter.export(request, Path(folder))
             documents = services.landing.land(
                 result.path, session.session_id, run, channel_id, result.started_at
@@ -148,10 +159,17 @@ def normalise_windows(
     Raises:
         BadInput: A landed document is damaged; its file is as it was.
     """
-    return [
-        services.normalised.save(document, session.session_id, key)
-        for key, document in landed_documents(services, session, keys, correlation_id)
-    ]
+    with failures_recorded(
+        services.database,
+        correlation_id,
+        "export",
+        session_id=session.session_id,
+        channel_ids=session.channel_ids,
+    ):
+        return [
+            services.normalised.save(document, session.session_id, key)
+            for key, document in landed_documents(services, session, keys, correlation_id)
+        ]
 
 
 def stored_documents(services: Services, session: Session, keys: Sequence[str]) -> list[StoredDocument]:

@@ -36,7 +36,7 @@ def raw_export(
     with ingest_errors_as_failures(context):
         for session, keys in requested_windows(context, services):
             parts = parts_to_read(context.run.tags, session, keys, services.grid)
-            exported = refresh_landing(services, session, parts, context.log.info)
+            exported = refresh_landing(services, session, parts, context.run.run_id, context.log.info)
             described = landing_metadata(services, session, keys, exported)
             record_windows(context, "raw_export", session, keys, described)
     return dg.MaterializeResult()

@@ -13,6 +13,7 @@ from ingest_pipeline.domain.snowflake import first_id_at
 from ingest_pipeline.domain.window import Window
 from ingest_pipeline.errors import BadInput, NothingFound
 from ingest_pipeline.events import Event, EventChannel, EventType, dagster_run_id
+from ingest_pipeline.ingestion.batch_events import failures_recorded
 from ingest_pipeline.ingestion.message_events import bot_event, message_event
 from ingest_pipeline.ingestion.services import Services, build_services
 from ingest_pipeline.monitoring.figures import look_up_figures
@@ -108,9 +109,13 @@ def test_a_batch_tells_of_its_start_and_its_end_and_never_of_each_message(servic
 def test_a_batch_that_fails_tells_so_though_it_is_undone(
     services: Services, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """In the table and, as a warning, in the log."""
+    """In the table and, as a warning, in the log; once, however many callers the error passes."""
     window = Window(START, START + timedelta(minutes=5))
-    with caplog.at_level(logging.INFO, "ingest_pipeline.events"), pytest.raises(BadInput):
+    with (
+        caplog.at_level(logging.INFO, "ingest_pipeline.events"),
+        pytest.raises(BadInput),
+        failures_recorded(services.database, "broken", "export"),
+    ):
         ingest_export(
             services, [message(1)], window=window, read_at=NOW, correlation_id="broken", is_cut=True
         )

@@ -201,7 +201,7 @@ def test_a_run_that_dies_between_two_parts_loses_and_doubles_nothing(
     with monkeypatch.context() as patched:
         patched.setattr(landing, "replace_file", dies)
         with pytest.raises(KeyboardInterrupt):
-            refresh_landing(le_mans.services, of, [LAST])
+            refresh_landing(le_mans.services, of, [LAST], "killed")
     assert sum(document["messageCount"] for document in documents(le_mans)) == 125
     assert len(le_mans.stored()) == HOURS * 60
     backfill(le_mans)

@@ -11,8 +11,10 @@ from ingest_pipeline.domain.guild import ReadingState
 from ingest_pipeline.domain.session import Session
 from ingest_pipeline.domain.snowflake import created_at
 from ingest_pipeline.errors import TokenRejected
+from ingest_pipeline.events import Event, EventType
 from ingest_pipeline.history.history_import import HistoryReport, import_history
 from ingest_pipeline.storage.catalogue import list_channels
+from ingest_pipeline.storage.events import latest_events
 from ingest_pipeline.storage.import_metadata import find_import, is_import_running
 from ingest_pipeline.storage.ledger import gaps, proofs, proven_until
 from ingest_pipeline.storage.messages import list_messages, table_summary
@@ -29,6 +31,12 @@ HISTORY = "history"
 def imported(archive: Archive, guild: int, **options: Any) -> HistoryReport:
     """Import a guild's history."""
     return archive.run(lambda rest: import_history(archive.services, rest, guild, **options))
+
+
+def failed_batches(archive: Archive) -> list[Event]:
+    """Return the events of batches that failed, the latest first."""
+    events = archive.read(lambda connection: latest_events(connection, limit=100))
+    return [event for event in events if event.event_type is EventType.INGESTION_FAILED]
 
 
 def statuses(report: HistoryReport) -> dict[int, RunStatus]:
@@ -165,6 +173,8 @@ def test_an_outage_leaves_an_import_that_goes_on_at_its_cursor(
     assert archive.live_ids(radio) == ids[:200]
     assert archive.read(lambda connection: is_import_running(connection, guild))
     assert report.total_messages is None
+    [failed] = failed_batches(archive)
+    assert (failed.source, failed.correlation_id) == ("history", report.correlation_id)
 
     server.faults.clear()
     server.journal.requests.clear()
@@ -188,6 +198,7 @@ def test_a_refused_token_stops_the_whole_import(
     server.faults.before_answering(reject, Requests(HISTORY, skip=3))
     with pytest.raises(TokenRejected):
         imported(archive, guild, batch_rows=100)
+    assert [event.data["error"] for event in failed_batches(archive)] == ["TokenRejected"]
     server.faults.clear()
     assert imported(archive, guild).is_complete
     assert archive.differences(server.truth(radio)) == []
