@@ -18,6 +18,7 @@ from typing import Any
 import psycopg
 from psycopg import IsolationLevel
 from psycopg import errors as pg
+from psycopg.conninfo import conninfo_to_dict
 from psycopg.types.string import TextLoader
 from psycopg_pool import ConnectionPool, PoolTimeout
 from pydantic import SecretStr
@@ -38,7 +39,16 @@ from ingest_pipeline.storage.postgres_requirements import require_usable
 
 MAX_CONNECTIONS = 10
 URL_VARIABLE = "INGEST_DATABASE_URL"
-_CONNECT_SECONDS = 10
+# What the URL says otherwise wins. A server that vanishes without a word is noticed after ten seconds, by the
+# kernel alone after 15 minutes: keepalives while it owes an answer, tcp_user_timeout (ms) while a receipt.
+_PREFERRED = {
+    "connect_timeout": 10,
+    "keepalives_idle": 5,
+    "keepalives_interval": 5,
+    "keepalives_count": 2,
+    "tcp_user_timeout": 10_000,
+    "fallback_application_name": "ingest_pipeline",
+}
 # What no waiting mends, and the remedy; the first that fits is told. The texts are libpq's, the server's and
 # PgBouncer's, for a connection that is refused has no error code.
 _TLS = r"(root|server) certificate|certificate verify|private key file|not support SSL|invalid sslmode"
@@ -163,8 +173,7 @@ class PostgresDatabase:
             if self._pool is None:
                 self._wait_for_server()
                 self._pool = ConnectionPool(
-                    self._url.get_secret_value(),
-                    kwargs=_connection_options(),
+                    kwargs=_connection_options(self._url),
                     min_size=0,
                     max_size=MAX_CONNECTIONS,
                     configure=_keep_json_as_text,
@@ -193,7 +202,7 @@ class PostgresDatabase:
         tries = 0
         while True:
             try:
-                psycopg.connect(self._url.get_secret_value(), **_connection_options()).close()
+                psycopg.connect(**_connection_options(self._url)).close()
             except psycopg.OperationalError as error:
                 tries += 1
                 pause = pause_seconds(tries)
@@ -265,12 +274,12 @@ def _keep_json_as_text(raw: psycopg.Connection[Any]) -> None:
         raw.adapters.register_loader(kind, TextLoader)
 
 
-def _connection_options() -> dict[str, Any]:
+def _connection_options(url: SecretStr) -> dict[str, Any]:
     # Nothing is prepared: statements on temporary tables gain nothing, and poolers stay possible.
     return {
+        **_PREFERRED,
+        **conninfo_to_dict(url.get_secret_value()),
         "autocommit": True,
         "prepare_threshold": None,
-        "connect_timeout": _CONNECT_SECONDS,
         "client_encoding": "utf8",
-        "fallback_application_name": "ingest_pipeline",
     }

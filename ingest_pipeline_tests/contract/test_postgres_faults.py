@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socketserver
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -14,6 +15,7 @@ from urllib.parse import quote, urlsplit
 
 import psycopg
 import pytest
+from psycopg.conninfo import make_conninfo
 from pydantic import SecretStr
 
 from ingest_pipeline.errors import ConfigurationError, DatabaseBusy, DatabaseUnavailable
@@ -24,6 +26,7 @@ from ingest_pipeline.storage.open import open_database
 from ingest_pipeline.storage.postgres_engine import PostgresDatabase
 from ingest_pipeline_tests.contract.postgres_server import own_postgres
 from ingest_pipeline_tests.contract.readings import Reading, at, staged, stored_messages
+from ingest_pipeline_tests.contract.vanishing_server import vanishing_server
 
 NOW = at(1000)
 
@@ -165,6 +168,48 @@ def test_a_server_that_stays_away_is_unavailable(own_server: Any) -> None:
     with pytest.raises(DatabaseUnavailable, match=r"No such file or directory|refused"):
         never.run(lambda c: merge(c, 1))
     own_server.ensure_postgres_running()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux drops what arrives, and times what it sent")
+@pytest.mark.parametrize(
+    ("preferred", "least", "longest"),
+    [
+        ({}, 5, 20),
+        (
+            {"keepalives_idle": 1, "keepalives_interval": 1, "keepalives_count": 1, "tcp_user_timeout": 1000},
+            0,
+            5,
+        ),
+    ],
+    ids=["by default", "as the URL says"],
+)
+def test_a_server_that_vanishes_without_a_word_is_noticed_in_seconds(
+    postgres_url: str, preferred: dict[str, Any], least: float, longest: float
+) -> None:
+    """While its answer is awaited, and when something is sent to it; what the URL says of it counts."""
+    opened, vanished = threading.Semaphore(0), threading.Event()
+
+    def seconds_until_lost(begin: Callable[[], object]) -> float:
+        began = time.monotonic()
+        with suppress(ConnectionLost), database.write() as connection:
+            opened.release()
+            begin()
+            connection.run_script("SELECT pg_sleep(60)")
+        return time.monotonic() - began
+
+    with ThreadPoolExecutor(2) as pool, vanishing_server(postgres_url) as server:
+        database = PostgresDatabase(SecretStr(make_conninfo(server.conninfo, **preferred)), 30)
+        database.migrate()
+        lost = [pool.submit(seconds_until_lost, begin) for begin in (lambda: None, vanished.wait)]
+        for _ in lost:
+            assert opened.acquire(timeout=30)
+        # The first has sent its statement by then, and waits for the answer.
+        time.sleep(0.5)
+        server.vanish()
+        vanished.set()
+        for each in lost:
+            assert least < each.result(timeout=40) < longest
+    database.close()
 
 
 def test_an_unreachable_server_is_told_without_the_password() -> None:
