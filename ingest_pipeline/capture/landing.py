@@ -128,7 +128,7 @@ class LandingStore:
         return places
 
     def _refuse_before(self, places: Sequence[Landed], export: Path, read_at: datetime) -> None:
-        newest = max((self._landed_at(place) for place in places), default=read_at)
+        newest = max(self._landed_at(place) for place in places)
         if newest > max(read_at, datetime.now(UTC)):
             kept = self.quarantine(
                 export, f"an export of {newest.isoformat()}, yet to come, is landed already"
@@ -163,7 +163,7 @@ class LandingStore:
 
     def quarantine(self, damaged: Path, reason: str) -> UPath:
         """Put a file that must not be taken for good aside, with the reason beside it."""
-        folder = self.root / _QUARANTINE / f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{uuid4().hex[:8]}"
+        folder = self.root / _QUARANTINE / f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{uuid4().hex}"
         replace_file(folder / damaged.name, damaged)
         write_text(folder / "reason.json", json.dumps({"file": damaged.name, "reason": reason}))
         return folder

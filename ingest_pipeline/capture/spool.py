@@ -202,14 +202,8 @@ def _record(line: bytes) -> Record | None:
 
 def _cut_torn_line(path: Path) -> None:
     with path.open("rb+") as file:
-        size = file.seek(0, os.SEEK_END)
-        tail = b""
-        while size and b"\n" not in tail:
-            start = max(size - (1 << 16), 0)
-            file.seek(start)
-            tail = file.read(size - start)
-            size = start
-        file.truncate(size + tail.rfind(b"\n") + 1)
+        # Only the last line can be without an end.
+        file.truncate(sum(len(line) for line in file if line.endswith(b"\n")))
         os.fsync(file.fileno())
 
 

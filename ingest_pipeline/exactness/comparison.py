@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
@@ -97,8 +97,8 @@ class FreshRow:
     content_digest: int
     posted_at: datetime
     requested_at: datetime
-    skip_reason: str | None = None
-    has_words: bool = False
+    skip_reason: str | None
+    has_words: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +115,7 @@ class FreshReading:
     channel_id: int
     pages: tuple[Page, ...]
     rows: Mapping[int, FreshRow]
-    skipped: Counter[str] = field(default_factory=Counter)
+    skipped: Counter[str]
 
     @property
     def stretches(self) -> list[tuple[int, int]]:
@@ -182,9 +182,9 @@ def compare(
     reading: FreshReading,
     stored: Mapping[int, StoredVersion],
     unproven: Sequence[tuple[int, int]],
-    claims: Sequence[Claim] = (),
+    claims: Sequence[Claim],
     *,
-    shows_starter: bool = False,
+    shows_starter: bool,
 ) -> Comparison:
     """Compare the table with a reading, by id.
 

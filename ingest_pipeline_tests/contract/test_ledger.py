@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 
 import pytest
@@ -60,6 +62,27 @@ def test_the_same_interval_proven_again_is_one_proof(database: Database) -> None
     record(database, proof(10, 20, correlation_id="c2"))
     with database.read() as connection:
         assert proofs(connection, 1) == [proof(10, 20, correlation_id="c2")]
+
+
+def test_a_narrower_proof_is_kept_beside_the_wider_one(database: Database) -> None:
+    """In the order of their beginnings, then of their ends."""
+    record(database, proof(10, 20), proof(10, 18), proof(12, 15), proof(5, 40, channel_id=2))
+    with database.read() as connection:
+        assert proofs(connection, 1) == [proof(10, 18), proof(10, 20), proof(12, 15)]
+        assert gaps(connection, 1, 0, 30) == [(0, 10), (20, 30)]
+
+
+def test_a_proof_that_waits_for_another_finds_it(database: Database) -> None:
+    """Two readings of a channel that end at once leave one interval when one holds the other."""
+    with ThreadPoolExecutor(1) as pool:
+        with database.write() as connection:
+            record_proof(connection, proof(10, 20))
+            recording = pool.submit(record, database, proof(5, 30))
+            # Long enough for the other to begin; should it be later, the test passes for nothing.
+            time.sleep(0.3)
+        recording.result(timeout=60)
+    with database.read() as connection:
+        assert proofs(connection, 1) == [proof(5, 30)]
 
 
 def test_channels_do_not_prove_each_other(database: Database) -> None:

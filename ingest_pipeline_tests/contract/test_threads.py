@@ -104,7 +104,7 @@ def test_verification_misses_the_first_message_of_a_forums_post_alone(
     document = page_document(THREAD_ID, 7, page, policies=policies, correlation_id="")
     reading = fresh_reading(THREAD_ID, [page], [document])
     assert stored[THREAD_ID].skip_reason == "no_content"
-    assert compare(reading, stored, (), shows_starter=has_starter).reasons == reasons
+    assert compare(reading, stored, (), (), shows_starter=has_starter).reasons == reasons
 
 
 def test_a_skipped_first_message_that_is_the_parents_is_known_to_the_thread(

@@ -29,6 +29,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 
+from ingest_pipeline_tests.contract.conftest import ENGINES
 from ingest_pipeline_tests.contract.postgres_server import running_server
 from ingest_pipeline_tests.mutation.loaded import forget_dependents_of
 from ingest_pipeline_tests.mutation.mutants import Mutant, sites_of
@@ -47,6 +48,7 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=40, help="mutants of each, drawn at random")
     parser.add_argument("--seed", type=int, default=1, help="for the draw")
     parser.add_argument("--line", type=int, help="only mutants of this line")
+    parser.add_argument("--engine", choices=ENGINES, help="only tests on this one; on both by default")
     parser.add_argument("--results", type=Path, help="a file to add a line of JSON to for each target")
     parser.add_argument("--in-copy", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -81,6 +83,8 @@ def run(arguments: argparse.Namespace) -> None:
         phases=[Phase.explicit, Phase.generate],  # the smallest example is of no interest
         suppress_health_check=list(HealthCheck),
     )
+    if arguments.engine:
+        _OPTIONS.append("-k=" + " and ".join(f"not {each}" for each in ENGINES if each != arguments.engine))
     known: dict[str, Any] = tomllib.loads((HERE / "targets.toml").read_text(encoding="utf-8"))
     names = arguments.targets or list(known)
     with warnings.catch_warnings():

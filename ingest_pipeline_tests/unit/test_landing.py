@@ -134,6 +134,15 @@ def test_an_export_older_than_one_of_a_time_to_come_is_put_aside(store: LandingS
     assert f"channel {CHANNEL_ID}" in str(refused.value)
 
 
+def test_an_export_of_a_time_to_come_replaces_one_of_the_same_time(
+    store: LandingStore, tmp_path: Path
+) -> None:
+    """A clock that was set back meanwhile is no reason to refuse it."""
+    to_come = datetime.now(UTC) + timedelta(hours=1)
+    land(store, tmp_path, [message(1, "first")], to_come)
+    assert contents(land(store, tmp_path, [message(1, "again")], to_come))[0] == ["again"]
+
+
 @pytest.mark.parametrize("damage", [lambda raw: raw[:-20], lambda raw: raw.replace(b'"id"', b'"id', 1)])
 def test_a_damaged_export_replaces_nothing(store: LandingStore, tmp_path: Path, damage: Any) -> None:
     """Not even the windows before the damage."""

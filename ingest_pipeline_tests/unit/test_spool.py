@@ -64,6 +64,16 @@ def test_a_new_process_reads_what_the_last_one_flushed(tmp_path: Path) -> None:
     assert events(Spool(tmp_path)) == [b"1", b"2", b"3", b"4", b"5"]
 
 
+def test_a_segment_is_full_when_it_has_64_mib(tmp_path: Path) -> None:
+    """What begins below that goes into it whole, and the next event into another."""
+    spool = Spool(tmp_path)
+    fill(spool, [b"x" * (64 * 1024 * 1024 - 100)])
+    fill(spool, [b"y" * 100])
+    assert spool.durable.segment == 1
+    fill(spool, [b"z"])
+    assert spool.durable.segment == 2
+
+
 def test_a_torn_line_is_cut_off(tmp_path: Path) -> None:
     """A crash in the middle of a write leaves half a record that nothing had confirmed."""
     fill(Spool(tmp_path), [b"1", b"2"])
@@ -77,7 +87,7 @@ def test_a_torn_line_is_cut_off(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("torn", [b"", b"no line at all", b"x" * 200_000])
 def test_a_segment_of_nothing_whole_is_emptied(tmp_path: Path, torn: bytes) -> None:
-    """Also one longer than is read at a time."""
+    """However long it is."""
     (tmp_path / "0000000001.jsonl").write_bytes(torn)
     spool = Spool(tmp_path)
     fill(spool, [b"1"])

@@ -54,6 +54,6 @@ def test_what_is_no_message_is_never_exact() -> None:
     reading = fresh_reading(1, [], [])
     reading.skipped["malformed"] = 2
     reading.skipped["outside_window"] = 1
-    found: Comparison = compare(reading, {}, [])
+    found: Comparison = compare(reading, {}, [], [], shows_starter=False)
     assert (found.reasons, found.compared, found.differences) == ({"unreadable": 2}, 2, [])
     assert found.skipped == {"malformed": 2, "outside_window": 1}

@@ -204,7 +204,7 @@ def _wording_problem(words: list[Token], tokens: list[Token]) -> str | None:
 
 def _sides(tokens: list[Token]) -> set[Side]:
     symbols: dict[Sign, Side] = {Sign.ABOVE: "above", Sign.BELOW: "below"}
-    named = {SIDES[token.text] for token in tokens if token.sign is Sign.WORD and token.text in SIDES}
+    named = {side for token in tokens if token.sign is Sign.WORD and (side := SIDES.get(token.text))}
     return named | {symbols[token.sign] for token in tokens if token.sign in symbols}
 
 

@@ -76,12 +76,12 @@ class TradeSetup:
     @property
     def low(self) -> Decimal:
         """The level, or the zone's lower end."""
-        return self.trigger if self.trigger is not None else self.zone_low or Decimal(0)
+        return next(each for each in (self.trigger, self.zone_low) if each is not None)
 
     @property
     def high(self) -> Decimal:
         """The level, or the zone's upper end."""
-        return self.trigger if self.trigger is not None else self.zone_high or Decimal(0)
+        return next(each for each in (self.trigger, self.zone_high) if each is not None)
 
     @property
     def suspect_targets(self) -> tuple[Decimal, ...]:

@@ -16,7 +16,7 @@ from typing import Literal
 Kind = Literal["breakout", "breakdown", "rejection", "bounce"]
 Direction = Literal["long", "short"]
 Aggressiveness = Literal["aggressive", "conservative"]
-Side = Literal["above", "below", "near"]
+Side = Literal["above", "below"]
 
 KINDS: dict[str, Kind] = {
     "breakout": "breakout",
@@ -40,17 +40,13 @@ AGGRESSIVENESS: dict[str, Aggressiveness] = {
     "cons": "conservative",
     "con": "conservative",
 }
-SIDES: dict[str, Side] = {
+SIDES: dict[str, Side | None] = {
     "above": "above",
     "over": "above",
     "below": "below",
     "under": "below",
     "beneath": "below",
-    "near": "near",
-    "at": "near",
-    "from": "near",
-    "off": "near",
-    "around": "near",
+    **dict.fromkeys(("near", "at", "from", "off", "around")),
 }
 ZONES = frozenset({"zone", "range", "area", "between"})
 FILLERS = frozenset(
