@@ -214,7 +214,7 @@ def compare(
         on_discord=len(reading.rows) - len(left_out),
         in_table=sum(version.is_live for version in stored.values()),
         compared=len(reading.rows) + len(extra) + unreadable,
-        skipped=reading.skipped + Counter(row.skip_reason or "" for row in left_out),
+        skipped=reading.skipped + Counter(row.skip_reason for row in left_out if row.skip_reason),
         unrecorded=sum(row.discord_id not in stored for row in left_out),
         reasons=reasons,
         differences=[Difference(reading.channel_id, each, found[each]) for each in sorted(found)],
