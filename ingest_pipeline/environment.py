@@ -14,8 +14,11 @@ Reading two would let the demo write to the real database.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 
 from ingest_pipeline.env_file import read_env_file
@@ -44,6 +47,8 @@ _TRUSTED_ONLY = frozenset(
         "INGEST_LANDING_URL",
     }
 )
+# Kubernetes names the address of each service of its own, such as `ingest-pipeline`, in such variables.
+_SERVICE_LINK = re.compile(r"\w+_(SERVICE_(HOST|PORT)|PORT_\d+_)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +143,28 @@ def find_env_file(environment: Mapping[str, str], folder: Path | None = None) ->
     if here.is_file():
         return EnvFile(here, is_trusted=_is_same(here.parent, PROJECT_ROOT))
     return EnvFile(project) if project.is_file() else None
+
+
+def unknown_variables(environment: Mapping[str, str], folder: Path | None = None) -> dict[str, str | None]:
+    """Return variables named like ours that nothing reads, each with the one that may be meant.
+
+    Args:
+        environment: Where they are looked for, beside the `.env` file that counts.
+        folder: As in `load_environment`.
+    """
+    found = dict(environment)
+    file = find_env_file(environment, folder)
+    if file is not None:
+        # A file that cannot be read is an error elsewhere; another folder's may hold lines that are not ours.
+        with suppress(ConfigurationError):
+            found |= read_env_file(file.path)
+    known = {*_SETTINGS, *_TRUSTED_ONLY, ENV_FILE_VARIABLE}
+    return {
+        name: next(iter(get_close_matches(name, known, n=1)), None)
+        for name, value in sorted(found.items())
+        if name.startswith("INGEST_") and name not in known
+        if not (_SERVICE_LINK.match(name) or value.startswith("tcp://"))
+    }
 
 
 def _named_data_dir(environment: Mapping[str, str], project: Path) -> Path | None:

@@ -17,7 +17,7 @@ from ingest_pipeline.capture.session_files import read_sessions
 from ingest_pipeline.capture.settings_file import load_settings_file
 from ingest_pipeline.cli.output import moment_text
 from ingest_pipeline.domain.session import live_sessions, next_session
-from ingest_pipeline.environment import find_env_file
+from ingest_pipeline.environment import find_env_file, unknown_variables
 from ingest_pipeline.errors import IngestError
 from ingest_pipeline.private_files import is_open_to_others
 from ingest_pipeline.settings import Settings
@@ -76,7 +76,7 @@ def run_checks(settings: Settings) -> list[Check]:
         checks["bot"] = check_bot
     found = [replace(_run(check, settings), name=name) for name, check in checks.items()]
     # Nothing is said of what nobody needs to know.
-    more = (check_env_file(), check_data_files(settings), check_certificates())
+    more = (check_env_file(), check_variables(), check_data_files(settings), check_certificates())
     return found + [check for check in more if check is not None]
 
 
@@ -235,6 +235,19 @@ def check_env_file() -> Check | None:
         return None
     detail = f"{file.path} can be read by other users of this machine"
     return Check("env file", State.WARN, detail, f"run `chmod 600 {file.path}`")
+
+
+def check_variables() -> Check | None:
+    """Look for variables that are named like settings and are none; None without any."""
+    unknown = unknown_variables(os.environ, Path.cwd())
+    if not unknown:
+        return None
+    remedies = [
+        f"rename {name} to {nearest}, or unset it" if nearest else f"unset {name}"
+        for name, nearest in unknown.items()
+    ]
+    detail = f"nothing reads {', '.join(unknown)}: no setting has this name"
+    return Check("variables", State.WARN, detail, "; ".join(remedies))
 
 
 def check_data_files(settings: Settings) -> Check | None:

@@ -86,6 +86,19 @@ def test_a_coordinator_needs_neither_token_nor_exporter(cli: Cli) -> None:
     assert (found(cli, "token")["state"], found(cli, "exporter")["state"]) == ("warn", "warn")
 
 
+def test_a_variable_that_no_setting_has_is_a_warning_with_the_nearest_name(cli: Cli) -> None:
+    """Wherever it is set; what Kubernetes sets for a service of a like name is none."""
+    cli.environment |= {"INGEST_WINDOW_MINUTE": "5", "INGEST_PIPELINE_SERVICE_HOST": "10.0.0.1"}
+    (cli.folder / ".env").write_text("INGEST_POLL_INTERVAL_SECONDS=9\n", encoding="utf-8")
+    check = found(cli, "variables")
+    assert check["state"] == "warn"
+    assert check["remedy"] == (
+        "rename INGEST_POLL_INTERVAL_SECONDS to POLL_INTERVAL_SECONDS, or unset it; "
+        "rename INGEST_WINDOW_MINUTE to INGEST_WINDOW_MINUTES, or unset it"
+    )
+    assert cli("doctor").code == ExitCode.OK
+
+
 def test_an_env_file_that_others_can_read_is_a_warning(cli: Cli) -> None:
     """With the command that closes it; then nothing is said of it."""
     path = cli.folder / ".env"
