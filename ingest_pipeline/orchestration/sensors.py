@@ -21,6 +21,7 @@ from ingest_pipeline.orchestration.live_runs import (
     run_in_progress,
 )
 from ingest_pipeline.orchestration.partitions import SESSION_PARTITIONS
+from ingest_pipeline.orchestration.pool_slots import assign_free_slots
 from ingest_pipeline.orchestration.tick import Decision, TickState, decide
 from ingest_pipeline.settings import Settings
 from ingest_pipeline.storage.sessions import list_sessions
@@ -48,6 +49,8 @@ def live_session_sensor(
 ) -> dg.SensorResult:
     """Evaluate one tick."""
     now = datetime.now(UTC)
+    # Before anything else: the run that is still reading may be the one that waits.
+    assign_free_slots(context.instance)
     runs = recent_live_runs(context.instance)
     state = _state(context, runs, now)
     try:
