@@ -17,6 +17,7 @@ from ingest_pipeline.domain.normalize import ChannelPolicy
 from ingest_pipeline.domain.snowflake import first_id_at
 from ingest_pipeline.domain.window import Window
 from ingest_pipeline.errors import BadInput
+from ingest_pipeline.events import Event, EventType
 from ingest_pipeline.ingestion.chunks import ChunkSizes
 from ingest_pipeline.ingestion.documents import Provenance, Tally
 from ingest_pipeline.ingestion.export_document import ExportDocument
@@ -25,6 +26,7 @@ from ingest_pipeline.ingestion.normalised_store import NormalisedStore
 from ingest_pipeline.realtime.gateway_documents import SeenDocument
 from ingest_pipeline.realtime.gateway_events import interpret
 from ingest_pipeline.storage.database import Connection, Database
+from ingest_pipeline.storage.events import events_of_journey
 from ingest_pipeline.storage.ledger import proofs
 from ingest_pipeline.storage.messages import table_summary
 from ingest_pipeline_tests.contract.readings import stored_messages
@@ -218,6 +220,75 @@ def test_what_is_written_besides_belongs_to_the_same_transaction(database: Datab
         ingest_landed(database, [document(damaged)], correlation_id="x", settle=SETTLE, also=also)
     with database.read() as connection:
         assert connection.fetch_one("get_state", key="cursor") is None
+
+
+def test_a_report_tells_everything_in_json(database: Database) -> None:
+    """Ids as strings, times as ISO 8601, of several documents the earliest and the latest bound."""
+    inside = Window(START + timedelta(minutes=1), START + timedelta(hours=3))
+    silent = message(2, "", attachments=SAME_EXPORTED["attachments"])
+    report = ingest(
+        database,
+        document(as_bytes(export([message(1), silent])), SESSION.end + SETTLE, complete=True),
+        document(as_bytes(export([message(61)])), START + timedelta(minutes=5), window=inside),
+    )
+    told = report.as_dict()
+    assert told.pop("seconds") == round(report.seconds, 3) > 0
+    assert told == {
+        "session_id": "monza",
+        "start": START.isoformat(),
+        "end": inside.end.isoformat(),
+        "received": 3,
+        "created": 2,
+        "updated": 0,
+        "unchanged": 0,
+        "stale": 0,
+        "skipped": {"media_only": 1},
+        "coverage": [
+            {"channel_id": str(CHANNEL_ID), "low": str(SESSION.low), "high": str(SESSION.high)},
+        ],
+        "correlation_id": "journey",
+    }
+    assert [tally.received for tally in report.tallies] == [2, 1]
+
+
+def test_progress_is_told_after_every_batch_of_a_document(database: Database) -> None:
+    """How many messages were read so far, in all documents."""
+    told: list[int] = []
+    raw = as_bytes(export([message(index) for index in range(3)]))
+    ingest_landed(
+        database,
+        [document(raw), document(as_bytes(export([message(9)])))],
+        correlation_id="journey",
+        settle=SETTLE,
+        progress=told.append,
+    )
+    assert told == [3, 4]
+
+
+def test_what_is_derived_and_done_after_knows_the_rows(database: Database) -> None:
+    """Both in the transaction of the rows, when they are there; nothing is derived of nothing."""
+    found: list[tuple[str, int]] = []
+
+    def then(connection: Connection) -> list[Event]:
+        found.append(("then", table_summary(connection)["rows"]))
+        return [Event(EventType.BOT_READY, "journey", "bot", START)]
+
+    def derive(connection: Connection, ids: Sequence[int]) -> None:
+        found.append((str(len(ids)), table_summary(connection)["rows"]))
+
+    for messages in ([message(1), message(2)], []):
+        ingest_landed(
+            database,
+            [document(as_bytes(export(messages)))],
+            correlation_id="journey",
+            settle=SETTLE,
+            then=then,
+            derive=derive,
+        )
+    assert found == [("2", 2), ("then", 2), ("then", 2)]
+    with database.read() as connection:
+        types = [event.event_type for event in events_of_journey(connection, "journey")]
+    assert types.count(EventType.BOT_READY) == 2
 
 
 def test_nothing_at_all_is_a_report_of_nothing(database: Database) -> None:

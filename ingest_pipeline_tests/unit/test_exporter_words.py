@@ -33,8 +33,10 @@ PROXY = (
 )
 CERTIFICATE = (
     ConfigurationError,
-    "name the root certificate of a proxy that reads along in SSL_CERT_FILE; otherwise check this "
-    + "machine's clock and its ca-certificates",
+    (
+        "name the root certificate of a proxy that reads along in SSL_CERT_FILE; otherwise check this "
+        "machine's clock and its ca-certificates"
+    ),
 )
 CONNECTION = (
     ExporterFailed,
