@@ -152,6 +152,13 @@ def test_a_failure_that_claims_success_is_a_failure(said: str) -> None:
     """Whatever the exit code is."""
     error = failure_of(finished(stdout=f"1 channel\n{said}\n", exit_code=0), "channel 1")
     assert type(error) is ExporterFailed
+    assert "ended with exit code 0 and says" in str(error)
+
+
+def test_words_on_standard_output_and_in_colours_are_understood() -> None:
+    """As of older versions, at the very beginning of what they say."""
+    error = failure_of(finished(stdout="Access \x1b[31mis\x1b[0m forbidden.\nafter"), "channel 1")
+    assert str(error) == f"channel 1: the exporter says 'Access is forbidden.': {FORBIDDEN[1]}"
 
 
 @pytest.mark.parametrize(
