@@ -74,7 +74,7 @@ def backfill_session(
     session = load_session(services, session_id)
     wanted = services.grid.keys if keys is None else keys
     correlation_id = new_correlation_id()
-    exported = refresh_landing(services, session, wanted, correlation_id, progress)
+    exported = refresh_landing(services, session, wanted, correlation_id, progress=progress)
     with failures_recorded(
         services.database,
         correlation_id,

@@ -7,7 +7,7 @@ whatever is missing up to now, so an outage of any length heals at the next poll
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from ingest_pipeline.domain.session import Session, live_sessions, next_session
@@ -95,6 +95,16 @@ def missing_keys(
         start = max(gap.start - overlap, session.start_time)
         keys.update(grid.parts_touching(Window(start, gap.end), session.window))
     return sorted(keys, key=grid.offset)
+
+
+def missing_by_channel(
+    connection: Connection, session: Session, grid: WindowGrid, now: datetime, overlap: timedelta
+) -> dict[int, list[str]]:
+    """Return of each channel what `missing_keys` returns of all."""
+    return {
+        channel_id: missing_keys(connection, replace(session, channel_ids=(channel_id,)), grid, now, overlap)
+        for channel_id in session.channel_ids
+    }
 
 
 def missing_time(connection: Connection, session: Session, now: datetime) -> list[Window]:

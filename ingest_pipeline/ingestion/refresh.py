@@ -6,7 +6,7 @@ stretch of time, and whole sessions in one go, are in `imports.py`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -80,12 +80,23 @@ def refresh_landing(
     session: Session,
     keys: Sequence[str],
     correlation_id: str,
+    *,
+    of_channels: Mapping[int, Collection[str]] | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> list[Exported]:
     """Read windows or parts of them anew: one exporter run for each channel and contiguous range.
 
     A channel that cannot be read does not keep the others from being read: its runs are returned with
     their error, which is recorded, and its windows stay unproven.
+
+    Args:
+        services: The working parts.
+        session: The session.
+        keys: Windows, or parts of them.
+        correlation_id: The journey.
+        of_channels: To which windows and parts, as far as `keys` has them, each channel is limited; every
+            channel is read whole when None.
+        progress: Called with what is being done.
 
     Raises:
         ExporterFailed: No channel could be read; what had landed stays as it was.
@@ -94,11 +105,17 @@ def refresh_landing(
         LandingRefused: The landing store cannot be written.
         LandingUnavailable: The landing store does not answer.
     """
-    runs = list(contiguous(document_windows(services, session, keys)))
+    parts = {part for key in keys for part in services.grid.parts(key, session.window)}
     exported = [
         _refresh(services, session, channel_id, run, correlation_id=correlation_id, progress=progress)
         for channel_id in session.channel_ids
-        for run in runs
+        for run in contiguous(
+            document_windows(
+                services,
+                session,
+                parts if of_channels is None else parts.intersection(of_channels[channel_id]),
+            )
+        )
     ]
     errors = [each.error for each in exported if each.error]
     if errors and len(errors) == len(exported):

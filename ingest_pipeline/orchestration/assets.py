@@ -15,6 +15,7 @@ from ingest_pipeline.ingestion.refresh import normalise_windows, refresh_landing
 from ingest_pipeline.ingestion.services import Services, window_grid
 from ingest_pipeline.orchestration.columns import normalised_columns, table_columns
 from ingest_pipeline.orchestration.failures import TRANSIENT_RETRIES, ingest_errors_as_failures
+from ingest_pipeline.orchestration.live_runs import unproven
 from ingest_pipeline.orchestration.metadata import landing_metadata, normalised_metadata, table_metadata
 from ingest_pipeline.orchestration.partitions import parts_to_read, session_windows_partitions
 from ingest_pipeline.orchestration.resources import NORMALISED_FRAMES
@@ -30,13 +31,20 @@ def raw_export(
     """Discord's messages as DiscordChatExporter writes them, one JSON document for each window and channel.
 
     Contiguous windows are read by one exporter run for each channel. A document is replaced whole, and
-    only by a complete, newer export. The last window of a session that is longer than the grid has several,
-    of which a live run reads those that are not proven.
+    only by a complete, newer export. The last window of a session that is longer than the grid has several.
+    A live run reads of each channel what is not proven.
     """
     with ingest_errors_as_failures(context):
         for session, keys in requested_windows(context, services):
             parts = parts_to_read(context.run.tags, session, keys, services.grid)
-            exported = refresh_landing(services, session, parts, context.run.run_id, context.log.info)
+            exported = refresh_landing(
+                services,
+                session,
+                parts,
+                context.run.run_id,
+                of_channels=unproven(context.run.tags, services, session),
+                progress=context.log.info,
+            )
             described = landing_metadata(services, session, keys, exported)
             record_windows(context, "raw_export", session, keys, described)
     return dg.MaterializeResult()

@@ -1,12 +1,13 @@
 """The runs that the live sensor requests: asking for one, and what became of earlier ones."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 
+from ingest_pipeline.domain.session import Session
 from ingest_pipeline.domain.window import window_key
-from ingest_pipeline.ingestion.polling import PollPlan
+from ingest_pipeline.ingestion.polling import PollPlan, missing_by_channel
 from ingest_pipeline.ingestion.services import Services
 from ingest_pipeline.orchestration.partitions import from_tag, partition_key, range_tags
 from ingest_pipeline.orchestration.tick import RunOutcome
@@ -31,7 +32,7 @@ _UNFINISHED = {
 
 
 def live_run_requests(plan: PollPlan, services: Services) -> list[dg.RunRequest]:
-    """Return the one run that reads a plan's windows and those between them, or none for an empty plan.
+    """Return the one run that is of a plan's windows and those between them, or none for an empty plan.
 
     In the last window of a long session it begins where the plan does.
 
@@ -58,6 +59,18 @@ def live_run_requests(plan: PollPlan, services: Services) -> list[dg.RunRequest]
     if len(windows) == 1:
         return [dg.RunRequest(partition_key=partition_key(session.session_id, windows[0]), tags=tags)]
     return [dg.RunRequest(tags={**tags, **range_tags(session.session_id, windows, services.grid)})]
+
+
+def unproven(tags: Mapping[str, str], services: Services, session: Session) -> dict[int, list[str]] | None:
+    """Return to which windows and parts a live run limits each channel; None for any other run.
+
+    A channel that cannot be read is missing from every window, and the others are not read for its sake.
+    """
+    if _LIVE.items() - tags.items():
+        return None
+    now, overlap = datetime.now(UTC), services.settings.overlap
+    with services.database.read() as connection:
+        return missing_by_channel(connection, session, services.grid, now, overlap)
 
 
 def recent_live_runs(instance: dg.DagsterInstance) -> Sequence[dg.RunRecord]:

@@ -39,7 +39,10 @@ def landing_metadata(
 ) -> dict[str, Metadata]:
     """Describe what landed for each window key."""
     begun = session_windows(services, session, keys)
-    described = {key: _landing(window, [run for run in exported if key in run.keys]) for key, window in begun}
+    channels = len(session.channel_ids)
+    described = {
+        key: _landing(window, [run for run in exported if key in run.keys], channels) for key, window in begun
+    }
     return {**_nothing_to_do(services, session, keys), **described}
 
 
@@ -80,12 +83,19 @@ def table_metadata(
     return {**notes, **described}
 
 
-def _landing(window: Window, runs: Sequence[Exported]) -> Metadata:
+def _landing(window: Window, runs: Sequence[Exported], channels: int) -> Metadata:
+    if not runs:
+        return {"window": _times(window), "note": "nothing to do: every channel is proven"}
     landed = [each for run in runs for each in run.documents if each.window.start in window]
     warnings = [warning for run in runs for warning in run.warnings]
     described: Metadata = {
         "window": _times(window),
-        **_rows(window, [each.window for each in landed], sum(map(count_landed, landed))),
+        **_rows(
+            window,
+            [each.window for each in landed],
+            sum(map(count_landed, landed)),
+            is_of_all=len({run.channel_id for run in runs}) == channels,
+        ),
         "bytes": sum(document.size_bytes for document in landed),
         "landed": _paths([str(document.path) for document in landed]),
         "exporter_runs": len(runs),
@@ -111,12 +121,12 @@ def _normalised(window: Window, documents: Sequence[StoredDocument]) -> Metadata
     return {**described, **_posted_range(documents)}
 
 
-def _rows(window: Window, read: Sequence[Window], rows: int) -> Metadata:
-    """Tell the number of rows: the window's, or of what a live run has read of a long one."""
+def _rows(window: Window, read: Sequence[Window], rows: int, *, is_of_all: bool = True) -> Metadata:
+    """Tell the number of rows: the window's, or of what a live run has read of it."""
     first = min(read, default=window)
-    if first.start == window.start:
+    if first.start == window.start and is_of_all:
         return {ROWS: rows}
-    return {"read": _times(Window(first.start, max(read).end)), "rows_read": rows}
+    return {"read": _times(Window(first.start, max(read, default=window).end)), "rows_read": rows}
 
 
 def _report(report: IngestReport) -> Metadata:

@@ -26,7 +26,14 @@ from ingest_pipeline.orchestration.build import build_definitions
 from ingest_pipeline.orchestration.live_runs import new_outcomes, recent_live_runs, run_in_progress
 from ingest_pipeline.orchestration.partitions import RANGE_END, RANGE_START, SESSION_PARTITIONS
 from ingest_pipeline.storage.sessions import list_sessions, remove_session, save_sessions
-from ingest_pipeline_tests.orchestration.deployments import Deployment, deploy, every_minute, message, session
+from ingest_pipeline_tests.orchestration.deployments import (
+    CHANNEL_ID,
+    Deployment,
+    deploy,
+    every_minute,
+    message,
+    session,
+)
 
 LIVE_TAGS = {"ingest/trigger": "live", "ingest/session": "monza"}
 
@@ -278,7 +285,7 @@ def test_a_busy_database_is_a_reason_to_skip_and_no_failed_tick(
 
 
 def test_windows_that_are_not_contiguous_are_read_in_one_run(deployment: Deployment) -> None:
-    """The covering range is read: once it is proven, only the present remains."""
+    """Which is of the windows between them, too, and reads none of those: each hole is read alone."""
     start = ago(22)
     store(deployment, session(start=start, minutes=60))
     deployment.post(*every_minute(start, 22))
@@ -289,8 +296,28 @@ def test_windows_that_are_not_contiguous_are_read_in_one_run(deployment: Deploym
         )
     request = request_of(deployment.tick())
     assert (request.tags[RANGE_START], request.tags[RANGE_END]) == ("monza|T+000m", "monza|T+020m")
+    calls = len(deployment.exporter_calls())
     assert deployment.perform(request).success
+    assert len(deployment.exporter_calls()) == calls + 2
     assert request_of(deployment.tick()).partition_key == "monza|T+020m"
+
+
+def test_a_channel_that_cannot_be_read_has_no_other_read_again(deployment: Deployment) -> None:
+    """It alone is missing from the windows of before, and it alone is asked for there."""
+    start, unreadable = ago(22), CHANNEL_ID + 1
+    store(deployment, session(start=start, minutes=60, channels=(CHANNEL_ID, unreadable)))
+    deployment.post(*every_minute(start, 22))
+    assert deployment.perform(request_of(deployment.tick())).success
+    calls = len(deployment.exporter_calls())
+    request = request_of(deployment.tick())
+    assert request.tags[RANGE_START] == "monza|T+000m"
+    assert deployment.perform(request).success
+    again, refused = deployment.exporter_calls()[calls:]
+    assert (f"-c {CHANNEL_ID} " in again, f"-c {unreadable} " in refused) == (True, True)
+    assert f"{start:%Y-%m-%dT%H:%M}" in refused
+    assert f"{start + timedelta(minutes=20):%Y-%m-%dT%H:%M}" in again
+    assert "rows_read" in deployment.materialisations("raw_export")["monza|T+000m"]
+    assert len(deployment.stored()) == 22
 
 
 def test_a_mistake_in_the_settings_of_channels_is_told_until_it_is_corrected(deployment: Deployment) -> None:
