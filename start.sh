@@ -33,4 +33,4 @@ source scripts/bootstrap.sh
 install_requirements requirements.txt
 
 # .env is read there, by the parser that every part has in common: nothing of it is executed.
-exec "$venv_python" -m ingest_pipeline.supervise "$@"
+exec "$venv_python" -m ingest_pipeline.stack.start "$@"

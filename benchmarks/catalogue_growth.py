@@ -18,8 +18,8 @@ from ingest_pipeline.domain.session import Session
 from ingest_pipeline.ingestion.services import build_services
 from ingest_pipeline.orchestration.partitions import SESSION_PARTITIONS, partition_key
 from ingest_pipeline.settings import Settings, load_settings
-from ingest_pipeline.storage.sessions import save_sessions
-from ingest_pipeline.supervision.dagster_home import prepare_dagster_home
+from ingest_pipeline.stack.dagster_home import prepare_dagster_home
+from ingest_pipeline.storage.messages.sessions import save_sessions
 
 MATERIALISED = 5_000
 _QUERIES = 5

@@ -57,7 +57,7 @@ def _model() -> Any:
     """Return a model with the columns that every contender writes."""
     from django.db import models
 
-    from ingest_pipeline.storage.schema import STAGING_SCHEMA
+    from ingest_pipeline.storage.messages.schema import STAGING_SCHEMA
 
     fields: dict[str, Any] = {
         "__module__": __name__,

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from benchmarks.targets import Targets
-from ingest_pipeline_tests.realtime.throughput import ceiling, lag, sustained
+from ingest_pipeline_tests.live_bot.throughput import ceiling, lag, sustained
 
 ENGINES = ("duckdb", "postgres")
 

@@ -83,7 +83,7 @@ def main() -> None:
     import pyarrow.parquet as pq
 
     from benchmarks.ours import normalised
-    from ingest_pipeline.storage.schema import STAGING_SCHEMA
+    from ingest_pipeline.storage.messages.schema import STAGING_SCHEMA
 
     source, rows = sys.argv[1:]
     draft = Path(rows).with_suffix(".draft")

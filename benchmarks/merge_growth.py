@@ -17,8 +17,8 @@ from benchmarks.figures import spread
 from benchmarks.targets import Targets
 from ingest_pipeline.ingestion.services import Services, build_services
 from ingest_pipeline.settings import load_settings
-from ingest_pipeline.storage.database import Connection
-from ingest_pipeline.storage.merge import merge_messages
+from ingest_pipeline.storage.engine.database import Connection
+from ingest_pipeline.storage.messages.merge import merge_messages
 
 SMALL = 30
 MERGES = 40

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 from pathlib import Path
 
-from ingest_pipeline.storage.queries import parse_queries
+from ingest_pipeline.storage.engine.queries import parse_queries
 
 _FOLDER = Path(__file__).parent / "sql"
 

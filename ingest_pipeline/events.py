@@ -1,7 +1,7 @@
 """Events: what happened, told the same way in the table `events` and in the log.
 
 Types and channels are those of the "Discord Bot Feature" notes. All events of one journey carry one
-correlation id. They are written by `storage/events.py`, in the transaction of what they tell of, and
+correlation id. They are written by `storage/runs/events.py`, in the transaction of what they tell of, and
 logged once that transaction has been committed.
 """
 

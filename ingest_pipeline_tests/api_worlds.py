@@ -16,7 +16,6 @@ import uvicorn
 
 from ingest_pipeline.api.app import build_api
 from ingest_pipeline.api.http_protocol import BoundedProtocol
-from ingest_pipeline.capture.payloads import read_header
 from ingest_pipeline.domain.guild import Channel, Guild, ReadingState
 from ingest_pipeline.domain.normalize import ChannelPolicy
 from ingest_pipeline.domain.session import Session
@@ -25,10 +24,11 @@ from ingest_pipeline.ingestion.documents import Provenance
 from ingest_pipeline.ingestion.export_document import ExportDocument
 from ingest_pipeline.ingestion.ingest import IngestReport, ingest_landed
 from ingest_pipeline.ingestion.services import Services, build_services
+from ingest_pipeline.landing.export_reader import read_header
 from ingest_pipeline.settings import Settings
-from ingest_pipeline.storage.catalogue import save_channels, save_guild, set_monitors
-from ingest_pipeline.storage.database import Connection
-from ingest_pipeline.storage.sessions import save_sessions
+from ingest_pipeline.storage.catalogue.guilds import save_channels, save_guild, set_monitors
+from ingest_pipeline.storage.engine.database import Connection
+from ingest_pipeline.storage.messages.sessions import save_sessions
 from ingest_pipeline_tests.exports import CHANNEL_ID, GUILD_ID, START, as_bytes, export, message
 
 RUN_ID = "0b6f3a52-6f0c-4a53-8a0f-0d6a3d1f9b6e"

@@ -10,13 +10,13 @@ from typing import Any, TypeVar
 
 from pydantic import SecretStr
 
-from ingest_pipeline.capture.discord_rest import DiscordRest, open_rest
 from ingest_pipeline.ingestion.services import Services, build_services
 from ingest_pipeline.settings import Settings
-from ingest_pipeline.storage.database import Connection, Database
-from ingest_pipeline.storage.readings import stored_between
-from ingest_pipeline_tests.discord_server.server import DiscordServer
-from ingest_pipeline_tests.discord_server.truth import ChannelTruth, MessageTruth
+from ingest_pipeline.sources.discord.rest import DiscordRest, open_rest
+from ingest_pipeline.storage.engine.database import Connection, Database
+from ingest_pipeline.storage.messages.stored_versions import stored_between
+from ingest_pipeline_tests.fake_discord.server import DiscordServer
+from ingest_pipeline_tests.fake_discord.truth import ChannelTruth, MessageTruth
 
 Result = TypeVar("Result")
 

@@ -11,11 +11,11 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
-from ingest_pipeline.capture.discord_rest import open_rest
 from ingest_pipeline.history.history_import import import_history
 from ingest_pipeline.ingestion.services import build_services
 from ingest_pipeline.settings import Settings
-from ingest_pipeline_tests.discord_server.server import TOKEN
+from ingest_pipeline.sources.discord.rest import open_rest
+from ingest_pipeline_tests.fake_discord.server import TOKEN
 
 
 async def run(guild_id: int, settings: Settings) -> None:

@@ -17,10 +17,10 @@ from pydantic import SecretStr
 from starlette.responses import Response
 from starlette.types import Message, Receive
 
-from ingest_pipeline.api.hot import HotValue
-from ingest_pipeline.api.lookups import Lookups
 from ingest_pipeline.api.problems import Refusal
-from ingest_pipeline.api.shared_reads import SharedReads
+from ingest_pipeline.api.reads.lookups import Lookups
+from ingest_pipeline.api.reads.shared_reads import SharedReads
+from ingest_pipeline.api.reads.ttl_cache import HotValue
 from ingest_pipeline.ingestion.services import Services
 from ingest_pipeline.monitoring.status import Status, Totals
 

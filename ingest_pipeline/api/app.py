@@ -12,7 +12,13 @@ from typing import Any
 from fastapi import Depends, FastAPI
 from prometheus_client import CollectorRegistry, ProcessCollector
 
-from ingest_pipeline.api import (
+from ingest_pipeline.api.access import require_reader
+from ingest_pipeline.api.guard import ANY_HOST, Guard, Prefixed
+from ingest_pipeline.api.problems import documented, install_handlers, problem_schemas
+from ingest_pipeline.api.reads.lookups import Lookups, build_lookups
+from ingest_pipeline.api.reads.shared_reads import SharedReads
+from ingest_pipeline.api.reads.ttl_cache import HotValue
+from ingest_pipeline.api.routes import (
     catalogue,
     channel_settings,
     health,
@@ -24,12 +30,6 @@ from ingest_pipeline.api import (
     sessions,
     traces,
 )
-from ingest_pipeline.api.access import require_reader
-from ingest_pipeline.api.guard import ANY_HOST, Guard, Prefixed
-from ingest_pipeline.api.hot import HotValue
-from ingest_pipeline.api.lookups import Lookups, build_lookups
-from ingest_pipeline.api.problems import documented, install_handlers, problem_schemas
-from ingest_pipeline.api.shared_reads import SharedReads
 from ingest_pipeline.ingestion.services import Services
 from ingest_pipeline.monitoring.status import look_up_status, look_up_totals
 

@@ -20,9 +20,9 @@ from ingest_pipeline.api.http_protocol import LARGEST_HEAD_BYTES, BoundedProtoco
 from ingest_pipeline.content.sessions import read_relinked
 from ingest_pipeline.errors import IngestError
 from ingest_pipeline.ingestion.services import Services, build_services
-from ingest_pipeline.ingestion.session_sync import sync_sessions_file
 from ingest_pipeline.private_files import keep_files_private
 from ingest_pipeline.settings import Settings, load_settings
+from ingest_pipeline.userconfig.session_sync import sync_sessions_file
 
 DEFAULT_HOST = "127.0.0.1"
 DEFAULT_PORT = 8000

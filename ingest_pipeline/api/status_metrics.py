@@ -19,13 +19,13 @@ from importlib.metadata import PackageNotFoundError, version
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from ingest_pipeline.bot.running_operations import OPERATIONS
 from ingest_pipeline.monitoring.bot_status import BotState, BotStatus
 from ingest_pipeline.monitoring.figures import MOST_CHANNELS, Figures
 from ingest_pipeline.monitoring.session_progress import SessionProgress
 from ingest_pipeline.monitoring.status import Reading, ReadingState, Status
-from ingest_pipeline.realtime.running_operations import OPERATIONS
-from ingest_pipeline.storage.events import QUANTILES
-from ingest_pipeline.storage.verifications import LastVerification
+from ingest_pipeline.storage.messages.verifications import LastVerification
+from ingest_pipeline.storage.runs.events import QUANTILES
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from ingest_pipeline.cli import (
+from ingest_pipeline.cli.commands import (
     api,
     bot,
     channels,

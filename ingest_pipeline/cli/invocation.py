@@ -67,7 +67,7 @@ def open_services(settings: Settings) -> Iterator[Services]:
     A sessions file with errors is warned of and leaves the sessions as they were.
     """
     from ingest_pipeline.ingestion.services import build_services
-    from ingest_pipeline.ingestion.session_sync import sync_sessions_file
+    from ingest_pipeline.userconfig.session_sync import sync_sessions_file
 
     services = build_services(settings)
 

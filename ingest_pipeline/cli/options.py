@@ -7,10 +7,10 @@ from typing import Annotated
 
 import typer
 
-from ingest_pipeline.capture.session_rows import parse_channel_id, parse_moment, shown
 from ingest_pipeline.domain.snowflake import parse_snowflake
 from ingest_pipeline.domain.window import Window
 from ingest_pipeline.errors import BadInput
+from ingest_pipeline.userconfig.session_rows import parse_channel_id, parse_moment, shown
 
 
 def _storable(text: str | None) -> str | None:

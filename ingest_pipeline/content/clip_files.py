@@ -1,7 +1,7 @@
 """The bytes of clips, kept under their own digest before the addresses expire, or fetched by fresh ones.
 
 The same video posted ten times is one file. What was fetched stays when its message is deleted: that is
-what keeping it is for. Only files of known hosts are fetched (see `capture/clip_download.py`).
+what keeping it is for. Only files of known hosts are fetched (see `sources/discord/clip_download.py`).
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from typing import Any
 
 from upath import UPath
 
-from ingest_pipeline.capture.clip_download import ClipGone, Download, DownloadLimits, download_clip
-from ingest_pipeline.capture.stored_files import file_exists, open_root, replace_file
 from ingest_pipeline.content.fresh_clips import read_clips_again
 from ingest_pipeline.content.rows import clip_key
 from ingest_pipeline.content.sessions import spans
 from ingest_pipeline.domain.session import Session
 from ingest_pipeline.errors import BadInput, IngestError, LandingRefused, LandingUnavailable
 from ingest_pipeline.ingestion.services import Services
+from ingest_pipeline.landing.stored_files import file_exists, open_root, replace_file
 from ingest_pipeline.settings import Settings
-from ingest_pipeline.storage.content_queries import clips_in_window
+from ingest_pipeline.sources.discord.clip_download import ClipGone, Download, DownloadLimits, download_clip
+from ingest_pipeline.storage.content.queries import clips_in_window
 
 # An address that is about to expire may do so while the file is on its way.
 _MARGIN = timedelta(minutes=1)

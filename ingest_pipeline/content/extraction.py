@@ -29,7 +29,7 @@ from ingest_pipeline.content.rules import ContentRules
 from ingest_pipeline.domain.channel_settings import SettingsInForce
 from ingest_pipeline.domain.window import Window
 from ingest_pipeline.errors import ConfigurationError
-from ingest_pipeline.storage.content import (
+from ingest_pipeline.storage.content.rows import (
     CLIPS,
     RADIO_MESSAGES,
     TICKER_BIASES,
@@ -41,9 +41,9 @@ from ingest_pipeline.storage.content import (
     lock_content,
     replace_rows,
 )
-from ingest_pipeline.storage.database import Connection, Database
-from ingest_pipeline.storage.gateway_batches import lock_messages
-from ingest_pipeline.storage.membership import forget_relinked, relinked_messages
+from ingest_pipeline.storage.engine.database import Connection, Database
+from ingest_pipeline.storage.messages.batches import lock_messages
+from ingest_pipeline.storage.messages.membership import forget_relinked, relinked_messages
 
 BATCH_MESSAGES = 2_000
 _RELINKED_AT_ONCE = 20_000

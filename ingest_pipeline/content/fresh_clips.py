@@ -13,16 +13,16 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from ingest_pipeline.capture.chat_exporter import ExportRequest
-from ingest_pipeline.capture.discord_payloads import raw_message
-from ingest_pipeline.capture.discord_rest import open_rest
-from ingest_pipeline.capture.payloads import read_export
 from ingest_pipeline.domain.extract.clips import Clip, find_clips
 from ingest_pipeline.domain.message import RawMessage
 from ingest_pipeline.domain.normalize import ChannelPolicy, build_normaliser
 from ingest_pipeline.domain.window import Window
 from ingest_pipeline.errors import ConfigurationError
 from ingest_pipeline.ingestion.services import Services
+from ingest_pipeline.landing.export_reader import read_export
+from ingest_pipeline.sources.discord.payloads import raw_message
+from ingest_pipeline.sources.discord.rest import open_rest
+from ingest_pipeline.sources.exporter.chat_exporter import ExportRequest
 
 _NO_CHANNEL = 0
 _MILLISECOND = timedelta(milliseconds=1)

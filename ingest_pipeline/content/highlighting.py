@@ -22,9 +22,7 @@ from ingest_pipeline.domain.extract.highlights import (
     HighlightVerdict,
     MessageFeatures,
 )
-from ingest_pipeline.storage.content import HIGHLIGHTS, Changes, Row, replace_rows
-from ingest_pipeline.storage.database import Connection
-from ingest_pipeline.storage.highlights import (
+from ingest_pipeline.storage.content.highlights import (
     Place,
     SessionRate,
     Stretch,
@@ -37,6 +35,8 @@ from ingest_pipeline.storage.highlights import (
     session_rates,
     session_starts,
 )
+from ingest_pipeline.storage.content.rows import HIGHLIGHTS, Changes, Row, replace_rows
+from ingest_pipeline.storage.engine.database import Connection
 
 _MINUTE = timedelta(minutes=1)
 _EVER = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)

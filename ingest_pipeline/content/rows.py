@@ -18,7 +18,7 @@ from ingest_pipeline.domain.extract.trade_setups import (
     TradeSetup,
     parse_setups,
 )
-from ingest_pipeline.storage.content import Row
+from ingest_pipeline.storage.content.rows import Row
 
 Source = Mapping[str, Any]
 Sources = Iterable[Source]

@@ -12,13 +12,13 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 
-from ingest_pipeline.capture.settings_file import SettingsFile, load_settings_file
 from ingest_pipeline.domain.channel_settings import SettingsInForce
 from ingest_pipeline.domain.extract.drivers import DriverTable, load_drivers
 from ingest_pipeline.errors import ConfigurationError
-from ingest_pipeline.ingestion.settings_in_force import settings_in_force
 from ingest_pipeline.settings import PROJECT_ROOT, Settings
-from ingest_pipeline.storage.database import Connection
+from ingest_pipeline.storage.engine.database import Connection
+from ingest_pipeline.userconfig.effective_settings import settings_in_force
+from ingest_pipeline.userconfig.settings_file import SettingsFile, load_settings_file
 
 _logger = logging.getLogger(__name__)
 

@@ -23,8 +23,8 @@ from ingest_pipeline.domain.window import Window, contiguous
 from ingest_pipeline.ingestion.ingest import Derive
 from ingest_pipeline.ingestion.refresh import session_windows
 from ingest_pipeline.ingestion.services import Services
-from ingest_pipeline.storage.database import Connection
-from ingest_pipeline.storage.membership import relinked_messages
+from ingest_pipeline.storage.engine.database import Connection
+from ingest_pipeline.storage.messages.membership import relinked_messages
 
 
 def extract_windows(

@@ -24,7 +24,7 @@ def install_stand_in(folder: Path, world: Path, python: Path | None = None) -> P
         "import sys; "
         f"sys.path.insert(0, {str(_PACKAGE_PARENT)!r}); "
         "from pathlib import Path; "
-        "from ingest_pipeline.demo.stand_in import main; "
+        "from ingest_pipeline.demo.fake_exporter import main; "
         f"sys.exit(main(sys.argv[1:], Path({str(world.absolute())!r})))"
     )
     # Isolated and without site-packages: some ten milliseconds instead of a hundred.

@@ -18,7 +18,7 @@ import yaml
 
 from ingest_pipeline.demo.install import install_stand_in
 from ingest_pipeline.demo.post import GUILD_ID
-from ingest_pipeline.demo.scene import Scene, parse_start
+from ingest_pipeline.demo.simulated_session import Scene, parse_start
 from ingest_pipeline.domain.session import Session
 
 CHANNEL_ID = 1_100_000_000_000_000_001

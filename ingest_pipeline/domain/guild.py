@@ -1,7 +1,7 @@
 """Guilds and channels as the catalogue knows them, and which of them are monitored.
 
-How they are read from Discord is in `capture/discovery.py`, how they are kept in
-`storage/catalogue.py`.
+How they are read from Discord is in `sources/discord/discovery.py`, how they are kept in
+`storage/catalogue/guilds.py`.
 """
 
 from __future__ import annotations

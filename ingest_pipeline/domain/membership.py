@@ -3,7 +3,7 @@
 A message belongs to the session whose channels hold its channel - or, for a message of a thread, the
 thread's parent - and whose `[start, end)` holds its time of posting. Of several it is the one that starts
 first, and of those the one whose id sorts first by its characters' codes. No reading carries it; how the
-rows of the table follow is in `storage/membership.py`.
+rows of the table follow is in `storage/messages/membership.py`.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """A session: an event with a UTC start and end in one or more channels.
 
 Fields follow the "Message Ingestion Design" and "Live Polling Loop" notes that this project grew
-from. Reading sessions out of files belongs to `capture/session_files.py`, storing them to
-`storage/sessions.py`.
+from. Reading sessions out of files belongs to `userconfig/session_files.py`, storing them to
+`storage/messages/sessions.py`.
 """
 
 from __future__ import annotations

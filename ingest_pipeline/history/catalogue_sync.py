@@ -13,13 +13,13 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
-from ingest_pipeline.capture.discord_rest import DiscordRest, open_rest
-from ingest_pipeline.capture.discovery import GuildView, guild_from, view_guild
 from ingest_pipeline.content.sessions import read_relinked
 from ingest_pipeline.domain.guild import Guild
 from ingest_pipeline.errors import ChannelForbidden, ChannelNotFound
 from ingest_pipeline.ingestion.services import Services
-from ingest_pipeline.storage.catalogue import (
+from ingest_pipeline.sources.discord.discovery import GuildView, guild_from, view_guild
+from ingest_pipeline.sources.discord.rest import DiscordRest, open_rest
+from ingest_pipeline.storage.catalogue.guilds import (
     list_channels,
     list_guilds,
     mark_channels_missing,
@@ -27,8 +27,8 @@ from ingest_pipeline.storage.catalogue import (
     save_channels,
     save_guild,
 )
-from ingest_pipeline.storage.database import Connection
-from ingest_pipeline.storage.users import sync_users
+from ingest_pipeline.storage.catalogue.users import sync_users
+from ingest_pipeline.storage.engine.database import Connection
 
 
 @dataclass(frozen=True, slots=True)

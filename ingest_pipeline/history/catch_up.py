@@ -11,19 +11,19 @@ from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from ingest_pipeline.capture.discord_rest import DiscordRest
 from ingest_pipeline.domain.guild import Channel
 from ingest_pipeline.events import Event, EventType, log_events
 from ingest_pipeline.history.channel_scan import scan_channels
 from ingest_pipeline.history.history_import import DEFAULT_CONCURRENCY, RunProgress
-from ingest_pipeline.history.quiet_channels import finish_quiet
 from ingest_pipeline.history.scan_plans import plan_catch_up
+from ingest_pipeline.history.scan_start import finish_quiet
 from ingest_pipeline.history.scanner import SOURCE, build_scanner
 from ingest_pipeline.ingestion.ingest import new_correlation_id
 from ingest_pipeline.ingestion.services import Services
-from ingest_pipeline.storage.database import Connection
-from ingest_pipeline.storage.events import publish
-from ingest_pipeline.storage.scan_runs import ScanRun
+from ingest_pipeline.sources.discord.rest import DiscordRest
+from ingest_pipeline.storage.engine.database import Connection
+from ingest_pipeline.storage.runs.events import publish
+from ingest_pipeline.storage.runs.scan_runs import ScanRun
 
 
 async def catch_up(

@@ -18,23 +18,23 @@ from datetime import UTC, datetime
 from functools import partial
 from itertools import chain
 
-from ingest_pipeline.capture.discovery import reading_state_now
-from ingest_pipeline.capture.history import Newest, Page, absent, batched, find_newest, read_history
 from ingest_pipeline.content.extraction import extract_for
 from ingest_pipeline.domain.guild import ReadingState
 from ingest_pipeline.domain.normalize import ChannelPolicy
 from ingest_pipeline.errors import ChannelForbidden, ChannelNotFound, IngestError, TokenRejected
 from ingest_pipeline.events import Event
-from ingest_pipeline.history.quiet_channels import start
+from ingest_pipeline.history.scan_start import start
 from ingest_pipeline.history.scanner import SOURCE, Scanner, build_scanner, page_document, run_proof, write
 from ingest_pipeline.ingestion.batch_events import Batch, tell_of_failure
 from ingest_pipeline.ingestion.ingest import ingest_landed
-from ingest_pipeline.storage.catalogue import set_reading_state
-from ingest_pipeline.storage.database import Connection
-from ingest_pipeline.storage.ledger import record_proof
-from ingest_pipeline.storage.messages import Tombstone, tombstone_messages
-from ingest_pipeline.storage.readings import live_between
-from ingest_pipeline.storage.scan_runs import RunStatus, ScanRun, advance_run, finish_run
+from ingest_pipeline.sources.discord.discovery import reading_state_now
+from ingest_pipeline.sources.discord.history import Newest, Page, absent, batched, find_newest, read_history
+from ingest_pipeline.storage.catalogue.guilds import set_reading_state
+from ingest_pipeline.storage.engine.database import Connection
+from ingest_pipeline.storage.messages.coverage import record_proof
+from ingest_pipeline.storage.messages.deletions import Tombstone, tombstone_messages
+from ingest_pipeline.storage.messages.stored_versions import live_between
+from ingest_pipeline.storage.runs.scan_runs import RunStatus, ScanRun, advance_run, finish_run
 
 __all__ = ["SOURCE", "Scanner", "build_scanner", "scan_channel", "scan_channels"]
 

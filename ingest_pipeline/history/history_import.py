@@ -13,8 +13,6 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from ingest_pipeline.capture.discord_rest import DiscordRest, open_rest
-from ingest_pipeline.capture.discovery import GuildView, view_guild
 from ingest_pipeline.domain.guild import Channel, ReadingState, monitored_ids
 from ingest_pipeline.errors import ChannelForbidden, ChannelNotFound
 from ingest_pipeline.history.catalogue_sync import save_view
@@ -22,13 +20,15 @@ from ingest_pipeline.history.channel_scan import scan_channels
 from ingest_pipeline.history.scan_plans import ImportPlan, plan_import
 from ingest_pipeline.history.scanner import build_scanner
 from ingest_pipeline.ingestion.services import Services
-from ingest_pipeline.storage.catalogue import (
+from ingest_pipeline.sources.discord.discovery import GuildView, view_guild
+from ingest_pipeline.sources.discord.rest import DiscordRest, open_rest
+from ingest_pipeline.storage.catalogue.guilds import (
     list_monitored,
     list_monitors,
 )
-from ingest_pipeline.storage.database import Connection
-from ingest_pipeline.storage.import_metadata import find_import, mark_import_completed
-from ingest_pipeline.storage.scan_runs import RunStatus, ScanRun
+from ingest_pipeline.storage.engine.database import Connection
+from ingest_pipeline.storage.runs.import_metadata import find_import, mark_import_completed
+from ingest_pipeline.storage.runs.scan_runs import RunStatus, ScanRun
 
 DEFAULT_CONCURRENCY = 4
 RunProgress = Callable[[ScanRun], None]

@@ -6,13 +6,13 @@ import asyncio
 from collections.abc import Sequence
 from functools import partial
 
-from ingest_pipeline.capture.discord_rest import DiscordRest, open_rest
 from ingest_pipeline.history.channel_scan import scan_channels
 from ingest_pipeline.history.history_import import DEFAULT_CONCURRENCY, RunProgress
 from ingest_pipeline.history.scanner import build_scanner
 from ingest_pipeline.ingestion.services import Services
-from ingest_pipeline.storage.scan_requests import drop_requests, requested_runs
-from ingest_pipeline.storage.scan_runs import ScanRun
+from ingest_pipeline.sources.discord.rest import DiscordRest, open_rest
+from ingest_pipeline.storage.runs.scan_requests import drop_requests, requested_runs
+from ingest_pipeline.storage.runs.scan_runs import ScanRun
 
 
 def read_requested_now(services: Services, *, progress: RunProgress | None = None) -> list[ScanRun]:

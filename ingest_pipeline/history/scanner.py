@@ -8,16 +8,16 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TypeVar
 
-from ingest_pipeline.capture.discord_rest import DiscordRest
-from ingest_pipeline.capture.history import Page
 from ingest_pipeline.content.rules import ContentRules, CurrentRules
 from ingest_pipeline.domain.normalize import ChannelPolicy
 from ingest_pipeline.ingestion.documents import Provenance
 from ingest_pipeline.ingestion.payload_documents import PayloadDocument
 from ingest_pipeline.ingestion.services import Services
-from ingest_pipeline.storage.database import Connection
-from ingest_pipeline.storage.ledger import Proof
-from ingest_pipeline.storage.scan_runs import ScanRun
+from ingest_pipeline.sources.discord.history import Page
+from ingest_pipeline.sources.discord.rest import DiscordRest
+from ingest_pipeline.storage.engine.database import Connection
+from ingest_pipeline.storage.messages.coverage import Proof
+from ingest_pipeline.storage.runs.scan_runs import ScanRun
 
 Result = TypeVar("Result")
 

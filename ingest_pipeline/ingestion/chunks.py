@@ -15,7 +15,7 @@ from typing import BinaryIO
 
 import pyarrow as pa
 
-from ingest_pipeline.storage.schema import STAGING_SCHEMA
+from ingest_pipeline.storage.messages.schema import STAGING_SCHEMA
 
 
 @dataclass(frozen=True, slots=True)

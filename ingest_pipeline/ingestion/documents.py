@@ -23,8 +23,8 @@ from ingest_pipeline.domain.normalize import (
     build_normaliser,
 )
 from ingest_pipeline.domain.window import Window
-from ingest_pipeline.storage.columns import column, repeated
-from ingest_pipeline.storage.schema import STAGING_SCHEMA
+from ingest_pipeline.storage.engine.columns import column, repeated
+from ingest_pipeline.storage.messages.schema import STAGING_SCHEMA
 
 
 @dataclass(slots=True)

@@ -8,12 +8,12 @@ from typing import BinaryIO
 
 import pyarrow as pa
 
-from ingest_pipeline.capture.export_header import ExportHeader
-from ingest_pipeline.capture.halves import Halves, halves_of
 from ingest_pipeline.domain.normalize import ChannelPolicy
 from ingest_pipeline.domain.window import Window
 from ingest_pipeline.ingestion.documents import Provenance, Tally
-from ingest_pipeline.ingestion.second_reader import Reading, is_of_use, second_reader
+from ingest_pipeline.ingestion.parallel_reader import Reading, is_of_use, second_reader
+from ingest_pipeline.landing.export_header import ExportHeader
+from ingest_pipeline.landing.halves import Halves, halves_of
 
 
 @dataclass(frozen=True, slots=True)

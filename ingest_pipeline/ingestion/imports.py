@@ -15,8 +15,6 @@ from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
-from ingest_pipeline.capture.chat_exporter import ExportRequest, ExportResult
-from ingest_pipeline.capture.payloads import read_header
 from ingest_pipeline.domain.message import OBSERVED_AT_UNKNOWN
 from ingest_pipeline.domain.normalize import ChannelPolicy
 from ingest_pipeline.domain.session import Session, live_sessions
@@ -29,8 +27,10 @@ from ingest_pipeline.ingestion.ingest import Derive, IngestReport, Progress, ing
 from ingest_pipeline.ingestion.polling import missing_time
 from ingest_pipeline.ingestion.refresh import landed_documents, refresh_landing
 from ingest_pipeline.ingestion.services import Services
-from ingest_pipeline.storage.database import Connection
-from ingest_pipeline.storage.sessions import find_session, list_sessions, save_sessions
+from ingest_pipeline.landing.export_reader import read_header
+from ingest_pipeline.sources.exporter.chat_exporter import ExportRequest, ExportResult
+from ingest_pipeline.storage.engine.database import Connection
+from ingest_pipeline.storage.messages.sessions import find_session, list_sessions, save_sessions
 
 _logger = logging.getLogger(__name__)
 

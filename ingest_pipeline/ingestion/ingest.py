@@ -22,11 +22,11 @@ from ingest_pipeline.events import Event, log_events
 from ingest_pipeline.ingestion.batch_events import Batch, tell_of_failure
 from ingest_pipeline.ingestion.chunks import ChunkSizes, read_in_chunks, rebatch
 from ingest_pipeline.ingestion.documents import Document, Tally
-from ingest_pipeline.storage.database import Connection, Database
-from ingest_pipeline.storage.events import publish
-from ingest_pipeline.storage.ledger import Proof, record_proof
-from ingest_pipeline.storage.membership import keep_parents
-from ingest_pipeline.storage.merge import MergeCounts, merge_messages
+from ingest_pipeline.storage.engine.database import Connection, Database
+from ingest_pipeline.storage.messages.coverage import Proof, record_proof
+from ingest_pipeline.storage.messages.membership import keep_parents
+from ingest_pipeline.storage.messages.merge import MergeCounts, merge_messages
+from ingest_pipeline.storage.runs.events import publish
 
 Progress = Callable[[int], None]
 Derive = Callable[[Connection, Sequence[int]], None]

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from ingest_pipeline.capture.discord_payloads import Payload, raw_message
 from ingest_pipeline.domain.normalize import ChannelPolicy, build_normaliser
 from ingest_pipeline.domain.window import Window
 from ingest_pipeline.ingestion.documents import Provenance, Tally, normalised_rows, rows_table
+from ingest_pipeline.sources.discord.payloads import Payload, raw_message
 
 _NO_CHANNEL = 0
 

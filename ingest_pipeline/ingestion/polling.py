@@ -13,8 +13,8 @@ from datetime import datetime, timedelta
 from ingest_pipeline.domain.session import Session, live_sessions, next_session
 from ingest_pipeline.domain.snowflake import created_at
 from ingest_pipeline.domain.window import Window, WindowGrid
-from ingest_pipeline.storage.database import Connection
-from ingest_pipeline.storage.ledger import gaps
+from ingest_pipeline.storage.engine.database import Connection
+from ingest_pipeline.storage.messages.coverage import gaps
 
 _MILLISECOND = timedelta(milliseconds=1)
 

@@ -26,10 +26,10 @@ from ingest_pipeline.ingestion.imports import merge_documents
 from ingest_pipeline.ingestion.ingest import Derive, new_correlation_id
 from ingest_pipeline.ingestion.refresh import landed_documents
 from ingest_pipeline.ingestion.services import Services
-from ingest_pipeline.ingestion.session_sync import sync_sessions_file
-from ingest_pipeline.storage.duckdb_engine import DuckDBDatabase
-from ingest_pipeline.storage.salvage import Salvaged, salvage
-from ingest_pipeline.storage.sessions import list_sessions
+from ingest_pipeline.storage.engine.duckdb.engine import DuckDBDatabase
+from ingest_pipeline.storage.messages.sessions import list_sessions
+from ingest_pipeline.storage.transfer.salvage import Salvaged, salvage
+from ingest_pipeline.userconfig.session_sync import sync_sessions_file
 
 Progress = Callable[[str], None]
 

@@ -12,10 +12,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from ingest_pipeline.capture.chat_exporter import ExportRequest
-from ingest_pipeline.capture.export_header import ExportHeader
-from ingest_pipeline.capture.landing import Landed
-from ingest_pipeline.capture.stored_files import file_exists
 from ingest_pipeline.domain.message import OBSERVED_AT_UNKNOWN
 from ingest_pipeline.domain.normalize import ChannelPolicy
 from ingest_pipeline.domain.session import Session
@@ -24,8 +20,12 @@ from ingest_pipeline.errors import BadInput, ExporterFailed, ExporterRejected, I
 from ingest_pipeline.ingestion.batch_events import failures_recorded
 from ingest_pipeline.ingestion.documents import Provenance
 from ingest_pipeline.ingestion.export_document import ExportDocument
-from ingest_pipeline.ingestion.normalised_store import StoredDocument
+from ingest_pipeline.ingestion.normalized_store import StoredDocument
 from ingest_pipeline.ingestion.services import Services
+from ingest_pipeline.landing.export_header import ExportHeader
+from ingest_pipeline.landing.store import Landed
+from ingest_pipeline.landing.stored_files import file_exists
+from ingest_pipeline.sources.exporter.chat_exporter import ExportRequest
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,17 +8,17 @@ from datetime import timedelta
 
 import pyarrow as pa
 
-from ingest_pipeline.capture.chat_exporter import ChatExporter
-from ingest_pipeline.capture.landing import LandingStore
-from ingest_pipeline.capture.settings_file import load_settings_file
 from ingest_pipeline.domain.normalize import ChannelPolicy
 from ingest_pipeline.domain.window import WindowGrid
 from ingest_pipeline.errors import ConfigurationError
-from ingest_pipeline.ingestion.normalised_store import NormalisedStore
-from ingest_pipeline.ingestion.settings_in_force import settings_in_force
+from ingest_pipeline.ingestion.normalized_store import NormalisedStore
+from ingest_pipeline.landing.store import LandingStore
 from ingest_pipeline.settings import Settings
-from ingest_pipeline.storage.database import Connection, Database
-from ingest_pipeline.storage.open import open_database
+from ingest_pipeline.sources.exporter.chat_exporter import ChatExporter
+from ingest_pipeline.storage.engine.database import Connection, Database
+from ingest_pipeline.storage.engine.open import open_database
+from ingest_pipeline.userconfig.effective_settings import settings_in_force
+from ingest_pipeline.userconfig.settings_file import load_settings_file
 
 
 @dataclass(frozen=True, slots=True)

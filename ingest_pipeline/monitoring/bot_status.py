@@ -11,10 +11,10 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from ingest_pipeline.events import EventChannel, EventType
-from ingest_pipeline.storage.bot_heartbeat import last_beginning, last_heartbeat
-from ingest_pipeline.storage.database import Connection
-from ingest_pipeline.storage.events import latest_events
-from ingest_pipeline.storage.operations import Operation, noted_operations
+from ingest_pipeline.storage.engine.database import Connection
+from ingest_pipeline.storage.gateway.bot_heartbeat import last_beginning, last_heartbeat
+from ingest_pipeline.storage.runs.events import latest_events
+from ingest_pipeline.storage.runs.operations import Operation, noted_operations
 
 SILENCE = timedelta(seconds=90)
 """After so long without a heartbeat the bot counts as lost: six in a row are missing."""

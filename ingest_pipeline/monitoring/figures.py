@@ -10,11 +10,11 @@ from datetime import datetime, timedelta
 from ingest_pipeline.ingestion.polling import ended_within, missing_time
 from ingest_pipeline.ingestion.services import Services
 from ingest_pipeline.monitoring.session_progress import SessionProgress, session_progress
-from ingest_pipeline.storage.database import Connection
-from ingest_pipeline.storage.events import ingested_totals, seconds_to_setup
-from ingest_pipeline.storage.message_search import count_by_channel
-from ingest_pipeline.storage.sessions import list_sessions
-from ingest_pipeline.storage.verifications import LastVerification, last_verification
+from ingest_pipeline.storage.engine.database import Connection
+from ingest_pipeline.storage.messages.search import count_by_channel
+from ingest_pipeline.storage.messages.sessions import list_sessions
+from ingest_pipeline.storage.messages.verifications import LastVerification, last_verification
+from ingest_pipeline.storage.runs.events import ingested_totals, seconds_to_setup
 
 FAILED = "failed"
 """The result under which batches that were undone are counted."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ingest_pipeline.domain.guild import Channel, ReadingState
-from ingest_pipeline.storage.catalogue import list_guilds, list_monitored
-from ingest_pipeline.storage.database import Connection
+from ingest_pipeline.storage.catalogue.guilds import list_guilds, list_monitored
+from ingest_pipeline.storage.engine.database import Connection
 
 _VOICE = frozenset({"voice", "stage"})
 

@@ -12,15 +12,15 @@ from typing import Any
 
 from upath import UPath
 
-from ingest_pipeline.capture.stored_files import Tree, look_at_tree, remove_tree, subfolders
 from ingest_pipeline.domain.session import Session
 from ingest_pipeline.ingestion.services import Services
+from ingest_pipeline.landing.stored_files import Tree, look_at_tree, remove_tree, subfolders
 from ingest_pipeline.settings import Settings
-from ingest_pipeline.storage.database import Connection
-from ingest_pipeline.storage.events import count_events, forget_events
-from ingest_pipeline.storage.install_intents import count_purgeable_intents, purge_intents
-from ingest_pipeline.storage.manifests import is_as_sealed, newest_manifests
-from ingest_pipeline.storage.sessions import list_sessions
+from ingest_pipeline.storage.catalogue.install_intents import count_purgeable_intents, purge_intents
+from ingest_pipeline.storage.engine.database import Connection
+from ingest_pipeline.storage.messages.manifests import is_as_sealed, newest_manifests
+from ingest_pipeline.storage.messages.sessions import list_sessions
+from ingest_pipeline.storage.runs.events import count_events, forget_events
 
 _QUARANTINE = "_quarantine"
 _NORMALISED = "_normalized"

@@ -15,9 +15,9 @@ from typing import Any
 from ingest_pipeline.domain.session import Session
 from ingest_pipeline.domain.window import Window, WindowGrid
 from ingest_pipeline.ingestion.polling import missing_time
-from ingest_pipeline.storage.database import Connection
-from ingest_pipeline.storage.message_search import count_by_driver
-from ingest_pipeline.storage.messages import count_in_window, messages_per_minute
+from ingest_pipeline.storage.engine.database import Connection
+from ingest_pipeline.storage.messages.deletions import count_in_window, messages_per_minute
+from ingest_pipeline.storage.messages.search import count_by_driver
 
 
 class WindowState(StrEnum):

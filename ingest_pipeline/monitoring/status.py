@@ -13,10 +13,10 @@ from ingest_pipeline.ingestion.services import Services
 from ingest_pipeline.monitoring.bot_status import BotStatus, bot_status
 from ingest_pipeline.monitoring.permissions import UnreadableChannel, unreadable_channels
 from ingest_pipeline.monitoring.session_progress import SessionProgress, session_progress
-from ingest_pipeline.storage.database import Connection
-from ingest_pipeline.storage.events import ingested_totals, latest_events
-from ingest_pipeline.storage.message_search import count_by_source
-from ingest_pipeline.storage.sessions import list_sessions
+from ingest_pipeline.storage.engine.database import Connection
+from ingest_pipeline.storage.messages.search import count_by_source
+from ingest_pipeline.storage.messages.sessions import list_sessions
+from ingest_pipeline.storage.runs.events import ingested_totals, latest_events
 
 _LOOK_BACK = 20
 # What a poll may take on top of its interval before it counts as late.

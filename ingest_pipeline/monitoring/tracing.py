@@ -16,15 +16,15 @@ from ingest_pipeline.domain.message import OBSERVED_AT_UNKNOWN
 from ingest_pipeline.domain.snowflake import created_at, parse_snowflake
 from ingest_pipeline.errors import NothingFound
 from ingest_pipeline.events import Event, EventType, dagster_run_id
-from ingest_pipeline.storage.database import Connection
-from ingest_pipeline.storage.events import events_of_journey, events_of_message
-from ingest_pipeline.storage.message_search import (
+from ingest_pipeline.storage.engine.database import Connection
+from ingest_pipeline.storage.messages.search import (
     count_of_journey,
     find_message,
     find_revisions,
     find_tombstone,
 )
-from ingest_pipeline.storage.scan_runs import ScanRun, runs_of_journey
+from ingest_pipeline.storage.runs.events import events_of_journey, events_of_message
+from ingest_pipeline.storage.runs.scan_runs import ScanRun, runs_of_journey
 
 _LONGEST_ID = 200
 # At equal times, in this order.

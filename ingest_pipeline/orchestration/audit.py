@@ -13,22 +13,22 @@ from enum import StrEnum
 
 import pyarrow as pa
 
-from ingest_pipeline.capture.landing import Landed
-from ingest_pipeline.capture.payloads import read_document
-from ingest_pipeline.capture.stored_files import file_exists
 from ingest_pipeline.domain.session import Session
 from ingest_pipeline.domain.window import Window, window_key
 from ingest_pipeline.errors import BadInput
-from ingest_pipeline.ingestion.normalised_store import StoredDocument, read_rows
+from ingest_pipeline.ingestion.normalized_store import StoredDocument, read_rows
 from ingest_pipeline.ingestion.refresh import document_windows
 from ingest_pipeline.ingestion.services import Services
+from ingest_pipeline.landing.export_reader import read_document
+from ingest_pipeline.landing.store import Landed
+from ingest_pipeline.landing.stored_files import file_exists
 from ingest_pipeline.monitoring.retention import is_past_retention
-from ingest_pipeline.storage.columns import values_of
-from ingest_pipeline.storage.database import Connection
-from ingest_pipeline.storage.ledger import gaps
-from ingest_pipeline.storage.membership import count_mislinked
-from ingest_pipeline.storage.messages import count_in_window, ids_in_window
-from ingest_pipeline.storage.readings import stored_between
+from ingest_pipeline.storage.engine.columns import values_of
+from ingest_pipeline.storage.engine.database import Connection
+from ingest_pipeline.storage.messages.coverage import gaps
+from ingest_pipeline.storage.messages.deletions import count_in_window, ids_in_window
+from ingest_pipeline.storage.messages.membership import count_mislinked
+from ingest_pipeline.storage.messages.stored_versions import stored_between
 
 _EXAMPLES = 5
 

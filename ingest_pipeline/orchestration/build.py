@@ -2,43 +2,47 @@
 
 import dagster as dg
 
-from ingest_pipeline.orchestration.alerts import build_alert_sensors
-from ingest_pipeline.orchestration.assets import build_assets
-from ingest_pipeline.orchestration.catalogue_assets import (
+from ingest_pipeline.orchestration.catalogue.assets import (
     build_catalogue_assets,
     build_catalogue_schedule,
     catalogue_job,
 )
-from ingest_pipeline.orchestration.changed_windows import build_changed_windows_sensor
-from ingest_pipeline.orchestration.checks import message_checks
-from ingest_pipeline.orchestration.content_assets import build_content_assets
-from ingest_pipeline.orchestration.data_retention import (
-    build_data_schedules,
-    prune_data_job,
-    purge_intents_job,
-)
-from ingest_pipeline.orchestration.executors import build_executor
-from ingest_pipeline.orchestration.history_jobs import (
+from ingest_pipeline.orchestration.catalogue.history_jobs import (
     build_scan_runs_sensor,
     import_history_job,
     scan_runs_job,
 )
-from ingest_pipeline.orchestration.jobs import ingest_job
-from ingest_pipeline.orchestration.permissions import (
+from ingest_pipeline.orchestration.catalogue.permissions import (
     build_permissions_schedule,
     permission_check,
     permissions_job,
 )
-from ingest_pipeline.orchestration.report_assets import build_report_assets, build_report_sensor, report_job
-from ingest_pipeline.orchestration.resources import build_resources
-from ingest_pipeline.orchestration.retention import build_prune_job, build_prune_schedule
-from ingest_pipeline.orchestration.seal_assets import build_seal_assets, build_seal_sensor, seal_job
-from ingest_pipeline.orchestration.sensors import build_live_session_sensor
-from ingest_pipeline.orchestration.verification import (
+from ingest_pipeline.orchestration.completeness.seals import build_seal_assets, build_seal_sensor, seal_job
+from ingest_pipeline.orchestration.completeness.verification import (
     build_verification_schedule,
     verification_check,
     verify_job,
 )
+from ingest_pipeline.orchestration.content.assets import build_content_assets
+from ingest_pipeline.orchestration.content.report_assets import (
+    build_report_assets,
+    build_report_sensor,
+    report_job,
+)
+from ingest_pipeline.orchestration.jobs import ingest_job
+from ingest_pipeline.orchestration.live.dirty_windows import build_changed_windows_sensor
+from ingest_pipeline.orchestration.live.sensors import build_live_session_sensor
+from ingest_pipeline.orchestration.maintenance.alerts import build_alert_sensors
+from ingest_pipeline.orchestration.maintenance.data_retention import (
+    build_data_schedules,
+    prune_data_job,
+    purge_intents_job,
+)
+from ingest_pipeline.orchestration.maintenance.retention import build_prune_job, build_prune_schedule
+from ingest_pipeline.orchestration.messages.assets import build_assets
+from ingest_pipeline.orchestration.messages.checks import message_checks
+from ingest_pipeline.orchestration.resources import build_resources
+from ingest_pipeline.orchestration.runtime.executors import build_executor
 from ingest_pipeline.settings import Settings
 
 

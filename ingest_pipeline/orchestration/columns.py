@@ -3,7 +3,7 @@
 import dagster as dg
 import pyarrow as pa
 
-from ingest_pipeline.storage.schema import MERGED_SCHEMA, STAGING_SCHEMA
+from ingest_pipeline.storage.messages.schema import MERGED_SCHEMA, STAGING_SCHEMA
 
 _DESCRIPTIONS = {
     "discord_id": "The message's snowflake: its identity",

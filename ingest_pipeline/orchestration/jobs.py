@@ -3,7 +3,7 @@
 import dagster as dg
 
 from ingest_pipeline.content.extraction import ContentKind
-from ingest_pipeline.orchestration.verification import AGREES
+from ingest_pipeline.orchestration.tags import AGREES
 
 # Its executor is the deployment's; see executors.py.
 ingest_job = dg.define_asset_job(

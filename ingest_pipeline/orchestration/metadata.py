@@ -15,16 +15,16 @@ from ingest_pipeline.domain.session import Session
 from ingest_pipeline.domain.snowflake import created_at
 from ingest_pipeline.domain.window import Window
 from ingest_pipeline.ingestion.ingest import IngestReport
-from ingest_pipeline.ingestion.normalised_store import StoredDocument, taken_rows
+from ingest_pipeline.ingestion.normalized_store import StoredDocument, taken_rows
 from ingest_pipeline.ingestion.refresh import Exported, session_windows
 from ingest_pipeline.ingestion.services import Services
 from ingest_pipeline.orchestration.audit import count_landed
 from ingest_pipeline.orchestration.markdown import as_code, listed
 from ingest_pipeline.orchestration.pictures import as_markdown, messages_per_minute_svg
-from ingest_pipeline.storage.columns import values_of
-from ingest_pipeline.storage.database import Connection
-from ingest_pipeline.storage.ledger import proven_until
-from ingest_pipeline.storage.messages import count_in_window, messages_per_minute, table_summary
+from ingest_pipeline.storage.engine.columns import values_of
+from ingest_pipeline.storage.engine.database import Connection
+from ingest_pipeline.storage.messages.coverage import proven_until
+from ingest_pipeline.storage.messages.deletions import count_in_window, messages_per_minute, table_summary
 
 Metadata = dict[str, Any]
 ROWS = "dagster/partition_row_count"

@@ -11,6 +11,7 @@ import dagster as dg
 
 from ingest_pipeline.domain.session import Session
 from ingest_pipeline.domain.window import WindowGrid, window_key
+from ingest_pipeline.orchestration.tags import FROM_TAG
 
 SESSION = "session"
 # Dagster keeps dynamic partitions by this name for the whole instance, whoever else is in it.
@@ -18,7 +19,6 @@ SESSION_PARTITIONS = "ingest_sessions"
 WINDOW = "window"
 RANGE_START = "dagster/asset_partition_range_start"
 RANGE_END = "dagster/asset_partition_range_end"
-FROM_TAG = "ingest/from"
 
 
 def session_windows_partitions(grid: WindowGrid) -> dg.MultiPartitionsDefinition:

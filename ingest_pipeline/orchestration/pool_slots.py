@@ -7,7 +7,7 @@ ends: for ever, if there is none.
 
 import dagster as dg
 
-from ingest_pipeline.orchestration.assets import WRITER_POOL
+from ingest_pipeline.orchestration.messages.assets import WRITER_POOL
 
 
 def assign_free_slots(instance: dg.DagsterInstance) -> int:

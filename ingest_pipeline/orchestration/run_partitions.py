@@ -26,7 +26,7 @@ from ingest_pipeline.orchestration.partitions import (
     keys_by_session,
     partition_key,
 )
-from ingest_pipeline.storage.sessions import find_session
+from ingest_pipeline.storage.messages.sessions import find_session
 
 PARTITION = "dagster/partition"
 _DIMENSIONS = tuple(f"{PARTITION}/{dimension}" for dimension in (SESSION, WINDOW))

@@ -13,7 +13,7 @@ from typing import Any
 from ingest_pipeline.domain.session import Session
 from ingest_pipeline.domain.snowflake import created_at
 from ingest_pipeline.domain.window import Window
-from ingest_pipeline.storage.content_queries import (
+from ingest_pipeline.storage.content.queries import (
     arrivals_in_window,
     clips_in_window,
     highlights_in_window,
@@ -21,9 +21,9 @@ from ingest_pipeline.storage.content_queries import (
     setups_in_window,
     unparsed_in_window,
 )
-from ingest_pipeline.storage.database import Connection
-from ingest_pipeline.storage.ledger import gaps
-from ingest_pipeline.storage.messages import messages_per_minute
+from ingest_pipeline.storage.engine.database import Connection
+from ingest_pipeline.storage.messages.coverage import gaps
+from ingest_pipeline.storage.messages.deletions import messages_per_minute
 
 TOP_HIGHLIGHTS = 12
 _MILLISECOND = timedelta(milliseconds=1)

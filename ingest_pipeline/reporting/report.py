@@ -8,9 +8,9 @@ from pathlib import Path
 
 from upath import UPath
 
-from ingest_pipeline.capture.stored_files import new_version
 from ingest_pipeline.domain.session import Session
 from ingest_pipeline.ingestion.services import Services
+from ingest_pipeline.landing.stored_files import new_version
 from ingest_pipeline.reporting.charts import drivers_chart, latency_chart, messages_chart
 from ingest_pipeline.reporting.facts import SessionFacts, read_facts
 from ingest_pipeline.reporting.page import report_page

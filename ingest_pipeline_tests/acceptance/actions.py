@@ -14,10 +14,10 @@ import dagster as dg
 from ingest_pipeline.cli.app import main
 from ingest_pipeline.ingestion.services import build_services, window_grid
 from ingest_pipeline.orchestration.build import build_definitions
-from ingest_pipeline.orchestration.code_server import LAUNCHED_THROUGH, settle_abandoned_runs
 from ingest_pipeline.orchestration.partitions import SESSION_PARTITIONS, range_tags
+from ingest_pipeline.orchestration.runtime.code_server import LAUNCHED_THROUGH, settle_abandoned_runs
 from ingest_pipeline.settings import load_settings
-from ingest_pipeline.storage.messages import list_messages, table_summary
+from ingest_pipeline.storage.messages.deletions import list_messages, table_summary
 
 _SOCKETS = Path("/run/ingest_pipeline_tests")
 

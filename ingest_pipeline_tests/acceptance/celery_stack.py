@@ -31,7 +31,7 @@ from ingest_pipeline.domain.session import Session
 from ingest_pipeline.ingestion.services import window_grid
 from ingest_pipeline.orchestration.partitions import SESSION_PARTITIONS, range_tags
 from ingest_pipeline.settings import PROJECT_ROOT, Settings
-from ingest_pipeline.supervision.processes import kill
+from ingest_pipeline.stack.processes import kill
 
 DEPLOY = PROJECT_ROOT / "deploy" / "celery"
 REDELIVERY_SECONDS = 12
@@ -234,7 +234,7 @@ def _start_coordinator(stack: ExitStack, folder: Path, common: Mapping[str, str]
         "INGEST_CODE_SOCKET": str(code_socket),
         "INGEST_EXPORTER_PATH": str(folder / "none"),
     }
-    server = [sys.executable, "-m", "ingest_pipeline.orchestration.code_server", str(code_socket)]
+    server = [sys.executable, "-m", "ingest_pipeline.orchestration.runtime.code_server", str(code_socket)]
     stack.enter_context(_process(server, folder, "code.log", environment))
     wait_until("the code server", code_socket.exists)
     daemon = [sys.executable, "-m", "dagster._daemon", "run", "-w", str(DEPLOY / "workspace.yaml")]
@@ -252,7 +252,7 @@ def _start_worker(stack: ExitStack, folder: Path, common: Mapping[str, str]) -> 
         "DISCORD_OAUTH_TOKEN": DEMO_TOKEN,
         "TMPDIR": str(folder / "tmp"),
     }
-    module = "ingest_pipeline.orchestration.celery_worker"
+    module = "ingest_pipeline.orchestration.runtime.celery_worker"
     command = [sys.executable, "-m", module, "--concurrency", "1", "--hostname", f"{folder.name}@%h"]
     process = stack.enter_context(_process(command, folder, "log", environment))
     return Worker(folder.name, folder, process)

@@ -23,11 +23,11 @@ from dagster._core.workspace.context import WorkspaceProcessContext
 from dagster._core.workspace.load_target import WorkspaceFileTarget
 from dagster_graphql.schema import create_schema
 
-from ingest_pipeline.orchestration.assets import WRITER_POOL
+from ingest_pipeline.orchestration.messages.assets import WRITER_POOL
 from ingest_pipeline.settings import PROJECT_ROOT
-from ingest_pipeline.supervision.dagster_home import CODE_LOCATION, prepare_dagster_home
-from ingest_pipeline.supervision.parts import answers_on_socket, dagster_parts
-from ingest_pipeline.supervision.processes import kill
+from ingest_pipeline.stack.dagster_home import CODE_LOCATION, prepare_dagster_home
+from ingest_pipeline.stack.parts import answers_on_socket, dagster_parts
+from ingest_pipeline.stack.processes import kill
 from ingest_pipeline_tests.cli_runs import OURS
 
 REPOSITORY = {"repositoryLocationName": CODE_LOCATION, "repositoryName": "__repository__"}

@@ -30,8 +30,6 @@ from types import FrameType
 
 from pydantic import SecretStr
 
-from ingest_pipeline.capture.payloads import read_export, read_header
-from ingest_pipeline.capture.window_split import split_export
 from ingest_pipeline.domain.session import Session
 from ingest_pipeline.domain.window import Window
 from ingest_pipeline.errors import BadInput
@@ -39,11 +37,13 @@ from ingest_pipeline.ingestion.imports import import_messages, merge_documents
 from ingest_pipeline.ingestion.ingest import IngestReport
 from ingest_pipeline.ingestion.refresh import normalise_windows
 from ingest_pipeline.ingestion.services import Services, build_services
+from ingest_pipeline.landing.export_reader import read_export, read_header
+from ingest_pipeline.landing.window_split import split_export
 from ingest_pipeline.settings import Settings
-from ingest_pipeline.storage.sessions import save_sessions
-from ingest_pipeline_tests.acceptance.ground import MERGED, Tables, merged, stored_tables, without
+from ingest_pipeline.storage.messages.sessions import save_sessions
 from ingest_pipeline_tests.acceptance.kill_sweep import ENGINES, grounds
 from ingest_pipeline_tests.acceptance.mutations import mutate
+from ingest_pipeline_tests.acceptance.sandbox import MERGED, Tables, merged, stored_tables, without
 
 LONGEST_CPU_SECONDS, LONGEST_SECONDS = 10, 60
 SESSION_ID = "fuzzed"

@@ -20,7 +20,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from ingest_pipeline_tests.acceptance.ground import Ground, prepared
+from ingest_pipeline_tests.acceptance.sandbox import Ground, prepared
 from ingest_pipeline_tests.acceptance.sweeps import AT_ONCE, OVER_BEFORE, WORKS, Trials, evenly
 from ingest_pipeline_tests.contract.postgres_server import fresh_schema, running_server
 

@@ -3,7 +3,7 @@
     python -m ingest_pipeline_tests.acceptance.realtime_proof [--engine duckdb] [--only RESUME] [--scale 0.2]
 
 A guild of 20,000 messages in 10 channels is imported while 5,000 more arrive, and are edited, deleted,
-pinned, reacted to and given previews at random, under each scenario of `realtime/scenarios.py`. Then every
+pinned, reacted to and given previews at random, under each scenario of `live_bot/scenarios.py`. Then every
 field of every row is compared with the server's truth. Bot and imports are processes of their own, with
 unmodified discord.py. The exit code is 1 when anything differs or a scenario does not come to rest.
 """
@@ -23,11 +23,11 @@ from datetime import timedelta
 from pathlib import Path
 
 from ingest_pipeline_tests.contract.postgres_server import fresh_schema, running_server
-from ingest_pipeline_tests.realtime.figures import Figures, cells, row
-from ingest_pipeline_tests.realtime.progress import Progress, shown
-from ingest_pipeline_tests.realtime.proof import Size, prove
-from ingest_pipeline_tests.realtime.scenarios import Scenario, scenarios
-from ingest_pipeline_tests.realtime.throughput import ceiling, lag, sustained
+from ingest_pipeline_tests.live_bot.figures import Figures, cells, row
+from ingest_pipeline_tests.live_bot.progress import Progress, shown
+from ingest_pipeline_tests.live_bot.proof import Size, prove
+from ingest_pipeline_tests.live_bot.scenarios import Scenario, scenarios
+from ingest_pipeline_tests.live_bot.throughput import ceiling, lag, sustained
 
 ENGINES = ("duckdb", "postgres")
 _LAG_SECONDS = 20.0

@@ -14,7 +14,7 @@ from queue import SimpleQueue
 from ingest_pipeline_tests.acceptance.actions import ingest, materialise, tick
 from ingest_pipeline_tests.acceptance.boundaries import Boundary, Passed
 from ingest_pipeline_tests.acceptance.children import Child, Ended
-from ingest_pipeline_tests.acceptance.ground import (
+from ingest_pipeline_tests.acceptance.sandbox import (
     AFTER,
     FIRST,
     LATER,

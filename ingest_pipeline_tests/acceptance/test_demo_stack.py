@@ -55,7 +55,7 @@ class Stack:
         self.log = folder / "start.log"
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "ingest_pipeline.supervise", "--demo", "--port", str(port)],
+                [sys.executable, "-m", "ingest_pipeline.stack.start", "--demo", "--port", str(port)],
                 cwd=PROJECT_ROOT,
                 env=environment,
                 stdout=log,

@@ -13,18 +13,18 @@ from subprocess import Popen
 
 import pytest
 
-from ingest_pipeline.capture.landing import LandingStore
 from ingest_pipeline.ingestion.ingest import ingest_landed
-from ingest_pipeline.orchestration import assets
+from ingest_pipeline.landing.store import LandingStore
+from ingest_pipeline.orchestration.messages import assets
 from ingest_pipeline.orchestration.run_partitions import record_windows
-from ingest_pipeline.storage.duckdb_connection import DuckDBConnection
-from ingest_pipeline.storage.ledger import record_proof
-from ingest_pipeline.storage.postgres_connection import PostgresConnection
+from ingest_pipeline.storage.engine.duckdb.connection import DuckDBConnection
+from ingest_pipeline.storage.engine.postgres.connection import PostgresConnection
+from ingest_pipeline.storage.messages.coverage import record_proof
 from ingest_pipeline_tests.acceptance.actions import ingest
 from ingest_pipeline_tests.acceptance.boundaries import Boundary, Passed, entering, leaving, place_of
 from ingest_pipeline_tests.acceptance.children import Ended
 from ingest_pipeline_tests.acceptance.conftest import ENGINES
-from ingest_pipeline_tests.acceptance.ground import POLL, Ground
+from ingest_pipeline_tests.acceptance.sandbox import POLL, Ground
 from ingest_pipeline_tests.acceptance.sweeps import (
     AT_ONCE,
     BACKFILLING,

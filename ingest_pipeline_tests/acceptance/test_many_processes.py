@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from ingest_pipeline.demo.scene import Scene
+from ingest_pipeline.demo.simulated_session import Scene
 from ingest_pipeline.errors import ExitCode
 from ingest_pipeline_tests.acceptance.actions import (
     ingest,
@@ -22,7 +22,7 @@ from ingest_pipeline_tests.acceptance.actions import (
 )
 from ingest_pipeline_tests.acceptance.children import Child, Ended, stop_all
 from ingest_pipeline_tests.acceptance.conftest import ENGINES
-from ingest_pipeline_tests.acceptance.ground import (
+from ingest_pipeline_tests.acceptance.sandbox import (
     CHANNEL_ID,
     SCENE,
     SESSION_ID,

@@ -22,14 +22,14 @@ from typing import Any
 import psycopg
 import pytest
 
-from ingest_pipeline.demo.scene import Scene
+from ingest_pipeline.demo.simulated_session import Scene
 from ingest_pipeline.errors import ExitCode
 from ingest_pipeline.ingestion.ingest import ingest_landed
 from ingest_pipeline_tests.acceptance.actions import ingest, prepare_dagster, tick
 from ingest_pipeline_tests.acceptance.boundaries import entering
 from ingest_pipeline_tests.acceptance.children import Child, Ended, stop_all
 from ingest_pipeline_tests.acceptance.disks import MEGABYTE, Disk, mounted_disk
-from ingest_pipeline_tests.acceptance.ground import (
+from ingest_pipeline_tests.acceptance.sandbox import (
     CHANNEL_ID,
     SCENE,
     SESSION_ID,

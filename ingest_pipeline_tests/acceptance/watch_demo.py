@@ -21,12 +21,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from statistics import median, quantiles
 
-from ingest_pipeline.demo.scene import Scene
+from ingest_pipeline.demo.simulated_session import Scene
 from ingest_pipeline.domain.session import live_sessions
 from ingest_pipeline.domain.snowflake import created_at
 from ingest_pipeline.settings import PROJECT_ROOT, Settings, load_settings
-from ingest_pipeline.storage.open import open_database
-from ingest_pipeline.storage.sessions import list_sessions
+from ingest_pipeline.storage.engine.open import open_database
+from ingest_pipeline.storage.messages.sessions import list_sessions
 
 GRACE = timedelta(seconds=60)
 

@@ -22,8 +22,8 @@ from pathlib import Path
 import duckdb
 
 from ingest_pipeline.errors import IngestError
-from ingest_pipeline.storage.duckdb_engine import DuckDBDatabase
-from ingest_pipeline.storage.merge import merge_messages
+from ingest_pipeline.storage.engine.duckdb.engine import DuckDBDatabase
+from ingest_pipeline.storage.messages.merge import merge_messages
 from ingest_pipeline_tests.contract.readings import Reading, at, staged, stored_messages
 
 ROWS = 30

@@ -25,15 +25,15 @@ from pathlib import Path
 import duckdb
 
 from ingest_pipeline.errors import DatabaseDamaged, DatabaseUnavailable
-from ingest_pipeline.storage.database import Connection, Database
-from ingest_pipeline.storage.duckdb_connection import DuckDBConnection
-from ingest_pipeline.storage.duckdb_engine import DuckDBDatabase
-from ingest_pipeline.storage.duckdb_file import layout
-from ingest_pipeline.storage.duckdb_file.repair import Guard
-from ingest_pipeline.storage.duckdb_file.undo import undo_path
-from ingest_pipeline.storage.merge import merge_messages
-from ingest_pipeline.storage.queries import quoted
-from ingest_pipeline.storage.tables import list_tables
+from ingest_pipeline.storage.engine.database import Connection, Database
+from ingest_pipeline.storage.engine.duckdb import layout
+from ingest_pipeline.storage.engine.duckdb.connection import DuckDBConnection
+from ingest_pipeline.storage.engine.duckdb.engine import DuckDBDatabase
+from ingest_pipeline.storage.engine.duckdb.repair import Guard
+from ingest_pipeline.storage.engine.duckdb.undo import undo_path
+from ingest_pipeline.storage.engine.queries import quoted
+from ingest_pipeline.storage.engine.tables import list_tables
+from ingest_pipeline.storage.messages.merge import merge_messages
 from ingest_pipeline_tests.contract.readings import Reading, at, staged
 
 NAME = "ingest.duckdb"

@@ -11,8 +11,8 @@ import pytest
 from pydantic import SecretStr
 
 from ingest_pipeline.settings import Settings
-from ingest_pipeline.storage.database import Database
-from ingest_pipeline.storage.open import open_database
+from ingest_pipeline.storage.engine.database import Database
+from ingest_pipeline.storage.engine.open import open_database
 from ingest_pipeline_tests.contract.postgres_server import fresh_schema
 
 ENGINES = ("duckdb", "postgres")

@@ -15,9 +15,9 @@ import time
 from pathlib import Path
 
 from ingest_pipeline.settings import Settings, load_settings
-from ingest_pipeline.storage.merge import merge_messages
-from ingest_pipeline.storage.messages import Tombstone, table_summary, tombstone_messages
-from ingest_pipeline.storage.open import open_database
+from ingest_pipeline.storage.engine.open import open_database
+from ingest_pipeline.storage.messages.deletions import Tombstone, table_summary, tombstone_messages
+from ingest_pipeline.storage.messages.merge import merge_messages
 from ingest_pipeline_tests.contract.readings import Reading, at, staged, tombstone
 
 PROJECT = Path(__file__).resolve().parents[2]

@@ -13,9 +13,9 @@ import pyarrow as pa
 
 from ingest_pipeline.domain.message import OBSERVED_AT_UNKNOWN
 from ingest_pipeline.domain.session import Session
-from ingest_pipeline.storage.database import Connection
-from ingest_pipeline.storage.messages import Tombstone
-from ingest_pipeline.storage.schema import STAGING_SCHEMA
+from ingest_pipeline.storage.engine.database import Connection
+from ingest_pipeline.storage.messages.deletions import Tombstone
+from ingest_pipeline.storage.messages.schema import STAGING_SCHEMA
 
 START = datetime(2025, 5, 29, 13, 30, tzinfo=UTC)
 CHANNEL = 1101802452224856174

@@ -191,7 +191,7 @@ def _run_tests(file: str, tests: list[str]) -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
         for stream in (1, 2):
             os.dup2(os.open("tests.log", os.O_WRONLY | os.O_CREAT | os.O_TRUNC), stream)
-        forget_dependents_of("storage/queries.py" if file.endswith(".sql") else file)
+        forget_dependents_of("storage/engine/queries.py" if file.endswith(".sql") else file)
         code = pytest.main([*_OPTIONS, *_paths(tests)])
     except BaseException:  # noqa: BLE001 - the log tells
         traceback.print_exc()

@@ -19,8 +19,8 @@ from ingest_pipeline.ingestion.services import Services, build_services
 from ingest_pipeline.orchestration.build import build_definitions
 from ingest_pipeline.orchestration.partitions import RANGE_END, RANGE_START, SESSION_PARTITIONS
 from ingest_pipeline.settings import Settings
-from ingest_pipeline.storage.messages import list_messages
-from ingest_pipeline.storage.sessions import save_sessions
+from ingest_pipeline.storage.messages.deletions import list_messages
+from ingest_pipeline.storage.messages.sessions import save_sessions
 
 TOKEN = "an-invented-token-0123456789"
 CHANNEL_ID = 1_100_000_000_000_000_042

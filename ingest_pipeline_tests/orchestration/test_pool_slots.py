@@ -8,7 +8,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from ingest_pipeline.orchestration.assets import WRITER_POOL
+from ingest_pipeline.orchestration.messages.assets import WRITER_POOL
 from ingest_pipeline_tests.orchestration.deployments import Deployment, deploy, instance_on_disk
 
 

@@ -9,10 +9,10 @@ from datetime import timedelta
 
 import pytest
 
-from ingest_pipeline.capture.history import Page
+from ingest_pipeline.completeness.comparison import Comparison, FreshReading, FreshRow, compare
 from ingest_pipeline.domain.membership import Claim
-from ingest_pipeline.exactness.comparison import Comparison, FreshReading, FreshRow, compare
-from ingest_pipeline.storage.readings import StoredVersion
+from ingest_pipeline.sources.discord.history import Page
+from ingest_pipeline.storage.messages.stored_versions import StoredVersion
 from ingest_pipeline_tests.exports import START
 
 CHANNEL = 7

@@ -106,9 +106,9 @@ PARTS = {"api": _API, "bot": _COMMAND, "code location": f"{_CODE_LOCATION}each_f
 # start.sh ends in this module.
 _STACK = """
 import json, sys
-from ingest_pipeline import supervise
-supervise._run = lambda deployment, *_: print("parts", json.dumps(deployment.environment)) or 0
-sys.exit(supervise.main([]))
+from ingest_pipeline.stack import start
+start._run = lambda deployment, *_: print("parts", json.dumps(deployment.environment)) or 0
+sys.exit(start.main([]))
 """
 
 
@@ -123,7 +123,9 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     python = folder / ".venv" / "bin" / "python"
     python.parent.mkdir(parents=True)
     (folder / "stack.py").write_text(_STACK)
-    python.write_text(f'#!/bin/sh\n[ "$2" = ingest_pipeline.supervise ] && exec {sys.executable} stack.py\n')
+    python.write_text(
+        f'#!/bin/sh\n[ "$2" = ingest_pipeline.stack.start ] && exec {sys.executable} stack.py\n'
+    )
     python.chmod(0o755)
     installed = [(folder / name).read_text() for name in ("requirements.txt", "pyproject.toml")]
     (folder / ".venv" / "installed-requirements.txt").write_text("".join(installed))

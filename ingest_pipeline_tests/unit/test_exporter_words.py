@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from ingest_pipeline.capture.exporter_output import failure_of, reports_empty_range, warnings_of
-from ingest_pipeline.capture.exporter_process import FinishedRun
 from ingest_pipeline.errors import (
     ADDRESS_BLOCKED,
     AccountRestricted,
@@ -22,6 +20,8 @@ from ingest_pipeline.errors import (
     RateLimited,
     TokenRejected,
 )
+from ingest_pipeline.sources.exporter.output import failure_of, reports_empty_range, warnings_of
+from ingest_pipeline.sources.exporter.process import FinishedRun
 
 REQUEST = "Request to 'channels/1/messages' failed:"
 BLOCKED = (AddressBlocked, ADDRESS_BLOCKED)

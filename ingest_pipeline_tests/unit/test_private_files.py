@@ -14,8 +14,8 @@ import pytest
 from ingest_pipeline.errors import ConfigurationError
 from ingest_pipeline.private_files import is_open_to_others, keep_files_private, make_private_folder
 from ingest_pipeline.settings import PROJECT_ROOT
-from ingest_pipeline.supervision.dagster_home import prepare_dagster_home
-from ingest_pipeline.supervision.lock import hold_folder
+from ingest_pipeline.stack.dagster_home import prepare_dagster_home
+from ingest_pipeline.stack.lock import hold_folder
 from ingest_pipeline_tests.cli_runs import Cli
 from ingest_pipeline_tests.exports import message, write_export
 
@@ -52,15 +52,15 @@ def test_the_commands_write_for_their_user_alone(tmp_path: Path) -> None:
 _DEMO = """
 import os, subprocess, sys
 from pathlib import Path
-from ingest_pipeline import supervise
+from ingest_pipeline.stack import start
 os.umask(0)
 def parts(deployment, settings, lock, options):
     child = "import ingest_pipeline.definitions as d; d.defs(); open('made', 'w').close()"
-    home = supervise.prepare_dagster_home(
-        deployment.data_dir / "dagster", supervise.PROJECT_ROOT / "dagster.yaml", deployment.environment)
+    home = start.prepare_dagster_home(
+        deployment.data_dir / "dagster", start.PROJECT_ROOT / "dagster.yaml", deployment.environment)
     return subprocess.call([sys.executable, "-c", child], cwd=home.folder, env=deployment.environment)
-supervise._run = parts
-sys.exit(supervise.main(["--demo"]))
+start._run = parts
+sys.exit(start.main(["--demo"]))
 """
 
 

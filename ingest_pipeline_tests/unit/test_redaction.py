@@ -15,11 +15,11 @@ from pydantic import SecretStr
 
 from ingest_pipeline.errors import DatabaseUnavailable, IngestError
 from ingest_pipeline.events import Event, EventType
-from ingest_pipeline.monitoring.webhook import post
+from ingest_pipeline.orchestration.maintenance.webhook import post
 from ingest_pipeline.redaction import forget, guard, redact, redacted
 from ingest_pipeline.settings import Settings
-from ingest_pipeline.storage.duckdb_engine import DuckDBDatabase
-from ingest_pipeline.storage.events import publish
+from ingest_pipeline.storage.engine.duckdb.engine import DuckDBDatabase
+from ingest_pipeline.storage.runs.events import publish
 from ingest_pipeline_tests.api_worlds import START
 from ingest_pipeline_tests.webhook_receiver import receiving
 

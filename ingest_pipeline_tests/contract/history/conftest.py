@@ -7,10 +7,10 @@ from collections.abc import Iterator
 import pytest
 
 from ingest_pipeline.settings import Settings
-from ingest_pipeline.storage.database import Database
+from ingest_pipeline.storage.engine.database import Database
 from ingest_pipeline_tests.archive import Archive
-from ingest_pipeline_tests.discord_server.attach import attached
-from ingest_pipeline_tests.discord_server.server import DiscordServer
+from ingest_pipeline_tests.fake_discord.attach import attached
+from ingest_pipeline_tests.fake_discord.server import DiscordServer
 
 
 @pytest.fixture

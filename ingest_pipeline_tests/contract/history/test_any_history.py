@@ -8,16 +8,16 @@ from random import Random
 
 import pytest
 
-from ingest_pipeline.exactness.gap_repair import list_gaps, repair_gaps
-from ingest_pipeline.exactness.verification import verify
+from ingest_pipeline.completeness.gap_repair import list_gaps, repair_gaps
+from ingest_pipeline.completeness.verification import verify
 from ingest_pipeline.history.catch_up import catch_up
 from ingest_pipeline.history.history_import import import_history
-from ingest_pipeline.storage.catalogue import list_channels
-from ingest_pipeline.storage.ledger import proofs
+from ingest_pipeline.storage.catalogue.guilds import list_channels
+from ingest_pipeline.storage.messages.coverage import proofs
 from ingest_pipeline_tests.archive import Archive
-from ingest_pipeline_tests.discord_server import permissions
-from ingest_pipeline_tests.discord_server.faults import Requests
-from ingest_pipeline_tests.discord_server.server import DiscordServer
+from ingest_pipeline_tests.fake_discord import permissions
+from ingest_pipeline_tests.fake_discord.faults import Requests
+from ingest_pipeline_tests.fake_discord.server import DiscordServer
 
 HISTORY = "history"
 EVENTS = 100

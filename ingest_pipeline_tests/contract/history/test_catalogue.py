@@ -9,7 +9,7 @@ from typing import Any
 
 from ingest_pipeline.domain.guild import Channel, Guild, ReadingState
 from ingest_pipeline.domain.snowflake import created_at
-from ingest_pipeline.storage.catalogue import (
+from ingest_pipeline.storage.catalogue.guilds import (
     describe_channels,
     forget_guild,
     list_channels,
@@ -24,13 +24,13 @@ from ingest_pipeline.storage.catalogue import (
     set_monitors,
     set_reading_state,
 )
-from ingest_pipeline.storage.database import Connection, Database
-from ingest_pipeline.storage.import_metadata import find_import, mark_import_started
-from ingest_pipeline.storage.merge import merge_messages
-from ingest_pipeline.storage.messages import tombstone_messages
-from ingest_pipeline.storage.queries import quoted
-from ingest_pipeline.storage.setting_overrides import save_guild_settings
-from ingest_pipeline.storage.tables import count_rows
+from ingest_pipeline.storage.catalogue.setting_overrides import save_guild_settings
+from ingest_pipeline.storage.engine.database import Connection, Database
+from ingest_pipeline.storage.engine.queries import quoted
+from ingest_pipeline.storage.engine.tables import count_rows
+from ingest_pipeline.storage.messages.deletions import tombstone_messages
+from ingest_pipeline.storage.messages.merge import merge_messages
+from ingest_pipeline.storage.runs.import_metadata import find_import, mark_import_started
 from ingest_pipeline_tests.contract.readings import Reading, at, staged, tombstone
 
 NOW = datetime(2026, 5, 24, 13, tzinfo=UTC)

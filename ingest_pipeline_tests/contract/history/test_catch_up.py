@@ -7,20 +7,20 @@ from typing import Any
 
 import pytest
 
-from ingest_pipeline.capture.discord_rest import DiscordRest
 from ingest_pipeline.domain.guild import Channel
 from ingest_pipeline.domain.snowflake import first_id_at
 from ingest_pipeline.errors import TokenRejected
 from ingest_pipeline.events import EventType
 from ingest_pipeline.history.catch_up import catch_up
 from ingest_pipeline.history.history_import import import_history
-from ingest_pipeline.storage.events import events_of_journey
-from ingest_pipeline.storage.ledger import gaps, proven_until
-from ingest_pipeline.storage.scan_runs import RunKind, RunStatus, ScanRun, list_runs
+from ingest_pipeline.sources.discord.rest import DiscordRest
+from ingest_pipeline.storage.messages.coverage import gaps, proven_until
+from ingest_pipeline.storage.runs.events import events_of_journey
+from ingest_pipeline.storage.runs.scan_runs import RunKind, RunStatus, ScanRun, list_runs
 from ingest_pipeline_tests.archive import Archive
-from ingest_pipeline_tests.discord_server import permissions
-from ingest_pipeline_tests.discord_server.faults import Requests
-from ingest_pipeline_tests.discord_server.server import DiscordServer
+from ingest_pipeline_tests.fake_discord import permissions
+from ingest_pipeline_tests.fake_discord.faults import Requests
+from ingest_pipeline_tests.fake_discord.server import DiscordServer
 
 HISTORY = "history"
 AGO = timedelta(hours=1)

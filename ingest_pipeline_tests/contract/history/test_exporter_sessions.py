@@ -10,22 +10,22 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
+from ingest_pipeline.completeness.expectations import Scope
+from ingest_pipeline.completeness.export_verification import verify_by_any_means
+from ingest_pipeline.completeness.gap_repair import list_gaps, repair_now
+from ingest_pipeline.completeness.sealing import seal_now
 from ingest_pipeline.demo.install import install_stand_in
 from ingest_pipeline.domain.session import Session
 from ingest_pipeline.domain.snowflake import first_id_at
 from ingest_pipeline.errors import ConfigurationError
-from ingest_pipeline.exactness.expectations import Scope
-from ingest_pipeline.exactness.export_verification import verify_by_any_means
-from ingest_pipeline.exactness.gap_repair import list_gaps, repair_now
-from ingest_pipeline.exactness.sealing import seal_now
 from ingest_pipeline.ingestion.services import Services, build_services
 from ingest_pipeline.settings import Settings
-from ingest_pipeline.storage.catalogue import set_monitors
-from ingest_pipeline.storage.database import Database
-from ingest_pipeline.storage.manifests import Changes
-from ingest_pipeline.storage.sessions import save_sessions
+from ingest_pipeline.storage.catalogue.guilds import set_monitors
+from ingest_pipeline.storage.engine.database import Database
+from ingest_pipeline.storage.messages.manifests import Changes
+from ingest_pipeline.storage.messages.sessions import save_sessions
 from ingest_pipeline_tests.archive import Archive
-from ingest_pipeline_tests.discord_server.server import DiscordServer
+from ingest_pipeline_tests.fake_discord.server import DiscordServer
 
 CHANNEL = 1_100_000_000_000_000_042
 START = datetime(2025, 9, 7, 13, tzinfo=UTC)

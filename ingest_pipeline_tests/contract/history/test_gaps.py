@@ -5,10 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from ingest_pipeline.domain.session import Session
-from ingest_pipeline.domain.snowflake import created_at
-from ingest_pipeline.exactness.expectations import Expectation, Scope, expectations
-from ingest_pipeline.exactness.gap_repair import (
+from ingest_pipeline.completeness.expectations import Expectation, Scope, expectations
+from ingest_pipeline.completeness.gap_repair import (
     Gap,
     GapReason,
     is_mendable,
@@ -16,14 +14,16 @@ from ingest_pipeline.exactness.gap_repair import (
     refresh_catalogue,
     repair_gaps,
 )
+from ingest_pipeline.domain.session import Session
+from ingest_pipeline.domain.snowflake import created_at
 from ingest_pipeline.history.history_import import import_history
-from ingest_pipeline.storage.catalogue import set_monitors
-from ingest_pipeline.storage.ledger import Proof, record_proof
-from ingest_pipeline.storage.sessions import save_sessions
+from ingest_pipeline.storage.catalogue.guilds import set_monitors
+from ingest_pipeline.storage.messages.coverage import Proof, record_proof
+from ingest_pipeline.storage.messages.sessions import save_sessions
 from ingest_pipeline_tests.archive import Archive
-from ingest_pipeline_tests.discord_server import permissions
-from ingest_pipeline_tests.discord_server.faults import Requests
-from ingest_pipeline_tests.discord_server.server import DiscordServer
+from ingest_pipeline_tests.fake_discord import permissions
+from ingest_pipeline_tests.fake_discord.faults import Requests
+from ingest_pipeline_tests.fake_discord.server import DiscordServer
 
 HISTORY = "history"
 AGO = timedelta(hours=1)

@@ -13,17 +13,17 @@ from ingest_pipeline.domain.snowflake import created_at
 from ingest_pipeline.errors import TokenRejected
 from ingest_pipeline.events import Event, EventType
 from ingest_pipeline.history.history_import import HistoryReport, import_history
-from ingest_pipeline.storage.catalogue import list_channels
-from ingest_pipeline.storage.events import latest_events
-from ingest_pipeline.storage.import_metadata import find_import, is_import_running
-from ingest_pipeline.storage.ledger import gaps, proofs, proven_until
-from ingest_pipeline.storage.messages import list_messages, table_summary
-from ingest_pipeline.storage.scan_runs import RunStatus, ScanRun, list_runs
-from ingest_pipeline.storage.sessions import save_sessions
+from ingest_pipeline.storage.catalogue.guilds import list_channels
+from ingest_pipeline.storage.messages.coverage import gaps, proofs, proven_until
+from ingest_pipeline.storage.messages.deletions import list_messages, table_summary
+from ingest_pipeline.storage.messages.sessions import save_sessions
+from ingest_pipeline.storage.runs.events import latest_events
+from ingest_pipeline.storage.runs.import_metadata import find_import, is_import_running
+from ingest_pipeline.storage.runs.scan_runs import RunStatus, ScanRun, list_runs
 from ingest_pipeline_tests.archive import Archive
-from ingest_pipeline_tests.discord_server import permissions
-from ingest_pipeline_tests.discord_server.faults import Requests
-from ingest_pipeline_tests.discord_server.server import DiscordServer
+from ingest_pipeline_tests.fake_discord import permissions
+from ingest_pipeline_tests.fake_discord.faults import Requests
+from ingest_pipeline_tests.fake_discord.server import DiscordServer
 
 HISTORY = "history"
 

@@ -9,13 +9,13 @@ from contextlib import contextmanager
 import pytest
 
 from ingest_pipeline.history.history_import import import_history
-from ingest_pipeline.storage.import_metadata import find_import, is_import_running
-from ingest_pipeline.storage.ledger import proven_until
-from ingest_pipeline.storage.messages import table_summary
+from ingest_pipeline.storage.messages.coverage import proven_until
+from ingest_pipeline.storage.messages.deletions import table_summary
+from ingest_pipeline.storage.runs.import_metadata import find_import, is_import_running
 from ingest_pipeline_tests.archive import Archive
-from ingest_pipeline_tests.discord_server import attach
-from ingest_pipeline_tests.discord_server.faults import Requests
-from ingest_pipeline_tests.discord_server.server import DiscordServer
+from ingest_pipeline_tests.fake_discord import attach
+from ingest_pipeline_tests.fake_discord.faults import Requests
+from ingest_pipeline_tests.fake_discord.server import DiscordServer
 
 HISTORY = "history"
 PROGRAM = "ingest_pipeline_tests.history_program:main"

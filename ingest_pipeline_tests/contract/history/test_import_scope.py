@@ -10,14 +10,14 @@ import pytest
 from ingest_pipeline.domain.guild import ReadingState
 from ingest_pipeline.errors import ChannelForbidden, ChannelNotFound
 from ingest_pipeline.history.history_import import HistoryReport, import_history
-from ingest_pipeline.storage.catalogue import list_channels, set_monitors
-from ingest_pipeline.storage.import_metadata import find_import
-from ingest_pipeline.storage.ledger import proofs
-from ingest_pipeline.storage.scan_runs import RunStatus
+from ingest_pipeline.storage.catalogue.guilds import list_channels, set_monitors
+from ingest_pipeline.storage.messages.coverage import proofs
+from ingest_pipeline.storage.runs.import_metadata import find_import
+from ingest_pipeline.storage.runs.scan_runs import RunStatus
 from ingest_pipeline_tests.archive import Archive
-from ingest_pipeline_tests.discord_server import permissions
-from ingest_pipeline_tests.discord_server.model import ChannelKind
-from ingest_pipeline_tests.discord_server.server import DiscordServer
+from ingest_pipeline_tests.fake_discord import permissions
+from ingest_pipeline_tests.fake_discord.model import ChannelKind
+from ingest_pipeline_tests.fake_discord.server import DiscordServer
 
 HISTORY = "history"
 

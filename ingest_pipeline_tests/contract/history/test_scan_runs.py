@@ -6,15 +6,15 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from ingest_pipeline.storage.database import Database
-from ingest_pipeline.storage.import_metadata import (
+from ingest_pipeline.storage.engine.database import Database
+from ingest_pipeline.storage.runs.import_metadata import (
     find_import,
     is_import_running,
     is_owed_to_import,
     mark_import_completed,
     mark_import_started,
 )
-from ingest_pipeline.storage.scan_runs import (
+from ingest_pipeline.storage.runs.scan_runs import (
     RunKind,
     RunStatus,
     ScanRun,

@@ -9,17 +9,17 @@ from typing import Any
 
 import pytest
 
+from ingest_pipeline.completeness.sealing import SealReport, seal_session, sessions_to_seal
 from ingest_pipeline.domain.session import Session
 from ingest_pipeline.domain.snowflake import created_at
 from ingest_pipeline.errors import SessionInvalid, SessionNotFound
-from ingest_pipeline.exactness.sealing import SealReport, seal_session, sessions_to_seal
 from ingest_pipeline.history.history_import import import_history
-from ingest_pipeline.storage.manifests import Changes, list_manifests, sealed_versions
-from ingest_pipeline.storage.readings import stored_between
-from ingest_pipeline.storage.sessions import save_sessions
+from ingest_pipeline.storage.messages.manifests import Changes, list_manifests, sealed_versions
+from ingest_pipeline.storage.messages.sessions import save_sessions
+from ingest_pipeline.storage.messages.stored_versions import stored_between
 from ingest_pipeline_tests.archive import Archive
-from ingest_pipeline_tests.discord_server import permissions
-from ingest_pipeline_tests.discord_server.server import DiscordServer
+from ingest_pipeline_tests.fake_discord import permissions
+from ingest_pipeline_tests.fake_discord.server import DiscordServer
 
 AGO = timedelta(hours=1)
 

@@ -9,23 +9,23 @@ from typing import Any
 
 import pytest
 
+from ingest_pipeline.completeness import verification
+from ingest_pipeline.completeness.expectations import Scope
+from ingest_pipeline.completeness.verdicts import ChannelVerdict, VerificationReport
+from ingest_pipeline.completeness.verification import verify
 from ingest_pipeline.domain.session import Session
 from ingest_pipeline.domain.snowflake import created_at
 from ingest_pipeline.errors import TokenRejected
-from ingest_pipeline.exactness import verification
-from ingest_pipeline.exactness.expectations import Scope
-from ingest_pipeline.exactness.verdicts import ChannelVerdict, VerificationReport
-from ingest_pipeline.exactness.verification import verify
 from ingest_pipeline.history.history_import import import_history
 from ingest_pipeline.history.scanner import build_scanner
-from ingest_pipeline.storage.catalogue import set_monitors
-from ingest_pipeline.storage.database import Connection
-from ingest_pipeline.storage.messages import Tombstone, tombstone_messages
-from ingest_pipeline.storage.sessions import save_sessions
+from ingest_pipeline.storage.catalogue.guilds import set_monitors
+from ingest_pipeline.storage.engine.database import Connection
+from ingest_pipeline.storage.messages.deletions import Tombstone, tombstone_messages
+from ingest_pipeline.storage.messages.sessions import save_sessions
 from ingest_pipeline_tests.archive import Archive
-from ingest_pipeline_tests.discord_server import permissions
-from ingest_pipeline_tests.discord_server.faults import Requests
-from ingest_pipeline_tests.discord_server.server import DiscordServer
+from ingest_pipeline_tests.fake_discord import permissions
+from ingest_pipeline_tests.fake_discord.faults import Requests
+from ingest_pipeline_tests.fake_discord.server import DiscordServer
 
 HISTORY = "history"
 AGO = timedelta(hours=1)

@@ -10,13 +10,13 @@ import pytest
 
 from ingest_pipeline.domain.session import Session
 from ingest_pipeline.domain.snowflake import created_at
-from ingest_pipeline.storage.database import Connection
-from ingest_pipeline.storage.messages import Tombstone, tombstone_messages
-from ingest_pipeline.storage.sessions import save_sessions
+from ingest_pipeline.storage.engine.database import Connection
+from ingest_pipeline.storage.messages.deletions import Tombstone, tombstone_messages
+from ingest_pipeline.storage.messages.sessions import save_sessions
 from ingest_pipeline_tests.archive import Archive
 from ingest_pipeline_tests.contract.history.test_verification import delete_row, imported, only, verified
 from ingest_pipeline_tests.contract.readings import stored_revisions, stored_skipped
-from ingest_pipeline_tests.discord_server.server import DiscordServer
+from ingest_pipeline_tests.fake_discord.server import DiscordServer
 
 AGO = timedelta(hours=1)
 FILES = [("onboard.mp4", "video/mp4")]

@@ -1,5 +1,5 @@
 -- Users, settings of guilds, and what the stored messages tell of their channels. The engine has no
--- cascades: what belongs to a guild is removed with it by storage/catalogue.py.
+-- cascades: what belongs to a guild is removed with it by storage/catalogue/guilds.py.
 
 -- When it was last said which of the guild's channels are monitored; null when never.
 ALTER TABLE guilds ADD COLUMN monitors_chosen_at TIMESTAMPTZ;

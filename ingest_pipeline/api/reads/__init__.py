@@ -1,0 +1,1 @@
+"""Reads that are shared, bounded in time and cached."""

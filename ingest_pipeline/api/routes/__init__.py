@@ -1,0 +1,1 @@
+"""One module of routes for each thing that the HTTP interface serves."""

@@ -1,0 +1,117 @@
+"""Messages: found by filters, page by page, newest first."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query
+from pydantic import BaseModel, BeforeValidator, Field
+from starlette.responses import Response
+
+from ingest_pipeline.api.access import Parts, Shared
+from ingest_pipeline.api.fields import (
+    GivenId,
+    GivenKey,
+    GivenText,
+    GivenTime,
+    PageSize,
+    ShownId,
+    ShownTime,
+)
+from ingest_pipeline.api.paging import cursor_of, message_of
+from ingest_pipeline.api.problems import documented
+from ingest_pipeline.errors import NothingFound
+from ingest_pipeline.storage.messages.search import MessageFilter, find_message, search_messages
+
+router = APIRouter(prefix="/messages", tags=["messages"])
+
+_Listed = Annotated[
+    list[Any], BeforeValidator(lambda value: json.loads(value) if isinstance(value, str) else value)
+]
+_Cursor = Annotated[str | None, Query(description="`next_cursor` of the page before.", max_length=200)]
+
+
+class MessageModel(BaseModel):
+    """A message in its newest version."""
+
+    discord_id: ShownId
+    session_id: str | None
+    guild_id: ShownId | None
+    channel_id: ShownId
+    posted_at: ShownTime
+    edited_at: ShownTime | None
+    deleted_at: ShownTime | None
+    driver: str | None
+    author_id: ShownId | None
+    author_name: str | None
+    author_nickname: str | None
+    author_is_bot: bool
+    raw_content: str
+    message_text: str
+    message_type: str
+    is_pinned: bool
+    reference_id: ShownId | None
+    attachments: _Listed
+    embeds: _Listed
+    stickers: _Listed
+    reactions: _Listed
+    is_highlight_candidate: bool
+    source: str
+    correlation_id: str
+    observed_at: ShownTime
+    created_at: ShownTime
+    updated_at: ShownTime
+
+
+class MessagePage(BaseModel):
+    """Messages, newest first."""
+
+    items: list[MessageModel]
+    next_cursor: str | None = Field(description="For the page after this one; null when this is the last.")
+
+
+@router.get("", summary="Messages that match", response_model=MessagePage, responses=documented(422))
+def found_messages(
+    services: Parts,
+    shared: Shared,
+    *,
+    session_id: GivenKey | None = None,
+    channel_id: GivenId | None = None,
+    driver: GivenText | None = None,
+    author_id: GivenId | None = None,
+    since: GivenTime | None = None,
+    until: GivenTime | None = None,
+    text: GivenText | None = None,
+    cursor: _Cursor = None,
+    limit: PageSize = 50,
+) -> Response:
+    """List live messages, newest first.
+
+    Filters that are left out let every message pass; `since` is included, `until` is not; `driver` and
+    `text` (a part of the message as it was written) go by letters, whatever their case.
+    """
+    wanted = MessageFilter(session_id, channel_id, driver, author_id, since, until, text)
+    after = None if cursor is None else message_of(cursor)
+
+    def look() -> MessagePage:
+        with services.database.read() as connection:
+            rows = search_messages(connection, wanted, after=after, limit=limit + 1)
+        page = rows[:limit]
+        is_last = len(rows) <= limit
+        return MessagePage(
+            items=[MessageModel(**row) for row in page],
+            next_cursor=None if is_last else cursor_of(page[-1]["discord_id"]),
+        )
+
+    return shared.get(("messages", wanted, after, limit), look)
+
+
+@router.get("/{message_id}", summary="One message", responses=documented(404, 422))
+def one_message(message_id: GivenId, services: Parts) -> MessageModel:
+    """Show a message, deleted or not."""
+    with services.database.read() as connection:
+        row = find_message(connection, message_id)
+    if row is None:
+        raise NothingFound(f"message {message_id} is not in the table")
+    return MessageModel(**row)

@@ -1,0 +1,116 @@
+"""Scan runs: readings of a channel's history, listed, shown and queued."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+from fastapi import APIRouter, Depends
+from pydantic import BaseModel, Field
+
+from ingest_pipeline.api.access import Now, Parts, WritingRoute, require_writer
+from ingest_pipeline.api.fields import GivenId, GivenKey, PageSize, ShownId, ShownTime
+from ingest_pipeline.api.problems import documented
+from ingest_pipeline.errors import BadInput, NothingFound
+from ingest_pipeline.history.scan_plans import plan_catch_up, plan_import
+from ingest_pipeline.ingestion.ingest import new_correlation_id
+from ingest_pipeline.storage.catalogue.guilds import find_channel
+from ingest_pipeline.storage.engine.database import Connection
+from ingest_pipeline.storage.runs.scan_requests import request_scan
+from ingest_pipeline.storage.runs.scan_runs import RunKind, RunStatus, ScanRun, find_run, list_runs
+
+router = APIRouter(prefix="/scan-runs", tags=["scan runs"])
+writing = APIRouter(
+    prefix="/scan-runs",
+    tags=["scan runs"],
+    dependencies=[Depends(require_writer)],
+    route_class=WritingRoute,
+)
+
+
+class ScanRunModel(BaseModel):
+    """The reading of ids in `(lower_id, head_id]` of a channel."""
+
+    scan_run_id: str
+    guild_id: ShownId
+    channel_id: ShownId
+    kind: RunKind
+    status: RunStatus
+    lower_id: ShownId
+    head_id: ShownId | None
+    cursor_id: ShownId
+    messages_read: int
+    rows_changed: int
+    error: str | None
+    correlation_id: str
+    queued_at: ShownTime
+    started_at: ShownTime | None
+    finished_at: ShownTime | None
+
+    @classmethod
+    def of(cls, run: ScanRun) -> ScanRunModel:
+        """Describe a run."""
+        return cls(**{name: getattr(run, name) for name in cls.model_fields})
+
+
+class ScanRuns(BaseModel):
+    """Scan runs, newest first."""
+
+    items: list[ScanRunModel]
+
+
+class WantedScan(BaseModel):
+    """What to read."""
+
+    channel_id: GivenId
+    kind: Literal["import", "catch_up"] = Field(
+        "import", description="All of its history, or what came since it was last read."
+    )
+
+
+@router.get("", summary="The latest scan runs", responses=documented(422))
+def latest_runs(services: Parts, guild_id: GivenId | None = None, limit: PageSize = 50) -> ScanRuns:
+    """List the latest scan runs of a guild or of all."""
+    with services.database.read() as connection:
+        found = list_runs(connection, guild_id, limit=limit)
+    return ScanRuns(items=[ScanRunModel.of(run) for run in found])
+
+
+@router.get("/{scan_run_id}", summary="One scan run", responses=documented(404, 422))
+def one_run(scan_run_id: GivenKey, services: Parts) -> ScanRunModel:
+    """Show a scan run."""
+    with services.database.read() as connection:
+        try:
+            return ScanRunModel.of(find_run(connection, scan_run_id))
+        except LookupError as error:
+            raise NothingFound(str(error)) from None
+
+
+@writing.post("", status_code=201, summary="Queue a scan run", responses=documented(401, 403, 404, 413, 422))
+def queue_run(wanted: WantedScan, services: Parts, now: Now) -> ScanRunModel:
+    """Queue the reading of a channel of the catalogue.
+
+    With a bot it is read within a minute (`scan_runs_sensor`), unless an import of its guild or the bot's
+    catch-up does so first. An import that was begun and not finished is answered instead of a second
+    one, and goes on.
+    """
+    overlap, correlation_id = services.settings.overlap, new_correlation_id()
+
+    def work(connection: Connection) -> ScanRun:
+        channel = find_channel(connection, wanted.channel_id)
+        if not channel.holds_messages:
+            raise BadInput(
+                f"channel {channel.channel_id} is a {channel.channel_type}, which holds no messages itself"
+            )
+        if wanted.kind == "catch_up":
+            planned: Sequence[ScanRun] = plan_catch_up(
+                connection, [channel], correlation_id, horizon=None, overlap=overlap, now=now
+            )
+        else:
+            planned = plan_import(
+                connection, channel.guild_id, [channel], force=False, is_whole=False, overlap=overlap
+            ).runs
+        request_scan(connection, planned[0].scan_run_id, now=now)
+        return planned[0]
+
+    return ScanRunModel.of(services.database.run(work))

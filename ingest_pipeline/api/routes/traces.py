@@ -1,0 +1,74 @@
+"""The journey of a message or of a batch."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Path
+from pydantic import BaseModel, Field
+
+from ingest_pipeline.api.access import Parts
+from ingest_pipeline.api.fields import ShownTime
+from ingest_pipeline.api.problems import documented
+from ingest_pipeline.api.routes.messages import MessageModel
+from ingest_pipeline.monitoring.tracing import trace
+
+router = APIRouter(prefix="/trace", tags=["trace"])
+
+
+class StageModel(BaseModel):
+    """One step of a journey."""
+
+    name: str
+    at: ShownTime
+    seconds: float = Field(description="Time since the stage before.")
+    source: str
+    correlation_id: str
+    data: dict[str, Any]
+
+
+class JourneyModel(BaseModel):
+    """Everything known of a message or a batch."""
+
+    identifier: str
+    kind: Literal["message", "batch"]
+    status: Literal["stored", "deleted", "received", "completed", "failed", "started"]
+    correlation_id: str
+    correlation_ids: list[str]
+    completed_stages: list[str]
+    stages: list[StageModel]
+    run_id: str | None = Field(description="The Dagster run.")
+    message: MessageModel | None
+    messages: int = Field(description="Messages whose content came with this journey.")
+
+
+@router.get("/{identifier}", summary="A journey", responses=documented(404, 422))
+def journey(
+    identifier: Annotated[str, Path(min_length=1, max_length=200, pattern=r"^[A-Za-z0-9._:-]+$")],
+    services: Parts,
+) -> JourneyModel:
+    """Tell the journey of a message, by its Discord id, or of a batch, by its correlation or run id."""
+    with services.database.read() as connection:
+        found = trace(connection, identifier)
+    return JourneyModel(
+        identifier=found.identifier,
+        kind="message" if found.kind == "message" else "batch",
+        status=found.status,  # type: ignore[arg-type]
+        correlation_id=found.correlation_id,
+        correlation_ids=list(found.correlation_ids),
+        completed_stages=found.completed_stages,
+        stages=[
+            StageModel(
+                name=stage.name,
+                at=stage.at,
+                seconds=stage.seconds,
+                source=stage.source,
+                correlation_id=stage.correlation_id,
+                data=stage.data,
+            )
+            for stage in found.stages
+        ],
+        run_id=found.run_id,
+        message=MessageModel(**found.message) if found.message else None,
+        messages=found.messages,
+    )

@@ -1,0 +1,1 @@
+"""The gateway bot: listening, spooling, merging and catching up."""

@@ -1,0 +1,151 @@
+"""The bot's catch-up: it reads what it may have missed, and proves what it heard.
+
+Until a channel is read completely, what may have been missed there stays noted; so a reading that
+fails or is cut off is done again, from the same place.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from ingest_pipeline.bot.gateway_documents import sessions_of, windows_at
+from ingest_pipeline.bot.watch_plans import WatchPlan, plan_watch
+from ingest_pipeline.bot.watchlist import Watchlist
+from ingest_pipeline.domain.snowflake import created_at
+from ingest_pipeline.events import Event, EventType, log_events
+from ingest_pipeline.history.channel_scan import build_scanner, scan_channels
+from ingest_pipeline.history.scan_plans import queue_stretch
+from ingest_pipeline.ingestion.ingest import new_correlation_id
+from ingest_pipeline.ingestion.message_events import bot_event
+from ingest_pipeline.ingestion.services import Services
+from ingest_pipeline.sources.discord.rest import DiscordRest
+from ingest_pipeline.storage.catalogue.guilds import list_channels
+from ingest_pipeline.storage.engine.database import Connection
+from ingest_pipeline.storage.gateway.dirty_windows import posted_by_journey, touch_windows
+from ingest_pipeline.storage.gateway.watched_channels import settle_missed
+from ingest_pipeline.storage.messages.membership import parents_of
+from ingest_pipeline.storage.runs.events import publish
+from ingest_pipeline.storage.runs.scan_runs import RunKind, RunStatus, ScanRun, abandon_runs
+
+_logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class CatchUp:
+    """What a catch-up works with.
+
+    Attributes:
+        services: The working parts.
+        rest: Discord.
+        watchlist: What is watched.
+        lookback: How long before the bot stopped hearing messages are read again.
+        concurrency: How many channels are read at the same time.
+    """
+
+    services: Services
+    rest: DiscordRest
+    watchlist: Watchlist
+    lookback: timedelta
+    concurrency: int = 4
+
+    async def run(self, begun_at: datetime) -> list[ScanRun]:
+        """Read every watched channel that needs it, and return the readings as they ended.
+
+        Args:
+            begun_at: When what was noted as missed was looked up, aware UTC: every event received
+                before must be in the table, and the catalogue must be of a later time. What is noted
+                as missed later is not made up for.
+
+        Raises:
+            TokenRejected: Discord does not accept the bot any more.
+            DatabaseBusy: Another process held the database for too long; nothing is forgotten.
+            DatabaseUnavailable: The database cannot be reached; nothing is forgotten.
+        """
+        runs = await asyncio.to_thread(self.services.database.run, lambda c: self._queue(c, begun_at))
+        if not runs:
+            return []
+        scanner = await build_scanner(self.services, self.rest)
+        ended = await scan_channels(scanner, runs, concurrency=self.concurrency)
+        await asyncio.to_thread(self._finish, ended, begun_at)
+        return ended
+
+    def _queue(self, connection: Connection, begun_at: datetime) -> list[ScanRun]:
+        plan = self._plan(connection)
+        settle_missed(connection, plan.idle, begun_at=begun_at)
+        if not plan.stretches:
+            return []
+        correlation_id, now = new_correlation_id(), datetime.now(UTC)
+        channel_ids = [stretch.channel_id for stretch in plan.stretches]
+        abandon_runs(connection, RunKind.CATCH_UP, channel_ids, now=now)
+        told = {"channel_ids": [str(channel_id) for channel_id in channel_ids]}
+        publish(connection, [bot_event(EventType.CATCH_UP_STARTED, correlation_id, now, told)])
+        return [
+            queue_stretch(connection, stretch, RunKind.CATCH_UP, correlation_id, now=now)
+            for stretch in plan.stretches
+        ]
+
+    def _plan(self, connection: Connection) -> WatchPlan:
+        wanted = [
+            channel
+            for channel in list_channels(connection)
+            if channel.holds_messages and self.watchlist.wants(channel.channel_id)
+        ]
+        return plan_watch(
+            connection,
+            wanted,
+            monitored=[each.channel_id for each in wanted if self.watchlist.is_monitored(each.channel_id)],
+            lookback=self.lookback,
+            overlap=self.services.settings.overlap,
+        )
+
+    def _finish(self, ended: Sequence[ScanRun], begun_at: datetime) -> None:
+        """Note what was made up for, and which windows were written to."""
+        complete = [run for run in ended if run.status is RunStatus.COMPLETED]
+        event = _told_of_end(ended)
+
+        def work(connection: Connection) -> None:
+            settle_missed(connection, [run.channel_id for run in complete], begun_at=begun_at)
+            for run in ended:
+                self._touch(connection, run)
+            publish(connection, [event])
+
+        self.services.database.run(work)
+        log_events([event])
+        _tell(ended)
+
+    def _touch(self, connection: Connection, run: ScanRun) -> None:
+        sessions = self.watchlist.sessions
+        parents = parents_of(connection, [run.channel_id])
+        if not run.rows_changed or not sessions_of(run.channel_id, parents.get(run.channel_id), sessions):
+            return
+        posted = posted_by_journey(
+            connection, run.correlation_id, run.channel_id, posted_from=created_at(run.lower_id)
+        )
+        windows = windows_at({run.channel_id: posted}, parents, sessions, self.services.grid)
+        touch_windows(connection, windows, now=datetime.now(UTC))
+
+
+def _tell(ended: Sequence[ScanRun]) -> None:
+    """Say what was found, if anything; most readings only prove what was heard."""
+    for run in ended:
+        if run.status is not RunStatus.COMPLETED:
+            _logger.warning("channel %s was not read to its end: %s", run.channel_id, run.error)
+    changed = sum(run.rows_changed for run in ended)
+    if changed:
+        read = sum(run.messages_read for run in ended)
+        _logger.info("caught up: %d messages in %d channels read, %d changed", read, len(ended), changed)
+
+
+def _told_of_end(ended: Sequence[ScanRun]) -> Event:
+    statuses = Counter(run.status.value for run in ended)
+    told = {
+        "messages_read": sum(run.messages_read for run in ended),
+        "rows_changed": sum(run.rows_changed for run in ended),
+        "channels": dict(statuses),
+    }
+    return bot_event(EventType.CATCH_UP_COMPLETED, ended[0].correlation_id, datetime.now(UTC), told)

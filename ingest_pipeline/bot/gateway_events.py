@@ -1,0 +1,187 @@
+"""What gateway events mean for the archive: messages, deletions, and messages to read again.
+
+Frames come from the spool as they were received. Nothing here fails on a frame: one that cannot be
+understood is counted, and where it says of which message or channel it is, that is read again.
+
+An event tells what a message was when Discord sent it, and events may come late, twice and in any
+order. Edits are ordered by their own time, deletions are final and a creation is the first version
+there is. Everything else that changes a message (previews, pins, reactions) comes without an order,
+so a message it happened to is read again once it is quiet: the reading is newer than all of them.
+Discord's events: https://docs.discord.com/developers/events/gateway-events
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from ingest_pipeline.domain.snowflake import parse_snowflake
+from ingest_pipeline.landing.spool import Record
+from ingest_pipeline.sources.discord.payloads import Payload, is_whole
+from ingest_pipeline.storage.gateway.refetch_queue import UnsureMessage
+from ingest_pipeline.storage.messages.deletions import Tombstone
+
+SOURCE = "gateway"
+REACTIONS = frozenset(
+    {
+        "MESSAGE_REACTION_ADD",
+        "MESSAGE_REACTION_REMOVE",
+        "MESSAGE_REACTION_REMOVE_ALL",
+        "MESSAGE_REACTION_REMOVE_EMOJI",
+    }
+)
+CREATION = "MESSAGE_CREATE"
+MESSAGES = frozenset({CREATION, "MESSAGE_UPDATE"})
+DELETES = frozenset({"MESSAGE_DELETE", "MESSAGE_DELETE_BULK"})
+CAPTURED = MESSAGES | DELETES | REACTIONS
+
+Place = tuple[int | None, int]
+
+
+def correlation_of(guild_id: int | None, message_id: int) -> str:
+    """Return the correlation id of a message's whole journey: the same wherever it is computed."""
+    return f"{guild_id or 0}-{message_id}"
+
+
+@dataclass(frozen=True, slots=True)
+class SeenMessage:
+    """A whole message, in an event or in an answer of Discord.
+
+    Attributes:
+        message_id: Its id.
+        payload: The message object.
+        seen_at: When the event was received or the answer asked for, aware UTC.
+        is_creation: Whether this is the message as it was posted, which any other reading supersedes.
+    """
+
+    message_id: int
+    payload: Payload
+    seen_at: datetime
+    is_creation: bool = False
+
+
+@dataclass(slots=True)
+class Events:
+    """What a stretch of the spool holds.
+
+    Attributes:
+        received: Frames looked at.
+        messages: Whole messages by guild and channel, in the order they were received.
+        deletions: Deleted messages.
+        unsure: Messages to read again.
+        suspects: Channels in which something happened to messages that a frame failed to name.
+        skipped: Frames without effect by reason: `malformed`, `not_monitored`.
+    """
+
+    received: int = 0
+    messages: dict[Place, list[SeenMessage]] = field(default_factory=dict)
+    deletions: list[Tombstone] = field(default_factory=list)
+    unsure: set[UnsureMessage] = field(default_factory=set)
+    suspects: set[int] = field(default_factory=set)
+    skipped: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def message_ids(self) -> set[int]:
+        """Every message that something is told of."""
+        seen = {each.message_id for messages in self.messages.values() for each in messages}
+        return seen | {each.discord_id for each in self.deletions} | {each.message_id for each in self.unsure}
+
+    @property
+    def created_ids(self) -> set[int]:
+        """Messages of which the creation is among the events."""
+        return {
+            each.message_id for messages in self.messages.values() for each in messages if each.is_creation
+        }
+
+    @property
+    def newest_ids(self) -> dict[int, int]:
+        """The newest message of each channel that a whole message was seen in."""
+        newest: dict[int, int] = {}
+        for (_, channel_id), messages in self.messages.items():
+            newest[channel_id] = max(newest.get(channel_id, 0), *(each.message_id for each in messages))
+        return newest
+
+
+class _Frame(msgspec.Struct):
+    t: str | None = None
+    d: Any = None
+
+
+_DECODER = msgspec.json.Decoder(_Frame)
+
+
+def interpret(records: Iterable[Record], is_monitored: Callable[[int], bool]) -> Events:
+    """Sort spooled frames by what they mean.
+
+    Args:
+        records: Frames, in the order they were received.
+        is_monitored: Whether a channel's messages are wanted.
+    """
+    events = Events()
+    for record in records:
+        events.received += 1
+        try:
+            frame = _DECODER.decode(record.event)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            events.skipped["malformed"] += 1
+            continue
+        channel_id = parse_snowflake(frame.d.get("channel_id")) if isinstance(frame.d, dict) else None
+        if channel_id is None or frame.t is None:
+            events.skipped["malformed"] += 1
+        elif not is_monitored(channel_id):
+            events.skipped["not_monitored"] += 1
+        else:
+            place = (parse_snowflake(frame.d.get("guild_id")), channel_id)
+            if not _sort_in(events, frame.t, frame.d, place, record.received_at):
+                events.skipped["malformed"] += 1
+                events.suspects.add(channel_id)
+    return events
+
+
+def _sort_in(events: Events, kind: str, data: Payload, place: Place, received_at: datetime) -> bool:
+    """Take what a frame tells; return whether it said which messages it is about."""
+    if kind in MESSAGES:
+        return _sort_message(events, kind, data, place, received_at)
+    if kind in REACTIONS:
+        return _note_unsure(events, place, data.get("message_id"))
+    listed = data.get("ids") if kind == "MESSAGE_DELETE_BULK" else [data.get("id")]
+    ids = [parse_snowflake(each) for each in listed] if isinstance(listed, list) else [None]
+    guild_id, channel_id = place
+    events.deletions.extend(
+        Tombstone(each, channel_id, guild_id, received_at, SOURCE, correlation_of(guild_id, each))
+        for each in ids
+        if each
+    )
+    return None not in ids
+
+
+def _sort_message(events: Events, kind: str, data: Payload, place: Place, received_at: datetime) -> bool:
+    """Take a whole message; note one that must be read again to be known whole.
+
+    An edit's text is taken at once, so that it is not lost when the message can no longer be read.
+    """
+    message_id = parse_snowflake(data.get("id"))
+    if message_id is None:
+        return False
+    whole = is_whole(data)
+    is_creation = kind == CREATION
+    if not (whole and is_creation):
+        _note_unsure(events, place, message_id)
+    if whole and (is_creation or data.get("edited_timestamp")):
+        seen = SeenMessage(message_id, data, received_at, is_creation)
+        events.messages.setdefault(place, []).append(seen)
+    elif is_creation:
+        events.skipped["malformed"] += 1
+    return True
+
+
+def _note_unsure(events: Events, place: Place, message_id: object) -> bool:
+    known = parse_snowflake(message_id)
+    if known is not None:
+        events.unsure.add(UnsureMessage(place[1], known, place[0] or 0))
+    return known is not None

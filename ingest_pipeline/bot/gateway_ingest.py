@@ -1,0 +1,240 @@
+"""From the spool into the table: gateway events merged in small batches, each exactly once in effect.
+
+A batch is one transaction: deletions, rows, messages to read again, windows touched, and how far the
+spool has been read, and what the messages say. A crash between any two steps repeats a batch, which
+changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from ingest_pipeline.bot.gateway_documents import SeenDocument, windows_of
+from ingest_pipeline.bot.gateway_events import SOURCE, Events, correlation_of, interpret
+from ingest_pipeline.content.live_extraction import MessageJourney, read_at_once
+from ingest_pipeline.content.rules import ContentRules
+from ingest_pipeline.domain.normalize import ChannelPolicy
+from ingest_pipeline.domain.session import Session
+from ingest_pipeline.events import Event, EventType
+from ingest_pipeline.ingestion.documents import Provenance
+from ingest_pipeline.ingestion.ingest import IngestReport, ingest_landed, new_correlation_id
+from ingest_pipeline.ingestion.message_events import message_event
+from ingest_pipeline.ingestion.services import Services
+from ingest_pipeline.landing.spool import Position, Spool
+from ingest_pipeline.storage.engine.database import Connection
+from ingest_pipeline.storage.gateway.dirty_windows import touch_windows
+from ingest_pipeline.storage.gateway.refetch_queue import queue_reads
+from ingest_pipeline.storage.gateway.watched_channels import note_missed
+from ingest_pipeline.storage.messages.batches import known_among, lock_messages, note_activities
+from ingest_pipeline.storage.messages.deletions import tombstone_messages
+from ingest_pipeline.storage.messages.membership import parents_of
+from ingest_pipeline.storage.messages.skipped_messages import skipped_among
+from ingest_pipeline.storage.runs.state import get_state, set_state
+
+BATCH_EVENTS = 2_000
+QUIET = timedelta(seconds=2)
+_CHECKPOINT = "gateway_checkpoint"
+
+
+@dataclass(frozen=True, slots=True)
+class SpoolBatch:
+    """What became of a stretch of the spool.
+
+    Attributes:
+        events: What it held.
+        report: What the merge did.
+        position: How far the spool is processed now.
+        received_at: When each event was received, aware UTC, in that order.
+        committed_at: When the transaction had been committed, aware UTC.
+    """
+
+    events: Events
+    report: IngestReport
+    position: Position
+    received_at: Sequence[datetime]
+    committed_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class SpoolReader:
+    """A spool and how far it has been processed.
+
+    Attributes:
+        spool: The events.
+        identity: The spool's own, under which the database knows the position.
+    """
+
+    spool: Spool
+    identity: str
+
+    @property
+    def key(self) -> str:
+        """The name under which the database keeps the position."""
+        return f"{_CHECKPOINT}:{self.identity}"
+
+    def checkpoint(self, connection: Connection) -> Position:
+        """Return how far the spool has been processed, or its beginning."""
+        segment, _, offset = (get_state(connection, self.key) or "0:0").partition(":")
+        return Position(int(segment), int(offset))
+
+    def move_to(self, connection: Connection, position: Position) -> None:
+        """Note how far the spool is processed, in the transaction of what was processed."""
+        set_state(connection, self.key, f"{position.segment}:{position.offset}")
+
+
+def ingest_spooled(
+    services: Services,
+    reader: SpoolReader,
+    after: Position,
+    *,
+    is_monitored: Callable[[int], bool],
+    sessions: Sequence[Session],
+    rules: ContentRules | None = None,
+    limit: int = BATCH_EVENTS,
+    quiet: timedelta = QUIET,
+) -> SpoolBatch | None:
+    """Process the next events of the spool.
+
+    Args:
+        services: The working parts.
+        reader: The events.
+        after: How far the spool is processed.
+        is_monitored: Whether a channel's messages are wanted.
+        sessions: All sessions, whose windows are noted as touched.
+        rules: What the messages' content is read by; None to leave it as it is.
+        limit: How many events at most.
+        quiet: A message that is to be read again waits until nothing has come about it for so long.
+
+    Returns:
+        What happened, or None when nothing is waiting.
+
+    Raises:
+        DatabaseBusy: Another process held the database for too long; the events stay in the spool.
+        DatabaseUnavailable: The database cannot be reached; the events stay in the spool.
+        ConfigurationError: The settings of channels are wrong; the events stay in the spool.
+    """
+    records, position = reader.spool.read(after, limit)
+    if not records:
+        return None
+    events = interpret(records, is_monitored)
+    latest = max(record.received_at for record in records)
+    correlation_id = new_correlation_id()
+    provenance = Provenance(None, SOURCE, latest, correlation_id)
+    known: set[int] = set()
+    skipped: dict[int, datetime] = {}
+    policies: dict[int, ChannelPolicy] = {}
+    touched = _touched(events)
+
+    def also(connection: Connection) -> None:
+        lock_messages(connection, events.message_ids)
+        known.clear()
+        known.update(known_among(connection, events.created_ids))
+        skipped.clear()
+        skipped.update(skipped_among(connection, events.created_ids))
+        policies.update(services.policies(connection, {channel_id for _, channel_id in events.messages}))
+        tombstone_messages(connection, events.deletions)
+        queue_reads(connection, events.unsure, latest, quiet)
+        windows = windows_of(touched, parents_of(connection, touched), sessions, services.grid)
+        touch_windows(connection, windows, now=datetime.now(UTC))
+        note_missed(connection, events.suspects, since=latest, now=latest)
+        note_activities(connection, events.newest_ids)
+        reader.move_to(connection, position)
+
+    def then(connection: Connection) -> list[Event]:
+        told = message_events(events, correlation_id)
+        if rules:
+            gone = {each.discord_id for each in events.deletions}
+            told += read_at_once(
+                connection, journeys(events), gone, rules, batch=correlation_id, now=datetime.now(UTC)
+            )
+        return told
+
+    report = ingest_landed(
+        services.database,
+        _documents(events, policies=policies, provenance=provenance, known=known, skipped=skipped),
+        correlation_id=correlation_id,
+        settle=services.settings.settle,
+        batch_rows=services.settings.batch_rows,
+        also=also,
+        then=then,
+    )
+    received_at = tuple(record.received_at for record in records)
+    return SpoolBatch(events, report, position, received_at, datetime.now(UTC))
+
+
+def journeys(events: Events) -> list[MessageJourney]:
+    """Return the whole messages among the gateway's events."""
+    return [
+        MessageJourney(seen.message_id, channel_id, correlation_of(guild_id, seen.message_id))
+        for (guild_id, channel_id), messages in events.messages.items()
+        for seen in messages
+    ]
+
+
+def message_events(events: Events, batch: str) -> list[Event]:
+    """Return the events that tell of single messages: those received, and those deleted.
+
+    Whether and when a message was stored, its row tells.
+
+    Args:
+        events: The gateway's.
+        batch: The correlation id of the batch.
+    """
+    told = [
+        message_event(
+            EventType.MESSAGE_RECEIVED,
+            correlation_of(guild_id, seen.message_id),
+            seen.message_id,
+            channel_id=channel_id,
+            at=seen.seen_at,
+            batch=batch,
+        )
+        for (guild_id, channel_id), messages in events.messages.items()
+        for seen in messages
+    ]
+    told += [
+        message_event(
+            EventType.MESSAGE_DELETED,
+            gone.correlation_id,
+            gone.discord_id,
+            channel_id=gone.channel_id,
+            at=gone.deleted_at,
+            batch=batch,
+        )
+        for gone in events.deletions
+    ]
+    return told
+
+
+def _documents(
+    events: Events,
+    *,
+    policies: Mapping[int, ChannelPolicy],
+    provenance: Provenance,
+    known: Collection[int],
+    skipped: Mapping[int, datetime],
+) -> list[SeenDocument]:
+    return [
+        SeenDocument(
+            channel_id=channel_id,
+            guild_id=guild_id,
+            messages=messages,
+            policies=policies,
+            provenance=provenance,
+            known=known,
+            skipped=skipped,
+        )
+        for (guild_id, channel_id), messages in events.messages.items()
+    ]
+
+
+def _touched(events: Events) -> dict[int, set[int]]:
+    """Return the messages that events are about, by channel."""
+    touched: dict[int, set[int]] = {}
+    for (_, channel_id), messages in events.messages.items():
+        touched.setdefault(channel_id, set()).update(each.message_id for each in messages)
+    for gone in events.deletions:
+        touched.setdefault(gone.channel_id, set()).add(gone.discord_id)
+    return touched

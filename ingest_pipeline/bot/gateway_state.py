@@ -1,0 +1,144 @@
+"""What the bot hears from its connection, and what follows from it for the other parts.
+
+The connection tells on the event loop and must not be kept waiting, so here things are only noted:
+what may have been missed, which guilds have changed, what is to be told of the bot's life.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from ingest_pipeline.bot.ingest import SpoolIngester
+from ingest_pipeline.bot.supervision import connection_event
+from ingest_pipeline.bot.watchlist import Watchlist
+from ingest_pipeline.domain.guild import Channel
+from ingest_pipeline.errors import IngestError
+from ingest_pipeline.events import Event, EventType
+from ingest_pipeline.ingestion.message_events import bot_event
+from ingest_pipeline.sources.discord.gateway_guilds import GuildChange
+
+_logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Missed:
+    """Changes since a time may have been missed.
+
+    Attributes:
+        channel_ids: Where; None for every watched channel.
+        since: The time, aware UTC; None for when the bot last heard.
+    """
+
+    channel_ids: frozenset[int] | None
+    since: datetime | None
+
+
+class Listening:
+    """Is told by the connection; see `GatewayListener`. For one event loop.
+
+    Args:
+        watchlist: What is watched.
+        ingester: Is woken when events are durable.
+        journey: The correlation id of this run of the bot.
+
+    Attributes:
+        missed: What may have been missed and is not noted in the database yet.
+        changed_guilds: Guilds whose channels are to be looked at again.
+        threads: Threads as they were last told of, which a look at a guild does not show once archived.
+        deleted: Threads that were deleted.
+        news: Events of the bot's life that are not written yet.
+        sessions_begun: How many gateway sessions there were.
+        catch_up_wanted: Set when there is something to catch up on.
+        guilds_changed: Set when there are guilds to look at soon.
+        has_news: Set when there is something to write.
+    """
+
+    def __init__(self, watchlist: Watchlist, ingester: SpoolIngester, journey: str) -> None:
+        """Begin having heard nothing."""
+        self._watchlist = watchlist
+        self._ingester = ingester
+        self._journey = journey
+        self._was_hearing = False
+        self._failure: tuple[EventType, str] | None = None
+        self.missed: list[Missed] = []
+        self.changed_guilds: set[int] = set()
+        self.threads: dict[int, Channel] = {}
+        self.deleted: set[int] = set()
+        self.news: list[Event] = []
+        self.sessions_begun = 0
+        self.catch_up_wanted = asyncio.Event()
+        self.guilds_changed = asyncio.Event()
+        self.has_news = asyncio.Event()
+
+    def may_want(self, channel_id: int) -> bool:
+        """See `GatewayListener`."""
+        return self._watchlist.may_want(channel_id)
+
+    def session_began(self) -> None:
+        """See `GatewayListener`."""
+        self.sessions_begun += 1
+        self._hear()
+        self.miss(None, None)
+        _logger.info("connected to Discord's gateway; catching up")
+        self.tell(EventType.BOT_READY, {"resumed": False})
+
+    def session_resumed(self) -> None:
+        """See `GatewayListener`."""
+        self._hear()
+        _logger.info("the gateway session was resumed; what happened meanwhile was replayed")
+        self.tell(EventType.BOT_READY, {"resumed": True})
+
+    def disconnected(self) -> None:
+        """See `GatewayListener`; told once for each interruption."""
+        if self._was_hearing:
+            self._was_hearing = False
+            interrupted = "the connection to Discord's gateway is interrupted"
+            _logger.warning(interrupted)
+            self.tell(EventType.BOT_DISCONNECTED, {})
+            self.tell(EventType.SYSTEM_CONNECTION_LOST, {"message": interrupted})
+
+    def connection_failed(self, error: IngestError) -> None:
+        """Note that a connection was refused by Discord or could not be kept; the same is told once."""
+        failure = (connection_event(error), str(error))
+        if failure != self._failure:
+            self._failure = failure
+            self.tell(failure[0], {"error": type(error).__name__, "message": failure[1]})
+
+    def _hear(self) -> None:
+        self._was_hearing = True
+        self._failure = None
+
+    def spooled(self) -> None:
+        """See `GatewayListener`."""
+        self._ingester.wake()
+
+    def guild_changed(self, change: GuildChange) -> None:
+        """See `GatewayListener`."""
+        learned = self._watchlist.learn(change.channels)
+        now = datetime.now(UTC)
+        lost = self._watchlist.with_threads(change.lost)
+        found = self._watchlist.with_threads(change.regained) | learned
+        if lost:
+            self.missed.append(Missed(frozenset(lost), now))
+        if found:
+            self.miss(frozenset(found), now)
+        self.changed_guilds.add(change.guild_id)
+        self.threads.update((each.channel_id, each) for each in change.channels if each.is_thread)
+        self.deleted |= change.deleted
+        if lost or found or change.is_gone:
+            self.guilds_changed.set()
+
+    def miss(self, channel_ids: frozenset[int] | None, since: datetime | None) -> None:
+        """Note that changes may have been missed, and ask for a catch-up."""
+        self.missed.append(Missed(channel_ids, since))
+        self.catch_up_wanted.set()
+
+    def tell(self, event_type: EventType, data: Mapping[str, Any]) -> None:
+        """Note an event of the bot's life, to be written when the database lets it."""
+        self.news.append(bot_event(event_type, self._journey, datetime.now(UTC), data))
+        self.has_news.set()

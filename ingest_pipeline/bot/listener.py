@@ -1,0 +1,238 @@
+"""The real-time bot: it keeps up with the watched channels from its start to its stop.
+
+The order of the "Discord Bot Feature" notes, with one change that closes its gap: the environment
+is checked, guilds and channels are discovered and the catalogue is updated; then the bot connects,
+and only then catches up, so that whatever is posted meanwhile is heard. Each part runs for itself
+and fails for itself (`bot_supervision.py`); all they share is the spool and the database.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from pydantic import SecretStr
+
+from ingest_pipeline.bot.catalogue import BotCatalogue
+from ingest_pipeline.bot.catch_up import CatchUp
+from ingest_pipeline.bot.check import invite_link
+from ingest_pipeline.bot.gateway_events import CAPTURED
+from ingest_pipeline.bot.gateway_ingest import SpoolBatch, SpoolReader
+from ingest_pipeline.bot.gateway_state import Listening
+from ingest_pipeline.bot.heartbeat import BotLife
+from ingest_pipeline.bot.ingest import BatchObserver, SpoolIngester
+from ingest_pipeline.bot.runtime import BotOptions, BotParts
+from ingest_pipeline.bot.supervision import Backoff, BotEnded, ConnectionKeeper, keep_going
+from ingest_pipeline.bot.watchlist import Watchlist
+from ingest_pipeline.errors import IngestError, IntentMissing, TokenRejected, TransientError
+from ingest_pipeline.ingestion.ingest import new_correlation_id
+from ingest_pipeline.ingestion.services import Services
+from ingest_pipeline.landing.spool import Spool
+from ingest_pipeline.landing.spool_folder import own_spool
+from ingest_pipeline.sources.discord.rest import DiscordRest, open_rest
+
+SPOOL_FOLDER = "gateway"
+
+_logger = logging.getLogger(__name__)
+
+
+async def run_bot(
+    services: Services,
+    token: SecretStr,
+    stop: asyncio.Event,
+    *,
+    options: BotOptions | None = None,
+    observe: BatchObserver | None = None,
+) -> None:
+    """Keep up with the watched channels until asked to stop.
+
+    Args:
+        services: The working parts.
+        token: The bot's token.
+        stop: Ask by setting it.
+        options: How the bot behaves.
+        observe: Called after each batch of events.
+
+    Raises:
+        BotEnded: Discord does not accept the bot: its token is wrong, or an intent is missing.
+        ConfigurationError: Another bot uses the same data folder, or a setting is wrong.
+        LandingRefused: The data folder cannot be written.
+    """
+    chosen = options or BotOptions()
+    folder = services.settings.data_dir / SPOOL_FOLDER
+    with own_spool(folder) as identity:
+        reader = SpoolReader(Spool(folder), identity)
+        life = BotLife(services, new_correlation_id(), chosen.beat_seconds)
+        await _first(stop, "the database", life.begin)
+        async with life.beating(), _logged_in(token, stop, life) as rest:
+            if rest is None:
+                return
+            parts = _build(life, rest, reader, token=token, folder=folder, options=chosen, observe=observe)
+            await _live(parts, stop)
+
+
+async def _live(parts: BotParts, stop: asyncio.Event) -> None:
+    """Discover, then run every part until asked to stop or until one ends the bot."""
+    showing = asyncio.create_task(keep_going("showing what goes on", parts.show_operations))
+    try:
+        await _first(stop, "the discovery of guilds", lambda: parts.catalogue.discover(archived=False))
+        if not stop.is_set():
+            await _tell_what_is_watched(parts)
+            await _run_parts(parts, stop)
+    finally:
+        await _end([showing])
+        await _flush_news(parts)
+
+
+async def _tell_what_is_watched(parts: BotParts) -> None:
+    """Say how many channels are watched, and what to do when there is none."""
+    channels = parts.catalogue.watchlist.channels()
+    _logger.info("watching %d channels; connecting", len(channels))
+    if not parts.catalogue.present:
+        link = invite_link(int((await parts.catalogue.rest.application())["id"]))
+        _logger.warning("the bot is in no guild: invite it with %s", link)
+    elif not channels:
+        _logger.warning(
+            "no channel is watched: name some with `ingest guilds monitor GUILD PATTERN`, or add a session"
+        )
+
+
+async def _run_parts(parts: BotParts, stop: asyncio.Event) -> None:
+    connection_pauses = parts.keeper.backoff or Backoff()
+    steps: dict[str, Callable[[], Awaitable[object]]] = {
+        "ingestion": parts.ingester.round,
+        "catching up": parts.catch_up,
+        "following guilds": parts.follow_guilds,
+        "upkeep": parts.keep_up,
+        "reading again": parts.refetch,
+        "listening": parts.listen,
+        "writing news": parts.write_news,
+    }
+    parts.ingester.wake()
+    connection = asyncio.create_task(
+        keep_going("the gateway connection", parts.keeper.live_once, connection_pauses)
+    )
+    others = [asyncio.create_task(keep_going(name, step)) for name, step in steps.items()]
+    asked = asyncio.create_task(stop.wait())
+    try:
+        done, _ = await asyncio.wait([asked, connection, *others], return_when=asyncio.FIRST_COMPLETED)
+        for task in done - {asked}:
+            task.result()
+    finally:
+        # The connection goes first: what it received last is forced to disk and can still be stored.
+        await _end([asked, connection])
+        try:
+            async with asyncio.timeout(parts.options.drain_seconds):
+                await parts.ingester.drained()
+        except TimeoutError:
+            _logger.warning("the last events stay in the spool; the next start takes them")
+        await _end(others)
+
+
+async def _end(tasks: Iterable[asyncio.Task[Any]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _build(
+    life: BotLife,
+    rest: DiscordRest,
+    reader: SpoolReader,
+    *,
+    token: SecretStr,
+    folder: Path,
+    options: BotOptions,
+    observe: BatchObserver | None,
+) -> BotParts:
+    from ingest_pipeline.sources.discord.gateway import GatewayClient
+
+    services, watchlist = life.services, Watchlist()
+
+    def observed(batch: SpoolBatch) -> None:
+        parts.note_batch(batch)
+        if batch.events.suspects:
+            listening.catch_up_wanted.set()
+        if observe:
+            observe(batch)
+
+    def connect() -> GatewayClient:
+        return GatewayClient(
+            reader.spool, CAPTURED, listening, ready_timeout_seconds=options.ready_timeout_seconds
+        )
+
+    ingester = SpoolIngester(services, reader, folder, watchlist, observed, quiet=options.quiet)
+    listening = Listening(watchlist, ingester, life.journey)
+    keeper = ConnectionKeeper(
+        connect,
+        token.get_secret_value().strip(),
+        backoff=Backoff(),
+        report=listening.connection_failed,
+    )
+    parts = BotParts(
+        services=services,
+        options=options,
+        catalogue=BotCatalogue(services, rest, watchlist, options.patterns),
+        ingester=ingester,
+        listening=listening,
+        keeper=keeper,
+        catching_up=CatchUp(services, rest, watchlist, options.lookback),
+    )
+    return parts
+
+
+async def _first(
+    stop: asyncio.Event,
+    what: str,
+    step: Callable[[], Awaitable[object]],
+    report: Callable[[IngestError], Awaitable[None]] | None = None,
+) -> None:
+    """Do what comes before everything else, again after a transient failure, until asked to stop."""
+    pauses, told = Backoff(longest_seconds=60.0), ""
+    while not stop.is_set():
+        try:
+            await step()
+        except (TokenRejected, IntentMissing) as error:
+            if report:
+                await report(error)
+            raise BotEnded(str(error)) from error
+        except TransientError as error:
+            if report and str(error) != told:
+                told = str(error)
+                await report(error)
+            pause = pauses.next_pause()
+            _logger.warning("%s is not to be had and is tried again in %.1f s: %s", what, pause, error)
+            try:
+                async with asyncio.timeout(pause):
+                    await stop.wait()
+            except TimeoutError:
+                continue
+        else:
+            return
+
+
+@asynccontextmanager
+async def _logged_in(
+    token: SecretStr, stop: asyncio.Event, life: BotLife
+) -> AsyncIterator[DiscordRest | None]:
+    """Log in to the REST API; None when asked to stop before that succeeded."""
+    opened: list[DiscordRest] = []
+    async with AsyncExitStack() as stack:
+
+        async def log_in() -> None:
+            opened.append(await stack.enter_async_context(open_rest(token)))
+
+        await _first(stop, "Discord", log_in, life.note_failure)
+        yield opened[0] if opened else None
+
+
+async def _flush_news(parts: BotParts) -> None:
+    """Write the last news; that they are lost with the database is no reason to end in disorder."""
+    try:
+        await parts.flush_news()
+    except IngestError as error:
+        _logger.warning("the last events of the bot's life were not noted: %s", error)

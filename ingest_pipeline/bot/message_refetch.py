@@ -1,0 +1,253 @@
+"""Messages that an event told of only in part are read again, once it is quiet around them.
+
+A page of history covers every waiting message in its stretch of ids, so a burst of reactions in a
+channel costs one request.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from itertools import chain, groupby
+
+from ingest_pipeline.bot.gateway_documents import SeenDocument, windows_of
+from ingest_pipeline.bot.gateway_events import SeenMessage, correlation_of
+from ingest_pipeline.content.live_extraction import MessageJourney, read_at_once
+from ingest_pipeline.content.rules import ContentRules
+from ingest_pipeline.domain.normalize import ChannelPolicy
+from ingest_pipeline.domain.session import Session
+from ingest_pipeline.errors import ChannelNotFound, ExporterRejected, IngestError, TokenRejected
+from ingest_pipeline.events import Event
+from ingest_pipeline.history.channel_scan import SOURCE
+from ingest_pipeline.ingestion.documents import Provenance
+from ingest_pipeline.ingestion.ingest import ingest_landed, new_correlation_id
+from ingest_pipeline.ingestion.services import Services
+from ingest_pipeline.sources.discord.rest import PAGE_LIMIT, DiscordRest, Payload
+from ingest_pipeline.storage.engine.database import Connection
+from ingest_pipeline.storage.gateway.dirty_windows import touch_windows
+from ingest_pipeline.storage.gateway.refetch_queue import PendingRead, due_reads, postpone_reads, settle_reads
+from ingest_pipeline.storage.messages.batches import lock_messages
+from ingest_pipeline.storage.messages.deletions import Tombstone, tombstone_messages
+from ingest_pipeline.storage.messages.membership import parents_of
+
+_AT_ONCE = 500
+_CONCURRENCY = 4
+_FIRST_PAUSE = timedelta(seconds=15)
+_LONGEST_PAUSE = timedelta(hours=1)
+
+_logger = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Reading:
+    """What Discord answered about some messages of one channel.
+
+    Attributes:
+        channel_id: The channel.
+        guild_id: Its guild, or None.
+        asked_at: When the first request was sent, aware UTC.
+        found: Those that are there.
+        gone: Those that are deleted, with the time by which each was (aware UTC).
+    """
+
+    channel_id: int
+    guild_id: int | None
+    asked_at: datetime
+    found: list[SeenMessage] = field(default_factory=list)
+    gone: dict[int, datetime] = field(default_factory=dict)
+
+    @property
+    def message_ids(self) -> list[int]:
+        """All of them."""
+        return sorted({seen.message_id for seen in self.found} | self.gone.keys())
+
+
+async def refetch_due(
+    services: Services, rest: DiscordRest, sessions: Sequence[Session], rules: ContentRules | None = None
+) -> int:
+    """Read the messages whose time has come; return how many were read.
+
+    A channel that cannot be read leaves its messages waiting, and the other channels alone.
+
+    Args:
+        services: The working parts.
+        rest: Discord.
+        sessions: All sessions; a message is linked to the earliest that takes it.
+        rules: What the messages' content is read by; None to leave it as it is.
+
+    Raises:
+        TokenRejected: Discord does not accept the bot any more.
+        DatabaseBusy: Another process held the database for too long; what was read is read again.
+        DatabaseUnavailable: The database cannot be reached; the same holds.
+    """
+
+    def find() -> list[PendingRead]:
+        with services.database.read() as connection:
+            return due_reads(connection, datetime.now(UTC), limit=_AT_ONCE)
+
+    due = await asyncio.to_thread(find)
+    turns = asyncio.Semaphore(_CONCURRENCY)
+
+    async def read_in_turn(waiting: list[PendingRead]) -> Reading:
+        async with turns:
+            return await _read_channel(services, rest, waiting)
+
+    channels = [list(group) for _, group in groupby(due, key=lambda each: each.channel_id)]
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(read_in_turn(waiting)) for waiting in channels]
+    except* IngestError as stopped:
+        raise stopped.exceptions[0] from None
+    readings = [reading for task in tasks if (reading := task.result()).message_ids]
+    if readings:
+        await asyncio.to_thread(_store, services, sessions, readings, rules)
+    return sum(len(reading.message_ids) for reading in readings)
+
+
+async def _read_channel(services: Services, rest: DiscordRest, waiting: Sequence[PendingRead]) -> Reading:
+    """Ask for the messages of one channel; those that cannot be had are left for later."""
+    channel_id = waiting[0].channel_id
+    guild_id = next((each.guild_id for each in waiting if each.guild_id), None)
+    reading = Reading(channel_id, guild_id, datetime.now(UTC))
+    try:
+        await _ask(rest, channel_id, [each.message_id for each in waiting], reading)
+    except TokenRejected:
+        raise
+    except ChannelNotFound:
+        # The channel is gone, and with it all that could be read again.
+        gone = [each.message_id for each in waiting]
+        await asyncio.to_thread(
+            services.database.run, lambda connection: settle_reads(connection, gone, reading.asked_at)
+        )
+    except IngestError as error:
+        _logger.info("messages of channel %s are read again later: %s", channel_id, error)
+        read = set(reading.message_ids)
+        left = [each for each in waiting if each.message_id not in read]
+        await asyncio.to_thread(_postpone, services, left, reading.asked_at, error)
+    return reading
+
+
+async def _ask(rest: DiscordRest, channel_id: int, message_ids: list[int], reading: Reading) -> None:
+    """Ask for messages of one channel, given by ascending id, until each is found or known to be gone."""
+    left = message_ids
+    while left:
+        limit = PAGE_LIMIT if len(left) > 1 else 1
+        page = await rest.history(channel_id, after=left[0] - 1, limit=limit)
+        there = {int(message["id"]): message for message in page.messages}
+        covered = [each for each in left if each <= max(there, default=left[0])]
+        for message_id in covered:
+            if message_id in there:
+                _found(reading, message_id, there[message_id], page.requested_at)
+            else:
+                # Missing from a page it says nothing yet: the page may be empty for want of a permission.
+                await _ask_for_one(rest, channel_id, message_id, reading)
+        left = left[len(covered) :]
+
+
+async def _ask_for_one(rest: DiscordRest, channel_id: int, message_id: int, reading: Reading) -> None:
+    payload, asked_at = await rest.message(channel_id, message_id)
+    if payload is None:
+        reading.gone[message_id] = asked_at
+    else:
+        _found(reading, message_id, payload, asked_at)
+
+
+def _found(reading: Reading, message_id: int, payload: Payload, asked_at: datetime) -> None:
+    reading.found.append(SeenMessage(message_id, payload, asked_at))
+
+
+def _store(
+    services: Services,
+    sessions: Sequence[Session],
+    readings: Sequence[Reading],
+    rules: ContentRules | None,
+) -> None:
+    """Merge what was read, and forget that it was to be read, in one transaction."""
+    correlation_id = new_correlation_id()
+    policies: dict[int, ChannelPolicy] = {}
+    documents = [
+        SeenDocument(
+            channel_id=reading.channel_id,
+            guild_id=reading.guild_id,
+            messages=reading.found,
+            policies=policies,
+            provenance=Provenance(None, SOURCE, reading.asked_at, correlation_id),
+        )
+        for reading in readings
+        if reading.found
+    ]
+    touched: dict[int, set[int]] = {}
+    for reading in readings:
+        touched.setdefault(reading.channel_id, set()).update(reading.message_ids)
+
+    def also(connection: Connection) -> None:
+        policies.update(services.policies(connection, {reading.channel_id for reading in readings}))
+        lock_messages(connection, set(chain.from_iterable(reading.message_ids for reading in readings)))
+        tombstone_messages(connection, list(chain.from_iterable(map(_tombstones, readings))))
+        windows = windows_of(touched, parents_of(connection, touched), sessions, services.grid)
+        touch_windows(connection, windows, now=datetime.now(UTC))
+        for reading in readings:
+            settle_reads(connection, reading.message_ids, reading.asked_at)
+
+    def then(connection: Connection) -> list[Event]:
+        gone = set(chain.from_iterable(reading.gone for reading in readings))
+        found = chain.from_iterable(map(_journeys, readings))
+        return (
+            read_at_once(connection, found, gone, rules, batch=correlation_id, now=datetime.now(UTC))
+            if rules
+            else []
+        )
+
+    ingest_landed(
+        services.database,
+        documents,
+        correlation_id=correlation_id,
+        settle=services.settings.settle,
+        batch_rows=services.settings.batch_rows,
+        also=also,
+        then=then,
+    )
+
+
+def _journeys(reading: Reading) -> list[MessageJourney]:
+    return [
+        MessageJourney(seen.message_id, reading.channel_id, correlation_of(reading.guild_id, seen.message_id))
+        for seen in reading.found
+    ]
+
+
+def _tombstones(reading: Reading) -> list[Tombstone]:
+    return [
+        Tombstone(
+            message_id,
+            reading.channel_id,
+            reading.guild_id,
+            deleted_at,
+            SOURCE,
+            correlation_of(reading.guild_id, message_id),
+        )
+        for message_id, deleted_at in reading.gone.items()
+    ]
+
+
+def _postpone(
+    services: Services, waiting: Sequence[PendingRead], asked_at: datetime, error: IngestError
+) -> None:
+    """Leave messages waiting: longer after each failure, and longest where the bot may not read."""
+    if not waiting:
+        return
+    tries = max(each.tries for each in waiting)
+    is_refused = isinstance(error, ExporterRejected)
+    pause = _LONGEST_PAUSE if is_refused else min(_FIRST_PAUSE * 2 ** min(tries, 10), _LONGEST_PAUSE)
+    services.database.run(
+        lambda connection: postpone_reads(
+            connection,
+            [each.message_id for each in waiting],
+            asked_at=asked_at,
+            due_at=datetime.now(UTC) + pause,
+            error=str(error),
+        )
+    )

@@ -1,0 +1,306 @@
+"""The bot's parts: what each does in one step. How they are kept going is in `bot_supervision.py`."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Collection
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+from ingest_pipeline.bot.catalogue import BotCatalogue
+from ingest_pipeline.bot.catch_up import CatchUp
+from ingest_pipeline.bot.gateway_canary import DeafnessWatch
+from ingest_pipeline.bot.gateway_ingest import QUIET, SpoolBatch
+from ingest_pipeline.bot.gateway_state import Listening
+from ingest_pipeline.bot.ingest import SpoolIngester
+from ingest_pipeline.bot.message_refetch import refetch_due
+from ingest_pipeline.bot.running_operations import CATCH_UP_CHANNELS, READ_MESSAGES
+from ingest_pipeline.bot.supervision import ConnectionKeeper
+from ingest_pipeline.domain.session import live_sessions
+from ingest_pipeline.domain.snowflake import DISCORD_EPOCH
+from ingest_pipeline.events import EventType, log_events
+from ingest_pipeline.ingestion.services import Services
+from ingest_pipeline.sources.discord.gateway import GatewayClient
+from ingest_pipeline.storage.engine.database import Connection
+from ingest_pipeline.storage.gateway.refetch_queue import next_read_due
+from ingest_pipeline.storage.gateway.watched_channels import list_watched, note_missed
+from ingest_pipeline.storage.runs.events import publish
+from ingest_pipeline.storage.runs.operations import Operation, note_operations
+from ingest_pipeline.storage.runs.scan_runs import RunStatus
+from ingest_pipeline.storage.runs.state import get_state, set_state
+
+_HEARD_UNTIL = "gateway_heard_until"
+_LOOK_AGAIN = timedelta(seconds=60)
+_SHOW_SECONDS = 0.5
+
+_logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class BotOptions:
+    """How the bot behaves.
+
+    Attributes:
+        lookback: How long before it stopped hearing messages are read again; also how far back it
+            reads in a channel that was never read.
+        patterns: What a guild seen for the first time is monitored by.
+        quiet: A message that is to be read again waits until nothing has come about it for so long.
+        look_seconds: How often is looked for such messages, and how long a guild that changes is left to
+            change further.
+        prove_seconds: How often what was heard is proven by reading it.
+        upkeep_seconds: How often sessions and catalogue are read anew.
+        archive_seconds: How often archived threads are listed.
+        retry_seconds: How long after a reading that failed another is made.
+        listen_seconds: How often a live channel's newest message is compared with what was heard.
+        grace_seconds: How long the gateway may be behind before it counts as deaf.
+        ready_timeout_seconds: How long discord.py waits for further guilds.
+        drain_seconds: How long a stop waits for the last events to be stored.
+        beat_seconds: How often the bot notes that it lives.
+    """
+
+    lookback: timedelta = timedelta(hours=24)
+    patterns: Collection[str] = ("*aplus-setups*",)
+    quiet: timedelta = QUIET
+    look_seconds: float = 1.0
+    prove_seconds: float = 300.0
+    upkeep_seconds: float = 15.0
+    archive_seconds: float = 6 * 3600.0
+    retry_seconds: float = 30.0
+    listen_seconds: float = 30.0
+    grace_seconds: float = 15.0
+    ready_timeout_seconds: float = 2.0
+    drain_seconds: float = 10.0
+    beat_seconds: float = 15.0
+
+
+@dataclass(slots=True)
+class BotParts:
+    """Everything the steps share.
+
+    Attributes:
+        services: The working parts.
+        options: How the bot behaves.
+        catalogue: Guilds and channels.
+        ingester: From the spool into the table.
+        listening: What the connection tells.
+        keeper: The connection.
+        catching_up: How it catches up.
+        deafness: The hearing of a session.
+        deafness_session: That session.
+        deaf_session: The session found deaf last.
+        archive_listed_at: When archived threads were last listed, on the monotonic clock.
+        reads_due_at: When to look for messages to be read again, aware UTC.
+        shown_operations: What was last noted to go on.
+    """
+
+    services: Services
+    options: BotOptions
+    catalogue: BotCatalogue
+    ingester: SpoolIngester
+    listening: Listening
+    keeper: ConnectionKeeper[GatewayClient]
+    catching_up: CatchUp
+    deafness: DeafnessWatch = field(init=False)
+    deafness_session: int = 0
+    deaf_session: int = 0
+    archive_listed_at: float = float("-inf")
+    reads_due_at: datetime = DISCORD_EPOCH
+    shown_operations: tuple[Operation, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Begin with a hearing that nothing is known of."""
+        self.deafness = DeafnessWatch(self.options.grace_seconds)
+
+    async def catch_up(self) -> None:
+        """Wait until there is something to catch up on, or to prove, and do so."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self.options.prove_seconds):
+                await self.listening.catch_up_wanted.wait()
+        self.listening.catch_up_wanted.clear()
+        try:
+            await self._note_missed()
+            begun_at = datetime.now(UTC)
+            # What was received before must be in the table: an event of a message that is deleted by
+            # now, stored after the reading that lacks it, would bring it back.
+            await self.ingester.drained()
+            await self._look_at_guilds()
+            async with self.catalogue.operations.running(CATCH_UP_CHANNELS):
+                ended = await self.catching_up.run(begun_at)
+        except BaseException:
+            self.listening.catch_up_wanted.set()
+            raise
+        if any(run.status is RunStatus.FAILED for run in ended):
+            retry = self.listening.catch_up_wanted.set
+            asyncio.get_running_loop().call_later(self.options.retry_seconds, retry)
+
+    async def _note_missed(self) -> None:
+        """Write down what may have been missed; until then the time last heard stays where it is."""
+        noted = tuple(self.listening.missed)
+        if not noted:
+            return
+
+        def work(connection: Connection) -> None:
+            now = datetime.now(UTC)
+            heard_until = _moment(get_state(connection, _HEARD_UNTIL)) or now
+            for missed in noted:
+                channels = list_watched(connection) if missed.channel_ids is None else missed.channel_ids
+                note_missed(connection, set(channels), since=missed.since or heard_until, now=now)
+
+        await asyncio.to_thread(self.services.database.run, work)
+        del self.listening.missed[: len(noted)]
+
+    async def _look_at_guilds(self) -> None:
+        """Bring the catalogue up to date, so that it knows the newest message of each channel."""
+        self.listening.changed_guilds.clear()
+        await self._note_threads()
+        await self.catalogue.discover(archived=False)
+        self._look_for_reads()
+
+    async def follow_guilds(self) -> None:
+        """Wait until a guild changes in a way that matters, look at it, and ask for a catch-up."""
+        await self.listening.guilds_changed.wait()
+        await asyncio.sleep(self.options.look_seconds)
+        self.listening.guilds_changed.clear()
+        await self._refresh_changed()
+        self.listening.catch_up_wanted.set()
+
+    async def _refresh_changed(self) -> None:
+        guilds, self.listening.changed_guilds = self.listening.changed_guilds, set()
+        try:
+            await self._note_threads()
+            await self.catalogue.refresh(guilds)
+        except BaseException:
+            self.listening.changed_guilds |= guilds
+            self.listening.guilds_changed.set()
+            raise
+        self._look_for_reads()
+
+    async def _note_threads(self) -> None:
+        """Keep what was told of threads, before a look at their guild tells what is newer."""
+        threads, deleted = dict(self.listening.threads), set(self.listening.deleted)
+        if threads or deleted:
+            await self.catalogue.note_threads(list(threads.values()), deleted)
+        told = self.listening.threads.items()
+        self.listening.threads = {key: thread for key, thread in told if threads.get(key) != thread}
+        self.listening.deleted -= deleted
+
+    def _look_for_reads(self) -> None:
+        """Look for messages that can be read again now that a channel may have become readable."""
+        self.reads_due_at = datetime.now(UTC)
+
+    async def keep_up(self) -> None:
+        """Read anew what is edited while things run, and remember that the bot hears."""
+        await asyncio.sleep(self.options.upkeep_seconds)
+        if self.listening.changed_guilds:
+            await self._refresh_changed()
+        if await self.catalogue.reload():
+            self.listening.catch_up_wanted.set()
+        if time.monotonic() - self.archive_listed_at > self.options.archive_seconds:
+            await self.catalogue.discover(archived=True)
+            self.archive_listed_at = time.monotonic()
+            self.listening.catch_up_wanted.set()
+        await self._remember_hearing()
+
+    async def _remember_hearing(self) -> None:
+        client = self.keeper.client
+        if client is None or not client.is_hearing or client.last_frame_at is None or self.listening.missed:
+            return
+        heard_until = client.last_frame_at.isoformat()
+        await asyncio.to_thread(
+            self.services.database.run, lambda connection: set_state(connection, _HEARD_UNTIL, heard_until)
+        )
+
+    def note_batch(self, batch: SpoolBatch) -> None:
+        """Note that a batch left messages to be read again."""
+        if batch.events.unsure:
+            self.reads_due_at = min(self.reads_due_at, batch.committed_at + self.options.quiet)
+
+    async def refetch(self) -> None:
+        """Read the messages that are to be read again, once their time has come."""
+
+        def next_due() -> datetime:
+            now = datetime.now(UTC)
+            with self.services.database.read() as connection:
+                return min(next_read_due(connection) or now + _LOOK_AGAIN, now + _LOOK_AGAIN)
+
+        await asyncio.sleep(self.options.look_seconds)
+        if self.reads_due_at > datetime.now(UTC):
+            return
+        self.reads_due_at = datetime.now(UTC) + _LOOK_AGAIN
+        rules = self.ingester.rules.get()
+        async with self.catalogue.operations.running(READ_MESSAGES):
+            await refetch_due(self.services, self.catalogue.rest, self.catalogue.watchlist.sessions, rules)
+        self.reads_due_at = min(self.reads_due_at, await asyncio.to_thread(next_due))
+
+    async def listen(self) -> None:
+        """Find out whether the gateway still tells of the live channels, and reconnect when not."""
+        await asyncio.sleep(self.options.listen_seconds)
+        client = self.keeper.client
+        now = datetime.now(UTC)
+        sessions = live_sessions(self.catalogue.watchlist.sessions, now)
+        live = {channel_id for session in sessions for channel_id in session.channel_ids}
+        if client is None or not client.is_hearing or not live:
+            return
+        if self.deafness_session != self.listening.sessions_begun:
+            self.deafness_session = self.listening.sessions_begun
+            self.deafness = DeafnessWatch(self.options.grace_seconds)
+        await self.deafness.look(self.catalogue.rest, live, client.newest_ids)
+        if self.deafness.is_deaf(client.newest_ids, time.monotonic()):
+            await self._reconnect(client)
+
+    async def _reconnect(self, client: GatewayClient) -> None:
+        """Resume the session, which brings back what it did not tell; failing that, begin a new one."""
+        self.deafness = DeafnessWatch(self.options.grace_seconds, known=self.deafness.known)
+        deaf = "the gateway has gone deaf: reconnecting"
+        _logger.warning(deaf)
+        self.listening.tell(EventType.SYSTEM_ERROR, {"message": deaf})
+        self.listening.miss(None, None)
+        if self.deaf_session == self.listening.sessions_begun:
+            self.keeper.is_replacing = True
+        else:
+            self.deaf_session = self.listening.sessions_begun
+            await client.reconnect()
+
+    async def show_operations(self) -> None:
+        """Note what goes on when that has changed; what begins and ends within a moment is not shown."""
+        operations = self.catalogue.operations
+        await operations.changed.wait()
+        operations.changed.clear()
+        running = operations.current()
+        if running != self.shown_operations:
+            try:
+                await asyncio.to_thread(
+                    self.services.database.run, lambda connection: note_operations(connection, running)
+                )
+            except BaseException:
+                operations.changed.set()
+                raise
+            self.shown_operations = running
+        await asyncio.sleep(_SHOW_SECONDS)
+
+    async def write_news(self) -> None:
+        """Write the events of the bot's life."""
+        await self.listening.has_news.wait()
+        await self.flush_news()
+
+    async def flush_news(self) -> None:
+        """Write what there is to tell."""
+        self.listening.has_news.clear()
+        news, self.listening.news = self.listening.news, []
+        if not news:
+            return
+        try:
+            await asyncio.to_thread(self.services.database.run, lambda connection: publish(connection, news))
+        except Exception:
+            # Not when cancelled: the thread goes on, and writing them again would fail.
+            self.listening.news[:0] = news
+            self.listening.has_news.set()
+            raise
+        log_events(news)
+
+
+def _moment(text: str | None) -> datetime | None:
+    return None if text is None else datetime.fromisoformat(text)

@@ -1,1 +1,0 @@
-"""How bytes come in: exporter runs, landing files and the reader of both."""

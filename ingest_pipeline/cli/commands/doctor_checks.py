@@ -1,0 +1,292 @@
+"""What `ingest doctor` looks at. A check reads and probes; it never repairs, and never shows a secret."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import ssl
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+
+from ingest_pipeline.cli.output import moment_text
+from ingest_pipeline.domain.session import live_sessions, next_session
+from ingest_pipeline.environment import find_env_file, unknown_variables
+from ingest_pipeline.errors import IngestError
+from ingest_pipeline.private_files import is_open_to_others
+from ingest_pipeline.settings import Settings
+from ingest_pipeline.userconfig.edited_files import decode_text, mapping_items, read_edited_file, yaml_root
+from ingest_pipeline.userconfig.session_files import read_sessions
+from ingest_pipeline.userconfig.settings_file import load_settings_file
+
+LOW_DISK_BYTES = 1_000_000_000
+FULL_DISK_BYTES = 100_000_000
+# A busy database is reported soon instead of after the whole INGEST_DATABASE_WAIT_SECONDS.
+DATABASE_WAIT_SECONDS = 5
+
+# User and bot tokens are three base64url parts; older accounts with two-factor login have "mfa.…".
+_TOKEN = re.compile(r"[\w-]{18,}\.[\w-]{4,}\.[\w-]{20,}|mfa\.[\w-]{60,}", re.ASCII)
+
+
+# The coordinator of a Celery deployment exports nothing itself.
+_WORKERS_REMEDY = "a coordinator needs none: each Celery worker does"
+
+
+class State(StrEnum):
+    """How a check ended."""
+
+    OK = "ok"
+    WARN = "warn"
+    FAIL = "fail"
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One finding.
+
+    Attributes:
+        name: What was looked at.
+        state: How it is.
+        detail: What was found.
+        remedy: What to do; empty when nothing.
+    """
+
+    name: str
+    state: State
+    detail: str
+    remedy: str = ""
+
+
+def run_checks(settings: Settings) -> list[Check]:
+    """Run every check; one that cannot finish is a failure of its own, never an exception."""
+    checks: dict[str, Callable[[Settings], Check]] = {
+        "token": check_token,
+        "exporter": check_exporter,
+        "database": check_database,
+        "sessions": check_sessions,
+        "channels": check_channels,
+        "landing": check_landing,
+        "dagster home": check_dagster_home,
+        "disk": check_disk,
+    }
+    if settings.discord_bot_token is not None:
+        checks["bot"] = check_bot
+    found = [replace(_run(check, settings), name=name) for name, check in checks.items()]
+    # Nothing is said of what nobody needs to know.
+    more = (check_env_file(), check_variables(), check_data_files(settings), check_certificates())
+    return found + [check for check in more if check is not None]
+
+
+def _run(check: Callable[[Settings], Check], settings: Settings) -> Check:
+    try:
+        return check(settings)
+    except IngestError as error:
+        return Check("", State.FAIL, str(error))
+    except Exception as error:  # noqa: BLE001 - a broken part must not hide the others
+        return Check("", State.FAIL, f"{type(error).__name__}: {error}")
+
+
+def check_token(settings: Settings) -> Check:
+    """Look whether a token is there and shaped like one; whether Discord takes it is not asked."""
+    name = "DISCORD_BOT_TOKEN" if settings.discord_oauth_token is None else "DISCORD_OAUTH_TOKEN"
+    if settings.exporter_token is None:
+        missing = "neither DISCORD_OAUTH_TOKEN nor DISCORD_BOT_TOKEN is set"
+        if settings.executor == "celery":
+            return Check("token", State.WARN, missing, _WORKERS_REMEDY)
+        remedy = "put one into .env; without it, `./start.sh` runs the demo"
+        return Check("token", State.FAIL, missing, remedy)
+    if not _TOKEN.fullmatch(settings.exporter_token.get_secret_value()):
+        return Check(
+            "token",
+            State.WARN,
+            f"{name} is set but not shaped like a Discord token",
+            "copy it again: no quotes, no spaces, no 'Bot ' before it",
+        )
+    return Check("token", State.OK, f"{name} is set; the exporter reads with it")
+
+
+def check_exporter(settings: Settings) -> Check:
+    """Start the exporter and ask for its version."""
+    from ingest_pipeline.sources.exporter.chat_exporter import ChatExporter
+
+    path = settings.exporter_path
+    if not path.is_file():
+        if settings.executor == "celery":
+            return Check("exporter", State.WARN, f"{path} does not exist", _WORKERS_REMEDY)
+        remedy = "run ./start.sh, which fetches it, or set INGEST_EXPORTER_PATH"
+        return Check("exporter", State.FAIL, f"{path} does not exist", remedy)
+    if not os.access(path, os.X_OK):
+        return Check("exporter", State.FAIL, f"{path} is not executable", f"run `chmod +x {path}`")
+    timeout = settings.exporter_timeout_seconds
+    exporter = ChatExporter(path, settings.exporter_token, timeout_seconds=timeout)
+    return Check("exporter", State.OK, f"version {exporter.version()} at {path}")
+
+
+def check_database(settings: Settings) -> Check:
+    """Open the database, which applies its migrations, write to it and count its rows."""
+    from ingest_pipeline.storage.engine.open import open_database
+    from ingest_pipeline.storage.messages.deletions import table_summary
+    from ingest_pipeline.storage.messages.membership import count_mislinked
+    from ingest_pipeline.storage.runs.state import set_state
+
+    database = open_database(settings.model_copy(update={"database_wait_seconds": DATABASE_WAIT_SECONDS}))
+    try:
+        with database.write() as connection:
+            set_state(connection, "doctor_wrote_at", datetime.now(UTC).isoformat())
+        with database.read() as connection:
+            rows = table_summary(connection)["rows"]
+            mislinked = count_mislinked(connection)
+        detail = f"{database.engine}, migrated and writable, {rows:,} messages"
+        if mislinked:
+            detail += f", {mislinked:,} of which have another session than their channel and time say"
+            remedy = (
+                "something else wrote to the tables: `ingest sessions add --replace` links a session's anew"
+            )
+            return Check("database", State.FAIL, detail, remedy)
+        return Check("database", State.OK, detail)
+    finally:
+        database.close()
+
+
+def check_sessions(settings: Settings) -> Check:
+    """Read the sessions file and the stored sessions."""
+    from ingest_pipeline.storage.engine.open import open_database
+    from ingest_pipeline.storage.messages.sessions import list_sessions
+
+    if settings.sessions_file.is_file():
+        read_sessions(settings.sessions_file, default_channel_id=settings.default_channel_id)
+    database = open_database(settings.model_copy(update={"database_wait_seconds": DATABASE_WAIT_SECONDS}))
+    try:
+        with database.read() as connection:
+            sessions = list_sessions(connection)
+    finally:
+        database.close()
+    now = datetime.now(UTC)
+    live, coming = live_sessions(sessions, now), next_session(sessions, now)
+    told = f"{len(sessions)} stored, live: {live[0].session_id if live else 'none'}, next: "
+    told += f"{coming.session_id} at {moment_text(coming.start_time)}" if coming else "none"
+    if live or coming:
+        return Check("sessions", State.OK, told)
+    return Check("sessions", State.WARN, told, "add one with `ingest sessions add`")
+
+
+def check_channels(settings: Settings) -> Check:
+    """Read the settings of channels."""
+    file = load_settings_file(settings.settings_file)
+    return Check("channels", State.OK, f"{len(file.channels)} channels with settings of their own")
+
+
+def check_landing(settings: Settings) -> Check:
+    """Write a file into the landing store and delete it; neither folder nor bucket is made."""
+    from ingest_pipeline.landing.stored_files import open_root, try_store
+
+    root = open_root(settings.landing_root)
+    try_store(root)
+    return Check("landing", State.OK, f"{root} can be written")
+
+
+def check_dagster_home(settings: Settings) -> Check:
+    """Look whether Dagster's folder is there, writable, and its dagster.yaml readable."""
+    home = Path(os.environ.get("DAGSTER_HOME") or settings.dagster_home)
+    if not home.is_dir():
+        return Check("dagster home", State.WARN, f"{home} does not exist", "run ./start.sh, which makes it")
+    if not os.access(home, os.W_OK):
+        remedy = "give this user the right to write there, or set INGEST_DATA_DIR"
+        return Check("dagster home", State.FAIL, f"{home} cannot be written", remedy)
+    config = home / "dagster.yaml"
+    if not config.is_file():
+        remedy = "run ./start.sh, which puts it there"
+        return Check("dagster home", State.WARN, f"{config} does not exist", remedy)
+    root = yaml_root(decode_text(read_edited_file(config), str(config)), str(config))
+    if root is not None:
+        mapping_items(root, str(config), "the document")
+    return Check("dagster home", State.OK, f"{home} is writable and has its dagster.yaml")
+
+
+def check_bot(settings: Settings) -> Check:
+    """Look whether the bot runs, as far as it has told the database; Discord is not asked."""
+    from ingest_pipeline.monitoring.bot_status import BotState, bot_status
+    from ingest_pipeline.storage.engine.open import open_database
+
+    database = open_database(settings.model_copy(update={"database_wait_seconds": DATABASE_WAIT_SECONDS}))
+    try:
+        with database.read() as connection:
+            bot = bot_status(connection, datetime.now(UTC))
+    finally:
+        database.close()
+    if bot.since is None:
+        remedy = "`ingest bot --check` tells what it has and lacks; ./start.sh starts it"
+        return Check("bot", State.WARN, "DISCORD_BOT_TOKEN is set, and the bot never ran", remedy)
+    detail = f"{bot.state.value} since {moment_text(bot.since)}" + (f": {bot.reason}" if bot.reason else "")
+    if bot.state in {BotState.STOPPED, BotState.LOST}:
+        return Check("bot", State.WARN, detail, "./start.sh starts it; its log is bot.log in data/logs")
+    return Check("bot", State.OK, detail)
+
+
+def check_env_file() -> Check | None:
+    """Look whether others can read the tokens in the `.env` file that counts; None when they cannot."""
+    file = find_env_file(os.environ, Path.cwd())
+    if file is None or not (
+        file.path.is_file() and file.path.stat().st_size and is_open_to_others(file.path)
+    ):
+        return None
+    detail = f"{file.path} can be read by other users of this machine"
+    return Check("env file", State.WARN, detail, f"run `chmod 600 {file.path}`")
+
+
+def check_variables() -> Check | None:
+    """Look for variables that are named like settings and are none; None without any."""
+    unknown = unknown_variables(os.environ, Path.cwd())
+    if not unknown:
+        return None
+    remedies = [
+        f"rename {name} to {nearest}, or unset it" if nearest else f"unset {name}"
+        for name, nearest in unknown.items()
+    ]
+    detail = f"nothing reads {', '.join(unknown)}: no setting has this name"
+    return Check("variables", State.WARN, detail, "; ".join(remedies))
+
+
+def check_data_files(settings: Settings) -> Check | None:
+    """Look whether others can read the database, which an earlier version made so; None when they cannot."""
+    path = settings.database_path
+    if settings.database_url is not None or not (is_open_to_others(path) and is_open_to_others(path.parent)):
+        return None
+    detail = f"{path} can be read by other users of this machine"
+    remedy = f"run `chmod -R go= {path.parent}`, unless they shall"
+    return Check("data files", State.WARN, detail, remedy)
+
+
+def check_certificates() -> Check | None:
+    """Look whether there are root certificates to check servers with; None when there are."""
+    for name in ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "AWS_CA_BUNDLE"):
+        value = os.environ.get(name)
+        if value and not Path(value).exists():
+            remedy = "correct or unset it: no server's certificate can be checked"
+            return Check("certificates", State.FAIL, f"{name} names {value}, which does not exist", remedy)
+    places = ssl.get_default_verify_paths()
+    folder = Path(places.capath or places.openssl_capath)
+    if ssl.create_default_context().cert_store_stats()["x509_ca"] or (
+        folder.is_dir() and any(folder.iterdir())
+    ):
+        return None
+    remedy = "install them (Debian, Ubuntu: apt install ca-certificates), or set SSL_CERT_FILE"
+    return Check("certificates", State.WARN, "this system has no root certificates", remedy)
+
+
+def check_disk(settings: Settings) -> Check:
+    """Look how much room the data folder's disk has."""
+    folder = settings.data_dir.absolute()
+    while not folder.exists():
+        folder = folder.parent
+    free = shutil.disk_usage(folder).free
+    detail = f"{free / 1e9:.1f} GB free at {folder}"
+    remedy = "make room, or set INGEST_DATA_DIR to another disk"
+    if free < FULL_DISK_BYTES:
+        return Check("disk", State.FAIL, detail, remedy)
+    if free < LOW_DISK_BYTES:
+        return Check("disk", State.WARN, detail, remedy)
+    return Check("disk", State.OK, detail)

@@ -1,0 +1,188 @@
+"""Commands on the guilds of the catalogue: list, show, monitor, unmonitor, sync, forget."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ingest_pipeline.cli.invocation import begin, open_services
+from ingest_pipeline.cli.options import GuildArgument, JsonOption, PatternsArgument, read_guild
+from ingest_pipeline.cli.output import plain_text, print_fields, print_json, print_rows, with_text_ids
+from ingest_pipeline.errors import BadInput
+
+if TYPE_CHECKING:
+    from ingest_pipeline.storage.engine.database import Connection
+
+app = typer.Typer(
+    name="guilds", help="Look at guilds and say which of their channels are monitored.", no_args_is_help=True
+)
+
+_COLUMNS = ("guild_id", "name", "channels", "monitored", "patterns", "joined_at", "left_at", "last_seen_at")
+
+
+@app.command("list")
+def list_every(context: typer.Context, as_json: JsonOption = False) -> None:
+    """List the guilds of the catalogue, those that were left last."""
+    with open_services(begin(context, as_json=as_json)) as services:
+        from ingest_pipeline.storage.catalogue.guilds import list_guilds
+
+        with services.database.read() as connection:
+            found = _counted(connection, list_guilds(connection))
+    if as_json:
+        print_json({"count": len(found), "guilds": [with_text_ids(row) for row in found]})
+        return
+    print_rows(_COLUMNS, [[plain_text(row[column]) for column in _COLUMNS] for row in found])
+
+
+@app.command("show")
+def show(context: typer.Context, guild: GuildArgument, as_json: JsonOption = False) -> None:
+    """Show a guild: who owns it, since when the bot is in it, what is monitored and what is set."""
+    guild_id = read_guild(guild)
+    with open_services(begin(context, as_json=as_json)) as services:
+        from ingest_pipeline.domain.channel_settings import nest
+        from ingest_pipeline.storage.catalogue.guilds import find_guild
+        from ingest_pipeline.storage.catalogue.setting_overrides import guild_settings
+
+        with services.database.read() as connection:
+            [found] = _counted(connection, [find_guild(connection, guild_id)])
+            found["settings"] = nest(guild_settings(connection, guild_id))
+    if as_json:
+        print_json(with_text_ids(found))
+    else:
+        print_fields(
+            {**found, "patterns": " ".join(found["patterns"]), "settings": found["settings"] or None}
+        )
+
+
+@app.command("monitor")
+def monitor(
+    context: typer.Context,
+    guild: GuildArgument,
+    patterns: PatternsArgument,
+    *,
+    only: Annotated[bool, typer.Option("--only", help="In place of the patterns the guild has.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Monitor a guild's channels by patterns, beside those it has.
+
+    A pattern such as '*aplus-setups*' is compared with channel names without regard to case. A channel
+    is monitored with its category, a thread with its channel. A running bot follows within seconds.
+    """
+    guild_id = read_guild(guild)
+    with open_services(begin(context, as_json=as_json)) as services:
+        from ingest_pipeline.storage.catalogue.guilds import find_guild, set_monitors
+        from ingest_pipeline.storage.catalogue.monitor_patterns import add_monitors
+
+        def work(connection: Connection) -> None:
+            find_guild(connection, guild_id)
+            change = set_monitors if only else add_monitors
+            change(connection, guild_id, patterns, now=datetime.now(UTC))
+
+        services.database.run(work)
+        with services.database.read() as connection:
+            _show_monitored(connection, guild_id, as_json=as_json)
+
+
+@app.command("unmonitor")
+def unmonitor(
+    context: typer.Context,
+    guild: GuildArgument,
+    patterns: Annotated[
+        list[str] | None, typer.Argument(metavar="PATTERN", help="Patterns to remove; all without.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Take patterns from a guild, or all of them: what was stored stays."""
+    guild_id = read_guild(guild)
+    with open_services(begin(context, as_json=as_json)) as services:
+        from ingest_pipeline.storage.catalogue.guilds import list_monitors
+        from ingest_pipeline.storage.catalogue.monitor_patterns import drop_monitors
+
+        def work(connection: Connection) -> None:
+            wanted = patterns or list_monitors(connection, guild_id)
+            unknown = drop_monitors(connection, guild_id, wanted, now=datetime.now(UTC))
+            if unknown:
+                present = " ".join(list_monitors(connection, guild_id)) or "none"
+                raise BadInput(
+                    f"guild {guild_id} has no pattern {' '.join(sorted(unknown))}: its patterns are {present}"
+                )
+
+        services.database.run(work)
+        with services.database.read() as connection:
+            _show_monitored(connection, guild_id, as_json=as_json)
+
+
+@app.command("sync")
+def sync(context: typer.Context, as_json: JsonOption = False) -> None:
+    """Bring guilds, channels and users in line with what Discord shows the bot now."""
+    settings = begin(context, as_json=as_json)
+    with open_services(settings) as services:
+        from ingest_pipeline.history.catalogue_sync import sync_catalogue
+
+        report = asyncio.run(sync_catalogue(services))
+    if as_json:
+        print_json(report.as_dict())
+        return
+    for name, counts in report.as_dict().items():
+        told = ", ".join(f"{what} {count}" for what, count in counts.items())
+        typer.echo(f"{name}: {told}")
+
+
+@app.command("forget")
+def forget(context: typer.Context, guild: GuildArgument) -> None:
+    """Remove a guild that was left from the catalogue, with its channels, patterns and settings.
+
+    Its messages stay.
+    """
+    guild_id = read_guild(guild)
+    with open_services(begin(context)) as services:
+        from ingest_pipeline.storage.catalogue.guilds import find_guild, forget_guild
+
+        def work(connection: Connection) -> str:
+            found = find_guild(connection, guild_id)
+            if found["joined_at"] is not None and found["left_at"] is None:
+                raise BadInput(f"the bot is in guild {guild_id}, which would come back: let it leave first")
+            forget_guild(connection, guild_id)
+            return str(found["name"])
+
+        name = services.database.run(work)
+    typer.echo(f"guild {guild_id} ({name}) is forgotten; its messages stay")
+
+
+def _counted(connection: Connection, guilds: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Add to guilds how many channels they have, how many are monitored, and by which patterns."""
+    from ingest_pipeline.storage.catalogue.guilds import list_channels, list_monitored, list_monitors
+
+    channels = Counter(channel.guild_id for channel in list_channels(connection))
+    monitored = Counter(channel.guild_id for channel in list_monitored(connection))
+    return [
+        {
+            **row,
+            "channels": channels[row["guild_id"]],
+            "monitored": monitored[row["guild_id"]],
+            "patterns": list_monitors(connection, row["guild_id"]),
+        }
+        for row in guilds
+    ]
+
+
+def _show_monitored(connection: Connection, guild_id: int, *, as_json: bool) -> None:
+    from ingest_pipeline.storage.catalogue.guilds import list_monitored, list_monitors
+
+    present, channels = list_monitors(connection, guild_id), list_monitored(connection, guild_id)
+    if as_json:
+        shown = [{"channel_id": str(channel.channel_id), "name": channel.name} for channel in channels]
+        print_json({"guild_id": str(guild_id), "patterns": present, "channels": shown})
+        return
+    typer.echo(f"patterns: {' '.join(present) or 'none'}", err=True)
+    print_rows(
+        ("channel_id", "name", "type", "reading_state"),
+        [
+            (channel.channel_id, channel.name, channel.channel_type, channel.reading_state.value)
+            for channel in channels
+        ],
+    )

@@ -1,0 +1,187 @@
+"""Commands on history read by the bot: import-history, gaps, verify-message-counts, seal."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ingest_pipeline.cli.commands.history_output import (
+    importing,
+    print_gaps,
+    print_import,
+    print_seals,
+    print_verification,
+)
+from ingest_pipeline.cli.invocation import begin, open_services
+from ingest_pipeline.cli.options import CHANNEL, JsonOption, read_channel
+from ingest_pipeline.cli.output import describing, print_json
+from ingest_pipeline.domain.snowflake import parse_snowflake
+from ingest_pipeline.errors import BadInput, ExitCode
+from ingest_pipeline.userconfig.session_rows import shown
+
+if TYPE_CHECKING:
+    from ingest_pipeline.completeness.expectations import Scope
+
+GUILD = "GUILD"
+GuildOption = Annotated[str | None, typer.Option("--guild", help="Only this guild's.", metavar=GUILD)]
+ChannelOption = Annotated[str | None, typer.Option("--channel", help="Only this channel.", metavar=CHANNEL)]
+
+
+def import_history(
+    context: typer.Context,
+    *,
+    guild: Annotated[str, typer.Option("--guild", help="The guild's id.", metavar=GUILD)],
+    channel: Annotated[
+        list[str] | None,
+        typer.Option("--channel", help="Only this channel with its threads; repeatable.", metavar=CHANNEL),
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Read everything anew, from the start.")] = False,
+    concurrency: Annotated[int, typer.Option(help="Channels read at the same time.", min=1, max=32)] = 4,
+    as_json: JsonOption = False,
+) -> None:
+    """Import a guild's history with the bot, threads and forum posts included.
+
+    Without --channel: the channels the guild's monitors name, or all that can be read when it has
+    none. An import that was cut off goes on where it was. The exit code is 10 when a channel could
+    not be read to its end.
+    """
+    settings = begin(context, as_json=as_json)
+    guild_id = _guild_id(guild)
+    channel_ids = [each for text in channel or () if (each := read_channel(text))]
+    with open_services(settings) as services, importing() as progress:
+        from ingest_pipeline.history.history_import import import_history_now
+
+        report = import_history_now(
+            services,
+            guild_id,
+            channel_ids=channel_ids,
+            force=force,
+            concurrency=concurrency,
+            progress=progress,
+        )
+    if as_json:
+        print_json(report.as_dict())
+    else:
+        print_import(report)
+    _exit_unless(report.is_complete)
+
+
+def gaps(
+    context: typer.Context,
+    *,
+    guild: GuildOption = None,
+    channel: ChannelOption = None,
+    repair: Annotated[bool, typer.Option("--repair", help="Read from Discord what is missing.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """List what no complete reading covers, with the reason, or mend it.
+
+    Looked at are the channels that are monitored or imported, and the sessions. The exit code is 10
+    when something is, or stays, missing.
+    """
+    settings = begin(context, as_json=as_json)
+    scope = _scope(guild, channel)
+    with open_services(settings) as services:
+        from ingest_pipeline.completeness.gap_repair import list_gaps, repair_now
+
+        before = list_gaps(services, scope)
+        with describing() as progress:
+            found = repair_now(services, scope, progress) if repair else before
+    if as_json:
+        missing = [gap.as_dict() for gap in found]
+        print_json({"before": len(before), "gaps": missing} if repair else {"gaps": missing})
+    else:
+        print_gaps(found, repaired_from=len(before) if repair else None)
+    _exit_unless(not any(gap.is_deficit for gap in found))
+
+
+def verify_message_counts(
+    context: typer.Context,
+    *,
+    guild: GuildOption = None,
+    channel: ChannelOption = None,
+    sample: Annotated[
+        int | None,
+        typer.Option(
+            help="Read about N messages of each channel, at random places, instead of all.",
+            min=1,
+            max=1_000_000,
+            metavar="N",
+        ),
+    ] = None,
+    days: Annotated[
+        int | None,
+        typer.Option(help="Of the sessions, only those that ended in the last DAYS.", min=1, max=100_000),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Compare the table with a fresh reading of Discord, message by message.
+
+    Looked at are the channels that are monitored or imported, and the sessions; without a bot only
+    sessions that are over, with the exporter. Nothing is changed. The exit code is 10 when anything
+    differs or could not be read.
+    """
+    settings = begin(context, as_json=as_json)
+    scope = _scope(guild, channel, days)
+    with open_services(settings) as services, describing() as progress:
+        from ingest_pipeline.completeness.export_verification import verify_by_any_means
+
+        report = verify_by_any_means(
+            services,
+            scope,
+            sample=sample,
+            progress=progress and (lambda verdict: progress(f"verified channel {verdict.channel_id}")),
+        )
+    if as_json:
+        print_json(report.as_dict())
+    else:
+        print_verification(report)
+    _exit_unless(report.is_exact)
+
+
+def seal(
+    context: typer.Context,
+    *,
+    session_id: Annotated[
+        str | None,
+        typer.Option("--session-id", help="The session; each that is due without it.", metavar="ID"),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Read a session that is over once more and write down what it holds.
+
+    A session that has changed since it was sealed gets a new version, which says what changed. The
+    exit code is 10 when a session could not be read to its end and so was not sealed.
+    """
+    settings = begin(context, as_json=as_json)
+    with open_services(settings) as services:
+        from ingest_pipeline.completeness.sealing import seal_now, sessions_to_seal
+
+        due = [session_id] if session_id else [each.session_id for each in sessions_to_seal(services)]
+        reports = [seal_now(services, each) for each in due]
+    if as_json:
+        print_json({"sessions": [report.as_dict() for report in reports]})
+    else:
+        print_seals(reports)
+    _exit_unless(all(report.is_sealed for report in reports))
+
+
+def _scope(guild: str | None, channel: str | None, days: int | None = None) -> Scope | None:
+    from ingest_pipeline.completeness.expectations import Scope
+
+    since = None if days is None else datetime.now(UTC) - timedelta(days=days)
+    return Scope(None if guild is None else _guild_id(guild), read_channel(channel), since)
+
+
+def _guild_id(text: str) -> int:
+    guild_id = parse_snowflake(text)
+    if guild_id is None:
+        raise BadInput(f"guild id {shown(text)} is not a Discord id: write its digits")
+    return guild_id
+
+
+def _exit_unless(complete: bool) -> None:
+    if not complete:
+        raise typer.Exit(ExitCode.INCOMPLETE)

@@ -1,0 +1,139 @@
+"""Commands that bring messages in: import-messages, poll-recent-messages, backfill."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ingest_pipeline.cli.invocation import begin, open_services
+from ingest_pipeline.cli.options import (
+    CHANNEL,
+    TIME,
+    JsonOption,
+    SessionOption,
+    read_bounds,
+    read_channel,
+)
+from ingest_pipeline.cli.output import counting, describing, moment_text, print_json, print_report
+from ingest_pipeline.domain.session import live_sessions, next_session
+
+
+def import_messages(
+    context: typer.Context,
+    *,
+    session_id: SessionOption,
+    channel_id: Annotated[
+        str | None,
+        typer.Option(help="Channel to export; each of the session's by default.", metavar=CHANNEL),
+    ] = None,
+    start: Annotated[
+        str | None,
+        typer.Option(
+            help="First time to take, with Z or an offset; the session's start by default.", metavar=TIME
+        ),
+    ] = None,
+    end: Annotated[
+        str | None,
+        typer.Option(help="Time to stop before; the session's end by default.", metavar=TIME),
+    ] = None,
+    output_dir: Annotated[
+        Path | None,
+        typer.Option(help="Folder for the exporter's files; in the data folder by default.", file_okay=False),
+    ] = None,
+    keep_file: Annotated[bool, typer.Option("--keep-file", help="Keep the exporter's files.")] = False,
+    file: Annotated[
+        Path | None,
+        typer.Option(help="Import this export instead of running the exporter.", metavar="EXPORT.json"),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Import a session's messages.
+
+    They come from Discord, or with --file from an export, whose channel is then used: a --channel-id
+    that contradicts it is an error. Importing again is safe: a message is known by its Discord id.
+    """
+    settings = begin(context, as_json=as_json)
+    first, last = read_bounds(start, end)
+    channel = read_channel(channel_id)
+    with open_services(settings) as services, counting("messages read") as progress:
+        from ingest_pipeline.content.sessions import reading_content
+        from ingest_pipeline.ingestion import imports
+
+        report = imports.import_messages(
+            services,
+            session_id,
+            channel_id=channel,
+            start=first,
+            end=last,
+            file=file,
+            output_dir=output_dir,
+            keep_file=keep_file,
+            progress=progress,
+            derive=reading_content(services),
+        )
+    if as_json:
+        print_json(report.as_dict())
+    else:
+        print_report(report)
+
+
+def poll_recent_messages(
+    context: typer.Context,
+    window_seconds: Annotated[
+        int, typer.Option(help="Length of the trailing window.", min=1, max=86_400, metavar="SECONDS")
+    ] = 30,
+    as_json: JsonOption = False,
+) -> None:
+    """Import what the live session has new.
+
+    The trailing window is read, and whatever before it is not proven complete yet. Without a live
+    session the command says which comes next.
+    """
+    settings = begin(context, as_json=as_json)
+    now = datetime.now(UTC)
+    with open_services(settings) as services:
+        from ingest_pipeline.content.sessions import reading_content
+        from ingest_pipeline.ingestion import imports
+        from ingest_pipeline.storage.messages.sessions import list_sessions
+
+        with services.database.read() as connection:
+            sessions = list_sessions(connection)
+        live = live_sessions(sessions, now)
+        if len(live) > 1:
+            others = ", ".join(session.session_id for session in live[1:])
+            typer.echo(f"warning: {live[0].session_id} is polled; also live: {others}", err=True)
+        report = imports.poll_live_session(services, window_seconds, now, derive=reading_content(services))
+    coming = next_session(sessions, now)
+    if report is not None and as_json:
+        print_json({"live": True, **report.as_dict()})
+    elif report is not None:
+        print_report(report)
+    elif as_json:
+        upcoming = coming and {"session_id": coming.session_id, "start": coming.start_time}
+        print_json({"live": False, "next_session": upcoming})
+    elif coming is not None:
+        typer.echo(f"no session is live; next is {coming.session_id} at {moment_text(coming.start_time)}")
+    else:
+        typer.echo("no session is live and none is coming; add one with `ingest sessions add`")
+
+
+def backfill(context: typer.Context, session_id: SessionOption, as_json: JsonOption = False) -> None:
+    """Read a whole session anew.
+
+    One exporter run for each channel reads all of it; the exports land, then are merged.
+    """
+    settings = begin(context, as_json=as_json)
+    with open_services(settings) as services, describing() as progress:
+        from ingest_pipeline.content.sessions import reading_content
+        from ingest_pipeline.ingestion import imports
+
+        report = imports.backfill_session(
+            services, session_id, progress=progress, derive=reading_content(services)
+        )
+    if as_json:
+        print_json(report.as_dict())
+    else:
+        print_report(report)

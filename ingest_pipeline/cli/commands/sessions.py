@@ -1,0 +1,245 @@
+"""Commands on sessions: import, add, list, show, remove."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ingest_pipeline.cli.invocation import begin, open_services
+from ingest_pipeline.cli.options import CHANNEL, TIME, JsonOption, SessionArgument, read_channel
+from ingest_pipeline.cli.output import cell_text, print_json, print_rows
+from ingest_pipeline.domain.session import Session
+from ingest_pipeline.errors import BadInput, SessionInvalid
+from ingest_pipeline.userconfig.session_rows import SessionRow, build_sessions
+
+if TYPE_CHECKING:
+    from ingest_pipeline.settings import Settings
+    from ingest_pipeline.storage.engine.database import Connection
+    from ingest_pipeline.storage.messages.sessions import SessionChanges
+
+_logger = logging.getLogger(__name__)
+
+app = typer.Typer(name="sessions", help="Import, add, list, show and remove sessions.", no_args_is_help=True)
+
+
+@app.command("import")
+def import_sessions(
+    context: typer.Context,
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A .yaml, .csv or .ics file.")],
+    channel_id: Annotated[
+        str | None, typer.Option(help="Channel of sessions that name none.", metavar=CHANNEL)
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Import sessions from a file; existing ones take the file's values, none is removed."""
+    from ingest_pipeline.userconfig.session_files import read_sessions
+
+    settings = begin(context, as_json=as_json)
+    default_channel_id = read_channel(channel_id) or settings.default_channel_id
+    found = read_sessions(file, default_channel_id=default_channel_id)
+    if not found:
+        raise BadInput(f"{file} holds no sessions: add some")
+    _warn_of_long_ones(settings, found)
+    with open_services(settings) as services:
+        from ingest_pipeline.content.sessions import read_relinked
+        from ingest_pipeline.storage.messages.sessions import save_sessions
+
+        now = datetime.now(UTC)
+        changes = services.database.run(lambda connection: save_sessions(connection, found, now=now))
+        read_relinked(services)
+    if as_json:
+        print_json({**_changes_json(changes), "session_ids": [session.session_id for session in found]})
+    else:
+        typer.echo(
+            f"{len(found)} sessions: created {changes.created}, updated {changes.updated}, "
+            f"unchanged {changes.unchanged}"
+        )
+
+
+@app.command("add")
+def add_session(
+    context: typer.Context,
+    session_id: SessionArgument,
+    *,
+    start: Annotated[str, typer.Option(help="First moment, with Z or an offset.", metavar=TIME)],
+    end: Annotated[str, typer.Option(help="Moment after the last.", metavar=TIME)],
+    channel_id: Annotated[
+        list[str] | None,
+        typer.Option(help="Channel, repeatable; the default channel if absent.", metavar=CHANNEL),
+    ] = None,
+    name: Annotated[str | None, typer.Option(help="Such as 'Italian Grand Prix'.")] = None,
+    year: Annotated[str | None, typer.Option(help="Season or calendar year.")] = None,
+    round_number: Annotated[str | None, typer.Option(help="Position in the season.")] = None,
+    session_type: Annotated[str | None, typer.Option(help="Such as Race or 'Trading day'.")] = None,
+    location: Annotated[str | None, typer.Option(help="Such as Monza.")] = None,
+    country: Annotated[str | None, typer.Option(help="Such as Italy.")] = None,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Give an existing session of this id these values.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Add one session; adding the same again changes nothing."""
+    settings = begin(context, as_json=as_json)
+    row = SessionRow(
+        "the command line",
+        (
+            ("session_id", session_id),
+            ("start_time", start),
+            ("end_time", end),
+            ("channel_ids", channel_id),
+            ("event_name", name),
+            ("year", year),
+            ("round_number", round_number),
+            ("session_type", session_type),
+            ("location", location),
+            ("country", country),
+        ),
+    )
+    [session] = build_sessions([row], "sessions add", default_channel_id=settings.default_channel_id)
+    _warn_of_long_ones(settings, [session])
+    with open_services(settings) as services:
+        from ingest_pipeline.content.sessions import read_relinked
+        from ingest_pipeline.storage.messages.sessions import list_sessions, save_sessions
+
+        def save(connection: Connection) -> SessionChanges:
+            stored = {each.session_id: each for each in list_sessions(connection)}
+            if not replace:
+                _refuse_other_values(stored.get(session.session_id), session)
+            return save_sessions(connection, [session], now=datetime.now(UTC))
+
+        changes = services.database.run(save)
+        read_relinked(services)
+    result = "created" if changes.created else "updated" if changes.updated else "unchanged"
+    if as_json:
+        shown = {"result": result, "session": session_json(session)}
+        print_json({**shown, "overlaps": _changes_json(changes)["overlaps"]})
+    else:
+        typer.echo(f"session {session.session_id} {result}")
+
+
+@app.command("list")
+def list_all(context: typer.Context, as_json: JsonOption = False) -> None:
+    """List all sessions by their start."""
+    settings = begin(context, as_json=as_json)
+    now = datetime.now(UTC)
+    with open_services(settings) as services:
+        from ingest_pipeline.storage.messages.sessions import list_sessions
+
+        with services.database.read() as connection:
+            sessions = list_sessions(connection)
+    if as_json:
+        print_json({"sessions": [session_json(session, now) for session in sessions]})
+        return
+    columns = ("id", "state", "start", "end", "channels", "name", "type", "location")
+    print_rows(
+        columns,
+        [
+            (
+                session.session_id,
+                _state(session, now),
+                session.start_time,
+                session.end_time,
+                " ".join(map(str, session.channel_ids)),
+                session.event_name,
+                session.session_type,
+                session.location,
+            )
+            for session in sessions
+        ],
+    )
+
+
+@app.command("show")
+def show_session(context: typer.Context, session_id: SessionArgument, as_json: JsonOption = False) -> None:
+    """Show one session and how many messages it has."""
+    settings = begin(context, as_json=as_json)
+    with open_services(settings) as services:
+        from ingest_pipeline.storage.messages.deletions import list_messages
+        from ingest_pipeline.storage.messages.sessions import find_session
+
+        with services.database.read() as connection:
+            session = find_session(connection, session_id)
+            count = len(list_messages(connection, session_id))
+    shown = {**session_json(session, datetime.now(UTC)), "messages": count}
+    if as_json:
+        print_json(shown)
+        return
+    for field, value in shown.items():
+        text = " ".join(value) if isinstance(value, list) else value
+        typer.echo(f"{field + ':':<15}{cell_text(text)}")
+
+
+@app.command("remove")
+def remove(context: typer.Context, session_id: SessionArgument, as_json: JsonOption = False) -> None:
+    """Remove a session; its messages stay, linked to another that takes them, or to none."""
+    settings = begin(context, as_json=as_json)
+    with open_services(settings) as services:
+        from ingest_pipeline.content.sessions import read_relinked
+        from ingest_pipeline.storage.messages.sessions import remove_session
+
+        services.database.run(lambda connection: remove_session(connection, session_id))
+        read_relinked(services)
+    if as_json:
+        print_json({"removed": session_id})
+    else:
+        typer.echo(f"session {session_id} removed; its messages stay")
+
+
+def _changes_json(changes: SessionChanges) -> dict[str, Any]:
+    """Return what saving sessions did as JSON values."""
+    overlaps = [
+        {
+            **each._asdict(),
+            "channel_ids": list(map(str, each.channel_ids)),
+            "start": each.start.isoformat(),
+            "end": each.end.isoformat(),
+        }
+        for each in changes.overlaps
+    ]
+    counts = {"created": changes.created, "updated": changes.updated, "unchanged": changes.unchanged}
+    return {**counts, "overlaps": overlaps}
+
+
+def session_json(session: Session, now: datetime | None = None) -> dict[str, Any]:
+    """Return a session as JSON values: channel ids as strings, times as ISO 8601 in UTC."""
+    values = {
+        **asdict(session),
+        "start_time": session.start_time.isoformat(),
+        "end_time": session.end_time.isoformat(),
+        "channel_ids": [str(channel_id) for channel_id in session.channel_ids],
+    }
+    return values if now is None else {**values, "state": _state(session, now)}
+
+
+def _state(session: Session, now: datetime) -> str:
+    if session.is_live(now):
+        return "live"
+    return "coming" if session.start_time > now else "ended"
+
+
+def _warn_of_long_ones(settings: Settings, found: Sequence[Session]) -> None:
+    for session in found:
+        if session.end_time - session.start_time > timedelta(hours=settings.session_max_hours):
+            _logger.warning(
+                "session %s is longer than INGEST_SESSION_MAX_HOURS (%d): its last window takes the rest",
+                session.session_id,
+                settings.session_max_hours,
+            )
+
+
+def _refuse_other_values(stored: Session | None, session: Session) -> None:
+    if stored is None or stored == session:
+        return
+    before, after = session_json(stored), session_json(session)
+    changes = "; ".join(
+        f"{field} is {before[field]}, not {after[field]}" for field in before if before[field] != after[field]
+    )
+    raise SessionInvalid(
+        f"session {session.session_id!r} exists already ({changes}): give --replace to change it"
+    )

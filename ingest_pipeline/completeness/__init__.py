@@ -1,0 +1,1 @@
+"""Proof that nothing is missing: verification, gaps and their repair, seals."""

@@ -1,0 +1,114 @@
+"""What ought to be in the table: the stretches that `gaps`, repair and verification go by.
+
+- A channel that is monitored, or that an import was begun for, is expected whole: from its first
+  message to the newest known to exist.
+- A session's channels are expected for the session's time, as far as that is settled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import chain
+
+from ingest_pipeline.domain.guild import Channel
+from ingest_pipeline.domain.snowflake import created_at, first_id_at
+from ingest_pipeline.storage.catalogue.guilds import list_channels, list_monitored
+from ingest_pipeline.storage.engine.database import Connection
+from ingest_pipeline.storage.messages.sessions import list_sessions
+from ingest_pipeline.storage.messages.stored_versions import stored_bounds
+from ingest_pipeline.storage.runs.scan_runs import imported_channels
+
+
+@dataclass(frozen=True, slots=True)
+class Expectation:
+    """Ids in `(low, high]` of a channel ought to be in the table.
+
+    Attributes:
+        channel_id: The channel or thread.
+        low: The id just below.
+        high: The last id.
+        session_id: The session it is expected for, or None for a whole channel.
+    """
+
+    channel_id: int
+    low: int
+    high: int
+    session_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Which expectations to look at; None leaves out nothing.
+
+    Attributes:
+        guild_id: Only those of this guild's channels.
+        channel_id: Only those of this channel.
+        since: Of the sessions, only those that ended after this time, aware UTC.
+    """
+
+    guild_id: int | None = None
+    channel_id: int | None = None
+    since: datetime | None = None
+
+    def includes(self, expectation: Expectation, channel: Channel | None) -> bool:
+        """Tell whether an expectation is looked at, given its channel as far as it is known."""
+        if self.channel_id is not None and expectation.channel_id != self.channel_id:
+            return False
+        is_session = expectation.session_id is not None
+        if is_session and self.since is not None and created_at(expectation.high) < self.since:
+            return False
+        return self.guild_id is None or (channel is not None and channel.guild_id == self.guild_id)
+
+
+def expectations(
+    connection: Connection, now: datetime, settle: timedelta, scope: Scope | None = None
+) -> list[Expectation]:
+    """Return what ought to be in the table, by channel, each whole channel before its sessions.
+
+    A session whose time lies in its channel's expectation is not named again.
+
+    Args:
+        connection: An open transaction.
+        now: The present, aware UTC.
+        settle: How long after its end a stretch of time may still change.
+        scope: What to look at.
+    """
+    known = {channel.channel_id: channel for channel in list_channels(connection)}
+    found = _largest(chain(_whole_channels(connection, known), _sessions(connection, now - settle)))
+    wanted = scope or Scope()
+    return [each for each in found if wanted.includes(each, known.get(each.channel_id))]
+
+
+def _whole_channels(connection: Connection, known: dict[int, Channel]) -> Iterable[Expectation]:
+    bounds = stored_bounds(connection)
+    ids = {channel.channel_id for channel in list_monitored(connection)} | imported_channels(
+        connection
+    ).keys()
+    for channel_id in sorted(ids):
+        channel = known.get(channel_id)
+        if channel is not None and channel.holds_messages:
+            stored = bounds.get(channel_id)
+            high = max(channel.last_message_id or 0, stored.newest if stored else 0)
+            if high:
+                yield Expectation(channel_id, 0, high)
+
+
+def _sessions(connection: Connection, settled: datetime) -> Iterable[Expectation]:
+    for session in list_sessions(connection):
+        window = session.window
+        high = min(window.high, first_id_at(settled) - 1)
+        if high > window.low:
+            for channel_id in session.channel_ids:
+                yield Expectation(channel_id, window.low, high, session.session_id)
+
+
+def _largest(found: Iterable[Expectation]) -> list[Expectation]:
+    """Return the expectations that lie in no other of their channel."""
+    kept: list[Expectation] = []
+    for each in sorted(found, key=lambda item: (item.channel_id, item.low, -item.high)):
+        last = kept[-1] if kept else None
+        if last is None or last.channel_id != each.channel_id or last.high < each.high:
+            kept.append(each)
+    return kept

@@ -1,0 +1,295 @@
+"""What is missing, why, and how it is mended.
+
+A gap is a stretch of ids that ought to be in the table and that no complete reading covers. Most
+gaps hold nothing that is missing: messages seen live are stored, but only a reading proves it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from functools import partial
+from typing import Any
+
+from ingest_pipeline.completeness.expectations import Expectation, Scope, expectations
+from ingest_pipeline.content.sessions import reading_content
+from ingest_pipeline.domain.guild import Channel, ReadingState
+from ingest_pipeline.domain.snowflake import created_at
+from ingest_pipeline.errors import ChannelForbidden, ChannelNotFound, ConfigurationError
+from ingest_pipeline.history.catalogue_sync import save_view
+from ingest_pipeline.history.channel_scan import scan_channels
+from ingest_pipeline.history.history_import import DEFAULT_CONCURRENCY, RunProgress
+from ingest_pipeline.history.scan_plans import Stretch, queue_stretch
+from ingest_pipeline.history.scanner import build_scanner
+from ingest_pipeline.ingestion.imports import backfill_session
+from ingest_pipeline.ingestion.ingest import new_correlation_id
+from ingest_pipeline.ingestion.polling import missing_keys
+from ingest_pipeline.ingestion.services import Services
+from ingest_pipeline.sources.discord.discovery import view_guild
+from ingest_pipeline.sources.discord.rest import DiscordRest, open_rest
+from ingest_pipeline.storage.catalogue.guilds import list_channels
+from ingest_pipeline.storage.engine.database import Connection
+from ingest_pipeline.storage.messages.coverage import Proof, gaps, proofs
+from ingest_pipeline.storage.messages.sessions import find_session
+from ingest_pipeline.storage.runs.scan_runs import RunKind, ScanRun, unfinished_runs
+
+
+class GapReason(StrEnum):
+    """Why a stretch is not proven.
+
+    Attributes:
+        NEVER_READ: Nothing of the channel has been read completely.
+        BEFORE_FIRST: It lies before all that has been read.
+        BETWEEN: It lies between two readings.
+        AFTER_LAST: It came after the last reading.
+        IMPORT_UNFINISHED: An import was cut off before it.
+        NO_HISTORY: The bot lacks Read Message History.
+        FORBIDDEN: The bot does not see the channel.
+        MISSING: The channel is gone.
+    """
+
+    NEVER_READ = "never_read"
+    BEFORE_FIRST = "before_first_reading"
+    BETWEEN = "between_readings"
+    AFTER_LAST = "after_last_reading"
+    IMPORT_UNFINISHED = "import_unfinished"
+    NO_HISTORY = "no_permission_for_history"
+    FORBIDDEN = "channel_not_visible"
+    MISSING = "channel_gone"
+
+
+_BARRED = {
+    ReadingState.NO_HISTORY: GapReason.NO_HISTORY,
+    ReadingState.FORBIDDEN: GapReason.FORBIDDEN,
+    ReadingState.MISSING: GapReason.MISSING,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """Ids in `(low, high]` of a channel that ought to be proven and are not.
+
+    Attributes:
+        channel_id: The channel or thread.
+        guild_id: Its guild, or None for a session's channel that the bot does not know.
+        channel_name: Its name, or None likewise.
+        low: The id just below.
+        high: The last id.
+        reason: Why.
+        session_id: The session it is expected for, or None for a whole channel.
+    """
+
+    channel_id: int
+    guild_id: int | None
+    channel_name: str | None
+    low: int
+    high: int
+    reason: GapReason
+    session_id: str | None = None
+
+    @property
+    def is_deficit(self) -> bool:
+        """Whether anything can still be missing that could be had: not when the channel is gone."""
+        return self.reason is not GapReason.MISSING
+
+    @property
+    def start(self) -> datetime:
+        """The earliest time a message in it can have been posted, aware UTC."""
+        return created_at(self.low + 1)
+
+    @property
+    def end(self) -> datetime:
+        """The latest time a message in it can have been posted, aware UTC."""
+        return created_at(self.high)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the gap as JSON values: ids as strings, times as ISO 8601 in UTC."""
+        return {
+            "guild_id": None if self.guild_id is None else str(self.guild_id),
+            "channel_id": str(self.channel_id),
+            "channel_name": self.channel_name,
+            "session_id": self.session_id,
+            "low": str(self.low),
+            "high": str(self.high),
+            "start": self.start.isoformat(),
+            "end": self.end.isoformat(),
+            "reason": self.reason.value,
+        }
+
+
+def list_gaps(services: Services, scope: Scope | None = None, now: datetime | None = None) -> list[Gap]:
+    """Return what is missing, by channel and id, from the ledger alone: Discord is not asked."""
+    moment = now or datetime.now(UTC)
+    found: list[Gap] = []
+    settings = services.settings
+    # A live session lags behind by its polls: what the next one or two will read is no gap yet.
+    settle = settings.settle + timedelta(seconds=2 * settings.poll_interval_seconds)
+    with services.database.read() as connection:
+        known = {channel.channel_id: channel for channel in list_channels(connection)}
+        imports = unfinished_runs(connection, RunKind.IMPORT)
+        for expected in expectations(connection, moment, settle, scope):
+            channel_id = expected.channel_id
+            missing = gaps(connection, channel_id, expected.low, expected.high)
+            if missing:
+                diagnose = _Diagnosis(
+                    expected, known.get(channel_id), imports.get(channel_id), proofs(connection, channel_id)
+                )
+                found.extend(diagnose.gap(low, high) for low, high in missing)
+    return found
+
+
+def repair_now(
+    services: Services, scope: Scope | None = None, progress: Callable[[str], None] | None = None
+) -> list[Gap]:
+    """Mend what the bot can read, then with the exporter the sessions that it cannot; return what is left.
+
+    Args:
+        services: The working parts.
+        scope: What to look at.
+        progress: Called with what is being read.
+
+    Raises:
+        ConfigurationError: There is neither a bot's nor an account's token.
+        TokenRejected: Discord does not accept the bot.
+        IngestError: As for `backfill_session`.
+    """
+    settings = services.settings
+    if settings.discord_bot_token is None and settings.discord_oauth_token is None:
+        raise ConfigurationError(
+            "neither DISCORD_BOT_TOKEN nor DISCORD_OAUTH_TOKEN is set: put one into .env to repair with"
+        )
+
+    def tell(run: ScanRun) -> None:
+        if progress:
+            progress(f"channel {run.channel_id}, {run.messages_read:,} messages")
+
+    async def with_bot() -> None:
+        async with open_rest(settings.discord_bot_token) as rest:
+            await repair_gaps(services, rest, scope, progress=tell)
+
+    if settings.discord_bot_token is not None:
+        asyncio.run(with_bot())
+    if settings.discord_oauth_token is not None:
+        left = list_gaps(services, scope)
+        is_left = [gap for gap in left if settings.discord_bot_token is None or not is_mendable(gap)]
+        repair_session_gaps(services, is_left, progress)
+    return list_gaps(services, scope)
+
+
+async def repair_gaps(
+    services: Services,
+    rest: DiscordRest,
+    scope: Scope | None = None,
+    *,
+    concurrency: int = DEFAULT_CONCURRENCY,
+    progress: RunProgress | None = None,
+) -> list[ScanRun]:
+    """Ask Discord what there is, then read every gap that the bot can read.
+
+    What is left afterwards, `list_gaps` tells.
+
+    Args:
+        services: The working parts.
+        rest: Discord.
+        scope: What to look at.
+        concurrency: How many stretches are read at the same time.
+        progress: Called after each batch with its run as it then is.
+
+    Returns:
+        The run of each gap as it ended.
+
+    Raises:
+        TokenRejected: Discord does not accept the bot any more.
+    """
+    await refresh_catalogue(services, rest)
+    wanted = [gap for gap in await asyncio.to_thread(list_gaps, services, scope) if is_mendable(gap)]
+
+    def plan(connection: Connection) -> list[ScanRun]:
+        now, correlation_id = datetime.now(UTC), new_correlation_id()
+        return [
+            queue_stretch(
+                connection,
+                Stretch(gap.channel_id, gap.guild_id, gap.low, gap.high),
+                RunKind.REPAIR,
+                correlation_id,
+                now=now,
+            )
+            for gap in wanted
+            if gap.guild_id is not None
+        ]
+
+    runs = await asyncio.to_thread(services.database.run, plan)
+    scanner = await build_scanner(services, rest, progress=progress)
+    return await scan_channels(scanner, runs, concurrency=concurrency)
+
+
+def repair_session_gaps(
+    services: Services, found: Sequence[Gap], progress: Callable[[str], None] | None = None
+) -> None:
+    """Read the sessions that have gaps anew with the exporter, for channels that the bot does not know.
+
+    Raises:
+        IngestError: As for `backfill_session`.
+    """
+    now = datetime.now(UTC)
+    for session_id in sorted({gap.session_id for gap in found if gap.session_id}):
+        with services.database.read() as connection:
+            session = find_session(connection, session_id)
+            keys = missing_keys(connection, session, services.grid, now, services.settings.overlap)
+        backfill_session(services, session_id, keys=keys, progress=progress, derive=reading_content(services))
+
+
+def is_mendable(gap: Gap) -> bool:
+    """Tell whether the bot can read a gap, as far as is known."""
+    return gap.guild_id is not None and gap.reason not in _BARRED.values()
+
+
+async def refresh_catalogue(services: Services, rest: DiscordRest) -> None:
+    """Bring guilds and channels in line with what Discord shows now, archived threads included.
+
+    A guild that the bot is not in any more is left as it was.
+    """
+    for payload in await rest.guilds():
+        try:
+            view = await view_guild(rest, int(payload["id"]))
+        except (ChannelForbidden, ChannelNotFound):
+            continue
+        await asyncio.to_thread(services.database.run, partial(save_view, view=view))
+
+
+@dataclass(frozen=True, slots=True)
+class _Diagnosis:
+    """What is known of a channel of which something is missing."""
+
+    expected: Expectation
+    channel: Channel | None
+    unfinished: ScanRun | None
+    proofs: Sequence[Proof]
+
+    def gap(self, low: int, high: int) -> Gap:
+        """Return the gap `(low, high]` with its reason."""
+        return Gap(
+            channel_id=self.expected.channel_id,
+            guild_id=self.channel.guild_id if self.channel else None,
+            channel_name=self.channel.name if self.channel else None,
+            low=low,
+            high=high,
+            reason=self._reason(low, high),
+            session_id=self.expected.session_id,
+        )
+
+    def _reason(self, low: int, high: int) -> GapReason:
+        if self.channel is not None and self.channel.reading_state in _BARRED:
+            return _BARRED[self.channel.reading_state]
+        if self.unfinished is not None and low >= self.unfinished.cursor_id:
+            return GapReason.IMPORT_UNFINISHED
+        if not self.proofs:
+            return GapReason.NEVER_READ
+        if high <= min(proof.low for proof in self.proofs):
+            return GapReason.BEFORE_FIRST
+        if low >= max(proof.high for proof in self.proofs):
+            return GapReason.AFTER_LAST
+        return GapReason.BETWEEN

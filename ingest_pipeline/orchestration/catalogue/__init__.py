@@ -1,0 +1,1 @@
+"""Guilds, channels and history as assets and jobs."""

@@ -1,0 +1,1 @@
+"""Seals and verification as assets, checks and jobs."""

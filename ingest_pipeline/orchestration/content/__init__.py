@@ -1,0 +1,1 @@
+"""Assets and metadata of what messages say, and reports."""

@@ -1,0 +1,1 @@
+"""Live sessions: the sensor, its tick and its runs."""

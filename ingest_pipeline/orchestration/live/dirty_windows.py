@@ -1,0 +1,142 @@
+"""Shows windows of `messages` and their content as materialised that changed without a run.
+
+The real-time bot wrote to them, or sessions were changed and their messages are others now. Dagster keeps
+such events like those of runs ("runless"; see
+https://docs.dagster.io/guides/build/assets/external-assets), so its pages tell one story whichever way
+a message came. Which windows there are to tell of is kept in `storage/gateway/dirty_windows.py`.
+"""
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import replace
+from datetime import datetime
+from typing import NamedTuple
+from uuid import uuid4
+
+import dagster as dg
+
+from ingest_pipeline.bot.gateway_events import SOURCE
+from ingest_pipeline.content.extraction import ContentKind
+from ingest_pipeline.content.sessions import read_relinked
+from ingest_pipeline.errors import SessionNotFound, TransientError, WindowInvalid
+from ingest_pipeline.ingestion.services import Services
+from ingest_pipeline.orchestration.content.metadata import describe_window
+from ingest_pipeline.orchestration.metadata import ROWS, Metadata
+from ingest_pipeline.orchestration.partitions import partition_key
+from ingest_pipeline.settings import Settings
+from ingest_pipeline.storage.engine.database import Connection
+from ingest_pipeline.storage.gateway.dirty_windows import (
+    WHOLE_SESSION,
+    TouchedWindow,
+    hand_over,
+    untold_windows,
+)
+from ingest_pipeline.storage.messages.deletions import count_in_window
+from ingest_pipeline.storage.messages.membership import threads_of
+from ingest_pipeline.storage.messages.sessions import find_session
+
+Told = list[dg.AssetMaterialization]
+_ASSET = "messages"
+# Of a window that begins after its session's end.
+_NOTHING: Mapping[str, Metadata] = {kind.value: {ROWS: 0} for kind in ContentKind}
+
+
+class _Cause(NamedTuple):
+    """What changed a window."""
+
+    source: str
+    description: str
+
+
+_BY_BOT = _Cause(SOURCE, "stored by the real-time bot")
+_BY_SESSIONS = _Cause("sessions", "the session takes other messages than before")
+
+
+def build_changed_windows_sensor(settings: Settings) -> dg.SensorDefinition:
+    """Return the sensor, which runs unless somebody turns it off."""
+    return dg.sensor(
+        name="changed_windows_sensor",
+        minimum_interval_seconds=settings.poll_interval_seconds,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description=(
+            "Marks the windows of `messages` and of their content as materialised that the real-time bot "
+            "wrote to, and those of sessions that were changed, the empty ones too. It starts no runs."
+        ),
+    )(changed_windows_sensor)
+
+
+def changed_windows_sensor(
+    context: dg.SensorEvaluationContext, tick_services: dg.ResourceParam[Services]
+) -> dg.SensorResult:
+    """Evaluate one tick: what messages say whose session changed is read first, if nobody has yet."""
+    told, ticket = context.cursor or "", uuid4().hex
+    try:
+        read_relinked(tick_services)
+        materialised = _tell(tick_services, context.instance, told, ticket)
+    except TransientError as error:
+        return dg.SensorResult(skip_reason=f"nothing is told this time: {error}", cursor=context.cursor)
+    if not materialised:
+        return dg.SensorResult(skip_reason="no window has changed without a run since", cursor=told)
+    return dg.SensorResult(asset_events=materialised, cursor=ticket)
+
+
+def _tell(services: Services, instance: dg.DagsterInstance, told: str, ticket: str) -> Told:
+    """Return the events of the windows that Dagster has not been told of, and put the ticket on them."""
+    with services.database.read() as connection:
+        untold = untold_windows(connection, told)
+    if not untold:
+        return []
+    shown: set[str] = set()
+    if any(each.window_key == WHOLE_SESSION for each in untold):
+        shown = instance.get_materialized_partitions(dg.AssetKey(_ASSET))
+
+    def work(connection: Connection) -> Told:
+        windows = untold_windows(connection, told)
+        events = [
+            event
+            for window, at in windows.items()
+            for event in _window_events(connection, services, window, at, shown)
+        ]
+        hand_over(connection, windows, told=told, ticket=ticket)
+        return events
+
+    return services.database.run(work)
+
+
+def _window_events(
+    connection: Connection, services: Services, touched: TouchedWindow, at: datetime, shown: Collection[str]
+) -> Iterator[dg.AssetMaterialization]:
+    """Return the events of a window, or of a whole session.
+
+    Of that: those of every window that holds messages, and of every other that Dagster shows as materialised
+    (`shown`), which holds none any more.
+    """
+    if touched.window_key != WHOLE_SESSION:
+        yield from _events(connection, services, touched, at, _BY_BOT)
+        return
+    for key in services.grid.keys:
+        events = list(_events(connection, services, replace(touched, window_key=key), at, _BY_SESSIONS))
+        if events and (events[0].metadata[ROWS].value or events[0].partition in shown):
+            yield from events
+
+
+def _events(
+    connection: Connection, services: Services, touched: TouchedWindow, at: datetime, cause: _Cause
+) -> Iterator[dg.AssetMaterialization]:
+    """Return the events of one window; none when its session or key is no more."""
+    try:
+        session = find_session(connection, touched.session_id)
+        window = services.grid.window(touched.window_key, session.window)
+    except (SessionNotFound, WindowInvalid):
+        return
+    channel_ids = [*session.channel_ids, *threads_of(connection, session.channel_ids)]
+    described: dict[str, Metadata] = {
+        _ASSET: {ROWS: count_in_window(connection, channel_ids, window) if window else 0},
+        **(describe_window(connection, channel_ids, window) if window else _NOTHING),
+    }
+    for asset, metadata in described.items():
+        yield dg.AssetMaterialization(
+            asset_key=asset,
+            partition=str(partition_key(touched.session_id, touched.window_key)),
+            description=cause.description,
+            metadata={"source": cause.source, "written_at": dg.MetadataValue.timestamp(at), **metadata},
+        )

@@ -1,0 +1,1 @@
+"""Alerts and the retention of data and of Dagster's history."""

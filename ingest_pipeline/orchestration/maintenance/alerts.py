@@ -1,0 +1,194 @@
+"""The sensor that tells of failures: runs that failed, asset checks that did, and when both are well again.
+
+It goes through this code location's runs that ended since its last look, in Dagster's own event log. When
+to alert and in which words is decided in `orchestration/maintenance/alerting.py`. An alert that could not be
+delivered stays in the cursor and is delivered later; so an alert may come twice.
+"""
+
+import time
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Literal
+
+import dagster as dg
+
+from ingest_pipeline.ingestion.services import Services
+from ingest_pipeline.orchestration.completeness.seals import SEAL_JOB
+from ingest_pipeline.orchestration.jobs import ingest_job
+from ingest_pipeline.orchestration.live.live_runs import error_line
+from ingest_pipeline.orchestration.maintenance.alerting import Alert, AlertState, Outcome
+from ingest_pipeline.orchestration.maintenance.webhook import post
+from ingest_pipeline.orchestration.partitions import RANGE_START, SESSION
+from ingest_pipeline.orchestration.runtime.code_location import code_location_of, code_location_of_sensor
+from ingest_pipeline.orchestration.tags import SESSION_TAG, TRIGGER_TAG, WILL_RETRY_TAG
+from ingest_pipeline.redaction import redact
+from ingest_pipeline.settings import Settings
+
+_MOST_RUNS = 50
+_MOST_PAGES = 20
+_EVERY_SECONDS = 30
+# Dagster gives a sensor 60 seconds, and one delivery may take 20.
+_DELIVER_SECONDS = 30
+_ENDS: tuple[Literal[dg.DagsterEventType.RUN_SUCCESS], Literal[dg.DagsterEventType.RUN_FAILURE]] = (
+    dg.DagsterEventType.RUN_SUCCESS,
+    dg.DagsterEventType.RUN_FAILURE,
+)
+# Started from the catalogue, a run has no job of ours.
+_BY_HAND = "__ASSET_JOB"
+_BY_HAND_NAME = "materialisation"
+
+
+def build_alert_sensors(settings: Settings) -> list[dg.SensorDefinition]:
+    """Return the sensor; none for a deployment without a webhook."""
+    if settings.alert_webhook_url is None:
+        return []
+    sensor = dg.sensor(
+        name="alert_sensor",
+        minimum_interval_seconds=_EVERY_SECONDS,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description=(
+            "Posts to the webhook when runs or asset checks fail, one message for each session, and when "
+            "they are well again. The polls of a live session are told of after "
+            f"{settings.alert_after_failures} failures in a row, anything else at once. It starts no runs."
+        ),
+    )
+    return [sensor(alert_sensor)]
+
+
+def alert_sensor(
+    context: dg.SensorEvaluationContext, tick_services: dg.ResourceParam[Services]
+) -> dg.SensorResult:
+    """Evaluate one tick."""
+    settings, now = tick_services.settings, datetime.now(UTC)
+    before = AlertState.from_text(context.cursor)
+    if before.seen is None:
+        # What failed before anybody asked to be told is old news.
+        state = replace(before, seen=_newest(context.instance))
+        return dg.SensorResult(skip_reason="from now on failures are told", cursor=state.to_text())
+    ended, seen = _ended_runs(context, before.seen)
+    outcomes = [_outcome(context.instance, run, at) for run, at in ended if not _goes_on(run)]
+    state = before.after(outcomes, threshold=settings.alert_after_failures, now=now)
+    state = replace(state, seen=seen)
+    left, problem = _deliver(settings, state.pending)
+    if problem:
+        context.log.warning("%d alerts wait: %s", len(left), problem)
+    return dg.SensorResult(
+        skip_reason=_said(state, sent=len(state.pending) - len(left), left=len(left), problem=problem),
+        cursor=replace(state, pending=left).to_text(),
+    )
+
+
+def _newest(instance: dg.DagsterInstance) -> int:
+    """Return the position of the newest end of a run."""
+    newest = 0
+    for kind in _ENDS:
+        for record in instance.fetch_run_status_changes(kind, limit=1).records:
+            newest = max(newest, record.storage_id)
+    return newest
+
+
+def _ended_runs(
+    context: dg.SensorEvaluationContext, seen: int
+) -> tuple[list[tuple[dg.DagsterRun, datetime]], int]:
+    """Return the next runs of ours that succeeded or failed, with when, and the position of the last look.
+
+    Other teams' runs in the same instance are passed over, page by page.
+    """
+    ours, ended = code_location_of_sensor(context), []
+    for _ in range(_MOST_PAGES):
+        page, seen = _page_of_ends(context.instance, seen)
+        if not page:
+            break
+        runs = {run.run_id: run for run in context.instance.get_runs(dg.RunsFilter(run_ids=list(page)))}
+        ended += [
+            (runs[run_id], at)
+            for run_id, at in page.items()
+            if run_id in runs and ours in {None, code_location_of(runs[run_id])}
+        ]
+        if ended or len(page) < _MOST_RUNS:
+            break
+    return ended, seen
+
+
+def _page_of_ends(instance: dg.DagsterInstance, seen: int) -> tuple[dict[str, datetime], int]:
+    """Return the next runs of the instance that ended after a position, with when, and the last one's."""
+    found = [
+        record
+        for kind in _ENDS
+        for record in instance.fetch_run_status_changes(
+            dg.RunStatusChangeRecordsFilter(event_type=kind, after_storage_id=seen),
+            limit=_MOST_RUNS,
+            ascending=True,
+        ).records
+    ]
+    page = sorted(found, key=lambda each: each.storage_id)[:_MOST_RUNS]
+    ends = {each.run_id: datetime.fromtimestamp(each.timestamp, UTC) for each in page}
+    return ends, page[-1].storage_id if page else seen
+
+
+def _goes_on(run: dg.DagsterRun) -> bool:
+    """Tell whether Dagster itself tries a failed run again."""
+    return run.tags.get(WILL_RETRY_TAG) == "true"
+
+
+def _outcome(instance: dg.DagsterInstance, run: dg.DagsterRun, at: datetime) -> Outcome:
+    problems = _failed_checks(instance, run)
+    if run.status == dg.DagsterRunStatus.FAILURE:
+        problems.insert(0, error_line(instance, run))
+    return Outcome(
+        job=_BY_HAND_NAME if run.job_name == _BY_HAND else run.job_name,
+        session_id=_session(run),
+        run_id=run.run_id,
+        ended_at=at,
+        problem=redact("; ".join(problems)) if problems else None,
+        is_repeated=run.tags.get(TRIGGER_TAG) == "live",
+        # Who seals a session has read all of it.
+        heals=(ingest_job.name, _BY_HAND_NAME) if run.job_name == SEAL_JOB else (),
+    )
+
+
+def _failed_checks(instance: dg.DagsterInstance, run: dg.DagsterRun) -> list[str]:
+    """Return what each check of a run says that did not pass; one that only warns is no failure."""
+    entries = instance.all_logs(run.run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION)
+    found = []
+    for entry in entries:
+        if entry.dagster_event is None:
+            continue
+        result = entry.dagster_event.asset_check_evaluation_data
+        if not result.passed and result.severity is dg.AssetCheckSeverity.ERROR:
+            words = f": {result.description}" if result.description else ""
+            found.append(f"check {result.check_name} of {result.asset_key.to_user_string()} failed{words}")
+    return found
+
+
+def _session(run: dg.DagsterRun) -> str | None:
+    """Return the session that a run is about, the first when there are several."""
+    tags = run.tags
+    stated = (
+        tags.get(SESSION_TAG)
+        or tags.get(f"dagster/partition/{SESSION}")
+        or tags.get("dagster/partition")
+        or tags.get(RANGE_START)
+    )
+    return stated.split("|")[0] if stated else None
+
+
+def _deliver(settings: Settings, pending: tuple[Alert, ...]) -> tuple[tuple[Alert, ...], str | None]:
+    """Post what waits, in its order; return what is left when one could not be delivered, and why."""
+    url, began = settings.alert_webhook_url, time.monotonic()
+    if url is None:
+        return (), None
+    for number, alert in enumerate(pending):
+        is_late = time.monotonic() - began > _DELIVER_SECONDS
+        problem = "the webhook is slow" if is_late else post(url, alert.body)
+        if problem:
+            return pending[number:], problem
+    return (), None
+
+
+def _said(state: AlertState, *, sent: int, left: int, problem: str | None) -> str:
+    parts = [f"alerts sent: {sent}"] if sent else []
+    parts += [f"{left} wait for the next tick: {problem}"] if problem else []
+    told = sum(streak.is_told for streak in state.streaks.values())
+    parts += [f"still failing: {len(state.streaks)}, {told} of them told"] if state.streaks else []
+    return "; ".join(parts) or "nothing failed"

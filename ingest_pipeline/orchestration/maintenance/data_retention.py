@@ -1,0 +1,134 @@
+"""The jobs that delete what is past its age, with their schedules; what goes is in `monitoring/retention.py`.
+
+Dagster's own history is the business of `retention.py`.
+"""
+
+from datetime import datetime
+
+import dagster as dg
+
+from ingest_pipeline.ingestion.services import Services
+from ingest_pipeline.monitoring.retention import apply_retention, purge_expired_intents
+from ingest_pipeline.orchestration.failures import ingest_errors_as_failures
+from ingest_pipeline.orchestration.markdown import escaped
+from ingest_pipeline.orchestration.singleton_jobs import build_single_schedule, single_tags
+from ingest_pipeline.settings import Settings
+
+PRUNE_DATA_JOB = "prune_data"
+PURGE_INTENTS_JOB = "purge_install_intents"
+
+
+class DryRunConfig(dg.Config):
+    """How to delete.
+
+    Attributes:
+        dry_run: Say what would be deleted, and delete nothing.
+    """
+
+    dry_run: bool = False
+
+
+@dg.op(out=dg.Out(dg.Nothing))
+def delete_old_data(
+    context: dg.OpExecutionContext, config: DryRunConfig, services: dg.ResourceParam[Services]
+) -> None:
+    """Delete events and raw exports past their age."""
+    with ingest_errors_as_failures(context):
+        done = apply_retention(services, dry_run=config.dry_run)
+    context.log.info(
+        "%s %d events, the raw exports of %d sessions and %d refused ones (%d files, %d bytes); kept %d "
+        "sessions past their age",
+        "would delete" if done.dry_run else "deleted",
+        done.events,
+        len(done.sessions),
+        done.quarantined,
+        done.files,
+        done.size_bytes,
+        len(done.kept),
+    )
+    described = {
+        "dry_run": dg.MetadataValue.bool(done.dry_run),
+        "events": dg.MetadataValue.int(done.events),
+        "refused_exports": dg.MetadataValue.int(done.quarantined),
+        "files": dg.MetadataValue.int(done.files),
+        "bytes": dg.MetadataValue.int(done.size_bytes),
+        "sessions": dg.MetadataValue.md("\n".join(f"- {escaped(name)}" for name in done.sessions) or "none"),
+        "kept": dg.MetadataValue.md(
+            "\n".join(f"- {escaped(f'{name}: {reason}')}" for name, reason in done.kept.items()) or "none"
+        ),
+    }
+    context.add_output_metadata(described)
+
+
+@dg.op(out=dg.Out(dg.Nothing))
+def delete_expired_intents(
+    context: dg.OpExecutionContext, config: DryRunConfig, services: dg.ResourceParam[Services]
+) -> None:
+    """Delete install intents that expired longer than the grace period ago."""
+    with ingest_errors_as_failures(context):
+        found = purge_expired_intents(services, dry_run=config.dry_run)
+    context.log.info("%s %d install intents", "would delete" if config.dry_run else "deleted", found)
+    context.add_output_metadata({"dry_run": dg.MetadataValue.bool(config.dry_run), "intents": found})
+
+
+@dg.job(
+    name=PRUNE_DATA_JOB,
+    tags=single_tags(PRUNE_DATA_JOB),
+    description=(
+        "Delete events and raw exports that are past their age. The table of messages is never touched. "
+        "With `dry_run: true` it only counts."
+    ),
+)
+def prune_data_job() -> None:
+    """Delete what is past its age."""
+    delete_old_data()
+
+
+@dg.job(
+    name=PURGE_INTENTS_JOB,
+    tags=single_tags(PURGE_INTENTS_JOB),
+    description=(
+        "Delete the install intents that expired and whose grace period is over. With `dry_run: true` it "
+        "only counts."
+    ),
+)
+def purge_intents_job() -> None:
+    """Delete what has expired."""
+    delete_expired_intents()
+
+
+def build_data_schedules(settings: Settings) -> list[dg.ScheduleDefinition]:
+    """Return the schedules of both jobs."""
+    events = f"events older than {settings.retain_events_days} days" if settings.retain_events_days else ""
+    raw = f"raw exports older than {settings.retain_landings_days} days"
+    wanted = [each for each in (events, raw if settings.retain_landings_days else "") if each]
+    return [
+        build_single_schedule(
+            prune_data_job,
+            cron=settings.retention_cron,
+            description=f"Deletes {' and '.join(wanted) or 'nothing'} (INGEST_RETENTION_CRON).",
+            why_not=_nothing_old,
+        ),
+        build_single_schedule(
+            purge_intents_job,
+            cron=settings.purge_intents_cron,
+            description=(
+                f"Deletes install intents {settings.install_intent_grace_seconds} seconds after they expired "
+                "(INGEST_PURGE_INTENTS_CRON)."
+            ),
+            why_not=_nothing_expired,
+        ),
+    ]
+
+
+def _nothing_old(services: Services, now: datetime) -> str | None:
+    """Return why nothing is deleted; looking at a whole store is left to a run."""
+    if services.settings.retain_landings_days:
+        return None
+    found = apply_retention(services, dry_run=True, now=now)
+    return "nothing is past its age" if found.is_empty else None
+
+
+def _nothing_expired(services: Services, now: datetime) -> str | None:
+    found = purge_expired_intents(services, dry_run=True, now=now)
+    return None if found else "no install intent is past its grace period"

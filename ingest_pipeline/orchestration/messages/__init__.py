@@ -1,0 +1,1 @@
+"""Assets and checks from raw exports to the table of messages."""

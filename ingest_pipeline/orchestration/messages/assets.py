@@ -1,0 +1,130 @@
+"""The three assets between Discord and the table; each hands its run's windows to a use case.
+
+What a step does is in `imports.py` and `ingest.py`, what it tells about itself in `metadata.py`.
+The docstrings of the assets are their descriptions in Dagster's catalogue.
+"""
+
+import warnings
+from functools import partial
+from urllib.parse import urlsplit
+
+import dagster as dg
+
+from ingest_pipeline.ingestion.imports import merge_documents
+from ingest_pipeline.ingestion.refresh import normalise_windows, refresh_landing, stored_documents
+from ingest_pipeline.ingestion.services import Services, window_grid
+from ingest_pipeline.orchestration.columns import normalised_columns, table_columns
+from ingest_pipeline.orchestration.failures import TRANSIENT_RETRIES, ingest_errors_as_failures
+from ingest_pipeline.orchestration.live.live_runs import unproven
+from ingest_pipeline.orchestration.metadata import landing_metadata, normalised_metadata, table_metadata
+from ingest_pipeline.orchestration.partitions import parts_to_read, session_windows_partitions
+from ingest_pipeline.orchestration.resources import NORMALISED_FRAMES
+from ingest_pipeline.orchestration.run_partitions import record_windows, requested_windows
+from ingest_pipeline.settings import Settings
+
+WRITER_POOL = "ingest_database_writer"
+
+
+def raw_export(
+    context: dg.AssetExecutionContext, services: dg.ResourceParam[Services]
+) -> dg.MaterializeResult[None]:
+    """Discord's messages as DiscordChatExporter writes them, one JSON document for each window and channel.
+
+    Contiguous windows are read by one exporter run for each channel. A document is replaced whole, and
+    only by a complete, newer export. The last window of a session that is longer than the grid has several.
+    A live run reads of each channel what is not proven.
+    """
+    with ingest_errors_as_failures(context):
+        for session, keys in requested_windows(context, services):
+            parts = parts_to_read(context.run.tags, session, keys, services.grid)
+            exported = refresh_landing(
+                services,
+                session,
+                parts,
+                context.run.run_id,
+                of_channels=unproven(context.run.tags, services, session),
+                progress=context.log.info,
+            )
+            described = landing_metadata(services, session, keys, exported)
+            record_windows(context, "raw_export", session, keys, described)
+    return dg.MaterializeResult()
+
+
+def normalized_messages(
+    context: dg.AssetExecutionContext, services: dg.ResourceParam[Services]
+) -> dg.MaterializeResult[None]:
+    """One row for each message, as a Parquet file for each window and channel.
+
+    Every message received is a row or is counted under the reason it was skipped for. An asset with the
+    same partitions and a parameter `normalized_messages` is given the rows as a pandas frame.
+    """
+    with ingest_errors_as_failures(context):
+        for session, keys in requested_windows(context, services):
+            parts = parts_to_read(context.run.tags, session, keys, services.grid)
+            documents = normalise_windows(services, session, parts, context.run.run_id)
+            described = normalised_metadata(services, session, keys, documents)
+            record_windows(context, "normalized_messages", session, keys, described)
+    return dg.MaterializeResult()
+
+
+def messages(
+    context: dg.AssetExecutionContext, services: dg.ResourceParam[Services]
+) -> dg.MaterializeResult[None]:
+    """The table: each message once, under its Discord id, in its newest version.
+
+    All windows of a run are merged in one transaction, together with the coverage they prove.
+    """
+    with ingest_errors_as_failures(context):
+        requested = requested_windows(context, services)
+        documents = [
+            stored
+            for session, keys in requested
+            for stored in stored_documents(
+                services, session, parts_to_read(context.run.tags, session, keys, services.grid)
+            )
+        ]
+        report = merge_documents(services, documents, context.run.run_id)
+        for session, keys in requested:
+            described = table_metadata(services, session, keys, report)
+            record_windows(context, "messages", session, keys, described)
+    return dg.MaterializeResult()
+
+
+def build_assets(settings: Settings) -> list[dg.AssetsDefinition]:
+    """Return the assets with the partitions and the database of a deployment."""
+    asset = partial(
+        dg.asset,
+        group_name="discord",
+        owners=["team:ingest"],
+        partitions_def=session_windows_partitions(window_grid(settings)),
+        backfill_policy=dg.BackfillPolicy.single_run(),
+        retry_policy=TRANSIENT_RETRIES,
+        code_version="1",
+    )
+    table = {"dagster/column_schema": table_columns(), "dagster/table_name": _table_name(settings)}
+    with warnings.catch_warnings():
+        # The parameter is marked beta; without it a session of 24 windows would be 24 runs.
+        warnings.filterwarnings("ignore", "Parameter `backfill_policy`", dg.BetaWarning)
+        return [
+            asset(kinds={"json", "discord"})(raw_export),
+            asset(
+                deps=["raw_export"],
+                kinds={"pandas", "parquet"},
+                io_manager_key=NORMALISED_FRAMES,
+                metadata={"dagster/column_schema": normalised_columns()},
+            )(normalized_messages),
+            asset(
+                deps=["normalized_messages"],
+                kinds={"postgres" if settings.database_url else "duckdb", "sql"},
+                pool=None if settings.database_url else WRITER_POOL,
+                metadata=table,
+            )(messages),
+        ]
+
+
+def _table_name(settings: Settings) -> str:
+    """Return the table's full name: database, schema, table."""
+    if settings.database_url is None:
+        return f"{settings.database_path.stem}.main.messages"
+    database = urlsplit(settings.database_url.get_secret_value()).path.strip("/")
+    return f"{database or 'postgres'}.public.messages"

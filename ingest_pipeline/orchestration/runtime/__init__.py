@@ -1,0 +1,1 @@
+"""Processes: code location, code server, web interface, executors and workers."""

@@ -1,0 +1,74 @@
+"""Jobs of which one run at a time is enough: how their runs are tagged, and whether one is under way.
+
+`dagster.yaml` limits runs with the same value of the tag to one, so that a second waits in the queue
+whoever started it; sensors and schedules do not ask for a second in the first place.
+"""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+import dagster as dg
+from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
+
+from ingest_pipeline.errors import TransientError
+from ingest_pipeline.ingestion.services import Services
+from ingest_pipeline.orchestration.tags import PRIORITY_TAG, SINGLE_TAG
+
+_UNFINISHED = [
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.CANCELING,
+]
+
+
+def single_tags(job_name: str) -> dict[str, str]:
+    """Return the tags of a job that runs alone, and after whatever is live."""
+    return {SINGLE_TAG: job_name, PRIORITY_TAG: "-5"}
+
+
+def run_under_way(instance: dg.DagsterInstance, job_name: str) -> str | None:
+    """Return why another run of a job is not asked for: the one that waits or works; None without one."""
+    # The tag, since another team's code location may have a job of this name.
+    ours = dg.RunsFilter(job_name=job_name, statuses=_UNFINISHED, tags={SINGLE_TAG: job_name})
+    runs = instance.get_runs(ours, limit=1)
+    return f"run {runs[0].run_id[:8]} of {job_name} is not over yet" if runs else None
+
+
+def build_single_schedule(
+    job: dg.JobDefinition | UnresolvedAssetJobDefinition,
+    *,
+    cron: str,
+    description: str,
+    why_not: Callable[[Services, datetime], str | None],
+    default_status: dg.DefaultScheduleStatus = dg.DefaultScheduleStatus.RUNNING,
+) -> dg.ScheduleDefinition:
+    """Return the schedule of a job.
+
+    Args:
+        job: The job.
+        cron: When, in UTC.
+        description: What the UI says of it.
+        why_not: Returns why nothing is to be done at a time, or None when something is.
+        default_status: Whether it runs as long as nobody turns it on or off.
+    """
+
+    def evaluate(
+        context: dg.ScheduleEvaluationContext, tick_services: dg.ResourceParam[Services]
+    ) -> dg.RunRequest | dg.SkipReason:
+        reason = run_under_way(context.instance, job.name)
+        try:
+            reason = reason or why_not(tick_services, datetime.now(UTC))
+        except TransientError as error:
+            reason = f"nothing is done this time: {error}"
+        return dg.SkipReason(reason) if reason else dg.RunRequest()
+
+    return dg.schedule(
+        name=f"{job.name}_schedule",
+        job=job,
+        cron_schedule=cron,
+        execution_timezone="UTC",
+        default_status=default_status,
+        description=description,
+    )(evaluate)

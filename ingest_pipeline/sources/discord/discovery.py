@@ -1,0 +1,164 @@
+"""Which channels and threads a guild has, and which of them the bot can read.
+
+Threads come in several lists: active ones for the whole guild, archived ones for each channel.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from ingest_pipeline.domain.guild import THREAD_TYPES, Channel, Guild, ReadingState
+from ingest_pipeline.domain.snowflake import parse_snowflake
+from ingest_pipeline.errors import ChannelForbidden, ChannelNotFound
+from ingest_pipeline.sources.discord.permissions import (
+    MANAGE_THREADS,
+    Membership,
+    channel_permissions,
+    membership,
+    reading_state,
+)
+from ingest_pipeline.sources.discord.rest import DiscordRest, Payload
+
+# https://docs.discord.com/developers/resources/channel, "Channel Types".
+_TYPE_NAMES = {
+    0: "text",
+    2: "voice",
+    4: "category",
+    5: "news",
+    10: "news_thread",
+    11: "public_thread",
+    12: "private_thread",
+    13: "stage",
+    14: "directory",
+    15: "forum",
+    16: "media",
+}
+_WITH_THREADS = frozenset({"text", "news", "forum", "media"})
+
+
+@dataclass(frozen=True, slots=True)
+class GuildView:
+    """A guild as the bot sees it at one time.
+
+    Attributes:
+        guild: The guild.
+        channels: Its channels, then the threads that could be listed.
+        seen_at: When it was asked for, aware UTC.
+        unlisted: Channels whose threads were not listed whole: not asked for, or for want of a permission.
+    """
+
+    guild: Guild
+    channels: tuple[Channel, ...]
+    seen_at: datetime
+    unlisted: tuple[int, ...] = ()
+
+
+def guild_from(payload: Payload, member: Payload | None = None) -> Guild:
+    """Return a guild object, of REST or of the gateway, as the catalogue keeps it."""
+    joined_at = (member or payload).get("joined_at")
+    return Guild(
+        guild_id=int(payload["id"]),
+        name=str(payload.get("name") or payload["id"]),
+        icon=payload.get("icon"),
+        owner_id=parse_snowflake(payload.get("owner_id")),
+        joined_at=datetime.fromisoformat(joined_at) if joined_at else None,
+    )
+
+
+def channel_from(payload: Payload, guild_id: int, state: ReadingState = ReadingState.UNKNOWN) -> Channel:
+    """Return a channel or thread object, of REST or of the gateway, as the catalogue keeps it."""
+    kind = payload.get("type")
+    return Channel(
+        channel_id=int(payload["id"]),
+        guild_id=guild_id,
+        name=str(payload.get("name") or payload["id"]),
+        channel_type=_TYPE_NAMES.get(kind, str(kind)) if isinstance(kind, int) else str(kind),
+        parent_id=parse_snowflake(payload.get("parent_id")),
+        is_nsfw=bool(payload.get("nsfw")),
+        position=int(payload.get("position") or 0),
+        is_archived=bool((payload.get("thread_metadata") or {}).get("archived")),
+        reading_state=state,
+        last_message_id=parse_snowflake(payload.get("last_message_id")),
+    )
+
+
+async def view_guild(rest: DiscordRest, guild_id: int, *, archived: bool = True) -> GuildView:
+    """Ask Discord for a guild's channels and threads.
+
+    Args:
+        rest: The API.
+        guild_id: The guild.
+        archived: Ask for archived threads too, one request or more for each channel.
+
+    Raises:
+        ChannelForbidden: The bot is not in the guild.
+        ChannelNotFound: There is no such guild.
+        ExporterFailed: Discord did not answer.
+    """
+    seen_at = datetime.now(UTC)
+    guild, member = await rest.guild(guild_id), await rest.membership(guild_id)
+    place = membership(guild, member, rest.user_id, seen_at)
+    channels = {payload["id"]: payload for payload in await rest.channels(guild_id)}
+    threads = {payload["id"]: payload for payload in await rest.active_threads(guild_id)}
+    unlisted: list[int] = []
+    for parent in channels.values() if archived else ():
+        found, is_whole = await _archived_threads(rest, place, parent)
+        threads.update((payload["id"], payload) for payload in found)
+        if not is_whole:
+            unlisted.append(int(parent["id"]))
+    if not archived:
+        unlisted = [int(channel_id) for channel_id in channels]
+    else:
+        # A thread that was archived when the active ones were listed may have become active before
+        # its channel's turn came.
+        threads.update((payload["id"], payload) for payload in await rest.active_threads(guild_id))
+    states = [(payload, reading_state(place, payload)) for payload in channels.values()]
+    states += [
+        (payload, reading_state(place, payload, channels.get(payload.get("parent_id"))))
+        for payload in threads.values()
+    ]
+    found_channels = tuple(channel_from(payload, guild_id, state) for payload, state in states)
+    return GuildView(guild_from(guild, member), found_channels, seen_at, tuple(unlisted))
+
+
+async def reading_state_now(rest: DiscordRest, channel_id: int) -> ReadingState:
+    """Ask Discord whether the bot can read a channel's or thread's history at this moment.
+
+    Raises:
+        ExporterFailed: Discord did not answer.
+    """
+    try:
+        channel = await rest.channel(channel_id)
+        kind = _TYPE_NAMES.get(channel["type"])
+        parent = await rest.channel(int(channel["parent_id"])) if kind in THREAD_TYPES else None
+        guild = await rest.guild(int(channel["guild_id"]))
+        member = await rest.membership(int(channel["guild_id"]))
+    except ChannelForbidden:
+        return ReadingState.FORBIDDEN
+    except ChannelNotFound:
+        return ReadingState.MISSING
+    place = membership(guild, member, rest.user_id, datetime.now(UTC))
+    return reading_state(place, channel, parent)
+
+
+async def _archived_threads(
+    rest: DiscordRest, place: Membership, parent: Payload
+) -> tuple[list[Payload], bool]:
+    """Return a channel's archived threads, and whether these are all that the bot can read."""
+    if _TYPE_NAMES.get(parent["type"]) not in _WITH_THREADS:
+        return [], True
+    if reading_state(place, parent) is not ReadingState.READABLE:
+        return [], False
+    channel_id = int(parent["id"])
+    has_all_private = bool(channel_permissions(place, parent) & MANAGE_THREADS)
+    kinds = ["public"]
+    if _TYPE_NAMES[parent["type"]] == "text":
+        kinds.append("private" if has_all_private else "joined")
+    found: list[Payload] = []
+    try:
+        for kind in kinds:
+            found += await rest.archived_threads(channel_id, kind)
+    except (ChannelForbidden, ChannelNotFound):
+        return found, False
+    return found, True

@@ -1,0 +1,1 @@
+"""DiscordChatExporter: installed, run, and its output read."""

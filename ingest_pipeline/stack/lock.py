@@ -1,0 +1,126 @@
+"""One supervisor per data folder, and the warden that outlives it when it is killed."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import TextIO
+
+from ingest_pipeline.errors import ConfigurationError
+from ingest_pipeline.settings import PROJECT_ROOT
+
+TAKEOVER_SECONDS = 15.0
+LOOK_EVERY_SECONDS = 0.2
+
+
+def hold_folder(folder: Path) -> TextIO:
+    """Take the data folder for this process; the lock ends with the returned file.
+
+    When the process named in the lock file is dead but its warden still clears up after it, this
+    waits for that to end.
+
+    Args:
+        folder: The data folder; made when absent.
+
+    Raises:
+        ConfigurationError: Another supervisor runs on the folder, or it cannot be written.
+    """
+    path = folder / "supervisor.lock"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if not path.exists():
+            # A checkout's own folder is as git made it. Who opens it later has reasons.
+            folder.chmod(0o700)
+        file = path.open("a+", encoding="ascii")
+    except OSError as error:
+        raise ConfigurationError(
+            f"cannot write to {folder}: {error.strerror}. Make it writable, or set INGEST_DATA_DIR to "
+            "another folder"
+        ) from None
+    deadline = time.monotonic() + TAKEOVER_SECONDS
+    while not _locked(file):
+        holder = _holder(file)
+        if _is_alive(holder) or time.monotonic() > deadline:
+            file.close()
+            raise ConfigurationError(
+                f"already running on {folder} as process {holder}. Stop that one (Ctrl-C there, or "
+                f"kill {holder}), or set INGEST_DATA_DIR to another folder"
+            )
+        time.sleep(LOOK_EVERY_SECONDS)
+    file.truncate(0)
+    file.write(f"{os.getpid()}\n")
+    file.flush()
+    return file
+
+
+class Warden:
+    """Our end of the pipe to the warden process.
+
+    Args:
+        lock: The locked file that the warden keeps open as long as it works.
+    """
+
+    def __init__(self, lock: TextIO) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "ingest_pipeline.stack.warden"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+            pass_fds=[lock.fileno()],
+            cwd=PROJECT_ROOT,
+            text=True,
+        )
+
+    def started(self, leader: int) -> None:
+        """Note a started part."""
+        self._send(f"+{leader}")
+
+    def ended(self, leader: int) -> None:
+        """Note that nothing of a part is left."""
+        self._send(f"-{leader}")
+
+    def dismiss(self) -> None:
+        """End the warden; parts not reported as ended are stopped by it first."""
+        if self._process.stdin:
+            with suppress(OSError):
+                self._process.stdin.close()
+        self._process.wait()
+
+    def _send(self, line: str) -> None:
+        # Without its warden the supervisor still does all of its own work.
+        with suppress(OSError):
+            if self._process.stdin:
+                self._process.stdin.write(f"{line}\n")
+                self._process.stdin.flush()
+
+
+def _locked(file: TextIO) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _holder(file: TextIO) -> int | None:
+    file.seek(0)
+    text = file.read().strip()
+    return int(text) if text.isdigit() else None
+
+
+def _is_alive(process: int | None) -> bool:
+    if process is None:
+        return False
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

@@ -1,0 +1,188 @@
+"""Runs the whole stack: web interface, daemon with its sensor, their code server, and the HTTP interface.
+
+`./start.sh` ends here. Without a Discord token the demo runs instead of the real sessions. How parts
+are started, kept and stopped is in `stack/`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from typing import TextIO
+
+from ingest_pipeline.environment import file_variables
+from ingest_pipeline.errors import ConfigurationError, ExitCode, IngestError
+from ingest_pipeline.private_files import keep_files_private
+from ingest_pipeline.settings import PROJECT_ROOT, Settings, settings_from
+from ingest_pipeline.stack.addresses import require_login
+from ingest_pipeline.stack.banner import banner
+from ingest_pipeline.stack.console import Console
+from ingest_pipeline.stack.dagster_home import WatchedHome, prepare_dagster_home
+from ingest_pipeline.stack.deployment import (
+    Deployment,
+    demo_deployment,
+    real_deployment,
+)
+from ingest_pipeline.stack.lock import Warden, hold_folder
+from ingest_pipeline.stack.parts import (
+    Part,
+    api_part,
+    bot_part,
+    dagster_parts,
+    require_free_port,
+    web_url,
+)
+from ingest_pipeline.stack.supervisor import StopRequest, Supervisor
+
+DEFAULT_HOST = "127.0.0.1"
+DEFAULT_PORT = 3000
+DEFAULT_API_PORT = 8000
+HIGHEST_PORT = 65535
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the stack until it is stopped.
+
+    Args:
+        arguments: Command line; the process's own when None.
+
+    Returns:
+        0 after an orderly stop, 130 when parts had to be killed, or the code of the error that
+        prevented the start.
+    """
+    options = _parse(arguments)
+    keep_files_private()
+    sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]
+    try:
+        variables = file_variables(os.environ)
+        settings = settings_from(variables)
+        demo = options.demo or settings.exporter_token is None
+        if demo and not options.demo:
+            print("no Discord token is set: starting the demo (a simulated live session)")  # noqa: T201
+        with hold_folder((settings.data_dir / "demo") if demo else settings.data_dir) as lock:
+            require_login(options.host, has_login=False, is_accepted=options.without_login)
+            require_free_port(options.host, options.port)
+            deployment = (demo_deployment if demo else real_deployment)(settings, {**os.environ, **variables})
+            return _run(deployment, settings, lock, options)
+    except IngestError as error:
+        print(f"cannot start: {error}", file=sys.stderr)  # noqa: T201
+        return int(error.exit_code)
+    except KeyboardInterrupt:
+        return int(ExitCode.INTERRUPTED)
+
+
+def _run(deployment: Deployment, settings: Settings, lock: TextIO, options: argparse.Namespace) -> int:
+    host, port = options.host, options.port
+    logs = deployment.data_dir / "logs"
+    watched = WatchedHome(
+        lambda: prepare_dagster_home(
+            deployment.data_dir / "dagster", PROJECT_ROOT / "dagster.yaml", deployment.environment
+        )
+    )
+    home = watched.home
+    logs.mkdir(exist_ok=True)
+    colour = sys.stdout.isatty() and "NO_COLOR" not in os.environ
+    console = Console(sys.stdout, logs, colour=colour)
+    stop = StopRequest()
+    stop.listen()
+    console.say(f"starting on {deployment.data_dir}")
+    if not deployment.is_demo:
+        _bootstrap_exporter(settings, console.say)
+    warden = Warden(lock)
+    api = _api_parts(host, options.api_port, console.say)
+    live_url = f"{web_url(host, options.api_port)}{settings.api_prefix}/" if api else None
+
+    def on_ready(name: str) -> None:
+        if name == "webserver":
+            console.show(banner(deployment, web_url(host, port) + settings.web_prefix, live_url))
+
+    supervisor = Supervisor(
+        [
+            *dagster_parts(home.workspace, home.code_socket, host, port, settings.web_prefix),
+            *api,
+            *_bot_parts(deployment, settings, console.say),
+        ],
+        environment=deployment.environment,
+        folder=home.folder,
+        console=console,
+        reporter=warden,
+        on_ready=on_ready,
+        home=watched,
+    )
+    try:
+        orderly = supervisor.run(stop)
+    finally:
+        warden.dismiss()
+        console.close()
+    return int(ExitCode.OK if orderly else ExitCode.INTERRUPTED)
+
+
+def _bot_parts(deployment: Deployment, settings: Settings, say: Callable[[str], None]) -> list[Part]:
+    """Return the real-time bot, or nothing in the demo and without its token."""
+    if deployment.is_demo:
+        return []
+    if settings.discord_bot_token is None:
+        say("the bot is off: DISCORD_BOT_TOKEN is not set; everything else runs")
+        return []
+    return [bot_part()]
+
+
+def _api_parts(host: str, port: int, say: Callable[[str], None]) -> list[Part]:
+    """Return the HTTP interface, or nothing when its port is taken: all else runs without it."""
+    try:
+        require_free_port(host, port, "--api-port")
+    except ConfigurationError as error:
+        say(f"the HTTP interface is not started, everything else runs: {error}")
+        return []
+    return [api_part(host, port)]
+
+
+def _bootstrap_exporter(settings: Settings, say: Callable[[str], None]) -> None:
+    """Install the exporter beside the start, which does not wait for the network."""
+    if "exporter_path" in settings.model_fields_set:
+        say(f"using the exporter {settings.exporter_path}")
+        return
+    threading.Thread(target=_ensure_exporter, args=(settings, say), daemon=True).start()
+
+
+def _ensure_exporter(settings: Settings, say: Callable[[str], None]) -> None:
+    from ingest_pipeline.sources.exporter.release import VERSION, ensure_exporter
+
+    folder = settings.exporter_path.parent
+    version = None if settings.exporter_follow_latest else VERSION
+    try:
+        installation = ensure_exporter(folder, version=version)
+    except IngestError as error:
+        say(f"the exporter was not updated, everything else runs: {error}")
+        return
+    state = "installed" if installation.updated else "is there"
+    say(f"exporter {installation.version} {state} in {folder}")
+
+
+def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="./start.sh", description=__doc__, allow_abbrev=False)
+    parser.add_argument("--demo", action="store_true", help="run the demo even when a token is set")
+    parser.add_argument("--host", default=DEFAULT_HOST, help="address of the web interface")
+    parser.add_argument(
+        "--without-login",
+        action="store_true",
+        help="let in everybody who reaches --host when that is an address of the network",
+    )
+    parser.add_argument("--port", type=_port, default=DEFAULT_PORT, help="port of the web interface")
+    parser.add_argument(
+        "--api-port", type=_port, default=DEFAULT_API_PORT, help="port of the HTTP interface and live page"
+    )
+    return parser.parse_args(arguments)
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or not 0 < int(text) <= HIGHEST_PORT:
+        raise argparse.ArgumentTypeError(f"{text!r} is no port: give a number from 1 to {HIGHEST_PORT}")
+    return int(text)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,181 @@
+"""Runs all parts until asked to stop, and then leaves none of their processes behind."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Protocol
+
+from ingest_pipeline.errors import ConfigurationError
+from ingest_pipeline.stack.child import Child
+from ingest_pipeline.stack.console import Console
+from ingest_pipeline.stack.keeper import Keeper, Reporter
+from ingest_pipeline.stack.parts import Part
+
+LOOK_EVERY_SECONDS = 0.1
+PROBE_EVERY_SECONDS = 0.2
+STOP_GRACE_SECONDS = 20.0
+KILL_GRACE_SECONDS = 2.0
+WAIT_FOR_READY_SECONDS = 60.0
+RENEW_AGAIN_SECONDS = 10.0
+
+
+class StopRequest:
+    """Counts the requests to stop; a second one means at once.
+
+    A plain counter rather than a lock-holding event, because a signal handler may interrupt the
+    very code that holds the lock.
+    """
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def listen(self) -> None:
+        """Count Ctrl-C, SIGTERM and a closed terminal from now on."""
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, self.ask)
+
+    def ask(self, *_: object) -> None:
+        """Ask to stop."""
+        self.count += 1
+
+
+class Home(Protocol):
+    """What all parts need on disk."""
+
+    def is_whole(self) -> bool:
+        """Tell whether it is still there."""
+        ...
+
+    def renew(self) -> None:
+        """Make it again, or raise `ConfigurationError`."""
+        ...
+
+
+class Supervisor:
+    """Starts parts in order, restarts those that die, stops all together.
+
+    Args:
+        parts: What to run; a part's `after` must be named before it.
+        environment: The whole environment of every part.
+        folder: Their working directory.
+        console: Takes their output and our own lines.
+        reporter: Is told of every start and end.
+        on_ready: Called with the name of each part that began to serve, once after each start of the whole.
+        home: What is made again, and all parts started again, when somebody has deleted it.
+    """
+
+    def __init__(
+        self,
+        parts: Sequence[Part],
+        *,
+        environment: Mapping[str, str],
+        folder: Path,
+        console: Console,
+        reporter: Reporter,
+        on_ready: Callable[[str], None],
+        home: Home | None = None,
+    ) -> None:
+        self._home = home
+        self._renew_at = 0.0
+        self._environment = environment
+        self._folder = folder
+        self._console = console
+        self._on_ready = on_ready
+        self._ready: set[str] = set()
+        self._probe_at = 0.0
+        self._keepers = [
+            Keeper(part, start=self._start, say=console.say, reporter=reporter) for part in parts
+        ]
+
+    def run(self, stop: StopRequest) -> bool:
+        """Run until asked to stop.
+
+        Returns:
+            True when every part ended by itself after being asked, False when some were killed.
+        """
+        began = time.monotonic()
+        while not stop.count:
+            now = time.monotonic()
+            if self._home is not None and not self._home.is_whole():
+                if now >= self._renew_at:
+                    began = self._start_again(self._home, stop)
+                time.sleep(LOOK_EVERY_SECONDS)
+                continue
+            for keeper in self._keepers:
+                if self._may_start(keeper.part, now - began):
+                    keeper.look(now)
+            self._note_ready(now)
+            time.sleep(LOOK_EVERY_SECONDS)
+        return self._stop_all(stop)
+
+    def _start(self, part: Part) -> Child:
+        return Child(
+            part.command,
+            environment=self._environment,
+            folder=self._folder,
+            on_line=lambda line: self._console.write(part.name, line),
+        )
+
+    def _may_start(self, part: Part, elapsed: float) -> bool:
+        return part.after is None or part.after in self._ready or elapsed > WAIT_FOR_READY_SECONDS
+
+    def _note_ready(self, now: float) -> None:
+        if now < self._probe_at:
+            return
+        self._probe_at = now + PROBE_EVERY_SECONDS
+        for part in (keeper.part for keeper in self._keepers):
+            if part.is_ready and part.name not in self._ready and part.is_ready():
+                self._ready.add(part.name)
+                self._on_ready(part.name)
+
+    def _start_again(self, home: Home, stop: StopRequest) -> float:
+        """Stop all parts, make the home again, and return when the parts may start.
+
+        What still runs has files open that nobody finds any more; it would go on without a word.
+        """
+        self._console.say("Dagster's home was deleted: it is prepared again, and all parts are started again")
+        for keeper in self._keepers:
+            keeper.ask_to_stop()
+        deadline = time.monotonic() + STOP_GRACE_SECONDS
+        while not self._all_gone() and not stop.count:
+            if time.monotonic() > deadline:
+                self._kill_all()
+                break
+            time.sleep(LOOK_EVERY_SECONDS)
+        self._ready.clear()
+        try:
+            home.renew()
+        except ConfigurationError as error:
+            self._console.say(f"{error}; trying again in {RENEW_AGAIN_SECONDS:.0f} s")
+            self._renew_at = time.monotonic() + RENEW_AGAIN_SECONDS
+        return time.monotonic()
+
+    def _stop_all(self, stop: StopRequest) -> bool:
+        self._console.say("stopping; Ctrl-C again kills at once")
+        for keeper in self._keepers:
+            keeper.ask_to_stop()
+        asked = stop.count
+        deadline = time.monotonic() + STOP_GRACE_SECONDS
+        while not self._all_gone():
+            if stop.count > asked or time.monotonic() > deadline:
+                return self._kill_all()
+            time.sleep(LOOK_EVERY_SECONDS)
+        self._console.say("stopped")
+        return True
+
+    def _kill_all(self) -> bool:
+        left = [keeper.part.name for keeper in self._keepers if not keeper.is_gone()]
+        for keeper in self._keepers:
+            keeper.kill()
+        deadline = time.monotonic() + KILL_GRACE_SECONDS
+        while not self._all_gone() and time.monotonic() < deadline:
+            time.sleep(LOOK_EVERY_SECONDS)
+        self._console.say(f"killed {', '.join(left)}")
+        return False
+
+    def _all_gone(self) -> bool:
+        gone = [keeper.is_gone() for keeper in self._keepers]
+        return all(gone)

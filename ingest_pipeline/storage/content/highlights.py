@@ -1,0 +1,113 @@
+"""Highlights in the database: what they are scored by, and the flag on their messages."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from ingest_pipeline.storage.engine.database import Connection
+
+Place = tuple[str, int]
+"""A session and one of its channels."""
+
+
+@dataclass(frozen=True, slots=True)
+class SessionRate:
+    """The rate that a place's highlights were scored by as a whole.
+
+    Attributes:
+        usual_per_minute: Messages a minute.
+        rule_digest: The rule that scored them.
+    """
+
+    usual_per_minute: float
+    rule_digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """A stretch of time `[start, end)` in a place, aware UTC."""
+
+    place: Place
+    start: datetime
+    end: datetime
+
+
+def highlight_places(connection: Connection, discord_ids: Sequence[int]) -> list[dict[str, Any]]:
+    """Return `discord_id`, `session_id`, `channel_id`, `minute` (UTC) and `reference_id` of messages."""
+    return connection.fetch_all("highlight_places", discord_ids=list(discord_ids))
+
+
+def minute_counts(connection: Connection, places: Collection[Place]) -> dict[Place, dict[datetime, int]]:
+    """Count the live messages of each place by UTC minute; minutes without any are left out."""
+    rows = connection.fetch_all(
+        "session_minutes",
+        session_ids=sorted({session_id for session_id, _ in places}),
+        channel_ids=sorted({channel_id for _, channel_id in places}),
+    )
+    counts: dict[Place, dict[datetime, int]] = {place: {} for place in places}
+    for row in rows:
+        place = row["session_id"], row["channel_id"]
+        if place in counts:
+            counts[place][row["minute"]] = row["n"]
+    return counts
+
+
+def session_starts(connection: Connection, session_ids: Collection[str]) -> dict[str, datetime]:
+    """Return when those sessions begin that are stored."""
+    rows = connection.fetch_all("session_starts", session_ids=sorted(session_ids))
+    return {row["session_id"]: row["start_time"] for row in rows}
+
+
+def session_rates(connection: Connection, session_ids: Collection[str]) -> dict[Place, SessionRate]:
+    """Return the rates that places were scored by; those never scored are left out."""
+    rows = connection.fetch_all("read_session_rates", session_ids=sorted(session_ids))
+    return {
+        (row["session_id"], row["channel_id"]): SessionRate(row["usual_per_minute"], row["rule_digest"])
+        for row in rows
+    }
+
+
+def keep_session_rate(connection: Connection, place: Place, rate: SessionRate) -> None:
+    """Remember the rate that a place is scored by."""
+    session_id, channel_id = place
+    connection.execute(
+        "keep_session_rate",
+        session_id=session_id,
+        channel_id=channel_id,
+        usual_per_minute=rate.usual_per_minute,
+        rule_digest=rate.rule_digest,
+    )
+
+
+def messages_of(connection: Connection, stretches: Sequence[Stretch]) -> set[int]:
+    """Return the ids of the messages in some stretches, deleted ones too."""
+    if not stretches:
+        return set()
+    rows = connection.fetch_all(
+        "highlight_neighbours",
+        session_ids=[stretch.place[0] for stretch in stretches],
+        channel_ids=[stretch.place[1] for stretch in stretches],
+        starts=[stretch.start for stretch in stretches],
+        ends=[stretch.end for stretch in stretches],
+    )
+    return {row["discord_id"] for row in rows}
+
+
+def highlight_sources(connection: Connection, discord_ids: Collection[int]) -> list[dict[str, Any]]:
+    """Return what messages are scored by, deleted ones too, by ascending id.
+
+    Returns:
+        `discord_id`, `session_id`, `channel_id`, `minute` (UTC), `message_text`, `reaction_count`,
+        `reply_count`, `deleted_at` and `is_highlight_candidate`.
+    """
+    return connection.fetch_all("highlight_sources", discord_ids=sorted(discord_ids))
+
+
+def mark_highlights(connection: Connection, *, candidates: Sequence[int], others: Sequence[int]) -> None:
+    """Write the flag of messages whose flag is the wrong one."""
+    for discord_ids, is_candidate in ((candidates, True), (others, False)):
+        if discord_ids:
+            connection.execute("mark_highlights", discord_ids=list(discord_ids), is_candidate=is_candidate)

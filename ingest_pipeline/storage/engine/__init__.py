@@ -1,0 +1,1 @@
+"""Two engines, DuckDB and PostgreSQL, behind one protocol."""

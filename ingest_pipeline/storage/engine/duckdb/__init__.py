@@ -1,0 +1,1 @@
+"""DuckDB: connections, transactions, and the safety of its file."""

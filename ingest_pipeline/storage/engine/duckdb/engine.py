@@ -1,0 +1,346 @@
+"""The embedded engine: one DuckDB file, opened for each transaction.
+
+DuckDB lets one process write or several read, never both, so no connection outlives its
+transaction, and a file that is in use elsewhere is tried again within a bound.
+"""
+
+from __future__ import annotations
+
+import errno
+import re
+import time
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import closing, contextmanager, suppress
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import duckdb
+
+from ingest_pipeline.errors import DatabaseBusy, DatabaseUnavailable
+from ingest_pipeline.storage.engine import migrations
+from ingest_pipeline.storage.engine.database import (
+    Connection,
+    ConnectionLost,
+    Result,
+    TransactionConflict,
+    pause_seconds,
+    run_transaction,
+)
+from ingest_pipeline.storage.engine.duckdb import repair
+from ingest_pipeline.storage.engine.duckdb.connection import DuckDBConnection
+from ingest_pipeline.storage.engine.duckdb.handles import version_of
+from ingest_pipeline.storage.engine.duckdb.replace import replace_file
+from ingest_pipeline.storage.engine.process_lock import lock_for
+from ingest_pipeline.storage.engine.turnstile import busy, turnstile_for
+
+# Extensions are never fetched from the network: all that is used here is linked into the wheel.
+_CONFIGURATION: dict[str, str | bool | int | float | list[str]] = {
+    "autoinstall_known_extensions": False,
+    "autoload_known_extensions": False,
+}
+# A second thread doubles the memory of a merge, not its speed. Closing the file writes the log into it, so
+# that what is large had better not be written into the log first.
+_WRITING: dict[str, str | bool | int | float | list[str]] = {"threads": 1, "checkpoint_threshold": "1MB"}
+# What DuckDB may use it does use, joining row groups for one. Work that needs more is done again with more.
+_LEAST_MEMORY_MB = 64
+_MOST_MEMORY_MB = 5120
+_MEMORY_SHORT = re.compile(r"out of memory|could not allocate|failed to (?:allocate|pin)", re.IGNORECASE)
+_HOLDER = re.compile(r"Conflicting lock is held in (.+?) \(PID (\d+)\)")
+_LONGEST_POLL_SECONDS = 0.25
+# Such a file system gets the file made in its place.
+_NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK}
+# A commit that cannot be written is a TransactionException.
+_OUT_OF_REACH = (
+    duckdb.IOException,
+    duckdb.FatalException,
+    duckdb.OutOfMemoryException,
+    duckdb.TransactionException,
+)
+
+
+class DuckDBDatabase:
+    """The embedded database in one file.
+
+    Args:
+        path: The file; made, with its folder, by the first write.
+        wait_seconds: Longest wait for another process or thread to let go of it.
+    """
+
+    engine = "duckdb"
+
+    def __init__(self, path: Path, wait_seconds: float) -> None:
+        """Touch nothing yet."""
+        self._path = path
+        self._wait_seconds = wait_seconds
+        self._lock = lock_for(path)
+        self._turnstile = turnstile_for(path)
+        self._is_migrated = False
+        self._memory_mb = _LEAST_MEMORY_MB
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """See `Database`."""
+        self._migrate_once()
+        with self._transaction(read_only=False) as connection:
+            yield connection
+
+    def run(self, work: Callable[[Connection], Result]) -> Result:
+        """See `Database`."""
+        return run_transaction(self.write, work)
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """See `Database`."""
+        self._migrate_once()
+        with self._transaction(read_only=True) as connection:
+            yield connection
+
+    @contextmanager
+    def inspect(self) -> Iterator[Connection | None]:
+        """See `Database`."""
+        if not self._path.exists():
+            yield None
+            return
+        with self._transaction(read_only=True) as connection:
+            yield connection
+
+    def version(self) -> Hashable:
+        """See `Database`; the file is not waited for."""
+        return version_of(self._path)
+
+    def migrate(self) -> list[str]:
+        """See `Database`."""
+        opened = partial(self._transaction, read_only=False)
+        applied = run_transaction(opened, migrations.apply_pending)
+        self._is_migrated = True
+        return applied
+
+    @property
+    def path(self) -> Path:
+        """The file."""
+        return self._path
+
+    def replace(self, draft: Path) -> Path | None:
+        """Put another database file in the place of this one, damaged or not, while all others wait.
+
+        Returns:
+            Where the file that was there is kept, None when there was none.
+
+        Raises:
+            DatabaseBusy: Others have it open for too long.
+            DatabaseUnavailable: It cannot be replaced.
+        """
+        deadline = time.monotonic() + self._wait_seconds
+        turn = partial(self._turnstile.held, deadline, wait_seconds=self._wait_seconds, is_writer=True)
+        with self._lock.held(exclusive=True, wait_seconds=self._wait_seconds), turn():
+            self._is_migrated = False
+            return replace_file(self._path, draft, deadline)
+
+    def close(self) -> None:
+        """See `Database`; nothing stays open between transactions."""
+
+    def _migrate_once(self) -> None:
+        # The file may have been deleted since: then it is made anew, not found without tables.
+        if self._is_migrated and self._path.exists():
+            return
+        with self.inspect() as connection:
+            is_current = connection is not None and not migrations.pending(connection)
+        if not is_current:
+            self.migrate()
+        self._is_migrated = True
+
+    @contextmanager
+    def _transaction(self, *, read_only: bool) -> Iterator[Connection]:
+        deadline = time.monotonic() + self._wait_seconds
+        with (
+            self._translated_errors(deadline, read_only=read_only),
+            self._opened(deadline, read_only=read_only) as raw,
+        ):
+            try:
+                connection = DuckDBConnection(raw)
+                connection.execute("configure_session")
+                raw.begin()
+                yield connection
+                raw.commit()
+            except BaseException:
+                with suppress(duckdb.Error):
+                    raw.rollback()
+                raise
+
+    @contextmanager
+    def _opened(self, deadline: float, *, read_only: bool) -> Iterator[duckdb.DuckDBPyConnection]:
+        refused: Exception | None = None
+        while True:
+            with self._turn(deadline, read_only=read_only):
+                try:
+                    opened = self._open(deadline, read_only=read_only)
+                except (duckdb.Error, repair.Torn) as error:
+                    if refused is not None or not repair.may_be_damage(error):
+                        raise
+                    refused = error
+                else:
+                    with closing(opened):
+                        yield opened.raw
+                    return
+            self._restore(deadline)
+
+    @contextmanager
+    def _turn(self, deadline: float, *, read_only: bool) -> Iterator[None]:
+        """Wait until this transaction may open the file."""
+        with self._lock.held(exclusive=not read_only, wait_seconds=self._wait_seconds) as is_again:
+            if is_again:
+                # Whoever waits at the turnstile waits for this thread.
+                yield
+                return
+            turn = partial(self._turnstile.held, deadline, wait_seconds=self._wait_seconds)
+            if read_only:
+                with turn(is_writer=False):
+                    repair.refuse_damaged_log(self._path)
+                yield
+                return
+            with turn(is_writer=True):
+                repair.refuse_damaged_log(self._path)
+                yield
+
+    def _open(self, deadline: float, *, read_only: bool) -> repair.Guard:
+        raw = self._connected(deadline, read_only=read_only)
+        try:
+            self._refuse_other_file(DuckDBConnection(raw))
+            guard = repair.Guard(self._path, raw, is_writer=not read_only)
+        except BaseException:
+            raw.close()
+            raise
+        try:
+            guard.save()
+        except BaseException:
+            guard.abandon()
+            raise
+        return guard
+
+    def _connected(self, deadline: float, *, read_only: bool) -> duckdb.DuckDBPyConnection:
+        if not (read_only or self._path.exists()):
+            self._make_file()
+        configuration = _CONFIGURATION
+        if not read_only:
+            configuration = configuration | _WRITING | {"memory_limit": f"{self._memory_mb}MB"}
+        connect = partial(self._connect, read_only=read_only, configuration=configuration)
+        try:
+            return connect()
+        except (duckdb.IOException, duckdb.ConnectionException) as error:
+            if not _is_in_use(error):
+                raise
+            # A try costs some 10 ms of computing: one thread of this process tries for all that wait.
+            if not self._lock.trying.acquire(timeout=max(deadline - time.monotonic(), 0)):
+                raise self._busy(error) from error
+        try:
+            return self._connected_in_time(connect, deadline)
+        finally:
+            self._lock.trying.release()
+
+    def _connected_in_time(
+        self, connect: Callable[[], duckdb.DuckDBPyConnection], deadline: float
+    ) -> duckdb.DuckDBPyConnection:
+        tries = 0
+        while True:
+            try:
+                return connect()
+            except (duckdb.IOException, duckdb.ConnectionException) as error:
+                if not _is_in_use(error):
+                    raise
+                tries += 1
+                pause = min(pause_seconds(tries), _LONGEST_POLL_SECONDS)
+                if time.monotonic() + pause > deadline:
+                    raise self._busy(error) from error
+                time.sleep(pause)
+
+    def _connect(
+        self, *, read_only: bool, configuration: dict[str, str | bool | int | float | list[str]]
+    ) -> duckdb.DuckDBPyConnection:
+        try:
+            return duckdb.connect(str(self._path), read_only=read_only, config=configuration)
+        except duckdb.CatalogException as error:
+            raise repair.other_file(self._path) from error
+
+    def _restore(self, deadline: float) -> bool:
+        """Put back what a killed writer tore; no connection of this thread may be open."""
+        with self._lock.held(exclusive=True, wait_seconds=self._wait_seconds):
+            return repair.restore(self._path, deadline)
+
+    def _refuse_other_file(self, connection: DuckDBConnection) -> None:
+        if not connection.fetch_one("read_open_file"):
+            raise repair.other_file(self._path)
+
+    def _make_file(self) -> None:
+        """Make an empty database beside its place and link it there.
+
+        DuckDB makes a file in several writes: a process that opens it in between finds it invalid, and
+        one that is killed in between leaves it so.
+        """
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            with TemporaryDirectory(prefix=".new-", dir=self._path.parent) as folder:
+                draft = Path(folder) / self._path.name
+                duckdb.connect(str(draft), config=_CONFIGURATION).close()
+                with suppress(FileExistsError):
+                    self._path.hardlink_to(draft)
+        except OSError as error:
+            if error.errno in _NO_LINKS:
+                return
+            raise DatabaseUnavailable(
+                f"{self._path} cannot be made ({error.strerror}): "
+                "set INGEST_DATA_DIR to a folder that can be written"
+            ) from error
+
+    def _busy(self, error: duckdb.Error) -> DatabaseBusy:
+        holder = _HOLDER.search(str(error))
+        who = f"process {holder[2]} ({holder[1]})" if holder else "other code in this process"
+        return busy(self._path, who, self._wait_seconds)
+
+    @contextmanager
+    def _translated_errors(self, deadline: float, *, read_only: bool) -> Iterator[None]:
+        try:
+            yield
+        except repair.Torn as error:
+            raise repair.damaged(self._path, str(error)) from error
+        except duckdb.Error as error:
+            if repair.may_be_damage(error):
+                raise self._damaged(error, deadline) from error
+            if not isinstance(error, _OUT_OF_REACH):
+                raise
+            # What reads has as much as the machine gives, and is not done again.
+            can_grow = not read_only and self._memory_mb < _MOST_MEMORY_MB
+            if can_grow and _MEMORY_SHORT.search(str(error)):
+                self._memory_mb *= 4
+                raise TransactionConflict(
+                    f"{self._path} needs more memory ({_first_line(error)}): it now gets {self._memory_mb} MB"
+                ) from error
+            raise self._unavailable(error) from error
+
+    def _damaged(self, error: duckdb.Error, deadline: float) -> DatabaseUnavailable:
+        """Put back what came to light in a transaction, and return what to raise in its place."""
+        with suppress(DatabaseBusy):
+            if self._restore(deadline):
+                return ConnectionLost(f"{self._path} was torn by a killed writer, and is whole again")
+        return repair.damaged(self._path, f"what DuckDB was reading ({_first_line(error)})")
+
+    def _unavailable(self, error: duckdb.Error) -> DatabaseUnavailable:
+        if _MEMORY_SHORT.search(str(error)):
+            return DatabaseUnavailable(
+                f"{self._path} needs more memory than this machine gives ({_first_line(error)}): stop what "
+                "else uses it, lower INGEST_BATCH_ROWS, or move to PostgreSQL with INGEST_DATABASE_URL"
+            )
+        return DatabaseUnavailable(
+            f"{self._path} cannot be used: {_first_line(error)}. Check that the disk has room, that the "
+            "folder can be written and that the file is an ingest_pipeline database"
+        )
+
+
+def _is_in_use(error: duckdb.Error) -> bool:
+    # The second text is DuckDB's when the file is open in this process, but not by this module.
+    text = str(error)
+    return "Could not set lock on file" in text or "different configuration" in text
+
+
+def _first_line(error: duckdb.Error) -> str:
+    return str(error).partition("\n")[0]

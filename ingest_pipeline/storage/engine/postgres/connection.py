@@ -1,0 +1,113 @@
+"""One transaction on PostgreSQL: named queries in, plain rows and Arrow tables out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import psycopg
+import pyarrow as pa
+from psycopg.rows import dict_row, tuple_row
+
+from ingest_pipeline.storage.engine.database import Names
+from ingest_pipeline.storage.engine.postgres.copy_binary import HEADER, TRAILER, copy_binary, is_copied_binary
+from ingest_pipeline.storage.engine.postgres.row_lines import row_lines
+from ingest_pipeline.storage.engine.queries import load_queries, pyformat, quoted
+
+# A row stands in memory three times on its way.
+_COPIED_ROWS = 2_000
+_ARROW_TYPES = {
+    "bool": pa.bool_(),
+    "int2": pa.int16(),
+    "int4": pa.int32(),
+    "int8": pa.int64(),
+    "int8[]": pa.list_(pa.int64()),
+    "float8": pa.float64(),
+    "date": pa.date32(),
+    "timestamptz": pa.timestamp("us", tz="UTC"),
+    "text": pa.string(),
+    "json": pa.string(),
+    "jsonb": pa.string(),
+    "name": pa.string(),
+}
+
+
+class PostgresConnection:
+    """A transaction on PostgreSQL.
+
+    Args:
+        raw: A connection with a transaction begun.
+    """
+
+    engine = "postgres"
+
+    def __init__(self, raw: psycopg.Connection[Any]) -> None:
+        """Wrap the connection."""
+        self._raw = raw
+        self._queries = load_queries(self.engine)
+        self._staged: set[str] = set()
+
+    def execute(self, query: str, names: Names = None, /, **parameters: object) -> int:
+        """See `Connection`."""
+        cursor = self._raw.execute(self._statement(query, names, parameters), parameters)
+        # A SELECT reports the rows it returned: those are not changes.
+        return 0 if cursor.description else max(cursor.rowcount, 0)
+
+    def fetch_all(self, query: str, names: Names = None, /, **parameters: object) -> list[dict[str, Any]]:
+        """See `Connection`."""
+        with self._raw.cursor(row_factory=dict_row) as cursor:
+            return cursor.execute(self._statement(query, names, parameters), parameters).fetchall()
+
+    def fetch_one(self, query: str, names: Names = None, /, **parameters: object) -> dict[str, Any] | None:
+        """See `Connection`."""
+        with self._raw.cursor(row_factory=dict_row) as cursor:
+            return cursor.execute(self._statement(query, names, parameters), parameters).fetchone()
+
+    def fetch_arrow(self, query: str, names: Names = None, /, **parameters: object) -> pa.Table:
+        """See `Connection`."""
+        with self._raw.cursor(row_factory=tuple_row) as cursor:
+            cursor.execute(self._statement(query, names, parameters), parameters)
+            return self._as_arrow(cursor)
+
+    def stage(self, table: str, rows: pa.Table) -> None:
+        """See `Connection`."""
+        if table in self._staged:
+            self.execute("empty_staged", {"table": quoted(table)})
+        else:
+            self.execute(f"create_{table}")
+        self._staged.add(table)
+        self.load(table, rows)
+
+    def load(self, table: str, rows: pa.Table) -> None:
+        """See `Connection`."""
+        is_binary = all(map(is_copied_binary, rows.schema.types))
+        names = {
+            "table": quoted(table),
+            "columns": ", ".join(quoted(name) for name in rows.column_names),
+            "format": "binary" if is_binary else "text",
+        }
+        statement = self._statement("load_rows", names, {})
+        with self._raw.cursor() as cursor, cursor.copy(statement) as copy:
+            if not is_binary:
+                for line in row_lines(rows).to_pylist():
+                    copy.write(f"{line}\n")
+                return
+            copy.write(HEADER)
+            for start in range(0, len(rows), _COPIED_ROWS):
+                copy.write(copy_binary(rows[start : start + _COPIED_ROWS]))
+            copy.write(TRAILER)
+
+    def run_script(self, script: str) -> None:
+        """See `Connection`."""
+        self._raw.execute(script)
+
+    def _statement(self, query: str, names: Names, parameters: Mapping[str, object]) -> str:
+        return pyformat(self._queries[query].statement(names, parameters))
+
+    def _as_arrow(self, cursor: psycopg.Cursor[Any]) -> pa.Table:
+        described = cursor.description or ()
+        types = [_ARROW_TYPES.get(column.type_display) for column in described]
+        rows = cursor.fetchall()
+        columns = zip(*rows, strict=True) if rows else [()] * len(types)
+        arrays = [pa.array(values, kind) for values, kind in zip(columns, types, strict=True)]
+        return pa.table(arrays, names=[column.name for column in described])

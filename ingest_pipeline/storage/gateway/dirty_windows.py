@@ -1,0 +1,93 @@
+"""Windows of sessions that changed without a run of Dagster, until Dagster has been told of them.
+
+Telling is at least once: a tick puts its ticket on the windows before it tells of them, and the tick
+after it, which knows by its cursor that this one was recorded, forgets them. A window that is written
+to in between loses the ticket and is told of again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from ingest_pipeline.storage.engine.database import Connection
+
+WHOLE_SESSION = "*"
+"""In the place of a window's key: whose messages are the session's has changed, in whatever windows."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class TouchedWindow:
+    """A window that was written to.
+
+    Attributes:
+        session_id: The session.
+        window_key: The window's key.
+    """
+
+    session_id: str
+    window_key: str
+
+
+def touch_windows(connection: Connection, windows: Collection[TouchedWindow], *, now: datetime) -> None:
+    """Note windows in the transaction that writes to them."""
+    if windows:
+        ordered = sorted(set(windows))
+        connection.execute(
+            "touch_windows",
+            session_ids=[window.session_id for window in ordered],
+            window_keys=[window.window_key for window in ordered],
+            now=now,
+        )
+
+
+def untold_windows(connection: Connection, ticket: str) -> dict[TouchedWindow, datetime]:
+    """Return the windows that were not told of with a ticket, with the time of their last touch."""
+    return {
+        TouchedWindow(row["session_id"], row["window_key"]): row["touched_at"]
+        for row in connection.fetch_all("list_touched", ticket=ticket)
+    }
+
+
+def hand_over(
+    connection: Connection, windows: Mapping[TouchedWindow, datetime], *, told: str, ticket: str
+) -> None:
+    """Put a ticket on windows that are about to be told of, and forget those told of before.
+
+    Args:
+        connection: An open write transaction.
+        windows: The windows, with the time of the touch that is told of.
+        told: The ticket that Dagster is known to have recorded; empty for none.
+        ticket: The new one.
+    """
+    if told:
+        connection.execute("forget_told", ticket=told)
+    if windows:
+        connection.execute(
+            "mark_told",
+            ticket=ticket,
+            session_ids=[window.session_id for window in windows],
+            window_keys=[window.window_key for window in windows],
+            touched_ats=list(windows.values()),
+        )
+
+
+def posted_by_journey(
+    connection: Connection, correlation_id: str, channel_id: int, *, posted_from: datetime
+) -> set[datetime]:
+    """Return when the messages of a channel's sessions whose content a journey brought were posted.
+
+    Args:
+        connection: An open transaction.
+        correlation_id: The journey.
+        channel_id: The channel.
+        posted_from: The earliest time of posting to look at, aware UTC.
+
+    Returns:
+        Times, aware UTC.
+    """
+    rows = connection.fetch_all(
+        "posted_by_journey", correlation_id=correlation_id, channel_id=channel_id, posted_from=posted_from
+    )
+    return {row["posted_at"] for row in rows}

@@ -1,0 +1,115 @@
+"""Messages to be read again: an event told that they changed, and not everything that they are now."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from ingest_pipeline.storage.engine.database import Connection
+
+PATIENCE = timedelta(seconds=10)
+"""A message waits no longer than this after the first event about it, however many follow."""
+
+_LONGEST_ERROR = 500
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class UnsureMessage:
+    """A message that an event told of without telling all of it.
+
+    Attributes:
+        channel_id: Its channel or thread.
+        message_id: Its id.
+        guild_id: Its guild; 0 when the event did not name it.
+    """
+
+    channel_id: int
+    message_id: int
+    guild_id: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class PendingRead:
+    """A message that is to be read now.
+
+    Attributes:
+        message_id: Its id.
+        channel_id: Its channel or thread.
+        guild_id: Its guild, or None.
+        last_event_at: When the latest event about it was received, aware UTC: a reading that was
+            asked for later knows what the event told.
+        tries: How often reading it has failed.
+    """
+
+    message_id: int
+    channel_id: int
+    guild_id: int | None
+    last_event_at: datetime
+    tries: int
+
+
+def queue_reads(
+    connection: Connection, unsure: Collection[UnsureMessage], event_at: datetime, quiet: timedelta
+) -> None:
+    """Queue messages to be read again.
+
+    Args:
+        connection: The write transaction of the batch that the events came in.
+        unsure: The messages.
+        event_at: When the latest of the events was received, aware UTC.
+        quiet: A message is read when nothing more has come about it for so long.
+    """
+    if not unsure:
+        return
+    ordered = sorted({each.message_id: each for each in unsure}.values())
+    connection.execute(
+        "queue_reads",
+        message_ids=[each.message_id for each in ordered],
+        channel_ids=[each.channel_id for each in ordered],
+        guild_ids=[each.guild_id or None for each in ordered],
+        event_at=event_at,
+        due_at=event_at + quiet,
+        patience_seconds=int(PATIENCE.total_seconds()),
+    )
+
+
+def due_reads(connection: Connection, now: datetime, *, limit: int) -> list[PendingRead]:
+    """Return messages whose time has come, the longest due first, then put in order of channel and id."""
+    return [PendingRead(**row) for row in connection.fetch_all("due_reads", now=now, maximum=limit)]
+
+
+def next_read_due(connection: Connection) -> datetime | None:
+    """Return when the next message is to be read, aware UTC; None when none waits."""
+    row = connection.fetch_one("next_read_due")
+    return row["due_at"] if row else None
+
+
+def settle_reads(connection: Connection, message_ids: Sequence[int], asked_at: datetime) -> int:
+    """Forget messages that Discord was asked for after their last event; return how many."""
+    return connection.execute("settle_reads", message_ids=list(message_ids), asked_at=asked_at)
+
+
+def postpone_reads(
+    connection: Connection, message_ids: Sequence[int], *, asked_at: datetime, due_at: datetime, error: str
+) -> None:
+    """Try messages again later, those apart of which an event has come since they were asked for."""
+    connection.execute(
+        "postpone_reads",
+        message_ids=list(message_ids),
+        asked_at=asked_at,
+        due_at=due_at,
+        error=error[:_LONGEST_ERROR],
+    )
+
+
+def hasten_reads(connection: Connection, channel_ids: Collection[int], *, now: datetime) -> None:
+    """Read those messages of some channels now that could not be read before."""
+    if channel_ids:
+        connection.execute("hasten_reads", channel_ids=sorted(channel_ids), now=now)
+
+
+def count_pending_reads(connection: Connection) -> int:
+    """Count the messages that wait."""
+    row = connection.fetch_one("count_pending_reads")
+    return int(row["n"]) if row else 0

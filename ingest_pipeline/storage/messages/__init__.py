@@ -1,0 +1,1 @@
+"""The table of messages, what proves it, and whose messages they are."""

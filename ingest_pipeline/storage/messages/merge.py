@@ -1,0 +1,175 @@
+"""The merge that every reading ends in.
+
+A *reading* is one message as read at one time: a row of `STAGING_SCHEMA`. Its version is (edit
+time to the millisecond, or before all others without one; `observed_at`; `content_digest`).
+After any readings, in any order, however batched and however often repeated, the table is the
+same function of the set of them:
+
+- a message's content is that of its highest version;
+- the row is that content's *first* reading (lowest `observed_at`, an unknown one after all others, then
+  `source`, then `correlation_id`), so what is read again and again keeps the source and correlation
+  that brought it; `first_observed_at` says when that was and `observed_at` when the content was last read;
+- `channel_id` is the lowest seen, whatever the version: a thread's first message is its parent channel's;
+- `session_id` is the one that `domain/membership.py` gives for the row's channel and time;
+- `deleted_at` is the tombstone's, whether it came before or after;
+- every other content is in `message_revisions`, as first read.
+
+A message is *taken* when the policy of its channel took one of its readings, whichever. From then on every
+reading of it counts, also those in which the policy would leave it out: an edit that empties a text arrives.
+The readings of messages that were never taken wait in `skipped_messages` (see `skipped_messages.py`).
+
+Only `created_at`, `updated_at` and `recorded_at` tell when things happened here. This needs two
+things of the normaliser: that equal digests mean equal edit times to the millisecond, and that a
+reading is told apart by its id, digest, `observed_at`, `source` and `correlation_id`.
+
+Most readings are of one message that is new, or that is there already with the very content: `sift_staged`
+finds them, and they are appended or touched as they are. The rest - an edit, a tombstone's message, an id
+twice in a batch, a reading older than the first - is laid out with every content known of its message and
+folded. Both ways end in the same rows.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from ingest_pipeline.storage.engine.columns import as_numpy, column, repeated
+from ingest_pipeline.storage.engine.database import Connection
+from ingest_pipeline.storage.messages.membership import link_merged, sessions_at, share_sessions
+from ingest_pipeline.storage.messages.schema import DECIDING_COLUMNS, STAGING_SCHEMA, staged
+from ingest_pipeline.storage.messages.skipped_messages import admit, release
+
+_TIME = STAGING_SCHEMA.field("observed_at").type
+
+
+@dataclass(frozen=True, slots=True)
+class MergeCounts:
+    """What became of the staged rows; all together add up to their number.
+
+    Attributes:
+        created: Messages that were not in the table.
+        updated: Messages whose content was replaced by a newer one.
+        unchanged: Rows with the content that was there already, or that another row brought.
+        stale: Rows with a content older than what the table has now.
+        skipped: Rows of messages that no policy has taken, by reason.
+    """
+
+    created: int = 0
+    updated: int = 0
+    unchanged: int = 0
+    stale: int = 0
+    skipped: Counter[str] = field(default_factory=Counter)
+
+    def __add__(self, other: MergeCounts) -> MergeCounts:
+        """Add the counts of two merges."""
+        return MergeCounts(
+            self.created + other.created,
+            self.updated + other.updated,
+            self.unchanged + other.unchanged,
+            self.stale + other.stale,
+            self.skipped + other.skipped,
+        )
+
+
+def merge_messages(connection: Connection, rows: pa.Table, *, now: datetime) -> MergeCounts:
+    """Merge readings into `messages` and `message_revisions`, or into `skipped_messages`.
+
+    Args:
+        connection: An open write transaction.
+        rows: Readings, of `STAGING_SCHEMA`; may be empty and may hold an id several times.
+        now: Time of the merge, aware UTC: `created_at` of new rows, `updated_at` of changed ones.
+
+    Returns:
+        What became of each row.
+    """
+    if not rows.num_rows:
+        return MergeCounts()
+    readings = staged(rows)
+    connection.stage("staged_readings", readings.select(DECIDING_COLUMNS))
+    share_sessions(connection)
+    connection.execute("lock_staged")
+    admission = admit(connection, rows, now=now)
+    if admission.rows is not rows:
+        readings = staged(admission.rows)
+        connection.stage("staged_readings", readings.select(DECIDING_COLUMNS))
+    counts = MergeCounts(skipped=admission.skipped)
+    return counts + _merge_staged(connection, readings, now) if len(readings) else counts
+
+
+def _merge_staged(connection: Connection, readings: pa.Table, now: datetime) -> MergeCounts:
+    connection.execute("sift_staged")
+    sifted = connection.fetch_one("count_sifted") or {}
+    released = release(connection) if sifted["any_skipped"] else None
+    if sifted["seen"]:
+        connection.execute("touch_seen")
+    if sifted["new"]:
+        new = _of_fate(connection, readings, "n", sifted["new"])
+        connection.load("messages", _new_messages(connection, new, now))
+    counts = MergeCounts(sifted["new"], unchanged=len(readings) - sifted["new"] - sifted["folded"])
+    if sifted["folded"]:
+        counts += _fold(connection, _of_fate(connection, readings, "f", sifted["folded"]), now)
+    if sifted["folded"] or sifted["moved"]:
+        link_merged(connection, now=now)
+    connection.execute("drop_sifted")
+    if released:
+        # Each was counted when it was skipped, and the message itself by the row that took it.
+        merge_messages(connection, released, now=now)
+    return counts
+
+
+def _of_fate(connection: Connection, readings: pa.Table, fate: str, count: int) -> pa.Table:
+    if count == len(readings):
+        return readings
+    return _listed(readings, connection.fetch_all("list_sifted", fate=fate))
+
+
+def _listed(readings: pa.Table, listed: list[dict[str, Any]]) -> pa.Table:
+    return readings.take(column([row["staging_row"] for row in listed], pa.int32()))
+
+
+def _new_messages(connection: Connection, readings: pa.Table, now: datetime) -> pa.Table:
+    """Return rows of `messages` for readings of messages that it does not have, in the order of ids."""
+    ids = as_numpy(readings["discord_id"].combine_chunks())
+    if (ids[1:] < ids[:-1]).any():
+        readings = readings.take(column(np.argsort(ids).tolist(), pa.int32()))
+    places = [readings[name].combine_chunks() for name in ("channel_id", "posted_at")]
+    moment = repeated(now, _TIME, len(readings))
+    # Highlights are not the merge's: rows begin without.
+    flags = readings.schema.get_field_index("is_highlight_candidate")
+    return (
+        readings.drop_columns(["staging_row"])
+        .set_column(flags, "is_highlight_candidate", repeated(False, pa.bool_(), len(readings)))
+        .append_column("session_id", sessions_at(connection, *places))
+        .append_column("first_observed_at", readings["observed_at"])
+        .append_column("created_at", moment)
+        .append_column("updated_at", moment)
+    )
+
+
+def _fold(connection: Connection, readings: pa.Table, now: datetime) -> MergeCounts:
+    """Lay out every content of the readings' messages and put each where it belongs."""
+    readings = staged(readings.drop_columns(["staging_row"]))
+    connection.stage("staged_readings", readings.select(DECIDING_COLUMNS))
+    connection.execute("fold_staged")
+    counts = connection.fetch_one("count_fates") or {}
+    found = connection.fetch_one("count_changes") or {}
+    if found["changes"]:
+        is_all = found["staged"] == len(readings)
+        wanted = readings if is_all else _listed(readings, connection.fetch_all("list_wanted"))
+        _write_changes(connection, wanted, now)
+    connection.execute("touch_messages")
+    connection.execute("drop_contents")
+    return MergeCounts(**counts)
+
+
+def _write_changes(connection: Connection, readings: pa.Table, now: datetime) -> None:
+    """Put the contents that are new, or no longer or again the message's, where they belong."""
+    connection.stage("staged_messages", readings)
+    connection.execute("keep_revisions", now=now)
+    connection.execute("upsert_messages", now=now)
+    connection.execute("release_revisions")

@@ -1,0 +1,1 @@
+"""Scans, imports, events and state."""

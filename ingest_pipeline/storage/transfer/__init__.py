@@ -1,0 +1,1 @@
+"""Whole databases: copied, backed up, restored and salvaged."""

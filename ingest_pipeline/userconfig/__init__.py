@@ -1,0 +1,1 @@
+"""Files and settings that a user edits, and what is in force."""

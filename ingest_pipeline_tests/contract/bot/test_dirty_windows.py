@@ -1,0 +1,66 @@
+"""Windows that Dagster is to be told of."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from ingest_pipeline.storage.engine.database import Database
+from ingest_pipeline.storage.gateway.dirty_windows import (
+    TouchedWindow,
+    hand_over,
+    touch_windows,
+    untold_windows,
+)
+
+NOW = datetime(2026, 5, 24, 13, tzinfo=UTC)
+LATER = NOW + timedelta(seconds=30)
+FIRST, SECOND = TouchedWindow("race", "T+000m"), TouchedWindow("race", "T+005m")
+
+
+def touch(database: Database, at: datetime, *windows: TouchedWindow) -> None:
+    """Touch windows."""
+    database.run(lambda connection: touch_windows(connection, windows, now=at))
+
+
+def untold(database: Database, ticket: str = "") -> dict[TouchedWindow, datetime]:
+    """Return what is to be told."""
+    with database.read() as connection:
+        return untold_windows(connection, ticket)
+
+
+def tell(database: Database, told: str, ticket: str) -> dict[TouchedWindow, datetime]:
+    """Do as a tick does."""
+
+    def work(connection: object) -> dict[TouchedWindow, datetime]:
+        windows = untold_windows(connection, told)  # type: ignore[arg-type]
+        hand_over(connection, windows, told=told, ticket=ticket)  # type: ignore[arg-type]
+        return windows
+
+    return database.run(work)
+
+
+def test_each_window_is_told_once(database: Database) -> None:
+    """When the tick before is known to have been recorded, what it told is forgotten."""
+    touch(database, NOW, FIRST, SECOND, FIRST)
+    assert tell(database, "", "a") == {FIRST: NOW, SECOND: NOW}
+    assert untold(database, "a") == {}
+    assert tell(database, "a", "b") == {}
+    with database.read() as connection:
+        assert connection.fetch_all("list_touched", ticket="") == []
+
+
+def test_what_a_lost_tick_told_is_told_again(database: Database) -> None:
+    """A daemon may die between telling and recording: then its cursor is the old one."""
+    touch(database, NOW, FIRST)
+    assert tell(database, "", "lost") == {FIRST: NOW}
+    assert tell(database, "", "b") == {FIRST: NOW}
+    assert tell(database, "b", "c") == {}
+
+
+def test_a_window_written_to_since_is_told_again(database: Database) -> None:
+    """Its ticket is gone."""
+    touch(database, NOW, FIRST, SECOND)
+    tell(database, "", "a")
+    touch(database, LATER, FIRST)
+    assert tell(database, "a", "b") == {FIRST: LATER}
+    assert untold(database, "b") == {}

@@ -1,0 +1,49 @@
+"""Clips read again by the bot, from the simulated Discord."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+
+from ingest_pipeline.content.fresh_clips import read_clips_again
+from ingest_pipeline.ingestion.services import Services, build_services
+from ingest_pipeline.settings import Settings
+from ingest_pipeline_tests.fake_discord.attach import attached
+from ingest_pipeline_tests.fake_discord.server import DiscordServer
+
+
+@pytest.fixture
+def server() -> Iterator[DiscordServer]:
+    """A simulated Discord that discord.py is attached to."""
+    with DiscordServer() as running, attached(running):
+        yield running
+
+
+@pytest.fixture
+def services(tmp_path: Path, server: DiscordServer) -> Services:
+    """The working parts of a deployment with a bot."""
+    token = SecretStr(server.token)
+    return build_services(Settings(_env_file=None, data_dir=tmp_path, discord_bot_token=token))
+
+
+def test_the_bot_gives_clips_with_fresh_addresses(server: DiscordServer, services: Services) -> None:
+    """By message, whatever else the messages carry; one that is deleted is left out."""
+    channel = server.channels.create(server.guilds.create("Paddock"), "clips")
+    kept = server.messages.post(
+        channel, "look", attachments=[("lap.mp4", "video/mp4"), ("notes.txt", "text/plain")]
+    )
+    plain = server.messages.post(channel, "no clip")
+    gone = server.messages.post(channel, "gone", attachments=[("start.mov", "video/quicktime")])
+    server.messages.delete(channel, gone)
+    now = datetime.now(UTC)
+    found = read_clips_again(services, channel, dict.fromkeys([kept, plain, gone], now))
+    assert found.keys() == {kept, plain}
+    assert found[plain] == []
+    [clip] = found[kept]
+    assert clip.file_name == "lap.mp4"
+    assert clip.expires_at is not None
+    assert clip.expires_at > now

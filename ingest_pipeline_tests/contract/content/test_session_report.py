@@ -1,0 +1,270 @@
+"""The report of a session: its facts on both engines, its page and its pictures."""
+
+from __future__ import annotations
+
+import io
+import re
+from dataclasses import replace
+from datetime import timedelta
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from matplotlib.image import imread
+
+from ingest_pipeline.content.extraction import extract_for
+from ingest_pipeline.domain.message import Attachment, Author, Emoji, Reaction
+from ingest_pipeline.domain.session import Session
+from ingest_pipeline.domain.window import Window
+from ingest_pipeline.errors import LandingRefused
+from ingest_pipeline.ingestion.services import Services, build_services
+from ingest_pipeline.reporting.charts import (
+    bar_width,
+    drivers_chart,
+    latency_chart,
+    messages_chart,
+    width_name,
+)
+from ingest_pipeline.reporting.facts import Highlight, SessionFacts, Talk, read_facts
+from ingest_pipeline.reporting.page import report_page
+from ingest_pipeline.reporting.report import write_session_report
+from ingest_pipeline.settings import Settings
+from ingest_pipeline.storage.engine.database import Connection, Database
+from ingest_pipeline.storage.messages.coverage import Proof, record_proof
+from ingest_pipeline.storage.messages.pages import EXPORT_SCHEMA, message_pages
+from ingest_pipeline.storage.messages.sessions import save_sessions
+from ingest_pipeline_tests.contract.content_messages import PLAN, RULES, SESSION, delete, id_at, merge, said
+from ingest_pipeline_tests.contract.readings import CHANNEL, at
+
+LIVE = timedelta(minutes=15)
+OVER = at(3 * 3600)
+
+
+def fill(connection: Connection) -> list[int]:
+    """Store a session with radio, a plan, a clip, a highlight, a deletion and a gap."""
+    save_sessions(connection, [SESSION], now=at(0))
+    clip = Attachment(id="2", url="https://cdn.discordapp.com/a/lap.mp4", file_name="lap.mp4")
+    ids = merge(
+        connection,
+        said(30, "`Leclerc` Box, box.", read=34),
+        said(60, "`LEC` Crash, red flag", read=70, reactions=[Reaction(emoji=Emoji(name="x"), count=9)]),
+        said(61, "`Senna` Push.", read=63),
+        said(120, PLAN, read=7200),
+        said(125, "gone", read=130),
+        said(130, "look", read=131, attachments=[clip], author=Author(id="1", name="Ann")),
+    )
+    delete(connection, [ids[4]])
+    extract_for(connection, ids, RULES, now=OVER)
+    record_proof(connection, Proof(CHANNEL, id_at(0) - 1, id_at(600) - 1, "export", OVER, "c1"))
+    record_proof(connection, Proof(CHANNEL, id_at(1200) - 1, id_at(7200) - 1, "export", OVER, "c1"))
+    return ids
+
+
+def test_the_facts_are_those_of_the_tables(database: Database) -> None:
+    """Live messages, one driver under two names, delays of what came live, and what nothing proves."""
+    with database.write() as connection:
+        ids = fill(connection)
+        facts = read_facts(connection, SESSION, OVER, live_within=LIVE)
+    assert facts.minutes == ((at(0), 1), (at(60), 2), (at(120), 2))
+    assert facts.gaps == (Window(at(600), at(1200)),)
+    assert not facts.is_proven
+    assert facts.talks == (Talk("Charles Leclerc", "Ferrari", 2), Talk("Senna", None, 1))
+    assert facts.latencies_seconds == (4.0, 10.0, 2.0, 1.0)
+    assert (facts.later, facts.median_latency_seconds) == (1, 3.0)
+    assert (facts.messages, facts.candidates, facts.clips, facts.unparsed_lines) == (5, 1, 1, 1)
+    assert facts.setups == (("NVDA", 2),)
+    [highlight] = facts.highlights
+    assert (highlight.who, highlight.text, highlight.score) == ("Charles Leclerc", "Crash, red flag", 0.76)
+    assert highlight.url == f"https://discord.com/channels/7/{CHANNEL}/{ids[1]}"
+
+
+def test_a_live_session_is_told_up_to_now(database: Database) -> None:
+    """What is to come is no gap."""
+    with database.write() as connection:
+        fill(connection)
+        facts = read_facts(connection, SESSION, at(300), live_within=LIVE)
+    assert facts.span == Window(at(0), at(300))
+    assert facts.is_proven
+
+
+def test_an_empty_session_has_a_report(database: Database) -> None:
+    """Nothing is divided by nothing, and there is a picture of nothing."""
+    with database.write() as connection:
+        save_sessions(connection, [SESSION], now=at(0))
+        facts = read_facts(connection, SESSION, OVER, live_within=LIVE)
+    page = report_page(facts, {"messages": messages_chart(facts)})
+    assert "0 messages, 1 stretch not proven complete." in page
+    assert page.count("<img") == 1
+
+
+def test_exported_pages_have_the_same_types_on_both_engines(database: Database) -> None:
+    """As they are written to Parquet."""
+    with database.write() as connection:
+        fill(connection)
+        [page] = message_pages(connection, "monza")
+    assert page.schema.equals(EXPORT_SCHEMA)
+    assert page["driver_code"].to_pylist() == ["LEC", "LEC", None, None, None]
+    assert page["highlight_score"].to_pylist()[1] == 0.76
+
+
+@pytest.fixture
+def services(tmp_path: Path) -> Services:
+    """The working parts of a deployment with the filled session."""
+    services = build_services(Settings(_env_file=None, data_dir=tmp_path / "data"))
+    services.database.run(fill)
+    return services
+
+
+class _Page(HTMLParser):
+    """Checks the nesting of a page and collects what matters of it."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.sources: list[str] = []
+        self.alternatives: list[str | None] = []
+        self.headings: list[str] = []
+        self.text = ""
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        known = dict(attrs)
+        if tag not in {"meta", "img", "link"}:
+            self.open.append(tag)
+        if tag in {"img", "script", "link"}:
+            self.sources.append(known.get("src") or known.get("href") or "")
+        if tag == "img":
+            self.alternatives.append(known.get("alt"))
+        if re.fullmatch("h[1-6]", tag):
+            self.headings.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def test_a_report_is_a_page_that_needs_nothing_else_and_its_pictures(services: Services) -> None:
+    """Pictures are in the page and beside it, each with words that tell the same; nothing is loaded."""
+    report = write_session_report(services, SESSION, OVER)
+    folder = services.settings.data_dir / "reports" / "monza"
+    assert report.page == folder / "index.html"
+    assert {path.name for path in folder.iterdir()} == {
+        "index.html",
+        "messages.png",
+        "drivers.png",
+        "latency.png",
+    }
+    for name, picture in report.pictures.items():
+        assert (folder / f"{name}.png").read_bytes() == picture
+        height, width, _ = imread(io.BytesIO(picture)).shape
+        assert width > 900
+        assert height > 100
+    page = _Page(report.page.read_text(encoding="utf-8"))
+    assert page.open == []
+    assert all(source.startswith("data:image/png;base64,") for source in page.sources)
+    assert len(page.sources) == len([each for each in page.alternatives if each]) == 3
+    assert page.headings[0] == "h1"
+    assert set(page.headings[1:]) == {"h2"}
+    for told in ("Crash, red flag", "Charles Leclerc", "Senna", "NVDA", "10 min without proof"):
+        assert told in page.text
+
+
+def test_a_report_replaces_the_one_before(services: Services) -> None:
+    """Pictures that there is nothing for any more go."""
+    write_session_report(services, SESSION, OVER)
+    services.database.run(lambda connection: delete(connection, [id_at(30), id_at(60), id_at(61)]))
+    report = write_session_report(services, SESSION, OVER)
+    assert {path.name for path in report.page.parent.iterdir()} == {
+        "index.html",
+        "messages.png",
+        "latency.png",
+    }
+
+
+def test_a_folder_that_cannot_be_written_is_told(services: Services) -> None:
+    """With its place."""
+    blocked = services.settings.data_dir / "reports"
+    blocked.write_text("a file")
+    with pytest.raises(LandingRefused, match="reports"):
+        write_session_report(services, SESSION, OVER)
+
+
+def facts_of(**changes: object) -> SessionFacts:
+    """Return facts of a session of two hours with a message each minute."""
+    facts = SessionFacts(
+        session=SESSION,
+        span=SESSION.window,
+        now=OVER,
+        minutes=tuple((at(60 * minute), minute % 9) for minute in range(120)),
+        gaps=(),
+        talks=(),
+        latencies_seconds=(),
+        later=0,
+        highlights=(),
+        candidates=0,
+        setups=(),
+        unparsed_lines=0,
+        clips=0,
+    )
+    return replace(facts, **changes)  # type: ignore[arg-type]
+
+
+def test_whatever_messages_say_stays_text() -> None:
+    """In the page, and in pictures, where a dollar sign would begin a formula and letters may lack a font."""
+    evil = "<script>alert('x')</script> $x_{ & \U0001f3ce 漢字"
+    highlight = Highlight(at(1), evil, evil, 0.9, (evil,), "https://discord.com/channels/1/2/3")
+    session = replace(SESSION, event_name=evil, location=evil)
+    facts = facts_of(
+        session=session, talks=(Talk(evil, None, 3),), highlights=(highlight,), setups=((evil, 1),)
+    )
+    page = report_page(facts, {"messages": messages_chart(facts), "drivers": drivers_chart(facts.talks)})
+    assert "<script>" not in page
+    assert _Page(page).text.count(evil) >= 5
+
+
+def test_a_session_of_days_and_one_of_seconds_are_drawn() -> None:
+    """Bars are of several minutes where there would be too many."""
+    for length in (timedelta(seconds=20), timedelta(days=3), timedelta(days=40)):
+        session = Session("long", SESSION.start_time, SESSION.start_time + length, (CHANNEL,))
+        facts = facts_of(session=session, span=session.window, gaps=(Window(at(0), at(5)),))
+        assert messages_chart(facts).startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("delays", [(3.0,), (1.0, 2.0, 900.0), (0.0, 0.0)])
+def test_delays_are_drawn_however_few(delays: tuple[float, ...]) -> None:
+    """One message has a median and no 95 of 100."""
+    facts = facts_of(latencies_seconds=delays)
+    assert latency_chart(facts).startswith(b"\x89PNG")
+    assert (facts.slow_latency_seconds is None) == (len(delays) == 1)
+
+
+def test_the_same_facts_are_the_same_pictures() -> None:
+    """Nothing of the version or the moment is in them."""
+    facts = facts_of(talks=(Talk("A", "B", 1),))
+    assert messages_chart(facts) == messages_chart(facts)
+    assert drivers_chart(facts.talks) == drivers_chart(facts.talks)
+
+
+def test_bars_are_of_round_lengths_and_few_enough() -> None:
+    """A race is told by the minute, an archive of years by the week; both say so."""
+    lengths = [timedelta(hours=2), timedelta(hours=7), timedelta(days=3), timedelta(days=575)]
+    names = [width_name(bar_width(Window(at(0), at(0) + length))) for length in lengths]
+    assert names == ["minute", "2 minutes", "15 minutes", "7 days"]
+    for days in range(1, 3000, 97):
+        length = timedelta(days=days)
+        assert length / bar_width(Window(at(0), at(0) + length)) <= 360
+
+
+def test_messages_are_seen_where_nothing_is_proven() -> None:
+    """The shade of a gap lies behind the bars, not over them."""
+    facts = facts_of(minutes=((at(0), 3), (at(60), 5)))
+
+    def blue(shown: SessionFacts) -> int:
+        pixels = imread(io.BytesIO(messages_chart(shown)))
+        return int(((pixels[..., 2] > 0.6) & (pixels[..., 0] < 0.1)).sum())
+
+    everywhere = replace(facts, gaps=(facts.span,))
+    assert blue(everywhere) > 1000
+    assert blue(replace(everywhere, minutes=())) == 0

@@ -1,0 +1,133 @@
+"""The coverage ledger: gaps and proofs tile every interval."""
+
+from __future__ import annotations
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from ingest_pipeline.domain.snowflake import MAX_SNOWFLAKE
+from ingest_pipeline.storage.engine.database import Connection, Database
+from ingest_pipeline.storage.messages.coverage import Proof, gaps, proofs, proven_until, record_proof
+from ingest_pipeline_tests.contract.messages.test_merge_order import trial
+from ingest_pipeline_tests.contract.readings import at
+
+
+def proof(low: int, high: int, *, channel_id: int = 1, correlation_id: str = "c1") -> Proof:
+    """Return a proof of (low, high]."""
+    return Proof(channel_id, low, high, "export", at(high % 1000), correlation_id)
+
+
+def record(database: Database, *found: Proof) -> None:
+    """Record proofs in one transaction."""
+
+    def work(connection: Connection) -> None:
+        for each in found:
+            record_proof(connection, each)
+
+    database.run(work)
+
+
+def test_nothing_is_proven_at_first(database: Database) -> None:
+    """Without a proof the whole interval is a gap."""
+    with database.read() as connection:
+        assert gaps(connection, 1, 10, 20) == [(10, 20)]
+        assert proven_until(connection, 1, 10) == 10
+        assert gaps(connection, 1, 20, 20) == []
+
+
+def test_proofs_round_trip(database: Database) -> None:
+    """A proof comes back as it was recorded."""
+    record(database, proof(10, 20), proof(30, 40))
+    with database.read() as connection:
+        assert proofs(connection, 1) == [proof(10, 20), proof(30, 40)]
+        assert proofs(connection, 2) == []
+
+
+def test_a_wider_proof_replaces_those_inside_it_and_keeps_those_that_overlap(database: Database) -> None:
+    """A growing window leaves one interval, not one for each poll."""
+    record(database, proof(10, 12), proof(10, 15), proof(5, 11), proof(10, 20, correlation_id="c2"))
+    with database.read() as connection:
+        found = proofs(connection, 1)
+    assert found == [proof(5, 11), proof(10, 20, correlation_id="c2")]
+
+
+def test_the_same_interval_proven_again_is_one_proof(database: Database) -> None:
+    """The newer proof stands for it."""
+    record(database, proof(10, 20))
+    record(database, proof(10, 20, correlation_id="c2"))
+    with database.read() as connection:
+        assert proofs(connection, 1) == [proof(10, 20, correlation_id="c2")]
+
+
+def test_a_narrower_proof_is_kept_beside_the_wider_one(database: Database) -> None:
+    """In the order of their beginnings, then of their ends."""
+    record(database, proof(10, 20), proof(10, 18), proof(12, 15), proof(5, 40, channel_id=2))
+    with database.read() as connection:
+        assert proofs(connection, 1) == [proof(10, 18), proof(10, 20), proof(12, 15)]
+        assert gaps(connection, 1, 0, 30) == [(0, 10), (20, 30)]
+
+
+def test_a_proof_that_waits_for_another_finds_it(database: Database) -> None:
+    """Two readings of a channel that end at once leave one interval when one holds the other."""
+    with ThreadPoolExecutor(1) as pool:
+        with database.write() as connection:
+            record_proof(connection, proof(10, 20))
+            recording = pool.submit(record, database, proof(5, 30))
+            # Long enough for the other to begin; should it be later, the test passes for nothing.
+            time.sleep(0.3)
+        recording.result(timeout=60)
+    with database.read() as connection:
+        assert proofs(connection, 1) == [proof(5, 30)]
+
+
+def test_channels_do_not_prove_each_other(database: Database) -> None:
+    """Coverage is per channel."""
+    record(database, proof(10, 20, channel_id=2))
+    with database.read() as connection:
+        assert gaps(connection, 1, 10, 20) == [(10, 20)]
+
+
+def test_coverage_to_the_last_possible_id_has_an_end(database: Database) -> None:
+    """Nothing lies beyond the largest id."""
+    record(database, proof(10, MAX_SNOWFLAKE))
+    with database.read() as connection:
+        assert proven_until(connection, 1, 10) == MAX_SNOWFLAKE
+
+
+def test_an_empty_interval_is_no_proof(database: Database) -> None:
+    """The table refuses an interval that proves nothing."""
+    with pytest.raises(Exception, match=r"(?i)check"):
+        record(database, proof(10, 10))
+
+
+bounds = st.tuples(st.integers(0, 30), st.integers(0, 30)).filter(lambda pair: pair[0] < pair[1])
+
+
+@settings(
+    max_examples=30,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(recorded=st.lists(bounds, max_size=8), asked=bounds)
+def test_gaps_and_proofs_tile_an_interval(
+    database: Database, recorded: list[tuple[int, int]], asked: tuple[int, int]
+) -> None:
+    """What is a gap is what no recorded interval holds, id by id; gaps are in order and never touch."""
+    low, high = asked
+    proven = {each for start, end in recorded for each in range(start + 1, end + 1)}
+    with trial(database) as connection:
+        for start, end in recorded:
+            record_proof(connection, proof(start, end))
+        found = gaps(connection, 1, low, high)
+        missing = [each for start, end in found for each in range(start + 1, end + 1)]
+        assert missing == [each for each in range(low + 1, high + 1) if each not in proven]
+        assert all(start < end for start, end in found)
+        assert all(before[1] < after[0] for before, after in pairwise(found))
+        reached = proven_until(connection, 1, low)
+        assert all(each in proven for each in range(low + 1, reached + 1))
+        assert reached + 1 not in proven

@@ -1,0 +1,258 @@
+"""Failures are told to a webhook: real runs, and a real server that takes what is posted."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from ingest_pipeline.orchestration.build import build_definitions
+from ingest_pipeline.orchestration.maintenance import webhook
+from ingest_pipeline.settings import Settings
+from ingest_pipeline_tests.orchestration.deployments import (
+    TOKEN,
+    Deployment,
+    deploy,
+    instance_on_disk,
+    session,
+)
+from ingest_pipeline_tests.webhook_receiver import Receiver, receiving
+
+SECRET = "a-secret-word"
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    """A webhook."""
+    with receiving() as receiver:
+        yield receiver
+
+
+@pytest.fixture
+def instance(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[dg.DagsterInstance]:
+    """Dagster's memory, in memory, or on disk as `./start.sh` keeps it."""
+    home = tmp_path / "home"
+    home.mkdir()
+    is_on_disk = getattr(request, "param", "") == "disk"
+    made = instance_on_disk(home) if is_on_disk else dg.DagsterInstance.ephemeral(str(home))
+    with made as instance:
+        yield instance
+
+
+@dataclass
+class Alerts:
+    """A deployment that tells of its failures."""
+
+    deployment: Deployment
+    cursor: str | None = None
+    reasons: list[str] = field(default_factory=list)
+
+    def tick(self) -> str:
+        """Evaluate the sensor once and return what it says."""
+        sensor = self.deployment.definitions.resolve_sensor_def("alert_sensor")
+        resources = {"tick_services": self.deployment.services}
+        with dg.build_sensor_context(
+            instance=self.deployment.instance, cursor=self.cursor, resources=resources
+        ) as context:
+            result = sensor(context)
+        assert isinstance(result, dg.SensorResult)
+        assert not result.run_requests
+        assert isinstance(result.skip_reason, dg.SkipReason)
+        self.cursor = result.cursor
+        self.reasons.append(result.skip_reason.skip_message or "")
+        return self.reasons[-1]
+
+    def run(self, error: str | None = None, job: str = "ingest_job", **tags: str) -> str:
+        """Run a job of some name that ends well or with an error, and return its id."""
+        instance = self.deployment.instance
+
+        @dg.op
+        def work() -> None:
+            if error:
+                raise dg.Failure(error, allow_retries=False)
+
+        @dg.job(name=job)
+        def made() -> None:
+            work()
+
+        named = {key.replace("__", "/"): value for key, value in tags.items()}
+        return made.execute_in_process(instance=instance, tags=named, raise_on_error=False).run_id
+
+    def poll(self, session_id: str, error: str | None = None) -> str:
+        """Run a poll of a live session."""
+        return self.run(error, ingest__trigger="live", ingest__session=session_id)
+
+
+@pytest.fixture
+def alerts(
+    tmp_path: Path, instance: dg.DagsterInstance, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> Alerts:
+    """A deployment whose sensor has looked once."""
+    monkeypatch.setattr(webhook.post, "__kwdefaults__", {"pause_seconds": 0.0})
+    alerts = Alerts(deploy(tmp_path, instance, alert_webhook_url=receiver.url))
+    assert alerts.tick() == "from now on failures are told"
+    return alerts
+
+
+@pytest.mark.parametrize("instance", ["disk"], indirect=True)
+def test_a_live_session_that_keeps_failing_is_told_of_once_and_when_it_is_well(
+    alerts: Alerts, receiver: Receiver
+) -> None:
+    """One failure is no news, the second in a row is, a third is none, and the recovery is."""
+    alerts.poll("monza", "channel 42: forbidden")
+    assert alerts.tick() == "still failing: 1, 0 of them told"
+    assert receiver.bodies == []
+    last = alerts.poll("monza", "channel 42: forbidden")
+    alerts.tick()
+    [told] = receiver.bodies
+    first, second = told["content"].splitlines()
+    assert first == "\N{POLICE CARS REVOLVING LIGHT} session monza"
+    assert second.startswith("ingest_job failed, 2 times in a row since")
+    assert "channel 42: forbidden" in told["content"]
+    assert (told["text"], told["event"], told["session_id"]) == (told["content"], "failure", "monza")
+    [problem] = told["problems"]
+    assert (problem["run_id"], problem["failures"]) == (last, 2)
+    alerts.poll("monza", "channel 42: forbidden")
+    alerts.tick()
+    assert len(receiver.bodies) == 1
+    alerts.poll("monza")
+    assert alerts.tick().startswith("alerts sent: 1")
+    recovery = receiver.bodies[1]
+    assert (recovery["event"], recovery["problems"][0]["failures"]) == ("recovery", 3)
+    assert "works again" in recovery["content"]
+    assert alerts.tick() == "nothing failed"
+
+
+def test_sessions_do_not_count_for_each_other_and_each_has_one_message(
+    alerts: Alerts, receiver: Receiver
+) -> None:
+    """Failures of one session are no row with another's; what fails of one session is one message."""
+    alerts.poll("monza", "no")
+    alerts.poll("spa", "no")
+    alerts.poll("monza")
+    alerts.poll("spa", "no")
+    alerts.run("no page", "session_report_job", dagster__partition="spa")
+    alerts.tick()
+    [told] = receiver.bodies
+    assert told["session_id"] == "spa"
+    assert [each["job"] for each in told["problems"]] == ["ingest_job", "session_report_job"]
+
+
+def test_the_seal_of_a_session_ends_what_failed_to_read_it(alerts: Alerts, receiver: Receiver) -> None:
+    """It has read all of the session, and no poll comes back to it; other sessions go on failing."""
+    for session_id in ("monza", "spa"):
+        alerts.poll(session_id, "no")
+        alerts.poll(session_id, "no")
+    alerts.tick()
+    alerts.run(None, "session_seal_job", dagster__partition="monza")
+    assert alerts.tick() == "alerts sent: 1; still failing: 1, 1 of them told"
+    assert (receiver.bodies[-1]["event"], receiver.bodies[-1]["session_id"]) == ("recovery", "monza")
+
+
+def test_what_nobody_repeats_is_told_at_once_but_not_what_dagster_tries_again(
+    alerts: Alerts, receiver: Receiver
+) -> None:
+    """A nightly job does not wait for a second night; a run that is retried has not failed yet."""
+    alerts.run("the disk is full", "prune_data", dagster__will_retry="true")
+    alerts.tick()
+    assert receiver.bodies == []
+    alerts.run("the disk is full", "prune_data")
+    alerts.tick()
+    assert [each["session_id"] for each in receiver.bodies] == [None]
+    assert receiver.bodies[0]["content"].splitlines()[0].endswith("ingest_pipeline")
+
+
+def test_a_failed_check_of_a_run_that_succeeded_is_told(alerts: Alerts, receiver: Receiver) -> None:
+    """With the check's own words; one that only warns is not."""
+
+    @dg.asset
+    def table() -> None:
+        """Be checked."""
+
+    def checked(passed: bool, severity: dg.AssetCheckSeverity) -> None:
+        @dg.asset_check(asset=table)
+        def complete() -> dg.AssetCheckResult:
+            return dg.AssetCheckResult(passed=passed, severity=severity, description="3 are missing")
+
+        defs = dg.Definitions(assets=[table], asset_checks=[complete])
+        job = defs.resolve_implicit_global_asset_job_def()
+        assert job.execute_in_process(instance=alerts.deployment.instance).success
+        alerts.tick()
+
+    checked(False, dg.AssetCheckSeverity.WARN)
+    assert receiver.bodies == []
+    checked(False, dg.AssetCheckSeverity.ERROR)
+    assert "check complete of table failed: 3 are missing" in receiver.bodies[0]["content"]
+    checked(True, dg.AssetCheckSeverity.ERROR)
+    assert [body["event"] for body in receiver.bodies] == ["failure", "recovery"]
+
+
+def test_an_alert_that_cannot_be_delivered_waits_and_is_delivered_later(
+    alerts: Alerts, receiver: Receiver, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A server in trouble is asked thrice, one that refuses once; the address shows nowhere."""
+    receiver.status = 503
+    alerts.run("no", "prune_data")
+    with caplog.at_level(logging.DEBUG):
+        said = alerts.tick()
+        assert said.startswith("1 wait for the next tick: the webhook answered 503;")
+        assert receiver.requests == 3
+        for status in (404, 302):
+            receiver.status = status
+            alerts.tick()
+    assert receiver.requests == 5
+    assert SECRET not in caplog.text + "".join(alerts.reasons) + str(alerts.cursor)
+    receiver.status = 200
+    assert alerts.tick().startswith("alerts sent: 1")
+    assert len(receiver.bodies) == 1
+    alerts.tick()
+    assert receiver.requests == 6
+
+
+def test_a_webhook_that_is_not_there_breaks_nothing(alerts: Alerts) -> None:
+    """Its state is kept; what cannot be reached is said without the address."""
+    gone = Alerts(deploy_like(alerts.deployment, "http://127.0.0.1:9/hooks/a-secret-word"), alerts.cursor)
+    gone.run("no", "prune_data")
+    assert gone.tick().startswith("1 wait for the next tick: the webhook cannot be reached (Connection")
+
+
+def deploy_like(deployment: Deployment, url: str) -> Deployment:
+    """Return a deployment on the same instance with another webhook."""
+    folder = deployment.folder / "other"
+    folder.mkdir()
+    return deploy(folder, deployment.instance, alert_webhook_url=url)
+
+
+def test_a_real_failure_names_what_to_do_and_no_secret(alerts: Alerts, receiver: Receiver) -> None:
+    """The exporter is refused: the alert has the channel, and neither a token nor a mention that rings."""
+    alerts.deployment.add_sessions(session())
+    alerts.deployment.fault("forbidden-channel")
+    assert not alerts.deployment.run("monza|T+000m").success
+    alerts.run(f"<!channel> @everyone {TOKEN}", "prune_data")
+    alerts.tick()
+    real, invented = receiver.bodies
+    assert real["session_id"] == "monza"
+    assert "channel" in real["problems"][0]["error"]
+    assert TOKEN not in str(receiver.bodies)
+    assert invented["allowed_mentions"] == {"parse": []}
+    assert "&lt;!channel&gt;" in invented["text"]
+
+
+@pytest.mark.parametrize("cursor", ["nonsense", '{"streaks": [{"job": "x"}]}', "[]"])
+def test_a_cursor_that_cannot_be_read_is_as_good_as_none(alerts: Alerts, cursor: str) -> None:
+    """Nobody is told of old failures then."""
+    alerts.run("no", "prune_data")
+    alerts.cursor = cursor
+    assert alerts.tick() == "from now on failures are told"
+    assert alerts.tick() == "nothing failed"
+
+
+def test_without_a_webhook_there_is_no_sensor(tmp_path: Path) -> None:
+    """Nothing looks at runs for nobody."""
+    names: Any = build_definitions(Settings(_env_file=None, data_dir=tmp_path)).sensors
+    assert "alert_sensor" not in [sensor.name for sensor in names]

@@ -1,0 +1,155 @@
+"""How the bot's parts are kept going, and its connection."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+
+import discord
+import pytest
+
+from ingest_pipeline.bot.supervision import (
+    Backoff,
+    BotEnded,
+    ConnectionKeeper,
+    gateway_error,
+    keep_going,
+)
+from ingest_pipeline.errors import DatabaseBusy, ExporterFailed, IngestError, IntentMissing, TokenRejected
+
+QUICK = 0.001
+
+
+class Steps:
+    """A step that ends in a given way each time, and then for good."""
+
+    def __init__(self, *endings: Exception | None) -> None:
+        self.endings = list(endings)
+        self.taken = 0
+
+    async def __call__(self) -> None:
+        """Take one."""
+        self.taken += 1
+        ending = self.endings.pop(0)
+        if ending:
+            raise ending
+
+
+def test_a_step_that_fails_is_taken_again(caplog: pytest.LogCaptureFixture) -> None:
+    """Whatever it fails of; and what stops the bot does."""
+    steps = Steps(DatabaseBusy("busy"), None, ValueError("unheard of"), None, TokenRejected("no"))
+    with pytest.raises(BotEnded, match="no"):
+        asyncio.run(keep_going("the part", steps, Backoff(QUICK, QUICK)))
+    assert steps.taken == 5
+    assert "the part failed and is tried again" in caplog.text
+    assert "the part failed unexpectedly" in caplog.text
+
+
+def test_pauses_double_up_to_the_longest_and_begin_anew() -> None:
+    """With jitter of half."""
+    backoff = Backoff(first_seconds=1.0, longest_seconds=8.0)
+    for longest in (1, 2, 4, 8, 8):
+        assert longest / 2 <= backoff.next_pause() <= longest
+    backoff.reset()
+    assert backoff.next_pause() <= 1
+
+
+class Client:
+    """A connection that does what it is told to."""
+
+    def __init__(self, connect: Callable[[], asyncio.Future[None]] | None = None) -> None:
+        self.is_hearing = False
+        self.changed_at = time.monotonic()
+        self.closed = 0
+        self._connect = connect
+
+    async def login(self, token: str) -> None:
+        """Take any token but one."""
+        if token == "wrong":
+            raise discord.LoginFailure("Improper token has been passed.")
+
+    async def connect(self) -> None:
+        """Stay for as long as the test says."""
+        if self._connect is None:
+            await asyncio.sleep(60)
+        else:
+            await self._connect()
+
+    async def close(self) -> None:
+        """Count."""
+        self.closed += 1
+
+
+def lived(client: Client, **options: object) -> IngestError:
+    """Connect a client once and return how that ended."""
+
+    async def live() -> IngestError:
+        keeper = ConnectionKeeper(lambda: client, **{"token": "t", "patience_seconds": 60.0, **options})  # type: ignore[arg-type]
+        with pytest.raises(IngestError) as ended:
+            await keeper.live_once()
+        assert keeper.client is None
+        return ended.value
+
+    return asyncio.run(live())
+
+
+def test_a_client_that_ends_is_closed() -> None:
+    """In order or not; a new one is to be made."""
+
+    async def raises() -> None:
+        raise KeyError("type")
+
+    for client in (Client(raises), Client(lambda: asyncio.sleep(0))):  # type: ignore[arg-type, return-value]
+        assert isinstance(lived(client), ExporterFailed)
+        assert client.closed == 1
+
+
+def test_a_client_without_a_session_for_too_long_is_replaced() -> None:
+    """discord.py may wait for a quarter of an hour between two attempts."""
+    client = Client()
+    assert isinstance(lived(client, patience_seconds=0.0), ExporterFailed)
+    assert client.closed == 1
+
+
+def test_a_client_is_replaced_when_asked_to() -> None:
+    """Though it believes itself connected."""
+
+    async def live() -> None:
+        client = Client()
+        client.is_hearing = True
+        keeper = ConnectionKeeper(lambda: client, "t")
+        connected = asyncio.create_task(keeper.live_once())
+        await asyncio.sleep(0.01)
+        keeper.is_replacing = True
+        with pytest.raises(ExporterFailed):
+            await connected
+        assert client.closed == 1
+
+    asyncio.run(live())
+
+
+def test_a_wrong_token_is_told_apart() -> None:
+    """Nothing but another one helps."""
+    assert isinstance(lived(Client(), token="wrong"), TokenRejected)
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [(4004, TokenRejected), (4013, IntentMissing), (4014, IntentMissing), (4000, ExporterFailed)],
+)
+def test_close_codes_are_told_apart(code: int, kind: type[IngestError]) -> None:
+    """As Discord's documentation has them."""
+
+    class Socket:
+        close_code = code
+
+    closed = discord.ConnectionClosed(Socket(), shard_id=None, code=code)  # type: ignore[arg-type]
+    assert type(gateway_error(closed)) is kind
+
+
+def test_our_own_errors_stay_what_they_are() -> None:
+    """Nothing is translated twice."""
+    error = DatabaseBusy("busy")
+    assert gateway_error(error) is error
+    assert isinstance(gateway_error(discord.PrivilegedIntentsRequired(None)), IntentMissing)

@@ -1,0 +1,244 @@
+"""A name, code, number or alias in a message means one driver, or none."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ingest_pipeline.domain.extract.drivers import Driver, DriverTable, load_drivers
+from ingest_pipeline.errors import ConfigurationError
+
+DRIVERS_FILE = Path(__file__).parents[4] / "data" / "drivers.yaml"
+
+
+def entry(name: str = "Charles Leclerc", code: str = "LEC", number: int = 16, **more: Any) -> dict[str, Any]:
+    """Return a driver's entry as a YAML file would hold it."""
+    return {"name": name, "code": code, "number": number, "team": "Ferrari", **more}
+
+
+def table(*entries: dict[str, Any]) -> DriverTable:
+    """Return a table without seasons."""
+    return DriverTable.from_mapping({"drivers": list(entries)})
+
+
+@pytest.fixture(scope="module")
+def grid() -> DriverTable:
+    """Return the table that ships with the project."""
+    return load_drivers(DRIVERS_FILE)
+
+
+def name_of(driver: Driver | None) -> str | None:
+    """Return a found driver's name."""
+    return driver.name if driver else None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Leclerc",
+        "LEC",
+        "Charles Leclerc",
+        "16",
+        "leclerc",
+        "LECLERC",
+        " #16 ",
+        "Car 16",
+        "C. Leclerc",
+        "lec:",
+    ],
+)
+def test_every_way_to_write_a_driver_means_the_same_one(grid: DriverTable, text: str) -> None:
+    """Name, code, number and their variations are one driver."""
+    assert name_of(grid.resolve(text)) == "Charles Leclerc"
+    assert name_of(grid.resolve(text, season=2026)) == "Charles Leclerc"
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("Hulkenberg", "Nico Hülkenberg"),
+        ("HÜLKENBERG", "Nico Hülkenberg"),
+        ("Hu\u0308lkenberg", "Nico Hülkenberg"),
+        ("Huelkenberg", "Nico Hülkenberg"),
+        ("perez", "Sergio Pérez"),
+        ("Checo", "Sergio Pérez"),
+        ("Kimi", "Kimi Antonelli"),
+        ("Ollie Bearman", "Oliver Bearman"),
+    ],
+)
+def test_accents_and_nicknames_do_not_matter(grid: DriverTable, text: str, name: str) -> None:
+    """Case, accents (composed or not) and aliases lead to the driver."""
+    assert name_of(grid.resolve(text)) == name
+
+
+@pytest.mark.parametrize("text", ["", " ", "???", "Senna", "SEN", "999", "Leclerc Hamilton", "🎙️"])
+def test_an_unknown_name_is_none(grid: DriverTable, text: str) -> None:
+    """What nobody goes by is left to the caller to report."""
+    assert grid.resolve(text) is None
+
+
+def test_the_champions_number_needs_its_season(grid: DriverTable) -> None:
+    """1 is Verstappen's in 2025 and Norris's in 2026; without a season it means nobody."""
+    assert name_of(grid.resolve("1", season=2025)) == "Max Verstappen"
+    assert name_of(grid.resolve("1", season=2026)) == "Lando Norris"
+    assert grid.resolve("1") is None
+
+
+def test_a_number_holds_for_its_own_season_only(grid: DriverTable) -> None:
+    """Neither a number the season lacks nor one of a season outside the table is guessed."""
+    assert name_of(grid.resolve("3", season=2026)) == "Max Verstappen"
+    assert grid.resolve("3", season=2025) is None
+    assert grid.resolve("16", season=1999) is None
+
+
+def test_a_season_gives_that_years_team_and_none_the_newest(grid: DriverTable) -> None:
+    """The same person has another team in another year."""
+    teams = [driver.team for season in (2025, 2026, None) if (driver := grid.resolve("Hadjar", season))]
+    assert teams == ["Racing Bulls", "Red Bull", "Red Bull"]
+
+
+def test_a_reserve_outside_the_seasons_grid_is_found_by_name(grid: DriverTable) -> None:
+    """Who drives a free practice is known from another season."""
+    doohan = grid.resolve("Doohan", season=2026)
+    assert doohan is not None
+    assert (doohan.code, doohan.season) == ("DOO", 2025)
+
+
+def test_the_shipped_grids_are_complete(grid: DriverTable) -> None:
+    """Ten teams in 2025 and eleven in 2026, two cars each, plus one driver replaced within 2025."""
+    seats = Counter((driver.season, driver.team) for driver in grid.drivers)
+    assert grid.seasons == (2025, 2026)
+    assert sum(1 for season, _ in seats if season == 2025) == 10
+    assert sum(1 for season, _ in seats if season == 2026) == 11
+    assert {team: count for team, count in seats.items() if count != 2} == {(2025, "Alpine"): 3}
+
+
+def test_a_plain_list_serves_any_sport() -> None:
+    """Without seasons the season asked for does not matter."""
+    drivers = table(entry(aliases=["Il Predestinato"]))
+    assert drivers.seasons == ()
+    assert name_of(drivers.resolve("il predestinato", season=2026)) == "Charles Leclerc"
+    assert name_of(drivers.resolve("16", season=2026)) == "Charles Leclerc"
+
+
+def test_a_last_name_of_two_names_neither() -> None:
+    """Brothers are told apart by full name, initial, code and number, and never by chance."""
+    drivers = table(entry("Michael Schumacher", "MSC", 1), entry("Ralf Schumacher", "RSC", 11))
+    assert drivers.resolve("Schumacher") is None
+    assert name_of(drivers.resolve("R. Schumacher")) == "Ralf Schumacher"
+    assert name_of(drivers.resolve("MSC")) == "Michael Schumacher"
+
+
+def test_an_alias_can_give_a_shared_last_name_to_one() -> None:
+    """Where everyone calls one of the two by it, the table may say so."""
+    drivers = table(
+        entry("Michael Schumacher", "MSC", 1, aliases=["Schumacher"]), entry("Ralf Schumacher", "RSC", 11)
+    )
+    assert name_of(drivers.resolve("schumacher")) == "Michael Schumacher"
+
+
+def test_a_name_that_meant_another_in_another_season_needs_its_season() -> None:
+    """Over all seasons a text must mean one person."""
+    drivers = DriverTable.from_mapping(
+        {
+            "seasons": {
+                2025: [entry(aliases=["Champ"])],
+                2026: [entry("Lando Norris", "NOR", 4, aliases=["Champ"])],
+            }
+        }
+    )
+    assert drivers.resolve("Champ") is None
+    assert name_of(drivers.resolve("Champ", season=2025)) == "Charles Leclerc"
+
+
+@pytest.mark.parametrize(
+    ("second", "says"),
+    [
+        (entry("Arthur Leclerc", "LEC", 17), "code 'LEC' means both 'Charles Leclerc' and 'Arthur Leclerc'"),
+        (entry("Arthur Leclerc", "ART", 16), "number '16' means both"),
+        (
+            entry("Arthur Leclerc", "ART", 17, aliases=["charles LECLERC"]),
+            "alias 'charles LECLERC' means both",
+        ),
+        (entry("Lewis Hamilton", "HAM", 44, aliases=["Lèc"]), "alias 'Lèc' means both"),
+        (entry("Lewis Hamilton", "HAM", 44, aliases=["#16"]), "alias '#16' means both"),
+        (entry("Lewis Hamilton", "HAM", 44, aliases=["Leclerc"]), "'leclerc' means both"),
+        (entry("charles leclerc", "CHA", 17), "listed twice: keep one entry"),
+        (entry("Lewis Hamilton", "HAM", 44, aliases=["Lewis", "lewis"]), "repeats what the entry has anyway"),
+        (entry("Lewis Hamilton", "HAM", 44, aliases=["ham"]), "alias 'ham' repeats"),
+    ],
+)
+def test_an_ambiguous_name_is_refused(second: dict[str, Any], says: str) -> None:
+    """Two drivers that share a name, code, number or alias are refused, naming both."""
+    with pytest.raises(ConfigurationError) as refused:
+        table(entry(), second)
+    assert says in str(refused.value)
+
+
+def test_two_seasons_may_share_everything() -> None:
+    """The same driver stands in every season he drives."""
+    drivers = DriverTable.from_mapping({"seasons": {2025: [entry()], 2026: [entry()]}})
+    assert [driver.season for driver in drivers.drivers] == [2025, 2026]
+
+
+@pytest.mark.parametrize(
+    ("obj", "says"),
+    [
+        (None, "one key, `seasons` or `drivers`"),
+        ({}, "one key"),
+        ({"drivers": [], "seasons": {}}, "one key"),
+        ({"driver": []}, "one key"),
+        ({"drivers": {}}, "`drivers` must be a list"),
+        ({"seasons": []}, "`seasons` must map years"),
+        ({"seasons": {"2026": []}}, "season '2026' must be a year"),
+        ({"seasons": {True: []}}, "season True must be a year"),
+        ({"seasons": {2026: {}}}, "season 2026 must be a list"),
+        ({"drivers": ["Leclerc"]}, "must be a mapping with the keys name, code, number, team"),
+        ({"drivers": [{"name": "Leclerc", "code": "LEC"}]}, "lacks number, lacks team"),
+        ({"drivers": [entry(nick="Charlie")]}, "unknown key 'nick'"),
+        ({"drivers": [entry(name="  ")]}, "name must be a text"),
+        ({"drivers": [entry(name=44)]}, "name must be a text, not 44"),
+        ({"drivers": [entry(team=None)]}, "team must be a text, not None"),
+        ({"drivers": [entry(code="lec")]}, "three capital letters such as LEC, not 'lec'"),
+        ({"drivers": [entry(code=False)]}, "not False; quote it"),
+        ({"drivers": [entry(number="16")]}, "whole number from 0 to 999, not '16'"),
+        ({"drivers": [entry(number=True)]}, "not True"),
+        ({"drivers": [entry(number=-1)]}, "not -1"),
+        ({"drivers": [entry(aliases="Charlie")]}, "aliases must be a list"),
+        ({"drivers": [entry(aliases=[16])]}, "aliases must be a list of texts"),
+        ({"drivers": [entry(aliases=["!"])]}, "aliases must be a list of texts"),
+        ({"drivers": ["x" * 500]}, "..."),
+    ],
+)
+def test_a_wrong_table_is_refused_with_what_is_wrong(obj: object, says: str) -> None:
+    """The message names the driver, the field, the value and what it should be."""
+    with pytest.raises(ConfigurationError) as refused:
+        DriverTable.from_mapping(obj)
+    assert says in str(refused.value)
+
+
+@pytest.mark.parametrize("text", [b"drivers: [", b"\xff\xfe\x00", b"drivers:\n  - {name: Leclerc}"])
+def test_a_wrong_file_is_named(tmp_path: Path, text: bytes) -> None:
+    """What cannot be read, decoded or accepted is said together with the file."""
+    path = tmp_path / "drivers.yaml"
+    path.write_bytes(text)
+    with pytest.raises(ConfigurationError, match=r"drivers\.yaml"):
+        load_drivers(path)
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    """An absent file is a matter of configuration."""
+    with pytest.raises(ConfigurationError, match=r"absent\.yaml.*Correct the file"):
+        load_drivers(tmp_path / "absent.yaml")
+
+
+@given(st.text(), st.none() | st.integers(2020, 2030))
+def test_any_text_can_be_looked_up(text: str, season: int | None) -> None:
+    """No text fails, and what is found goes by a part of the text."""
+    found = table(entry(), entry("Nico Hülkenberg", "HUL", 27)).resolve(text, season)
+    assert found is None or found.name in {"Charles Leclerc", "Nico Hülkenberg"}

@@ -1,0 +1,137 @@
+"""What lies under deploy/ fits the code it deploys."""
+
+from __future__ import annotations
+
+import re
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from dagster._core.instance.ref import InstanceRef
+from dagster._core.workspace.config_schema import process_workspace_config
+from packaging.utils import canonicalize_name
+
+from ingest_pipeline.env_file import read_env_file
+from ingest_pipeline.settings import PROJECT_ROOT, Settings
+from ingest_pipeline_tests.unit.project.test_checkout import declared, pins
+
+DEPLOY = PROJECT_ROOT / "deploy"
+CELERY, KUBERNETES = DEPLOY / "celery", DEPLOY / "kubernetes"
+UNITS = sorted((CELERY / "systemd").glob("*.service"))
+FILES = sorted(path for path in DEPLOY.rglob("*") if path.is_file())
+VARIABLE = re.compile(r"\bINGEST_[A-Z]+(?:_[A-Z]+)*\b")
+
+
+def environment() -> dict[str, str]:
+    """Read the example of the environment, without what is commented out."""
+    lines = (CELERY / "ingest.env.example").read_text().splitlines()
+    return dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
+
+
+def values() -> dict[str, Any]:
+    """Read the chart's values."""
+    loaded: dict[str, Any] = yaml.safe_load((KUBERNETES / "values.yaml").read_text())
+    return loaded
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(DEPLOY)))
+def test_every_variable_named_is_a_documented_one(path: Path) -> None:
+    """A slip in a name would silently mean the default."""
+    documented = set(VARIABLE.findall((PROJECT_ROOT / "docs" / "settings.md").read_text()))
+    assert set(VARIABLE.findall(path.read_text())) <= documented
+
+
+def test_the_example_environment_is_a_valid_celery_deployment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every value fits its setting, and nothing that Celery needs is missing."""
+    for name, value in environment().items():
+        monkeypatch.setenv(name, value)
+    settings = Settings(_env_file=None)
+    assert settings.executor == "celery"
+    assert settings.celery_broker_url
+    assert settings.database_url
+    assert settings.landing_url
+
+
+def test_systemd_and_the_commands_read_the_same_from_the_example() -> None:
+    """Its values have neither quotes nor characters that one of the two would take otherwise."""
+    assert read_env_file(CELERY / "ingest.env.example") == environment()
+    assert not [value for value in environment().values() if re.search(r"[\\'\"$ ]", value)]
+
+
+def test_dagster_accepts_the_celery_instance_and_workspace(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All of its state is in PostgreSQL, none on a worker's disk."""
+    for name, value in environment().items():
+        monkeypatch.setenv(name, value)
+    (tmp_path / "dagster.yaml").write_text((CELERY / "dagster.yaml").read_text())
+    # What it says, without connecting to the database that it names.
+    instance = InstanceRef.from_dir(str(tmp_path))
+    assert instance.storage_data is not None
+    assert instance.storage_data.class_name == "DagsterPostgresStorage"
+    assert instance.compute_logs_data.class_name == "NoOpComputeLogManager"
+    workspace = process_workspace_config(yaml.safe_load((CELERY / "workspace.yaml").read_text()))
+    assert workspace.success, workspace.errors
+
+
+@pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.name)
+def test_a_unit_starts_what_exists(unit: Path) -> None:
+    """Modules, and files of the checkout, which lies in /srv/ingest."""
+    text = unit.read_text()
+    for module in re.findall(r" -m (ingest_pipeline\S*)", text):
+        assert find_spec(module)
+    for path in re.findall(r"/srv/ingest/(deploy/\S+)", text):
+        assert (PROJECT_ROOT / path).is_file()
+
+
+def test_no_secret_stands_in_the_chart_values() -> None:
+    """Each is named, and kept in a Secret of the cluster."""
+    deployment = values()["dagster-user-deployments"]["deployments"][0]
+    given = {each["name"] for each in deployment["env"]}
+    secret = {name for name, field in Settings.model_fields.items() if "Secret" in str(field.annotation)}
+    assert not given & {f"INGEST_{name.upper()}" for name in secret}
+    assert not given & {"DISCORD_OAUTH_TOKEN", "DISCORD_BOT_TOKEN", "AWS_SECRET_ACCESS_KEY"}
+    assert deployment["envSecrets"]
+    assert "postgresqlPassword" not in values()["postgresql"]
+
+
+def test_runs_in_the_cluster_may_not_become_root() -> None:
+    """Neither the code server nor a run, in an image whose user is the one named."""
+    chart = values()
+    server = chart["dagster-user-deployments"]["deployments"][0]["securityContext"]
+    run = chart["runLauncher"]["config"]["k8sRunLauncher"]["runK8sConfig"]["containerConfig"][
+        "security_context"
+    ]
+    assert server == run
+    assert server["runAsNonRoot"]
+    assert f"USER {server['runAsUser']}\n" in (KUBERNETES / "Dockerfile").read_text()
+
+
+def test_limits_of_runs_stand_in_one_place_only() -> None:
+    """Dagster refuses them in both, and the chart writes the one when anything else of the queue is set."""
+    chart = values()
+    assert "runs" not in chart.get("concurrency", {})
+    queue = chart["dagsterDaemon"]["runCoordinator"]["config"]["queuedRunCoordinator"]
+    assert queue["maxConcurrentRuns"]
+
+
+@pytest.mark.parametrize("extra", ["celery", "kubernetes"])
+def test_a_deployment_installs_the_pinned_versions(extra: str) -> None:
+    """Its own packages within their bounds, the others as everywhere."""
+    pinned = pins(f"requirements-{extra}.txt")
+    for requirement in declared(extra):
+        versions = pinned[canonicalize_name(requirement.name)]
+        assert all(requirement.specifier.contains(version) for version in versions), requirement
+    for package, versions in pins("requirements.txt").items():
+        assert pinned[package] == versions
+
+
+def test_the_image_is_made_of_files_that_exist() -> None:
+    """And the builder is sent each of them."""
+    sent = (KUBERNETES / "Dockerfile.dockerignore").read_text()
+    for line in re.findall(r"^COPY ((?!--from).+)$", (KUBERNETES / "Dockerfile").read_text(), re.MULTILINE):
+        for name in line.split()[:-1]:
+            assert (PROJECT_ROOT / name).exists()
+            assert f"!{name}\n" in sent

@@ -1,0 +1,107 @@
+"""Every command, option and setting is documented."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+
+from ingest_pipeline.cli.app import app
+from ingest_pipeline.domain.normalize import ChannelPolicy
+from ingest_pipeline.errors import ExitCode
+from ingest_pipeline.settings import Settings
+from ingest_pipeline.userconfig.session_rows import ALIASES, FIELD_NAMES
+
+PROJECT = Path(__file__).resolve().parents[3]
+PAGES = [PROJECT / "README.md", *sorted((PROJECT / "docs").glob("*.md"))]
+TEXT = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
+CLI_PAGE = (PROJECT / "docs" / "cli.md").read_text(encoding="utf-8")
+SETTINGS_PAGE = (PROJECT / "docs" / "settings.md").read_text(encoding="utf-8")
+VARIABLE = re.compile(r"\bINGEST_[A-Z]+(?:_[A-Z]+)*\b")
+
+
+def commands(group: Any, path: str = "ingest") -> Iterator[tuple[str, Any]]:
+    """Yield every command below a group with its full path."""
+    for name, command in group.commands.items():
+        full = f"{path} {name}"
+        if hasattr(command, "commands"):
+            yield from commands(command, full)
+        else:
+            yield full, command
+
+
+COMMANDS = dict(commands(typer.main.get_command(app)))
+OPTIONS = sorted(
+    {
+        (path, option)
+        for path, command in COMMANDS.items()
+        for each in command.params
+        for option in each.opts
+        if option[0] == "-"
+    }
+)
+
+
+def test_the_commands_are_found() -> None:
+    """The walk that the other tests rest on sees single commands and groups."""
+    assert {"ingest import-messages", "ingest sessions add"} <= set(COMMANDS)
+    assert ("ingest import-messages", "--keep-file") in OPTIONS
+
+
+@pytest.mark.parametrize("path", sorted(COMMANDS))
+def test_a_command_is_documented(path: str) -> None:
+    """Its full path stands in the README or in docs/."""
+    assert re.search(rf"{re.escape(path)}\b", TEXT)
+
+
+@pytest.mark.parametrize(("path", "option"), OPTIONS)
+def test_an_option_is_documented(path: str, option: str) -> None:
+    """It stands in its command's section, or in that of its group, of the page of commands."""
+    _, name, *below = path.split()
+    heading = f"## {name.capitalize()}" if below else f"### `{path}`"
+    section = re.split(r"\n##", CLI_PAGE[CLI_PAGE.index(f"\n{heading}\n") + 1 :])[0]
+    assert re.search(rf"{option}\b(?!-)", section)
+
+
+@pytest.mark.parametrize("field", sorted(Settings.model_fields))
+def test_a_setting_is_documented_with_its_default(field: str) -> None:
+    """Its variable has a row on the page of settings that shows the default."""
+    info = Settings.model_fields[field]
+    variable = str(info.validation_alias or f"INGEST_{field.upper()}")
+    [row] = [line for line in SETTINGS_PAGE.splitlines() if line.startswith(f"| `{variable}` |")]
+    default = row.split("|")[2].strip()
+    if isinstance(info.default, int | str):
+        shown = str(info.default).lower() if isinstance(info.default, bool) else info.default
+        assert default == f"`{shown}`"
+    if info.default is None:
+        assert default == "none"
+
+
+def test_every_variable_in_the_source_is_a_documented_one() -> None:
+    """No message, script or module names a variable that the page of settings does not know."""
+    files = [*(PROJECT / "ingest_pipeline").rglob("*.py"), *PROJECT.glob("*.sh"), PROJECT / ".env.example"]
+    used = {
+        variable
+        for file in [*files, *PAGES]
+        if file.is_file()
+        for variable in VARIABLE.findall(file.read_text(encoding="utf-8"))
+    }
+    assert used <= set(VARIABLE.findall(SETTINGS_PAGE))
+
+
+def test_exit_codes_are_documented() -> None:
+    """Each has a row in the table of exit codes, and the table has no other."""
+    rows = re.findall(r"^\| (\d+) \|", CLI_PAGE, re.MULTILINE)
+    assert [int(row) for row in rows] == list(ExitCode)
+
+
+def test_session_fields_and_channel_policies_are_documented() -> None:
+    """Fields, aliases and policies stand where files are described."""
+    for name in (*FIELD_NAMES, *ALIASES):
+        assert f"`{name}`" in CLI_PAGE
+    for name in ChannelPolicy.__slots__:
+        assert f"{name}:" in SETTINGS_PAGE

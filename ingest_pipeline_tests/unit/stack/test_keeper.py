@@ -1,0 +1,99 @@
+"""When a part is started again: pauses that double, end at a minute, and begin anew."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from ingest_pipeline.stack.child import Child, describe_exit
+from ingest_pipeline.stack.keeper import Keeper
+from ingest_pipeline.stack.parts import Part
+
+
+class Starts:
+    """Starts real processes that fail at once, and remembers what is said and reported."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.said: list[str] = []
+        self.living: set[int] = set()
+        self.children: list[Child] = []
+
+    def start(self, part: Part) -> Child:
+        """Start the part and wait for its end."""
+        child = Child(part.command, environment={}, folder=self.folder, on_line=lambda _: None)
+        self.children.append(child)
+        while child.exit_code() is None:
+            time.sleep(0.005)
+        return child
+
+    def started(self, leader: int) -> None:
+        """Note a started part."""
+        self.living.add(leader)
+
+    def ended(self, leader: int) -> None:
+        """Note an ended part."""
+        self.living.remove(leader)
+
+
+def keeper(starts: Starts, command: tuple[str, ...] = ("/bin/sh", "-c", "exit 3")) -> Keeper:
+    """Keep a part that ends at once with exit code 3."""
+    return Keeper(Part("brief", command), start=starts.start, say=starts.said.append, reporter=starts)
+
+
+def test_pauses_double_up_to_a_minute(tmp_path: Path) -> None:
+    """A part that always fails is tried after 1, 2, 4 … and at last every 60 seconds."""
+    starts = Starts(tmp_path)
+    kept = keeper(starts)
+    now = 0.0
+    for pause in (1, 2, 4, 8, 16, 32, 60, 60):
+        kept.look(now)
+        kept.look(now)
+        assert starts.said[-1].endswith(f"exit code 3 after 0 s; starting it again in {pause} s")
+        count = len(starts.children)
+        kept.look(now + pause - 0.01)
+        assert len(starts.children) == count
+        now += pause
+    assert not starts.living
+
+
+def test_a_part_that_ran_well_starts_over_with_the_shortest_pause(tmp_path: Path) -> None:
+    """A minute of good work forgets earlier failures."""
+    starts = Starts(tmp_path)
+    kept = keeper(starts)
+    kept.look(0)
+    kept.look(0)
+    kept.look(1)
+    kept.look(61)
+    assert starts.said[-1].endswith("after 60 s; starting it again in 1 s")
+
+
+def test_a_program_that_cannot_be_started_is_tried_again(tmp_path: Path) -> None:
+    """A missing program is said and retried, not raised."""
+    starts = Starts(tmp_path)
+    kept = keeper(starts, (str(tmp_path / "missing"),))
+    kept.look(0)
+    assert "cannot be started" in starts.said[0]
+    kept.look(1)
+    assert starts.said[1].endswith("starting it again in 2 s")
+    assert kept.is_gone()
+
+
+def test_exits_are_described_by_code_or_signal() -> None:
+    """Negative codes are signals, as the subprocess module has it."""
+    assert describe_exit(0) == "exit code 0"
+    assert describe_exit(-9) == "signal SIGKILL"
+    assert describe_exit(-250) == "signal 250"
+
+
+def test_a_part_that_says_it_is_of_no_use_stays_off(tmp_path: Path) -> None:
+    """By its exit code; other codes start it again as ever."""
+    starts = Starts(tmp_path)
+    part = Part("brief", ("/bin/sh", "-c", "exit 3"), final_codes=frozenset({0, 3}))
+    kept = Keeper(part, start=starts.start, say=starts.said.append, reporter=starts)
+    kept.look(0.0)
+    kept.look(0.0)
+    kept.look(10_000.0)
+    assert len(starts.children) == 1
+    assert starts.said == ["brief is off (exit code 3): see above; everything else runs"]
+    assert kept.is_gone()

@@ -1,0 +1,267 @@
+"""Sessions out of iCalendar files."""
+
+from __future__ import annotations
+
+import logging
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from ingest_pipeline.domain.session import Session, validate_session_id
+from ingest_pipeline.errors import BadInput
+from ingest_pipeline.userconfig.calendar_files import session_id_of
+from ingest_pipeline.userconfig.session_files import parse_sessions
+
+TIMES = ("DTSTART:20260906T130000Z", "DTEND:20260906T153000Z")
+ZONE = """BEGIN:VTIMEZONE
+TZID:Half/Past
+BEGIN:STANDARD
+DTSTART:19701025T030000
+TZOFFSETFROM:+0230
+TZOFFSETTO:+0230
+TZNAME:HP
+END:STANDARD
+END:VTIMEZONE"""
+
+
+def event(*lines: str, uid: str = "monza-race@example.org") -> str:
+    """Return one VEVENT."""
+    return "\n".join(["BEGIN:VEVENT", f"UID:{uid}", *lines, "END:VEVENT"])
+
+
+def calendar(*parts: str) -> str:
+    """Return a calendar of some components."""
+    return "\r\n".join(
+        "\n".join(["BEGIN:VCALENDAR", "VERSION:2.0", "PRODID:test", *parts, "END:VCALENDAR"]).splitlines()
+    )
+
+
+def parse(text: str) -> list[Session]:
+    """Read a calendar's sessions."""
+    return parse_sessions(text.encode(), "season.ics", default_channel_id=5)
+
+
+def refusal(*parts: str) -> str:
+    """Return the message with which a calendar is refused."""
+    with pytest.raises(BadInput) as caught:
+        parse(calendar(*parts))
+    return str(caught.value)
+
+
+def test_an_event_becomes_a_session() -> None:
+    """Every property has its field; white space in names is collapsed, the zone is applied."""
+    [session] = parse(
+        calendar(
+            event(
+                "DTSTART;TZID=Europe/Rome:20260906T150000",
+                "DURATION:PT2H30M",
+                "SUMMARY:Italian\\n Grand Prix",
+                "LOCATION:Autodromo\\, Monza",
+                "CATEGORIES:Race,Formula 1",
+                "X-INGEST-CHANNEL-IDS:12\\,11",
+                "X-INGEST-ROUND-NUMBER:16",
+                "X-INGEST-YEAR:2026",
+                "X-INGEST-COUNTRY:Italy",
+            )
+        )
+    )
+    assert session == Session(
+        session_id="monza-race-example.org",
+        start_time=datetime(2026, 9, 6, 13, tzinfo=UTC),
+        end_time=datetime(2026, 9, 6, 15, 30, tzinfo=UTC),
+        channel_ids=(11, 12),
+        year=2026,
+        round_number=16,
+        session_type="Race",
+        event_name="Italian Grand Prix",
+        location="Autodromo, Monza",
+        country="Italy",
+    )
+
+
+def test_own_properties_win_over_the_standard_ones() -> None:
+    """X-INGEST-SESSION-ID replaces the id of the UID; repeated channel lines add up."""
+    [session] = parse(
+        calendar(
+            event(
+                *TIMES,
+                "CATEGORIES:Race",
+                "X-INGEST-SESSION-ID:monza",
+                "X-INGEST-SESSION-TYPE:Sprint",
+                "X-INGEST-CHANNEL-IDS:11",
+                "X-INGEST-CHANNEL-IDS:12",
+            )
+        )
+    )
+    assert (session.session_id, session.session_type, session.channel_ids) == ("monza", "Sprint", (11, 12))
+
+
+@pytest.mark.parametrize("parts", [(ZONE, "event"), ("event", ZONE)])
+def test_a_zone_defined_in_the_file_serves_its_events(parts: tuple[str, ...]) -> None:
+    """A VTIMEZONE counts wherever it stands."""
+    timed = event("DTSTART;TZID=Half/Past:20260906T153000", "DURATION:PT1H")
+    [session] = parse(calendar(*(timed if part == "event" else part for part in parts)))
+    assert session.start_time == datetime(2026, 9, 6, 13, tzinfo=UTC)
+
+
+def test_a_zone_of_one_file_never_serves_another() -> None:
+    """What an earlier file defined is forgotten."""
+    timed = event("DTSTART;TZID=Half/Past:20260906T153000", "DURATION:PT1H")
+    parse(calendar(ZONE, timed))
+    assert "unknown time zone 'Half/Past'" in refusal(timed)
+
+
+def test_a_windows_zone_name_is_understood() -> None:
+    """Outlook writes names that IANA does not have."""
+    times = [
+        f"{name};TZID=W. Europe Standard Time:20260906T{hour}0000"
+        for name, hour in (("DTSTART", 15), ("DTEND", 17))
+    ]
+    [session] = parse(calendar(event(*times)))
+    assert session.start_time == datetime(2026, 9, 6, 13, tzinfo=UTC)
+
+
+def test_an_event_over_the_end_of_summer_time_has_its_real_length() -> None:
+    """Lengths are real time, not wall clock: 01:30 to 02:30 takes two hours that night."""
+    zone = "TZID=America/New_York"
+    by_end = event(f"DTSTART;{zone}:20261101T013000", f"DTEND;{zone}:20261101T023000", uid="a")
+    by_length = event(f"DTSTART;{zone}:20261101T013000", "DURATION:PT2H", uid="b")
+    one, two = parse(calendar(by_end, by_length))
+    assert one.window == two.window
+
+
+def test_cancelled_events_are_left_out_and_counted(caplog: pytest.LogCaptureFixture) -> None:
+    """A cancelled event is no session, and the log says how many there were."""
+    with caplog.at_level(logging.WARNING):
+        sessions = parse(calendar(event(*TIMES, uid="a"), event("STATUS:CANCELLED", uid="b")))
+        assert parse(calendar("METHOD:CANCEL", event(*TIMES))) == []
+    assert [session.session_id for session in sessions] == ["a"]
+    assert [record.getMessage() for record in caplog.records] == [
+        "season.ics: 1 cancelled events left out"
+    ] * 2
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        (("DTSTART:20260906T130000", TIMES[1]), "has no time zone: write 20260906T130000Z or add a TZID"),
+        (
+            ("DTSTART;VALUE=DATE:20260906", TIMES[1]),
+            "is a whole day: give it times, such as 20260906T130000Z",
+        ),
+        (
+            ("DTSTART;TZID=Mars/Base:20260906T130000", TIMES[1]),
+            "unknown time zone 'Mars/Base': use an IANA name",
+        ),
+        (("DTSTART:20260230T130000Z", TIMES[1]), "DTSTART '20260230T130000Z' is not a time"),
+        (("DTSTART:PT1H", TIMES[1]), "is not a time"),
+        (("DTSTART:00010101T000000Z", TIMES[1]), "is not between 1970 and 2099"),
+        (("DTSTART;TZID=Asia/Tokyo:00010101T000000", TIMES[1]), "outside what UTC can hold: check the year"),
+        ((TIMES[1],), "DTSTART is missing"),
+        ((TIMES[0], *TIMES), "DTSTART is given 2 times"),
+        ((TIMES[0],), "neither DTEND nor DURATION"),
+        ((TIMES[0], "DURATION:soon"), "neither DTEND nor DURATION"),
+        ((TIMES[0], "DURATION:-PT1H"), "give an end later than the start"),
+        ((TIMES[0], "DURATION:P9999999D"), "reaches past what a time can be"),
+        ((*TIMES, "RRULE:FREQ=WEEKLY"), "the event recurs (RRULE): export each occurrence"),
+        ((*TIMES, "X-INGEST-YAER:2026"), "X-INGEST-YAER: unknown field 'YAER': did you mean 'year'?"),
+        ((*TIMES, "X-INGEST-YEAR:soon"), "year 'soon' is not a whole number"),
+    ],
+)
+def test_a_wrong_event_is_named_with_line_and_remedy(lines: tuple[str, ...], said: str) -> None:
+    """Floating times, whole days and recurring events are refused with what to do instead."""
+    message = refusal(event(*lines))
+    assert message.startswith("season.ics, line 4, session 'monza-race-example.org': ")
+    assert said in message
+
+
+def test_all_events_are_judged_at_once() -> None:
+    """Each wrong event is told with its own line, and a UID given twice as well."""
+    message = refusal(
+        event("DTSTART:20260906T130000", TIMES[1], uid="a"), event(*TIMES, uid="b"), event(*TIMES, uid="b")
+    )
+    assert [line.split(":")[0] for line in message.splitlines()[1:]] == [
+        "  line 4, session 'a'",
+        "  line 14, session 'b'",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "no complete VCALENDAR"),
+        ("BEGIN:VCALENDAR\nBEGIN:VEVENT\nUID:a\n", "it is empty or cut off"),
+        ("hello", "is not iCalendar"),
+        ("END:VCALENDAR\n", "is not iCalendar"),
+        (calendar(), "holds no VEVENT"),
+        (calendar("BEGIN:VTODO", "UID:a", "END:VTODO"), "holds no VEVENT"),
+    ],
+)
+def test_a_file_that_is_no_calendar_of_events_is_refused(text: str, said: str) -> None:
+    """What cannot be sessions is told apart from wrong events."""
+    with pytest.raises(BadInput, match=said):
+        parse(text)
+
+
+def test_a_one_line_calendar_is_never_taken_for_a_path(tmp_path: Path) -> None:
+    """A file that holds another file's path does not lead to that file."""
+    other = tmp_path / "other.ics"
+    other.write_text(calendar(event(*TIMES)), encoding="utf-8")
+    with pytest.raises(BadInput):
+        parse(str(other))
+
+
+@given(uid=st.text(st.characters(exclude_categories=()), min_size=1))
+@example("a@b")
+@example("....")
+@example("x" * 300)
+def test_any_uid_gives_a_legal_id_that_never_changes(uid: str) -> None:
+    """The same UID gives the same legal id at every reading."""
+    assert validate_session_id(session_id_of(uid)) == session_id_of(uid)
+
+
+def test_uids_that_look_alike_give_different_ids() -> None:
+    """Replaced and cut characters still tell UIDs apart."""
+    uids = ["a b", "a/b", "a b ", "{a b}", "y" * 300, "y" * 301]
+    assert len({session_id_of(uid) for uid in uids}) == len(uids)
+
+
+names = st.sampled_from(
+    [
+        "DTSTART",
+        "DTEND",
+        "DURATION",
+        "SUMMARY",
+        "CATEGORIES",
+        "RRULE",
+        "STATUS",
+        "X-INGEST-YEAR",
+        "X-INGEST-CHANNEL-IDS",
+    ]
+)
+values = st.text(st.characters(exclude_categories=["Cs"])) | st.sampled_from(
+    [
+        "20260906T130000Z",
+        "20260906",
+        "PT1H",
+        "-P1D",
+        "00010101T000000",
+        "99991231T235959Z",
+        "P999999999D",
+        "P1W",
+    ]
+)
+parameters = st.sampled_from(
+    ["", ";TZID=Europe/Rome", ";TZID=Asia/Tokyo", ";TZID=", ";VALUE=DATE", ";VALUE=PERIOD", ";X"]
+)
+
+
+@given(lines=st.lists(st.builds("{}{}:{}".format, names, parameters, values), max_size=6))
+def test_any_event_is_read_or_refused(lines: list[str]) -> None:
+    """No value of any property leads to another error than those of bad input."""
+    with suppress(BadInput):
+        parse(calendar(event(*lines)))
