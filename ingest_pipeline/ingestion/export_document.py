@@ -10,9 +10,11 @@ import pyarrow as pa
 
 from ingest_pipeline.domain.normalize import ChannelPolicy
 from ingest_pipeline.domain.window import Window
+from ingest_pipeline.errors import LandingUnavailable
 from ingest_pipeline.ingestion.documents import Provenance, Tally
 from ingest_pipeline.ingestion.parallel_reader import Reading, is_of_use, second_reader
 from ingest_pipeline.landing.export_header import ExportHeader
+from ingest_pipeline.landing.export_reader import read_header
 from ingest_pipeline.landing.halves import Halves, halves_of
 
 
@@ -49,7 +51,11 @@ class ExportDocument:
         return self.header.parent_id
 
     def batches(self, tally: Tally) -> Iterator[pa.Table]:
-        """See `Document`."""
+        """See `Document`.
+
+        Raises:
+            LandingUnavailable: The document has been replaced since its header was read.
+        """
         reading = Reading(
             name=self.name,
             guild_id=self.header.guild_id,
@@ -59,6 +65,12 @@ class ExportDocument:
             provenance=self.provenance,
         )
         with self.opener() as stream:
+            # Time, bounds and completeness of one document would be taken for those of another.
+            if read_header(stream, self.name) != self.header:
+                raise LandingUnavailable(
+                    f"{self.name} was replaced while it was read: another is there, which the next try reads"
+                )
+            stream.seek(0)
             halves = halves_of(stream) if is_of_use() else None
             yield from _by_two(reading, halves, tally) if halves else reading.rows(stream, tally)
 

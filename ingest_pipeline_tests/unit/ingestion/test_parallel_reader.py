@@ -15,14 +15,14 @@ import pyarrow as pa
 import pytest
 
 from ingest_pipeline.domain.normalize import ChannelPolicy
-from ingest_pipeline.errors import BadInput, ExportMalformed, ExportTruncated
+from ingest_pipeline.errors import BadInput, ExportMalformed, ExportTruncated, LandingUnavailable
 from ingest_pipeline.ingestion import export_document, parallel_reader
 from ingest_pipeline.ingestion.documents import Provenance, Tally
 from ingest_pipeline.ingestion.export_document import ExportDocument
 from ingest_pipeline.landing import halves as halves_module
 from ingest_pipeline.landing.export_reader import read_export, read_header
 from ingest_pipeline.landing.halves import Halves, halves_of
-from ingest_pipeline_tests.exports import REAL, START, as_bytes, export, message
+from ingest_pipeline_tests.exports import REAL, START, as_bytes, export, message, write_export
 
 # Some are no messages, some are skipped, and some would end an element were they not inside one.
 ODD: list[Any] = [
@@ -200,6 +200,16 @@ def test_damage_is_told_as_by_one(
         read(document)
     assert len(processes) == 1
     assert str(told.value).split("(")[0] == str(expected.value).split("(")[0]
+
+
+def test_a_document_that_is_replaced_after_its_header_was_read_is_told_as_that(
+    make_document: Callable[[bytes], ExportDocument], tmp_path: Path
+) -> None:
+    """No row of the new one is taken for one of the old, whose time and bounds would not hold for it."""
+    document = make_document(as_bytes(export([message(0)])))
+    write_export(tmp_path / document.name, [message(1)], exportedAt="2030-01-01T00:00:00+00:00")
+    with pytest.raises(LandingUnavailable, match="was replaced while it was read"):
+        read(document)
 
 
 def test_a_second_process_that_is_killed_costs_time_only(
