@@ -1,13 +1,12 @@
 """The runs that the live sensor requests: asking for one, and what became of earlier ones."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 
-from ingest_pipeline.domain.session import Session
 from ingest_pipeline.domain.window import window_key
-from ingest_pipeline.ingestion.polling import PollPlan, missing_by_channel
+from ingest_pipeline.ingestion.polling import PollPlan
 from ingest_pipeline.ingestion.services import Services
 from ingest_pipeline.orchestration.live.tick import RunOutcome
 from ingest_pipeline.orchestration.partitions import from_tag, partition_key, range_tags
@@ -60,18 +59,6 @@ def live_run_requests(plan: PollPlan, services: Services) -> list[dg.RunRequest]
     if len(windows) == 1:
         return [dg.RunRequest(partition_key=partition_key(session.session_id, windows[0]), tags=tags)]
     return [dg.RunRequest(tags={**tags, **range_tags(session.session_id, windows, services.grid)})]
-
-
-def unproven(tags: Mapping[str, str], services: Services, session: Session) -> dict[int, list[str]] | None:
-    """Return to which windows and parts a live run limits each channel; None for any other run.
-
-    A channel that cannot be read is missing from every window, and the others are not read for its sake.
-    """
-    if _LIVE.items() - tags.items():
-        return None
-    now, overlap = datetime.now(UTC), services.settings.overlap
-    with services.database.read() as connection:
-        return missing_by_channel(connection, session, services.grid, now, overlap)
 
 
 def recent_live_runs(instance: dg.DagsterInstance) -> Sequence[dg.RunRecord]:

@@ -5,21 +5,25 @@ The docstrings of the assets are their descriptions in Dagster's catalogue.
 """
 
 import warnings
+from collections.abc import Mapping
+from datetime import UTC, datetime
 from functools import partial
 from urllib.parse import urlsplit
 
 import dagster as dg
 
+from ingest_pipeline.domain.session import Session
 from ingest_pipeline.ingestion.imports import merge_documents
+from ingest_pipeline.ingestion.polling import missing_by_channel
 from ingest_pipeline.ingestion.refresh import normalise_windows, refresh_landing, stored_documents
 from ingest_pipeline.ingestion.services import Services, window_grid
 from ingest_pipeline.orchestration.columns import normalised_columns, table_columns
 from ingest_pipeline.orchestration.failures import TRANSIENT_RETRIES, ingest_errors_as_failures
-from ingest_pipeline.orchestration.live.live_runs import unproven
 from ingest_pipeline.orchestration.metadata import landing_metadata, normalised_metadata, table_metadata
 from ingest_pipeline.orchestration.partitions import parts_to_read, session_windows_partitions
 from ingest_pipeline.orchestration.resources import NORMALISED_FRAMES
 from ingest_pipeline.orchestration.run_partitions import record_windows, requested_windows
+from ingest_pipeline.orchestration.tags import TRIGGER_TAG
 from ingest_pipeline.settings import Settings
 
 WRITER_POOL = "ingest_database_writer"
@@ -42,7 +46,7 @@ def raw_export(
                 session,
                 parts,
                 context.run.run_id,
-                of_channels=unproven(context.run.tags, services, session),
+                of_channels=_unproven(context.run.tags, services, session),
                 progress=context.log.info,
             )
             described = landing_metadata(services, session, keys, exported)
@@ -128,3 +132,15 @@ def _table_name(settings: Settings) -> str:
         return f"{settings.database_path.stem}.main.messages"
     database = urlsplit(settings.database_url.get_secret_value()).path.strip("/")
     return f"{database or 'postgres'}.public.messages"
+
+
+def _unproven(tags: Mapping[str, str], services: Services, session: Session) -> dict[int, list[str]] | None:
+    """Return to which windows and parts a live run limits each channel; None for any other run.
+
+    A channel that cannot be read is missing from every window, and the others are not read for its sake.
+    """
+    if tags.get(TRIGGER_TAG) != "live":
+        return None
+    now, overlap = datetime.now(UTC), services.settings.overlap
+    with services.database.read() as connection:
+        return missing_by_channel(connection, session, services.grid, now, overlap)
