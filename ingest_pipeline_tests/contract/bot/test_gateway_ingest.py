@@ -23,6 +23,7 @@ from ingest_pipeline.bot.watchlist import CatalogueView, Watchlist
 from ingest_pipeline.domain.guild import Channel
 from ingest_pipeline.domain.session import Session
 from ingest_pipeline.domain.snowflake import first_id_at
+from ingest_pipeline.events import EventType
 from ingest_pipeline.ingestion.documents import Provenance
 from ingest_pipeline.ingestion.ingest import ingest_landed
 from ingest_pipeline.ingestion.services import Services, build_services
@@ -40,6 +41,8 @@ from ingest_pipeline.storage.gateway.watched_channels import (
 )
 from ingest_pipeline.storage.messages.search import find_message, find_tombstone
 from ingest_pipeline.storage.messages.sessions import save_sessions
+from ingest_pipeline.storage.runs.events import events_of_message
+from ingest_pipeline.storage.runs.state import set_state
 
 START = datetime(2026, 9, 6, 13, 0, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
@@ -187,6 +190,45 @@ def test_a_batch_and_its_position_are_one(gateway: Gateway) -> None:
     assert gateway.store() is None
 
 
+def test_receipts_and_deletions_are_told_with_their_batch(gateway: Gateway) -> None:
+    """Each when its frame was received, in the journey of its own message; nothing else is told of one."""
+    gateway.receive(frame("MESSAGE_CREATE", payload()), deletion(MESSAGE + 1))
+    batch = gateway.store()
+    assert batch is not None
+    place = {"channel_id": str(CHANNEL), "batch": batch.report.correlation_id}
+    with gateway.services.database.read() as connection:
+        told = [events_of_message(connection, each) for each in (MESSAGE, MESSAGE + 1)]
+    assert [
+        [(each.event_type, each.correlation_id, each.source, each.created_at, each.data) for each in events]
+        for events in told
+    ] == [
+        [(EventType.MESSAGE_RECEIVED, f"{GUILD}-{MESSAGE}", "gateway", gateway.now - SECOND, place)],
+        [(EventType.MESSAGE_DELETED, f"{GUILD}-{MESSAGE + 1}", "gateway", gateway.now, place)],
+    ]
+
+
+def test_a_batch_tells_when_its_events_were_received_and_committed(gateway: Gateway) -> None:
+    """In their order; at most so many events, and the rest the next time."""
+    began = datetime.now(UTC)
+    gateway.receive(*(frame("MESSAGE_CREATE", payload(message_id=MESSAGE + each)) for each in range(3)))
+    batch, rest = gateway.store(limit=2), gateway.store(limit=2)
+    assert batch is not None
+    assert rest is not None
+    received = [gateway.now - 2 * SECOND, gateway.now - SECOND, gateway.now]
+    assert [*batch.received_at, *rest.received_at] == received
+    assert (batch.report.created, rest.report.created) == (2, 1)
+    assert began <= batch.committed_at <= rest.committed_at <= datetime.now(UTC)
+
+
+def test_a_message_is_read_again_when_nothing_came_about_it_for_two_seconds(gateway: Gateway) -> None:
+    """Counted from the last event of the batch."""
+    gateway.receive(frame("MESSAGE_REACTION_ADD", {"channel_id": str(CHANNEL), "message_id": str(MESSAGE)}))
+    gateway.store()
+    with gateway.services.database.read() as connection:
+        assert due_reads(connection, gateway.now + 1.9 * SECOND, limit=9) == []
+        assert len(due_reads(connection, gateway.now + 2 * SECOND, limit=9)) == 1
+
+
 def test_the_windows_of_a_threads_message_are_its_parents_sessions(gateway: Gateway) -> None:
     """The session takes the parent's channel; the catalogue knows of which thread it is."""
     parent = CHANNEL - 1
@@ -303,6 +345,10 @@ def test_the_position_belongs_to_the_spool(gateway: Gateway, tmp_path: Path) -> 
     fresh = SpoolReader(Spool(tmp_path / "fresh"), "another")
     with gateway.services.database.read() as connection:
         assert fresh.checkpoint(connection) == Position()
+    # What an earlier version noted.
+    gateway.services.database.run(lambda c: set_state(c, "gateway_checkpoint:another", "3:120"))
+    with gateway.services.database.read() as connection:
+        assert fresh.checkpoint(connection) == Position(3, 120)
 
 
 _EDITS = [

@@ -220,6 +220,37 @@ def test_what_is_written_besides_belongs_to_the_same_transaction(database: Datab
         ingest_landed(database, [document(damaged)], correlation_id="x", settle=SETTLE, also=also)
     with database.read() as connection:
         assert connection.fetch_one("get_state", key="cursor") is None
+        assert table_summary(connection)["rows"] == 0
+    good = as_bytes(export([message(1)]))
+    ingest_landed(database, [document(good)], correlation_id="x", settle=SETTLE, also=also)
+    with database.read() as connection:
+        assert connection.fetch_one("get_state", key="cursor") == {"value": "moved"}
+        assert table_summary(connection)["rows"] == 1
+
+
+@pytest.mark.parametrize("hook", ["also", "then"])
+def test_what_belongs_to_a_transaction_makes_one_of_many_rows(database: Database, hook: str) -> None:
+    """A failure at the last row leaves none, however small the chunks are."""
+
+    def nothing(_: Connection) -> list[Event]:
+        return []
+
+    def fail_at_the_end(connection: Connection, _: Sequence[int]) -> None:
+        if table_summary(connection)["rows"] == 30:
+            raise LookupError
+
+    with pytest.raises(LookupError):
+        ingest_landed(
+            database,
+            [document(as_bytes(export([message(index) for index in range(30)])))],
+            correlation_id="journey",
+            settle=SETTLE,
+            chunk_sizes=ChunkSizes(5, 2),
+            derive=fail_at_the_end,
+            **{hook: nothing},
+        )
+    with database.read() as connection:
+        assert table_summary(connection)["rows"] == 0
 
 
 def test_a_report_tells_everything_in_json(database: Database) -> None:
