@@ -19,9 +19,9 @@ from ingest_pipeline.orchestration.live.live_runs import (
     recent_live_runs,
     run_in_progress,
 )
+from ingest_pipeline.orchestration.live.pool_slots import assign_free_slots
 from ingest_pipeline.orchestration.live.tick import Decision, TickState, decide
 from ingest_pipeline.orchestration.partitions import SESSION_PARTITIONS
-from ingest_pipeline.orchestration.pool_slots import assign_free_slots
 from ingest_pipeline.settings import Settings
 from ingest_pipeline.storage.messages.sessions import list_sessions
 from ingest_pipeline.userconfig.session_sync import sync_sessions_file
