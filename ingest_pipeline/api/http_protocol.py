@@ -1,7 +1,7 @@
 """HTTP/1.1 as the interface speaks it: requests arrive within a time, and what is none is told as a problem.
 
 Uvicorn waits for the rest of a request for ever, so that whoever begins many and ends none takes every
-connection; and it refuses what it cannot parse in plain text.
+connection; and it refuses what it cannot parse, and WebSockets where there are none, in plain text.
 """
 
 from __future__ import annotations
@@ -53,6 +53,15 @@ class BoundedProtocol(H11Protocol):
             self._refuse(431, "head-too-large", f"the head has more than {LARGEST_HEAD_BYTES:,} bytes")
         else:
             self._refuse(400, "invalid-http", "this is no request of HTTP/1.1")
+
+    def _should_upgrade_to_ws(self) -> bool:
+        """Have WebSockets answered below, whether a library for them is installed or not."""
+        return True
+
+    def handle_websocket_upgrade(self, event: h11.Request) -> None:
+        """Answer a request for a WebSocket, which no address of the interface is."""
+        del event
+        self._refuse(400, "no-websocket", "there are no WebSockets here: leave out Connection and Upgrade")
 
     def _watch(self) -> None:
         """Give a request that has not arrived whole its time, counted from its beginning."""

@@ -65,6 +65,18 @@ def test_a_body_that_is_too_large_is_refused(client: httpx.Client, is_stated: bo
     assert allowed.status_code == 422
 
 
+@pytest.mark.parametrize("path", ["/livez", "/status", "/nowhere"])
+def test_a_request_for_a_websocket_is_refused_as_a_problem(client: httpx.Client, path: str) -> None:
+    """There is none at any address."""
+    with connected(client) as connection:
+        connection.sendall(
+            f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+            "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n".encode()
+        )
+        status, problem = answer_of(connection)
+    assert (status, problem["type"]) == (400, "urn:ingest:problem:no-websocket")
+
+
 @pytest.mark.parametrize(
     "sent",
     [
