@@ -199,6 +199,21 @@ def test_a_port_in_use_is_named_with_the_remedy(
     assert not (tmp_path / "demo").exists()
 
 
+def test_an_address_of_the_network_needs_the_word_that_nobody_is_asked_who_they_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The message names it, and nothing is started; with it, the next obstacle is the port."""
+    monkeypatch.setenv("INGEST_DATA_DIR", str(tmp_path))
+    everywhere = "0.0.0.0"  # noqa: S104 - nothing comes to listen
+    assert start.main(["--demo", "--host", everywhere]) == 3
+    assert "add --without-login" in capsys.readouterr().err
+    assert [path.name for path in (tmp_path / "demo").iterdir() if path.is_dir()] == []
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        assert start.main(["--demo", "--host", everywhere, "--without-login", "--port", port]) == 3
+    assert f"port {port}" in capsys.readouterr().err
+
+
 def test_an_unwritable_data_folder_is_named_with_the_remedy(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
