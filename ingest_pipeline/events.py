@@ -32,7 +32,6 @@ class EventType(StrEnum):
     """What happened."""
 
     MESSAGE_RECEIVED = "discord.message.received"
-    MESSAGE_STORED = "message.stored"
     MESSAGE_DELETED = "message.deleted"
     MESSAGE_PARSED = "message.parsed"
     SETUP_CREATED = "setup.created"

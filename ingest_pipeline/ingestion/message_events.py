@@ -17,7 +17,7 @@ SOURCE = "gateway"
 def message_event(
     event_type: EventType, correlation_id: str, message_id: int, *, channel_id: int, at: datetime, batch: str
 ) -> Event:
-    """Return an event of one message: received, stored, deleted.
+    """Return an event of one message: received, deleted or parsed.
 
     Args:
         event_type: What happened.

@@ -239,9 +239,9 @@ def test_the_journey_of_a_gateway_message_leads_to_its_batch(services: Services)
     place = {"channel_id": CHANNEL_ID, "batch": "flush"}
     events = [
         message_event(EventType.MESSAGE_RECEIVED, journey_id, message_id, at=NOW, **place),
-        message_event(EventType.MESSAGE_STORED, journey_id, message_id, at=NOW + SECOND, **place),
+        message_event(EventType.MESSAGE_PARSED, journey_id, message_id, at=NOW + SECOND, **place),
         bot_event(EventType.INGESTION_STARTED, "flush", NOW),
-        message_event(EventType.MESSAGE_STORED, "other", 78, at=NOW, **place),
+        message_event(EventType.MESSAGE_PARSED, "other", 78, at=NOW, **place),
     ]
     services.database.run(lambda connection: publish(connection, events))
     with services.database.read() as connection:
@@ -252,7 +252,7 @@ def test_the_journey_of_a_gateway_message_leads_to_its_batch(services: Services)
         "posted",
         "discord.message.received",
         "ingestion.started",
-        "message.stored",
+        "message.parsed",
     ]
 
 
