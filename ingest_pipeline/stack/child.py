@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import subprocess
 import threading
@@ -12,6 +13,9 @@ from pathlib import Path
 from ingest_pipeline.errors import ConfigurationError
 
 LINE_LIMIT_BYTES = 65_536
+# The process itself says that it lives before it becomes the program, and the pipe does not end while it has
+# it: whenever its supervisor is killed, the warden knows of it. The inner shell alone dies when nobody reads.
+_ANNOUNCED = ("/bin/sh", "-c", '(echo "+$$" >&0); exec "$@" </dev/null', "sh")
 
 
 class Child:
@@ -21,6 +25,7 @@ class Child:
         command: Program and arguments; never a secret among them, since any user can list them.
         environment: The whole environment.
         folder: Working directory.
+        reports: Descriptor of a pipe that it writes `+<process id>` to before anything else.
         on_line: Called in a thread with each line of output and error output.
 
     Raises:
@@ -33,14 +38,17 @@ class Child:
         *,
         environment: Mapping[str, str],
         folder: Path,
+        reports: int,
         on_line: Callable[[str], None],
     ) -> None:
+        if shutil.which(command[0], path=environment.get("PATH")) is None:
+            raise ConfigurationError(f"cannot be started ({command[0]}: there is no such program)")
         try:
             self._process = subprocess.Popen(
-                command,
+                [*_ANNOUNCED, *command],
                 env=dict(environment),
                 cwd=folder,
-                stdin=subprocess.DEVNULL,
+                stdin=reports,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,

@@ -23,10 +23,7 @@ LAST_OUTPUT_SECONDS = 1.0
 
 
 class Reporter(Protocol):
-    """Is told which processes of ours live, so that none is forgotten."""
-
-    def started(self, leader: int) -> None:
-        """Note a started part."""
+    """Is told which processes of ours are gone; those that live say so themselves (see `Child`)."""
 
     def ended(self, leader: int) -> None:
         """Note that nothing of a part is left."""
@@ -39,7 +36,7 @@ class Keeper:
         part: What to run.
         start: Starts the part's process.
         say: Takes a line about what happened.
-        reporter: Is told of every start and end.
+        reporter: Is told of every end.
     """
 
     def __init__(
@@ -98,7 +95,6 @@ class Keeper:
             self._plan_restart(now, str(error))
             return
         self._started_at = now
-        self._reporter.started(self._child.leader)
 
     def _after_death(self, child: Child, now: float) -> None:
         # What the dead part had started would meet its successor: it is stopped first.

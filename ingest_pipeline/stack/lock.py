@@ -66,20 +66,23 @@ class Warden:
     """
 
     def __init__(self, lock: TextIO) -> None:
+        reader, writer = os.pipe()
+        self._reports = os.fdopen(writer, "w", encoding="ascii")
         self._process = subprocess.Popen(
             [sys.executable, "-m", "ingest_pipeline.stack.warden"],
-            stdin=subprocess.PIPE,
+            stdin=reader,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             start_new_session=True,
             pass_fds=[lock.fileno()],
             cwd=PROJECT_ROOT,
-            text=True,
         )
+        os.close(reader)
 
-    def started(self, leader: int) -> None:
-        """Note a started part."""
-        self._send(f"+{leader}")
+    @property
+    def reports(self) -> int:
+        """The descriptor that a part writes its process id to when it starts."""
+        return self._reports.fileno()
 
     def ended(self, leader: int) -> None:
         """Note that nothing of a part is left."""
@@ -87,17 +90,15 @@ class Warden:
 
     def dismiss(self) -> None:
         """End the warden; parts not reported as ended are stopped by it first."""
-        if self._process.stdin:
-            with suppress(OSError):
-                self._process.stdin.close()
+        with suppress(OSError):
+            self._reports.close()
         self._process.wait()
 
     def _send(self, line: str) -> None:
         # Without its warden the supervisor still does all of its own work.
         with suppress(OSError):
-            if self._process.stdin:
-                self._process.stdin.write(f"{line}\n")
-                self._process.stdin.flush()
+            self._reports.write(f"{line}\n")
+            self._reports.flush()
 
 
 def _locked(file: TextIO) -> bool:

@@ -108,7 +108,7 @@ def _run(deployment: Deployment, settings: Settings, lock: TextIO, options: argp
         environment=deployment.environment,
         folder=home.folder,
         console=console,
-        reporter=warden,
+        warden=warden,
         on_ready=on_ready,
         home=watched,
     )

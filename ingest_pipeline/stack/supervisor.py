@@ -11,7 +11,8 @@ from typing import Protocol
 from ingest_pipeline.errors import ConfigurationError
 from ingest_pipeline.stack.child import Child
 from ingest_pipeline.stack.console import Console
-from ingest_pipeline.stack.keeper import Keeper, Reporter
+from ingest_pipeline.stack.keeper import Keeper
+from ingest_pipeline.stack.lock import Warden
 from ingest_pipeline.stack.parts import Part
 
 LOOK_EVERY_SECONDS = 0.1
@@ -62,7 +63,7 @@ class Supervisor:
         environment: The whole environment of every part.
         folder: Their working directory.
         console: Takes their output and our own lines.
-        reporter: Is told of every start and end.
+        warden: Is told of every start and end.
         on_ready: Called with the name of each part that began to serve, once after each start of the whole.
         home: What is made again, and all parts started again, when somebody has deleted it.
     """
@@ -74,7 +75,7 @@ class Supervisor:
         environment: Mapping[str, str],
         folder: Path,
         console: Console,
-        reporter: Reporter,
+        warden: Warden,
         on_ready: Callable[[str], None],
         home: Home | None = None,
     ) -> None:
@@ -83,12 +84,11 @@ class Supervisor:
         self._environment = environment
         self._folder = folder
         self._console = console
+        self._warden = warden
         self._on_ready = on_ready
         self._ready: set[str] = set()
         self._probe_at = 0.0
-        self._keepers = [
-            Keeper(part, start=self._start, say=console.say, reporter=reporter) for part in parts
-        ]
+        self._keepers = [Keeper(part, start=self._start, say=console.say, reporter=warden) for part in parts]
 
     def run(self, stop: StopRequest) -> bool:
         """Run until asked to stop.
@@ -116,6 +116,7 @@ class Supervisor:
             part.command,
             environment=self._environment,
             folder=self._folder,
+            reports=self._warden.reports,
             on_line=lambda line: self._console.write(part.name, line),
         )
 

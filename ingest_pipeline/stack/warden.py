@@ -1,9 +1,10 @@
 """The last resort against orphans: stops the parts when the supervisor itself was killed.
 
 A supervisor that gets `kill -9` cannot stop its children. This small process, started in a session
-of its own, reads from a pipe which parts live (`+123`, `-123`). The pipe's end means that the
-supervisor is gone: what still lives is asked to stop, and killed when it does not. It also inherits
-the supervisor's lock file, so the next start waits until the folder is really free.
+of its own, reads from a pipe which parts live (`+123`, written by the part itself) and which are gone
+(`-123`). The pipe's end means that the supervisor is gone: what still lives is asked to stop, and killed
+when it does not. It also inherits the supervisor's lock file, so the next start waits until the folder is
+really free.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ def watch(reports: Iterable[str], grace_seconds: float = GRACE_SECONDS) -> list[
     """Follow the supervisor's reports until they end, then stop what still lives.
 
     Args:
-        reports: `+<process id>` for each started and `-<process id>` for each ended part.
+        reports: `+<process id>` of each started and `-<process id>` of each ended part.
         grace_seconds: Time between the request to stop and the kill.
 
     Returns:

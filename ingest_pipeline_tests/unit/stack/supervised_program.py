@@ -44,7 +44,7 @@ def main() -> int:
         folder=Path(chosen or folder),
         home=home or None,
         console=Console(sys.stdout, folder),
-        reporter=warden,
+        warden=warden,
         on_ready=lambda _: None,
     )
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import signal
@@ -10,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -72,6 +73,14 @@ def is_running(process: int) -> bool:
 def none_running(folder: Path, *names: str) -> bool:
     """Tell whether every process that was written down is gone."""
     return not any(is_running(process) for name in names for process in pids(folder, name))
+
+
+def supervisors_are_gone(folder: Path) -> bool:
+    """Tell whether neither a supervisor nor its warden holds a folder."""
+    with (folder / "supervisor.lock").open("a") as lock, suppress(BlockingIOError):
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return True
+    return False
 
 
 def test_ctrl_c_stops_every_part_with_its_children_and_ends_with_zero(tmp_path: Path) -> None:
@@ -158,6 +167,24 @@ def test_killing_the_supervisor_leaves_no_process_and_frees_the_folder(tmp_path:
         with supervised(tmp_path, part):
             wait_for(lambda: len(pids(tmp_path, "part")) == 2, "the next supervisor's part")
             assert not is_running(pids(tmp_path, "part")[0])
+    assert none_running(tmp_path, "part")
+
+
+def test_a_supervisor_that_is_killed_as_it_starts_a_part_leaves_no_process(tmp_path: Path) -> None:
+    """The part itself has said that it lives; nobody else had the time to."""
+    program = """
+import os, signal, sys
+from pathlib import Path
+from ingest_pipeline.stack.child import Child
+from ingest_pipeline.stack.lock import Warden, hold_folder
+folder = Path(sys.argv[1])
+warden = Warden(hold_folder(folder))
+command = ("/bin/sh", "-c", "echo $$ >> part; exec sleep 100")
+Child(command, environment={}, folder=folder, reports=warden.reports, on_line=print)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+    subprocess.run([sys.executable, "-c", program, str(tmp_path)], cwd=PROJECT_ROOT, check=False)
+    wait_for(lambda: supervisors_are_gone(tmp_path), "the end of the warden")
     assert none_running(tmp_path, "part")
 
 
