@@ -7,11 +7,10 @@ from typing import Any
 
 import psycopg
 import pyarrow as pa
+from pgpq import ArrowToPostgresBinaryEncoder
 from psycopg.rows import dict_row, tuple_row
 
 from ingest_pipeline.storage.engine.database import Names
-from ingest_pipeline.storage.engine.postgres.copy_binary import HEADER, TRAILER, copy_binary, is_copied_binary
-from ingest_pipeline.storage.engine.postgres.row_lines import row_lines
 from ingest_pipeline.storage.engine.queries import load_queries, pyformat, quoted
 
 # A row stands in memory three times on its way.
@@ -80,22 +79,15 @@ class PostgresConnection:
 
     def load(self, table: str, rows: pa.Table) -> None:
         """See `Connection`."""
-        is_binary = all(map(is_copied_binary, rows.schema.types))
-        names = {
-            "table": quoted(table),
-            "columns": ", ".join(quoted(name) for name in rows.column_names),
-            "format": "binary" if is_binary else "text",
-        }
+        names = {"table": quoted(table), "columns": ", ".join(quoted(name) for name in rows.column_names)}
         statement = self._statement("load_rows", names, {})
+        rows = _typed(rows)
+        encoder = ArrowToPostgresBinaryEncoder(rows.schema)
         with self._raw.cursor() as cursor, cursor.copy(statement) as copy:
-            if not is_binary:
-                for line in row_lines(rows).to_pylist():
-                    copy.write(f"{line}\n")
-                return
-            copy.write(HEADER)
-            for start in range(0, len(rows), _COPIED_ROWS):
-                copy.write(copy_binary(rows[start : start + _COPIED_ROWS]))
-            copy.write(TRAILER)
+            copy.write(encoder.write_header())
+            for batch in rows.to_batches(max_chunksize=_COPIED_ROWS):
+                copy.write(encoder.write_batch(batch))
+            copy.write(encoder.finish())
 
     def run_script(self, script: str) -> None:
         """See `Connection`."""
@@ -111,3 +103,12 @@ class PostgresConnection:
         columns = zip(*rows, strict=True) if rows else [()] * len(types)
         arrays = [pa.array(values, kind) for values, kind in zip(columns, types, strict=True)]
         return pa.table(arrays, names=[column.name for column in described])
+
+
+def _typed(rows: pa.Table) -> pa.Table:
+    """Return rows whose columns all have a type.
+
+    A page read from a column of decimals that are all NULL has none; NULL is the same bytes in every type.
+    """
+    fields = [each.with_type(pa.string()) if pa.types.is_null(each.type) else each for each in rows.schema]
+    return rows.cast(pa.schema(fields))

@@ -66,7 +66,7 @@ TRUNCATE {table};
 
 -- name: load_rows
 -- Take rows for a table from the client.
-COPY {table} ({columns}) FROM STDIN (FORMAT {format});
+COPY {table} ({columns}) FROM STDIN (FORMAT binary);
 
 -- name: read_version
 -- Which transactions are over: another one with every commit that changes anything.

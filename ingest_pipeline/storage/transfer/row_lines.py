@@ -1,9 +1,4 @@
-"""Arrow rows as lines of text, column by column: to compare rows by, and to copy what has no binary format.
-
-The lines are those of PostgreSQL's COPY in its text format. Not CSV: before version 18 PostgreSQL takes a
-line of backslash and full stop inside a quoted CSV value for the end of the data (PostgreSQL 18 release
-notes, COPY).
-"""
+"""Arrow rows as lines of text, made column by column, to compare rows by."""
 
 from __future__ import annotations
 
