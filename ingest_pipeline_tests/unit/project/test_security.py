@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from pathlib import Path
 
@@ -19,13 +20,55 @@ def rows() -> list[tuple[str, str]]:
     return ROW.findall((PROJECT_ROOT / "SECURITY.md").read_text(encoding="utf-8"))
 
 
+def is_run(code: str, name: str) -> bool:
+    """Tell whether a module's test is collected by its name, and neither left out nor allowed to fail."""
+    functions = [
+        node
+        for node in ast.parse(code).body
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name == name
+    ]
+    marks = {
+        each.attr
+        for node in (*(mark for test in functions for mark in test.decorator_list), *module_marks(code))
+        for each in ast.walk(node)
+        if isinstance(each, ast.Attribute)
+    }
+    return len(functions) == 1 and not marks & {"skip", "xfail"}
+
+
+def module_marks(code: str) -> list[ast.expr]:
+    """Return what a module marks all of its tests with."""
+    return [
+        node.value
+        for node in ast.parse(code).body
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "pytestmark"
+    ]
+
+
 @pytest.mark.parametrize(("claim", "test"), rows())
-def test_every_line_names_a_test_that_exists(claim: str, test: str) -> None:
-    """By its file and its name."""
-    named = re.fullmatch(r"`([\w/]+\.py)::(test_\w+)`", test)
+def test_every_line_names_a_test_that_is_run(claim: str, test: str) -> None:
+    """By its file and its name, as pytest collects it."""
+    named = re.fullmatch(r"`((?:\w+/)*test_\w+\.py)::(test_\w+)`", test)
     assert named, claim
-    text = (TESTS / named[1]).read_text(encoding="utf-8")
-    assert re.search(rf"^(?:async )?def {named[2]}\(", text, re.MULTILINE), test
+    assert is_run((TESTS / named[1]).read_text(encoding="utf-8"), named[2]), test
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "",
+        '"""\ndef test_it(): ...\n"""',
+        "class Tests:\n    def test_it(self): ...",
+        "def test_it(): ...\ndef test_it(): ...",
+        "@pytest.mark.skip\ndef test_it(): ...",
+        "@pytest.mark.xfail(reason='later')\ndef test_it(): ...",
+        "pytestmark = pytest.mark.skip\ndef test_it(): ...",
+    ],
+)
+def test_a_test_that_is_not_run_holds_nothing(code: str) -> None:
+    """Whether it is gone, hidden by another of its name, skipped or allowed to fail."""
+    assert not is_run(code, "test_it")
+    assert is_run("@pytest.mark.timeout(5)\nasync def test_it(): ...", "test_it")
 
 
 def test_the_table_is_read_whole() -> None:
