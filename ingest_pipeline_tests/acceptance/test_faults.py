@@ -51,9 +51,9 @@ STEPS = {
     "the landing is not yet told to Dagster": entering(record_windows),
     "the normalised files are written": leaving(assets.normalized_messages),
     "the merge begins": entering(ingest_landed),
-    "the rows are staged": entering(DuckDBConnection.execute, query="fold_staged"),
+    "the rows are staged": entering(DuckDBConnection.execute, query="resolve_versions"),
     "the rows are merged and the revisions are not": entering(
-        DuckDBConnection.execute, query="keep_revisions"
+        DuckDBConnection.execute, query="archive_superseded"
     ),
     "the rows are merged and not proven": entering(record_proof),
     "all is written and not committed": WRITTEN,

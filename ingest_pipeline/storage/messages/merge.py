@@ -22,10 +22,10 @@ Only `created_at`, `updated_at` and `recorded_at` tell when things happened here
 things of the normaliser: that equal digests mean equal edit times to the millisecond, and that a
 reading is told apart by its id, digest, `observed_at`, `source` and `correlation_id`.
 
-Most readings are of one message that is new, or that is there already with the very content: `sift_staged`
-finds them, and they are appended or touched as they are. The rest - an edit, a tombstone's message, an id
-twice in a batch, a reading older than the first - is laid out with every content known of its message and
-folded. Both ways end in the same rows.
+Most readings are of one message that is new, or that is there already with the very content:
+`classify_staged` finds them, and they are inserted or touched as they are. The rest - an edit, a tombstone's
+message, an id twice in a batch, a reading older than the first - is ranked with every version known of its
+message by `resolve_versions`. Both ways end in the same rows.
 """
 
 from __future__ import annotations
@@ -102,30 +102,32 @@ def merge_messages(connection: Connection, rows: pa.Table, *, now: datetime) -> 
 
 
 def _merge_staged(connection: Connection, readings: pa.Table, now: datetime) -> MergeCounts:
-    connection.execute("sift_staged")
-    sifted = connection.fetch_one("count_sifted") or {}
-    released = release(connection) if sifted["any_skipped"] else None
-    if sifted["seen"]:
-        connection.execute("touch_seen")
-    if sifted["new"]:
-        new = _of_fate(connection, readings, "n", sifted["new"])
+    connection.execute("classify_staged")
+    actions = connection.fetch_one("count_actions") or {}
+    released = release(connection) if actions["any_skipped"] else None
+    if actions["touched"]:
+        connection.execute("update_last_seen")
+    if actions["inserted"]:
+        new = _rows_of_action(connection, readings, "insert", actions["inserted"])
         connection.load("messages", _new_messages(connection, new, now))
-    counts = MergeCounts(sifted["new"], unchanged=len(readings) - sifted["new"] - sifted["folded"])
-    if sifted["folded"]:
-        counts += _fold(connection, _of_fate(connection, readings, "f", sifted["folded"]), now)
-    if sifted["folded"] or sifted["moved"]:
+    unchanged = len(readings) - actions["inserted"] - actions["resolved"]
+    counts = MergeCounts(actions["inserted"], unchanged=unchanged)
+    if actions["resolved"]:
+        unresolved = _rows_of_action(connection, readings, "resolve", actions["resolved"])
+        counts += _resolve_versions(connection, unresolved, now)
+    if actions["resolved"] or actions["moved"]:
         link_merged(connection, now=now)
-    connection.execute("drop_sifted")
+    connection.execute("drop_staged_actions")
     if released:
         # Each was counted when it was skipped, and the message itself by the row that took it.
         merge_messages(connection, released, now=now)
     return counts
 
 
-def _of_fate(connection: Connection, readings: pa.Table, fate: str, count: int) -> pa.Table:
+def _rows_of_action(connection: Connection, readings: pa.Table, merge_action: str, count: int) -> pa.Table:
     if count == len(readings):
         return readings
-    return _listed(readings, connection.fetch_all("list_sifted", fate=fate))
+    return _listed(readings, connection.fetch_all("list_rows_of_action", merge_action=merge_action))
 
 
 def _listed(readings: pa.Table, listed: list[dict[str, Any]]) -> pa.Table:
@@ -137,39 +139,39 @@ def _new_messages(connection: Connection, readings: pa.Table, now: datetime) -> 
     ids = as_numpy(readings["discord_id"].combine_chunks())
     if (ids[1:] < ids[:-1]).any():
         readings = readings.take(column(np.argsort(ids).tolist(), pa.int32()))
-    places = [readings[name].combine_chunks() for name in ("channel_id", "posted_at")]
+    channels, times = (readings[name].combine_chunks() for name in ("channel_id", "posted_at"))
     moment = repeated(now, _TIME, len(readings))
     # Highlights are not the merge's: rows begin without.
     flags = readings.schema.get_field_index("is_highlight_candidate")
     return (
         readings.drop_columns(["staging_row"])
         .set_column(flags, "is_highlight_candidate", repeated(False, pa.bool_(), len(readings)))
-        .append_column("session_id", sessions_at(connection, *places))
+        .append_column("session_id", sessions_at(connection, channels, times))
         .append_column("first_observed_at", readings["observed_at"])
         .append_column("created_at", moment)
         .append_column("updated_at", moment)
     )
 
 
-def _fold(connection: Connection, readings: pa.Table, now: datetime) -> MergeCounts:
-    """Lay out every content of the readings' messages and put each where it belongs."""
+def _resolve_versions(connection: Connection, readings: pa.Table, now: datetime) -> MergeCounts:
+    """Rank every version of the readings' messages and put each where it belongs."""
     readings = staged(readings.drop_columns(["staging_row"]))
     connection.stage("staged_readings", readings.select(DECIDING_COLUMNS))
-    connection.execute("fold_staged")
-    counts = connection.fetch_one("count_fates") or {}
+    connection.execute("resolve_versions")
+    counts = connection.fetch_one("count_outcomes") or {}
     found = connection.fetch_one("count_changes") or {}
     if found["changes"]:
         is_all = found["staged"] == len(readings)
-        wanted = readings if is_all else _listed(readings, connection.fetch_all("list_wanted"))
-        _write_changes(connection, wanted, now)
-    connection.execute("touch_messages")
-    connection.execute("drop_contents")
+        to_write = readings if is_all else _listed(readings, connection.fetch_all("list_staged_versions"))
+        _write_changes(connection, to_write, now)
+    connection.execute("update_last_seen_resolved")
+    connection.execute("drop_ranked_versions")
     return MergeCounts(**counts)
 
 
 def _write_changes(connection: Connection, readings: pa.Table, now: datetime) -> None:
     """Put the contents that are new, or no longer or again the message's, where they belong."""
     connection.stage("staged_messages", readings)
-    connection.execute("keep_revisions", now=now)
+    connection.execute("archive_superseded", now=now)
     connection.execute("upsert_messages", now=now)
-    connection.execute("release_revisions")
+    connection.execute("delete_restored_revisions")

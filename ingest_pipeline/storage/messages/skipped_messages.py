@@ -100,5 +100,5 @@ def skipped_among(connection: Connection, discord_ids: Collection[int]) -> dict[
 def _keep(connection: Connection, rows: pa.Table, now: datetime) -> None:
     numbered = rows.select([*_KEPT, "skip_reason"]).append_column("staging_row", counting(len(rows)))
     connection.stage("staged_skipped", numbered)
-    connection.execute("touch_skipped")
+    connection.execute("update_skipped_last_seen")
     connection.execute("keep_skipped", now=now)

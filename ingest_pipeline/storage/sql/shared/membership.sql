@@ -34,9 +34,9 @@ ON CONFLICT (thread_id) DO UPDATE SET parent_id = least(thread_parents.parent_id
 -- Where the messages are that a merge wrote other than as new rows, or moved to another channel.
 SELECT
     discord_id, channel_id, posted_at, session_id,
-    discord_id IN (SELECT discord_id FROM sifted WHERE is_moved) AS is_moved
+    discord_id IN (SELECT discord_id FROM staged_actions WHERE is_moved) AS is_moved
 FROM messages
-WHERE discord_id IN (SELECT discord_id FROM sifted WHERE fate = 'f' OR is_moved);
+WHERE discord_id IN (SELECT discord_id FROM staged_actions WHERE merge_action = 'resolve' OR is_moved);
 
 -- name: link_some
 -- Write the sessions of some messages.

@@ -1,8 +1,8 @@
--- name: sift_staged
--- Tell what each staged row needs, by the letter of its fate; what needs nothing is left out.
--- n: a row, as the first of a new message. s: to be noted as seen later, or in a lower channel.
--- f: to be folded with whatever else is known of its message.
-CREATE TEMPORARY TABLE sifted AS
+-- name: classify_staged
+-- Classify the staged rows by the action that each needs; a row that needs none is left out.
+-- insert: the first row of a new message. touch: seen later, or in a lower channel, with the same content.
+-- resolve: to be ranked with all that is known of its message.
+CREATE TEMPORARY TABLE staged_actions AS
 WITH known AS (
     SELECT
         discord_id, channel_id, source, correlation_id, observed_at, first_observed_at, content_digest
@@ -23,8 +23,8 @@ compared AS (
             WHEN
                 s.discord_id IN (SELECT discord_id FROM staged_readings GROUP BY discord_id HAVING count(*) > 1)
                 OR (d.discord_id IS NOT NULL AND k.discord_id IS NULL)
-                THEN 'f'
-            WHEN k.discord_id IS NULL THEN 'n'
+                THEN 'resolve'
+            WHEN k.discord_id IS NULL THEN 'insert'
             -- The row is of the first reading of its content already. One whose time is unknown is no first.
             WHEN
                 k.content_digest = s.content_digest
@@ -36,46 +36,46 @@ compared AS (
                     s.observed_at = '2015-01-01 00:00:00+00'::TIMESTAMPTZ,
                     s.observed_at, s.source, s.correlation_id
                 )
-                THEN 's'
-            ELSE 'f'
-        END AS fate
+                THEN 'touch'
+            ELSE 'resolve'
+        END AS merge_action
     FROM staged_readings AS s
     LEFT JOIN known AS k ON k.discord_id = s.discord_id
     LEFT JOIN deleted AS d ON d.discord_id = s.discord_id
 )
-SELECT staging_row, discord_id, observed_at, channel_id, is_moved, fate
+SELECT staging_row, discord_id, observed_at, channel_id, is_moved, merge_action
 FROM compared
-WHERE fate <> 's' OR observed_at > known_observed_at OR is_moved;
+WHERE merge_action <> 'touch' OR observed_at > known_observed_at OR is_moved;
 
--- name: count_sifted
--- Count the rows of each fate, and tell whether anything is skipped.
+-- name: count_actions
+-- Count the rows of each action, and whether any message at all is skipped.
 SELECT
-    count(*) FILTER (WHERE fate = 'n') AS new,
-    count(*) FILTER (WHERE fate = 's') AS seen,
-    count(*) FILTER (WHERE fate = 'f') AS folded,
-    count(*) FILTER (WHERE fate = 's' AND is_moved) AS moved,
+    count(*) FILTER (WHERE merge_action = 'insert') AS inserted,
+    count(*) FILTER (WHERE merge_action = 'touch') AS touched,
+    count(*) FILTER (WHERE merge_action = 'resolve') AS resolved,
+    count(*) FILTER (WHERE merge_action = 'touch' AND is_moved) AS moved,
     EXISTS (SELECT 1 FROM skipped_messages) AS any_skipped
-FROM sifted;
+FROM staged_actions;
 
--- name: list_sifted
--- List the rows of a fate.
-SELECT staging_row FROM sifted WHERE fate = $fate ORDER BY staging_row;
+-- name: list_rows_of_action
+-- List the rows of one action.
+SELECT staging_row FROM staged_actions WHERE merge_action = $merge_action ORDER BY staging_row;
 
--- name: touch_seen
--- Note when and where messages were seen; their content stays.
+-- name: update_last_seen
+-- Update when and in which channel messages were last seen; their content stays.
 UPDATE messages
 SET observed_at = s.observed_at, channel_id = s.channel_id
-FROM sifted AS s
-WHERE messages.discord_id = s.discord_id AND s.fate = 's';
+FROM staged_actions AS s
+WHERE messages.discord_id = s.discord_id AND s.merge_action = 'touch';
 
--- name: drop_sifted
--- Forget what the rows of this batch need.
-DROP TABLE sifted;
+-- name: drop_staged_actions
+-- Drop the classification of this batch.
+DROP TABLE staged_actions;
 
--- name: fold_staged
--- Tell every content of the staged messages, known and new, the winning one at place 1.
--- Only what decides is laid out: the texts stay where they are, with the client and in tables.
-CREATE TEMPORARY TABLE contents AS
+-- name: resolve_versions
+-- Rank every version of the staged messages, known and new; the winning one has rank 1.
+-- Only the columns that decide are copied: the texts stay where they are, with the client and in tables.
+CREATE TEMPORARY TABLE ranked_versions AS
 WITH readings AS (
     SELECT
         discord_id, content_digest, channel_id, edited_at, source, correlation_id,
@@ -91,7 +91,7 @@ WITH readings AS (
     -- A content that comes back is the one first read then, not a new one.
     SELECT
         discord_id, content_digest, NULL AS channel_id, edited_at, source,
-        correlation_id, observed_at, observed_at AS first_observed_at, 'kept' AS origin, 0 AS staging_row
+        correlation_id, observed_at, observed_at AS first_observed_at, 'revision' AS origin, 0 AS staging_row
     FROM message_revisions
     WHERE
         (discord_id, content_digest) IN (SELECT discord_id, content_digest FROM staged_readings)
@@ -121,16 +121,16 @@ SELECT
     row_number() OVER (
         PARTITION BY discord_id
         ORDER BY date_trunc('milliseconds', edited_at) DESC NULLS LAST, observed_at DESC, content_digest DESC
-    ) AS place
+    ) AS version_rank
 FROM grouped
 WHERE reading = 1;
 
--- name: count_fates
--- Tell what becomes of each staged row.
+-- name: count_outcomes
+-- Count the staged rows by what becomes of them.
 WITH versions AS (
     SELECT
         discord_id, content_digest,
-        row_number() OVER version AS place,
+        row_number() OVER version AS staged_rank,
         first_value(content_digest) OVER version AS best_digest
     FROM staged_readings
     WINDOW version AS (
@@ -138,39 +138,39 @@ WITH versions AS (
         ORDER BY date_trunc('milliseconds', edited_at) DESC NULLS LAST, observed_at DESC, content_digest DESC
     )
 ),
-fates AS (
+outcomes AS (
     SELECT
         CASE
-            WHEN v.place > 1 AND v.content_digest = v.best_digest THEN 'unchanged'
-            WHEN v.place > 1 THEN 'stale'
+            WHEN v.staged_rank > 1 AND v.content_digest = v.best_digest THEN 'unchanged'
+            WHEN v.staged_rank > 1 THEN 'stale'
             WHEN present.discord_id IS NULL THEN 'created'
             WHEN present.content_digest = v.content_digest THEN 'unchanged'
             WHEN winner.content_digest = v.content_digest THEN 'updated'
             ELSE 'stale'
-        END AS fate
+        END AS outcome
     FROM versions AS v
-    INNER JOIN contents AS winner ON winner.discord_id = v.discord_id AND winner.place = 1
-    LEFT JOIN contents AS present ON present.discord_id = v.discord_id AND present.is_current = 1
+    INNER JOIN ranked_versions AS winner ON winner.discord_id = v.discord_id AND winner.version_rank = 1
+    LEFT JOIN ranked_versions AS present ON present.discord_id = v.discord_id AND present.is_current = 1
 )
 SELECT
-    count(*) FILTER (WHERE fate = 'created') AS created,
-    count(*) FILTER (WHERE fate = 'updated') AS updated,
-    count(*) FILTER (WHERE fate = 'unchanged') AS unchanged,
-    count(*) FILTER (WHERE fate = 'stale') AS stale
-FROM fates;
+    count(*) FILTER (WHERE outcome = 'created') AS created,
+    count(*) FILTER (WHERE outcome = 'updated') AS updated,
+    count(*) FILTER (WHERE outcome = 'unchanged') AS unchanged,
+    count(*) FILTER (WHERE outcome = 'stale') AS stale
+FROM outcomes;
 
 -- name: count_changes
--- Tell how many contents are not where they belong yet, and how many of them the client holds.
+-- Count the contents that are not yet where they belong, and those of them that the client holds.
 SELECT count(*) AS changes, count(*) FILTER (WHERE origin = 'staged') AS staged
-FROM contents
-WHERE NOT ((origin = 'current' AND place = 1) OR (origin = 'kept' AND place > 1));
+FROM ranked_versions
+WHERE NOT ((origin = 'current' AND version_rank = 1) OR (origin = 'revision' AND version_rank > 1));
 
--- name: list_wanted
--- List the staged rows whose texts are wanted.
-SELECT staging_row FROM contents WHERE origin = 'staged' ORDER BY staging_row;
+-- name: list_staged_versions
+-- List the staged rows whose texts are needed.
+SELECT staging_row FROM ranked_versions WHERE origin = 'staged' ORDER BY staging_row;
 
--- name: keep_revisions
--- Keep every content that does not win, as it was first read.
+-- name: archive_superseded
+-- Archive every content that does not win, as it was first read.
 WITH losers AS (
     SELECT
         c.discord_id, c.content_digest, c.first_observed_at,
@@ -179,9 +179,9 @@ WITH losers AS (
         s.is_pinned, s.reference_id, s.attachments, s.attachment_count, s.embeds,
         s.embed_count, s.stickers, s.reactions, s.reaction_count,
         FALSE AS is_highlight_candidate, s.source, s.correlation_id
-    FROM contents AS c
+    FROM ranked_versions AS c
     INNER JOIN staged_messages AS s ON s.staging_row = c.staging_row
-    WHERE c.place > 1 AND c.origin = 'staged'
+    WHERE c.version_rank > 1 AND c.origin = 'staged'
     UNION ALL
     SELECT
         c.discord_id, c.content_digest, c.first_observed_at,
@@ -190,9 +190,9 @@ WITH losers AS (
         m.is_pinned, m.reference_id, m.attachments, m.attachment_count, m.embeds,
         m.embed_count, m.stickers, m.reactions, m.reaction_count,
         FALSE AS is_highlight_candidate, m.source, m.correlation_id
-    FROM contents AS c
+    FROM ranked_versions AS c
     INNER JOIN messages AS m ON m.discord_id = c.discord_id
-    WHERE c.place > 1 AND c.origin = 'current'
+    WHERE c.version_rank > 1 AND c.origin = 'current'
 )
 INSERT INTO message_revisions (
     discord_id,
@@ -238,7 +238,7 @@ ON CONFLICT (discord_id, content_digest) DO UPDATE SET
     observed_at = excluded.observed_at;
 
 -- name: upsert_messages
--- Write the winning contents that come from elsewhere than the row itself.
+-- Write the winning contents that are not the row's own already.
 WITH winners AS (
     -- Highlights are not the merge's: new rows begin without, others keep the flag they have.
     SELECT
@@ -248,9 +248,9 @@ WITH winners AS (
         s.is_pinned, s.reference_id, s.attachments, s.attachment_count, s.embeds,
         s.embed_count, s.stickers, s.reactions, s.reaction_count,
         FALSE AS is_highlight_candidate, s.source, s.correlation_id
-    FROM contents AS c
+    FROM ranked_versions AS c
     INNER JOIN staged_messages AS s ON s.staging_row = c.staging_row
-    WHERE c.place = 1 AND c.origin = 'staged'
+    WHERE c.version_rank = 1 AND c.origin = 'staged'
     UNION ALL
     SELECT
         c.discord_id, c.content_digest, c.channel_id, c.observed_at, c.first_observed_at,
@@ -259,9 +259,9 @@ WITH winners AS (
         r.is_pinned, r.reference_id, r.attachments, r.attachment_count, r.embeds,
         r.embed_count, r.stickers, r.reactions, r.reaction_count,
         FALSE AS is_highlight_candidate, r.source, r.correlation_id
-    FROM contents AS c
+    FROM ranked_versions AS c
     INNER JOIN message_revisions AS r ON r.discord_id = c.discord_id AND r.content_digest = c.content_digest
-    WHERE c.place = 1 AND c.origin = 'kept'
+    WHERE c.version_rank = 1 AND c.origin = 'revision'
 )
 INSERT INTO messages (
     discord_id, channel_id,
@@ -313,27 +313,27 @@ ON CONFLICT (discord_id) DO UPDATE SET
         ELSE excluded.updated_at
     END;
 
--- name: touch_messages
--- Advance what was seen again; the content stays.
+-- name: update_last_seen_resolved
+-- Update when and in which channel the resolved messages were last seen; the content stays.
 UPDATE messages
 SET observed_at = c.observed_at, channel_id = c.channel_id
-FROM contents AS c
+FROM ranked_versions AS c
 WHERE
     messages.discord_id = c.discord_id
-    AND c.place = 1
+    AND c.version_rank = 1
     AND c.origin = 'current'
     AND (
         messages.observed_at <> c.observed_at
         OR messages.channel_id <> c.channel_id
     );
 
--- name: release_revisions
--- A content that is the message's again is no revision any more.
+-- name: delete_restored_revisions
+-- Delete the revisions whose content is the message's current one again.
 DELETE FROM message_revisions
 WHERE (discord_id, content_digest) IN (
-    SELECT discord_id, content_digest FROM contents WHERE place = 1 AND origin <> 'current'
+    SELECT discord_id, content_digest FROM ranked_versions WHERE version_rank = 1 AND origin <> 'current'
 );
 
--- name: drop_contents
--- Forget the layout of this batch.
-DROP TABLE contents;
+-- name: drop_ranked_versions
+-- Drop the ranking of this batch.
+DROP TABLE ranked_versions;

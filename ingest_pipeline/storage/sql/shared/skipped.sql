@@ -4,7 +4,7 @@ SELECT count(*) AS n
 FROM skipped_messages
 WHERE discord_id IN (SELECT discord_id FROM staged_readings);
 
--- name: touch_skipped
+-- name: update_skipped_last_seen
 -- Note when and where known contents of skipped messages were read.
 UPDATE skipped_messages
 SET
