@@ -6,21 +6,35 @@ import asyncio
 import json
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
 from pydantic import SecretStr
 
+from ingest_pipeline.bot.catch_up import CatchUp
+from ingest_pipeline.bot.watchlist import Watchlist, view_catalogue
+from ingest_pipeline.completeness.gap_repair import refresh_catalogue
+from ingest_pipeline.domain.session import Session
 from ingest_pipeline.ingestion.services import Services, build_services
 from ingest_pipeline.settings import Settings
 from ingest_pipeline.sources.discord.rest import DiscordRest, open_rest
 from ingest_pipeline.storage.engine.database import Connection, Database
+from ingest_pipeline.storage.gateway.watched_channels import (
+    WatchedChannel,
+    list_watched,
+    note_missed,
+    settle_missed,
+    watch_channels,
+)
 from ingest_pipeline.storage.messages.stored_versions import stored_between
+from ingest_pipeline.storage.runs.scan_runs import ScanRun
 from ingest_pipeline_tests.fake_discord.server import DiscordServer
 from ingest_pipeline_tests.fake_discord.truth import ChannelTruth, MessageTruth
 
 Result = TypeVar("Result")
 
 EVERYTHING = (1 << 63) - 1
+LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
@@ -50,6 +64,49 @@ class Archive:
                 return await work(rest)
 
         return asyncio.run(logged_in())
+
+    def catch_up(self, *channel_ids: int, **options: Any) -> list[ScanRun]:
+        """Log in and let the bot catch up; see `catch_up_over`."""
+        return self.run(lambda rest: self.catch_up_over(rest, *channel_ids, **options))
+
+    async def catch_up_over(
+        self,
+        rest: DiscordRest,
+        *channel_ids: int,
+        watched_from: datetime = LONG_AGO,
+        lookback: timedelta = timedelta(0),
+        is_missed: bool = True,
+        meanwhile: Callable[[], object] = lambda: None,
+    ) -> list[ScanRun]:
+        """Look at the guilds and catch up as the bot does at its start; return the readings as they ended.
+
+        Args:
+            rest: Discord.
+            channel_ids: The watched channels.
+            watched_from: Since when they are watched, aware UTC, if they are not yet.
+            lookback: How long before changes may have been missed messages are read again.
+            is_missed: Whether events may have been missed in them until now.
+            meanwhile: Called between the look and the reading.
+        """
+        database, watchlist, now = self.services.database, Watchlist(), datetime.now(UTC)
+        await refresh_catalogue(self.services, rest)
+        view = self.read(view_catalogue)
+        of = {each.channel_id: each.guild_id for each in view.channels.values()}
+        watched = [WatchedChannel(each, of[each], watched_from) for each in channel_ids]
+        # A session's channels are watched without being expected whole.
+        session = Session("watched", now, now + timedelta(hours=1), channel_ids)
+        watchlist.replace(replace(view, sessions=(session,)))
+
+        def watch(connection: Connection) -> None:
+            before = list_watched(connection)
+            watch_channels(connection, watched, now=now)
+            settle_missed(connection, [each for each in channel_ids if each not in before], begun_at=now)
+            if is_missed:
+                note_missed(connection, channel_ids, since=now, now=now)
+
+        database.run(watch)
+        meanwhile()
+        return await CatchUp(self.services, rest, watchlist, lookback).run(datetime.now(UTC))
 
     def read(self, work: Callable[[Connection], Result]) -> Result:
         """Read from the database."""

@@ -73,10 +73,6 @@ class Watchlist:
         known = (self._view.channels.get(channel_id) for channel_id in sorted(self._wanted))
         return [channel for channel in known if channel is not None and channel.holds_messages]
 
-    def channels_of(self, guild_id: int) -> list[Channel]:
-        """Return the watched channels and threads of a guild that hold messages."""
-        return [channel for channel in self.channels() if channel.guild_id == guild_id]
-
     def with_threads(self, channel_ids: Iterable[int]) -> set[int]:
         """Return those of some channels that are watched, with their watched threads."""
         asked = set(channel_ids)

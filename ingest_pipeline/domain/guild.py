@@ -13,7 +13,6 @@ from enum import StrEnum
 from fnmatch import fnmatchcase
 
 THREAD_TYPES = frozenset({"news_thread", "public_thread", "private_thread"})
-FORUM_TYPES = frozenset({"forum", "media"})
 EXCEPT = "!"
 """Before a pattern: what it matches is not monitored."""
 _MESSAGE_TYPES = frozenset({"text", "news", "voice", "stage"}) | THREAD_TYPES

@@ -74,26 +74,6 @@ def spans_of(claims: Iterable[Claim]) -> list[Span]:
     return spans
 
 
-def session_of(
-    sessions: Iterable[Session], channel_id: int, posted_at: datetime, parent_id: int | None = None
-) -> str | None:
-    """Return the id of the session that a message belongs to, or None.
-
-    Args:
-        sessions: All sessions.
-        channel_id: The message's channel or thread.
-        posted_at: When it was posted, aware.
-        parent_id: The parent of a thread, where it is known.
-    """
-    places = {channel_id, parent_id}
-    claims = [
-        Claim(each.start_time, each.session_id, each.end_time)
-        for each in sessions
-        if posted_at in each.window and places.intersection(each.channel_ids)
-    ]
-    return min(claims).session_id if claims else None
-
-
 def overlaps(sessions: Iterable[Session], *, of: Collection[str]) -> list[Overlap]:
     """Return every two sessions that take messages of the same channels at the same time.
 

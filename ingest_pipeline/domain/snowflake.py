@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-DISCORD_EPOCH_MS = 1_420_070_400_000
 DISCORD_EPOCH = datetime(2015, 1, 1, tzinfo=UTC)
 MAX_SNOWFLAKE = (1 << 63) - 1
 

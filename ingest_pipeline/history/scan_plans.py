@@ -95,7 +95,6 @@ def plan_catch_up(
     channels: Sequence[Channel],
     correlation_id: str,
     *,
-    horizon: datetime | None,
     overlap: timedelta,
     now: datetime,
 ) -> list[ScanRun]:
@@ -107,7 +106,6 @@ def plan_catch_up(
         connection: An open write transaction.
         channels: Channels and threads that hold messages.
         correlation_id: The journey of the catch-up.
-        horizon: Leave aside what was posted before, aware UTC; None for nothing.
         overlap: How much of what is proven to read again.
         now: The present, aware UTC.
     """
@@ -115,10 +113,10 @@ def plan_catch_up(
     abandon_runs(connection, RunKind.CATCH_UP, [channel.channel_id for channel in channels], now=now)
     runs = []
     for channel in channels:
-        floor = first_id_at(horizon) - 1 if horizon else 0
+        floor = 0
         running = imports.get(channel.channel_id)
         if running and running.status in {RunStatus.QUEUED, RunStatus.RUNNING}:
-            floor = max(floor, running.head_id or first_id_at(running.queued_at) - 1)
+            floor = running.head_id or first_id_at(running.queued_at) - 1
         low = _resume_at(connection, channel.channel_id, floor, overlap)
         stretch = Stretch(channel.channel_id, channel.guild_id, low)
         runs.append(queue_stretch(connection, stretch, RunKind.CATCH_UP, correlation_id, now=now))

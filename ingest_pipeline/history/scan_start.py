@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from ingest_pipeline.domain.guild import ReadingState
-from ingest_pipeline.errors import IngestError, TokenRejected
-from ingest_pipeline.history.scanner import Scanner, run_proof, write
-from ingest_pipeline.sources.discord.history import Newest, find_newest
+from ingest_pipeline.history.scanner import Scanner, run_proof
+from ingest_pipeline.sources.discord.history import Newest
 from ingest_pipeline.storage.catalogue.guilds import set_reading_state
 from ingest_pipeline.storage.engine.database import Connection
 from ingest_pipeline.storage.messages.coverage import record_proof
@@ -22,43 +19,6 @@ from ingest_pipeline.storage.runs.scan_runs import (
     finish_run,
     start_run,
 )
-
-
-async def finish_quiet(scanner: Scanner, runs: Sequence[ScanRun], *, concurrency: int) -> dict[str, ScanRun]:
-    """Complete the runs of channels in which nothing happened, all in one transaction.
-
-    Most channels of a catch-up are such; the others are left to `scan_channels`.
-
-    Returns:
-        The completed runs by their ids.
-
-    Raises:
-        TokenRejected: Discord does not accept the bot any more.
-    """
-    turns = asyncio.Semaphore(concurrency)
-
-    async def ask(run: ScanRun) -> tuple[ScanRun, Newest | None]:
-        async with turns:
-            try:
-                return run, await find_newest(scanner.rest, run.channel_id)
-            except TokenRejected:
-                raise
-            except IngestError:
-                # The scan that is left to it finds out why.
-                return run, None
-
-    try:
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(ask(run)) for run in runs]
-    except* TokenRejected as stopped:
-        raise stopped.exceptions[0] from None
-    asked = [task.result() for task in tasks]
-
-    def work(connection: Connection) -> dict[str, ScanRun]:
-        ended = [_complete_quiet(scanner, run, newest, connection) for run, newest in asked if newest]
-        return {run.scan_run_id: run for run in ended if run}
-
-    return await write(scanner, work)
 
 
 def start(scanner: Scanner, run: ScanRun, newest: Newest, connection: Connection) -> ScanRun:

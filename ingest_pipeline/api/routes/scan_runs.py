@@ -104,7 +104,7 @@ def queue_run(wanted: WantedScan, services: Parts, now: Now) -> ScanRunModel:
             )
         if wanted.kind == "catch_up":
             planned: Sequence[ScanRun] = plan_catch_up(
-                connection, [channel], correlation_id, horizon=None, overlap=overlap, now=now
+                connection, [channel], correlation_id, overlap=overlap, now=now
             )
         else:
             planned = plan_import(

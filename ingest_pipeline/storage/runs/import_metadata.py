@@ -68,9 +68,3 @@ def is_import_running(connection: Connection, guild_id: int) -> bool:
     """Tell whether a guild's import has begun and is not completed, after a crash too."""
     found = find_import(connection, guild_id)
     return found is not None and not found.import_completed
-
-
-def is_owed_to_import(connection: Connection, guild_id: int, posted_at: datetime) -> bool:
-    """Tell whether a message was posted strictly before a running import of its guild began."""
-    found = find_import(connection, guild_id)
-    return found is not None and not found.import_completed and posted_at < found.import_start_time

@@ -10,9 +10,7 @@ import pytest
 
 from ingest_pipeline.completeness.gap_repair import list_gaps, repair_gaps
 from ingest_pipeline.completeness.verification import verify
-from ingest_pipeline.history.catch_up import catch_up
 from ingest_pipeline.history.history_import import import_history
-from ingest_pipeline.storage.catalogue.guilds import list_channels
 from ingest_pipeline.storage.messages.coverage import proofs
 from ingest_pipeline_tests.archive import Archive
 from ingest_pipeline_tests.fake_discord import permissions
@@ -91,8 +89,7 @@ def test_the_archive_becomes_exact_again(
             life.happen()
         life.go_wrong()
         if turn % 2:
-            known = [each for each in archive.read(list_channels) if each.channel_id in {radio, other}]
-            archive.run(lambda rest, known=known: catch_up(services, rest, known))
+            archive.catch_up(radio, other, lookback=timedelta(hours=1))
         else:
             archive.run(lambda rest: import_history(services, rest, guild, batch_rows=60))
         for channel in (radio, other):

@@ -7,29 +7,22 @@ from typing import Any
 
 import pytest
 
-from ingest_pipeline.domain.guild import Channel
 from ingest_pipeline.domain.snowflake import first_id_at
 from ingest_pipeline.errors import TokenRejected
 from ingest_pipeline.events import EventType
-from ingest_pipeline.history.catch_up import catch_up
 from ingest_pipeline.history.history_import import import_history
-from ingest_pipeline.sources.discord.rest import DiscordRest
+from ingest_pipeline.storage.gateway.watched_channels import list_watched
 from ingest_pipeline.storage.messages.coverage import gaps, proven_until
 from ingest_pipeline.storage.runs.events import events_of_journey
 from ingest_pipeline.storage.runs.scan_runs import RunKind, RunStatus, ScanRun, list_runs
 from ingest_pipeline_tests.archive import Archive
 from ingest_pipeline_tests.fake_discord import permissions
 from ingest_pipeline_tests.fake_discord.faults import Requests
+from ingest_pipeline_tests.fake_discord.model import ChannelKind
 from ingest_pipeline_tests.fake_discord.server import DiscordServer
 
 HISTORY = "history"
 AGO = timedelta(hours=1)
-
-
-def caught_up(archive: Archive, guild: int, *channels: int, **options: Any) -> list[ScanRun]:
-    """Catch up on some channels."""
-    known = [Channel(channel, guild, str(channel)) for channel in channels]
-    return archive.run(lambda rest: catch_up(archive.services, rest, known, **options))
 
 
 def imported(archive: Archive, guild: int, **options: Any) -> None:
@@ -45,24 +38,22 @@ def test_an_outage_of_any_length_heals(
     imported(archive, guild)
     for number in range(30):
         server.messages.post(radio, f"while away {number}")
-    [run] = caught_up(archive, guild, radio)
+    [run] = archive.catch_up(radio)
     assert (run.status, run.kind, run.messages_read) == (RunStatus.COMPLETED, RunKind.CATCH_UP, 30)
     assert archive.differences(server.truth(radio)) == []
     assert archive.read(lambda connection: proven_until(connection, radio, 0)) > ids[-1]
 
 
-def test_quiet_channels_cost_one_request_each(
+def test_quiet_channels_cost_no_request_of_their_own(
     archive: Archive, server: DiscordServer, guild: int, radio: int
 ) -> None:
-    """A catch-up with nothing to catch up asks once and moves what is proven."""
+    """The look at the guild shows that nothing was posted, so nothing can have been missed."""
     server.messages.bulk_load(radio, 150, ends=datetime.now(UTC) - AGO)
     imported(archive, guild)
-    before = archive.read(lambda connection: proven_until(connection, radio, 0))
     server.journal.requests.clear()
-    [run] = caught_up(archive, guild, radio)
-    assert (run.status, run.messages_read) == (RunStatus.COMPLETED, 0)
-    assert len(server.journal.select(HISTORY)) == 1
-    assert archive.read(lambda connection: proven_until(connection, radio, 0)) > before
+    assert archive.catch_up(radio) == []
+    assert not server.journal.select(HISTORY)
+    assert archive.read(list_watched)[radio].missed_since is None
 
 
 def test_a_message_that_became_visible_late_is_caught_by_the_overlap(
@@ -74,7 +65,8 @@ def test_a_message_that_became_visible_late_is_caught_by_the_overlap(
     imported(archive, guild)
     late = server.messages.post(radio, "late", at=datetime.now(UTC) - timedelta(seconds=5))
     assert late < newest
-    caught_up(archive, guild, radio)
+    server.messages.post(radio, "next")
+    archive.catch_up(radio, is_missed=False)
     assert late in archive.live_ids(radio)
 
 
@@ -85,7 +77,7 @@ def test_messages_posted_and_deleted_while_away_leave_no_zombie(
     ids = server.messages.bulk_load(radio, 20)
     imported(archive, guild)
     server.messages.bulk_delete(radio, ids[15:])
-    caught_up(archive, guild, radio)
+    archive.catch_up(radio, lookback=AGO)
     assert archive.live_ids(radio) == ids[:15]
 
 
@@ -96,50 +88,54 @@ def test_an_emptied_channel_is_emptied_here_too(
     ids = server.messages.bulk_load(radio, 20)
     imported(archive, guild)
     server.messages.bulk_delete(radio, ids)
-    caught_up(archive, guild, radio)
+    archive.catch_up(radio, lookback=AGO)
     assert archive.live_ids(radio) == []
 
 
 def test_an_emptied_channel_without_permission_is_left_alone(
     archive: Archive, server: DiscordServer, guild: int, radio: int
 ) -> None:
-    """The same empty answer, without the permission, deletes nothing and proves nothing."""
+    """The same empty answer, with the permission lost just before, deletes nothing and proves nothing."""
     ids = server.messages.bulk_load(radio, 20)
     imported(archive, guild)
     before = archive.read(lambda connection: proven_until(connection, radio, 0))
-    server.permissions.revoke(radio, permissions.READ_MESSAGE_HISTORY)
-    [run] = caught_up(archive, guild, radio)
+    [run] = archive.catch_up(
+        radio,
+        lookback=AGO,
+        meanwhile=lambda: server.permissions.revoke(radio, permissions.READ_MESSAGE_HISTORY),
+    )
     assert run.status is RunStatus.BLOCKED
     assert archive.live_ids(radio) == ids
     assert archive.read(lambda connection: proven_until(connection, radio, 0)) == before
+    assert archive.read(list_watched)[radio].missed_since is not None
 
 
 def test_permission_regained_is_a_catch_up_from_where_it_was_lost(
     archive: Archive, server: DiscordServer, guild: int, radio: int
 ) -> None:
-    """Nothing posted in between is lost."""
+    """A channel that cannot be read is left alone, and nothing posted in between is lost."""
     server.messages.bulk_load(radio, 20, ends=datetime.now(UTC) - AGO)
     imported(archive, guild)
     server.permissions.revoke(radio)
     unseen = [server.messages.post(radio, f"unseen {number}") for number in range(5)]
-    assert caught_up(archive, guild, radio)[0].status is RunStatus.BLOCKED
+    assert archive.catch_up(radio) == []
     server.permissions.grant(radio)
-    assert caught_up(archive, guild, radio)[0].status is RunStatus.COMPLETED
+    assert archive.catch_up(radio)[0].status is RunStatus.COMPLETED
     assert archive.live_ids(radio)[-5:] == unseen
     assert archive.read(lambda connection: gaps(connection, radio, 0, unseen[-1])) == []
 
 
-def test_the_horizon_leaves_the_past_to_an_import(
+def test_the_past_of_a_watched_channel_is_left_to_an_import(
     archive: Archive, server: DiscordServer, guild: int, radio: int
 ) -> None:
-    """Of a channel never read, only what lies after the horizon is read, and the rest stays a gap."""
+    """Of a channel never read, only what came since it is watched is read, and the rest stays a gap."""
     server.messages.bulk_load(radio, 300, ends=datetime.now(UTC) - AGO)
     new = [server.messages.post(radio, f"new {number}") for number in range(3)]
-    horizon = datetime.now(UTC) - AGO / 2
-    [run] = caught_up(archive, guild, radio, horizon=horizon)
+    watched_from = datetime.now(UTC) - AGO / 2
+    [run] = archive.catch_up(radio, watched_from=watched_from)
     assert run.messages_read == 3
     assert archive.live_ids(radio) == new
-    low = first_id_at(horizon) - 1
+    low = first_id_at(watched_from) - 1
     assert archive.read(lambda connection: gaps(connection, radio, 0, new[-1])) == [(0, low)]
 
 
@@ -162,8 +158,7 @@ def test_what_a_running_import_will_read_is_left_to_it(
         importing = asyncio.create_task(import_history(archive.services, rest, guild))
         await started.wait()
         server.messages.post(radio, "live")
-        known = [Channel(radio, guild, "team-radio")]
-        caught.extend(await catch_up(archive.services, rest, known))
+        caught.extend(await archive.catch_up_over(rest, radio))
         await importing
 
     archive.run(work)
@@ -174,31 +169,31 @@ def test_what_a_running_import_will_read_is_left_to_it(
 
 
 def test_a_failed_catch_up_is_given_up_for_the_next(
-    archive: Archive, server: DiscordServer, guild: int, radio: int
+    archive: Archive, server: DiscordServer, radio: int
 ) -> None:
     """The ledger knows where to go on; no old run is needed for it."""
     server.messages.bulk_load(radio, 250)
     server.faults.fail(503, Requests(HISTORY, skip=2, times=None))
-    [failed] = caught_up(archive, guild, radio)
+    [failed] = archive.catch_up(radio)
     assert failed.status is RunStatus.FAILED
     server.faults.clear()
-    [run] = caught_up(archive, guild, radio)
+    [run] = archive.catch_up(radio)
     assert run.status is RunStatus.COMPLETED
     assert archive.differences(server.truth(radio)) == []
     states = {each.scan_run_id: each.status for each in archive.read(list_runs)}
     assert states == {failed.scan_run_id: RunStatus.ABANDONED, run.scan_run_id: RunStatus.COMPLETED}
 
 
-def test_a_catch_up_is_told_of(archive: Archive, server: DiscordServer, guild: int, radio: int) -> None:
+def test_a_catch_up_is_told_of(archive: Archive, server: DiscordServer, radio: int) -> None:
     """Its start and its end are events of one journey, which its rows carry too."""
     message = server.messages.post(radio, "Box, box.")
-    [run] = caught_up(archive, guild, radio)
+    [run] = archive.catch_up(radio)
     events = archive.read(lambda connection: events_of_journey(connection, run.correlation_id))
     assert [events[0].event_type, events[-1].event_type] == [
         EventType.CATCH_UP_STARTED,
         EventType.CATCH_UP_COMPLETED,
     ]
-    assert events[-1].data == {"messages_read": 1, "channels": {"completed": 1}}
+    assert events[-1].data == {"messages_read": 1, "rows_changed": 1, "channels": {"completed": 1}}
     assert archive.rows(radio)[message]["correlation_id"] == run.correlation_id
 
 
@@ -206,37 +201,31 @@ def test_nothing_to_catch_up_on_is_nothing_to_tell(
     archive: Archive, server: DiscordServer, guild: int
 ) -> None:
     """A category holds no messages."""
-    category = Channel(7, guild, "Trading", "category")
-    assert archive.run(lambda rest: catch_up(archive.services, rest, [category])) == []
+    category = server.channels.create(guild, "Trading", ChannelKind.CATEGORY)
+    assert archive.catch_up(category) == []
     assert not server.journal.select(HISTORY)
 
 
-def test_a_refused_token_ends_a_catch_up(
-    archive: Archive, server: DiscordServer, guild: int, radio: int
-) -> None:
+def test_a_refused_token_ends_a_catch_up(archive: Archive, server: DiscordServer, radio: int) -> None:
     """No channel can be read; the next catch-up begins where this one did."""
     ids = server.messages.bulk_load(radio, 5)
-    known = [Channel(radio, guild, "team-radio")]
 
-    async def work(rest: DiscordRest) -> None:
+    def refuse() -> None:
         server.faults.reject_token = True
-        await catch_up(archive.services, rest, known)
 
     with pytest.raises(TokenRejected):
-        archive.run(work)
+        archive.catch_up(radio, meanwhile=refuse)
     server.faults.clear()
-    caught_up(archive, guild, radio)
+    archive.catch_up(radio)
     assert archive.live_ids(radio) == ids
 
 
-def test_a_channel_in_doubt_is_tried_again(
-    archive: Archive, server: DiscordServer, guild: int, radio: int
-) -> None:
+def test_a_channel_in_doubt_is_tried_again(archive: Archive, server: DiscordServer, radio: int) -> None:
     """Refused once, and Discord does not say why: the run failed, nothing is noted of the channel."""
     server.messages.bulk_load(radio, 5)
     server.faults.fail(403, Requests(HISTORY, times=None))
     server.faults.fail(503, Requests("channel", times=None))
-    [run] = caught_up(archive, guild, radio)
+    [run] = archive.catch_up(radio)
     assert run.status is RunStatus.BLOCKED
     server.faults.clear()
-    assert caught_up(archive, guild, radio)[0].status is RunStatus.COMPLETED
+    assert archive.catch_up(radio)[0].status is RunStatus.COMPLETED

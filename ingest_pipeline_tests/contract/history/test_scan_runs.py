@@ -10,7 +10,6 @@ from ingest_pipeline.storage.engine.database import Database
 from ingest_pipeline.storage.runs.import_metadata import (
     find_import,
     is_import_running,
-    is_owed_to_import,
     mark_import_completed,
     mark_import_started,
 )
@@ -158,19 +157,6 @@ def test_an_import_runs_from_its_start_to_its_completion(database: Database) -> 
     assert found is not None
     assert (found.import_completed, found.import_start_time, found.import_end_time) == (True, NOW, LATER)
     assert found.import_date == NOW.date()
-
-
-def test_a_message_is_owed_to_the_import_strictly_before_its_start(database: Database) -> None:
-    """At the very moment of the start it is the gateway's; without a running import always."""
-    before = NOW - timedelta(microseconds=1)
-    with database.write() as connection:
-        assert not is_owed_to_import(connection, GUILD, before)
-        mark_import_started(connection, GUILD, correlation_id="c1", now=NOW)
-        assert is_owed_to_import(connection, GUILD, before)
-        assert not is_owed_to_import(connection, GUILD, NOW)
-        assert not is_owed_to_import(connection, GUILD + 1, before)
-        mark_import_completed(connection, GUILD, correlation_id="c1", now=LATER)
-        assert not is_owed_to_import(connection, GUILD, before)
 
 
 def test_an_import_that_was_replaced_cannot_complete_the_new_one(database: Database) -> None:
