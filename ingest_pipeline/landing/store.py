@@ -114,7 +114,7 @@ class LandingStore:
             One document for each window, also for those without a message.
 
         Raises:
-            ExportMismatch: A document there is of a time to come, so this clock or the one it was read
+            ExportMismatch: A landed document was read in the future, so this clock or the clock it was read
                 by is wrong; the export is in quarantine.
             LandingRefused: The store cannot be written.
             LandingUnavailable: The store does not answer.
@@ -131,12 +131,12 @@ class LandingStore:
         newest = max(self._landed_at(place) for place in places)
         if newest > max(read_at, datetime.now(UTC)):
             kept = self.quarantine(
-                export, f"an export of {newest.isoformat()}, yet to come, is landed already"
+                export, f"an export of {newest.isoformat()}, in the future, has landed already"
             )
             raise ExportMismatch(
                 f"the export of channel {places[0].channel_id} of {read_at.isoformat()} is older than what "
-                f"session {places[0].session_id!r} has landed, which was read at {newest.isoformat()}, a "
-                f"time to come: check this machine's clock; the export was put aside at {kept}"
+                f"session {places[0].session_id!r} has landed, which was read at {newest.isoformat()}, in "
+                f"the future: check this machine's clock; the export is in quarantine at {kept}"
             )
 
     def _put(self, place: Landed, part: Path, read_at: datetime) -> None:
