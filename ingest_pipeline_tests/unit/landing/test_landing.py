@@ -116,7 +116,7 @@ def test_an_export_that_was_overtaken_leaves_the_newer_documents(
     assert not list(store.root.glob("_quarantine/*"))
 
 
-def test_an_export_older_than_one_of_a_time_to_come_is_put_aside(store: LandingStore, tmp_path: Path) -> None:
+def test_an_export_older_than_one_read_in_the_future_is_quarantined(store: LandingStore, tmp_path: Path) -> None:
     """A clock was wrong: the good document stays, and somebody is told."""
     to_come = datetime.now(UTC) + timedelta(hours=1)
     landed = land(store, tmp_path, [message(1, "new")], to_come)
@@ -125,7 +125,7 @@ def test_an_export_older_than_one_of_a_time_to_come_is_put_aside(store: LandingS
     assert contents(landed)[0] == ["new"]
     (reason,) = store.root.glob("_quarantine/*/reason.json")
     told = json.loads(reason.read_text())
-    assert (told["file"], "yet to come" in told["reason"]) == ("export.json", True)
+    assert (told["file"], "in the future" in told["reason"]) == ("export.json", True)
     with pytest.raises(ExportMismatch, match="_quarantine/") as refused:
         store.land(
             write_export(tmp_path / "one.json", []),
