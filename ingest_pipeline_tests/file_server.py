@@ -22,6 +22,7 @@ class FileServer:
         redirects: Where paths are moved to.
         lengths: Content lengths to state instead of the true ones; None for none.
         requests: Paths asked for, in order.
+        headers: The headers of the last request.
     """
 
     address: str = ""
@@ -31,6 +32,7 @@ class FileServer:
     redirects: dict[str, str] = field(default_factory=dict)
     lengths: dict[str, int | None] = field(default_factory=dict)
     requests: list[str] = field(default_factory=list)
+    headers: dict[str, str] = field(default_factory=dict)
 
     def status(self, path: str, signature: str | None) -> int:
         """Return what a request is answered with."""
@@ -52,6 +54,7 @@ def running_file_server() -> Iterator[FileServer]:
         def do_GET(self) -> None:
             parts = urlsplit(self.path)
             served.requests.append(parts.path)
+            served.headers = dict(self.headers)
             status = served.status(parts.path, parse_qs(parts.query).get("hm", [None])[0])
             body = served.files.get(parts.path, b"") if status == 200 else b""
             self.send_response(status)

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import socket
 import sys
-import urllib.error
-import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass
-from http.client import HTTPException
 from pathlib import Path
 
 from ingest_pipeline.errors import ConfigurationError, ExitCode
@@ -111,12 +108,16 @@ def answers_on_socket(path: Path) -> bool:
 
 def answers_http(url: str) -> bool:
     """Tell whether a web server answers `url` with success."""
-    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    try:
-        with direct.open(url, timeout=PROBE_TIMEOUT_SECONDS) as response:
-            return bool(response.status == 200)
-    except (OSError, urllib.error.URLError, HTTPException):
-        return False
+    import requests
+
+    with requests.Session() as session:
+        # No proxy stands between the parts of one machine.
+        session.trust_env = False
+        try:
+            with session.get(url, timeout=PROBE_TIMEOUT_SECONDS, stream=True) as response:
+                return response.status_code == 200
+        except requests.RequestException:
+            return False
 
 
 def require_free_port(host: str, port: int, option: str = "--port") -> None:

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Mapping
-from http.client import HTTPException
 from typing import Any
 
 from pydantic import SecretStr
@@ -19,14 +15,6 @@ TIMEOUT_SECONDS = 5.0
 PAUSE_SECONDS = 1.0
 # The front of some services refuses Python's own name.
 _USER_AGENT = "ingest_pipeline (alerts)"
-
-
-class _NoRedirects(urllib.request.HTTPRedirectHandler):
-    """Takes a redirect for a failure: a POST that is redirected becomes a GET."""
-
-    def redirect_request(self, *given: Any, **named: Any) -> None:
-        """Follow none."""
-        del given, named
 
 
 def post(url: SecretStr, body: Mapping[str, Any], *, pause_seconds: float = PAUSE_SECONDS) -> str | None:
@@ -51,22 +39,26 @@ def post(url: SecretStr, body: Mapping[str, Any], *, pause_seconds: float = PAUS
 
 def _post_once(url: SecretStr, body: Mapping[str, Any]) -> tuple[str | None, bool]:
     """Return what went wrong, and whether the same may work in a moment."""
+    import requests
+
+    from ingest_pipeline.sources.http import http_session
+
     try:
-        request = urllib.request.Request(  # noqa: S310 - the settings allow http and https only
-            url.get_secret_value(),
-            data=json.dumps(redacted(body)).encode(),
-            headers={"Content-Type": "application/json", "User-Agent": _USER_AGENT},
-            method="POST",
-        )
-        with urllib.request.build_opener(_NoRedirects).open(request, timeout=TIMEOUT_SECONDS) as answer:
-            answer.read(1_000)
-    except urllib.error.HTTPError as error:
-        error.close()
-        return f"the webhook answered {error.code}", error.code >= 500
-    except TimeoutError:
+        # A POST that is redirected becomes a GET, hence none is followed.
+        with (
+            http_session({"User-Agent": _USER_AGENT}) as session,
+            session.post(
+                url.get_secret_value(),
+                json=redacted(body),
+                timeout=TIMEOUT_SECONDS,
+                allow_redirects=False,
+                stream=True,
+            ) as answer,
+        ):
+            status = answer.status_code
+    except requests.Timeout:
         return f"the webhook did not answer within {TIMEOUT_SECONDS:.0f} s", True
-    except (OSError, HTTPException, ValueError) as error:
+    except (OSError, ValueError) as error:
         # Only its kind: the words of some contain the address.
-        cause = getattr(error, "reason", error)
-        return f"the webhook cannot be reached ({type(cause).__name__})", True
-    return None, False
+        return f"the webhook cannot be reached ({type(error).__name__})", True
+    return (None, False) if status < 300 else (f"the webhook answered {status}", status >= 500)

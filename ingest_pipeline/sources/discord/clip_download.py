@@ -8,22 +8,21 @@ by posting a link. Whatever is wrong with an address is an error of ours, which 
 from __future__ import annotations
 
 import hashlib
-import http.client
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Collection
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from ingest_pipeline.errors import BadInput, PermanentError, TransientError
 
+if TYPE_CHECKING:
+    from requests import Response
+
 DISCORD_HOSTS = ("cdn.discordapp.com", "media.discordapp.net")
-_CHUNK_BYTES = 256 * 1024
 _HEADERS = {"User-Agent": "ingest-pipeline", "Accept": "*/*"}
-_NETWORK_ERRORS = (OSError, http.client.HTTPException)
 _PORTS = {"https": 443, "http": 80}
 
 
@@ -74,43 +73,30 @@ def download_clip(url: str, target: Path, limits: DownloadLimits) -> Download:
         BadInput: The address is of no listed host, or the file is too large.
         TransientError: It cannot be fetched now.
     """
-    _check(url, limits)
-    opener = urllib.request.build_opener(_KnownHostsOnly(limits))
-    request = urllib.request.Request(url, headers=_HEADERS)  # noqa: S310 - `_check` lets only http through
+    from ingest_pipeline.sources.http import NETWORK_ERRORS, http_session
+
+    check = partial(_check, limits=limits)
+    check(url)
     try:
-        with opener.open(request, timeout=limits.timeout_seconds) as response, target.open("wb") as file:
-            return _receive(response, file, _where(url), limits)
-    except urllib.error.HTTPError as error:
-        error.close()
-        if error.code in {401, 403, 404, 410}:
-            raise ClipGone(f"{_where(url)} is answered with {error.code}: the file is gone") from error
-        raise TransientError(f"{_where(url)} is answered with {error.code}: try again later") from error
-    except http.client.InvalidURL as error:
-        raise _no_address(url) from error
-    except _NETWORK_ERRORS as error:
-        raise TransientError(f"{_where(url)} cannot be fetched ({error}): try again later") from error
+        with (
+            http_session(_HEADERS, check) as session,
+            session.get(url, stream=True, timeout=limits.timeout_seconds) as response,
+        ):
+            _check_status(response, _where(url))
+            with target.open("wb") as file:
+                return _receive(response, file, _where(url), limits)
     except ValueError as error:
-        # Of `urllib`, for what is no ASCII or has a line break in it.
+        # Of requests, for an address that it cannot take apart or ask for.
         raise _no_address(url) from error
+    except NETWORK_ERRORS as error:
+        raise TransientError(f"{_where(url)} cannot be fetched ({error}): try again later") from error
 
 
-class _KnownHostsOnly(urllib.request.HTTPRedirectHandler):
-    """Follows redirects to listed hosts."""
-
-    def __init__(self, limits: DownloadLimits) -> None:
-        self._limits = limits
-
-    def redirect_request(  # noqa: PLR0917 - the signature is urllib's
-        self,
-        req: urllib.request.Request,
-        fp: IO[bytes],
-        code: int,
-        msg: str,
-        headers: http.client.HTTPMessage,
-        newurl: str,
-    ) -> urllib.request.Request | None:
-        _check(newurl, self._limits)
-        return super().redirect_request(req, fp, code, msg, headers, newurl)
+def _check_status(response: Response, where: str) -> None:
+    if response.status_code in {401, 403, 404, 410}:
+        raise ClipGone(f"{where} is answered with {response.status_code}: the file is gone")
+    if response.status_code != 200:
+        raise TransientError(f"{where} is answered with {response.status_code}: try again later")
 
 
 def _check(url: str, limits: DownloadLimits) -> None:
@@ -132,15 +118,15 @@ def _no_address(url: str) -> BadInput:
     return BadInput(f"{_where(url)[:200]!r} is no address that can be asked for: fetch it yourself")
 
 
-def _receive(
-    response: http.client.HTTPResponse, file: IO[bytes], where: str, limits: DownloadLimits
-) -> Download:
-    expected = response.length
+def _receive(response: Response, file: IO[bytes], where: str, limits: DownloadLimits) -> Download:
+    from ingest_pipeline.sources.http import received
+
+    expected = response.raw.length_remaining
     if expected is not None and expected > limits.max_bytes:
         raise _too_large(where, expected, limits)
     deadline = time.monotonic() + limits.longest_seconds
     digest, size = hashlib.sha256(), 0
-    while chunk := response.read(_CHUNK_BYTES):
+    for chunk in received(response):
         digest.update(chunk)
         size += len(chunk)
         if size > limits.max_bytes:
@@ -148,8 +134,6 @@ def _receive(
         if time.monotonic() > deadline:
             raise TransientError(f"{where} takes longer than {limits.longest_seconds:g} s: try again later")
         file.write(chunk)
-    if expected is not None and size != expected:
-        raise TransientError(f"{where} arrived with {size} bytes instead of {expected}: try again later")
     return Download(digest.hexdigest(), size)
 
 

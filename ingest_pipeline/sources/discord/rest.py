@@ -26,7 +26,7 @@ from ingest_pipeline.errors import (
     RateLimited,
 )
 from ingest_pipeline.sources.discord.errors import MessageGone, translated
-from ingest_pipeline.sources.discord.proxies import proxy_for
+from ingest_pipeline.sources.proxies import proxy_for
 
 if TYPE_CHECKING:
     from discord.http import HTTPClient

@@ -7,12 +7,9 @@ The description is the REST API's (https://docs.github.com/en/rest/releases/rele
 from __future__ import annotations
 
 import hashlib
-import http.client
 import json
 import stat
 import time
-import urllib.error
-import urllib.request
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -21,15 +18,14 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from ingest_pipeline.errors import ConfigurationError, TransientError
+from ingest_pipeline.sources.http import NETWORK_ERRORS, http_session, received
 
 MAX_DESCRIPTION_BYTES = 4 * 1024 * 1024
 MAX_UNPACKED_BYTES = 1024 * 1024 * 1024
-_CHUNK_BYTES = 256 * 1024
 _HEADERS = {
     "Accept": "application/vnd.github+json, application/octet-stream",
     "User-Agent": "ingest-pipeline",
 }
-_NETWORK_ERRORS = (OSError, http.client.HTTPException)
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,34 +163,32 @@ def _asset(api_url: str, version: str, entry: dict[str, Any]) -> ReleaseAsset:
 
 
 def _get(url: str, timeout_seconds: float) -> bytes:
-    try:
-        with _open(url, timeout_seconds) as answer:
-            return bytes(answer.read(MAX_DESCRIPTION_BYTES))
-    except _NETWORK_ERRORS as error:
-        raise _unreachable(url, error) from error
+    deadline = time.monotonic() + 10 * timeout_seconds
+    text = b""
+    for chunk in _chunks(url, timeout_seconds, deadline):
+        text += chunk
+        if len(text) > MAX_DESCRIPTION_BYTES:
+            break
+    return text
 
 
 def _chunks(url: str, timeout_seconds: float, deadline: float) -> Iterator[bytes]:
+    if urlsplit(url).scheme not in {"http", "https"}:
+        raise ConfigurationError(f"{url} is no web address: give one that starts with https://")
     try:
-        with _open(url, timeout_seconds) as answer:
-            while chunk := answer.read(_CHUNK_BYTES):
+        with (
+            http_session(_HEADERS) as session,
+            session.get(url, stream=True, timeout=timeout_seconds) as response,
+        ):
+            if response.status_code != 200:
+                raise _unreachable(url, f"HTTP {response.status_code}")
+            for chunk in received(response):
                 if time.monotonic() > deadline:
                     raise TransientError(f"{url} took too long to download: try again later")
                 yield chunk
-    except _NETWORK_ERRORS as error:
-        raise _unreachable(url, error) from error
+    except NETWORK_ERRORS as error:
+        raise _unreachable(url, str(error) or repr(error)) from error
 
 
-def _open(url: str, timeout_seconds: float) -> Any:
-    if urlsplit(url).scheme not in {"http", "https"}:
-        raise ConfigurationError(f"{url} is no web address: give one that starts with https://")
-    request = urllib.request.Request(url, headers=_HEADERS)  # noqa: S310 - the scheme is checked above
-    return urllib.request.urlopen(request, timeout=timeout_seconds)  # noqa: S310 - as above
-
-
-def _unreachable(url: str, error: Exception) -> TransientError:
-    said = str(error) or repr(error)
-    if isinstance(error, urllib.error.HTTPError):
-        said = f"HTTP {error.code}"
-        error.close()
+def _unreachable(url: str, said: str) -> TransientError:
     return TransientError(f"{url} cannot be reached ({said}): the exporter stays as it is, try again later")

@@ -11,7 +11,8 @@ from urllib.parse import urlsplit
 import pytest
 
 from ingest_pipeline.errors import ConfigurationError, ExitCode
-from ingest_pipeline.sources.discord.proxies import proxy_for
+from ingest_pipeline.sources.http import http_session
+from ingest_pipeline.sources.proxies import proxy_for
 from ingest_pipeline_tests.cli_runs import Cli
 from ingest_pipeline_tests.connect_proxy import ConnectProxy
 from ingest_pipeline_tests.fake_discord.server import DiscordServer
@@ -76,6 +77,17 @@ def test_the_gateway_goes_through_the_proxy(cli: Cli, server: DiscordServer, pro
         _, errors = process.communicate(timeout=60)
     assert server.journal.identifies, errors
     assert set(proxy.asked) == {"discord.com:443", "gateway.discord.gg:443"}
+
+
+def test_files_are_fetched_through_the_proxy(
+    monkeypatch: pytest.MonkeyPatch, cli: Cli, proxy: ConnectProxy
+) -> None:
+    """With the certificates that the environment names."""
+    for name in ("HTTPS_PROXY", "SSL_CERT_FILE"):
+        monkeypatch.setenv(name, cli.environment[name])
+    with http_session({}) as session:
+        assert session.get("https://discord.com/api/v10/gateway", timeout=10).status_code == 200
+    assert (proxy.asked, proxy.users) == (["discord.com:443"], ["team:radio"])
 
 
 def test_a_proxy_that_refuses_is_named(cli: Cli) -> None:

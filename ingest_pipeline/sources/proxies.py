@@ -1,6 +1,6 @@
-"""Which proxy stands between this machine and an address of Discord.
+"""The proxy between this machine and an address.
 
-As everywhere else the environment says it: `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY`, in
+The environment names it, as for other programs: `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY`, in
 either spelling (https://curl.se/docs/manpage.html#ENVIRONMENT). discord.py looks at none of them, and
 aiohttp, beneath it, knows them for https but not for the gateway's wss.
 """
