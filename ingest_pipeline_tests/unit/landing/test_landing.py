@@ -116,7 +116,9 @@ def test_an_export_that_was_overtaken_leaves_the_newer_documents(
     assert not list(store.root.glob("_quarantine/*"))
 
 
-def test_an_export_older_than_one_read_in_the_future_is_quarantined(store: LandingStore, tmp_path: Path) -> None:
+def test_an_export_older_than_one_read_in_the_future_is_quarantined(
+    store: LandingStore, tmp_path: Path
+) -> None:
     """A clock was wrong: the good document stays, and somebody is told."""
     to_come = datetime.now(UTC) + timedelta(hours=1)
     landed = land(store, tmp_path, [message(1, "new")], to_come)

@@ -85,8 +85,8 @@ def test_files_are_fetched_through_the_proxy(
     """With the certificates that the environment names."""
     for name in ("HTTPS_PROXY", "SSL_CERT_FILE"):
         monkeypatch.setenv(name, cli.environment[name])
-    with http_session({}) as session:
-        assert session.get("https://discord.com/api/v10/gateway", timeout=10).status_code == 200
+    with http_session({"Authorization": f"Bot {cli.environment['DISCORD_BOT_TOKEN']}"}) as session:
+        assert session.get("https://discord.com/api/v10/users/@me", timeout=10).status_code == 200
     assert (proxy.asked, proxy.users) == (["discord.com:443"], ["team:radio"])
 
 
