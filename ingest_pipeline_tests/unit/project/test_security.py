@@ -11,7 +11,7 @@ import pytest
 from ingest_pipeline.settings import PROJECT_ROOT
 
 TESTS = PROJECT_ROOT / "ingest_pipeline_tests"
-ROW = re.compile(r"^\| (?!what holds|---)(?P<claim>[^|]+) \| (?P<test>[^|]+) \|$", re.MULTILINE)
+ROW = re.compile(r"^\| (?!guarantee|---)(?P<claim>[^|]+) \| (?P<test>[^|]+) \|$", re.MULTILINE)
 PINNED = sorted(PROJECT_ROOT.glob("requirements*.txt"))
 
 
