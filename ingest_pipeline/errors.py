@@ -17,23 +17,26 @@ the remedy. Third-party exceptions are translated where they are caught, never r
     │   │   ├── ExportTruncated
     │   │   ├── ExportMismatch
     │   │   └── NothingFound
-    │   ├── ExporterRejected
+    │   ├── DiscordRejected
     │   │   ├── TokenRejected
     │   │   ├── AccountRestricted
     │   │   ├── ChannelForbidden
     │   │   ├── ChannelNotFound
     │   │   └── IntentMissing
-    │   ├── LandingRefused
+    │   ├── StorageRejected
+    │   │   └── LandingRefused
     │   └── CopyDiffers
     └── TransientError
         ├── ExporterFailed
-        │   ├── ExporterTimeout
+        │   └── ExporterTimeout
+        ├── DiscordUnavailable
         │   ├── RateLimited
         │   └── AddressBlocked
         ├── DatabaseBusy
         ├── DatabaseUnavailable
         │   └── DatabaseDamaged
-        └── LandingUnavailable
+        └── StorageUnavailable
+            └── LandingUnavailable
 """
 
 from __future__ import annotations
@@ -57,7 +60,8 @@ class ExitCode(IntEnum):
     EXPORTER_UNAVAILABLE = 8
     DATABASE = 9
     INCOMPLETE = 10
-    LANDING = 11
+    STORAGE = 11
+    DISCORD = 12
     INTERRUPTED = 130
 
 
@@ -141,36 +145,40 @@ class NothingFound(BadInput):
     """There is nothing with the id that was asked for."""
 
 
-class ExporterRejected(PermanentError):
-    """Discord refused the export and will refuse it again."""
+class DiscordRejected(PermanentError):
+    """Discord refuses what it is asked, by the exporter or by the bot, and will refuse it again."""
 
-    exit_code = ExitCode.EXPORTER_FAILED
+    exit_code = ExitCode.DISCORD
 
 
-class TokenRejected(ExporterRejected):
+class TokenRejected(DiscordRejected):
     """Discord does not accept the token."""
 
 
-class AccountRestricted(ExporterRejected):
+class AccountRestricted(DiscordRejected):
     """Discord answers nothing until the account has been verified."""
 
 
-class ChannelForbidden(ExporterRejected):
+class ChannelForbidden(DiscordRejected):
     """The account may not read the channel."""
 
 
-class ChannelNotFound(ExporterRejected):
+class ChannelNotFound(DiscordRejected):
     """The channel does not exist for this account, or cannot hold messages itself."""
 
 
-class IntentMissing(ExporterRejected):
+class IntentMissing(DiscordRejected):
     """The bot account lacks the message content intent."""
 
 
-class LandingRefused(PermanentError):
-    """The landing store cannot take the document: full, read-only, forbidden or not there."""
+class StorageRejected(PermanentError):
+    """A folder cannot be written or read: the disk is full or read-only, or permissions are missing."""
 
     exit_code = ExitCode.CONFIGURATION
+
+
+class LandingRefused(StorageRejected):
+    """The object store of `INGEST_LANDING_URL` refuses: the bucket is not there, or not allowed."""
 
 
 class CopyDiffers(PermanentError):
@@ -191,8 +199,14 @@ class ExporterTimeout(ExporterFailed):
     exit_code = ExitCode.TIMEOUT
 
 
-class RateLimited(ExporterFailed):
-    """Discord asked for fewer requests and the exporter gave up."""
+class DiscordUnavailable(TransientError):
+    """Discord, or the way to it, does not answer or ends the connection."""
+
+    exit_code = ExitCode.DISCORD
+
+
+class RateLimited(DiscordUnavailable):
+    """Discord asks for fewer requests than are made."""
 
 
 ADDRESS_BLOCKED = (
@@ -201,7 +215,7 @@ ADDRESS_BLOCKED = (
 )
 
 
-class AddressBlocked(ExporterFailed):
+class AddressBlocked(DiscordUnavailable):
     """What stands before Discord refuses this machine's address for a time, whatever the channel."""
 
 
@@ -223,7 +237,11 @@ class DatabaseDamaged(DatabaseUnavailable):
     retryable = False
 
 
-class LandingUnavailable(TransientError):
-    """The landing store does not answer: a server or the network is away."""
+class StorageUnavailable(TransientError):
+    """A folder of another machine does not answer, or a file was replaced while it was read."""
 
-    exit_code = ExitCode.LANDING
+    exit_code = ExitCode.STORAGE
+
+
+class LandingUnavailable(StorageUnavailable):
+    """The object store of `INGEST_LANDING_URL` does not answer: a server or the network is away."""

@@ -74,7 +74,7 @@ class BotCatalogue:
 
         Raises:
             TokenRejected: Discord does not accept the bot any more.
-            ExporterFailed: Discord did not answer.
+            DiscordUnavailable: Discord did not answer.
         """
         async with self.operations.running(SYNC_GUILDS):
             present = [int(payload["id"]) for payload in await self.rest.guilds()]

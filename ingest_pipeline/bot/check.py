@@ -121,7 +121,7 @@ def check_bot_now(services: Services, token: SecretStr, default_patterns: Collec
     Raises:
         TokenRejected: Discord does not accept the token.
         IntentMissing: The bot lacks the message content intent.
-        ExporterFailed: Discord did not answer.
+        DiscordUnavailable: Discord did not answer.
     """
 
     async def work() -> BotCheck:

@@ -38,7 +38,7 @@ class DeafnessWatch:
             heard: The newest message that the gateway told of in each channel.
 
         Raises:
-            ExporterFailed: Discord did not answer.
+            DiscordUnavailable: Discord did not answer.
         """
         for channel_id in channel_ids:
             try:

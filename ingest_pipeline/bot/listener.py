@@ -60,7 +60,7 @@ async def run_bot(
     Raises:
         BotEnded: Discord does not accept the bot: its token is wrong, or an intent is missing.
         ConfigurationError: Another bot uses the same data folder, or a setting is wrong.
-        LandingRefused: The data folder cannot be written.
+        StorageRejected: The data folder cannot be written.
     """
     chosen = options or BotOptions()
     folder = services.settings.data_dir / SPOOL_FOLDER

@@ -19,7 +19,7 @@ from ingest_pipeline.content.live_extraction import MessageJourney, read_at_once
 from ingest_pipeline.content.rules import ContentRules
 from ingest_pipeline.domain.normalize import ChannelPolicy
 from ingest_pipeline.domain.session import Session
-from ingest_pipeline.errors import ChannelNotFound, ExporterRejected, IngestError, TokenRejected
+from ingest_pipeline.errors import ChannelNotFound, DiscordRejected, IngestError, TokenRejected
 from ingest_pipeline.events import Event
 from ingest_pipeline.history.channel_scan import SOURCE
 from ingest_pipeline.ingestion.documents import Provenance
@@ -240,7 +240,7 @@ def _postpone(
     if not waiting:
         return
     tries = max(each.tries for each in waiting)
-    is_refused = isinstance(error, ExporterRejected)
+    is_refused = isinstance(error, DiscordRejected)
     pause = _LONGEST_PAUSE if is_refused else min(_FIRST_PAUSE * 2 ** min(tries, 10), _LONGEST_PAUSE)
     services.database.run(
         lambda connection: postpone_reads(

@@ -16,7 +16,7 @@ from typing import Generic, Protocol, TypeVar
 
 from ingest_pipeline.errors import (
     ConfigurationError,
-    ExporterFailed,
+    DiscordUnavailable,
     IngestError,
     IntentMissing,
     PermanentError,
@@ -150,14 +150,14 @@ class ConnectionKeeper(Generic[Client]):
         Raises:
             TokenRejected: Discord does not accept the token.
             IntentMissing: The bot lacks an intent.
-            ExporterFailed: The connection ended.
+            DiscordUnavailable: The connection ended.
         """
         client = self.client = self.make()
         self.is_replacing = False
         began = time.monotonic()
         try:
             await self._connect(client)
-            raise ExporterFailed("the connection to Discord's gateway ended: a new one is made")
+            raise DiscordUnavailable("the connection to Discord's gateway ended: a new one is made")
         except IngestError as error:
             if self.report:
                 self.report(error)
@@ -206,7 +206,7 @@ def gateway_error(error: Exception) -> IngestError:
             "Discord refuses the message content intent: switch it on at "
             "https://discord.com/developers/applications under Bot, Privileged Gateway Intents"
         )
-    return ExporterFailed(f"the connection to Discord's gateway failed ({type(error).__name__}: {error})")
+    return DiscordUnavailable(f"the connection to Discord's gateway failed ({type(error).__name__}: {error})")
 
 
 def connection_event(error: IngestError) -> EventType:

@@ -88,7 +88,8 @@ def _top(
 
     Data goes to standard output, everything else to standard error. Exit codes: 0 done, 1 unexpected
     error, 2 wrong usage, 3 configuration, 4 no such session, 5 bad input, 6 exporter failed,
-    7 time limit, 8 exporter unavailable, 9 database, 10 incomplete, 130 interrupted.
+    7 time limit, 8 exporter unavailable, 9 database, 10 incomplete, 11 store of files away, 12 Discord,
+    130 interrupted.
     """
     invocation_of(context).verbose = verbose
 

@@ -22,7 +22,7 @@ from ingest_pipeline.content.fresh_clips import read_clips_again
 from ingest_pipeline.content.rows import clip_key
 from ingest_pipeline.content.sessions import spans
 from ingest_pipeline.domain.session import Session
-from ingest_pipeline.errors import BadInput, IngestError, LandingRefused, LandingUnavailable
+from ingest_pipeline.errors import BadInput, IngestError, StorageRejected, StorageUnavailable
 from ingest_pipeline.ingestion.services import Services
 from ingest_pipeline.landing.stored_files import file_exists, open_root, replace_file
 from ingest_pipeline.settings import Settings
@@ -89,8 +89,8 @@ def fetch_clip_files(
         What became of each clip tried, in the order of their messages.
 
     Raises:
-        LandingRefused: The store cannot be written.
-        LandingUnavailable: The store does not answer.
+        StorageRejected: The store cannot be written.
+        StorageUnavailable: The store does not answer.
         DatabaseBusy: Another process held the database for too long; what was fetched stays.
         DatabaseUnavailable: The database cannot be reached; what was fetched stays.
     """
@@ -143,7 +143,7 @@ class _Fetcher:
             if clip["file_name"] is None:
                 raise BadInput("it is a player's page and no file")
             return self._stored(clip)
-        except (LandingRefused, LandingUnavailable):
+        except (StorageRejected, StorageUnavailable):
             raise
         except IngestError as error:
             _logger.info("clip %s of message %s: %s", clip["clip_key"], clip["discord_id"], error)

@@ -73,7 +73,7 @@ async def sync_catalogue(services: Services) -> CatalogueSync:
         ConfigurationError: There is no token of a bot.
         TokenRejected: Discord does not accept it.
         IntentMissing: The bot lacks the message content intent.
-        ExporterFailed: Discord did not answer.
+        DiscordUnavailable: Discord did not answer.
     """
     async with open_rest(services.settings.discord_bot_token) as rest:
         guilds = await sync_guilds(services, rest)

@@ -150,7 +150,7 @@ async def import_history(
         ChannelForbidden: A channel asked for cannot be read, or the bot is not in the guild.
         ChannelNotFound: There is no such channel or guild.
         TokenRejected: Discord does not accept the bot any more.
-        ExporterFailed: Discord did not answer when it was asked for the channels.
+        DiscordUnavailable: Discord did not answer when it was asked for the channels.
     """
     began = time.monotonic()
     view = await view_guild(rest, guild_id)

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from ingest_pipeline.domain.normalize import ChannelPolicy
 from ingest_pipeline.domain.window import Window
-from ingest_pipeline.errors import LandingUnavailable
+from ingest_pipeline.errors import StorageUnavailable
 from ingest_pipeline.ingestion.documents import Provenance, Tally
 from ingest_pipeline.ingestion.parallel_reader import Reading, is_of_use, second_reader
 from ingest_pipeline.landing.export_header import ExportHeader
@@ -54,7 +54,7 @@ class ExportDocument:
         """See `Document`.
 
         Raises:
-            LandingUnavailable: The document has been replaced since its header was read.
+            StorageUnavailable: The document has been replaced since its header was read.
         """
         reading = Reading(
             name=self.name,
@@ -67,7 +67,7 @@ class ExportDocument:
         with self.opener() as stream:
             # Time, bounds and completeness of one document would be taken for those of another.
             if read_header(stream, self.name) != self.header:
-                raise LandingUnavailable(
+                raise StorageUnavailable(
                     f"{self.name} was replaced while it was read: another is there, which the next try reads"
                 )
             stream.seek(0)

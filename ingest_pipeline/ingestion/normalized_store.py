@@ -87,8 +87,8 @@ class NormalisedStore:
 
         Raises:
             BadInput: The document is damaged; the file is as it was.
-            LandingRefused: The store cannot be written; the file is as it was.
-            LandingUnavailable: The store does not answer.
+            StorageRejected: The store cannot be written; the file is as it was.
+            StorageUnavailable: The store does not answer.
         """
         tally = Tally()
         target = self.path(session_id, key, document.channel_id)

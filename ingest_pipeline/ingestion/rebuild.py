@@ -88,7 +88,7 @@ def rebuild_database(
     Raises:
         DatabaseBusy: The database is in use elsewhere for too long.
         DatabaseUnavailable: The new one cannot be written.
-        LandingUnavailable: The landing store does not answer.
+        StorageUnavailable: The landing store does not answer.
     """
     began = time.monotonic()
     tell = progress or (lambda _: None)

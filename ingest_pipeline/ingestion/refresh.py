@@ -16,7 +16,7 @@ from ingest_pipeline.domain.message import OBSERVED_AT_UNKNOWN
 from ingest_pipeline.domain.normalize import ChannelPolicy
 from ingest_pipeline.domain.session import Session
 from ingest_pipeline.domain.window import Window, contiguous, document_key, window_key
-from ingest_pipeline.errors import BadInput, ExporterFailed, ExporterRejected, IngestError
+from ingest_pipeline.errors import BadInput, DiscordRejected, DiscordUnavailable, ExporterFailed, IngestError
 from ingest_pipeline.ingestion.batch_events import failures_recorded
 from ingest_pipeline.ingestion.documents import Provenance
 from ingest_pipeline.ingestion.export_document import ExportDocument
@@ -100,10 +100,11 @@ def refresh_landing(
 
     Raises:
         ExporterFailed: No channel could be read; what had landed stays as it was.
-        ExporterRejected: As above, and Discord will refuse again.
+        DiscordUnavailable: As above: Discord does not answer.
+        DiscordRejected: As above, and Discord will refuse again.
         BadInput: As above, because the exports were damaged or others have landed meanwhile.
-        LandingRefused: The landing store cannot be written.
-        LandingUnavailable: The landing store does not answer.
+        StorageRejected: The landing store cannot be written.
+        StorageUnavailable: The landing store does not answer.
     """
     parts = {part for key in keys for part in services.grid.parts(key, session.window)}
     exported = [
@@ -149,7 +150,7 @@ def _refresh(
             documents = services.landing.land(
                 result.path, session.session_id, run, channel_id, result.started_at
             )
-    except (ExporterFailed, ExporterRejected, BadInput) as error:
+    except (ExporterFailed, DiscordUnavailable, DiscordRejected, BadInput) as error:
         if progress:
             progress(f"channel {channel_id} was not read: {error}")
         return Exported(channel_id, keys, 0, 0.0, (str(error),), (), error)

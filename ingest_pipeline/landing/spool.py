@@ -18,7 +18,7 @@ from pathlib import Path
 from threading import Lock
 
 from ingest_pipeline.domain.snowflake import DISCORD_EPOCH
-from ingest_pipeline.errors import LandingRefused
+from ingest_pipeline.errors import StorageRejected
 
 DAMAGED_FOLDER = "damaged"
 
@@ -60,7 +60,7 @@ class Spool:
         segment_bytes: Size at which a new segment is begun.
 
     Raises:
-        LandingRefused: The folder cannot be made.
+        StorageRejected: The folder cannot be made.
     """
 
     def __init__(self, folder: Path, segment_bytes: int = 64 * 1024 * 1024) -> None:
@@ -94,7 +94,7 @@ class Spool:
         """Force everything appended before this call to disk and return the end of it.
 
         Raises:
-            LandingRefused: The disk is full or read-only; what was appended stays in memory, for the
+            StorageRejected: The disk is full or read-only; what was appended stays in memory, for the
                 next call.
         """
         with self._file_lock:
@@ -215,8 +215,8 @@ def _sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
-def _refused(folder: Path, error: OSError) -> LandingRefused:
-    return LandingRefused(
+def _refused(folder: Path, error: OSError) -> StorageRejected:
+    return StorageRejected(
         f"the gateway spool {folder} cannot be written ({error.strerror or error}): free space or mend its "
         "permissions; events are kept in memory meanwhile"
     )

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
 
-from ingest_pipeline.errors import ConfigurationError, LandingRefused
+from ingest_pipeline.errors import ConfigurationError, StorageRejected
 
 _IDENTITY = "identity"
 _LOCK = "lock"
@@ -26,7 +26,7 @@ def own_spool(folder: Path) -> Iterator[str]:
 
     Raises:
         ConfigurationError: Another process has it.
-        LandingRefused: It cannot be written.
+        StorageRejected: It cannot be written.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -63,8 +63,8 @@ def _identity(folder: Path) -> str:
     return fresh
 
 
-def _refused(folder: Path, error: OSError) -> LandingRefused:
-    return LandingRefused(
+def _refused(folder: Path, error: OSError) -> StorageRejected:
+    return StorageRejected(
         f"the gateway spool {folder} cannot be written ({error.strerror or error}): mend its permissions "
         "or free space"
     )

@@ -25,7 +25,7 @@ from uuid import uuid4
 from upath import UPath
 
 from ingest_pipeline.domain.window import Window
-from ingest_pipeline.errors import ExportMismatch, LandingRefused, LandingUnavailable
+from ingest_pipeline.errors import ExportMismatch, StorageRejected, StorageUnavailable
 from ingest_pipeline.landing.export_header import ExportHeader
 from ingest_pipeline.landing.export_reader import read_header
 from ingest_pipeline.landing.stored_files import (
@@ -116,8 +116,8 @@ class LandingStore:
         Raises:
             ExportMismatch: A landed document was read in the future, so this clock or the clock it was read
                 by is wrong; the export is in quarantine.
-            LandingRefused: The store cannot be written.
-            LandingUnavailable: The store does not answer.
+            StorageRejected: The store cannot be written.
+            StorageUnavailable: The store does not answer.
         """
         places = [self.document(session_id, key, window, channel_id) for key, window in windows]
         with _store_errors(str(self.root)):
@@ -173,7 +173,7 @@ class LandingStore:
             return datetime.min.replace(tzinfo=UTC)
         try:
             return place.header().read_at or datetime.min.replace(tzinfo=UTC)
-        except (LandingRefused, LandingUnavailable, OSError):
+        except (StorageRejected, StorageUnavailable, OSError):
             # Nothing is known of a document that cannot be read now; it may well be the newer one.
             raise
         except Exception as error:  # noqa: BLE001 - whatever is wrong with it, it may be replaced
@@ -186,7 +186,7 @@ def _store_errors(root: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise LandingRefused(
+        raise StorageRejected(
             f"the landing store {root}, or the folder for temporary files {gettempdir()}, cannot be written "
             f"({error.strerror or error}): free space, mend the permissions, or set INGEST_LANDING_URL or "
             "TMPDIR to another place"

@@ -8,7 +8,14 @@ from contextlib import contextmanager
 
 from upath import UPath
 
-from ingest_pipeline.errors import ConfigurationError, IngestError, LandingRefused, LandingUnavailable
+from ingest_pipeline.errors import (
+    ConfigurationError,
+    IngestError,
+    LandingRefused,
+    LandingUnavailable,
+    StorageRejected,
+    StorageUnavailable,
+)
 
 # What a folder of another machine says when that machine or the way to it is away.
 _AWAY = {
@@ -47,8 +54,8 @@ def store_errors(path: UPath, done: str) -> Iterator[None]:
     Raises:
         FileNotFoundError: There is nothing to read.
         ConfigurationError: The store's package is not installed.
-        LandingRefused: It will be refused again.
-        LandingUnavailable: The store does not answer.
+        StorageRejected: It will be refused again; `LandingRefused` by an object store.
+        StorageUnavailable: The store does not answer; `LandingUnavailable` if it is an object store.
     """
     try:
         yield
@@ -66,19 +73,20 @@ def store_errors(path: UPath, done: str) -> Iterator[None]:
 
 def _translated(error: Exception, path: UPath, done: str) -> IngestError:
     number = error.errno if isinstance(error, OSError) else None
+    unavailable = StorageUnavailable if is_local(path) else LandingUnavailable
     told = f"{path} cannot be {done} ({getattr(error, 'strerror', None) or error})"
     if done == "read" and number in _REPLACED:
-        return LandingUnavailable(
+        return unavailable(
             f"{path} was replaced while it was read: a newer one is there, which the next try reads"
         )
     if isinstance(error, ImportError):
         return ConfigurationError(f"INGEST_LANDING_URL needs a package that is not installed: {error}")
     if is_local(path) and number not in _AWAY:
-        return LandingRefused(
+        return StorageRejected(
             f"{told}: free space, mend its permissions, or set INGEST_LANDING_URL to another place"
         )
     if isinstance(error, _REFUSED) or number in _REFUSED_NUMBERS:
         return LandingRefused(f"{told}: check INGEST_LANDING_URL and the credentials")
-    return LandingUnavailable(
+    return unavailable(
         f"{told}: check the network, the store's server and INGEST_LANDING_URL; the same is tried again"
     )

@@ -55,8 +55,8 @@ def try_store(root: UPath) -> None:
 
     Raises:
         ConfigurationError: The store's package is not installed.
-        LandingRefused: The store cannot be written.
-        LandingUnavailable: The store does not answer.
+        StorageRejected: The store cannot be written.
+        StorageUnavailable: The store does not answer.
     """
     with store_errors(root, "written"):
         if not is_local(root):
@@ -75,8 +75,8 @@ def file_exists(path: UPath) -> bool:
     """Tell whether a file is there; a folder, or the marker of one that a store's console makes, is none.
 
     Raises:
-        LandingRefused: The store refuses.
-        LandingUnavailable: The store does not answer.
+        StorageRejected: The store refuses.
+        StorageUnavailable: The store does not answer.
     """
     with store_errors(path, "read"):
         if is_local(path):
@@ -104,8 +104,8 @@ def file_facts(path: UPath) -> FileFacts:
 
     Raises:
         FileNotFoundError: There is none.
-        LandingRefused: The store refuses.
-        LandingUnavailable: The store does not answer.
+        StorageRejected: The store refuses.
+        StorageUnavailable: The store does not answer.
     """
     with store_errors(path, "read"):
         found = path.stat()
@@ -120,8 +120,8 @@ def files_in(folder: UPath, pattern: str) -> list[UPath]:
         pattern: For names, such as `*.json`; with `**/` before it also for those in folders below.
 
     Raises:
-        LandingRefused: The store refuses.
-        LandingUnavailable: The store does not answer.
+        StorageRejected: The store refuses.
+        StorageUnavailable: The store does not answer.
     """
     with store_errors(folder, "read"):
         if is_local(folder):
@@ -143,8 +143,8 @@ def write_text(path: UPath, text: str) -> None:
     """Write a small file, in a folder that is there.
 
     Raises:
-        LandingRefused: The store cannot be written.
-        LandingUnavailable: The store does not answer.
+        StorageRejected: The store cannot be written.
+        StorageUnavailable: The store does not answer.
     """
     with store_errors(path, "written"):
         path.write_text(text, encoding="utf-8")
@@ -155,8 +155,8 @@ def open_file(path: UPath) -> BinaryIO:
 
     Raises:
         FileNotFoundError: There is none.
-        LandingRefused: The store refuses.
-        LandingUnavailable: The store does not answer, now or while it is read.
+        StorageRejected: The store refuses.
+        StorageUnavailable: The store does not answer, now or while it is read.
     """
     with store_errors(path, "read"):
         if is_local(path):
@@ -226,7 +226,7 @@ def subfolders(folder: UPath) -> list[UPath]:
     """Return the folders in a folder by name; none when it is not there.
 
     Raises:
-        LandingUnavailable: The store does not answer.
+        StorageUnavailable: The store does not answer.
     """
     with store_errors(folder, "read"):
         if not folder.exists():
@@ -238,7 +238,7 @@ def look_at_tree(folder: UPath) -> Tree:
     """Count the files below a folder.
 
     Raises:
-        LandingUnavailable: The store does not answer.
+        StorageUnavailable: The store does not answer.
     """
     with store_errors(folder, "read"):
         everything = folder.fs.find(folder.path, detail=True).values() if folder.exists() else []
@@ -251,7 +251,7 @@ def remove_tree(folder: UPath) -> None:
     """Delete a folder with everything below it; one that is not there is no error.
 
     Raises:
-        LandingRefused: The store refuses.
+        StorageRejected: The store refuses.
     """
     with store_errors(folder, "deleted"):
         if folder.exists():
@@ -273,8 +273,8 @@ def replace_file(target: UPath, source: Path) -> None:
     """Put a copy of a local file in a target's place, whole or not at all.
 
     Raises:
-        LandingRefused: The store cannot be written; the target is as it was.
-        LandingUnavailable: The store does not answer; the target is as it was, or as the source.
+        StorageRejected: The store cannot be written; the target is as it was.
+        StorageUnavailable: The store does not answer; the target is as it was, or as the source.
     """
     if not is_local(target):
         _upload(target, source)
@@ -291,8 +291,8 @@ def new_version(target: UPath) -> Iterator[Path]:
     After an error in the block the target is as it was.
 
     Raises:
-        LandingRefused: The store cannot be written; the target is as it was.
-        LandingUnavailable: The store does not answer; the target is as it was, or as the source.
+        StorageRejected: The store cannot be written; the target is as it was.
+        StorageUnavailable: The store does not answer; the target is as it was, or as the source.
     """
     if is_local(target):
         with _draft_beside(target) as draft:

@@ -78,7 +78,7 @@ def apply_retention(services: Services, *, dry_run: bool, now: datetime | None =
         now: The present, aware UTC.
 
     Raises:
-        LandingRefused: A store does not answer or refuses.
+        StorageRejected: A store does not answer or refuses.
         DatabaseBusy: Another process held the database for too long.
     """
     moment, settings = now or datetime.now(UTC), services.settings

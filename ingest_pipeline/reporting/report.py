@@ -43,7 +43,7 @@ def write_session_report(services: Services, session: Session, now: datetime | N
         now: The present, aware UTC.
 
     Raises:
-        LandingRefused: The folder cannot be written.
+        StorageRejected: The folder cannot be written.
         DatabaseBusy: Another process held the database for too long.
         DatabaseUnavailable: The database cannot be reached.
     """

@@ -43,7 +43,10 @@ from ingest_pipeline_tests.acceptance.test_faults import WRITTEN
 from ingest_pipeline_tests.contract.object_store import running_object_store
 from ingest_pipeline_tests.contract.postgres_server import fresh_schema
 
-TOLD = {ExitCode.CONFIGURATION, ExitCode.EXPORTER_FAILED, ExitCode.DATABASE, ExitCode.LANDING}
+TOLD = {
+    *(ExitCode.CONFIGURATION, ExitCode.DISCORD, ExitCode.EXPORTER_FAILED),
+    *(ExitCode.DATABASE, ExitCode.STORAGE),
+}
 POLLED = ("poll-recent-messages",)
 
 pytestmark = pytest.mark.timeout(600)
@@ -219,7 +222,7 @@ def test_a_landing_store_that_goes_away_and_comes_back_is_landed_in(
         trials = Trials(BACKFILLING, duckdb_template, [ground])
         ground.copy_of(duckdb_template)
         ended = BACKFILLING.on(ground, AWS_ENDPOINT_URL="http://127.0.0.1:9", AWS_MAX_ATTEMPTS="1")
-        assert ended.code == ExitCode.LANDING, ended
+        assert ended.code == ExitCode.STORAGE, ended
         assert_told(ended)
         assert trials.found_in(ground) == "before"
         assert trials.wrong_after(ground) == ""

@@ -94,7 +94,7 @@ async def view_guild(rest: DiscordRest, guild_id: int, *, archived: bool = True)
     Raises:
         ChannelForbidden: The bot is not in the guild.
         ChannelNotFound: There is no such guild.
-        ExporterFailed: Discord did not answer.
+        DiscordUnavailable: Discord did not answer.
     """
     seen_at = datetime.now(UTC)
     guild, member = await rest.guild(guild_id), await rest.membership(guild_id)
@@ -126,7 +126,7 @@ async def reading_state_now(rest: DiscordRest, channel_id: int) -> ReadingState:
     """Ask Discord whether the bot can read a channel's or thread's history at this moment.
 
     Raises:
-        ExporterFailed: Discord did not answer.
+        DiscordUnavailable: Discord did not answer.
     """
     try:
         channel = await rest.channel(channel_id)

@@ -14,8 +14,8 @@ from ingest_pipeline.errors import (
     AddressBlocked,
     ChannelForbidden,
     ChannelNotFound,
-    ExporterFailed,
-    ExporterRejected,
+    DiscordRejected,
+    DiscordUnavailable,
     IngestError,
     RateLimited,
     TokenRejected,
@@ -43,12 +43,12 @@ _REFUSALS: dict[int, tuple[type[IngestError], str]] = {
     404: (ChannelNotFound, "check the id, and that the bot was invited to the guild"),
     429: (RateLimited, "stop what else uses this bot or this address, and try again in an hour"),
 }
-_FAILED = (ExporterFailed, "try again later")
+_FAILED = (DiscordUnavailable, "try again later")
 _TRUST = (
     "behind a proxy that reads along, name its root certificate in SSL_CERT_FILE; otherwise check this "
     "machine's clock and its ca-certificates"
 )
-_UNEXPECTED = (ExporterRejected, "this request should not be made: please report it")
+_UNEXPECTED = (DiscordRejected, "this request should not be made: please report it")
 
 
 def translated(error: Exception, path: str) -> IngestError:
@@ -70,15 +70,17 @@ def translated(error: Exception, path: str) -> IngestError:
     if isinstance(error, errors.HTTPException):
         return _refusal(error, path)
     if isinstance(error, (aiohttp.ClientProxyConnectionError, aiohttp.ClientHttpProxyError)):
-        return ExporterFailed(
+        return DiscordUnavailable(
             f"the proxy did not lead to Discord for GET {path} ({type(error).__name__}"
             f"{f', {error.status}' if isinstance(error, aiohttp.ClientHttpProxyError) else ''}): "
             "check HTTPS_PROXY, and whether NO_PROXY should name discord.com"
         )
     if isinstance(error, aiohttp.ClientConnectorCertificateError):
-        return ExporterFailed(f"Discord's certificate is not trusted ({error.certificate_error}): {_TRUST}")
+        return DiscordUnavailable(
+            f"Discord's certificate is not trusted ({error.certificate_error}): {_TRUST}"
+        )
     if isinstance(error, (aiohttp.ClientError, OSError, json.JSONDecodeError)):
-        return ExporterFailed(f"Discord did not answer GET {path} ({type(error).__name__}): {_FAILED[1]}")
+        return DiscordUnavailable(f"Discord did not answer GET {path} ({type(error).__name__}): {_FAILED[1]}")
     raise error
 
 

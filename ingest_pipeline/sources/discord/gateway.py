@@ -22,7 +22,7 @@ from discord.gateway import DiscordWebSocket
 from discord.http import Route
 
 from ingest_pipeline.domain.snowflake import parse_snowflake
-from ingest_pipeline.errors import LandingRefused
+from ingest_pipeline.errors import StorageRejected
 from ingest_pipeline.landing.spool import Spool
 from ingest_pipeline.sources.discord.gateway_guilds import GuildChange, GuildWatch
 from ingest_pipeline.sources.proxies import proxy_for
@@ -228,7 +228,7 @@ class GatewayClient(discord.Client):
     async def _flush(self) -> bool:
         try:
             await asyncio.to_thread(self._spool.flush)
-        except LandingRefused as error:
+        except StorageRejected as error:
             _logger.warning("%s", error)
             return False
         self._listener.spooled()

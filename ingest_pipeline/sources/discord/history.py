@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 
 from ingest_pipeline.domain.guild import ReadingState
 from ingest_pipeline.domain.snowflake import first_id_at
-from ingest_pipeline.errors import ChannelForbidden, ChannelNotFound, ExporterFailed, IngestError
+from ingest_pipeline.errors import ChannelForbidden, ChannelNotFound, DiscordUnavailable, IngestError
 from ingest_pipeline.sources.discord.discovery import reading_state_now
 from ingest_pipeline.sources.discord.rest import DiscordRest, Payload
 
@@ -70,7 +70,7 @@ async def find_newest(rest: DiscordRest, channel_id: int) -> Newest:
     Raises:
         ChannelForbidden: The bot does not see the channel or may not read its history.
         ChannelNotFound: The channel is gone.
-        ExporterFailed: Discord did not answer.
+        DiscordUnavailable: Discord did not answer.
     """
     page = await rest.history(channel_id, limit=1)
     if not page.messages:
@@ -102,7 +102,7 @@ async def read_history(
         ChannelForbidden: The bot lost sight of the channel or the permission to read its history; what
             was yielded before is complete nonetheless.
         ChannelNotFound: The channel is gone; the same holds.
-        ExporterFailed: Discord did not answer; the same holds.
+        DiscordUnavailable: Discord did not answer; the same holds.
     """
     last = newest or await find_newest(rest, channel_id)
     empty_pages = 0
@@ -113,7 +113,7 @@ async def read_history(
             empty_pages += 1
             last = await find_newest(rest, channel_id)
             if low < last.message_id and empty_pages == _MAX_EMPTY_PAGES:
-                raise ExporterFailed(
+                raise DiscordUnavailable(
                     f"Discord has messages after {low} in channel {channel_id} and sends none of them: "
                     "try again later"
                 )

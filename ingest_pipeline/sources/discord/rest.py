@@ -21,7 +21,7 @@ from pydantic import SecretStr
 from ingest_pipeline.errors import (
     AddressBlocked,
     ConfigurationError,
-    ExporterFailed,
+    DiscordUnavailable,
     IntentMissing,
     RateLimited,
 )
@@ -90,7 +90,7 @@ class DiscordRest:
         Raises:
             ChannelForbidden: The bot does not see the channel.
             ChannelNotFound: The channel is gone.
-            ExporterFailed: Discord did not answer.
+            DiscordUnavailable: Discord did not answer.
         """
         query = {"limit": limit} if after is None else {"limit": limit, "after": after}
         requested_at = datetime.now(UTC)
@@ -103,7 +103,7 @@ class DiscordRest:
         Raises:
             ChannelForbidden: The bot does not see the channel or may not read its history.
             ChannelNotFound: The channel is gone.
-            ExporterFailed: Discord did not answer.
+            DiscordUnavailable: Discord did not answer.
         """
         requested_at = datetime.now(UTC)
         path = "/channels/{channel_id}/messages/{message_id}"
@@ -192,7 +192,7 @@ class DiscordRest:
                 return await self._get_once(path, kind, query, ids)
             except (RateLimited, AddressBlocked):
                 raise
-            except ExporterFailed as error:
+            except DiscordUnavailable as error:
                 _logger.info("%s; trying again in %.1f s", error, pause)
                 await asyncio.sleep(pause)
                 pause *= 2
@@ -207,7 +207,7 @@ class DiscordRest:
         except Exception as error:
             raise translated(error, where) from error
         if not isinstance(answer, kind):
-            raise ExporterFailed(
+            raise DiscordUnavailable(
                 f"Discord answered GET {where} with something else than JSON: try again later"
             )
         return answer
@@ -222,7 +222,7 @@ async def open_rest(token: SecretStr | None) -> AsyncIterator[DiscordRest]:
         TokenRejected: Discord does not accept it.
         IntentMissing: The bot lacks the message content intent: Discord would answer with messages
             without their content.
-        ExporterFailed: Discord did not answer.
+        DiscordUnavailable: Discord did not answer.
     """
     from discord.http import HTTPClient, Route
 

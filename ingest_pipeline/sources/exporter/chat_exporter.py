@@ -25,7 +25,7 @@ from ingest_pipeline.errors import (
     ExporterTimeout,
     ExporterUnavailable,
     IngestError,
-    LandingRefused,
+    StorageRejected,
 )
 from ingest_pipeline.landing.export_header import ExportHeader
 from ingest_pipeline.redaction import guard, redact
@@ -113,13 +113,13 @@ class ChatExporter:
         Raises:
             ExporterUnavailable: There is no executable, or none that this system or request suits.
             ExporterTimeout: The time limit passed.
-            ExporterRejected: Discord refuses: token, channel, permission or intent.
+            DiscordRejected: Discord refuses: token, channel, permission or intent.
             RateLimited: Discord asked for fewer requests.
             ExporterFailed: Anything else ended the run early.
             ExportMalformed: The run claims success and its file is not JSON of the known shape.
             ExportTruncated: The run claims success and its file ends too early.
             ExportMismatch: The run claims success and its file is of another channel or range.
-            LandingRefused: The file cannot be written.
+            StorageRejected: The file cannot be written.
             ConfigurationError: The exporter asks for a token and none is set.
         """
         with _workspace(directory) as folder:
@@ -230,6 +230,6 @@ def _workspace(directory: Path) -> Iterator[Path]:
         with TemporaryDirectory(prefix=".unverified-", dir=directory, ignore_cleanup_errors=True) as folder:
             yield Path(folder)
     except OSError as error:
-        raise LandingRefused(
+        raise StorageRejected(
             f"{directory} cannot be written ({error.strerror or error}): free space or mend its permissions"
         ) from error

@@ -23,8 +23,8 @@ from ingest_pipeline.errors import (
     ExporterUnavailable,
     IngestError,
     IntentMissing,
-    LandingRefused,
     RateLimited,
+    StorageRejected,
     TokenRejected,
 )
 from ingest_pipeline.redaction import redact
@@ -123,12 +123,12 @@ _TRAPS = (
     ),
     _trap(
         r"no space left on device|not enough space on the disk|disk quota exceeded",
-        LandingRefused,
+        StorageRejected,
         "free space on the disk that holds INGEST_DATA_DIR",
     ),
     _trap(
         r"read-only file system|access to the path .* is denied",
-        LandingRefused,
+        StorageRejected,
         "make the folder writable for this user, or set INGEST_DATA_DIR to another",
     ),
     _trap(

@@ -101,7 +101,7 @@ def test_a_discord_out_of_reach_is_told_once(archive: Archive, server: DiscordSe
         bot.settle()
     [event] = system_events(archive)
     assert event.event_type is EventType.SYSTEM_CONNECTION_LOST
-    assert event.data["error"] == "ExporterFailed"
+    assert event.data["error"] == "DiscordUnavailable"
 
 
 @ON_ONE_ENGINE

@@ -16,7 +16,7 @@ from ingest_pipeline.content.extraction import extract_for
 from ingest_pipeline.domain.message import Attachment, Author, Emoji, Reaction
 from ingest_pipeline.domain.session import Session
 from ingest_pipeline.domain.window import Window
-from ingest_pipeline.errors import LandingRefused
+from ingest_pipeline.errors import StorageRejected
 from ingest_pipeline.ingestion.services import Services, build_services
 from ingest_pipeline.reporting.charts import (
     bar_width,
@@ -187,7 +187,7 @@ def test_a_folder_that_cannot_be_written_is_told(services: Services) -> None:
     """With its place."""
     blocked = services.settings.data_dir / "reports"
     blocked.write_text("a file")
-    with pytest.raises(LandingRefused, match="reports"):
+    with pytest.raises(StorageRejected, match="reports"):
         write_session_report(services, SESSION, OVER)
 
 

@@ -16,7 +16,7 @@ from ingest_pipeline.bot.supervision import (
     gateway_error,
     keep_going,
 )
-from ingest_pipeline.errors import DatabaseBusy, ExporterFailed, IngestError, IntentMissing, TokenRejected
+from ingest_pipeline.errors import DatabaseBusy, DiscordUnavailable, IngestError, IntentMissing, TokenRejected
 
 QUICK = 0.001
 
@@ -101,14 +101,14 @@ def test_a_client_that_ends_is_closed() -> None:
         raise KeyError("type")
 
     for client in (Client(raises), Client(lambda: asyncio.sleep(0))):  # type: ignore[arg-type, return-value]
-        assert isinstance(lived(client), ExporterFailed)
+        assert isinstance(lived(client), DiscordUnavailable)
         assert client.closed == 1
 
 
 def test_a_client_without_a_session_for_too_long_is_replaced() -> None:
     """discord.py may wait for a quarter of an hour between two attempts."""
     client = Client()
-    assert isinstance(lived(client, patience_seconds=0.0), ExporterFailed)
+    assert isinstance(lived(client, patience_seconds=0.0), DiscordUnavailable)
     assert client.closed == 1
 
 
@@ -122,7 +122,7 @@ def test_a_client_is_replaced_when_asked_to() -> None:
         connected = asyncio.create_task(keeper.live_once())
         await asyncio.sleep(0.01)
         keeper.is_replacing = True
-        with pytest.raises(ExporterFailed):
+        with pytest.raises(DiscordUnavailable):
             await connected
         assert client.closed == 1
 
@@ -136,7 +136,7 @@ def test_a_wrong_token_is_told_apart() -> None:
 
 @pytest.mark.parametrize(
     ("code", "kind"),
-    [(4004, TokenRejected), (4013, IntentMissing), (4014, IntentMissing), (4000, ExporterFailed)],
+    [(4004, TokenRejected), (4013, IntentMissing), (4014, IntentMissing), (4000, DiscordUnavailable)],
 )
 def test_close_codes_are_told_apart(code: int, kind: type[IngestError]) -> None:
     """As Discord's documentation has them."""

@@ -153,7 +153,7 @@ def test_without_an_exporter_an_import_ends_with_eight(cli: Cli) -> None:
 
 
 @pytest.mark.parametrize(
-    ("fault", "code"), [("forbidden", ExitCode.EXPORTER_FAILED), ("bad-token", ExitCode.EXPORTER_FAILED)]
+    ("fault", "code"), [("forbidden", ExitCode.DISCORD), ("bad-token", ExitCode.DISCORD)]
 )
 def test_a_refused_export_ends_with_six(cli: Cli, fault: str, code: int) -> None:
     """What Discord refuses is the exporter's failure, without a word on the token's value."""

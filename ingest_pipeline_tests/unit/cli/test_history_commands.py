@@ -143,7 +143,7 @@ def test_a_channel_that_stops_half_way_ends_with_ten(
     assert code == ExitCode.INCOMPLETE
     assert "history" in stdout
     code, _, stderr = commands("import-history", "--guild", str(guild), "--channel", str(radio))
-    assert code == ExitCode.EXPORTER_FAILED
+    assert code == ExitCode.DISCORD
     assert "team-radio" in stderr
 
 

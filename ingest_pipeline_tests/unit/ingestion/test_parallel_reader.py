@@ -15,7 +15,7 @@ import pyarrow as pa
 import pytest
 
 from ingest_pipeline.domain.normalize import ChannelPolicy
-from ingest_pipeline.errors import BadInput, ExportMalformed, ExportTruncated, LandingUnavailable
+from ingest_pipeline.errors import BadInput, ExportMalformed, ExportTruncated, StorageUnavailable
 from ingest_pipeline.ingestion import export_document, parallel_reader
 from ingest_pipeline.ingestion.documents import Provenance, Tally
 from ingest_pipeline.ingestion.export_document import ExportDocument
@@ -208,7 +208,7 @@ def test_a_document_that_is_replaced_after_its_header_was_read_is_told_as_that(
     """No row of the new one is taken for one of the old, whose time and bounds would not hold for it."""
     document = make_document(as_bytes(export([message(0)])))
     write_export(tmp_path / document.name, [message(1)], exportedAt="2030-01-01T00:00:00+00:00")
-    with pytest.raises(LandingUnavailable, match="was replaced while it was read"):
+    with pytest.raises(StorageUnavailable, match="was replaced while it was read"):
         read(document)
 
 

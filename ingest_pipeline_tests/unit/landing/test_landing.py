@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from ingest_pipeline.domain.window import Window, WindowGrid
-from ingest_pipeline.errors import BadInput, ExportMismatch, LandingRefused
+from ingest_pipeline.errors import BadInput, ExportMismatch, StorageRejected
 from ingest_pipeline.landing.store import Landed, LandingStore
 from ingest_pipeline.landing.window_split import split_export
 from ingest_pipeline_tests.exports import CHANNEL_ID, START, message, write_export
@@ -171,7 +171,7 @@ def test_a_document_that_cannot_be_read_now_is_not_replaced(tmp_path: Path) -> N
     place.unlink()
     # Reading a process's memory at its beginning is an error of the input, as of a broken disk.
     place.symlink_to("/proc/self/mem")
-    with pytest.raises(LandingRefused):
+    with pytest.raises(StorageRejected):
         land(store, tmp_path, [message(1, "again")], READ_AT + timedelta(seconds=1))
     assert place.is_symlink()
 
@@ -187,7 +187,7 @@ def test_the_header_tells_when_the_document_was_read(store: LandingStore, tmp_pa
 def test_a_store_that_cannot_be_written_says_what_to_do(tmp_path: Path) -> None:
     """A file stands where the folder should be."""
     (tmp_path / "landing").write_text("")
-    with pytest.raises(LandingRefused, match="INGEST_LANDING_URL"):
+    with pytest.raises(StorageRejected, match="INGEST_LANDING_URL"):
         land(LandingStore(str(tmp_path / "landing")), tmp_path, [message(1)])
 
 

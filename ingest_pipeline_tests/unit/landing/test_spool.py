@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest_pipeline.errors import LandingRefused
+from ingest_pipeline.errors import StorageRejected
 from ingest_pipeline.landing.spool import Position, Spool
 
 START = Position()
@@ -128,7 +128,7 @@ def test_what_a_failed_write_left_behind_is_gone(tmp_path: Path) -> None:
     spool = Spool(tmp_path)
     fill(spool, [b"1"])
     large = [b"x" * 20_000, b"y" * 20_000]
-    with limited_files(30_000), pytest.raises(LandingRefused):
+    with limited_files(30_000), pytest.raises(StorageRejected):
         fill(spool, large)
     (segment,) = tmp_path.iterdir()
     assert segment.stat().st_size == 30_000
@@ -179,7 +179,7 @@ def test_a_disk_that_refuses_keeps_events_in_memory(tmp_path: Path) -> None:
     spool = Spool(folder)
     folder.rmdir()
     spool.append(b"1", NOW)
-    with pytest.raises(LandingRefused, match="kept in memory"):
+    with pytest.raises(StorageRejected, match="kept in memory"):
         spool.flush()
     folder.mkdir()
     spool.flush()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ingest_pipeline.errors import ConfigurationError, LandingRefused
+from ingest_pipeline.errors import ConfigurationError, StorageRejected
 from ingest_pipeline.landing.spool_folder import own_spool
 
 
@@ -32,5 +32,5 @@ def test_a_folder_has_one_owner_at_a_time(tmp_path: Path) -> None:
 def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
     """With its name."""
     (tmp_path / "file").touch()
-    with pytest.raises(LandingRefused, match="file"), own_spool(tmp_path / "file" / "spool"):
+    with pytest.raises(StorageRejected, match="file"), own_spool(tmp_path / "file" / "spool"):
         pass

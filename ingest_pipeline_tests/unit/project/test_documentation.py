@@ -99,6 +99,12 @@ def test_exit_codes_are_documented() -> None:
     assert [int(row) for row in rows] == list(ExitCode)
 
 
+def test_help_lists_every_exit_code() -> None:
+    """`ingest --help` knows the codes that scripts may meet, and no other."""
+    _, _, listed = (typer.main.get_command(app).help or "").partition("Exit codes:")
+    assert [int(code) for code in re.findall(r"\d+", listed)] == list(ExitCode)
+
+
 def test_session_fields_and_channel_policies_are_documented() -> None:
     """Fields, aliases and policies stand where files are described."""
     for name in (*FIELD_NAMES, *ALIASES):

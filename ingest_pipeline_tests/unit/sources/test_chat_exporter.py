@@ -25,8 +25,8 @@ from ingest_pipeline.errors import (
     ExportTruncated,
     IngestError,
     IntentMissing,
-    LandingRefused,
     RateLimited,
+    StorageRejected,
     TokenRejected,
 )
 from ingest_pipeline.landing.export_reader import read_export
@@ -61,7 +61,7 @@ FAILURES: list[tuple[str, type[IngestError], str, bool]] = [
     ("network-down", ExporterFailed, "Name or service not known", False),
     ("mid-message", ExporterFailed, "Failed to export message", True),
     ("killed", ExporterFailed, "SIGKILL", True),
-    ("disk-full", LandingRefused, "free space", True),
+    ("disk-full", StorageRejected, "free space", True),
     ("no-icu", ExporterUnavailable, "libicu", False),
     ("echo-token", ExporterFailed, "HTTP request", False),
     ("malformed", ExportMalformed, "export it again", True),
@@ -232,7 +232,7 @@ def test_a_message_in_the_millisecond_of_the_upper_bound_is_tolerated(tmp_path: 
 def test_a_directory_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
     """The error names the directory and what to do."""
     (tmp_path / "file").write_text("")
-    with pytest.raises(LandingRefused, match="cannot be written"):
+    with pytest.raises(StorageRejected, match="cannot be written"):
         exporter(tmp_path).export(REQUEST, tmp_path / "file" / "out")
 
 

@@ -18,8 +18,8 @@ from ingest_pipeline.errors import (
     ChannelForbidden,
     ChannelNotFound,
     ConfigurationError,
-    ExporterFailed,
-    ExporterRejected,
+    DiscordRejected,
+    DiscordUnavailable,
     IngestError,
     IntentMissing,
     RateLimited,
@@ -152,7 +152,7 @@ def test_a_passing_failure_is_not_noticed(server: DiscordServer, radio: int, arm
 def test_a_lasting_failure_is_transient(server: DiscordServer, radio: int) -> None:
     """After its tries the client gives up, saying that it may work later."""
     server.faults.fail(503, Requests(HISTORY, times=None))
-    with pytest.raises(ExporterFailed, match="503"):
+    with pytest.raises(DiscordUnavailable, match="503"):
         ask(server, lambda rest: rest.history(radio), tries=2)
     assert len(server.journal.select(HISTORY)) == 2
 
@@ -199,7 +199,7 @@ class _Answer:
         (429, "<html>error 1015</html>", AddressBlocked),
         (403, {"code": 40002, "message": "You need to verify your account"}, AccountRestricted),
         (403, {"code": 50001, "message": "Missing Access"}, ChannelForbidden),
-        (502, "<html>bad gateway</html>", ExporterFailed),
+        (502, "<html>bad gateway</html>", DiscordUnavailable),
     ],
 )
 def test_a_page_or_an_unverified_account_is_no_matter_of_the_channel(
@@ -217,7 +217,7 @@ def test_a_mistake_of_ours_is_not_dressed_up() -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "kind"), [(403, ChannelForbidden), (404, ChannelNotFound), (400, ExporterRejected)]
+    ("status", "kind"), [(403, ChannelForbidden), (404, ChannelNotFound), (400, DiscordRejected)]
 )
 def test_a_refusal_is_permanent_and_not_repeated(
     server: DiscordServer, radio: int, status: int, kind: type[IngestError]

@@ -17,7 +17,7 @@ from ingest_pipeline.errors import (
     ExporterTimeout,
     ExporterUnavailable,
     IngestError,
-    LandingRefused,
+    StorageRejected,
     TokenRejected,
 )
 from ingest_pipeline.redaction import forget, guard, redact
@@ -115,7 +115,7 @@ def finished(stderr: str = "", stdout: str = "", exit_code: int = 1) -> Finished
         ),
         (finished("ERROR\nSystem.Exception: x", exit_code=0), ExporterFailed),
         (finished("\x1b[31mAuthentication token is invalid.\x1b[0m"), TokenRejected),
-        (finished("System.IO.IOException: Read-only file system : '/out'"), LandingRefused),
+        (finished("System.IO.IOException: Read-only file system : '/out'"), StorageRejected),
         (finished(f"ERROR\n{BLOCKED} forbidden. Response content: <!DOCTYPE html><title>x"), AddressBlocked),
         (finished(f"ERROR\n{BLOCKED} bad request.\nResponse content: <html>cloudflare"), AddressBlocked),
         (finished(f"ERROR\n{BLOCKED} forbidden.\nResponse content: error code: 1020"), AddressBlocked),

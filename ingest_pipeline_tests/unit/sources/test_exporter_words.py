@@ -16,8 +16,8 @@ from ingest_pipeline.errors import (
     ExporterUnavailable,
     IngestError,
     IntentMissing,
-    LandingRefused,
     RateLimited,
+    StorageRejected,
     TokenRejected,
 )
 from ingest_pipeline.sources.exporter.output import failure_of, reports_empty_range, warnings_of
@@ -62,8 +62,8 @@ NOT_FOUND = (
     ChannelNotFound,
     "check the channel id, and that the account is a member of its guild",
 )
-DISK_FULL = (LandingRefused, "free space on the disk that holds INGEST_DATA_DIR")
-READ_ONLY = (LandingRefused, "make the folder writable for this user, or set INGEST_DATA_DIR to another")
+DISK_FULL = (StorageRejected, "free space on the disk that holds INGEST_DATA_DIR")
+READ_ONLY = (StorageRejected, "make the folder writable for this user, or set INGEST_DATA_DIR to another")
 ICU = (ExporterUnavailable, "install the system's ICU library (libicu, icu-libs)")
 OTHER_SYSTEM = (
     ExporterUnavailable,

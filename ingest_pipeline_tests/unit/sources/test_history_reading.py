@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from ingest_pipeline.domain.snowflake import first_id_at
-from ingest_pipeline.errors import ChannelForbidden, ChannelNotFound, ExporterFailed, IngestError
+from ingest_pipeline.errors import ChannelForbidden, ChannelNotFound, DiscordUnavailable, IngestError
 from ingest_pipeline.sources.discord.history import Page, absent, find_newest, read_history
 from ingest_pipeline.sources.discord.rest import DiscordRest, open_rest
 from ingest_pipeline_tests.fake_discord import permissions
@@ -241,7 +241,7 @@ def test_an_outage_ends_the_reading_and_keeps_its_pages(server: DiscordServer, r
     ids = server.messages.bulk_load(radio, 250)
     server.faults.fail(503, Requests(HISTORY, skip=2, times=None))
     pages, error = read(server, radio)
-    assert isinstance(error, ExporterFailed)
+    assert isinstance(error, DiscordUnavailable)
     assert ids_of(pages) == ids[:100]
 
 
@@ -286,5 +286,5 @@ def test_pages_that_stay_empty_are_a_failure(server: DiscordServer, radio: int) 
         rest.history = withheld  # type: ignore[method-assign]
         return [page async for page in read_history(rest, radio, 0, first_id_at(datetime.now(UTC)))]
 
-    with pytest.raises(ExporterFailed, match="sends none"):
+    with pytest.raises(DiscordUnavailable, match="sends none"):
         ask(server, work)

@@ -95,7 +95,7 @@ def test_a_proxy_that_refuses_is_named(cli: Cli) -> None:
     cli.environment["HTTPS_PROXY"] = "http://team:radio@127.0.0.1:9"
     process = cli.start("bot", "--check")
     output, errors = process.communicate(timeout=120)
-    assert process.returncode == ExitCode.EXPORTER_FAILED
+    assert process.returncode == ExitCode.DISCORD
     assert b"HTTPS_PROXY" in errors
     assert b"radio@" not in output + errors
 
