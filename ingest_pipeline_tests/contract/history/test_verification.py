@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from functools import partial
+from itertools import count
 from random import Random
+from threading import Timer
 from typing import Any
 
 import pytest
 
-from ingest_pipeline.completeness import verification
 from ingest_pipeline.completeness.expectations import Scope
 from ingest_pipeline.completeness.verdicts import ChannelVerdict, VerificationReport
 from ingest_pipeline.completeness.verification import verify
@@ -17,7 +18,6 @@ from ingest_pipeline.domain.session import Session
 from ingest_pipeline.domain.snowflake import created_at
 from ingest_pipeline.errors import TokenRejected
 from ingest_pipeline.history.history_import import import_history
-from ingest_pipeline.history.scanner import build_scanner
 from ingest_pipeline.storage.catalogue.guilds import set_monitors
 from ingest_pipeline.storage.engine.database import Connection
 from ingest_pipeline.storage.messages.deletions import Tombstone, tombstone_messages
@@ -41,6 +41,25 @@ def verified(archive: Archive, scope: Scope | None = None, **options: Any) -> Ve
     repeatable = Random(7)  # noqa: S311
     options = {"grace_seconds": 0.0, "random": repeatable, **options}
     return archive.run(lambda rest: verify(archive.services, rest, scope, **options))
+
+
+def verified_while(archive: Archive, meanwhile: Callable[[int], None], **options: Any) -> VerificationReport:
+    """Verify, and let something happen whenever a page was read, given how many were."""
+
+    async def work(rest: Any) -> VerificationReport:
+        history, pages = rest.history, count(1)
+
+        async def then_meanwhile(channel: int, **asked: Any) -> Any:
+            page = await history(channel, **asked)
+            if asked.get("after") is not None:
+                meanwhile(next(pages))
+            return page
+
+        rest.history = then_meanwhile
+        return await verify(archive.services, rest, **{"grace_seconds": 0.0, **options})
+
+    report: VerificationReport = archive.run(work)
+    return report
 
 
 def delete_row(archive: Archive, *ids: int) -> None:
@@ -102,10 +121,9 @@ def test_each_difference_is_found_with_its_reason(
 
 
 def test_every_batch_counts_and_so_does_the_end_of_every_page(
-    archive: Archive, server: DiscordServer, guild: int, radio: int, monkeypatch: pytest.MonkeyPatch
+    archive: Archive, server: DiscordServer, guild: int, radio: int
 ) -> None:
     """What differs in the first of several batches is told, and what was deleted where a page ends."""
-    monkeypatch.setattr(verification, "build_scanner", partial(build_scanner, batch_rows=100))
     ids = server.messages.bulk_load(radio, 450, ends=datetime.now(UTC) - AGO)
     imported(archive, guild)
     delete_row(archive, ids[0], ids[-2])
@@ -113,7 +131,7 @@ def test_every_batch_counts_and_so_does_the_end_of_every_page(
     for place in (100, 201, 449):
         server.messages.delete(radio, ids[place])
     server.messages.edit(radio, ids[150], "edited")
-    verdict = only(verified(archive))
+    verdict = only(verified(archive, batch_rows=100))
     assert {each.discord_id: each.reason.value for each in verdict.differences} == {
         **dict.fromkeys((ids[0], ids[-2]), "lost"),
         **dict.fromkeys((ids[100], ids[201], ids[449]), "deletion_missed"),
@@ -155,24 +173,40 @@ def test_what_happens_during_the_verification_is_no_difference(
     ids = server.messages.bulk_load(radio, 50)
     imported(archive, guild)
 
-    def meanwhile(_: object) -> None:
+    def meanwhile(_: int) -> None:
         stone = Tombstone(ids[5], radio, guild, datetime.now(UTC), "gateway", "c1")
         server.messages.delete(radio, ids[5])
         archive.write(lambda connection: tombstone_messages(connection, [stone]))
 
-    async def work(rest: Any) -> VerificationReport:
-        history = rest.history
+    assert verified_while(archive, meanwhile).is_exact
 
-        async def then_meanwhile(channel: int, **options: Any) -> Any:
-            page = await history(channel, **options)
-            if options.get("after") is not None:
-                meanwhile(None)
-            return page
 
-        rest.history = then_meanwhile
-        return await verify(archive.services, rest, grace_seconds=0.0)
+def test_a_batch_is_compared_before_more_is_read(
+    archive: Archive, server: DiscordServer, guild: int, radio: int
+) -> None:
+    """A row that is lost after it was compared is found the next time only."""
+    ids = server.messages.bulk_load(radio, 250, ends=datetime.now(UTC) - AGO)
+    imported(archive, guild)
 
-    assert archive.run(work).is_exact
+    def meanwhile(pages: int) -> None:
+        if pages == 3:
+            delete_row(archive, ids[0])
+
+    assert verified_while(archive, meanwhile, batch_rows=100).is_exact
+    assert only(verified(archive)).reasons == {"lost": 1}
+
+
+def test_a_bot_has_time_to_finish_what_it_has_received(
+    archive: Archive, server: DiscordServer, guild: int, radio: int
+) -> None:
+    """A deletion that is in its spool, and in the table before the grace is over, is no difference."""
+    ids = server.messages.bulk_load(radio, 50, ends=datetime.now(UTC) - AGO)
+    imported(archive, guild)
+    server.messages.delete(radio, ids[5])
+    stone = Tombstone(ids[5], radio, guild, datetime.now(UTC), "gateway", "c1")
+    processing = Timer(0.5, archive.write, [lambda connection: tombstone_messages(connection, [stone])])
+    assert verified_while(archive, lambda _: processing.start(), grace_seconds=3.0).is_exact
+    processing.join()
 
 
 def test_a_channel_that_cannot_be_read_is_not_verified(
@@ -289,7 +323,7 @@ def test_a_scope_verifies_only_that(archive: Archive, server: DiscordServer, gui
     imported(archive, guild)
     told: list[ChannelVerdict] = []
     report = verified(archive, Scope(channel_id=radio), progress=told.append)
-    assert [verdict.channel_id for verdict in report.verdicts] == [radio]
+    assert [(verdict.channel_id, verdict.name) for verdict in report.verdicts] == [(radio, "team-radio")]
     assert told == list(report.verdicts)
 
 
