@@ -21,7 +21,7 @@ from ingest_pipeline.completeness.verdicts import ChannelVerdict, VerificationRe
 from ingest_pipeline.domain.guild import Channel
 from ingest_pipeline.errors import IngestError, TokenRejected
 from ingest_pipeline.history.history_import import DEFAULT_CONCURRENCY
-from ingest_pipeline.history.scanner import Scanner, build_scanner, page_document
+from ingest_pipeline.history.scanner import BATCH_ROWS, Scanner, build_scanner, page_document
 from ingest_pipeline.ingestion.services import Services
 from ingest_pipeline.sources.discord.history import Newest, Page, batched, find_newest, read_history
 from ingest_pipeline.sources.discord.rest import PAGE_LIMIT, DiscordRest, open_rest
@@ -60,7 +60,7 @@ async def verify(
     *,
     sample: int | None = None,
     concurrency: int = DEFAULT_CONCURRENCY,
-    batch_rows: int = 2_000,
+    batch_rows: int = BATCH_ROWS,
     grace_seconds: float = 2.0,
     random: Random | None = None,
     progress: VerifyProgress | None = None,
@@ -170,10 +170,9 @@ class _Job:
         return min(self.expectation.channel_id, bounds.oldest) if bounds else self.expectation.channel_id
 
     async def _judge(self, verdict: ChannelVerdict, pages: Sequence[Page]) -> None:
-        guild_id = self.channel.guild_id if self.channel else None
         policies = await asyncio.to_thread(self.scanner.services.read_policies, [verdict.channel_id])
         documents = [
-            page_document(verdict.channel_id, guild_id, page, policies=policies, correlation_id="")
+            page_document(verdict.channel_id, None, page, policies=policies, correlation_id="")
             for page in pages
         ]
         reading = await asyncio.to_thread(fresh_reading, verdict.channel_id, pages, documents)

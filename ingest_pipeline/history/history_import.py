@@ -18,7 +18,7 @@ from ingest_pipeline.errors import ChannelForbidden, ChannelNotFound
 from ingest_pipeline.history.catalogue_sync import save_view
 from ingest_pipeline.history.channel_scan import scan_channels
 from ingest_pipeline.history.scan_plans import ImportPlan, plan_import
-from ingest_pipeline.history.scanner import build_scanner
+from ingest_pipeline.history.scanner import BATCH_ROWS, build_scanner
 from ingest_pipeline.ingestion.services import Services
 from ingest_pipeline.sources.discord.discovery import GuildView, view_guild
 from ingest_pipeline.sources.discord.rest import DiscordRest, open_rest
@@ -128,7 +128,7 @@ async def import_history(
     channel_ids: Collection[int] = (),
     force: bool = False,
     concurrency: int = DEFAULT_CONCURRENCY,
-    batch_rows: int = 2_000,
+    batch_rows: int = BATCH_ROWS,
     progress: RunProgress | None = None,
 ) -> HistoryReport:
     """Import a guild's history.

@@ -22,6 +22,8 @@ from ingest_pipeline.storage.runs.scan_runs import ScanRun
 Result = TypeVar("Result")
 
 SOURCE = "history"
+BATCH_ROWS = 2_000
+"""Messages merged in one transaction, or compared at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +43,7 @@ class Scanner:
     services: Services
     rest: DiscordRest
     rules: ContentRules | None = None
-    batch_rows: int = 2_000
+    batch_rows: int = BATCH_ROWS
     progress: Callable[[ScanRun], None] | None = None
     merging: asyncio.Lock = field(default_factory=asyncio.Lock)
 
@@ -50,7 +52,7 @@ async def build_scanner(
     services: Services,
     rest: DiscordRest,
     *,
-    batch_rows: int = 2_000,
+    batch_rows: int = BATCH_ROWS,
     progress: Callable[[ScanRun], None] | None = None,
 ) -> Scanner:
     """Read what scans need to know and return a scanner."""

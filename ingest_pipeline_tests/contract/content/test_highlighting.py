@@ -168,8 +168,14 @@ def test_the_usual_rate_counts_silent_minutes() -> None:
     assert usual_rate(counts, START) == 2.0
     assert usual_rate(counts, None) == 5.0
     assert usual_rate(counts, START + timedelta(seconds=90)) == 4.0
+    assert usual_rate(counts, START + timedelta(seconds=0.5)) == 2.0
     assert usual_rate(counts, START + timedelta(hours=1)) == 5.0
     assert usual_rate({}, START) == 0.0
+
+
+def test_a_rule_that_is_what_it_was_has_the_digest_it_had() -> None:
+    """Whatever changes it has every session scored anew after an upgrade."""
+    assert rule_digest(HighlightRule()) == "dbba463e"
 
 
 def test_other_weights_score_the_whole_session_anew(database: Database) -> None:

@@ -43,6 +43,14 @@ def verified(archive: Archive, scope: Scope | None = None, **options: Any) -> Ve
     return archive.run(lambda rest: verify(archive.services, rest, scope, **options))
 
 
+class Lowest(Random):
+    """Draws the lowest number that can be drawn."""
+
+    def randint(self, a: int, b: int) -> int:
+        """Return it."""
+        return min(a, b)
+
+
 def verified_while(archive: Archive, meanwhile: Callable[[int], None], **options: Any) -> VerificationReport:
     """Verify, and let something happen whenever a page was read, given how many were."""
 
@@ -205,8 +213,9 @@ def test_a_bot_has_time_to_finish_what_it_has_received(
     server.messages.delete(radio, ids[5])
     stone = Tombstone(ids[5], radio, guild, datetime.now(UTC), "gateway", "c1")
     processing = Timer(0.5, archive.write, [lambda connection: tombstone_messages(connection, [stone])])
-    assert verified_while(archive, lambda _: processing.start(), grace_seconds=3.0).is_exact
+    report = verified_while(archive, lambda _: processing.start(), grace_seconds=3.0)
     processing.join()
+    assert report.is_exact
 
 
 def test_a_channel_that_cannot_be_read_is_not_verified(
@@ -250,6 +259,17 @@ def test_a_sample_reads_less_and_says_so(
     assert 100 <= verdict.on_discord <= 300
     assert verdict.on_discord == verdict.in_table
     assert sum(record.messages for record in server.journal.select(HISTORY)) <= 310
+
+
+def test_a_sample_may_begin_with_the_very_first_message(
+    archive: Archive, server: DiscordServer, guild: int, radio: int
+) -> None:
+    """Were it left out, no number of samples would find that it differs."""
+    ids = server.messages.bulk_load(radio, 250)
+    imported(archive, guild)
+    server.messages.edit(radio, ids[0], "edited")
+    verdict = only(verified(archive, sample=100, random=Lowest()))
+    assert (verdict.on_discord, verdict.in_table, verdict.reasons) == (100, 100, {"change_missed": 1})
 
 
 def test_a_sample_finds_a_great_loss(archive: Archive, server: DiscordServer, guild: int, radio: int) -> None:
