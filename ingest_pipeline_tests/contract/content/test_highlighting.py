@@ -13,7 +13,7 @@ import pytest
 
 from ingest_pipeline.content import extraction
 from ingest_pipeline.content.extraction import ContentKind, extract_for
-from ingest_pipeline.content.highlighting import rule_digest, usual_rate
+from ingest_pipeline.content.highlighting import rule_digest, score_highlights, usual_rate
 from ingest_pipeline.content.rules import ContentRules
 from ingest_pipeline.domain.extract.highlights import HighlightRule
 from ingest_pipeline.domain.message import Emoji, RawMessage, Reaction, Reference
@@ -149,6 +149,26 @@ def test_a_burst_speaks_for_every_message_of_its_minute(database: Database) -> N
         assert scores(connection) == dict.fromkeys([first[-1], *burst], 0.2)
         reasons = json.loads(contents(connection, "highlights")["highlights"][0]["reasons"])
     assert reasons == ["8 messages per minute, 4.0 times the usual 2 (+0.20)"]
+
+
+def test_only_what_a_message_changes_is_scored(database: Database) -> None:
+    """Those of its minute while the usual rate stays what it was, the whole session when that moves."""
+
+    def touched(connection: Connection, ids: Sequence[int]) -> set[int]:
+        scored = set[int]()
+        rules = dict.fromkeys([CHANNEL], HighlightRule())
+        score_highlights(connection, ids, lambda _: rules, now=NOW, scored=scored)
+        return scored
+
+    with database.write() as connection:
+        ids = merge(connection, *(said(60 * minute, "words") for minute in range(5)))
+        assert touched(connection, ids) == set(ids)
+        [later] = merge(connection, said(60 * 5, "words"))
+        assert touched(connection, [later]) == {later}
+        [beside] = merge(connection, said(60 * 5 + 1, "words"))
+        assert touched(connection, [beside]) == {later, beside}
+        [far] = merge(connection, said(60 * 60, "words"))
+        assert touched(connection, [far]) == {*ids, later, beside, far}
 
 
 def test_without_a_session_there_is_no_burst(database: Database) -> None:
