@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,8 +14,10 @@ from ingest_pipeline.ingestion.documents import rows_table
 from ingest_pipeline.storage.engine.database import Connection, Database
 from ingest_pipeline.storage.messages.deletions import tombstone_messages
 from ingest_pipeline.storage.messages.merge import MergeCounts, merge_messages
+from ingest_pipeline.storage.messages.skipped_messages import skipped_among
 from ingest_pipeline_tests.contract.content_messages import RULES, contents, id_at, said
 from ingest_pipeline_tests.contract.readings import (
+    UNKNOWN,
     Reading,
     at,
     expected_messages,
@@ -103,6 +106,39 @@ def test_reading_a_skipped_message_again_keeps_its_first_and_last_reading(databa
         assert agree(connection, PICTURE, *again)
         [kept] = stored_skipped(connection)
         assert (kept["first_observed_at"], kept["observed_at"], kept["channel_id"]) == (at(0), at(7), 5)
+
+
+def test_the_first_reading_of_a_skipped_content_is_kept_whole(database: Database) -> None:
+    """Also when it is read last; below the millisecond its readings may even differ in when it was edited."""
+    later = replace(EMPTIED, observed=9, edited=1.5004, source="gateway", correlation_id="c2")
+    first = replace(EMPTIED, observed=4, edited=1.5001)
+    before, after = first.row(), later.row()
+    assert {name for name in before if before[name] != after[name]} >= {
+        *("edited_at", "author_is_bot", "source", "message_text", "reaction_count")
+    }
+    with database.write() as connection:
+        merge(connection, later)
+        merge(connection, first)
+        assert agree(connection, later, first)
+
+
+def test_a_skipped_content_twice_in_a_batch_is_read_in_both_channels(database: Database) -> None:
+    """Its channel is the lowest, whether the content is new or known."""
+    twice = [replace(PICTURE, channel_id=channel_id, observed=channel_id) for channel_id in (6, 5, 7)]
+    with database.write() as connection:
+        merge(connection, PICTURE)
+        merge(connection, *twice)
+        assert agree(connection, PICTURE, *twice)
+        [kept] = stored_skipped(connection)
+        assert (kept["channel_id"], kept["observed_at"]) == (5, at(7))
+
+
+def test_a_skipped_message_was_first_read_with_the_first_of_its_contents(database: Database) -> None:
+    """As far as any reading's time is known; one that is taken is none of them."""
+    unknown = replace(PICTURE, discord_id=3, observed=UNKNOWN)
+    with database.write() as connection:
+        merge(connection, TEXT, PICTURE, replace(PICTURE, digest=4, observed=9), unknown)
+        assert skipped_among(connection, [1, 2, 3, 4]) == {2: at(1)}
 
 
 def test_an_emptied_message_says_nothing_any_more(database: Database) -> None:
