@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs what the benchmarks compare with into .venv-bench and measures. Arguments are handed on:
+# Installs the benchmarks' rivals into .venv-bench and measures. Arguments are passed on:
 #   ./bench.sh bulk --sizes 1k 100k
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"

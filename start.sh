@@ -32,5 +32,5 @@ done
 source scripts/bootstrap.sh
 install_requirements requirements.txt
 
-# .env is read there, by the parser that every part has in common: nothing of it is executed.
+# .env is read there, by the parser that all services share: nothing in it is executed.
 exec "$venv_python" -m ingest_pipeline.stack.start "$@"

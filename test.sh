@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs what is missing and runs the whole test suite. Arguments are handed to pytest:
+# Installs what is missing and runs the whole test suite. Arguments are passed to pytest:
 #   ./test.sh ingest_pipeline_tests/unit -x
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
@@ -7,15 +7,15 @@ cd "$(dirname "${BASH_SOURCE[0]}")"
 source scripts/bootstrap.sh
 install_requirements requirements-dev.txt
 
-# The tests bring settings of their own: whatever the caller's shell or .env says about real data and
-# real accounts must not reach them.
+# The tests bring settings of their own: settings for real data and real accounts in the caller's shell or
+# .env must not reach them.
 for name in $(compgen -e); do
   case $name in
     INGEST_* | DISCORD_* | DAGSTER_* | POLL_INTERVAL_SECONDS) unset "$name" ;;
   esac
 done
 
-# Three processes for two cores: a good part of the time goes into waiting, for daemons, sensors and workers that
-# were killed. The tests of a file stay together, since some share a running stack, and files go in their order,
-# the longest first: by the number of their tests the longest would come last.
+# Three processes for two cores: much of the time goes into waiting, for daemons, sensors and killed workers.
+# The tests of a file stay together, since some share a running stack, and files run in their own order,
+# the longest first: sorted by the number of their tests, the longest would come last.
 exec "$venv_python" -m pytest -n 3 --dist loadfile --no-loadscope-reorder --durations=5 "$@" < /dev/null
