@@ -9,9 +9,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from datetime import datetime
-from html import escape
-from importlib.resources import files
-from string import Template
 from typing import Any, BinaryIO
 
 import pyarrow as pa
@@ -113,41 +110,15 @@ def _json_value(name: str, value: Any) -> Any:
 
 
 def _write_html(pages: Pages, session: Session, stream: BinaryIO) -> None:
-    template = files("ingest_pipeline.reporting").joinpath("messages.html").read_text(encoding="utf-8")
-    page = Template(template).substitute(
-        heading=escape(session.event_name or session.session_id),
+    from ingest_pipeline.reporting.templates import load_template
+
+    page = load_template("messages.html").stream(
+        heading=session.event_name or session.session_id,
         when=f"{session.start_time:%Y-%m-%d %H:%M} to {session.end_time:%Y-%m-%d %H:%M} UTC",
+        rows=(row for rows in pages for row in rows.to_pylist()),
     )
-    head, _, foot = page.partition("<!-- rows -->\n")
-    stream.write(head.encode())
-    stream.writelines(_html_row(row).encode("utf-8", "replace") for rows in pages for row in rows.to_pylist())
-    stream.write(foot.encode())
-
-
-def _html_row(row: dict[str, Any]) -> str:
-    cells = (
-        (
-            "time",
-            f'<time datetime="{row["posted_at"].isoformat()}">{row["posted_at"]:%Y-%m-%d %H:%M:%S}</time>',
-        ),
-        ("who", escape(row["driver_name"] or row["driver"] or row["author_name"] or "")),
-        ("text", escape(row["message_text"] or row["raw_content"]) + _files(row)),
-        ("number", str(row["reaction_count"] or "")),
-        ("mark", _mark(row)),
-    )
-    return "<tr>" + "".join(f'<td class="{kind}">{content}</td>' for kind, content in cells) + "</tr>\n"
-
-
-def _files(row: dict[str, Any]) -> str:
-    names = [item["file_name"] or "file" for item in json.loads(row["attachments"])]
-    return "".join(f' <span class="file">{escape(name)}</span>' for name in names)
-
-
-def _mark(row: dict[str, Any]) -> str:
-    if not row["is_highlight_candidate"]:
-        return ""
-    reasons = "; ".join(json.loads(row["highlight_reasons"] or "[]"))
-    return f'<span title="{escape(reasons)}">highlight</span>'
+    page.enable_buffering(1_000)
+    page.dump(stream, "utf-8", "replace")
 
 
 _WRITERS: dict[ExportFormat, Callable[[Pages, Session, BinaryIO], None]] = {

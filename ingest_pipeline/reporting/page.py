@@ -7,15 +7,35 @@ from __future__ import annotations
 
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from html import escape
-from importlib.resources import files
-from string import Template
+from typing import Any
 
 from ingest_pipeline.reporting.charts import bar_width, spans_days, width_name
 from ingest_pipeline.reporting.facts import SessionFacts
 
 _SHOWN_GAPS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class _Table:
+    """A table; with a summary it is folded away under it."""
+
+    caption: str
+    columns: Sequence[tuple[str, str]]  # name and class
+    rows: Sequence[Sequence[Any]]
+    summary: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Section:
+    """A section; what it tells stands below its picture, or after its tables where it has none."""
+
+    heading: str
+    told: str
+    tables: Sequence[_Table] = ()
+    picture: str = ""  # PNG, base64
+    alternative: str = ""
 
 
 def report_page(facts: SessionFacts, pictures: Mapping[str, bytes]) -> str:
@@ -25,24 +45,24 @@ def report_page(facts: SessionFacts, pictures: Mapping[str, bytes]) -> str:
         facts: What it tells.
         pictures: PNG bytes by name: `messages`, and `drivers` and `latency` where there is anything to draw.
     """
-    session = facts.session
-    template = files("ingest_pipeline.reporting").joinpath("page.html").read_text(encoding="utf-8")
+    from ingest_pipeline.reporting.templates import load_template
+
+    encoded = {name: b64encode(picture).decode() for name, picture in pictures.items()}
     sections = [
-        _minutes_section(facts, pictures["messages"]),
+        _minutes_section(facts, encoded["messages"]),
         _highlights_section(facts),
-        _drivers_section(facts, pictures.get("drivers")),
-        _setups_section(facts),
-        _latency_section(facts, pictures.get("latency")),
+        _drivers_section(facts, encoded.get("drivers")),
+        _latency_section(facts, encoded.get("latency")),
     ]
-    heading = session.event_name or session.session_id
-    return Template(template).substitute(
-        title=escape(f"{heading}: session report"),
-        heading=escape(heading),
-        when=escape(_when(facts)),
+    if facts.setups or facts.unparsed_lines:
+        sections.insert(3, _setups_section(facts))
+    return load_template("page.html").render(
+        facts=facts,
+        heading=facts.session.event_name or facts.session.session_id,
+        when=_when(facts),
         state=_state(facts),
-        numbers="\n".join(_number(name, value) for name, value in _numbers(facts)),
-        sections="\n".join(section for section in sections if section),
-        made=f"Made by ingest_pipeline on {facts.now:%Y-%m-%d at %H:%M:%S} UTC.",
+        numbers=_numbers(facts),
+        sections=sections,
     )
 
 
@@ -57,10 +77,10 @@ def _when(facts: SessionFacts) -> str:
 
 def _state(facts: SessionFacts) -> str:
     if facts.is_proven:
-        return '<p class="state">Complete: the coverage ledger proves every minute.</p>'
+        return "Complete: the coverage ledger proves every minute."
     missing = sum(((gap.end - gap.start) for gap in facts.gaps), timedelta())
     live = "So far" if facts.span.end < facts.session.end_time else "Not proven complete"
-    return f'<p class="state open">{live}: {_duration(missing)} without proof, shaded below.</p>'
+    return f"{live}: {_duration(missing)} without proof, shaded below."
 
 
 def _numbers(facts: SessionFacts) -> list[tuple[str, str]]:
@@ -79,11 +99,7 @@ def _numbers(facts: SessionFacts) -> list[tuple[str, str]]:
     return numbers
 
 
-def _number(name: str, value: str) -> str:
-    return f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>"
-
-
-def _minutes_section(facts: SessionFacts, picture: bytes) -> str:
+def _minutes_section(facts: SessionFacts, picture: str) -> _Section:
     busiest = max(facts.minutes, key=lambda item: item[1], default=None)
     told = f"{facts.messages:,} messages"
     if busiest:
@@ -91,120 +107,76 @@ def _minutes_section(facts: SessionFacts, picture: bytes) -> str:
         told += f", the busiest minute {busiest[0]:{form}} UTC with {busiest[1]}"
     stretches = "1 stretch" if len(facts.gaps) == 1 else f"{len(facts.gaps)} stretches"
     told += f", {stretches} not proven complete." if facts.gaps else ", proven complete."
-    rows = [[f"{minute:%Y-%m-%d %H:%M}", f"{count:,}"] for minute, count in facts.minutes]
-    minutes = _details(
-        "Figures as a table", _table("Messages by minute, UTC", ("minute", "messages"), rows, {1})
-    )
-    shown = [
-        [_moment(gap.start), _moment(gap.end), _duration(gap.end - gap.start)]
-        for gap in facts.gaps[:_SHOWN_GAPS]
-    ]
-    gaps = (
-        _details("Stretches without proof", _table("UTC", ("from", "to", "length"), shown)) if shown else ""
-    )
+    rows = [(f"{minute:%Y-%m-%d %H:%M}", f"{count:,}") for minute, count in facts.minutes]
+    columns = [("minute", ""), ("messages", "number")]
+    tables = [_Table("Messages by minute, UTC", columns, rows, "Figures as a table")]
+    if facts.gaps:
+        gaps = [
+            (_moment(gap.start), _moment(gap.end), _duration(gap.end - gap.start))
+            for gap in facts.gaps[:_SHOWN_GAPS]
+        ]
+        columns = [("from", ""), ("to", ""), ("length", "")]
+        tables.append(_Table("UTC", columns, gaps, "Stretches without proof"))
     heading = f"Messages per {width_name(bar_width(facts.span))}"
-    return _figure(heading, picture, f"Bar chart: {told}", told, minutes + gaps)
+    return _Section(heading, told, tables, picture, "Bar chart")
 
 
-def _highlights_section(facts: SessionFacts) -> str:
+def _highlights_section(facts: SessionFacts) -> _Section:
     if not facts.highlights:
-        return _nothing("Highlights", "No message stands out by the rule of data/settings.yaml.")
+        return _Section("Highlights", "No message stands out by the rule of data/settings.yaml.")
     form = "%Y-%m-%d %H:%M:%S" if spans_days(facts.span) else "%H:%M:%S"
     rows = [
-        "<tr>"
-        f'<td class="time"><a href="{escape(each.url)}">{each.posted_at:{form}}</a></td>'
-        f"<td>{escape(each.who)}</td><td>{escape(each.text)}</td>"
-        f'<td class="number">{each.score:.2f}</td>'
-        f"<td><ul>{''.join(f'<li>{escape(reason)}</li>' for reason in each.reasons)}</ul></td></tr>"
+        (
+            {"url": each.url, "text": f"{each.posted_at:{form}}"},
+            each.who,
+            each.text,
+            f"{each.score:.2f}",
+            each.reasons,
+        )
         for each in facts.highlights
     ]
+    columns = [("UTC", "time"), ("who", ""), ("message", ""), ("score", "number"), ("why", "")]
     more = facts.candidates - len(facts.highlights)
-    note = f'<p class="note">And {more:,} more candidates.</p>' if more else ""
-    return (
-        '<section><h2>Highlights</h2><div class="scroll"><table>'
-        "<caption>The candidates with the highest scores, and why</caption>"
-        '<thead><tr><th scope="col">UTC</th><th scope="col">who</th><th scope="col">message</th>'
-        '<th scope="col" class="number">score</th><th scope="col">why</th></tr></thead>'
-        f"<tbody>{''.join(rows)}</tbody></table></div>{note}</section>"
+    return _Section(
+        "Highlights",
+        f"And {more:,} more candidates." if more else "",
+        [_Table("The candidates with the highest scores, and why", columns, rows)],
     )
 
 
-def _drivers_section(facts: SessionFacts, picture: bytes | None) -> str:
+def _drivers_section(facts: SessionFacts, picture: str | None) -> _Section:
     if picture is None:
-        return _nothing("Team radio by driver", "No message names a driver.")
+        return _Section("Team radio by driver", "No message names a driver.")
     unknown = [talk.driver for talk in facts.talks if talk.team is None]
-    caption = f"{len(facts.talks)} drivers, {facts.talks[0].driver} most often."
+    told = f"{len(facts.talks)} drivers, {facts.talks[0].driver} most often."
     if unknown:
-        caption += f" Grey: not in data/drivers.yaml: {', '.join(unknown)}."
-    rows = [[talk.driver, talk.team or "unknown", f"{talk.messages:,}"] for talk in facts.talks]
-    table = _table("Messages by driver", ("driver", "team", "messages"), rows, {2})
-    return _figure(
-        "Team radio by driver",
-        picture,
-        f"Bar chart: messages of each driver. {caption}",
-        caption,
-        _details("Figures as a table", table),
-    )
+        told += f" Grey: not in data/drivers.yaml: {', '.join(unknown)}."
+    rows = [(talk.driver, talk.team or "unknown", f"{talk.messages:,}") for talk in facts.talks]
+    columns = [("driver", ""), ("team", ""), ("messages", "number")]
+    tables = [_Table("Messages by driver", columns, rows, "Figures as a table")]
+    alternative = "Bar chart: messages of each driver"
+    return _Section("Team radio by driver", told, tables, picture, alternative)
 
 
-def _setups_section(facts: SessionFacts) -> str:
-    if not (facts.setups or facts.unparsed_lines):
-        return ""
-    rows = [[ticker, f"{count:,}"] for ticker, count in facts.setups]
+def _setups_section(facts: SessionFacts) -> _Section:
+    rows = [(ticker, f"{count:,}") for ticker, count in facts.setups]
     left = f"{facts.unparsed_lines:,} lines could not be read; the table unparsed_lines says why."
-    note = f'<p class="note">{left}</p>'
-    return (
-        f"<section><h2>Trade setups</h2>{_table('Planned trades by ticker', ('ticker', 'setups'), rows, {1})}"
-        f"{note if facts.unparsed_lines else ''}</section>"
-    )
+    table = _Table("Planned trades by ticker", [("ticker", ""), ("setups", "number")], rows)
+    return _Section("Trade setups", left if facts.unparsed_lines else "", [table])
 
 
-def _latency_section(facts: SessionFacts, picture: bytes | None) -> str:
+def _latency_section(facts: SessionFacts, picture: str | None) -> _Section:
+    heading = "From posted to stored"
     if picture is None or facts.median_latency_seconds is None:
         later = f" {facts.later:,} were brought by a later import." if facts.later else ""
-        return _nothing("From posted to stored", f"No message was stored while it was fresh.{later}")
+        return _Section(heading, f"No message was stored while it was fresh.{later}")
     told = f"Half of {len(facts.latencies_seconds):,} messages within {facts.median_latency_seconds:.1f} s"
     if facts.slow_latency_seconds is not None:
         told += f", 95 of 100 within {facts.slow_latency_seconds:.1f} s"
     told += f", the slowest after {max(facts.latencies_seconds):.1f} s."
     if facts.later:
         told += f" {facts.later:,} that a later import brought are left out."
-    return _figure("From posted to stored", picture, f"Cumulative chart of delays: {told}", told, "")
-
-
-def _figure(heading: str, picture: bytes, alternative: str, caption: str, below: str) -> str:
-    source = f"data:image/png;base64,{b64encode(picture).decode()}"
-    return (
-        f'<section><h2>{escape(heading)}</h2><figure><img src="{source}" alt="{escape(alternative)}">'
-        f"<figcaption>{escape(caption)}</figcaption></figure>{below}</section>"
-    )
-
-
-def _nothing(heading: str, told: str) -> str:
-    return f'<section><h2>{escape(heading)}</h2><p class="note">{escape(told)}</p></section>'
-
-
-def _details(summary: str, content: str) -> str:
-    return f"<details><summary>{escape(summary)}</summary>{content}</details>"
-
-
-def _table(
-    caption: str, columns: Sequence[str], rows: Sequence[Sequence[str]], numbers: set[int] | None = None
-) -> str:
-    kinds = [' class="number"' if index in (numbers or ()) else "" for index in range(len(columns))]
-    head = "".join(
-        f'<th scope="col"{kind}>{escape(name)}</th>' for name, kind in zip(columns, kinds, strict=True)
-    )
-    body = "".join(
-        "<tr>"
-        + "".join(f"<td{kind}>{escape(cell)}</td>" for cell, kind in zip(row, kinds, strict=True))
-        + "</tr>"
-        for row in rows
-    )
-    return (
-        f'<div class="scroll"><table><caption>{escape(caption)}</caption><thead><tr>{head}</tr></thead>'
-        f"<tbody>{body}</tbody></table></div>"
-    )
+    return _Section(heading, told, picture=picture, alternative="Cumulative chart of delays")
 
 
 def _moment(moment: datetime) -> str:
