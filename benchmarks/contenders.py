@@ -103,7 +103,7 @@ MERGERS = (
     Contender("tables-dlt-postgres", "dlt_rival:merge_tables", "postgres", "dlt, upsert"),
 )
 READERS = (
-    Contender("ours-reader", "ours:read", None, "**ingest_pipeline**: read and normalised"),
+    Contender("ours-reader", "ours:read", None, "**ingest_pipeline**: read and normalized"),
     Contender(
         "simdjson", "floors:simdjson_parse", None, "floor: bare simdjson parse, no rows", is_floor=True
     ),

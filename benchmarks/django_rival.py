@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from benchmarks.jobs import Job
-from benchmarks.ours import normalised
+from benchmarks.ours import normalized
 
 _KINDS = {"int64": "BigIntegerField", "int32": "IntegerField", "bool": "BooleanField", "string": "TextField"}
 
@@ -28,7 +28,7 @@ def update_or_create(job: Job) -> Callable[[], int]:
 
     def work() -> int:
         count = 0
-        for table in normalised(job.source):
+        for table in normalized(job.source):
             for row in table.to_pylist():
                 model.objects.update_or_create(discord_id=row.pop("discord_id"), defaults=row)
                 count += 1

@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import parse_qs, quote, urlsplit
 
 from benchmarks.jobs import Job
-from benchmarks.ours import normalised, read_rows
+from benchmarks.ours import normalized, read_rows
 from ingest_pipeline.ingestion.chunks import rebatch
 
 # As many rows as this project merges at a time: dlt does better with them than with small tables.
@@ -17,7 +17,7 @@ _BATCH_ROWS = 20_000
 
 def merge_arrow(job: Job) -> Callable[[], int]:
     """Feed it with the very Arrow tables that this project merges, as they are read."""
-    return _merge(job, lambda: rebatch(normalised(job.source), _BATCH_ROWS))
+    return _merge(job, lambda: rebatch(normalized(job.source), _BATCH_ROWS))
 
 
 def merge_tables(job: Job) -> Callable[[], int]:
@@ -30,7 +30,7 @@ def merge_dicts(job: Job) -> Callable[[], int]:
     """Feed it with a dictionary for each row, the way most of its sources do."""
 
     def rows() -> Iterator[list[dict[str, Any]]]:
-        for table in rebatch(normalised(job.source), _BATCH_ROWS):
+        for table in rebatch(normalized(job.source), _BATCH_ROWS):
             yield table.to_pylist()
 
     return _merge(job, rows)

@@ -57,7 +57,7 @@ def postgres_copy(job: Job) -> Callable[[], int]:
 
 
 def read_json(job: Job) -> Callable[[], int]:
-    """Let DuckDB read, normalise and upsert the file: the whole path in two statements of SQL."""
+    """Let DuckDB read, normalize and upsert the file: the whole path in two statements of SQL."""
     with duckdb.connect(job.target) as connection:
         connection.execute(statement("create_messages").format(json="JSON"))
 

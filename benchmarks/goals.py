@@ -68,7 +68,7 @@ def _reading(records: Records) -> Iterator[Goal]:
         if size > 1_000 and (floor := line(records, "simdjson", size, "read", "ours-reader")):
             factor = 1 / floor.ratio.median
             yield Goal(
-                f"reading and normalising {size_name(size)} within 1.5× of a bare simdjson parse",
+                f"reading and normalizing {size_name(size)} within 1.5× of a bare simdjson parse",
                 f"{factor:.1f}× (CPU {1 / floor.cpu_ratio.median:.1f}×)",
                 factor <= 1.5,
             )

@@ -24,7 +24,7 @@ class Inputs:
         count: Messages in each.
         first: The export.
         changed: The same channel read an hour later, 2 % of the messages edited.
-        first_rows: The first one's messages, normalised, as Parquet.
+        first_rows: The first one's messages, normalized, as Parquet.
         changed_rows: The second one's.
     """
 
@@ -79,16 +79,16 @@ def inputs(folder: Path, count: int) -> Inputs:
 
 
 def main() -> None:
-    """Normalise one file into another."""
+    """Normalize one file into another."""
     import pyarrow.parquet as pq
 
-    from benchmarks.ours import normalised
+    from benchmarks.ours import normalized
     from ingest_pipeline.storage.messages.schema import STAGING_SCHEMA
 
     source, rows = sys.argv[1:]
     draft = Path(rows).with_suffix(".draft")
     with pq.ParquetWriter(draft, STAGING_SCHEMA) as writer:
-        for table in normalised(source):
+        for table in normalized(source):
             writer.write_table(table)
     draft.rename(rows)
 

@@ -21,7 +21,7 @@ class Job:
     Attributes:
         contender: Its name in `contenders.py`.
         source: The export, as JSON.
-        rows: The same messages, normalised, as Parquet: for those that are given rows already parsed.
+        rows: The same messages, normalized, as Parquet: for those that are given rows already parsed.
         target: A folder, or the URL of a PostgreSQL schema; filled or not by earlier jobs.
         folder: Where the contender may keep what it likes.
     """

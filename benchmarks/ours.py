@@ -43,7 +43,7 @@ def export_document(opener: Callable[[], BinaryIO], name: str) -> ExportDocument
     )
 
 
-def normalised(source: str) -> Iterator[pa.Table]:
+def normalized(source: str) -> Iterator[pa.Table]:
     """Yield an export's rows: what every rival that has no reading of its own is fed with."""
     for rows in export_document(partial(_open, Path(source)), source).batches(Tally()):
         # The others have no place for what a channel's policy leaves out.
@@ -72,7 +72,7 @@ def merge(job: Job) -> Callable[[], int]:
 
 @dataclass(frozen=True, slots=True)
 class _TableDocument:
-    """Rows that were normalised before, as a document."""
+    """Rows that were normalized before, as a document."""
 
     rows: pa.Table
     channel_id: int
@@ -88,7 +88,7 @@ class _TableDocument:
 
 
 def read_rows(job: Job) -> pa.Table:
-    """Return the export's rows, normalised before, in memory."""
+    """Return the export's rows, normalized before, in memory."""
     import pyarrow.parquet as pq
 
     return pq.read_table(job.rows)
@@ -122,7 +122,7 @@ def merge_piped(job: Job) -> Callable[[], int]:
 
 
 def read(job: Job) -> Callable[[], int]:
-    """Read and normalise the export, and drop the rows."""
+    """Read and normalize the export, and drop the rows."""
 
     def work() -> int:
         tally = Tally()

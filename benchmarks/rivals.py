@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.jobs import Job
-from benchmarks.ours import normalised
+from benchmarks.ours import normalized
 from benchmarks.statements import statement
 
 # PostgreSQL takes 65,535 parameters in a statement at most.
@@ -34,7 +34,7 @@ def sqlite_utils_upsert(job: Job) -> Callable[[], int]:
 
     def rows() -> Iterator[dict[str, Any]]:
         nonlocal count
-        for table in normalised(job.source):
+        for table in normalized(job.source):
             count += table.num_rows
             yield from table.to_pylist()
 
@@ -67,7 +67,7 @@ def pandas_to_sql(job: Job) -> Callable[[], int]:
         return int(done.rowcount)
 
     def work() -> int:
-        frame: pd.DataFrame = pa.concat_tables(chain(normalised(job.source))).to_pandas()
+        frame: pd.DataFrame = pa.concat_tables(chain(normalized(job.source))).to_pandas()
         nulls = frame.astype(object).where(frame.notna(), None)
         nulls.to_sql(
             "messages",

@@ -232,7 +232,7 @@ class Settings(BaseSettings):
 
     @property
     def normalized_root(self) -> str:
-        """The folder or URL of the normalised Parquet files."""
+        """The folder or URL of the normalized Parquet files."""
         return (
             f"{self.landing_url.rstrip('/')}/_normalized"
             if self.landing_url

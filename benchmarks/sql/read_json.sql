@@ -1,5 +1,5 @@
 -- name: read_export
--- The same rows in DuckDB's own SQL: read, normalised, and what has no id, time or text left out.
+-- The same rows in DuckDB's own SQL: read, normalized, and what has no id, time or text left out.
 CREATE TEMPORARY TABLE parsed_rows AS
 WITH document AS (
     SELECT guild, channel, exportedAt, messages

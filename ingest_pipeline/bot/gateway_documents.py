@@ -10,11 +10,11 @@ import pyarrow as pa
 
 from ingest_pipeline.bot.gateway_events import SeenMessage, correlation_of
 from ingest_pipeline.domain.message import RawMessage
-from ingest_pipeline.domain.normalize import ChannelPolicy, build_normaliser, policy_skip
+from ingest_pipeline.domain.normalize import ChannelPolicy, build_normalizer, policy_skip
 from ingest_pipeline.domain.session import Session
 from ingest_pipeline.domain.snowflake import created_at
 from ingest_pipeline.domain.window import Window, WindowGrid
-from ingest_pipeline.ingestion.documents import Provenance, Tally, normalised_rows, rows_table
+from ingest_pipeline.ingestion.documents import Provenance, Tally, normalized_rows, rows_table
 from ingest_pipeline.sources.discord.payloads import raw_message
 from ingest_pipeline.storage.gateway.dirty_windows import TouchedWindow
 
@@ -55,12 +55,12 @@ class SeenDocument:
         """See `Document`.
 
         Discord names a message's channel itself, so a message with its thread's id is a forum post's
-        first one, which is kept: the normaliser is not told the channel that it would compare with.
+        first one, which is kept: the normalizer is not told the channel that it would compare with.
         """
         policy = self.policies[self.channel_id]
-        normalise = build_normaliser(_NO_CHANNEL, policy, None)
+        normalize = build_normalizer(_NO_CHANNEL, policy, None)
         informative = list(self._informative(policy))
-        rows = normalised_rows(normalise, [raw for raw, _ in informative], tally)
+        rows = normalized_rows(normalize, [raw for raw, _ in informative], tally)
         if rows.kept:
             yield rows_table(
                 rows,

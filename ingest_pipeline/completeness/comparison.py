@@ -103,7 +103,7 @@ class FreshRow:
 
 @dataclass(frozen=True, slots=True)
 class FreshReading:
-    """Pages of a channel, in the order of ids, normalised.
+    """Pages of a channel, in the order of ids, normalized.
 
     Attributes:
         channel_id: The channel.
@@ -163,7 +163,7 @@ class Comparison:
 
 
 def fresh_reading(channel_id: int, pages: Sequence[Page], documents: Iterable[Document]) -> FreshReading:
-    """Normalise pages, each given as a document too, the way the merge does."""
+    """Normalize pages, each given as a document too, the way the merge does."""
     rows: dict[int, FreshRow] = {}
     tally = Tally()
     for page, document in zip(pages, documents, strict=True):

@@ -128,7 +128,7 @@ def _verify_session(services: Services, expected: Expectation) -> ChannelVerdict
 
 
 def _reading(services: Services, expected: Expectation, result: ExportResult) -> FreshReading:
-    """Normalise an export as the merge does, and note every id in it."""
+    """Normalize an export as the merge does, and note every id in it."""
     with result.path.open("rb") as stream:
         header, slices = read_export(stream, result.path.name)
         ids = [parse_snowflake(raw.id) for elements in slices for raw in elements if raw is not None]

@@ -15,7 +15,7 @@ from tempfile import TemporaryDirectory
 
 from ingest_pipeline.domain.extract.clips import Clip, find_clips
 from ingest_pipeline.domain.message import RawMessage
-from ingest_pipeline.domain.normalize import ChannelPolicy, build_normaliser
+from ingest_pipeline.domain.normalize import ChannelPolicy, build_normalizer
 from ingest_pipeline.domain.window import Window
 from ingest_pipeline.errors import ConfigurationError
 from ingest_pipeline.ingestion.services import Services
@@ -76,7 +76,7 @@ def _by_exporter(
 
 
 def _clips(raws: Iterable[RawMessage]) -> dict[int, list[Clip]]:
-    columns = build_normaliser(_NO_CHANNEL, _KEEP_ALL, None)(list(raws)).columns
+    columns = build_normalizer(_NO_CHANNEL, _KEEP_ALL, None)(list(raws)).columns
     found = zip(columns["discord_id"], columns["attachments"], columns["embeds"], strict=True)
     return {
         discord_id: find_clips(json.loads(attachments), json.loads(embeds))

@@ -1,9 +1,9 @@
 """A message as it arrives, whatever it arrived through, before anything is decided about it.
 
 The shape is the exporter's JSON message (DiscordChatExporter 2.18 to 2.48, JsonMessageWriter.cs);
-gateway events and REST history are mapped onto it in `landing/export_reader.py`, so that one normaliser
+gateway events and REST history are mapped onto it in `landing/export_reader.py`, so that one normalizer
 serves all. Every key may be absent and ids may be strings or numbers: what is unusable is for the
-normaliser to count, not for the reader to fail on.
+normalizer to count, not for the reader to fail on.
 
 The collector of reference cycles leaves these objects alone: they are made by the million and hold none.
 """

@@ -45,7 +45,7 @@ _NOBODY = Author()
 _NONE: list[dict[str, Any]] = []
 Part = TypeVar("Part")
 
-Normaliser = Callable[[Sequence[RawMessage | None]], "Rows"]
+Normalizer = Callable[[Sequence[RawMessage | None]], "Rows"]
 _Decide = Callable[[RawMessage | None, int | None], "tuple[RawMessage, int, datetime] | SkipReason"]
 
 
@@ -134,7 +134,7 @@ def parse_snowflakes(values: Sequence[object]) -> list[int | None]:
     return [parse_snowflake(value) for value in values]
 
 
-def build_normaliser(channel_id: int, policy: ChannelPolicy, window: Window | None) -> Normaliser:
+def build_normalizer(channel_id: int, policy: ChannelPolicy, window: Window | None) -> Normalizer:
     """Return the function that decides about the messages of one channel.
 
     Args:

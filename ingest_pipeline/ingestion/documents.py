@@ -1,4 +1,4 @@
-"""Documents of normalised rows: what every import, whatever its source, hands to the merge.
+"""Documents of normalized rows: what every import, whatever its source, hands to the merge.
 
 A document reads one landed export (or one stored Parquet file of it) as often as asked, in batches
 of Arrow rows, and keeps a tally of what became of each message.
@@ -18,9 +18,9 @@ import pyarrow as pa
 from ingest_pipeline.domain.message import RawMessage
 from ingest_pipeline.domain.normalize import (
     ChannelPolicy,
-    Normaliser,
+    Normalizer,
     Rows,
-    build_normaliser,
+    build_normalizer,
 )
 from ingest_pipeline.domain.window import Window
 from ingest_pipeline.storage.engine.columns import column, repeated
@@ -94,7 +94,7 @@ class Provenance:
 
 
 class Document(Protocol):
-    """One channel's messages of one stretch of time, normalised."""
+    """One channel's messages of one stretch of time, normalized."""
 
     @property
     def channel_id(self) -> int:
@@ -133,7 +133,7 @@ class Document(Protocol):
         ...
 
 
-def normalised_batches(
+def normalized_batches(
     slices: Iterable[Sequence[RawMessage | None]],
     *,
     guild_id: int | None,
@@ -143,8 +143,8 @@ def normalised_batches(
     provenance: Provenance,
     tally: Tally,
 ) -> Iterator[pa.Table]:
-    """Normalise slices of one channel's messages, read at one time, into tables of `STAGING_SCHEMA`."""
-    normalise = build_normaliser(channel_id, policy, window)
+    """Normalize slices of one channel's messages, read at one time, into tables of `STAGING_SCHEMA`."""
+    normalize = build_normalizer(channel_id, policy, window)
     shared = {
         "guild_id": guild_id,
         "channel_id": channel_id,
@@ -153,17 +153,17 @@ def normalised_batches(
         "correlation_id": provenance.correlation_id,
     }
     for messages in slices:
-        rows = normalised_rows(normalise, messages, tally)
+        rows = normalized_rows(normalize, messages, tally)
         if rows.kept:
             yield rows_table(rows, shared)
 
 
-def normalised_rows(normalise: Normaliser, messages: Sequence[RawMessage | None], tally: Tally) -> Rows:
-    """Normalise messages and count every one of them.
+def normalized_rows(normalize: Normalizer, messages: Sequence[RawMessage | None], tally: Tally) -> Rows:
+    """Normalize messages and count every one of them.
 
     This is the one way from raw messages to rows, for exports, history and gateway alike.
     """
-    rows = normalise(messages)
+    rows = normalize(messages)
     tally.received += len(messages)
     tally.rows += len(rows.kept)
     tally.skipped.update(reason.value for reason in rows.skipped)

@@ -1,4 +1,4 @@
-"""The one path into the table: normalised documents are merged, and what they prove is recorded.
+"""The one path into the table: normalized documents are merged, and what they prove is recorded.
 
 Polls, backfills, file imports, history imports and the gateway all end in `ingest_landed`.
 What to read and when is decided by its callers.

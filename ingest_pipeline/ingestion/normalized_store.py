@@ -1,4 +1,4 @@
-"""Normalised rows on disk: one Parquet file for each session, window (or part of a long one) and channel.
+"""Normalized rows on disk: one Parquet file for each session, window (or part of a long one) and channel.
 
 They are what the `normalized_messages` asset materialises: a frame anyone can open with pandas, and
 the document that the `messages` asset merges. The tally and provenance travel in the file's own
@@ -36,7 +36,7 @@ _REASON = "skip_reason"
 
 @dataclass(frozen=True, slots=True)
 class StoredDocument:
-    """A normalised document read back from its Parquet file."""
+    """A normalized document read back from its Parquet file."""
 
     path: UPath
     channel_id: int
@@ -47,7 +47,7 @@ class StoredDocument:
     parent_id: int | None = None
 
     def batches(self, tally: Tally) -> Iterator[pa.Table]:
-        """See `Document`; the tally is the one of the normalisation.
+        """See `Document`; the tally is the one of the normalization.
 
         Another run may have written the file anew meanwhile. Its later reading is as good, with a tally
         of its own; the provenance stays, so what is proven is never more than was read.
@@ -64,8 +64,8 @@ class StoredDocument:
                 yield _in_current_form(pa.Table.from_batches([batch]))
 
 
-class NormalisedStore:
-    """Where normalised documents are kept.
+class NormalizedStore:
+    """Where normalized documents are kept.
 
     Args:
         root: A folder or an fsspec URL.
@@ -80,7 +80,7 @@ class NormalisedStore:
         return self.root / session_id / key / f"{channel_id}.parquet"
 
     def save(self, document: Document, session_id: str, key: str) -> StoredDocument:
-        """Normalise a document into its file, which is replaced whole, unless it is of a later reading.
+        """Normalize a document into its file, which is replaced whole, unless it is of a later reading.
 
         Returns:
             What is stored then: the document, or the later one that another run has stored meanwhile.
@@ -140,7 +140,7 @@ class NormalisedStore:
 
 
 def read_rows(path: UPath, columns: Sequence[str]) -> pa.Table:
-    """Read some columns of a file of normalised rows, as far as it has them.
+    """Read some columns of a file of normalized rows, as far as it has them.
 
     `pyarrow.parquet.read_table` does the same and imports Arrow's data sets for it.
     """

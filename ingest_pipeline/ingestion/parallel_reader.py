@@ -26,7 +26,7 @@ from ingest_pipeline import errors
 from ingest_pipeline.domain.normalize import ChannelPolicy
 from ingest_pipeline.domain.window import Window
 from ingest_pipeline.ingestion.chunks import blocks_of, write_rows
-from ingest_pipeline.ingestion.documents import Provenance, Tally, normalised_batches
+from ingest_pipeline.ingestion.documents import Provenance, Tally, normalized_batches
 from ingest_pipeline.landing.export_reader import read_export
 from ingest_pipeline.landing.halves import Halves
 
@@ -64,7 +64,7 @@ class Reading:
         """
         counted = _told if before is None else lambda: before
         _, slices = read_export(stream, self.name, counted)
-        yield from normalised_batches(
+        yield from normalized_batches(
             slices,
             guild_id=self.guild_id,
             channel_id=self.channel_id,

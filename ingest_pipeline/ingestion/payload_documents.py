@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from ingest_pipeline.domain.normalize import ChannelPolicy, build_normaliser
+from ingest_pipeline.domain.normalize import ChannelPolicy, build_normalizer
 from ingest_pipeline.domain.window import Window
-from ingest_pipeline.ingestion.documents import Provenance, Tally, normalised_rows, rows_table
+from ingest_pipeline.ingestion.documents import Provenance, Tally, normalized_rows, rows_table
 from ingest_pipeline.sources.discord.payloads import Payload, raw_message
 
 _NO_CHANNEL = 0
@@ -48,10 +48,10 @@ class PayloadDocument:
 
         Discord names a message's channel itself, so a message with its thread's id is a forum post's
         first one and not, as in an export, a copy of what the parent channel has. It is kept: the
-        normaliser is not told the channel that it would compare with.
+        normalizer is not told the channel that it would compare with.
         """
-        normalise = build_normaliser(_NO_CHANNEL, self.policies[self.channel_id], None)
-        rows = normalised_rows(normalise, [raw_message(payload) for payload in self.payloads], tally)
+        normalize = build_normalizer(_NO_CHANNEL, self.policies[self.channel_id], None)
+        rows = normalized_rows(normalize, [raw_message(payload) for payload in self.payloads], tally)
         if rows.kept:
             yield rows_table(
                 rows,

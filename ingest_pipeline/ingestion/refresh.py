@@ -1,6 +1,6 @@
 """Refreshing a session's windows: the steps that the assets run one by one.
 
-Export and land, normalise, and hand the normalised documents to the merge. Imports of any other
+Export and land, normalize, and hand the normalized documents to the merge. Imports of any other
 stretch of time, and whole sessions in one go, are in `imports.py`.
 """
 
@@ -160,7 +160,7 @@ def _refresh(
 def landed_documents(
     services: Services, session: Session, keys: Sequence[str], correlation_id: str
 ) -> list[tuple[str, ExportDocument]]:
-    """Return the landed documents of some windows, with their keys, ready to be normalised."""
+    """Return the landed documents of some windows, with their keys, ready to be normalized."""
     policies = services.read_policies(session.channel_ids)
     windows = document_windows(services, session, keys)
     return [
@@ -169,10 +169,10 @@ def landed_documents(
     ]
 
 
-def normalise_windows(
+def normalize_windows(
     services: Services, session: Session, keys: Sequence[str], correlation_id: str
 ) -> list[StoredDocument]:
-    """Normalise landed windows into their Parquet files.
+    """Normalize landed windows into their Parquet files.
 
     Raises:
         BadInput: A landed document is damaged; its file is as it was.
@@ -185,18 +185,18 @@ def normalise_windows(
         channel_ids=session.channel_ids,
     ):
         return [
-            services.normalised.save(document, session.session_id, key)
+            services.normalized.save(document, session.session_id, key)
             for key, document in landed_documents(services, session, keys, correlation_id)
         ]
 
 
 def stored_documents(services: Services, session: Session, keys: Sequence[str]) -> list[StoredDocument]:
-    """Return the normalised documents of some windows that exist."""
+    """Return the normalized documents of some windows that exist."""
     return [
-        services.normalised.load(session.session_id, key, channel_id)
+        services.normalized.load(session.session_id, key, channel_id)
         for key, _ in document_windows(services, session, keys)
         for channel_id in session.channel_ids
-        if file_exists(services.normalised.path(session.session_id, key, channel_id))
+        if file_exists(services.normalized.path(session.session_id, key, channel_id))
     ]
 
 

@@ -11,7 +11,7 @@ import pyarrow as pa
 from ingest_pipeline.domain.normalize import ChannelPolicy
 from ingest_pipeline.domain.window import WindowGrid
 from ingest_pipeline.errors import ConfigurationError
-from ingest_pipeline.ingestion.normalized_store import NormalisedStore
+from ingest_pipeline.ingestion.normalized_store import NormalizedStore
 from ingest_pipeline.landing.store import LandingStore
 from ingest_pipeline.settings import Settings
 from ingest_pipeline.sources.exporter.chat_exporter import ChatExporter
@@ -29,14 +29,14 @@ class Services:
         settings: The settings they were built from.
         database: Sessions, messages and the coverage ledger.
         landing: Raw exports.
-        normalised: Normalised Parquet files.
+        normalized: Normalized Parquet files.
         exporter: Runs of the exporter.
     """
 
     settings: Settings
     database: Database
     landing: LandingStore
-    normalised: NormalisedStore
+    normalized: NormalizedStore
     exporter: ChatExporter
 
     @property
@@ -92,7 +92,7 @@ def build_services(settings: Settings) -> Services:
         settings=settings,
         database=open_database(settings),
         landing=LandingStore(settings.landing_root),
-        normalised=NormalisedStore(settings.normalized_root),
+        normalized=NormalizedStore(settings.normalized_root),
         exporter=ChatExporter(
             settings.exporter_path,
             settings.exporter_token,

@@ -1,6 +1,6 @@
 """Files of a folder or an object store: seen as they are now, replaced whole, in bounded memory.
 
-What the files mean is the business of `landing.py` and `normalised_store.py`.
+What the files mean is the business of `landing.py` and `normalized_store.py`.
 """
 
 from __future__ import annotations

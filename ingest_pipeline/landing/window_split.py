@@ -29,7 +29,7 @@ def split_export(export: Path, windows: Sequence[Window], read_at: datetime) -> 
     """Write one document for each window into a temporary folder that lasts as long as the context.
 
     A message that no window takes (no readable time, or posted in the millisecond after the last
-    window, which the exporter lets through) goes to the nearest one: there the normaliser counts it.
+    window, which the exporter lets through) goes to the nearest one: there the normalizer counts it.
 
     Args:
         export: A complete export in the exporter's JSON form.

@@ -23,7 +23,7 @@ from ingest_pipeline.storage.messages.sessions import list_sessions
 from ingest_pipeline.storage.runs.events import count_events, forget_events
 
 _QUARANTINE = "_quarantine"
-_NORMALISED = "_normalized"
+_NORMALIZED = "_normalized"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class Retention:
     Attributes:
         dry_run: Whether everything is as it was.
         events: Events past their age; what they counted stays counted.
-        sessions: Sessions whose raw exports and normalised files are past their age.
+        sessions: Sessions whose raw exports and normalized files are past their age.
         kept: Sessions whose files are past it and stay, with why.
         quarantined: Refused exports past their age.
         files: Files of both.
@@ -70,7 +70,7 @@ def apply_retention(services: Services, *, dry_run: bool, now: datetime | None =
     """Delete what the settings say is past its age, or count it.
 
     Raw exports go a session at a time, and only of a session that is sealed and has not changed since:
-    until then they may be the only copy. Their normalised files go with them.
+    until then they may be the only copy. Their normalized files go with them.
 
     Args:
         services: The working parts.
@@ -118,7 +118,7 @@ def _forget(services: Services, before: datetime, *, dry_run: bool) -> int:
 
 def _delete_landings(services: Services, before: datetime, done: Retention) -> Retention:
     """Return what was done with the files that are past their age as well."""
-    roots = services.landing.root, services.normalised.root
+    roots = services.landing.root, services.normalized.root
     with services.database.read() as connection:
         known = {session.session_id: session for session in list_sessions(connection)}
     trees = {name: [look_at_tree(root / name) for root in roots] for name in _session_folders(roots)}
@@ -141,7 +141,7 @@ def _delete_landings(services: Services, before: datetime, done: Retention) -> R
 
 def _session_folders(roots: Iterable[UPath]) -> list[str]:
     found = {folder.name for root in roots for folder in subfolders(root)}
-    return sorted(found - {_QUARANTINE, _NORMALISED})
+    return sorted(found - {_QUARANTINE, _NORMALIZED})
 
 
 def _is_old(session: Session | None, trees: Iterable[Tree], before: datetime) -> bool:

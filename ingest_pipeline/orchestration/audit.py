@@ -1,4 +1,4 @@
-"""Comparing what landed, what was normalised, what the table holds and what the ledger proves.
+"""Comparing what landed, what was normalized, what the table holds and what the ledger proves.
 
 Everything is counted anew from the files and the table, not taken from what earlier steps said of
 themselves. No Dagster here; `checks.py` shows the findings.
@@ -59,7 +59,7 @@ class Findings:
     Attributes:
         windows: Windows looked at, once for each channel.
         landed: Messages in their landed documents.
-        rows: Rows in their normalised documents that their channels' policies take.
+        rows: Rows in their normalized documents that their channels' policies take.
         problems: What is wrong, by rule; each names session, window and channel.
     """
 
@@ -71,7 +71,7 @@ class Findings:
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """One channel's share of one window, or of a part of a long one, with its normalised ids and times.
+    """One channel's share of one window, or of a part of a long one, with its normalized ids and times.
 
     Its files may be gone because of their age. What was landed before windows had parts is of a whole
     window, and parts of it may have been read again since.
@@ -102,7 +102,7 @@ class Audit:
     Args:
         services: The working parts.
         is_underway: Tells of a correlation id whether its import has not ended yet. What another run
-            has normalised meanwhile is left to that run.
+            has normalized meanwhile is left to that run.
         now: The present, aware UTC; the real one by default.
     """
 
@@ -141,9 +141,9 @@ class Audit:
                 self.findings.problems[Rule.LINKED].append(f"{session.session_id}: {problem}")
 
     def _part(self, session: Session, key: str, window: Window, channel_id: int) -> _Part:
-        path = self._services.normalised.path(session.session_id, key, channel_id)
+        path = self._services.normalized.path(session.session_id, key, channel_id)
         stored = (
-            self._services.normalised.load(session.session_id, key, channel_id) if path.exists() else None
+            self._services.normalized.load(session.session_id, key, channel_id) if path.exists() else None
         )
         rows = _rows(stored) if stored else None
         of = stored.window if stored else None
@@ -167,7 +167,7 @@ class Audit:
         if not file_exists(part.landed.path) or part.stored is None:
             # One that has not ended may have begun since the run read its windows.
             if part.window.end <= self._now and not part.may_be_gone:
-                self._report(Rule.COUNTS, part, "has not been read and normalised: materialise it")
+                self._report(Rule.COUNTS, part, "has not been read and normalized: materialise it")
             return
         try:
             read_at = part.landed.header().read_at
@@ -180,7 +180,7 @@ class Audit:
         skipped = len(part.ids) - kept + part.stored.tally.skipped.total()
         is_replaced = read_at is not None and read_at > part.stored.provenance.observed_at
         if landed != kept + skipped and not is_replaced:
-            self._report(Rule.COUNTS, part, f"landed {landed} messages, normalised {kept}, skipped {skipped}")
+            self._report(Rule.COUNTS, part, f"landed {landed} messages, normalized {kept}, skipped {skipped}")
 
     def _look_at_rows(self, part: _Part, again: Sequence[Window], seen: set[int]) -> None:
         outside = [

@@ -46,8 +46,8 @@ _TABLE_COLUMNS = {
 }
 
 
-def normalised_columns() -> dg.TableSchema:
-    """Return the columns of the normalised Parquet files."""
+def normalized_columns() -> dg.TableSchema:
+    """Return the columns of the normalized Parquet files."""
     return dg.TableSchema(_columns(STAGING_SCHEMA))
 
 

@@ -46,13 +46,13 @@ def landing_metadata(
     return {**_nothing_to_do(services, session, keys), **described}
 
 
-def normalised_metadata(
+def normalized_metadata(
     services: Services, session: Session, keys: Sequence[str], documents: Sequence[StoredDocument]
 ) -> dict[str, Metadata]:
-    """Describe the normalised rows of each window key."""
+    """Describe the normalized rows of each window key."""
     begun = session_windows(services, session, keys)
     described = {
-        key: _normalised(window, [each for each in documents if each.window and each.window.start in window])
+        key: _normalized(window, [each for each in documents if each.window and each.window.start in window])
         for key, window in begun
     }
     return {**_nothing_to_do(services, session, keys), **described}
@@ -107,7 +107,7 @@ def _landing(window: Window, runs: Sequence[Exported], channels: int) -> Metadat
     return described
 
 
-def _normalised(window: Window, documents: Sequence[StoredDocument]) -> Metadata:
+def _normalized(window: Window, documents: Sequence[StoredDocument]) -> Metadata:
     skipped = sum((document.tally.left_out for document in documents), Counter[str]())
     times = [document.window for document in documents if document.window]
     described: Metadata = {

@@ -1,4 +1,4 @@
-"""What assets, checks and sensors are handed: the services, and frames of normalised messages.
+"""What assets, checks and sensors are handed: the services, and frames of normalized messages.
 
 All are built once for each process that loads the definitions, and open nothing until used.
 """
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from ingest_pipeline.errors import PartitionsInvalid
-from ingest_pipeline.ingestion.normalized_store import NormalisedStore
+from ingest_pipeline.ingestion.normalized_store import NormalizedStore
 from ingest_pipeline.ingestion.services import build_services
 from ingest_pipeline.orchestration.failures import as_failure
 from ingest_pipeline.orchestration.partitions import keys_by_session
@@ -19,11 +19,11 @@ from ingest_pipeline.settings import Settings
 if TYPE_CHECKING:
     import pandas as pd
 
-NORMALISED_FRAMES = "normalised_frames"
+NORMALIZED_FRAMES = "normalized_frames"
 _TICK_WAIT_SECONDS = 10
 
 
-class NormalisedFrames(dg.IOManager):
+class NormalizedFrames(dg.IOManager):
     """Hands the rows of `normalized_messages` to downstream assets as a pandas frame.
 
     A parameter named `normalized_messages` of an asset with the same partitions is given the rows of
@@ -35,7 +35,7 @@ class NormalisedFrames(dg.IOManager):
         window_keys: The windows that sessions are cut into, by their keys.
     """
 
-    def __init__(self, store: NormalisedStore, window_keys: Sequence[str]) -> None:
+    def __init__(self, store: NormalizedStore, window_keys: Sequence[str]) -> None:
         """Keep the store."""
         self._store = store
         self._window_keys = window_keys
@@ -60,8 +60,8 @@ class NormalisedFrames(dg.IOManager):
             DagsterInvariantViolationError: Always.
         """
         raise dg.DagsterInvariantViolationError(
-            f"{context.get_identifier()} returned a {type(obj).__name__}: normalised rows are only written "
-            "through NormalisedStore.save; return a MaterializeResult"
+            f"{context.get_identifier()} returned a {type(obj).__name__}: normalized rows are only written "
+            "through NormalizedStore.save; return a MaterializeResult"
         )
 
 
@@ -76,5 +76,5 @@ def build_resources(settings: Settings) -> dict[str, object]:
     return {
         "services": services,
         "tick_services": build_services(settings.model_copy(update={"database_wait_seconds": wait})),
-        NORMALISED_FRAMES: NormalisedFrames(services.normalised, services.grid.keys),
+        NORMALIZED_FRAMES: NormalizedFrames(services.normalized, services.grid.keys),
     }

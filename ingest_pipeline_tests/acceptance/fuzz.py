@@ -4,7 +4,7 @@
     .venv/bin/python -m ingest_pipeline_tests.acceptance.fuzz --seed 1234567 --count 1
 
 A seed names a document (`mutations.py`). Each is imported as a user's file; what the reader takes is
-then sent the way of an exporter's output: landed, normalised, merged. Prints what became of them; ends
+then sent the way of an exporter's output: landed, normalized, merged. Prints what became of them; ends
 with 1 when something is not as it should be, and says with which seed that comes again.
 """
 
@@ -35,7 +35,7 @@ from ingest_pipeline.domain.window import Window
 from ingest_pipeline.errors import BadInput
 from ingest_pipeline.ingestion.imports import import_messages, merge_documents
 from ingest_pipeline.ingestion.ingest import IngestReport
-from ingest_pipeline.ingestion.refresh import normalise_windows
+from ingest_pipeline.ingestion.refresh import normalize_windows
 from ingest_pipeline.ingestion.services import Services, build_services
 from ingest_pipeline.landing.export_reader import read_export, read_header
 from ingest_pipeline.landing.window_split import split_export
@@ -115,7 +115,7 @@ class Fuzzer:
         return import_messages(self._services, SESSION_ID, file=self._file)
 
     def _send_as_exported(self, report: IngestReport) -> None:
-        """Land, normalise and merge what the reader has taken whole: none of it may fail now."""
+        """Land, normalize and merge what the reader has taken whole: none of it may fail now."""
         services = self._services
         with self._file.open("rb") as stream:
             channel_id = read_header(stream, "x").channel_id
@@ -123,7 +123,7 @@ class Fuzzer:
         keys = services.grid.keys[:1] + services.grid.keys[-1:]
         windows = [(key, window) for key in keys if (window := services.grid.window(key, SPAN))]
         services.landing.land(self._file, SESSION_ID, windows, channel_id, READ_AT)
-        stored = normalise_windows(services, session, keys, "landed")
+        stored = normalize_windows(services, session, keys, "landed")
         landed = merge_documents(services, stored, "landed")
         _check(landed)
         assert (landed.received, landed.created) == (report.received, 0), (landed, report)

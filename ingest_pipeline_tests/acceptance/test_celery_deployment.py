@@ -71,8 +71,8 @@ def rows(services: Services, session: Session) -> list[dict[str, Any]]:
 
 
 def frame(services: Services, session: Session) -> Any:
-    """Return a session's normalised rows without what is of their reading."""
-    stored = services.normalised.frame(session.session_id, services.grid.keys)
+    """Return a session's normalized rows without what is of their reading."""
+    stored = services.normalized.frame(session.session_id, services.grid.keys)
     return stored.drop(columns=[name for name in stored.columns if name in OF_THE_READING])
 
 

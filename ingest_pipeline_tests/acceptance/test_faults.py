@@ -49,7 +49,7 @@ STEPS = {
     "the first document is in place": Boundary(event="c_return", place=RENAME),
     "the landing is written": leaving(LandingStore.land),
     "the landing is not yet told to Dagster": entering(record_windows),
-    "the normalised files are written": leaving(assets.normalized_messages),
+    "the normalized files are written": leaving(assets.normalized_messages),
     "the merge begins": entering(ingest_landed),
     "the rows are staged": entering(DuckDBConnection.execute, query="resolve_versions"),
     "the rows are merged and the revisions are not": entering(
@@ -66,7 +66,7 @@ COMMITTED = "all is committed and not told to Dagster"
 IN_RUNS = (
     "the exporter of a run runs",
     "the landing is not yet told to Dagster",
-    "the normalised files are written",
+    "the normalized files are written",
     COMMITTED,
     "all is told to Dagster",
 )

@@ -231,19 +231,19 @@ def test_a_landing_store_that_goes_away_and_comes_back_is_landed_in(
 def test_half_written_files_are_replaced(
     duckdb_template: Ground, empty_ground: Callable[..., Ground]
 ) -> None:
-    """Whatever a machine that lost its power left of landing documents, normalised files and drafts."""
+    """Whatever a machine that lost its power left of landing documents, normalized files and drafts."""
     ground = empty_ground("duckdb")
     trials = Trials(MATERIALISING, duckdb_template, [ground])
     ground.copy_of(duckdb_template)
     documents = sorted((ground.data_dir / "landing").rglob("*.json"))
-    normalised = sorted((ground.data_dir / "normalized").rglob("*.parquet"))
-    assert len(documents) == len(normalised) == 2
+    normalized = sorted((ground.data_dir / "normalized").rglob("*.parquet"))
+    assert len(documents) == len(normalized) == 2
     for whole, damaged in zip(
         documents, (lambda raw: raw[: len(raw) // 2], lambda raw: raw[:0]), strict=True
     ):
         whole.write_bytes(damaged(whole.read_bytes()))
         whole.with_name(f".{whole.name}.0123.tmp").write_bytes(b"{")
-    for whole, damaged in zip(normalised, (lambda raw: raw[:-20], lambda raw: b"\0" * len(raw)), strict=True):
+    for whole, damaged in zip(normalized, (lambda raw: raw[:-20], lambda raw: b"\0" * len(raw)), strict=True):
         whole.write_bytes(damaged(whole.read_bytes()))
     assert trials.wrong_after(ground) == ""
 

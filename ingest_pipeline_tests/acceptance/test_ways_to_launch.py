@@ -22,8 +22,8 @@ from ingest_pipeline_tests.orchestration.deployments import (
 )
 
 CONTENT = tuple(kind.value for kind in ContentKind)
-EXPORTED, NORMALISED, TABLE = "raw_export", "normalized_messages", "messages"
-ASSETS = (EXPORTED, NORMALISED, TABLE, *CONTENT)
+EXPORTED, NORMALIZED, TABLE = "raw_export", "normalized_messages", "messages"
+ASSETS = (EXPORTED, NORMALIZED, TABLE, *CONTENT)
 MINUTES = 22
 # An instance knows their order by when they were added.
 SESSIONS = ("job", "assets", "part", "alone", "some", "first", "second", "third", "failing")
@@ -38,7 +38,7 @@ ALONE = {
 # What Dagster expands to nothing: one dimension, or the only one, runs backwards.
 BACKWARDS = {
     (EXPORTED,): ("job|T+010m", "assets|T+005m"),
-    (NORMALISED,): ("assets|T+005m", "job|T+010m"),
+    (NORMALIZED,): ("assets|T+005m", "job|T+010m"),
     (TABLE,): ("job|T+010m", "job|T+005m"),
     CONTENT: ("job|T+010m", "job|T+005m"),
     ("clip_files",): ("job|T+010m", "job|T+005m"),
@@ -166,7 +166,7 @@ def test_a_range_over_sessions_is_the_same_windows_of_each(launches: Launches) -
 def test_what_failed_is_done_again_for_every_window(launches: Launches) -> None:
     """The steps of a backfill of the job that failed, and those after them."""
     (failed,) = launches.dagster.runs_of(launches.of_failing_job)
-    assert list(launches.dagster.failures(failed)) == [NORMALISED]
+    assert list(launches.dagster.failures(failed)) == [NORMALIZED]
     launches.obstacle.unlink()
     again = launches.dagster.reexecute_from_failure(failed.run_id)
     launches.check_read(again, *whole("failing"), assets=ASSETS[1:])

@@ -9,7 +9,7 @@ from typing import Any
 from ingest_pipeline.content.rules import ContentRules
 from ingest_pipeline.domain.extract.drivers import DriverTable
 from ingest_pipeline.domain.message import Author, RawMessage
-from ingest_pipeline.domain.normalize import ChannelPolicy, build_normaliser
+from ingest_pipeline.domain.normalize import ChannelPolicy, build_normalizer
 from ingest_pipeline.domain.session import Session
 from ingest_pipeline.domain.snowflake import first_id_at
 from ingest_pipeline.ingestion.documents import rows_table
@@ -73,10 +73,10 @@ def said(
 
 def merge(connection: Connection, *messages: tuple[dict[str, Any], RawMessage]) -> list[int]:
     """Merge messages as any source would, those read at one time together, and return their ids."""
-    normalise = build_normaliser(0, ChannelPolicy(keep_media_only=True), None)
+    normalize = build_normalizer(0, ChannelPolicy(keep_media_only=True), None)
     for moment in sorted({shared["observed_at"] for shared, _ in messages}):
         group = [(shared, raw) for shared, raw in messages if shared["observed_at"] == moment]
-        rows = normalise([raw for _, raw in group])
+        rows = normalize([raw for _, raw in group])
         assert not rows.skipped
         columns = {name: [shared[name] for shared, _ in group] for name in group[0][0]}
         merge_messages(connection, rows_table(rows, columns), now=moment)

@@ -1,6 +1,6 @@
 """What `messages` must hold after some exports: worked out from their JSON alone, message by message.
 
-Nothing of the package is imported here, so that a mistake of its reader, normaliser or merge cannot be one of
+Nothing of the package is imported here, so that a mistake of its reader, normalizer or merge cannot be one of
 this module too. It is slow and plain on purpose.
 """
 

@@ -43,7 +43,7 @@ def test_the_data_folder_moves_everything_that_is_written(
     assert settings.normalized_root.startswith(str(tmp_path))
 
 
-def test_normalised_files_follow_the_landing_store(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_normalized_files_follow_the_landing_store(monkeypatch: pytest.MonkeyPatch) -> None:
     """Workers that share one share the other."""
     monkeypatch.setenv("INGEST_LANDING_URL", "s3://bucket/prefix/")
     assert load_settings().normalized_root == "s3://bucket/prefix/_normalized"

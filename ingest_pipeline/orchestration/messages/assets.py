@@ -15,13 +15,13 @@ import dagster as dg
 from ingest_pipeline.domain.session import Session
 from ingest_pipeline.ingestion.imports import merge_documents
 from ingest_pipeline.ingestion.polling import missing_by_channel
-from ingest_pipeline.ingestion.refresh import normalise_windows, refresh_landing, stored_documents
+from ingest_pipeline.ingestion.refresh import normalize_windows, refresh_landing, stored_documents
 from ingest_pipeline.ingestion.services import Services, window_grid
-from ingest_pipeline.orchestration.columns import normalised_columns, table_columns
+from ingest_pipeline.orchestration.columns import normalized_columns, table_columns
 from ingest_pipeline.orchestration.failures import TRANSIENT_RETRIES, ingest_errors_as_failures
-from ingest_pipeline.orchestration.metadata import landing_metadata, normalised_metadata, table_metadata
+from ingest_pipeline.orchestration.metadata import landing_metadata, normalized_metadata, table_metadata
 from ingest_pipeline.orchestration.partitions import parts_to_read, session_windows_partitions
-from ingest_pipeline.orchestration.resources import NORMALISED_FRAMES
+from ingest_pipeline.orchestration.resources import NORMALIZED_FRAMES
 from ingest_pipeline.orchestration.run_partitions import record_windows, requested_windows
 from ingest_pipeline.orchestration.tags import TRIGGER_TAG
 from ingest_pipeline.settings import Settings
@@ -65,8 +65,8 @@ def normalized_messages(
     with ingest_errors_as_failures(context):
         for session, keys in requested_windows(context, services):
             parts = parts_to_read(context.run.tags, session, keys, services.grid)
-            documents = normalise_windows(services, session, parts, context.run.run_id)
-            described = normalised_metadata(services, session, keys, documents)
+            documents = normalize_windows(services, session, parts, context.run.run_id)
+            described = normalized_metadata(services, session, keys, documents)
             record_windows(context, "normalized_messages", session, keys, described)
     return dg.MaterializeResult()
 
@@ -114,8 +114,8 @@ def build_assets(settings: Settings) -> list[dg.AssetsDefinition]:
             asset(
                 deps=["raw_export"],
                 kinds={"pandas", "parquet"},
-                io_manager_key=NORMALISED_FRAMES,
-                metadata={"dagster/column_schema": normalised_columns()},
+                io_manager_key=NORMALIZED_FRAMES,
+                metadata={"dagster/column_schema": normalized_columns()},
             )(normalized_messages),
             asset(
                 deps=["normalized_messages"],

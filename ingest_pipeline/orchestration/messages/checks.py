@@ -22,9 +22,9 @@ _SHOWN = 20
 _ASSETS = {rule: "normalized_messages" if rule is Rule.INSIDE else "messages" for rule in Rule}
 _DESCRIPTIONS = {
     Rule.UNIQUE: "Every message of the windows is there once, in the files and in the table.",
-    Rule.INSIDE: "Every normalised row was posted in the window it is filed under.",
+    Rule.INSIDE: "Every normalized row was posted in the window it is filed under.",
     Rule.COUNTS: (
-        "Every landed message is a normalised row or a counted skip, and every row is in the table, if only "
+        "Every landed message is a normalized row or a counted skip, and every row is in the table, if only "
         "as deleted."
     ),
     Rule.LINKED: (

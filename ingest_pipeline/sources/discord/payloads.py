@@ -43,13 +43,13 @@ def is_whole(payload: Payload) -> bool:
 
 
 def raw_message(payload: Payload) -> RawMessage:
-    """Return a message object as the raw message that the normaliser takes.
+    """Return a message object as the raw message that the normalizer takes.
 
     Args:
         payload: A message object of the gateway or of REST; absent keys stay absent.
 
     Raises:
-        msgspec.ValidationError: Never: values of unexpected types are left for the normaliser to count.
+        msgspec.ValidationError: Never: values of unexpected types are left for the normalizer to count.
     """
     kind = payload.get("type")
     snapshots = _list(payload.get("message_snapshots"))

@@ -102,7 +102,7 @@ def _check_bounds(batch: Sequence[RawMessage | None], request: ExportRequest) ->
     """Reject a batch with a message outside the range, which shows that a bound was ignored.
 
     One in the very millisecond of the upper bound is let through: the exporter compares times, not
-    ids, there. A message without a usable id is for the normaliser to count, and so is the one that a
+    ids, there. A message without a usable id is for the normalizer to count, and so is the one that a
     thread began with: exporters newer than 2.47.2 put the parent channel's message, whose id is the
     thread's, into the thread after they have looked at the range.
     """

@@ -134,7 +134,7 @@ def unpack(archive: Path, folder: Path) -> None:
 
 def _check_members(members: list[zipfile.ZipInfo]) -> None:
     for member in members:
-        # ZipInfo has normalised the name already; the archive's own spelling is what must be judged.
+        # ZipInfo has normalized the name already; the archive's own spelling is what must be judged.
         name = member.orig_filename
         path = PurePosixPath(name)
         is_outside = path.is_absolute() or ".." in path.parts or "\\" in name or ":" in name

@@ -19,7 +19,7 @@ reading of it counts, also those in which the policy would leave it out: an edit
 The readings of messages that were never taken wait in `skipped_messages` (see `skipped_messages.py`).
 
 Only `created_at`, `updated_at` and `recorded_at` tell when things happened here. This needs two
-things of the normaliser: that equal digests mean equal edit times to the millisecond, and that a
+things of the normalizer: that equal digests mean equal edit times to the millisecond, and that a
 reading is told apart by its id, digest, `observed_at`, `source` and `correlation_id`.
 
 Most readings are of one message that is new, or that is there already with the very content:

@@ -1,4 +1,4 @@
-"""The Arrow schema of normalised rows on their way into the table `messages`.
+"""The Arrow schema of normalized rows on their way into the table `messages`.
 
 What the columns mean is decided in `domain/normalize.py`; how they are merged in `messages.py`.
 """
@@ -48,7 +48,7 @@ STAGING_SCHEMA: pa.Schema = pa.schema(
         pa.field("skip_reason", pa.string()),
     ]
 )
-"""One normalised row: ids int64, times UTC to the microsecond, JSON as text.
+"""One normalized row: ids int64, times UTC to the microsecond, JSON as text.
 
 `skip_reason` is null where the channel's policy takes the message.
 """

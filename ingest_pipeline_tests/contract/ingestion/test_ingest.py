@@ -22,7 +22,7 @@ from ingest_pipeline.ingestion.chunks import ChunkSizes
 from ingest_pipeline.ingestion.documents import Provenance, Tally
 from ingest_pipeline.ingestion.export_document import ExportDocument
 from ingest_pipeline.ingestion.ingest import IngestReport, ingest_landed
-from ingest_pipeline.ingestion.normalized_store import NormalisedStore
+from ingest_pipeline.ingestion.normalized_store import NormalizedStore
 from ingest_pipeline.landing.export_reader import read_header
 from ingest_pipeline.landing.spool import Record
 from ingest_pipeline.storage.engine.database import Connection, Database
@@ -336,7 +336,7 @@ def test_a_stored_document_is_the_document_it_was_made_of(tmp_path: Path) -> Non
     """Rows, tally, bounds and provenance survive the Parquet file."""
     raw = (REAL / "general-2023.json").read_bytes()
     original = document(raw, window=None, complete=True)
-    store = NormalisedStore(str(tmp_path))
+    store = NormalizedStore(str(tmp_path))
     stored = store.save(original, "monza", "T+000m")
     tally, again = Tally(), Tally()
     assert tables(stored) == pa.concat_tables(original.batches(tally))
@@ -351,7 +351,7 @@ def test_a_stored_document_is_the_document_it_was_made_of(tmp_path: Path) -> Non
 
 def test_a_damaged_document_keeps_the_stored_one(tmp_path: Path) -> None:
     """The file is replaced whole or not at all."""
-    store = NormalisedStore(str(tmp_path))
+    store = NormalizedStore(str(tmp_path))
     store.save(document(as_bytes(export([message(1, "good")]))), "monza", "T+000m")
     with pytest.raises(BadInput):
         store.save(document(as_bytes(export([message(1, "bad")], messageCount=2))), "monza", "T+000m")

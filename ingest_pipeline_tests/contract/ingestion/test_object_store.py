@@ -1,4 +1,4 @@
-"""Landing and normalised files in an object store: the same as in a folder, through the real client."""
+"""Landing and normalized files in an object store: the same as in a folder, through the real client."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ingest_pipeline.domain.window import Window, WindowGrid
 from ingest_pipeline.errors import BadInput, LandingRefused, LandingUnavailable
 from ingest_pipeline.ingestion.documents import Provenance
 from ingest_pipeline.ingestion.export_document import ExportDocument
-from ingest_pipeline.ingestion.normalized_store import NormalisedStore
+from ingest_pipeline.ingestion.normalized_store import NormalizedStore
 from ingest_pipeline.landing.store import Landed, LandingStore
 from ingest_pipeline.landing.stored_files import (
     PART_BYTES,
@@ -71,7 +71,7 @@ def land(
 
 
 def as_document(landed: Landed) -> ExportDocument:
-    """Return a landed document, ready to be normalised."""
+    """Return a landed document, ready to be normalized."""
     return ExportDocument(
         opener=landed.open,
         name=str(landed.path),
@@ -111,34 +111,34 @@ def test_what_is_put_aside_lies_in_the_bucket_with_its_reason(store: LandingStor
     assert json.loads(reason.read_text()) == {"file": "damaged.json", "reason": "cut off"}
 
 
-def test_rows_normalised_in_a_bucket_are_those_of_a_folder(
+def test_rows_normalized_in_a_bucket_are_those_of_a_folder(
     store: LandingStore, bucket: str, tmp_path: Path
 ) -> None:
     """Also as a frame of the whole session."""
     landed = land(store, tmp_path, [message(0, "`Sainz` a"), message(400, "b"), message(1, "")])
     frames = []
-    for root in (str(tmp_path / "normalised"), f"{bucket}/normalised"):
-        normalised = NormalisedStore(root)
-        tallies = [normalised.save(as_document(place), "monza", place.key).tally for place in landed]
+    for root in (str(tmp_path / "normalized"), f"{bucket}/normalized"):
+        normalized = NormalizedStore(root)
+        tallies = [normalized.save(as_document(place), "monza", place.key).tally for place in landed]
         assert [tally.taken for tally in tallies] == [1, 1, 0]
         assert [tally.left_out.total() for tally in tallies] == [1, 0, 0]
-        frames.append(normalised.frame("monza", [place.key for place in landed]))
+        frames.append(normalized.frame("monza", [place.key for place in landed]))
     assert frames[0].equals(frames[1])
     assert frames[1]["driver"].tolist()[0] == "Sainz"
 
 
-def test_a_damaged_document_leaves_the_normalised_one(
+def test_a_damaged_document_leaves_the_normalized_one(
     store: LandingStore, bucket: str, tmp_path: Path
 ) -> None:
     """An upload begins only when all rows are there."""
     landed = land(store, tmp_path, [message(1, "good")])[0]
-    normalised = NormalisedStore(f"{bucket}/damaged")
-    normalised.save(as_document(landed), "monza", landed.key)
+    normalized = NormalizedStore(f"{bucket}/damaged")
+    normalized.save(as_document(landed), "monza", landed.key)
     damaged = as_document(landed)
     landed.path.write_bytes(landed.path.read_bytes()[:-9])
     with pytest.raises(BadInput):
-        normalised.save(damaged, "monza", landed.key)
-    assert normalised.load("monza", landed.key, CHANNEL_ID).tally.rows == 1
+        normalized.save(damaged, "monza", landed.key)
+    assert normalized.load("monza", landed.key, CHANNEL_ID).tally.rows == 1
 
 
 def test_what_another_machine_writes_is_seen_at_once(
@@ -216,7 +216,7 @@ def test_a_server_that_goes_away_is_an_error_that_passes(
             monkeypatch.setenv(name, value)
         store = LandingStore(f"{server.url}/landing")
         placed = land(store, tmp_path, [message(seconds, "x" * 100_000) for seconds in range(100)])[0]
-        normalised = NormalisedStore(f"{server.url}/normalised")
+        normalized = NormalizedStore(f"{server.url}/normalized")
         stream = placed.open()
         stream.read(10)
     for asked in (
@@ -226,8 +226,8 @@ def test_a_server_that_goes_away_is_an_error_that_passes(
         lambda: store.landed("monza", WINDOWS, [CHANNEL_ID]),
         lambda: land(store, tmp_path, [message(1)]),
         lambda: store.quarantine(tmp_path / "export.json", "cut off"),
-        lambda: normalised.frame("monza", ["T+000m"]),
-        lambda: normalised.save(as_document(placed), "monza", placed.key),
+        lambda: normalized.frame("monza", ["T+000m"]),
+        lambda: normalized.save(as_document(placed), "monza", placed.key),
         lambda: try_store(store.root),
     ):
         with pytest.raises(LandingUnavailable, match="the network"):

@@ -9,7 +9,7 @@ import pytest
 
 from ingest_pipeline.content.extraction import extract_for
 from ingest_pipeline.domain.message import Attachment, RawMessage
-from ingest_pipeline.domain.normalize import ChannelPolicy, build_normaliser
+from ingest_pipeline.domain.normalize import ChannelPolicy, build_normalizer
 from ingest_pipeline.ingestion.documents import rows_table
 from ingest_pipeline.storage.engine.database import Connection, Database
 from ingest_pipeline.storage.messages.deletions import tombstone_messages
@@ -146,7 +146,7 @@ def test_an_emptied_message_says_nothing_any_more(database: Database) -> None:
 
     def read(connection: Connection, message: tuple[dict[str, Any], RawMessage]) -> None:
         shared, raw = message
-        rows = build_normaliser(0, ChannelPolicy(), None)([raw])
+        rows = build_normalizer(0, ChannelPolicy(), None)([raw])
         merge_messages(connection, rows_table(rows, shared), now=at(9000))
         extract_for(connection, [id_at(60)], RULES, now=at(9000))
 

@@ -14,7 +14,7 @@ import pytest
 from ingest_pipeline.domain.snowflake import created_at
 from ingest_pipeline.domain.window import Window
 from ingest_pipeline.ingestion.imports import backfill_session
-from ingest_pipeline.ingestion.refresh import document_windows, normalise_windows, refresh_landing
+from ingest_pipeline.ingestion.refresh import document_windows, normalize_windows, refresh_landing
 from ingest_pipeline.landing import store
 from ingest_pipeline_tests.exports import write_export
 from ingest_pipeline_tests.orchestration.deployments import (
@@ -88,7 +88,7 @@ def documents(deployment: Deployment) -> list[dict[str, Any]]:
 
 
 def land_whole(deployment: Deployment, start: datetime) -> None:
-    """Land and normalise the last window as one document, as versions did that knew no parts."""
+    """Land and normalize the last window as one document, as versions did that knew no parts."""
     services, of = deployment.services, session(start=start, minutes=240)
     window = Window(start + timedelta(minutes=55), of.end_time)
     world = json.loads((deployment.folder / "world.json").read_text())
@@ -148,12 +148,12 @@ def test_a_hole_in_a_long_window_is_read_from_there(le_mans: Deployment, start: 
 
 
 def test_a_document_of_a_whole_long_window_stays_good(le_mans: Deployment, start: datetime) -> None:
-    """One from before windows had parts is normalised, merged and checked as what it is."""
+    """One from before windows had parts is normalized, merged and checked as what it is."""
     assert le_mans.run("monza|T+000m", "monza|T+050m").success
     land_whole(le_mans, start)
-    normalise = dg.AssetKey("normalized_messages"), dg.AssetKey("messages")
+    normalize = dg.AssetKey("normalized_messages"), dg.AssetKey("messages")
     job = le_mans.definitions.resolve_implicit_global_asset_job_def()
-    result = job.get_subset(asset_selection=set(normalise)).execute_in_process(
+    result = job.get_subset(asset_selection=set(normalize)).execute_in_process(
         instance=le_mans.instance, partition_key=f"monza|{LAST}"
     )
     assert result.success
@@ -171,10 +171,10 @@ def test_parts_beside_a_document_of_the_whole_window_double_nothing(
     assert asked_from(le_mans) >= datetime.now(UTC) - timedelta(minutes=12)
     assert len(documents(le_mans)) in {2, 3, 4}
     assert failing(le_mans) == {}
-    frame = le_mans.services.normalised.frame("monza", le_mans.services.grid.keys)
+    frame = le_mans.services.normalized.frame("monza", le_mans.services.grid.keys)
     assert sorted(frame["discord_id"]) == sorted(le_mans.stored())
     of = session(start=start, minutes=240)
-    normalise_windows(le_mans.services, of, [LAST], "again")
+    normalize_windows(le_mans.services, of, [LAST], "again")
     assert failing(le_mans) == {}
     backfill(le_mans)
     assert max(document["messageCount"] for document in documents(le_mans)) <= 5 + 1

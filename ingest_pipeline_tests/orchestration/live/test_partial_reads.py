@@ -16,7 +16,7 @@ from ingest_pipeline.ingestion.imports import (
     poll_live_session,
 )
 from ingest_pipeline.ingestion.polling import missing_keys
-from ingest_pipeline.ingestion.refresh import normalise_windows
+from ingest_pipeline.ingestion.refresh import normalize_windows
 from ingest_pipeline.storage.runs.events import ingested_totals, latest_events
 from ingest_pipeline_tests.orchestration.deployments import (
     CHANNEL_ID,
@@ -102,7 +102,7 @@ def test_a_run_of_the_exporter_that_fails_is_recorded_and_counted(two_channels: 
 def test_a_document_whose_header_cannot_be_read_is_recorded_as_failed(
     two_channels: Deployment, tmp_path: Path
 ) -> None:
-    """A user's file, and a landed one when it is normalised."""
+    """A user's file, and a landed one when it is normalized."""
     file = tmp_path / "export.json"
     file.write_text("{")
     with pytest.raises(BadInput):
@@ -111,7 +111,7 @@ def test_a_document_whose_header_cannot_be_read_is_recorded_as_failed(
     (landed,) = two_channels.settings.data_dir.glob("landing/monza/T+000m/*.json")
     landed.write_text("{")
     with pytest.raises(BadInput):
-        normalise_windows(two_channels.services, session(), ["T+000m"], "again")
+        normalize_windows(two_channels.services, session(), ["T+000m"], "again")
     assert [event.source for event in failed_batches(two_channels)] == ["export", "export", "file"]
 
 
@@ -121,6 +121,6 @@ def test_a_document_that_was_read_for_other_bounds_proves_nothing(deployment: De
     deployment.post(*every_minute(START, 12))
     assert deployment.run("monza|T+000m").success
     moved = session(start=START + timedelta(minutes=2))
-    documents = normalise_windows(deployment.services, moved, ["T+000m"], "again")
+    documents = normalize_windows(deployment.services, moved, ["T+000m"], "again")
     assert len(documents) == 1
     assert merge_documents(deployment.services, documents, "again").coverage == []

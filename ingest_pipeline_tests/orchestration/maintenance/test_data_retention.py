@@ -40,7 +40,7 @@ def run(deployment: Deployment, job_name: str, *, dry_run: bool = False) -> dict
 
 
 def landed(deployment: Deployment) -> dict[str, int]:
-    """Return how many files each session has, raw and normalised together."""
+    """Return how many files each session has, raw and normalized together."""
     data = deployment.settings.data_dir
     counted: dict[str, int] = {}
     for root in ("landing", "normalized"):

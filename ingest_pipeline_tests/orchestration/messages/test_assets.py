@@ -35,7 +35,7 @@ def monza(deployment: Deployment) -> Deployment:
 
 
 def test_one_partition_goes_all_the_way(monza: Deployment) -> None:
-    """A window is read, normalised and merged; each asset tells what it did."""
+    """A window is read, normalized and merged; each asset tells what it did."""
     monza.post(message(START + timedelta(seconds=20), content=""))
     result = monza.run("monza|T+000m")
     assert result.success
@@ -44,12 +44,12 @@ def test_one_partition_goes_all_the_way(monza: Deployment) -> None:
     assert raw["dagster/partition_row_count"] == raw["exporter_messages"] == 6
     assert raw["landed"].endswith(f"landing/monza/T+000m/{CHANNEL_ID}.json")
     assert raw["exporter_seconds"] > 0
-    normalised = monza.materialisations("normalized_messages")["monza|T+000m"]
-    assert normalised["received"] == 6
-    assert normalised["dagster/partition_row_count"] == 5
-    assert normalised["skipped_no_content"] == normalised["skipped"] == 1
-    assert normalised["first_posted"] == (START + timedelta(seconds=10)).timestamp()
-    assert normalised["last_posted"] == (START + timedelta(minutes=4, seconds=10)).timestamp()
+    normalized = monza.materialisations("normalized_messages")["monza|T+000m"]
+    assert normalized["received"] == 6
+    assert normalized["dagster/partition_row_count"] == 5
+    assert normalized["skipped_no_content"] == normalized["skipped"] == 1
+    assert normalized["first_posted"] == (START + timedelta(seconds=10)).timestamp()
+    assert normalized["last_posted"] == (START + timedelta(minutes=4, seconds=10)).timestamp()
     table = monza.materialisations("messages")["monza|T+000m"]
     assert (table["run_created"], table["run_updated"], table["run_unchanged"], table["run_stale"]) == (
         5,
@@ -59,7 +59,7 @@ def test_one_partition_goes_all_the_way(monza: Deployment) -> None:
     )
     assert table["dagster/partition_row_count"] == table["dagster/row_count"] == 5
     assert table["proven_until"] == (START + timedelta(minutes=5)).timestamp()
-    assert {each["correlation_id"] for each in (raw, normalised, table)} == {result.run_id}
+    assert {each["correlation_id"] for each in (raw, normalized, table)} == {result.run_id}
 
 
 def test_reading_a_window_again_changes_nothing(monza: Deployment) -> None:
@@ -189,11 +189,11 @@ def test_a_downstream_asset_is_given_a_frame_of_its_partitions(monza: Deployment
 def test_rows_are_written_in_one_way_only(monza: Deployment) -> None:
     """An asset that hands a value to the frames' keeper is told how rows are written."""
 
-    @dg.asset(io_manager_key="normalised_frames")
+    @dg.asset(io_manager_key="normalized_frames")
     def other() -> int:
         return 1
 
     definitions = dg.Definitions(assets=[other], resources=build_resources(monza.settings))
     job = definitions.resolve_implicit_global_asset_job_def()
-    with pytest.raises(dg.DagsterInvariantViolationError, match="only written through NormalisedStore"):
+    with pytest.raises(dg.DagsterInvariantViolationError, match="only written through NormalizedStore"):
         job.execute_in_process(instance=monza.instance)

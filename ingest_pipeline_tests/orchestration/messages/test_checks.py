@@ -132,19 +132,19 @@ def test_a_window_without_proof_is_found(monza: Deployment) -> None:
     assert "- monza T+010m channel" in str(evaluation.metadata["what"].value)
 
 
-def test_a_landed_message_that_was_not_normalised_is_found(monza: Deployment) -> None:
+def test_a_landed_message_that_was_not_normalized_is_found(monza: Deployment) -> None:
     """Landed is counted anew, in the document itself."""
     document = json.loads(landed(monza).read_bytes())
     document["messages"].append({**document["messages"][0], "id": str(FIRST_ID + 1)})
     document["messageCount"] += 1
     landed(monza).write_text(json.dumps(document))
     assert failing(monza) == {
-        Rule.COUNTS: f"monza T+000m channel {CHANNEL_ID} landed 7 messages, normalised 5, skipped 1"
+        Rule.COUNTS: f"monza T+000m channel {CHANNEL_ID} landed 7 messages, normalized 5, skipped 1"
     }
 
 
 def test_a_newer_export_on_its_way_is_no_disagreement(monza: Deployment) -> None:
-    """Another run may have landed one that it has yet to normalise."""
+    """Another run may have landed one that it has yet to normalize."""
     document = json.loads(landed(monza).read_bytes())
     document["messages"].append({**document["messages"][0], "id": str(FIRST_ID + 1)})
     document["messageCount"] += 1
@@ -163,14 +163,14 @@ def test_a_window_that_was_never_read_is_found(monza: Deployment) -> None:
     """A session of which only some windows were read is neither counted nor proven."""
     monza.add_sessions(session("baku", START - timedelta(days=7), minutes=5))
     assert failing(monza) == {
-        Rule.COUNTS: f"baku T+000m channel {CHANNEL_ID} has not been read and normalised: materialise it",
+        Rule.COUNTS: f"baku T+000m channel {CHANNEL_ID} has not been read and normalized: materialise it",
         Rule.PROVEN: f"baku T+000m channel {CHANNEL_ID} is not proven complete in 1 places: read it again",
     }
 
 
 def rewrite(deployment: Deployment, change: Callable[[pa.Table], pa.Table]) -> None:
-    """Change the rows of the first window's normalised file, whose statements about itself stay."""
-    path = deployment.services.normalised.path("monza", "T+000m", CHANNEL_ID)
+    """Change the rows of the first window's normalized file, whose statements about itself stay."""
+    path = deployment.services.normalized.path("monza", "T+000m", CHANNEL_ID)
     table, stated = pq.read_table(str(path)), pq.read_metadata(str(path)).metadata
     with pq.ParquetWriter(str(path), table.schema) as writer:
         writer.write_table(change(table))
@@ -199,7 +199,7 @@ def test_a_row_outside_its_window_is_found(monza: Deployment) -> None:
 
 
 def test_a_message_twice_in_a_file_is_found(monza: Deployment) -> None:
-    """Normalising may not double anything."""
+    """Normalizing may not double anything."""
     rewrite(
         monza,
         lambda table: with_column(table, "discord_id", [*table["discord_id"].to_pylist()[:-1], FIRST_ID]),

@@ -40,7 +40,7 @@ def retries(result: dg.ExecuteInProcessResult) -> int:
 
 
 def files(deployment: Deployment) -> dict[str, bytes]:
-    """Return every landed and normalised file."""
+    """Return every landed and normalized file."""
     data = deployment.settings.data_dir
     return {
         str(path.relative_to(data)): path.read_bytes()
@@ -118,7 +118,7 @@ def test_the_failure_of_an_error_allows_retries_only_when_they_can_help() -> Non
 
 
 def test_a_damaged_landed_document_fails_the_next_step_only(monza: Deployment) -> None:
-    """Normalising what somebody broke says which file it is, and the table stays as it was."""
+    """Normalizing what somebody broke says which file it is, and the table stays as it was."""
     monza.run("monza|T+000m")
     before = monza.stored()
     (landed,) = (monza.settings.data_dir / "landing" / "monza" / "T+000m").glob("*.json")

@@ -10,7 +10,7 @@ import pytest
 
 from ingest_pipeline.domain.message import RawMessage
 from ingest_pipeline.domain.message_types import MESSAGE_TYPES, type_in_digest, type_name
-from ingest_pipeline.domain.normalize import ChannelPolicy, build_normaliser
+from ingest_pipeline.domain.normalize import ChannelPolicy, build_normalizer
 from ingest_pipeline.sources.discord.payloads import raw_message
 from ingest_pipeline_tests.exports import CHANNEL_ID, message
 
@@ -35,7 +35,7 @@ TEXTS |= {7: "Joined the server.", 18: "Started a thread."}
 
 def row(raw: RawMessage) -> dict[str, Any]:
     """Return the row of a message."""
-    rows = build_normaliser(CHANNEL_ID, ChannelPolicy(), None)([raw])
+    rows = build_normalizer(CHANNEL_ID, ChannelPolicy(), None)([raw])
     return {name: values[0] for name, values in rows.columns.items()}
 
 

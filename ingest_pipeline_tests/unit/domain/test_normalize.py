@@ -14,7 +14,7 @@ from ingest_pipeline.domain.message import RawMessage
 from ingest_pipeline.domain.normalize import (
     ChannelPolicy,
     SkipReason,
-    build_normaliser,
+    build_normalizer,
     parse_snowflakes,
     parse_timestamp,
 )
@@ -28,9 +28,9 @@ SESSION = Window(START, START + timedelta(hours=2))
 def decide(
     fields: dict[str, Any] | None, policy: ChannelPolicy | None = None, window: Window | None = SESSION
 ) -> dict[str, Any] | SkipReason:
-    """Normalise one message given in the exporter's form; a reason when it is not taken."""
+    """Normalize one message given in the exporter's form; a reason when it is not taken."""
     raw = None if fields is None else msgspec.convert(fields, RawMessage)
-    rows = build_normaliser(CHANNEL_ID, policy or ChannelPolicy(), window)([raw])
+    rows = build_normalizer(CHANNEL_ID, policy or ChannelPolicy(), window)([raw])
     assert len(rows.kept) + len(rows.skipped) == 1
     if rows.skipped:
         return rows.skipped[0]
@@ -39,7 +39,7 @@ def decide(
 
 
 def row(fields: dict[str, Any], policy: ChannelPolicy | None = None) -> dict[str, Any]:
-    """Normalise one message that must become a row."""
+    """Normalize one message that must become a row."""
     result = decide(fields, policy)
     assert not isinstance(result, SkipReason), result
     return result
@@ -103,9 +103,9 @@ def test_a_channel_of_clips_keeps_what_has_no_text() -> None:
 def test_a_message_that_is_not_taken_is_a_row_with_its_reason() -> None:
     """Known or not is for the merge to find out: an edit may have emptied it."""
     raw = msgspec.convert(message(content="", attachments=[{"id": "1", "fileName": "a.mp4"}]), RawMessage)
-    normalise = build_normaliser(CHANNEL_ID, ChannelPolicy(), SESSION)
-    skipped = normalise([raw])
-    kept = build_normaliser(CHANNEL_ID, ChannelPolicy(keep_media_only=True), SESSION)([raw])
+    normalize = build_normalizer(CHANNEL_ID, ChannelPolicy(), SESSION)
+    skipped = normalize([raw])
+    kept = build_normalizer(CHANNEL_ID, ChannelPolicy(keep_media_only=True), SESSION)([raw])
     assert (skipped.kept, skipped.skipped) == ([0], [])
     assert skipped.columns["skip_reason"] == [SkipReason.MEDIA_ONLY]
     assert {**skipped.columns, "skip_reason": [None]} == kept.columns
@@ -165,7 +165,7 @@ def test_ids_read_together_are_those_read_one_by_one(values: list[object]) -> No
     assert parse_snowflakes(values) == [parse_snowflake(value) for value in values]
 
 
-def test_messages_normalised_together_are_those_normalised_one_by_one() -> None:
+def test_messages_normalized_together_are_those_normalized_one_by_one() -> None:
     """Every column keeps to its message, also when some become no row and authors share an id."""
     ann, again = ({"id": "7", "name": "ann", "nickname": name, "isBot": False} for name in ("Ann", "A."))
     messages = [
@@ -176,10 +176,10 @@ def test_messages_normalised_together_are_those_normalised_one_by_one() -> None:
         message(3, author=None, embeds=[{"title": "line\nbreak\r\u2028"}], reference={"messageId": "5"}),
         message(4, type="Reply", isPinned=True, stickers=[{"id": "4"}], attachments=[{"fileName": "a.png"}]),
     ]
-    normalise = build_normaliser(CHANNEL_ID, ChannelPolicy(), SESSION)
+    normalize = build_normalizer(CHANNEL_ID, ChannelPolicy(), SESSION)
     raws = [msgspec.convert(fields, RawMessage) for fields in messages]
-    together = normalise(raws)
-    alone = [normalise([raw]) for raw in raws]
+    together = normalize(raws)
+    alone = [normalize([raw]) for raw in raws]
     assert together.kept == [0, 2, 3, 4, 5]
     assert together.skipped == [SkipReason.NO_ID]
     assert together.columns["skip_reason"] == [None, None, SkipReason.NO_CONTENT, None, None]

@@ -45,11 +45,11 @@ def at_midnight(folder: Path) -> Path:
 
 
 def rows(document: ExportDocument | PayloadDocument) -> list[dict[str, object]]:
-    """Return what a document is normalised to."""
+    """Return what a document is normalized to."""
     return pa.concat_tables(document.batches(Tally())).to_pylist()
 
 
-def test_an_export_lands_and_is_normalised_in_the_window_of_the_day_it_was_posted_on(tmp_path: Path) -> None:
+def test_an_export_lands_and_is_normalized_in_the_window_of_the_day_it_was_posted_on(tmp_path: Path) -> None:
     """From the exporter's file through its check and the cut into windows to the row."""
     export = at_midnight(tmp_path)
     assert check_export(export, ExportRequest(CHANNEL_ID, SESSION.window))[1] == 1

@@ -1,4 +1,4 @@
-"""Several runs that normalise a window at once keep its latest reading, and nothing false is proven."""
+"""Several runs that normalize a window at once keep its latest reading, and nothing false is proven."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ingest_pipeline.domain.window import Window
 from ingest_pipeline.errors import TransientError
 from ingest_pipeline.ingestion.documents import Provenance, Tally
 from ingest_pipeline.ingestion.export_document import ExportDocument
-from ingest_pipeline.ingestion.normalized_store import NormalisedStore, StoredDocument
+from ingest_pipeline.ingestion.normalized_store import NormalizedStore, StoredDocument
 from ingest_pipeline.landing.export_reader import read_header
 from ingest_pipeline.storage.messages.schema import STAGING_SCHEMA
 from ingest_pipeline_tests.exports import START, as_bytes, export, message
@@ -41,7 +41,7 @@ def document(read_at: datetime, *texts: str, window: Window = WINDOW) -> ExportD
 
 def save(folder: Path, read: ExportDocument) -> StoredDocument:
     """Save a document under the one key of these tests."""
-    return NormalisedStore(str(folder)).save(read, "monza", "T+000m")
+    return NormalizedStore(str(folder)).save(read, "monza", "T+000m")
 
 
 def texts(stored: StoredDocument, tally: Tally | None = None) -> list[str]:
@@ -56,7 +56,7 @@ def test_an_earlier_reading_does_not_replace_a_later_one(tmp_path: Path) -> None
     assert (texts(stored), stored.provenance.observed_at) == (["a", "b"], LATE)
 
 
-def test_the_same_reading_is_normalised_anew(tmp_path: Path) -> None:
+def test_the_same_reading_is_normalized_anew(tmp_path: Path) -> None:
     """After a change of the channel's policy, say."""
     save(tmp_path, document(EARLY, "a"))
     assert texts(save(tmp_path, document(EARLY, "a", "b"))) == ["a", "b"]
@@ -103,7 +103,7 @@ def test_rows_that_the_policy_does_not_take_are_stored_with_their_reason(tmp_pat
     reasons = [row["skip_reason"] for table in stored.batches(tally) for row in table.to_pylist()]
     assert reasons == [None, "no_content", None]
     assert (tally.rows, tally.taken, tally.skipped, tally.not_taken) == (3, 2, {}, {"no_content": 1})
-    frame = NormalisedStore(str(tmp_path)).frame("monza", ["T+000m"])
+    frame = NormalizedStore(str(tmp_path)).frame("monza", ["T+000m"])
     assert frame["raw_content"].tolist() == ["a", "b"]
     assert "skip_reason" not in frame
 
@@ -119,7 +119,7 @@ def test_a_file_of_an_earlier_version_is_read_in_the_present_form(tmp_path: Path
     older = table.set_column(place, "message_type", pa.array(["21", "999"])).drop_columns(["skip_reason"])
     older = older.append_column("session_id", pa.array(["monza", "monza"]))
     pq.write_table(older.replace_schema_metadata({"ingest_pipeline": json.dumps(stated)}), path)
-    store, tally = NormalisedStore(str(tmp_path)), Tally()
+    store, tally = NormalizedStore(str(tmp_path)), Tally()
     [read] = store.load("monza", "T+000m", stored.channel_id).batches(tally)
     assert read.schema == STAGING_SCHEMA
     assert read["message_type"].to_pylist() == ["ThreadStarterMessage", "999"]

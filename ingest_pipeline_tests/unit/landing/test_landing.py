@@ -63,7 +63,7 @@ def test_messages_are_kept_byte_for_byte(store: LandingStore, tmp_path: Path) ->
 
 
 def test_what_no_window_takes_lands_beside_its_nearest_neighbour(store: LandingStore, tmp_path: Path) -> None:
-    """The normaliser counts it there; nothing is lost on the way."""
+    """The normalizer counts it there; nothing is lost on the way."""
     landed = land(
         store, tmp_path, [message(1, "a", timestamp=None), 7, message(-1, "early"), message(720, "late")]
     )

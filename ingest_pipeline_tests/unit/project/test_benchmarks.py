@@ -12,7 +12,7 @@ from benchmarks.generate import write
 from benchmarks.inputs import messages_of, size_name
 from benchmarks.jobs import Job
 from benchmarks.memory import repeated
-from benchmarks.ours import merge, normalised, settings_for
+from benchmarks.ours import merge, normalized, settings_for
 from benchmarks.page import PAGE, render
 from ingest_pipeline.domain.snowflake import parse_snowflake
 from ingest_pipeline.storage.engine.open import open_database
@@ -29,7 +29,7 @@ def export(tmp_path: Path) -> Path:
 def test_an_input_is_the_same_every_time_and_partly_defective(export: Path, tmp_path: Path) -> None:
     """Runs can be compared, and about 3 % of the messages become no row."""
     assert write(tmp_path / "again.json", COUNT).read_bytes() == export.read_bytes()
-    rows = sum(table.num_rows for table in normalised(str(export)))
+    rows = sum(table.num_rows for table in normalized(str(export)))
     assert 0.94 * COUNT < rows < COUNT
 
 
@@ -58,7 +58,7 @@ def test_this_project_is_measured_doing_what_it_does(export: Path, tmp_path: Pat
     assert merge(job)() == COUNT
     with open_database(settings_for(job)).read() as connection:
         row = connection.fetch_one("count_rows", {"table": "messages"})
-    assert row == {"n": sum(table.num_rows for table in normalised(str(export)))}
+    assert row == {"n": sum(table.num_rows for table in normalized(str(export)))}
 
 
 def test_sizes_have_names() -> None:
