@@ -10,10 +10,11 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+from cronsim import CronSim, CronSimError
 from pydantic import AfterValidator, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -26,10 +27,6 @@ DEFAULT_CHANNEL_ID = 1101802452224856174
 
 PositiveInt = Annotated[int, Field(gt=0)]
 
-# Minute, hour, day of the month, month, day of the week (crontab(5)).
-_CRON_BOUNDS = ((0, 59), (0, 23), (1, 31), (1, 12), (0, 7))
-_CRON_ITEM = re.compile(r"(?:\*|(\d{1,2})(?:-(\d{1,2}))?)(?:/([1-9]\d?))?")
-
 
 def _require_cron(text: str) -> str:
     """Return a cron expression of five numeric fields.
@@ -37,25 +34,16 @@ def _require_cron(text: str) -> str:
     Raises:
         ValueError: It is none.
     """
-    fields = text.split()
-    is_cron = len(fields) == len(_CRON_BOUNDS) and all(
-        _is_cron_item(item, low, high)
-        for field, (low, high) in zip(fields, _CRON_BOUNDS, strict=True)
-        for item in field.split(",")
-    )
+    expression = " ".join(text.split())
+    # Names, sixth fields, L and W are left out: Dagster does not take all of them.
+    is_cron = re.fullmatch(r"[\d*/,-]+( [\d*/,-]+){4}", expression) is not None
+    try:
+        CronSim(expression, datetime.now(UTC))
+    except CronSimError:
+        is_cron = False
     if not is_cron:
         raise ValueError(f"{text!r} is no cron expression: write five fields such as '30 4 * * *'")
-    return " ".join(fields)
-
-
-def _is_cron_item(item: str, low: int, high: int) -> bool:
-    found = _CRON_ITEM.fullmatch(item)
-    if found is None:
-        return False
-    first, last = (int(each) if each else None for each in found.group(1, 2))
-    if first is None:
-        return True
-    return low <= first <= (high if last is None else last) <= high
+    return expression
 
 
 def _require_web_address(secret: SecretStr) -> SecretStr:

@@ -7,12 +7,13 @@ share a database do not take over each other's.
 
 from __future__ import annotations
 
-import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
+
+from filelock import FileLock, Timeout
 
 from ingest_pipeline.errors import ConfigurationError, StorageRejected
 
@@ -28,22 +29,22 @@ def own_spool(folder: Path) -> Iterator[str]:
         ConfigurationError: Another process has it.
         StorageRejected: It cannot be written.
     """
+    # Another kind of lock, where the folder's file system has none, would not hold against an older bot.
+    lock = FileLock(folder / _LOCK, timeout=0, thread_local=False, fallback_to_soft=False)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        handle = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT, 0o644)
+        lock.acquire()
+    except Timeout:
+        raise ConfigurationError(
+            f"another bot writes to {folder}: stop that one, or set INGEST_DATA_DIR to another folder"
+        ) from None
     except OSError as error:
         raise _refused(folder, error) from error
     try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise ConfigurationError(
-                f"another bot writes to {folder}: stop that one, or set INGEST_DATA_DIR to another folder"
-            ) from None
         yield _identity(folder)
     finally:
-        # Closing gives the lock back, as does the end of the process however it comes.
-        os.close(handle)
+        # The end of the process gives the lock back too, however it comes.
+        lock.release()
 
 
 def _identity(folder: Path) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import subprocess
 import sys
@@ -10,6 +9,8 @@ import time
 from contextlib import suppress
 from pathlib import Path
 from typing import TextIO
+
+from filelock import lock_descriptor
 
 from ingest_pipeline.errors import ConfigurationError
 from ingest_pipeline.settings import PROJECT_ROOT
@@ -43,7 +44,7 @@ def hold_folder(folder: Path) -> TextIO:
             "another folder"
         ) from None
     deadline = time.monotonic() + TAKEOVER_SECONDS
-    while not _locked(file):
+    while not lock_descriptor(file.fileno(), blocking=False):
         holder = _holder(file)
         if _is_alive(holder) or time.monotonic() > deadline:
             file.close()
@@ -99,14 +100,6 @@ class Warden:
         with suppress(OSError):
             self._reports.write(f"{line}\n")
             self._reports.flush()
-
-
-def _locked(file: TextIO) -> bool:
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 def _holder(file: TextIO) -> int | None:

@@ -109,7 +109,18 @@ def test_a_schedule_is_taken(monkeypatch: pytest.MonkeyPatch, cron: str) -> None
 
 
 @pytest.mark.parametrize(
-    "cron", ["daily", "5 * * *", "60 * * * *", "* 24 * * *", "* * 0 * *", "9-5 * * * *", "*/0 * * * *"]
+    "cron",
+    [
+        "daily",
+        "5 * * *",
+        "60 * * * *",
+        "* 24 * * *",
+        "* * 0 * *",
+        "9-5 * * * *",
+        "*/0 * * * *",
+        "0 0 L * *",
+        "0 0 31 2 *",
+    ],
 )
 def test_a_schedule_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch, cron: str) -> None:
     """With its variable, what was given and an example."""
