@@ -176,8 +176,8 @@ class SpoolIngester:
         with path.open("ab") as file:
             file.write(b"%b %b\n" % (record.received_at.isoformat().encode(), record.event))
         _logger.error(
-            "an event received at %s cannot be taken and was set aside in %s: the next reading of its "
-            "channel makes up for it; please report it",
+            "an event received at %s cannot be processed and was set aside in %s: the next reading of its "
+            "channel repairs the loss; please report it",
             record.received_at.isoformat(),
             path,
         )

@@ -254,9 +254,9 @@ class BotParts:
     async def _reconnect(self, client: GatewayClient) -> None:
         """Resume the session, which brings back what it did not tell; failing that, begin a new one."""
         self.deafness = DeafnessWatch(self.options.grace_seconds, known=self.deafness.known)
-        deaf = "the gateway has gone deaf: reconnecting"
-        _logger.warning(deaf)
-        self.listening.tell(EventType.SYSTEM_ERROR, {"message": deaf})
+        silent = "the gateway delivers no events: reconnecting"
+        _logger.warning(silent)
+        self.listening.tell(EventType.SYSTEM_ERROR, {"message": silent})
         self.listening.miss(None, None)
         if self.deaf_session == self.listening.sessions_begun:
             self.keeper.is_replacing = True

@@ -17,10 +17,17 @@ from ingest_pipeline.settings import Settings
 from ingest_pipeline.userconfig.session_rows import ALIASES, FIELD_NAMES
 
 PROJECT = Path(__file__).resolve().parents[3]
-PAGES = [PROJECT / "README.md", *sorted((PROJECT / "docs").glob("*.md"))]
+PAGES = [PROJECT / "README.md", *sorted((PROJECT / "docs").rglob("*.md"))]
 TEXT = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
 CLI_PAGE = (PROJECT / "docs" / "cli.md").read_text(encoding="utf-8")
 SETTINGS_PAGE = (PROJECT / "docs" / "settings.md").read_text(encoding="utf-8")
+LINKED_PAGES = [
+    *PAGES,
+    *(PROJECT / name for name in ("CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "findings/README.md")),
+    *sorted((PROJECT / "deploy").rglob("*.md")),
+]
+LINK = re.compile(r"\[[^\]]+\]\(([^)\s]+)\)")
+NAMED_FILE = re.compile(r"`((?:[\w-]+/)+[\w-]+\.(?:py|sql|sh|js|yml))`")
 VARIABLE = re.compile(r"\bINGEST_[A-Z]+(?:_[A-Z]+)*\b")
 
 
@@ -111,3 +118,29 @@ def test_session_fields_and_channel_policies_are_documented() -> None:
         assert f"`{name}`" in CLI_PAGE
     for name in ChannelPolicy.__slots__:
         assert f"{name}:" in SETTINGS_PAGE
+
+
+def anchors(page: Path) -> set[str]:
+    """Return the fragments of a page's headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", LINKED_PAGES, ids=lambda page: str(page.relative_to(PROJECT)))
+def test_a_link_leads_to_a_page_and_a_heading(page: Path) -> None:
+    """Every relative link of every page names a file that exists and, after `#`, one of its headings."""
+    for link in LINK.findall(page.read_text(encoding="utf-8")):
+        if "://" in link:
+            continue
+        name, _, fragment = link.partition("#")
+        target = (page.parent / name).resolve() if name else page
+        assert target.exists(), link
+        assert not fragment or fragment in anchors(target), link
+
+
+@pytest.mark.parametrize("page", LINKED_PAGES, ids=lambda page: str(page.relative_to(PROJECT)))
+def test_a_file_that_a_page_names_exists(page: Path) -> None:
+    """Its path is relative to the project, the package or the tests."""
+    roots = [PROJECT, PROJECT / "ingest_pipeline", PROJECT / "ingest_pipeline_tests"]
+    for name in NAMED_FILE.findall(page.read_text(encoding="utf-8")):
+        assert any((root / name).is_file() for root in roots), name
