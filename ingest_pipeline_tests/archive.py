@@ -81,7 +81,6 @@ class Archive:
         """Look at the guilds and catch up as the bot does at its start; return the readings as they ended.
 
         Args:
-            rest: Discord.
             channel_ids: The watched channels.
             watched_from: Since when they are watched, aware UTC, if they are not yet.
             lookback: How long before changes may have been missed messages are read again.

@@ -51,7 +51,6 @@ def build_api(
     """Return the application.
 
     Args:
-        services: The working parts.
         allowed_hosts: Names that are answered; see `guard.py`.
         clock: The present, aware UTC; the machine's by default.
     """

@@ -114,8 +114,6 @@ def check_bot_now(services: Services, token: SecretStr, default_patterns: Collec
     """Log in, look, log out.
 
     Args:
-        services: The working parts.
-        token: The bot's token.
         default_patterns: What a guild for which nobody has chosen patterns is watched by.
 
     Raises:

@@ -33,8 +33,6 @@ class DeafnessWatch:
         """Ask for the newest message of some channels; those that cannot be read are left out.
 
         Args:
-            rest: Discord.
-            channel_ids: The channels.
             heard: The newest message that the gateway told of in each channel.
 
         Raises:

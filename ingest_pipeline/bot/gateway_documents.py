@@ -114,7 +114,6 @@ def windows_at(
     Args:
         moments: Times, aware UTC, by channel or thread.
         parents: The parents of those that are known as threads.
-        sessions: All sessions.
         grid: The grid of windows.
     """
     return {

@@ -98,7 +98,6 @@ def ingest_spooled(
     """Process the next events of the spool.
 
     Args:
-        services: The working parts.
         reader: The events.
         after: How far the spool is processed.
         is_monitored: Whether a channel's messages are wanted.

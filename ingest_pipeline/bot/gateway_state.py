@@ -42,7 +42,6 @@ class Listening:
     """Is told by the connection; see `GatewayListener`. For one event loop.
 
     Args:
-        watchlist: What is watched.
         ingester: Is woken when events are durable.
         journey: The correlation id of this run of the bot.
 

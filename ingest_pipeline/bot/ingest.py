@@ -40,10 +40,8 @@ class SpoolIngester:
     """Takes the events of a spool into the table. For one event loop.
 
     Args:
-        services: The working parts.
         reader: The spool.
         folder: Where an event that nothing can be done with is set aside.
-        watchlist: What is watched.
         observe: Called after each batch.
         quiet: See `ingest_spooled`.
 

@@ -51,8 +51,6 @@ async def run_bot(
     """Keep up with the watched channels until asked to stop.
 
     Args:
-        services: The working parts.
-        token: The bot's token.
         stop: Ask by setting it.
         options: How the bot behaves.
         observe: Called after each batch of events.

@@ -73,8 +73,6 @@ async def refetch_due(
     A channel that cannot be read leaves its messages waiting, and the other channels alone.
 
     Args:
-        services: The working parts.
-        rest: Discord.
         sessions: All sessions; a message is linked to the earliest that takes it.
         rules: What the messages' content is read by; None to leave it as it is.
 

@@ -61,7 +61,6 @@ def plan_watch(
     the last one proven.
 
     Args:
-        connection: An open transaction.
         channels: Watched channels as the catalogue knows them now.
         monitored: Those that are expected whole, of which every gap above the first proof is read.
         lookback: How long before the bot stopped hearing messages are read again.

@@ -70,8 +70,6 @@ def expectations(
     A session whose time lies in its channel's expectation is not named again.
 
     Args:
-        connection: An open transaction.
-        now: The present, aware UTC.
         settle: How long after its end a stretch of time may still change.
         scope: What to look at.
     """

@@ -147,7 +147,6 @@ def repair_now(
     """Mend what the bot can read, then with the exporter the sessions that it cannot; return what is left.
 
     Args:
-        services: The working parts.
         scope: What to look at.
         progress: Called with what is being read.
 
@@ -192,8 +191,6 @@ async def repair_gaps(
     What is left afterwards, `list_gaps` tells.
 
     Args:
-        services: The working parts.
-        rest: Discord.
         scope: What to look at.
         concurrency: How many stretches are read at the same time.
         progress: Called after each batch with its run as it then is.

@@ -120,11 +120,7 @@ async def seal_session(
     """Read a session's channels anew, deletions included, and seal it.
 
     Args:
-        services: The working parts.
-        rest: Discord.
-        session_id: The session.
         concurrency: How many channels are read at the same time.
-        now: The present, aware UTC.
 
     Raises:
         SessionNotFound: There is no such session.

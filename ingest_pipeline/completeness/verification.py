@@ -68,8 +68,6 @@ async def verify(
     """Compare what ought to be in the table with what Discord has. Nothing is repaired.
 
     Args:
-        services: The working parts.
-        rest: Discord.
         scope: What to look at.
         sample: Read about so many messages of each channel, at places drawn at random, in place of all.
         concurrency: How many channels are read at the same time.

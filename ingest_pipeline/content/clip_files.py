@@ -78,11 +78,7 @@ def fetch_clip_files(
     fetched all the same.
 
     Args:
-        services: The working parts.
-        session: The session.
-        keys: The windows.
         limits: What may be fetched.
-        now: The present, aware UTC.
         progress: Told of each clip.
 
     Returns:

@@ -175,7 +175,6 @@ def extract_window(
 
     Args:
         database: Where.
-        channel_ids: The channels.
         window: When the messages were posted.
         rules: What is read by.
         kinds: What to read.

@@ -35,8 +35,6 @@ def read_clips_again(
     """Read messages of a channel again and return their clips, with addresses that work.
 
     Args:
-        services: The working parts.
-        channel_id: The channel.
         messages: The messages' ids, with when they were posted, aware UTC; not empty.
 
     Returns:

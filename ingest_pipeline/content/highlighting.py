@@ -69,7 +69,6 @@ def score_highlights(
     """Score messages and those whose score they change; write rows and flags that differ.
 
     Args:
-        connection: An open write transaction.
         discord_ids: The messages that came, changed or were deleted.
         scorers: What is scored by.
         now: `extracted_at` of rows that are written, aware UTC.

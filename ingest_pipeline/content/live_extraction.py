@@ -51,7 +51,6 @@ def read_at_once(
         deleted_ids: The messages that were deleted.
         rules: What is read by.
         batch: The correlation id of the batch.
-        now: The present, aware UTC.
 
     Returns:
         `message.parsed` for each message of which something was read for the first time or differently than

@@ -41,9 +41,6 @@ def extract_windows(
     Windows that have not begun, or begin after the session's end, hold nothing and are left out.
 
     Args:
-        services: The working parts.
-        session: The session.
-        keys: The windows.
         rules: What is read by.
         kinds: What to read.
         now: When, aware UTC; the present by default.

@@ -78,7 +78,6 @@ def overlaps(sessions: Iterable[Session], *, of: Collection[str]) -> list[Overla
     """Return every two sessions that take messages of the same channels at the same time.
 
     Args:
-        sessions: All sessions.
         of: The ids of those that are asked about.
     """
     found = []

@@ -138,7 +138,6 @@ def save_view(connection: Connection, view: GuildView) -> Synced:
     """Bring the catalogue in line with a guild as Discord shows it, and return what became of its channels.
 
     Args:
-        connection: An open write transaction.
         view: What Discord showed.
     """
     guild_id, now = view.guild.guild_id, view.seen_at

@@ -136,9 +136,6 @@ async def import_history(
     An import that was cut off goes on where it was; one that was completed reads what came since.
 
     Args:
-        services: The working parts.
-        rest: Discord.
-        guild_id: The guild.
         channel_ids: Only these channels, with their threads. Without any: the guild's monitored ones,
             or all that can be read when none are.
         force: Read everything anew, from the first message on.

@@ -62,8 +62,6 @@ def plan_import(
     """Queue the readings of an import, or take up those that were cut off.
 
     Args:
-        connection: An open write transaction.
-        guild_id: The guild.
         channels: What to import.
         force: Begin at the first message, whatever is proven or was begun.
         is_whole: Whether this is the import of the guild, which is noted, or one of some channels.
@@ -103,11 +101,9 @@ def plan_catch_up(
     What an import that is under way will read is left to it.
 
     Args:
-        connection: An open write transaction.
         channels: Channels and threads that hold messages.
         correlation_id: The journey of the catch-up.
         overlap: How much of what is proven to read again.
-        now: The present, aware UTC.
     """
     imports = unfinished_runs(connection, RunKind.IMPORT)
     abandon_runs(connection, RunKind.CATCH_UP, [channel.channel_id for channel in channels], now=now)

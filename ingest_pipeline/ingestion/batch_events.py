@@ -90,7 +90,6 @@ def failures_recorded(
 
     Args:
         database: Where to.
-        correlation_id: The journey.
         source: Where the documents come from.
         session_id: The session they are for, or None.
         channel_ids: Their channels, as far as they are known.

@@ -107,7 +107,6 @@ def import_messages(
     """Import a stretch of a session's messages, from Discord or from an export file.
 
     Args:
-        services: The working parts.
         session_id: The session. A channel that it lacks is added to it, which is logged: messages belong
             to a session by their channel.
         channel_id: The channel to export, by default each of the session's; with `file`, the channel

@@ -125,7 +125,6 @@ def ingest_landed(
     Args:
         database: Where to.
         documents: What; each is read once, or with `also` or `then` once for each try, in the transaction.
-        correlation_id: The journey.
         settle: How long after its end a window may still change (see `Settings.settle_seconds`).
         batch_rows: Rows for each merge statement.
         chunk_sizes: Rows for each transaction, without `also` and `then`.

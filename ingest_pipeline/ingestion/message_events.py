@@ -22,8 +22,6 @@ def message_event(
     Args:
         event_type: What happened.
         correlation_id: The message's own journey.
-        message_id: The message.
-        channel_id: Its channel.
         at: When, aware UTC: when its frame was received, or when its batch was merged.
         batch: The correlation id of the batch it is stored with, whose events belong to its journey.
     """

@@ -55,9 +55,7 @@ def plan_poll(
 
     Args:
         connection: For the coverage ledger.
-        sessions: All sessions.
         grid: How sessions are cut into windows.
-        now: The present, aware UTC.
         overlap: How far to read back behind a gap.
         sweep: How long after its end a session is still read.
     """
@@ -85,7 +83,6 @@ def missing_keys(
 
     Args:
         connection: For the coverage ledger.
-        session: The session.
         grid: How it is cut.
         now: The present, aware UTC; what comes after it is not missing.
         overlap: How far before each gap to begin.

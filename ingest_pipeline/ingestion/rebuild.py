@@ -81,7 +81,6 @@ def rebuild_database(
     imported, is there afterwards only if it could be read of the old file or has landed, too.
 
     Args:
-        services: The working parts.
         reading: Returns what brings the content of messages in line with them, as `reading_content` does.
         progress: Called with what is being done.
 

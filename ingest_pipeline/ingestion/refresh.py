@@ -90,10 +90,7 @@ def refresh_landing(
     their error, which is recorded, and its windows stay unproven.
 
     Args:
-        services: The working parts.
-        session: The session.
         keys: Windows, or parts of them.
-        correlation_id: The journey.
         of_channels: To which windows and parts, as far as `keys` has them, each channel is limited; every
             channel is read whole when None.
         progress: Called with what is being done.

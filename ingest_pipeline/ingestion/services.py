@@ -47,10 +47,6 @@ class Services:
     def policies(self, connection: Connection, channel_ids: Collection[int]) -> dict[int, ChannelPolicy]:
         """Return how some channels' messages are taken now.
 
-        Args:
-            connection: An open transaction.
-            channel_ids: The channels.
-
         Raises:
             ConfigurationError: `data/settings.yaml` or what is set by command is wrong.
         """

@@ -116,7 +116,6 @@ def files_in(folder: UPath, pattern: str) -> list[UPath]:
     """Return the files of a folder whose names fit a pattern, by path; none when there is no folder.
 
     Args:
-        folder: The folder.
         pattern: For names, such as `*.json`; with `**/` before it also for those in folders below.
 
     Raises:

@@ -55,10 +55,6 @@ class Figures:
 def look_up_figures(services: Services, now: datetime) -> Figures:
     """Count.
 
-    Args:
-        services: The working parts.
-        now: The present, aware UTC.
-
     Raises:
         DatabaseBusy: The database is in use elsewhere.
         DatabaseUnavailable: It cannot be reached.

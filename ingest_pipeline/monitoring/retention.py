@@ -73,9 +73,7 @@ def apply_retention(services: Services, *, dry_run: bool, now: datetime | None =
     until then they may be the only copy. Their normalized files go with them.
 
     Args:
-        services: The working parts.
         dry_run: Whether to leave everything as it is.
-        now: The present, aware UTC.
 
     Raises:
         StorageRejected: A store does not answer or refuses.

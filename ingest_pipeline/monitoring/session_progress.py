@@ -75,10 +75,7 @@ def session_progress(
     """Return how a session is doing.
 
     Args:
-        connection: An open transaction.
-        session: The session.
         grid: How it is cut.
-        now: The present, aware UTC.
     """
     end = min(now, session.end_time)
     elapsed = max(end - session.start_time, timedelta())

@@ -91,7 +91,6 @@ def trace(connection: Connection, identifier: str) -> Journey:
     """Tell a journey.
 
     Args:
-        connection: An open transaction.
         identifier: A message's Discord id, or a correlation id (a Dagster run's id is one).
 
     Raises:

@@ -78,7 +78,6 @@ def parts_to_read(
 
     Args:
         tags: The run's.
-        session: The session.
         keys: The keys of the run's windows.
         grid: How the session is cut.
 

@@ -99,7 +99,6 @@ def record_windows(
     Args:
         context: The step's.
         asset: What was materialised.
-        session: The session.
         keys: Its windows.
         described: What there is to say of them, by key.
     """

@@ -47,7 +47,6 @@ def build_single_schedule(
     """Return the schedule of a job.
 
     Args:
-        job: The job.
         cron: When, in UTC.
         description: What the UI says of it.
         why_not: Returns why nothing is to be done at a time, or None when something is.

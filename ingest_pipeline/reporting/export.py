@@ -31,7 +31,6 @@ def export_session(connection: Connection, session: Session, kind: ExportFormat,
 
     Args:
         connection: An open transaction, of which the file is a snapshot.
-        session: The session.
         kind: The format. CSV is UTF-8 with a header line, times as ISO 8601 in UTC, and an apostrophe
             before what a spreadsheet would take for a formula; Parquet keeps every
             type; JSON is an array of objects, a line each, ids as strings; HTML is one page.

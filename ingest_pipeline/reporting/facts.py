@@ -129,9 +129,6 @@ def read_facts(
     """Read what a report tells.
 
     Args:
-        connection: An open transaction.
-        session: The session.
-        now: The present, aware UTC.
         live_within: Messages that came into the table within this time after being posted count as live.
     """
     end = min(session.end_time, max(now, session.start_time + timedelta(minutes=1)))

@@ -37,11 +37,6 @@ class SessionReport:
 def write_session_report(services: Services, session: Session, now: datetime | None = None) -> SessionReport:
     """Write a session's report to `reports/<session id>/` in the data folder, in place of an older one.
 
-    Args:
-        services: The working parts.
-        session: The session.
-        now: The present, aware UTC.
-
     Raises:
         StorageRejected: The folder cannot be written.
         DatabaseBusy: Another process held the database for too long.

@@ -50,9 +50,6 @@ class DagsterHome:
 class WatchedHome:
     """A Dagster home that is prepared again when somebody deletes it while the stack runs.
 
-    Args:
-        prepare: Prepares it.
-
     Raises:
         ConfigurationError: It cannot be prepared.
     """

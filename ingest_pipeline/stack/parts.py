@@ -69,12 +69,7 @@ def dagster_parts(workspace: Path, code_socket: Path, host: str, port: int, pref
 
 
 def api_part(host: str, port: int) -> Part:
-    """Describe the HTTP interface with the live page.
-
-    Args:
-        host: Its address.
-        port: Its port.
-    """
+    """Describe the HTTP interface with the live page."""
     command = (sys.executable, "-m", "ingest_pipeline.api.server", "--host", host, "--port", str(port))
     return Part("api", command, is_ready=lambda: answers_http(f"{web_url(host, port)}/livez"), after="code")
 
@@ -124,8 +119,6 @@ def require_free_port(host: str, port: int, option: str = "--port") -> None:
     """Check that a server can listen.
 
     Args:
-        host: Its address.
-        port: Its port.
         option: The option that chooses another port.
 
     Raises:

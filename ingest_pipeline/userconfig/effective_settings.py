@@ -20,9 +20,7 @@ def settings_in_force(
     """Return the settings of some channels, whether the catalogue has them or not.
 
     Args:
-        connection: An open transaction.
         file: What `data/settings.yaml` says.
-        channel_ids: The channels.
 
     Raises:
         ConfigurationError: What is set by command is no longer known or no longer fits.

@@ -167,7 +167,6 @@ def running_stack(
     Args:
         folder: Gets a folder for each of them.
         postgres_url: A server; databases of its own are made on it.
-        broker_url: The broker.
         landing_url: Where exports land.
         environment: What leads to the landing store.
     """

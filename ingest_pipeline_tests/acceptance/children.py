@@ -94,11 +94,7 @@ class Ended:
 
 
 class Child:
-    """A process that works on an order.
-
-    Args:
-        order: The order.
-    """
+    """A process that works on an order."""
 
     def __init__(self, order: Order) -> None:
         """Start it."""

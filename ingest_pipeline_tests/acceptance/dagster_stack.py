@@ -107,7 +107,6 @@ class DagsterStack:
 
         Args:
             tags: Its tags; what stands for a partition among them.
-            job: Its job.
             assets: Only these; all of the job by default.
             checks: Only these, when `assets` is given.
             location: Its code location.
@@ -142,7 +141,6 @@ class DagsterStack:
         """Wait until a run, or the runs of a backfill, are over, and return them.
 
         Args:
-            launched: Its id.
             count: How many runs the backfill is made of. That is not asked of the daemon, which looks at
                 a backfill every 30 seconds only.
         """

@@ -31,7 +31,6 @@ class PermissionActions:
         """Set all the permission bits of a role (default: the bot's own).
 
         Args:
-            guild_id: The guild.
             bits: What the role grants from now on.
             role_id: The role; the guild's id is @everyone.
         """

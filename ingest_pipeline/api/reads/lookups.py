@@ -46,12 +46,7 @@ class Lookups:
 
 
 def build_lookups(services: Services, now: Callable[[], datetime]) -> Lookups:
-    """Return the look-ups of an app; nothing is looked up yet.
-
-    Args:
-        services: The working parts.
-        now: The present, aware UTC.
-    """
+    """Return the look-ups of an app; nothing is looked up yet."""
     return Lookups(
         engine=services.database.engine,
         answer=BoundedLookup(lambda: _ask(services.database), patience_seconds=ANSWER_SECONDS),

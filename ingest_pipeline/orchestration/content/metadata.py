@@ -41,8 +41,6 @@ def content_metadata(
     """Describe what each kind of content has for each window that has begun; the others hold nothing.
 
     Args:
-        services: The working parts.
-        session: The session.
         keys: The windows of the run.
         report: What became of them; its kinds are described.
     """

@@ -153,9 +153,7 @@ def decide(
 
     Args:
         connection: For the coverage ledger.
-        sessions: All sessions.
         state: What earlier ticks left.
-        now: The present, aware UTC.
         grid: How sessions are cut into windows.
         settings: For the overlap, the sweep and the pauses.
         running: A live run that waits or works, if there is one: reading never piles up.

@@ -136,7 +136,6 @@ class AlertState:
         Args:
             outcomes: In the order in which they ended.
             threshold: Failures in a row before those of a repeated run are told; others are told at once.
-            now: The present, aware UTC.
         """
         streaks = {group: each for group, each in self.streaks.items() if abs(now - each.last) < _FORGOTTEN}
         failed: dict[str, Streak] = {}

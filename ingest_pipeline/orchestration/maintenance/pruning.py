@@ -56,7 +56,6 @@ def prune_runs(
     Args:
         instance: Whose history it is.
         settings: For the ages, `retain_runs_days` and `retain_failed_runs_days`.
-        now: The present, aware UTC.
         code_location: Whose runs, as they are marked; those without a mark when None.
         dry_run: Whether to leave everything as it is.
     """

@@ -87,8 +87,6 @@ async def view_guild(rest: DiscordRest, guild_id: int, *, archived: bool = True)
     """Ask Discord for a guild's channels and threads.
 
     Args:
-        rest: The API.
-        guild_id: The guild.
         archived: Ask for archived threads too, one request or more for each channel.
 
     Raises:

@@ -92,8 +92,6 @@ async def read_history(
     at `high`. What was posted above `high` is left out.
 
     Args:
-        rest: The API.
-        channel_id: The channel or thread.
         low: Where to begin.
         high: Where to end; should lie before the present (see `Newest.head`).
         newest: The channel's newest message, when it has just been asked for.
@@ -147,8 +145,6 @@ async def absent(rest: DiscordRest, channel_id: int, low: int, ids: Collection[i
     """Read a stretch of a channel again and return which messages are not in it.
 
     Args:
-        rest: The API.
-        channel_id: The channel or thread.
         low: An id below all of `ids`.
         ids: Messages that were missed in a first reading; not empty.
 

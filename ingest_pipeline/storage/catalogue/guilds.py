@@ -58,7 +58,6 @@ def save_channels(connection: Connection, channels: Sequence[Channel], *, now: d
     """Keep channels as they are now and mark those that are monitored.
 
     Args:
-        connection: An open write transaction.
         channels: Channels and threads; a reading state of `UNKNOWN` leaves the one that is stored.
         now: Time of the change, aware UTC.
 
@@ -109,8 +108,6 @@ def mark_channels_missing(
     """Note which of a guild's channels and threads a complete listing did not show.
 
     Args:
-        connection: An open write transaction.
-        guild_id: The guild.
         seen: What the listing showed.
         unlisted: Channels whose threads it could not list whole; these are left as they are.
         now: Time of the change, aware UTC.
@@ -148,7 +145,6 @@ def describe_channels(
     """Return channels with what is stored of them, by guild and position, threads last.
 
     Args:
-        connection: An open transaction.
         guild_id: Only this guild's.
         channel_id: Only this one.
 

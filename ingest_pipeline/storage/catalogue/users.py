@@ -31,12 +31,7 @@ class UserSync:
 
 
 def sync_users(connection: Connection, *, now: datetime) -> UserSync:
-    """Bring the users in line with the messages that came or changed since the last time.
-
-    Args:
-        connection: An open write transaction.
-        now: The present, aware UTC.
-    """
+    """Bring the users in line with the messages that came or changed since the last time."""
     last = get_state(connection, _SYNCED_AT)
     since = datetime.fromisoformat(last) - _LONGEST_TRANSACTION if last else datetime.min.replace(tzinfo=UTC)
     before = count_rows(connection, "users")

@@ -214,8 +214,6 @@ def content_ids(
     """Return the next messages of some channels posted in a window, deleted ones too, by ascending id.
 
     Args:
-        connection: An open transaction.
-        channel_ids: The channels.
         window: When they were posted.
         after_id: Only messages above this id.
         limit: At most so many.
@@ -250,8 +248,6 @@ def replace_rows(
     """Make the rows of some messages what they should be, writing only what differs.
 
     Args:
-        connection: An open write transaction.
-        table: The table.
         discord_ids: The messages; those without a row in `rows` have none afterwards.
         rows: Values of `table.columns`, in the order of the table's key.
         now: `extracted_at` of rows that are written, aware UTC.

@@ -12,12 +12,7 @@ _BEGAN = "bot_began"
 
 
 def note_heartbeat(connection: Connection, at: datetime) -> None:
-    """Note that the bot lives.
-
-    Args:
-        connection: An open write transaction.
-        at: The present, aware UTC.
-    """
+    """Note that the bot lives."""
     set_state(connection, _KEY, at.isoformat())
 
 
@@ -28,12 +23,7 @@ def last_heartbeat(connection: Connection) -> datetime | None:
 
 
 def note_beginning(connection: Connection, at: datetime) -> None:
-    """Note that a run of the bot begins.
-
-    Args:
-        connection: An open write transaction.
-        at: The present, aware UTC.
-    """
+    """Note that a run of the bot begins."""
     set_state(connection, _BEGAN, at.isoformat())
 
 

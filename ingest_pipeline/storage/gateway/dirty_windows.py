@@ -56,7 +56,6 @@ def hand_over(
     """Put a ticket on windows that are about to be told of, and forget those told of before.
 
     Args:
-        connection: An open write transaction.
         windows: The windows, with the time of the touch that is told of.
         told: The ticket that Dagster is known to have recorded; empty for none.
         ticket: The new one.
@@ -79,9 +78,6 @@ def posted_by_journey(
     """Return when the messages of a channel's sessions whose content a journey brought were posted.
 
     Args:
-        connection: An open transaction.
-        correlation_id: The journey.
-        channel_id: The channel.
         posted_from: The earliest time of posting to look at, aware UTC.
 
     Returns:

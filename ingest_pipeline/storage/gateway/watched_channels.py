@@ -38,9 +38,7 @@ def watch_channels(connection: Connection, channels: Sequence[WatchedChannel], *
     Channels that are watched already stay as they are.
 
     Args:
-        connection: An open write transaction.
         channels: The channels; their last two attributes are not used.
-        now: The present, aware UTC.
 
     Returns:
         How many were not watched yet.

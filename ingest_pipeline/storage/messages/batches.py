@@ -33,7 +33,6 @@ def note_activities(connection: Connection, newest: Mapping[int, int]) -> None:
     """Note the newest message posted in each of some channels, whether it is stored or not.
 
     Args:
-        connection: An open write transaction.
         newest: Channel id → message id.
     """
     if newest:

@@ -82,8 +82,6 @@ def list_messages(
     """Return the live messages of a session, newest last.
 
     Args:
-        connection: An open transaction.
-        session_id: The session.
         driver: Only this driver's, whatever the case of its letters.
         limit: At most so many, the newest.
 

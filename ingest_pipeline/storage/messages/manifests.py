@@ -104,8 +104,6 @@ def write_manifests(
     """Seal a session as it is in the table now.
 
     Args:
-        connection: An open write transaction.
-        session: The session.
         source: How it was read again just before: `history` or `export`.
         now: Time of sealing, aware UTC.
 

@@ -150,7 +150,6 @@ def count_mislinked(connection: Connection, session: Session | None = None) -> i
     """Count the messages whose session is not the one that the function gives; 0 is right.
 
     Args:
-        connection: An open transaction.
         session: Look only at the messages that the session takes or has; all by default.
     """
     session_id = session.session_id if session else None

@@ -80,7 +80,6 @@ def merge_messages(connection: Connection, rows: pa.Table, *, now: datetime) -> 
     """Merge readings into `messages` and `message_revisions`, or into `skipped_messages`.
 
     Args:
-        connection: An open write transaction.
         rows: Readings, of `STAGING_SCHEMA`; may be empty and may hold an id several times.
         now: Time of the merge, aware UTC: `created_at` of new rows, `updated_at` of changed ones.
 

@@ -60,8 +60,6 @@ def message_pages(connection: Connection, session_id: str, page_rows: int = 10_0
     """Return a session's live messages, oldest first, as tables of `EXPORT_SCHEMA`.
 
     Args:
-        connection: An open transaction.
-        session_id: The session.
         page_rows: Rows of a page, which bounds memory.
     """
     after = _BEFORE_ALL, 0

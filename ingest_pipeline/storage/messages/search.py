@@ -40,7 +40,6 @@ def search_messages(
     """Return live messages, newest first.
 
     Args:
-        connection: An open transaction.
         wanted: Which.
         after: The id of the last message of the page before.
         limit: How many at most.

@@ -43,7 +43,6 @@ def save_sessions(connection: Connection, sessions: Sequence[Session], *, now: d
     Two sessions that overlap in a channel are logged: both are stored.
 
     Args:
-        connection: An open write transaction.
         sessions: What to store; of two with one id the last is stored.
         now: Time of the change, aware UTC.
     """
@@ -93,8 +92,6 @@ def remove_session(connection: Connection, session_id: str, *, now: datetime | N
     """Remove a session; its messages stay, linked to another that takes them, or to none.
 
     Args:
-        connection: An open write transaction.
-        session_id: The session.
         now: Time of the change, aware UTC; the present by default.
 
     Raises:

@@ -73,7 +73,6 @@ def seconds_to_setup(connection: Connection, *, since: datetime) -> dict[float, 
     """Return how long it took from the posting of a message to the setup read out of it.
 
     Args:
-        connection: An open transaction.
         since: Messages posted then or later count, aware UTC.
 
     Returns:

@@ -66,7 +66,6 @@ def save(path: Path, file: int, headers: Headers) -> None:
     Args:
         path: The database file, for the name of the undo file.
         file: The database file, open.
-        headers: Its headers.
 
     Raises:
         OSError: They cannot be written.
