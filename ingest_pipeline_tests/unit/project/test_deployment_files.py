@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import re
+import shutil
+import subprocess
+import sys
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -14,19 +17,21 @@ from dagster._core.workspace.config_schema import process_workspace_config
 from packaging.utils import canonicalize_name
 
 from ingest_pipeline.env_file import read_env_file
+from ingest_pipeline.errors import ExitCode
 from ingest_pipeline.settings import PROJECT_ROOT, Settings
+from ingest_pipeline.stack.parts import bot_part
 from ingest_pipeline_tests.unit.project.test_checkout import declared, pins
 
 DEPLOY = PROJECT_ROOT / "deploy"
-CELERY, KUBERNETES = DEPLOY / "celery", DEPLOY / "kubernetes"
-UNITS = sorted((CELERY / "systemd").glob("*.service"))
+CELERY, KUBERNETES, SINGLE = (DEPLOY / name for name in ("celery", "kubernetes", "single"))
+UNITS = sorted(DEPLOY.glob("*/systemd/*.service"))
 FILES = sorted(path for path in DEPLOY.rglob("*") if path.is_file())
 VARIABLE = re.compile(r"\bINGEST_[A-Z]+(?:_[A-Z]+)*\b")
 
 
-def environment() -> dict[str, str]:
-    """Read the example of the environment, without what is commented out."""
-    lines = (CELERY / "ingest.env.example").read_text().splitlines()
+def environment(folder: Path = CELERY) -> dict[str, str]:
+    """Read the example of a deployment's environment, without what is commented out."""
+    lines = (folder / "ingest.env.example").read_text().splitlines()
     return dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
 
 
@@ -54,10 +59,22 @@ def test_the_example_environment_is_a_valid_celery_deployment(monkeypatch: pytes
     assert settings.landing_url
 
 
-def test_systemd_and_the_commands_read_the_same_from_the_example() -> None:
+def test_the_example_environment_is_a_valid_single_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every value fits its setting, and all that is written is in the one folder that the units may write."""
+    for name, value in environment(SINGLE).items():
+        monkeypatch.setenv(name, value)
+    settings = Settings(_env_file=None)
+    assert settings.executor != "celery"
+    assert settings.data_dir == Path("/var/lib/ingest")
+    assert settings.exporter_path.is_relative_to(settings.data_dir)
+    assert Path(environment(SINGLE)["DAGSTER_HOME"]).is_relative_to(settings.data_dir)
+
+
+@pytest.mark.parametrize("folder", [CELERY, SINGLE], ids=lambda folder: folder.name)
+def test_systemd_and_the_commands_read_the_same_from_the_example(folder: Path) -> None:
     """Its values have neither quotes nor characters that one of the two would take otherwise."""
-    assert read_env_file(CELERY / "ingest.env.example") == environment()
-    assert not [value for value in environment().values() if re.search(r"[\\'\"$ ]", value)]
+    assert read_env_file(folder / "ingest.env.example") == environment(folder)
+    assert not [value for value in environment(folder).values() if re.search(r"[\\'\"$ ]", value)]
 
 
 def test_dagster_accepts_the_celery_instance_and_workspace(
@@ -76,14 +93,38 @@ def test_dagster_accepts_the_celery_instance_and_workspace(
     assert workspace.success, workspace.errors
 
 
-@pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.name)
+@pytest.mark.parametrize("unit", UNITS, ids=lambda unit: f"{unit.parent.parent.name}/{unit.stem}")
 def test_a_unit_starts_what_exists(unit: Path) -> None:
-    """Modules, and files of the checkout, which lies in /srv/ingest."""
+    """Modules, programs, and files of the checkout, which lies in /srv/ingest."""
     text = unit.read_text()
     for module in re.findall(r" -m (ingest_pipeline\S*)", text):
         assert find_spec(module)
-    for path in re.findall(r"/srv/ingest/(deploy/\S+)", text):
+    for program in re.findall(r"/srv/ingest/\.venv/bin/(\S+)", text):
+        assert (Path(sys.executable).parent / program).is_file()
+    for path in re.findall(r"/srv/ingest/([^.\s]\S+)", text):
         assert (PROJECT_ROOT / path).is_file()
+
+
+@pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="takes systemd-analyze")
+@pytest.mark.parametrize("deployment", [CELERY, SINGLE], ids=lambda folder: folder.name)
+def test_systemd_has_nothing_to_say_about_the_units(tmp_path: Path, deployment: Path) -> None:
+    """An unknown key is only a warning to it, and would do nothing."""
+    for unit in (deployment / "systemd").iterdir():
+        text = unit.read_text().replace("/srv/ingest/.venv/bin", str(Path(sys.executable).parent))
+        (tmp_path / unit.name).write_text(text)
+    command = ["systemd-analyze", "verify", "--man=no", *map(str, tmp_path.iterdir())]
+    verified = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (verified.returncode, verified.stdout, verified.stderr) == (0, "", "")
+
+
+def test_the_bot_is_not_started_again_for_what_a_new_start_does_not_change() -> None:
+    """By the exit codes at which `./start.sh` leaves it, and one for a wrong command line."""
+    text = (SINGLE / "systemd" / "ingest-bot.service").read_text()
+    assert "Restart=on-failure" in text
+    found = re.search(r"^RestartPreventExitStatus=(.+)$", text, re.MULTILINE)
+    assert found
+    left = {int(code) for code in found[1].split()}
+    assert left | {ExitCode.OK} == bot_part().final_codes | {ExitCode.USAGE}
 
 
 def test_no_secret_stands_in_the_chart_values() -> None:
