@@ -128,9 +128,8 @@ def ingest_spooled(
 
     def also(connection: Connection) -> None:
         lock_messages(connection, events.message_ids)
-        known.clear()
+        # Another try after a conflict knows no less than the one before.
         known.update(known_among(connection, events.created_ids))
-        skipped.clear()
         skipped.update(skipped_among(connection, events.created_ids))
         policies.update(services.policies(connection, {channel_id for _, channel_id in events.messages}))
         tombstone_messages(connection, events.deletions)

@@ -79,7 +79,7 @@ def write_empty_export(path: Path, request: ExportRequest, exported_at: datetime
         "messages": [],
         "messageCount": 0,
     }
-    path.write_text(json.dumps(document), encoding="utf-8")
+    path.write_bytes(json.dumps(document).encode())
 
 
 def _check_header(header: ExportHeader, request: ExportRequest) -> None:

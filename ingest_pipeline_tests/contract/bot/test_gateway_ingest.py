@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -24,7 +26,7 @@ from ingest_pipeline.domain.guild import Channel
 from ingest_pipeline.domain.session import Session
 from ingest_pipeline.domain.snowflake import first_id_at
 from ingest_pipeline.events import EventType
-from ingest_pipeline.ingestion.documents import Provenance
+from ingest_pipeline.ingestion.documents import Provenance, Tally
 from ingest_pipeline.ingestion.ingest import ingest_landed
 from ingest_pipeline.ingestion.services import Services, build_services
 from ingest_pipeline.landing.spool import Position, Spool
@@ -39,6 +41,7 @@ from ingest_pipeline.storage.gateway.watched_channels import (
     settle_missed,
     watch_channels,
 )
+from ingest_pipeline.storage.messages.merge import merge_messages
 from ingest_pipeline.storage.messages.search import find_message, find_tombstone
 from ingest_pipeline.storage.messages.sessions import save_sessions
 from ingest_pipeline.storage.runs.events import events_of_message
@@ -268,6 +271,30 @@ def test_a_creation_tells_nothing_about_a_message_that_is_known(gateway: Gateway
     row = gateway.row()
     assert row is not None
     assert (row["reaction_count"], row["is_pinned"]) == (2, True)
+
+
+def test_a_creation_waits_for_a_reading_of_its_message(gateway: Gateway) -> None:
+    """One that is being merged by another process at the time; then the message is known."""
+    read = payload(reactions=[{"emoji": {"id": None, "name": "🔥"}, "count": 2}])
+    document = SeenDocument(
+        CHANNEL,
+        GUILD,
+        [SeenMessage(MESSAGE, read, gateway.now)],
+        gateway.services.read_policies([CHANNEL]),
+        Provenance(None, "history", gateway.now, "reading"),
+    )
+    gateway.receive(frame("MESSAGE_CREATE", payload()))
+    with ThreadPoolExecutor(1) as pool:
+        with gateway.services.database.write() as connection:
+            for rows in document.batches(Tally()):
+                merge_messages(connection, rows, now=gateway.now)
+            storing = pool.submit(gateway.store)
+            # Long enough for the other to begin; should it be later, the test passes for nothing.
+            time.sleep(0.3)
+        storing.result(timeout=60)
+    row = gateway.row()
+    assert row is not None
+    assert row["reaction_count"] == 2
 
 
 def test_an_edit_and_a_late_creation_in_one_batch(gateway: Gateway) -> None:

@@ -21,6 +21,7 @@ from ingest_pipeline.storage.messages.membership import (
     forget_relinked,
     keep_parents,
     members_changed,
+    parents_of,
     relinked_messages,
 )
 from ingest_pipeline.storage.messages.merge import merge_messages
@@ -80,6 +81,16 @@ def test_a_session_takes_its_channels_messages_of_its_time(database: Database, s
     if not sessions_first:
         save(database, RACE)
     assert members(database, "race") == seconds(10, 20)
+
+
+@pytest.mark.parametrize(("second", "is_member"), [(9, False), (10, True), (19, True), (20, False)])
+def test_a_message_that_is_merged_alone_is_taken_too(
+    database: Database, second: int, is_member: bool
+) -> None:
+    """At the very start of a session, and at its end."""
+    save(database, RACE)
+    merge(database, [Reading(posted=second)])
+    assert members(database, "race") == ([(0, second)] if is_member else [])
 
 
 def test_a_moved_session_lets_go_and_takes(database: Database) -> None:
@@ -146,6 +157,20 @@ def test_a_threads_messages_are_its_parents_sessions(
     assert members(database, "race") == seconds(10, 20) + seconds(10, 20, THREAD)
     save(database, replace(RACE, start_time=at(18)))
     assert members(database, "race") == seconds(18, 20) + seconds(18, 20, THREAD)
+
+
+def test_the_lowest_parent_that_was_told_of_a_thread_is_kept(database: Database) -> None:
+    """In any order, whatever is known of other threads; the thread's messages follow."""
+    save(database, RACE)
+    merge(database)
+    for told in ({THREAD: OTHER}, {THREAD: CHANNEL}, {THREAD: OTHER}, {THREAD + 1: OTHER}):
+        database.run(lambda connection, told=told: keep_parents(connection, told, now=NOW))
+    with database.read() as connection:
+        assert parents_of(connection, [THREAD, THREAD + 1, THREAD + 2]) == {
+            THREAD: CHANNEL,
+            THREAD + 1: OTHER,
+        }
+    assert members(database, "race") == seconds(10, 20) + seconds(10, 20, THREAD)
 
 
 def test_a_message_that_turns_out_to_be_the_parents_moves(database: Database) -> None:
