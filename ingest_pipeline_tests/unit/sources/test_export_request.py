@@ -11,7 +11,7 @@ import pytest
 
 from ingest_pipeline.domain.snowflake import created_at, first_id_at
 from ingest_pipeline.domain.window import Window
-from ingest_pipeline.errors import ExportMismatch
+from ingest_pipeline.errors import ExportMismatch, ExportTruncated
 from ingest_pipeline.sources.exporter.export_request import ExportRequest, check_export, write_empty_export
 from ingest_pipeline_tests.exports import CHANNEL_ID, START, message, write_export
 
@@ -50,6 +50,15 @@ def test_an_id_outside_the_range_is_refused_and_one_at_its_edge_is_not(tmp_path:
         with pytest.raises(ExportMismatch, match=f"^{NAME.replace('+', '[+]')}: .*{outside}") as refused:
             checked(tmp_path, message(1), message(1, id=str(outside)))
         assert created_at(outside).isoformat() in str(refused.value) or str(outside) in str(refused.value)
+
+
+def test_an_export_that_ends_too_early_is_named(tmp_path: Path) -> None:
+    """By its request, since its file has a name of its own."""
+    checked(tmp_path, message(1))
+    path = tmp_path / "export.json"
+    path.write_bytes(path.read_bytes()[:-20])
+    with pytest.raises(ExportTruncated, match=f"^the export of {NAME.replace('+', '[+]')}"):
+        check_export(path, REQUEST)
 
 
 def test_an_answer_to_another_question_is_refused(tmp_path: Path) -> None:
