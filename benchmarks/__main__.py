@@ -1,4 +1,4 @@
-"""Measures speed and scale, side by side with what people would use instead.
+"""Measurements of speed and scale, side by side with the alternatives.
 
 `./bench.sh` makes the environment and calls this. Results are written as JSON to benchmarks/results,
 and docs/benchmarks.md with its pictures is made from them.

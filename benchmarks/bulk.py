@@ -1,4 +1,4 @@
-"""File to merged table: cold, the same again, and with 2 % changed; every contender side by side."""
+"""The bulk section: file to merged table, cold, repeated, and with 2 % changed, for every contender."""
 
 from __future__ import annotations
 

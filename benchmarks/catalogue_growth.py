@@ -1,4 +1,4 @@
-"""Dagster with few and many partitions: the partitions page, the tick, and what the idle stack takes."""
+"""Dagster with few and many partitions: the partitions page, the tick, and the cost of the idle stack."""
 
 from __future__ import annotations
 

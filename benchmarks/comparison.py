@@ -1,4 +1,4 @@
-"""Rates and ratios out of the records of the bulk section."""
+"""Rates and ratios from the records of the bulk section."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who is compared, on what, and how much of a large file each is given."""
+"""Contenders: what each is measured on, and how much of a large file each gets."""
 
 from __future__ import annotations
 

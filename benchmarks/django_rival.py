@@ -1,4 +1,4 @@
-"""Django, one `update_or_create` for each message: how such importers are usually written."""
+"""Django, one `update_or_create` for each message, as such importers are usually written."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Medians, spreads and percentiles of what was measured."""
+"""Medians, spreads and percentiles of measurements."""
 
 from __future__ import annotations
 

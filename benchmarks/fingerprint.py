@@ -1,4 +1,4 @@
-"""Whether a contender did the whole work: a digest of what its table holds.
+"""The fingerprint of a contender's table: a digest that shows whether it did the whole work.
 
 `python -m benchmarks.fingerprint ENGINE TARGET TABLE` prints the number of rows and their digest.
 """

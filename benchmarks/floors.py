@@ -1,4 +1,4 @@
-"""What nothing can be expected to undercut: engines with rows already parsed, and bare parsers."""
+"""Floors: engines with rows already parsed, and bare parsers, which nothing can undercut."""
 
 from __future__ import annotations
 

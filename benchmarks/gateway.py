@@ -1,4 +1,4 @@
-"""The gateway's path: events a second against what discord.py itself can do, and receipt to commit."""
+"""The gateway section: events a second compared with discord.py itself, and receipt to commit."""
 
 from __future__ import annotations
 

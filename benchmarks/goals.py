@@ -1,4 +1,4 @@
-"""What was aimed at, and what came out."""
+"""Goals of the benchmarks, and their results."""
 
 from __future__ import annotations
 

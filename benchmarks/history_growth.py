@@ -1,4 +1,4 @@
-"""Dagster's own history: how a live hour makes it grow, and what retention leaves of it."""
+"""The growth of Dagster's history in a live hour, and its size after retention."""
 
 from __future__ import annotations
 

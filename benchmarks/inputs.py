@@ -1,4 +1,4 @@
-"""The files that are measured on, made once for each size and kept."""
+"""Input files of the benchmarks, made once for each size and kept."""
 
 from __future__ import annotations
 

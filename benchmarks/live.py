@@ -1,4 +1,4 @@
-"""The demo at its 30 seconds: from posted to queryable, the cost of a tick, and of waiting for a session."""
+"""The live section: the demo at its 30 seconds, from posted to queryable, and the cost of ticks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The table grown: small merges into few and many rows, and the file after thousands of them."""
+"""The growth section: small merges into few and many rows, and the file after thousands of them."""
 
 from __future__ import annotations
 

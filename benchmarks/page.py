@@ -1,4 +1,4 @@
-"""docs/benchmarks.md and its picture, made of the results."""
+"""docs/benchmarks.md and its picture, generated from the results."""
 
 from __future__ import annotations
 

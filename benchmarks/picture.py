@@ -1,4 +1,4 @@
-"""The picture of the page: who brings how many messages a second into a table, and what grows."""
+"""The picture of the page: messages a second of each contender, and growth."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a process and all below it have taken."""
+"""Time and memory of a process and its children."""
 
 from __future__ import annotations
 

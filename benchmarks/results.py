@@ -1,4 +1,4 @@
-"""Results as JSON: what was measured, with which versions, on what machine, under what load."""
+"""Results as JSON: measurements with versions, machine and load."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What else people use for tables, each the way its documentation shows."""
+"""Rivals: common ways to write tables, each as its documentation shows."""
 
 from __future__ import annotations
 

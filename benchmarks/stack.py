@@ -1,4 +1,4 @@
-"""The whole stack in a folder of its own, as `./start.sh` runs it, and what it takes."""
+"""The whole stack in a folder of its own, as `./start.sh` runs it, and its cost."""
 
 from __future__ import annotations
 

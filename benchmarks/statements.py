@@ -1,4 +1,4 @@
-"""The rivals' SQL, by name, out of `sql/`."""
+"""The rivals' SQL, by name, from `sql/`."""
 
 from __future__ import annotations
 

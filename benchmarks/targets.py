@@ -1,4 +1,4 @@
-"""Where contenders write: an empty folder each, or an empty database on a server of the benchmark's own."""
+"""Targets of contenders: an empty folder each, or an empty database on a server of the benchmark's own."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The code location that Dagster loads: definitions from this deployment's settings, and nothing else."""
+"""The code location that Dagster loads: definitions from this deployment's settings."""
 
 import dagster as dg
 

@@ -1,4 +1,4 @@
-"""Reading and writing `.env` files: one parser for every entry point.
+"""`.env` files: one parser and writer for every entry point.
 
 Shells, systemd, Docker and Dagster each read such files by rules of their own. Here python-dotenv splits the
 file, which is also what Dagster reads with, and a line that another reader would take for something else is

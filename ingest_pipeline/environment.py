@@ -1,4 +1,4 @@
-"""Which `.env` file counts, and what it adds to the environment.
+"""The choice of the `.env` file, and what it adds to the environment.
 
 Exactly one file is read, and below the environment:
 

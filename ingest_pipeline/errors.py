@@ -1,4 +1,4 @@
-"""Every error this project raises on purpose, in one tree.
+"""The tree of errors that this project raises on purpose.
 
 The branch says what to do: a `PermanentError` needs a person or another input, a
 `TransientError` may succeed when tried again. Each message names the offending value and

@@ -1,4 +1,4 @@
-"""Events: what happened, told the same way in the table `events` and in the log.
+"""Events, with the same content in the table `events` and in the log.
 
 Types and channels are those of the "Discord Bot Feature" notes. All events of one journey carry one
 correlation id. They are written by `storage/runs/events.py`, in the transaction of what they tell of, and

@@ -1,4 +1,4 @@
-"""Secrets are taken out of every text that leaves this process: logs, errors, events, alerts, output.
+"""Redaction of secrets in every text that leaves this process: logs, errors, events, alerts, output.
 
 What is secret belongs to the process, as in Airflow's secrets masker: whoever learns of a secret says so
 with `guard`, and every text passes through `redact`. Settings do so for all of theirs when they are made.

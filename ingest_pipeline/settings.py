@@ -1,4 +1,4 @@
-"""Every setting, read once by an entry point and passed down.
+"""The settings, read once by an entry point and passed down.
 
 Settings come from the environment with the prefix `INGEST_`; the two tokens and the poll interval
 keep the names they have in the project's founding notes. What a user edits while things run

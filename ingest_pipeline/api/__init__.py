@@ -1,1 +1,1 @@
-"""The HTTP interface: what is in the database and how reading is going, as JSON, metrics and a page."""
+"""The HTTP interface: the database and the state of reading, as JSON, metrics and a page."""

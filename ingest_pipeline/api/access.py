@@ -1,4 +1,4 @@
-"""Who may do what: a token to write, one to read if it is set, and what each route is given to work with.
+"""Authorization: a token to write, an optional token to read, and the dependencies of each route.
 
 What needs no database is asynchronous, so that it never waits for one of the threads that do.
 """

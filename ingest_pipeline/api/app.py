@@ -1,4 +1,4 @@
-"""The application, assembled: routers by noun, one shape of errors, metrics, who may enter."""
+"""The application: routers by noun, one shape of errors, metrics and access control."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The types of parameters and fields: ids as strings, times with an offset, text that both engines take."""
+"""Types of parameters and fields: ids as strings, times with an offset, text that both engines accept."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who may come in by a browser: only under a name that is ours, and only from pages of our own.
+"""The browser guard: requests only under our own host names, changes only from our own pages.
 
 A server on this machine has no login, and yet the pages of any site can reach it through their visitor's
 browser: by a name that leads here (DNS rebinding, so the `Host` header is looked at) or by sending a request

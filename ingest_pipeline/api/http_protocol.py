@@ -1,4 +1,4 @@
-"""HTTP/1.1 as the interface speaks it: requests arrive within a time, and what is none is told as a problem.
+"""HTTP/1.1 limits of the server: time for a request to arrive, and problems for malformed requests.
 
 Uvicorn waits for the rest of a request for ever, so that whoever begins many and ends none takes every
 connection; and it refuses what it cannot parse, and WebSockets where there are none, in plain text.

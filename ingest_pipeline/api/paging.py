@@ -1,4 +1,4 @@
-"""Cursors of the pages of messages: where a page ended, in a form that nobody needs to understand."""
+"""Cursors of message pages: opaque encodings of the position where a page ended."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every error of the interface in one shape: `application/problem+json`.
+"""Problems: every error of the interface as `application/problem+json`.
 
 RFC 9457, "Problem Details for HTTP APIs". A `type` is stable, a `detail` is for people.
 """

@@ -1,4 +1,4 @@
-"""Serving the interface; also a program of its own, for the stack that `./start.sh` runs.
+"""The server of the interface; also a program of its own, for the stack that `./start.sh` runs.
 
 As such it reads its settings from the environment alone: an `.env` file could lead from the demo to
 real data.

@@ -1,4 +1,4 @@
-"""What is told of sessions and of the whole."""
+"""Response models of sessions and of the status."""
 
 from __future__ import annotations
 

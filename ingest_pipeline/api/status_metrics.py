@@ -1,4 +1,4 @@
-"""The status and the counts as metrics; how they are served is in `metrics.py`.
+"""The status and the counts as metrics; `metrics.py` serves them.
 
 Names and units follow https://prometheus.io/docs/practices/naming/. Labels are bounded: live sessions and
 `MOST_INCOMPLETE` of those that ended, `MOST_CHANNELS` channels, and words of our own. What is not known is

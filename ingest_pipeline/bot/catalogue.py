@@ -1,4 +1,4 @@
-"""The bot's view of guilds and channels: discovered at start, kept up while it runs.
+"""The bot's catalogue of guilds and channels: discovered at start, updated while it runs.
 
 It decides what is watched, notes each watched channel, and says which of them cannot be read.
 """

@@ -1,4 +1,4 @@
-"""The bot's catch-up: it reads what it may have missed, and proves what it heard.
+"""Catch-up: reads ranges in which events may have been missed, and proves received ones.
 
 Until a channel is read completely, what may have been missed there stays noted; so a reading that
 fails or is cut off is done again, from the same place.

@@ -1,4 +1,4 @@
-"""What the bot needs, and whether it has it: token, intents, guilds, and a look into each watched channel."""
+"""The self-check of the bot: token, intents, guilds, and permissions in each watched channel."""
 
 from __future__ import annotations
 

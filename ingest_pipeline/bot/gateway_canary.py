@@ -1,4 +1,4 @@
-"""Whether the gateway has gone deaf: connected, its heartbeats acknowledged, and silent.
+"""Detection of a silent gateway: connected, with heartbeats acknowledged, but without events.
 
 Discord's REST API is asked for the newest message of each live channel. One that the gateway has not
 told of, and still not a while later, means that it does not tell any more.

@@ -1,4 +1,4 @@
-"""Documents of single messages, each with a time of its own: what the gateway told, what was read again."""
+"""Documents of single messages, each with its own time of reading: from the gateway or from a refetch."""
 
 from __future__ import annotations
 

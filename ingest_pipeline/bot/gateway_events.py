@@ -1,4 +1,4 @@
-"""What gateway events mean for the archive: messages, deletions, and messages to read again.
+"""The meaning of gateway events: messages, deletions, and messages to read again.
 
 Frames come from the spool as they were received. Nothing here fails on a frame: one that cannot be
 understood is counted, and where it says of which message or channel it is, that is read again.

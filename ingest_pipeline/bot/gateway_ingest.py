@@ -1,4 +1,4 @@
-"""From the spool into the table: gateway events merged in small batches, each exactly once in effect.
+"""Ingestion of the spool: gateway events merged in small batches, each exactly once in effect.
 
 A batch is one transaction: deletions, rows, messages to read again, windows touched, and how far the
 spool has been read, and what the messages say. A crash between any two steps repeats a batch, which

@@ -1,4 +1,4 @@
-"""What the bot hears from its connection, and what follows from it for the other parts.
+"""The state of the gateway connection, and its consequences for the bot's other services.
 
 The connection tells on the event loop and must not be kept waiting, so here things are only noted:
 what may have been missed, which guilds have changed, what is to be told of the bot's life.

@@ -1,4 +1,4 @@
-"""What the bot tells of its own life: that it began, that it lives, that it ended and why.
+"""The life of a bot process in the database: its start, its heartbeat, its end and the reason.
 
 Told apart from its parts, so that a bot that cannot reach Discord, or that Discord refuses, is known of.
 """

@@ -1,4 +1,4 @@
-"""The bot's ingestion: rounds that empty the spool, whatever comes in between.
+"""The ingestion loop of the bot: rounds that empty the spool.
 
 A round that fails leaves its events where they are, and the next one takes them again.
 """

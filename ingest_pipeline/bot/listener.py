@@ -1,4 +1,4 @@
-"""The real-time bot: it keeps up with the watched channels from its start to its stop.
+"""The real-time bot, from its start to its stop.
 
 The order of the "Discord Bot Feature" notes, with one change that closes its gap: the environment
 is checked, guilds and channels are discovered and the catalogue is updated; then the bot connects,

@@ -1,4 +1,4 @@
-"""Messages that an event told of only in part are read again, once it is quiet around them.
+"""Refetch of messages of which an event had only a part, once no event has come for a while.
 
 A page of history covers every waiting message in its stretch of ids, so a burst of reactions in a
 channel costs one request.

@@ -1,4 +1,4 @@
-"""The operations of the bot that go on just now, by their tags; how they get into the database is a step."""
+"""Running operations of the bot, by tag; a step of the bot writes them to the database."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The bot's parts: what each does in one step. How they are kept going is in `bot_supervision.py`."""
+"""The steps of the bot's services; `supervision.py` repeats them."""
 
 from __future__ import annotations
 

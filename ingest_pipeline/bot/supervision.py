@@ -1,4 +1,4 @@
-"""Keeping the bot's parts going: each fails for itself, backs off and goes on.
+"""Supervision of the bot's services: each fails independently, backs off and goes on.
 
 What no repetition can help, a token that Discord does not accept above all, ends the bot.
 """

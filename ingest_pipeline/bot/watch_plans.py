@@ -1,4 +1,4 @@
-"""From where on the bot reads a channel: to make up for what it may have missed, and to prove the rest.
+"""The start of each reading of a watched channel: to cover missed events, and to prove the rest.
 
 A catch-up begins where the proven ids end. That finds every message that was posted, and no edit or
 deletion of one that had been read before. So where events may have been missed, it begins earlier:

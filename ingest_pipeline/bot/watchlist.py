@@ -1,4 +1,4 @@
-"""Which channels the bot takes messages from: those that patterns name, and those of stored sessions.
+"""The watchlist: channels named by patterns, and channels of stored sessions.
 
 The answer is needed for each frame, so it is kept in memory: read from the catalogue, and added to
 the moment the gateway tells of a new channel or thread, whose first messages follow at once.

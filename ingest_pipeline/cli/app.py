@@ -1,4 +1,4 @@
-"""The `ingest` command, assembled. What a command does is in the module of its group."""
+"""The `ingest` command, assembled from the modules of its groups."""
 
 from __future__ import annotations
 

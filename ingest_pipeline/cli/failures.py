@@ -1,4 +1,4 @@
-"""Errors become a line on standard error and an exit code here, and nowhere else.
+"""The only place where errors become a line on standard error and an exit code.
 
 | what ended the command | exit code |
 |---|---|

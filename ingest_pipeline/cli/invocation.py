@@ -1,4 +1,4 @@
-"""What every command begins with: settings, logging, the database and the sessions file."""
+"""The start of every command: settings, logging, the database and the sessions file."""
 
 from __future__ import annotations
 

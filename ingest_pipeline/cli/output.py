@@ -1,4 +1,4 @@
-"""What commands print: data on standard output, progress on standard error.
+"""Output of commands: data on standard output, progress on standard error.
 
 On a terminal rows are a table; in a pipe they are lines of tab-separated cells, whole and without
 decoration; with `--json` they are one JSON object.

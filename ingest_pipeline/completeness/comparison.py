@@ -1,4 +1,4 @@
-"""How the table differs from a fresh reading of the same ids: what is missing, extra or stale.
+"""Differences between the table and a fresh reading of the same ids: missing, extra or stale messages.
 
 What is compared is what the channel's policy says of every message that Discord has. One that it takes is a
 row; one that it does not take is none and may be kept as skipped, unless it was known before: then its row is

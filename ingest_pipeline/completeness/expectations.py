@@ -1,4 +1,4 @@
-"""What ought to be in the table: the stretches that `gaps`, repair and verification go by.
+"""Expected ranges of ids, by which `gaps`, repair and verification work.
 
 - A channel that is monitored, or that an import was begun for, is expected whole: from its first
   message to the newest known to exist.

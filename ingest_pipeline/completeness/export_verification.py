@@ -1,4 +1,4 @@
-"""Verification where there is no bot, or none that may read: sessions, compared with a fresh export.
+"""Verification of sessions against a fresh export, without a bot or where the bot may not read.
 
 An export cannot tell a deleted message from one that is hidden, so what the table has beyond it is told
 and is no deficit.

@@ -1,4 +1,4 @@
-"""What is missing, why, and how it is mended.
+"""Gaps: the missing ranges, the reason of each, and their repair.
 
 A gap is a stretch of ids that ought to be in the table and that no complete reading covers. Most
 gaps hold nothing that is missing: messages seen live are stored, but only a reading proves it.

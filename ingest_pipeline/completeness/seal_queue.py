@@ -1,4 +1,4 @@
-"""Which session is sealed next by itself, and when one that could not be sealed is tried again."""
+"""The queue of automatic seals: the next session, and the time of the next try after a failure."""
 
 from __future__ import annotations
 

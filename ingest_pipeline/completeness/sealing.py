@@ -1,4 +1,4 @@
-"""The seal of a session: when it is over and settled it is read once more, then written down.
+"""The seal of a session: once it is over and settled it is read once more and gets a manifest.
 
 A manifest says, for each channel, how many messages the session has, the first and the last, and a
 digest over all their versions. A session that has changed since is sealed again as the next version,

@@ -1,4 +1,4 @@
-"""What a verification found: a verdict for each channel and session, and the report of them all."""
+"""Verdicts of a verification, for each channel and session, and their report."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The proof of the whole: what the table holds, compared with a fresh reading of Discord.
+"""Verification: the whole table compared with a fresh reading of Discord.
 
 Both set differences are taken for each channel, and the contents compared. The comparison shares the
 reading with the import, but neither the ledger nor the merge: a mistake there shows here.

@@ -1,1 +1,1 @@
-"""What the messages say: extraction, highlights, clip files; kept in tables of their own."""
+"""Content of messages: extraction, highlights, clip files, in tables of their own."""

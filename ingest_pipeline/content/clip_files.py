@@ -1,4 +1,4 @@
-"""The bytes of clips, kept under their own digest before the addresses expire, or fetched by fresh ones.
+"""Clip files: downloaded before their addresses expire, or by fresh ones, and stored by digest.
 
 The same video posted ten times is one file. What was fetched stays when its message is deleted: that is
 what keeping it is for. Only files of known hosts are fetched (see `sources/discord/clip_download.py`).

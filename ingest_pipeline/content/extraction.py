@@ -1,4 +1,4 @@
-"""What the messages say, kept beside them: team radio, trade setups, clips and highlights.
+"""Extraction of content into tables beside the messages: team radio, trade setups, clips, highlights.
 
 One function does it for every path: the gateway calls it in the transaction of its batch, the assets for
 windows of sessions. A message's content is replaced when it is read differently than before (an edit, a

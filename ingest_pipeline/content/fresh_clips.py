@@ -1,4 +1,4 @@
-"""The clips of messages as Discord has them now: each reading of a message gives addresses that expire.
+"""Fresh addresses of clips: reading a message again gives addresses that have not expired.
 
 Messages are read by the bot when there is one, and otherwise by the exporter, with one run for each
 channel.

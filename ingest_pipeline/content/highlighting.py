@@ -1,4 +1,4 @@
-"""Scoring highlights: a batch of messages and every other message whose score they change.
+"""Scoring of highlights: a batch of messages and every other message whose score they change.
 
 A message changes the score of the one it answers, of those in the same minute of its session and
 channel, and, when it moves the usual rate, of the whole session in that channel. So the table is at any

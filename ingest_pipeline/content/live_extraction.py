@@ -1,4 +1,4 @@
-"""What messages say, read in the transaction that stores them, and told as events of their journeys.
+"""Live extraction: content read in the transaction that stores the messages, with events.
 
 For messages that come one by one, at the gateway. A deletion tells of itself; what it withdraws does not.
 """

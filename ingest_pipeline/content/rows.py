@@ -1,4 +1,4 @@
-"""From stored messages to the rows of the content tables; nothing is read or written here."""
+"""Rows of the content tables from stored messages; nothing is read or written here."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What content is read by: driver names, and the settings of channels, as a user has set them.
+"""The rules of extraction: driver names and channel settings, as a user has set them.
 
 The files are edited while things run. They are looked at once for each run or batch and read again
 only when they have changed. What is set by command for a guild or channel is read with the messages.

@@ -1,4 +1,4 @@
-"""The content of a session's windows: extracted anew, and looked at window by window.
+"""The content of a session's windows: extracted again, and summarised window by window.
 
 What an import by command brings is read in the transactions that merge it.
 """

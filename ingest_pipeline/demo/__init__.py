@@ -1,1 +1,1 @@
-"""A simulated live session and the stand-in exporter that serves it."""
+"""A simulated live session and the fake exporter that serves it."""

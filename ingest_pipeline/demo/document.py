@@ -1,4 +1,4 @@
-"""Writing an export the way DiscordChatExporter's JsonMessageWriter.cs does, byte for byte.
+"""Exports written byte for byte like DiscordChatExporter's JsonMessageWriter.cs.
 
 Two spaces of indent, LF, no line break at the end. Characters outside the basic plane, control and
 private characters and every space but the ordinary one are escaped with upper-case digits

@@ -1,4 +1,4 @@
-"""A stand-in for the DiscordChatExporter CLI: same arguments, same files, same words, same failures.
+"""A fake DiscordChatExporter CLI: same arguments, same files, same output, same failures.
 
 It serves the world of `world.py` instead of Discord. `install.py` writes the executable that runs
 it; only the standard library is imported, so that a run starts in some ten milliseconds.

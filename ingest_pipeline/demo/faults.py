@@ -1,4 +1,4 @@
-"""How the stand-in exporter fails when it is told to: the exporter's known failures, by name.
+"""Faults of the fake exporter: the exporter's known failures, by name.
 
 Texts, exit codes and what is left on disk are those of version 2.47 (ChannelExporter.cs,
 MessageExporter.cs, DiscordClient.cs) unless another is named. A fault is written `name` or

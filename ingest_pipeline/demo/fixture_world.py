@@ -1,4 +1,4 @@
-"""What the stand-in exporter can see: channels with their messages, read from a JSON file.
+"""The fixture world of the fake exporter: channels with their messages, read from a JSON file.
 
     {"version": "2.47", "token": null, "now": null, "fault": null,
      "guild": {"id": "1", "name": "Demo", "iconUrl": ""},

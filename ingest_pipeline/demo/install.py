@@ -1,4 +1,4 @@
-"""Making the stand-in exporter an executable file."""
+"""Installation of the fake exporter as an executable file."""
 
 from __future__ import annotations
 

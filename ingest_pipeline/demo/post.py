@@ -1,4 +1,4 @@
-"""One simulated message: its whole life, and how it reads at one moment."""
+"""One simulated message: its whole life, and its state at one moment."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is said in the demo: drivers, radio texts, fans and their chatter.
+"""The texts of the demo: drivers, radio messages, fans and their chatter.
 
 All texts are invented. The form of a radio message is the project's own: an emoji, the driver in
 backticks, the words.

@@ -1,4 +1,4 @@
-"""The demo's deployment: sessions, world file and stand-in exporter in a data folder of its own.
+"""The demo's deployment: sessions, world file and fake exporter in a data folder of its own.
 
 It is built again at every start and changes only what has to change: while its live session lasts,
 that session stays; once it has ended, it stays as a finished one and another goes live.

@@ -1,1 +1,1 @@
-"""What things are: snowflakes, windows, sessions, messages. Standard library, pandas and msgspec only."""
+"""Values and rules: snowflakes, windows, sessions, messages. Standard library, pandas and msgspec only."""

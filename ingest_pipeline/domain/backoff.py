@@ -1,4 +1,4 @@
-"""How often something was asked for, and when it is asked for again: less and less often."""
+"""A retry schedule: attempts so far, and the time of the next one, with growing pauses."""
 
 from __future__ import annotations
 

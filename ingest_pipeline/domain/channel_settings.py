@@ -1,4 +1,4 @@
-"""What a user can set for channels: the settings, their values, and which one is in force.
+"""Channel settings: their keys, values and precedence.
 
 A setting has a dotted key, `highlights.threshold` for what stands under `highlights:` as `threshold`.
 Values are layered: the project's defaults, those of `data/settings.yaml`, then the guild's, the

@@ -1,4 +1,4 @@
-"""Guilds and channels as the catalogue knows them, and which of them are monitored.
+"""Guilds and channels of the catalogue, and the rule of monitored channels.
 
 How they are read from Discord is in `sources/discord/discovery.py`, how they are kept in
 `storage/catalogue/guilds.py`.

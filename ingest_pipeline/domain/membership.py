@@ -1,4 +1,4 @@
-"""Whose message it is: a function of the sessions, the parents of threads, and a message's channel and time.
+"""Session membership of a message: a function of the sessions, the parents of threads, its channel and time.
 
 A message belongs to the session whose channels hold its channel - or, for a message of a thread, the
 thread's parent - and whose `[start, end)` holds its time of posting. Of several it is the one that starts

@@ -1,4 +1,4 @@
-"""A message as it arrives, whatever it arrived through, before anything is decided about it.
+"""A message as any source delivers it, before anything is decided about it.
 
 The shape is the exporter's JSON message (DiscordChatExporter 2.18 to 2.48, JsonMessageWriter.cs);
 gateway events and REST history are mapped onto it in `landing/export_reader.py`, so that one normalizer

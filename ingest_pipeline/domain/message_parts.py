@@ -1,4 +1,4 @@
-"""What hangs on a message - attachments, embeds, stickers, reactions - as it is stored.
+"""Parts of a message as they are stored: attachments, embeds, stickers, reactions.
 
 Each is projected on what every source tells of it and what stays the same between two reads.
 """

@@ -1,4 +1,4 @@
-"""The types of messages: one name for each, whichever source it came from.
+"""Message types: one name for each, from every source.
 
 Discord sends a number, DiscordChatExporter writes a name for some types and the number, as text, for the
 others; which ones changes with its versions (2.48 writes `PollResult` where 2.47 writes `46`). Names are

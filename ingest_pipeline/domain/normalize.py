@@ -1,4 +1,4 @@
-"""From a message as it arrived to the row that is stored: the only place where that is decided.
+"""Normalization: the only place that decides which row a message becomes.
 
 Every source meets here. A message either becomes a row or is counted under one `SkipReason`;
 nothing else can happen to it. A message that its channel's policy does not take becomes a row all the

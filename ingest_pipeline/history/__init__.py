@@ -1,1 +1,1 @@
-"""Reading channels back over Discord's REST API: scan plans, resumable scans, catch-up."""
+"""Channel history over Discord's REST API: scan plans, resumable scans, catch-up."""

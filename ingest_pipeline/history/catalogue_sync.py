@@ -1,4 +1,4 @@
-"""Bringing the catalogue in line with what Discord shows: guilds, channels and who wrote what is stored.
+"""Synchronisation of the catalogue with Discord: guilds, channels, and authors of stored messages.
 
 The bot does it at its start and after each event of a guild, the assets on a schedule, `ingest guilds
 sync` when asked. Whatever is gone is marked so; no message is ever removed.

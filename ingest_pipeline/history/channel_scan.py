@@ -1,4 +1,4 @@
-"""One channel's history into the table: the reading that imports, catch-ups, repairs and seals share.
+"""The scan of one channel's history, shared by imports, catch-ups, repairs and seals.
 
 Pages are merged in batches. A batch is one transaction: its rows, the messages found deleted, what they
 say, the proof of its ids and the cursor of its run. So a crash at any moment repeats at most one batch, which

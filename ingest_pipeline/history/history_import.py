@@ -1,4 +1,4 @@
-"""The import of a guild's history: every channel and thread that can be read, from its first message on.
+"""The import of a guild's history: every readable channel and thread, from its first message on.
 
 An import can be cut off at any moment and goes on from its cursors. It may run while the gateway
 delivers and while other imports run: what arrives twice is merged into one.

@@ -1,4 +1,4 @@
-"""Reading what somebody asked for: the scan runs that were queued by the HTTP interface."""
+"""Requested scans: scan runs that the HTTP interface has queued."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which stretch of which channel to read: the plans of imports, catch-ups and repairs.
+"""Scan plans: the ranges of ids that imports, catch-ups and repairs read.
 
 Plans are made from the coverage ledger and from readings that were cut off; nothing else remembers
 what is missing. A plan is queued as scan runs in the transaction that makes it.

@@ -1,4 +1,4 @@
-"""The beginning of a reading, which for a channel where nothing happened is also its end."""
+"""The start of a scan, which for a channel without news is also its end."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every reading of history works with, and what its pages and runs become."""
+"""The scanner that every scan uses: its services, and the storage of its pages and runs."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""The one path of messages: documents read, normalized and merged, whatever brought them."""
+"""The one path of messages: documents read, normalized and merged, from every source."""

@@ -1,4 +1,4 @@
-"""An export as a document: read by this process, or in halves by two when it is large."""
+"""An export as a document: read by this process, or in halves by two if it is large."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The use cases behind the commands: import a stretch of time or a file, poll, backfill.
+"""The use cases behind the commands: import a time range or a file, poll, backfill.
 
 Each composes the same steps: export, land, normalize, merge. The Dagster assets run the steps of
 `refresh.py` one asset each; here they run in one go.

@@ -1,4 +1,4 @@
-"""Normalized rows on disk: one Parquet file for each session, window (or part of a long one) and channel.
+"""The store of normalized rows: a Parquet file for each session, window (or part of a long one) and channel.
 
 They are what the `normalized_messages` asset materialises: a frame anyone can open with pandas, and
 the document that the `messages` asset merges. The tally and provenance travel in the file's own

@@ -1,4 +1,4 @@
-"""A second process for the second half of a large export: reading takes one core, machines have more.
+"""A second process for the second half of a large export, since one reader uses one core.
 
 The process is told what to read through its standard input and writes rows to a file that it inherits. Its
 last word is a tally of them, or the error that the half is damaged with. One that ends without a word, killed

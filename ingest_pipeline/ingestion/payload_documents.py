@@ -1,4 +1,4 @@
-"""Documents of message objects as Discord's REST API gives them: pages of a channel's history."""
+"""Documents of message objects from Discord's REST API: pages of a channel's history."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What to read next: the windows of a session, or parts of its last one, that are not proven yet.
+"""The next windows to read: those of a session, or parts of its last one, that are not proven yet.
 
 Nothing remembers which polls succeeded. The coverage ledger says what is proven, and the plan is
 whatever is missing up to now, so an outage of any length heals at the next poll.

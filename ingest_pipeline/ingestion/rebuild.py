@@ -1,4 +1,4 @@
-"""The database made anew from what has landed.
+"""The rebuild of a database from landed documents.
 
 A damaged DuckDB file is read as far as it can be; then every landed document of every session goes the way of
 any other into a new file beside it, which takes its place when it is complete. On PostgreSQL the

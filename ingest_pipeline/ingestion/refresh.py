@@ -1,4 +1,4 @@
-"""Refreshing a session's windows: the steps that the assets run one by one.
+"""The refresh of a session's windows: the steps that the assets run one by one.
 
 Export and land, normalize, and hand the normalized documents to the merge. Imports of any other
 stretch of time, and whole sessions in one go, are in `imports.py`.

@@ -1,4 +1,4 @@
-"""What the use cases work with, built once from the settings by each entry point."""
+"""The services of the use cases, built once from the settings by each entry point."""
 
 from __future__ import annotations
 

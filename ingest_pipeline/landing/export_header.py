@@ -1,4 +1,4 @@
-"""What an export says of itself before its messages.
+"""The header of an export: everything before its messages.
 
 The shape is DiscordChatExporter's (Core/Exporting/JsonMessageWriter.cs, versions 2.18 to 2.48).
 """

@@ -1,4 +1,4 @@
-"""Streaming reader of exporter JSON, in memory bounded by one slice whatever the file's size.
+"""A streaming reader of exporter JSON, in memory bounded by one slice for a file of any size.
 
 Each slice of the message array is decoded with a typed decoder. A slice that will not decode is
 taken element by element: an element that is JSON but no message costs itself only (it is yielded as

@@ -1,4 +1,4 @@
-"""Cutting a large export in two, so that two processes can read it at once.
+"""The split of a large export in two halves, so that two processes can read it at once.
 
 Each half is offered as a document of its own. The cut is a comma between two messages, found as in
 `slices.py` by the white space that ends every element of an indented array; exports that are not indented,

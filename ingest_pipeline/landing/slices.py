@@ -1,4 +1,4 @@
-"""Cutting a JSON array, as bytes that keep arriving, at the commas between its elements.
+"""Slices of a JSON array that arrives as bytes, cut at the commas between its elements.
 
 Two ways to find the cuts. In an indented document the white space before the first element ends
 every element too (`<that white space>}` and a comma), because a raw line break cannot occur inside

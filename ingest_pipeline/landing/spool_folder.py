@@ -1,4 +1,4 @@
-"""The spool's folder: it belongs to one process at a time and has an identity of its own.
+"""The spool's folder: owned by one process at a time, with an identity of its own.
 
 How far a spool is processed is kept in the database, under the identity: a folder that was deleted
 begins anew instead of taking over the position of the one before, and the bots of two machines that

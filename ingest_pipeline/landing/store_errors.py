@@ -1,4 +1,4 @@
-"""What a store raises, as errors that say whether it passes and what to do."""
+"""Errors of a store, translated to this project's, with their retryability and remedy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files of a folder or an object store: seen as they are now, replaced whole, in bounded memory.
+"""Files of a folder or an object store: read without caching, replaced as a whole, in bounded memory.
 
 What the files mean is the business of `landing.py` and `normalized_store.py`.
 """

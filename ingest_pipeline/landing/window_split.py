@@ -1,4 +1,4 @@
-"""Splitting one export into a document for each window, every message byte for byte."""
+"""The split of one export into a document for each window, every message byte for byte."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What the pipeline is doing, told from the database alone."""
+"""The state of the pipeline, from the database alone."""

@@ -1,4 +1,4 @@
-"""How the bot is: what it said of itself last, believed as long as its heart beats.
+"""The state of the bot: its last report, valid while its heartbeat is fresh.
 
 A bot that is killed, or whose machine goes down, says nothing any more. So what it said last counts only
 while its heartbeat, which it writes every quarter of a minute, is recent.

@@ -1,4 +1,4 @@
-"""What is counted for metrics: slower to look up than the status, and bounded in how many series it makes."""
+"""Counts for metrics: slower to look up than the status, and bounded in their number of series."""
 
 from __future__ import annotations
 

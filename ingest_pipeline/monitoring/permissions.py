@@ -1,4 +1,4 @@
-"""Which monitored channels the bot cannot read, and what to grant it, as the catalogue knows them."""
+"""Monitored channels that the bot cannot read, and the permissions to grant, from the catalogue."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is deleted when it is past its age: events, raw exports, invitations that nobody answered.
+"""Retention: deletes events, raw exports and expired invitations past their age.
 
 The table of messages and what the ledger proves are never touched. A dry run counts what would go.
 """

@@ -1,4 +1,4 @@
-"""How a session is doing: what is proven of it, what is missing, how far behind the present it is.
+"""The progress of a session: proven and missing ranges, and the lag.
 
 Everything comes from the coverage ledger and the table, so it is true whoever did the reading.
 """

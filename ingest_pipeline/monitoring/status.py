@@ -1,4 +1,4 @@
-"""How the whole is doing at one time: sessions, reading, the bot, the table."""
+"""The status at one time: sessions, reading, the bot, the table."""
 
 from __future__ import annotations
 

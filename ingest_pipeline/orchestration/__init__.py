@@ -1,1 +1,1 @@
-"""The only package, with definitions.py, that imports Dagster."""
+"""Dagster's side of the project: only this package and definitions.py import Dagster."""

@@ -1,4 +1,4 @@
-"""Comparing what landed, what was normalized, what the table holds and what the ledger proves.
+"""The audit of windows: landed documents, normalized rows, stored rows and proofs compared.
 
 Everything is counted anew from the files and the table, not taken from what earlier steps said of
 themselves. No Dagster here; `checks.py` shows the findings.

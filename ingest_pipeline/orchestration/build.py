@@ -1,4 +1,4 @@
-"""Dagster's definitions from settings: everything that a code location holds."""
+"""Dagster's definitions from settings: the whole code location."""
 
 import dagster as dg
 

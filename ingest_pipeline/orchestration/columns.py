@@ -1,4 +1,4 @@
-"""The columns of the tables as Dagster's catalogue shows them."""
+"""The columns of the tables, as Dagster's catalogue shows them."""
 
 import dagster as dg
 import pyarrow as pa

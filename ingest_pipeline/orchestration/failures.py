@@ -1,4 +1,4 @@
-"""The one place where the project's errors become Dagster's failures.
+"""The only place where the project's errors become Dagster's failures.
 
 Dagster has two ways to try again: a retry policy on an asset, and retries of whole runs in
 `dagster.yaml`. `allow_retries` stops the first only, so a permanent error tags its run as well.

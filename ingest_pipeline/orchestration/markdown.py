@@ -1,4 +1,4 @@
-"""Words of others in Dagster's Markdown: shown as they are, whatever they would mean there.
+"""Escaping of foreign text for Dagster's Markdown.
 
 Messages, channel names, addresses and what the exporter says are written by anybody: as Markdown they could
 load a picture from elsewhere, link to it, or look like words of ours.

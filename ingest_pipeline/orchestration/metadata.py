@@ -1,4 +1,4 @@
-"""What the assets tell about each partition they materialise, as Dagster shows it.
+"""Metadata of the partitions that the assets materialise.
 
 Counts named `run_…` are of the whole run, since all windows of a run are merged by one statement;
 everything else is of the partition.

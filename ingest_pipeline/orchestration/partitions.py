@@ -1,4 +1,4 @@
-"""How Dagster's partitions name windows of sessions: `<session id>|<window key>`.
+"""Partition keys for windows of sessions: `<session id>|<window key>`.
 
 A window key is an offset from its session's start, so every pair means something and a session is
 one row to select. What the keys stand for in time is the business of `domain/window.py`.

@@ -1,4 +1,4 @@
-"""A picture of messages per minute, small and cheap enough for every tick.
+"""The chart of messages per minute, small and cheap enough for every tick.
 
 Drawn as SVG by hand, about a millisecond and a few kilobytes: importing a plotting library alone
 takes most of a second, which a run every 30 seconds cannot spare. Dagster shows images of Markdown

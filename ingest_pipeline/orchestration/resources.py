@@ -1,4 +1,4 @@
-"""What assets, checks and sensors are handed: the services, and frames of normalized messages.
+"""Resources of assets, checks and sensors: the services, and frames of normalized messages.
 
 All are built once for each process that loads the definitions, and open nothing until used.
 """

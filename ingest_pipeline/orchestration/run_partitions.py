@@ -1,4 +1,4 @@
-"""Which partitions a run is of: decided here, for every asset and every check.
+"""The partitions of a run: decided here for every asset and every check.
 
 Dagster writes into a run's tags either one partition or the two ends of a range, and expands a range in
 each dimension by itself: `s1|T+005m` to `s2|T+010m` is T+005m and T+010m of both sessions. Two things go

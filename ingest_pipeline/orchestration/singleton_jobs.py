@@ -1,4 +1,4 @@
-"""Jobs of which one run at a time is enough: how their runs are tagged, and whether one is under way.
+"""Singleton jobs: the tag that lets one run at a time, and the test whether one is under way.
 
 `dagster.yaml` limits runs with the same value of the tag to one, so that a second waits in the queue
 whoever started it; sensors and schedules do not ask for a second in the first place.

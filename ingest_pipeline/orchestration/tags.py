@@ -1,4 +1,4 @@
-"""Tags of runs, and the name of the check, that several packages of this folder use."""
+"""Tags of runs, and the name of the check, shared by several packages of this folder."""
 
 import dagster as dg
 

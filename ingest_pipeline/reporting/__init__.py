@@ -1,1 +1,1 @@
-"""A session for people: its report and its messages as a file."""
+"""A session for people: its report, and its messages as a file."""

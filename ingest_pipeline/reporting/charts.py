@@ -1,4 +1,4 @@
-"""The pictures of a report, as PNG: readable in print, for the colour-blind, and beside a light page.
+"""The charts of a report, as PNG: readable in print and for the colour-blind.
 
 matplotlib is imported when the first picture is drawn: it takes most of a second, which no run that
 draws nothing shall pay. Its object interface is used throughout, as pyplot keeps global state.

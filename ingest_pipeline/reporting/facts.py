@@ -1,4 +1,4 @@
-"""What the report of a session tells, read from the database in one snapshot."""
+"""The facts of a session's report, read from the database in one snapshot."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The kinds of file that messages are exported as; light, for the commands' options."""
+"""File formats of exported messages; light, for the commands' options."""
 
 from __future__ import annotations
 

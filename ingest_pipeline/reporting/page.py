@@ -1,4 +1,4 @@
-"""The page of a report: one HTML file that needs nothing but itself.
+"""The page of a report: one self-contained HTML file.
 
 Every picture has its figures beside it as a table, so nothing is told by a picture alone.
 """

@@ -1,4 +1,4 @@
-"""Making a session's report: an HTML page and its pictures, in a folder of the data folder."""
+"""The making of a session's report: an HTML page and its charts, in a folder of the data folder."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The HTML templates: whatever is filled in is escaped."""
+"""The HTML templates, with automatic escaping."""
 
 from __future__ import annotations
 

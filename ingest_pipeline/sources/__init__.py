@@ -1,1 +1,1 @@
-"""Where messages come from: the exporter and Discord itself."""
+"""The sources of messages: the exporter and Discord itself."""

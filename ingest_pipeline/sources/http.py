@@ -1,4 +1,4 @@
-"""Sessions for HTTP requests of ours: every hop is checked, and the environment names proxy and certificates.
+"""HTTP sessions: every hop is checked, and the environment names proxy and certificates.
 
 No more of the environment is taken: a password in `~/.netrc` is not for hosts that a message names.
 """

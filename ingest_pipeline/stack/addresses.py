@@ -1,4 +1,4 @@
-"""Addresses to listen on: this machine only, or everybody in the network."""
+"""Addresses to listen on: loopback, or the network."""
 
 from __future__ import annotations
 

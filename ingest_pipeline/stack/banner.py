@@ -1,4 +1,4 @@
-"""What a person sees once the web interface answers."""
+"""The banner that is printed once the web interface answers."""
 
 from __future__ import annotations
 

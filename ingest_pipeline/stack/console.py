@@ -1,4 +1,4 @@
-"""What the parts say: prefixed on the console, dated in rotating files, free of secrets.
+"""The output of the services: prefixed on the console, dated in rotating files, free of secrets.
 
 Lines come from other programs and may quote messages from Discord, so control characters, which
 a terminal would obey, are dropped. Debug lines go to the files alone.

@@ -1,4 +1,4 @@
-"""What the stack runs on: the real data, or the demo in a folder and an environment of its own."""
+"""The deployment of the stack: the real data, or the demo in a folder and environment of its own."""
 
 from __future__ import annotations
 

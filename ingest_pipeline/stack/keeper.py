@@ -1,4 +1,4 @@
-"""Keeps one part running: starts it, notices its death, starts it again after a pause.
+"""The restarter of one service: starts it, notices its death, starts it again after a pause.
 
 Nothing here sleeps or waits: the supervisor's loop calls `look` with its clock, which also makes
 every decision testable. Pauses double from one second to a minute, and start over once a part has

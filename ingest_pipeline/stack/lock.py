@@ -1,4 +1,4 @@
-"""One supervisor per data folder, and the warden that outlives it when it is killed."""
+"""The lock on a data folder: one supervisor, and the warden that outlives it when it is killed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The parts of the stack and how each is started: what runs, not how it is kept running."""
+"""The services of the stack and their command lines; `keeper.py` keeps them running."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Asking about and signalling a process together with everything it started.
+"""Process groups: a process with everything it started, inspected and signalled together.
 
 A part of the stack leads a process group and a session of its own. What it starts may found further
 groups (an exporter run does), yet stays in the session: so stopping starts with the group and ends

@@ -1,4 +1,4 @@
-"""Runs the whole stack: web interface, daemon with its sensor, their code server, and the HTTP interface.
+"""The whole stack: web interface, daemon with its sensor, their code server, and the HTTP interface.
 
 `./start.sh` ends here. Without a Discord token the demo runs instead of the real sessions. How parts
 are started, kept and stopped is in `stack/`.

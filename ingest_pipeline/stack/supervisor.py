@@ -1,4 +1,4 @@
-"""Runs all parts until asked to stop, and then leaves none of their processes behind."""
+"""The supervisor: runs all services until asked to stop, and leaves no process behind."""
 
 from __future__ import annotations
 

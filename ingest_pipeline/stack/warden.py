@@ -1,4 +1,4 @@
-"""The last resort against orphans: stops the parts when the supervisor itself was killed.
+"""The orphan reaper: stops the services when the supervisor itself was killed.
 
 A supervisor that gets `kill -9` cannot stop its children. This small process, started in a session
 of its own, reads from a pipe which parts live (`+123`, written by the part itself) and which are gone

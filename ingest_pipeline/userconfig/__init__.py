@@ -1,1 +1,1 @@
-"""Files and settings that a user edits, and what is in force."""
+"""Files and settings that users edit, and the effective settings."""

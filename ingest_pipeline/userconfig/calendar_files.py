@@ -1,4 +1,4 @@
-"""Sessions out of iCalendar (RFC 5545): one session for each VEVENT.
+"""Sessions from iCalendar files (RFC 5545): one session for each VEVENT.
 
 | property | field |
 |---|---|

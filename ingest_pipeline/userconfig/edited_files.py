@@ -1,4 +1,4 @@
-"""Files that a person edits or brings: read whole, as text, within a size limit.
+"""Files that a person edits or brings: read as a whole, as text, within a size limit.
 
 YAML is read as a tree of nodes and never converted by YAML's own rules, which would turn `NO` into
 false, `1.10` into 1.1, `13:00:00` into 46800 and, depending on the version, drop an offset. Every

@@ -1,4 +1,4 @@
-"""Which settings are in force for which channel, at one moment.
+"""Effective settings of channels at one moment.
 
 Asked for with each import and each batch of events, so that a change holds from the next one on: the file
 is read again when it has changed, what is set by command is read with the rest of a transaction.

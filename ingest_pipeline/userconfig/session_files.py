@@ -1,4 +1,4 @@
-"""Sessions out of the files that people have: YAML, CSV and iCalendar.
+"""Sessions from YAML, CSV and iCalendar files.
 
 YAML holds a list of sessions, at the top or under `sessions:`. CSV has a header line; comma,
 semicolon and tab all separate cells. Field names are `Session`'s, with the aliases of

@@ -1,4 +1,4 @@
-"""From rows of text to sessions: the same rules for every file format and for the command line.
+"""Sessions from rows of text: the same rules for every file format and for the command line.
 
 A reader of a format yields `SessionRow`s; here the fields are named, converted and checked, and all
 problems of a file are told at once. Formats belong to `session_files.py` and `session_calendar.py`.

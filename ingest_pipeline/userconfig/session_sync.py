@@ -1,4 +1,4 @@
-"""The use case that keeps the stored sessions in step with the file that a user edits."""
+"""The use case that synchronises the stored sessions with the file that a user edits."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Looking up and changing what is set for a guild or a channel.
+"""Look-ups and changes of settings of a guild or a channel.
 
 A change is one transaction, and what is in force after it must fit together wherever it holds.
 """

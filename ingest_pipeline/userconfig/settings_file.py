@@ -1,4 +1,4 @@
-"""`data/settings.yaml`: how channels' messages are taken and read, edited by a user while things run.
+"""`data/settings.yaml`: channel settings, edited by a user while things run.
 
 ```yaml
 defaults:

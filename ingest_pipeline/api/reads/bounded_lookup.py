@@ -1,4 +1,4 @@
-"""Look-ups that what watches this program waits for: a bound on the wait, whatever the database does.
+"""Bounded look-ups: readers of the status wait a limited time, in any state of the database.
 
 A database that is stopped does not refuse: it keeps whoever asks waiting, and with them every thread and
 connection of a pool. So each look-up has a thread of its own, one at a time, and those who ask wait for it

@@ -1,4 +1,4 @@
-"""What probes and scrapes look up, each with a bound on how long they wait for it."""
+"""The look-ups of probes and scrapes, each with a limit on the wait."""
 
 from __future__ import annotations
 

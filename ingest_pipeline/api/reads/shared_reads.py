@@ -1,4 +1,4 @@
-"""One read of the database for all who ask the same between two commits.
+"""Shared reads: one read of the database for all equal requests between two commits.
 
 On DuckDB a read keeps writers out, and opening the file costs more than most questions: without this, each
 open page would cost every import its share. An answer is kept as the bytes that are sent, until somebody

@@ -1,4 +1,4 @@
-"""Values that many ask for all the time, looked up again only when they are older than some seconds.
+"""A cache for values that many clients poll, refreshed when they are older than some seconds.
 
 On DuckDB that keeps the file free for whoever writes; and while somebody writes for longer than a
 request waits, the last value is still told.

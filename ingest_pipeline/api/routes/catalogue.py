@@ -1,4 +1,4 @@
-"""Guilds and channels, and what is proven and missing of each channel."""
+"""Routes of guilds and channels, with proven and missing ranges of each channel."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The settings in force for everything, a guild or a channel, and where each comes from."""
+"""Routes of effective settings: global, of a guild or of a channel, with their origins."""
 
 from __future__ import annotations
 

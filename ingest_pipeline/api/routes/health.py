@@ -1,4 +1,4 @@
-"""Whether the program lives, whether it can answer, and how everything is."""
+"""Health routes: liveness, readiness and status."""
 
 from __future__ import annotations
 

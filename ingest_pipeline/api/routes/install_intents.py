@@ -1,4 +1,4 @@
-"""Install intents: begin an installation of the bot, take what comes back, let it expire.
+"""Install intents: begin an installation of the bot, validate its return, let it expire.
 
 The secret state goes through Discord's authorisation page and back
 (https://docs.discord.com/developers/topics/oauth2#state-and-security). It is good once.

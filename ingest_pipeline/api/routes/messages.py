@@ -1,4 +1,4 @@
-"""Messages: found by filters, page by page, newest first."""
+"""Routes of messages: filters, pages, newest first."""
 
 from __future__ import annotations
 

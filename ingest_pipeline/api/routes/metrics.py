@@ -1,4 +1,4 @@
-"""Prometheus metrics: what is looked up for each scrape, and counters of the interface's own requests.
+"""Prometheus metrics: values looked up for each scrape, and counters of the interface's own requests.
 
 A scrape is answered within two seconds, whatever the database does (see `lookups.py`).
 """

@@ -1,4 +1,4 @@
-"""The page to watch a live session on: three files of our own, and nothing from anywhere else."""
+"""The live page: three files of this project, and nothing from elsewhere."""
 
 from __future__ import annotations
 

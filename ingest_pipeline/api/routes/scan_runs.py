@@ -1,4 +1,4 @@
-"""Scan runs: readings of a channel's history, listed, shown and queued."""
+"""Routes of scan runs: readings of a channel's history, listed, shown and queued."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sessions: the list, single ones, their coverage and what was said when."""
+"""Routes of sessions: the list, single ones, their coverage and their activity."""
 
 from __future__ import annotations
 

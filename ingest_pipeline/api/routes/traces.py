@@ -1,4 +1,4 @@
-"""The journey of a message or of a batch."""
+"""The route of journeys: a message or a batch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The command that tells what works, what does not, and what to do: doctor."""
+"""The command that checks the installation and names remedies: doctor."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `ingest doctor` looks at. A check reads and probes; it never repairs, and never shows a secret."""
+"""The checks of `ingest doctor`. A check reads and probes; it never repairs, and never shows a secret."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The command that installs the exporter, or says what installing it would change."""
+"""The command that installs the exporter, or shows what an installation would change."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the commands on history print."""
+"""Output of the commands on history."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The command that shows what is in the table: messages."""
+"""The command that shows stored messages: messages."""
 
 from __future__ import annotations
 

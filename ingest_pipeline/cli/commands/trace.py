@@ -1,4 +1,4 @@
-"""The command that tells the journey of a message or of a batch."""
+"""The command that shows the journey of a message or of a batch."""
 
 from __future__ import annotations
 

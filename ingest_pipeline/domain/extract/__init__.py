@@ -1,1 +1,1 @@
-"""What messages say: parsers from text to typed facts."""
+"""Parsers from message text to typed facts."""

@@ -1,4 +1,4 @@
-"""Clips: the videos that a message carries, and until when their addresses work.
+"""Clips: the videos of a message, and the expiry of their addresses.
 
 Input are the `attachments` and `embeds` of a stored message in the projection of
 `domain/normalize.py`. Fetching a clip's bytes, and reading the message again when the address has

@@ -1,4 +1,4 @@
-"""Who a driver's name means: one driver for `Leclerc`, `LEC`, `Charles Leclerc` and `16`.
+"""Drivers by name: one driver for `Leclerc`, `LEC`, `Charles Leclerc` and `16`.
 
 The table is a file that a user edits (`data/drivers.yaml`): seasons, each with its grid, because
 numbers and teams change from one year to the next; or, for any other sport, one plain list.

@@ -1,4 +1,4 @@
-r"""Highlights: a plain sum that says why a message stands out.
+r"""Highlights: a weighted sum of signals, with a reason for each.
 
 Four signals are each brought to a share between 0 and 1, multiplied by their weight and added:
 

@@ -1,4 +1,4 @@
-"""Which messages are about trade setups: a cheap look before parsing, and the verdict after it.
+"""The filter for messages about trade setups: a cheap test before parsing, and the verdict after it.
 
 `parse_setups` reads any text, and in a channel of chat it leaves every line unparsed. Lines are worth
 keeping only of a message that means to plan trades:

@@ -1,4 +1,4 @@
-"""One line of trade setups: from its words and numbers to a setup, or to the reason why not.
+"""The grammar of one line of trade setups: tokens in, a setup or a reason out.
 
     line    = phrase level [targets] [stop] [note]
     phrase  = words of the vocabulary in any order: aggressiveness, kind, direction, side, `zone`, fillers

@@ -1,4 +1,4 @@
-"""Headings of a trade-setups message: the header with its day, tickers, bullets, and what only looks so.
+"""Headings of a trade-setups message: the header with its day, tickers, bullets, and look-alikes.
 
 A wrong ticker is worse than a missing setup. So a line that looks like a heading but names no
 ticker (`Tsla`, `SPY / QQQ`, `3) Oil`) ends the section above it: setups below it stay without a

@@ -1,4 +1,4 @@
-"""What a trade-setups message holds, as `parse_setups` of `trade_setups.py` returns it."""
+"""The parsed trade-setups message that `parse_setups` of `trade_setups.py` returns."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What follows the level of a setup: targets, a stop, a note.
+"""The tail of a setup, after its level: targets, a stop, a note.
 
 Reads token by token and keeps track of whether a list of targets is open: only then may a number
 be taken. Rules and refusals are described in `setup_grammar.py`.

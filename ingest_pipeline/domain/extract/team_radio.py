@@ -1,4 +1,4 @@
-r"""Team radio: who speaks and what is said, from one message's content.
+r"""Team radio: driver and text of one message's content.
 
 A radio message looks like ``:studio_microphone: `Leclerc` Box, box.``: an emoji, the driver as
 inline code, the words ("Message Ingestion Design" notes). Which of the drivers a name means is for

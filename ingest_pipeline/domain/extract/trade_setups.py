@@ -1,4 +1,4 @@
-"""Trade setups: what one message plans for its tickers, line by line.
+"""Trade setups: the planned trades of one message, line by line.
 
     A+ Scalp Trade Setups — Thu May 29
 

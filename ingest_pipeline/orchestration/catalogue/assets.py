@@ -1,4 +1,4 @@
-"""The catalogue as assets: guilds, channels and users, brought in line with Discord on a schedule.
+"""The catalogue as assets: guilds, channels and users, synchronised with Discord on a schedule.
 
 How that is done is in `history/catalogue_sync.py`; a running bot does the same after each event of a guild.
 """

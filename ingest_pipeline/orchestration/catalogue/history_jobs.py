@@ -1,4 +1,4 @@
-"""The jobs that read history with the bot: the import of a guild, and scan runs that were asked for.
+"""Jobs that read history with the bot: the import of a guild, and requested scan runs.
 
 What they do is in `history/history_import.py` and `history/requested_scans.py`.
 """

@@ -1,4 +1,4 @@
-"""The manifest of a session as an asset, one partition for each session, and what seals it by itself.
+"""Session manifests as an asset, one partition for each session, and the sensor that seals sessions.
 
 How a session is read again and what a manifest holds is in `completeness/sealing.py`.
 """

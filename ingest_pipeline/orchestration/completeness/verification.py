@@ -1,4 +1,4 @@
-"""The asset check that compares the table with Discord itself, and its schedule.
+"""The asset check that compares the table with Discord, and its schedule.
 
 It reads from Discord, so no run that reads anyway carries it: it has a job of its own. The comparison is
 in `completeness/verification.py` and `completeness/export_verification.py`.

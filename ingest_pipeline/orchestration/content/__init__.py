@@ -1,1 +1,1 @@
-"""Assets and metadata of what messages say, and reports."""
+"""Assets and metadata of extracted content, and reports."""

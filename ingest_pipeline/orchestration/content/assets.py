@@ -1,4 +1,4 @@
-"""The assets after `messages`: what the messages say, in tables of their own.
+"""The assets of extracted content, after `messages`, in tables of their own.
 
 The four kinds of content are one step, so that a tick pays once for reading the messages and for the
 write transaction; each can still be materialised alone. The use cases are in `content/`, what the

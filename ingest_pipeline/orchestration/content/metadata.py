@@ -1,4 +1,4 @@
-"""What the content assets tell about each window: how much there is, and what somebody should look at.
+"""Metadata of the content assets for each window: counts, and items that need attention.
 
 Counts named `run_…` are of the whole run; everything else is of the partition.
 """

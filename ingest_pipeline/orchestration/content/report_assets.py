@@ -1,4 +1,4 @@
-"""The report of a session as an asset, one partition for each session, and what makes it by itself.
+"""Session reports as an asset, one partition for each session, and the sensor that makes them.
 
 What a report tells and how it looks is in `reporting/`.
 """

@@ -1,4 +1,4 @@
-"""Shows windows of `messages` and their content as materialised that changed without a run.
+"""The sensor that reports windows of `messages` and their content that changed without a run.
 
 The real-time bot wrote to them, or sessions were changed and their messages are others now. Dagster keeps
 such events like those of runs ("runless"; see

@@ -1,4 +1,4 @@
-"""The runs that the live sensor requests: asking for one, and what became of earlier ones."""
+"""Runs that the live sensor requests, and the outcome of earlier ones."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta

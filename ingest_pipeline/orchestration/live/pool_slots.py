@@ -1,4 +1,4 @@
-"""Places in the pool of the database's writer that a step waits for though they are free.
+"""Slots of the writer's pool that a step waits for though they are free.
 
 Dagster looks for a free place and puts the step into the queue in two transactions. When the last place is
 freed in between, whoever frees it finds nobody waiting, and the step waits until another step of the pool

@@ -1,4 +1,4 @@
-"""The 30-second tick: keeps partitions in step with the sessions and reads what is live.
+"""The live sensor with its 30-second tick: synchronises partitions with the sessions, reads what is live.
 
 What to read is decided in `tick.py` and `polling.py`; how runs are asked for in `live_runs.py`.
 """

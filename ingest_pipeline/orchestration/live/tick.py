@@ -1,4 +1,4 @@
-"""What a tick of the live sensor decides, without Dagster.
+"""The decision of a live tick, without Dagster.
 
 The coverage ledger says what to read; the only memory a tick leaves is of failures, so that a session
 that keeps failing is tried less and less often. That memory may be lost at any time: the next tick

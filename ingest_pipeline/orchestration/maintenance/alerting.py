@@ -1,4 +1,4 @@
-"""When somebody has to be told of a failure, and in which words; how it gets there is in `webhook.py`.
+"""The decision to alert about a failure, and its text; `webhook.py` delivers it.
 
 Runs are grouped by job and session. A group is told of once it has failed so often in a row, and once
 more when it works again. What is told of one session at one time is one message.

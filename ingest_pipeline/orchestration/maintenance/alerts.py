@@ -1,4 +1,4 @@
-"""The sensor that tells of failures: runs that failed, asset checks that did, and when both are well again.
+"""The alert sensor: failed runs, failed asset checks, and their recovery.
 
 It goes through this code location's runs that ended since its last look, in Dagster's own event log. When
 to alert and in which words is decided in `orchestration/maintenance/alerting.py`. An alert that could not be

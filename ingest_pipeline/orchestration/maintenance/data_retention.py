@@ -1,4 +1,4 @@
-"""The jobs that delete what is past its age, with their schedules; what goes is in `monitoring/retention.py`.
+"""The jobs that delete data past its age, with their schedules; `monitoring/retention.py` selects it.
 
 Dagster's own history is the business of `retention.py`.
 """

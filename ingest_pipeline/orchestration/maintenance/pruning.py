@@ -1,4 +1,4 @@
-"""Deleting old runs with their events, which Dagster itself keeps for ever.
+"""The deletion of old runs with their events, which Dagster itself keeps for ever.
 
 Only the runs of one code location are deleted: an instance may hold those of other teams.
 

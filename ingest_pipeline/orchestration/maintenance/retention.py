@@ -1,4 +1,4 @@
-"""The nightly job that keeps Dagster's history from growing for ever; what it does is in `pruning.py`."""
+"""The nightly job that prunes Dagster's history; `pruning.py` does the work."""
 
 from datetime import UTC, datetime
 

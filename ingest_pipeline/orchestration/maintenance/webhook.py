@@ -1,4 +1,4 @@
-"""Posting JSON to a webhook, whose address is a secret: it stands in no message and no log."""
+"""The webhook client: posts JSON to a secret address that appears in no message and no log."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The three assets between Discord and the table; each hands its run's windows to a use case.
+"""The three assets between Discord and the table; each passes its run's windows to a use case.
 
 What a step does is in `imports.py` and `ingest.py`, what it tells about itself in `metadata.py`.
 The docstrings of the assets are their descriptions in Dagster's catalogue.

@@ -1,4 +1,4 @@
-"""Asset checks: what must hold of the windows of a run, looked at right after it.
+"""Asset checks on the windows of a run, evaluated right after it.
 
 They look at what their run has read only, so that a tick stays cheap; started on their own,
 without partitions, they look at everything that has begun. The comparison is in `audit.py`.

@@ -1,4 +1,4 @@
-"""Which runs of an instance are ours: Dagster marks a run with the code location that launched it.
+"""This code location's runs in an instance, by the origin that Dagster records.
 
 An instance may hold the code locations of other teams, and asks for a run's status or history give
 theirs too.

@@ -1,4 +1,4 @@
-"""Starts the code server that webserver and daemon share, after settling what its predecessor left.
+"""The code server that webserver and daemon share, started after cleaning up after its predecessor.
 
 Runs are processes of their code server's group. When it dies, Dagster goes on believing that they run:
 they hold their places in the queue and in concurrency pools until the longest run time is over, and a

@@ -1,4 +1,4 @@
-"""Where the steps of a run are executed: in the run's own process, or by Celery workers.
+"""The executor of a run's steps: the run's own process, or Celery workers.
 
 What both ends of a Celery deployment must agree on is here; `celery_worker.py` is the other end.
 See https://docs.dagster.io/deployment/execution/celery

@@ -1,4 +1,4 @@
-"""Starts Dagster's web interface behind the guard that the HTTP interface has.
+"""Dagster's web interface, behind the same guard as the HTTP interface.
 
 Dagster's web interface has no login and looks at neither the name it is called by nor the site that a request
 comes from (dagster-webserver 1.13): any web page could launch runs through its visitor's browser.

@@ -1,4 +1,4 @@
-"""Fetching one clip over HTTP: from known hosts only, within a size and a time, hashed as it arrives.
+"""The download of one clip over HTTP: from known hosts only, limited in size and time, hashed as it arrives.
 
 An address in a message is anybody's word. Hosts that are not listed are never asked, neither directly nor
 by a redirect, nor on another port than that of HTTPS, so nobody can make this machine read its own network

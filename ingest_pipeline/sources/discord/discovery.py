@@ -1,4 +1,4 @@
-"""Which channels and threads a guild has, and which of them the bot can read.
+"""Discovery of a guild's channels and threads, and of those the bot can read.
 
 Threads come in several lists: active ones for the whole guild, archived ones for each channel.
 """

@@ -1,4 +1,4 @@
-"""What an error of discord.py or of the network means, as one of our own errors.
+"""Errors of discord.py and of the network, translated to this project's.
 
 Status codes and error codes are those of https://docs.discord.com/developers/topics/opcodes-and-status-codes.
 """

@@ -1,4 +1,4 @@
-"""The gateway connection: every message event goes to the spool before anything else looks at it.
+"""The gateway connection: every message event goes to the spool first.
 
 This is discord.py's own client. It reconnects, resumes and keeps guilds and channels in its cache;
 message events are taken as raw frames, since the archive needs them whole, uncached messages

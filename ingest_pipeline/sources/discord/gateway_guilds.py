@@ -1,4 +1,4 @@
-"""What the gateway tells of guilds: channels and threads, and where the bot can read.
+"""Guild events of the gateway: channels and threads, and the bot's permissions to read.
 
 Discord sends no message events of a channel while the bot may not see it, and says nothing about
 that but what changed: a role, an overwrite, the bot's own membership. So after each such event the

@@ -1,4 +1,4 @@
-"""A channel's history, read forwards and complete, or not claimed to be.
+"""A channel's history, read forwards; complete, or reported as incomplete.
 
 Discord answers a request for messages with an empty list both when there are none and when the bot
 may not read them, and a page may be shorter than asked for though more follow. So neither ends a

@@ -1,4 +1,4 @@
-"""Discord's own message objects, from the gateway and from REST, in the shape every source shares.
+"""Discord's message objects, from the gateway and from REST, in the shape that all sources share.
 
 A message seen live, read from history or exported by DiscordChatExporter becomes the same row. What
 that takes is here: the English texts that the exporter writes for system messages, and its choice of

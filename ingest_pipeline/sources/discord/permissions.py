@@ -1,4 +1,4 @@
-"""What the bot may read in a channel, computed from the guild's roles as Discord computes it.
+"""The bot's permissions in a channel, computed from the guild's roles as Discord computes them.
 
 Discord does not tell a bot its permissions in a channel; it tells roles, overwrites and the bot's
 membership. The rules are those of https://docs.discord.com/developers/topics/permissions.

@@ -1,4 +1,4 @@
-"""Running DiscordChatExporter so that what comes back is a complete export, or a typed error.
+"""A run of DiscordChatExporter, with a complete export or a typed error as its result.
 
 A failed run may leave a valid document whose `messageCount` agrees with it (MessageExporter.cs
 closes the array on any exception), and a forbidden channel a valid empty one. So a file is believed

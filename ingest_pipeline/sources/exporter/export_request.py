@@ -1,4 +1,4 @@
-"""What an export was asked for, and whether a document answers it."""
+"""An export request, and the test whether a document answers it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an exporter run's words mean: which error they stand for, and no secret among them.
+"""The exporter's output: the error that it stands for, without secrets.
 
 The phrases are DiscordChatExporter's (DiscordClient.cs, ChannelExporter.cs, ExportCommandBase.cs,
 versions 2.30 to 2.48, and CliFx's for wrong usage). Versions before 2.45 report channels on

@@ -1,4 +1,4 @@
-"""One run of the exporter's process: its environment, its time limit, and how it is stopped.
+"""One run of the exporter's process: its environment, its time limit and its termination.
 
 What the run's words mean is for `exporter_output.py`.
 """

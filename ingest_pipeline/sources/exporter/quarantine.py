@@ -1,4 +1,4 @@
-"""Where the files of failed exporter runs go: out of the way, with the reason beside them.
+"""The quarantine of failed exporter runs: their files, with the reason beside them.
 
 The landing store has a quarantine of its own for complete exports that it refuses.
 """

@@ -1,4 +1,4 @@
-"""Installing the DiscordChatExporter CLI of a pinned version from its GitHub releases.
+"""Installation of a pinned version of the DiscordChatExporter CLI from its GitHub releases.
 
 The version stands here. The digest that a release names is recorded when the version is first installed, and
 compared ever after: a release that was replaced since is refused, and so is one without a digest. Following

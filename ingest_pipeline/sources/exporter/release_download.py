@@ -1,4 +1,4 @@
-"""Fetching one asset of a GitHub release: described, downloaded, compared, unpacked safely.
+"""The download of one asset of a GitHub release: looked up, downloaded, verified, unpacked safely.
 
 The description is the REST API's (https://docs.github.com/en/rest/releases/releases), where
 `digest` of an asset, `sha256:…`, exists since June 2025.

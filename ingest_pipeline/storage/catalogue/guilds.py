@@ -1,4 +1,4 @@
-"""The catalogue: guilds and channels, what is monitored, and what can be read.
+"""The catalogue: guilds and channels, with monitoring and readability.
 
 What belongs to a guild goes with it. PostgreSQL sees to that by foreign keys; DuckDB has no cascades, and
 its foreign keys refuse changes of the rows referred to, so there this module does it alone.

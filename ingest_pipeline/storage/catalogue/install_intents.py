@@ -1,4 +1,4 @@
-"""Install intents: invitations of the bot that somebody has begun and not finished yet.
+"""Install intents: invitations of the bot that were begun and not finished yet.
 
 Whoever begins to install the bot is given a secret `state`, which comes back from Discord with the
 answer (RFC 6749, section 10.12) and is good once, for some minutes. Only its digest is stored.

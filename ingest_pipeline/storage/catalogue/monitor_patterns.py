@@ -1,4 +1,4 @@
-"""Single changes of what is monitored: patterns of a guild, and channels for themselves."""
+"""Changes of monitor patterns: patterns of a guild, and single channels."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is set by command for guilds and channels, as JSON objects beside them in the catalogue."""
+"""Setting overrides of guilds and channels, as JSON objects in the catalogue."""
 
 from __future__ import annotations
 

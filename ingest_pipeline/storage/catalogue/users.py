@@ -1,4 +1,4 @@
-"""Users: who has written the messages that are stored."""
+"""Users: the authors of stored messages."""
 
 from __future__ import annotations
 

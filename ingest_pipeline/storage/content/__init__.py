@@ -1,1 +1,1 @@
-"""Tables of what messages say."""
+"""Tables of extracted content."""

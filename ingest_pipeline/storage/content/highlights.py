@@ -1,4 +1,4 @@
-"""Highlights in the database: what they are scored by, and the flag on their messages."""
+"""Highlights in the database: the inputs of their scores, and the flag on their messages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the content tables hold of some channels and a stretch of time; only live messages count."""
+"""Queries of the content tables by channels and time range; only live messages count."""
 
 from __future__ import annotations
 

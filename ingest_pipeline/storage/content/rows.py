@@ -1,4 +1,4 @@
-"""Content tables: what messages say, kept in line with them message by message.
+"""Rows of the content tables, kept consistent with the messages.
 
 A message's rows in a table are replaced when they differ from what is wanted, and left alone when they do
 not, so that extracting again writes nothing. What the rows are is decided in `content/rows.py`.

@@ -1,4 +1,4 @@
-"""Arrow columns out of Python values, by way of their buffers, and back.
+"""Arrow columns from Python values, through their buffers, and back.
 
 `pyarrow.array` and `pyarrow.scalar` import pandas as soon as it is installed, to tell whether a value
 is a pandas object, and so do times of a zone that become Python's: half a second and 50 MB for every

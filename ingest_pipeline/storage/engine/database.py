@@ -1,4 +1,4 @@
-"""What a database is to the rest of the project, whichever engine is behind it.
+"""The database protocol that both engines implement.
 
 The engines are in `duckdb_engine.py` and `postgres_engine.py`; what is read and written is in
 `messages.py`, `ledger.py`, `sessions.py` and `state.py`.

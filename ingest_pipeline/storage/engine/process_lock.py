@@ -1,4 +1,4 @@
-"""One lock for each embedded database file in this process.
+"""The lock of each embedded database file within this process.
 
 DuckDB shares a file between connections of one process only when all are opened alike, so within a
 process either several readers or one writer may have it open. Between processes the file's own

@@ -1,4 +1,4 @@
-"""What a database is like: its engine, schema and size."""
+"""The status of a database: its engine, schema and size."""
 
 from __future__ import annotations
 

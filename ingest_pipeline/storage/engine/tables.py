@@ -1,4 +1,4 @@
-"""The tables a database has, as its own catalogue describes them."""
+"""The tables of a database, from its own catalogue."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whose turn it is to open an embedded database file, among all processes.
+"""The turnstile: a fair order of opening an embedded database file, among all processes.
 
 DuckDB's own lock lets readers in as long as any reads, so readers without a pause keep a writer out for
 ever. Here everybody passes one file lock first: readers let go of it at once, a writer keeps it until it is

@@ -1,1 +1,1 @@
-"""Tables of the bot: what it watches, what it has to read again, which windows changed."""
+"""Tables of the bot: watched channels, messages to read again, changed windows."""

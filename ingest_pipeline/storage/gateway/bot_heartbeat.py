@@ -1,4 +1,4 @@
-"""When the bot was last alive: what it said last stays true only as long as it goes on living."""
+"""The heartbeat of the bot: its last report is valid only as long as it goes on."""
 
 from __future__ import annotations
 

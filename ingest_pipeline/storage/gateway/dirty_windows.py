@@ -1,4 +1,4 @@
-"""Windows of sessions that changed without a run of Dagster, until Dagster has been told of them.
+"""Dirty windows: windows of sessions that changed without a run, until Dagster is informed.
 
 Telling is at least once: a tick puts its ticket on the windows before it tells of them, and the tick
 after it, which knows by its cursor that this one was recorded, forgets them. A window that is written

@@ -1,4 +1,4 @@
-"""Messages to be read again: an event told that they changed, and not everything that they are now."""
+"""The refetch queue: messages to be read again, since an event had only a part of them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The channels whose events the bot takes, and in which of them it may have missed some.
+"""Watched channels, and since when events of each may have been missed.
 
 What may have been missed is remembered until a complete reading has made up for it, so that a crash
 between the two forgets nothing.

@@ -1,1 +1,1 @@
-"""The table of messages, what proves it, and whose messages they are."""
+"""The table of messages, its proofs, and the messages' sessions."""

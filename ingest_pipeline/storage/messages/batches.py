@@ -1,4 +1,4 @@
-"""What a batch of gateway events asks of the table inside its transaction."""
+"""Queries of a batch of gateway events inside its transaction."""
 
 from __future__ import annotations
 

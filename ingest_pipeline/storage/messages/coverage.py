@@ -1,4 +1,4 @@
-"""The coverage ledger: which ids of a channel have been read completely.
+"""The coverage ledger: ranges of ids of a channel that have been read completely.
 
 An interval `(low, high]` is proven by one complete, contiguous reading, recorded in the same
 transaction as its rows. Live events prove nothing, and nothing here guesses: what no reading

@@ -1,4 +1,4 @@
-"""Messages: deletions, and what is asked of the table. How readings get there is in `merge.py`."""
+"""Deletions of messages, and counts; readings are merged in `merge.py`."""
 
 from __future__ import annotations
 

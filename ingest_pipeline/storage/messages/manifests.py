@@ -1,4 +1,4 @@
-"""Manifests of sealed sessions: what each channel held, in versions, and what changed between them."""
+"""Manifests of sealed sessions: the content of each channel, in versions, and the changes between them."""
 
 from __future__ import annotations
 

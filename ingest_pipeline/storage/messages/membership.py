@@ -1,4 +1,4 @@
-"""Keeps the rows' sessions what the function in `domain/membership.py` says.
+"""Stored session membership, kept equal to the function in `domain/membership.py`.
 
 A merge looks its messages' sessions up (`sessions_at`); whatever changes sessions, or the parent of a
 thread, has the rows that it concerns written again (`relink`). A merge shares the sessions with other

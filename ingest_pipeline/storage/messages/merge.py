@@ -1,4 +1,4 @@
-"""The merge that every reading ends in.
+"""The merge: the end of every reading.
 
 A *reading* is one message as read at one time: a row of `STAGING_SCHEMA`. Its version is (edit
 time to the millisecond, or before all others without one; `observed_at`; `content_digest`).

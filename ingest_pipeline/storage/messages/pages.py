@@ -1,4 +1,4 @@
-"""A session's messages in pages, with what their content says, for taking them elsewhere."""
+"""Pages of a session's messages with their content, for export."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Looking for messages: filters, pages, and the facts about single ones and whole sessions."""
+"""Search of messages: filters, pages, and facts about single messages and whole sessions."""
 
 from __future__ import annotations
 

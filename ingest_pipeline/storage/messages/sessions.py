@@ -1,4 +1,4 @@
-"""Stored sessions. What makes a session legal is decided in `domain/session.py`."""
+"""Stored sessions; `domain/session.py` decides what makes a session legal."""
 
 from __future__ import annotations
 

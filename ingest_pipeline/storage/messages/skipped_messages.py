@@ -1,4 +1,4 @@
-"""Messages that the policy of their channel has not taken: kept apart, and taken with all that was read.
+"""Skipped messages: kept apart while their channel's policy leaves them out, merged once one is taken.
 
 Whether a message is taken may be known late: its text may be read after the edit that emptied it, and a
 policy may change. So what is not taken is kept in `skipped_messages`, each content with its first and last

@@ -1,4 +1,4 @@
-"""What the table holds between two ids of a channel, to compare a fresh reading with."""
+"""Stored versions between two ids of a channel, to compare a fresh reading with."""
 
 from __future__ import annotations
 

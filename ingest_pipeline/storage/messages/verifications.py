@@ -1,4 +1,4 @@
-"""How the last comparison with Discord ended, for those who watch; its details are in Dagster."""
+"""Results of the last verification, for the metrics; its details are in Dagster."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The table of events: written in the transaction of what they tell of, read back by journey."""
+"""The table of events: written in the transaction of the change they report, read by journey."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether a guild's history is being imported, since when, and what came of it.
+"""Import metadata: the state, start and result of a guild's history import.
 
 Table and questions are those of the notes "Concurrent Import & Real-Time Tracking". They tell whom a
 message is owed to; that none is lost or doubled between import and gateway is the work of the merge

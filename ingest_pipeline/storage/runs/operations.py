@@ -1,4 +1,4 @@
-"""What the bot is doing just now: written while it goes on, for those who watch."""
+"""Running operations of the bot, for the status."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Requests: scan runs that somebody asked for by the HTTP interface, as against those of a plan."""
+"""Scan requests: scan runs requested over the HTTP interface, as opposed to planned ones."""
 
 from __future__ import annotations
 

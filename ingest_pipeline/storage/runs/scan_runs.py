@@ -1,4 +1,4 @@
-"""Scan runs: readings of one channel's history, with the cursor from which each can go on."""
+"""Scan runs: readings of one channel's history, with a cursor to continue from."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Small facts that the project keeps about itself, such as which sessions file it took over last."""
+"""The state table: small facts about the project itself, such as the last imported sessions file."""
 
 from __future__ import annotations
 

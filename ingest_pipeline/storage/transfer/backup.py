@@ -1,4 +1,4 @@
-"""A database saved to a DuckDB file and brought back from one, while everything runs.
+"""Backup of a database to a DuckDB file, and restore, while everything runs.
 
 A DuckDB database is copied as a file while it is read, so writers wait for as long as that takes; a
 PostgreSQL database is copied table by table from one snapshot. What was written is read again and held

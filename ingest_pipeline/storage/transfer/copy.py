@@ -1,4 +1,4 @@
-"""Moving a whole database to another one, such as from DuckDB to PostgreSQL or back.
+"""Copy of a whole database into another one, such as from DuckDB to PostgreSQL or back.
 
 This project's tables are copied in the order of their keys, a page and its progress in one transaction,
 so a copy that was interrupted goes on where it stopped; other tables are left out. The source is read

@@ -1,4 +1,4 @@
-"""Arrow rows as lines of text, made column by column, to compare rows by."""
+"""Arrow rows as lines of text, made column by column, to compare rows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What can still be read of a damaged DuckDB file, table by table."""
+"""Salvage of a damaged DuckDB file: the readable rows, table by table."""
 
 from __future__ import annotations
 

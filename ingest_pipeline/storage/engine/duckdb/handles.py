@@ -1,4 +1,4 @@
-"""Handles of a database file beside DuckDB's.
+"""File handles of a database file other than DuckDB's.
 
 Closing any handle of a file drops all locks that its process holds on it
 (https://man7.org/linux/man-pages/man2/fcntl_locking.2.html), DuckDB's among them. So a handle is either never

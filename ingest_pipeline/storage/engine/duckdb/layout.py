@@ -1,4 +1,4 @@
-"""The layout of a DuckDB file: three headers, then blocks, each behind a checksum of its content.
+"""The layout of a DuckDB file: three headers, then blocks, each with a checksum of its content.
 
 Facts about the format of DuckDB 2.0, read only; see
 https://duckdb.org/docs/stable/internals/storage, `DatabaseHeader` and `LoadFreeList` in

@@ -1,4 +1,4 @@
-"""DuckDB's write-ahead log, which holds commits that are not in the file yet.
+"""DuckDB's write-ahead log, with commits that are not in the file yet.
 
 An entry is its size, its checksum and its content. DuckDB checks the checksums, but takes an entry whose size
 goes past the end for one that a killed writer did not finish, and drops it and all after it without a

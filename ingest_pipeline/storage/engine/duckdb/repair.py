@@ -1,4 +1,4 @@
-"""What the engine asks of this package: copies before each write, and putting them back after a kill.
+"""The repair of a torn DuckDB file: copies before each write, restored after a kill.
 
 A block is put back only when its checksum is wrong, its copy is right and the headers are those that the
 copy was taken under. Nothing else is ever written to the file, and no checksum is made up. The file as

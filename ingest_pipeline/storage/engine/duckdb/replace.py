@@ -1,4 +1,4 @@
-"""A database file as a whole: copied while it is read, and replaced by another while others wait."""
+"""A database file as a whole: copied while it is read, and replaced while other processes wait."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Copies of the metadata in force, kept beside a database file before each write.
+"""The undo file: copies of the metadata blocks in use, kept beside a database file before each write.
 
 A checkpoint writes data to blocks that are free, and at last the header that refers to them: a process
 killed before that has changed nothing. Blocks of metadata alone are written in place (`Flush` in

@@ -1,4 +1,4 @@
-"""What a PostgreSQL database must offer, looked at once before it is used."""
+"""Requirements of a PostgreSQL database, checked once before it is used."""
 
 from __future__ import annotations
 
