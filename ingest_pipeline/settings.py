@@ -7,6 +7,7 @@ keep the names they have in the project's founding notes. What a user edits whil
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 from collections.abc import Mapping
@@ -55,6 +56,19 @@ def _require_web_address(secret: SecretStr) -> SecretStr:
     if not re.fullmatch(r"https?://[^\s/]+[!-~]*", secret.get_secret_value()):
         raise ValueError("it is no address that begins with https:// or http://")
     return secret
+
+
+def _require_levels(text: str) -> str:
+    """Return the levels of components, each as `name=level`.
+
+    Raises:
+        ValueError: One is none.
+    """
+    for item in text.replace(",", " ").split():
+        name, _, level = item.partition("=")
+        if not name or level.upper() not in logging.getLevelNamesMapping():
+            raise ValueError(f"{item!r} is no level of a component: write one such as discord=warning")
+    return text
 
 
 Cron = Annotated[str, AfterValidator(_require_cron)]
@@ -114,6 +128,7 @@ class Settings(BaseSettings):
         alert_webhook_url: Where failures are told; without it nowhere.
         alert_after_failures: Failures in a row of a live session's polls before they are told.
         log_level: Level of our own loggers.
+        log_levels: Levels of components, as `name=level` with commas between; they win over `log_level`.
     """
 
     model_config = SettingsConfigDict(
@@ -165,6 +180,13 @@ class Settings(BaseSettings):
     alert_webhook_url: WebAddress | None = None
     alert_after_failures: PositiveInt = 2
     log_level: str = "INFO"
+    log_levels: Annotated[str, AfterValidator(_require_levels)] = ""
+
+    @property
+    def component_log_levels(self) -> dict[str, str]:
+        """The level of each logger that `log_levels` names."""
+        items = (item.partition("=") for item in self.log_levels.replace(",", " ").split())
+        return {name: level.upper() for name, _, level in items}
 
     @property
     def web_host_names(self) -> tuple[str, ...]:

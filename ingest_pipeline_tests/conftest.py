@@ -16,14 +16,13 @@ from ingest_pipeline_tests.contract.postgres_server import running_server
 settings.register_profile("suite", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("suite")
 
-# What commands that run in the tests' own process set up.
-_LOGGERS = ("ingest_pipeline", "ingest_pipeline.events", "discord")
-
 
 @pytest.fixture(autouse=True)
 def no_logging_of_earlier_commands() -> None:
     """What commands in earlier tests set up is undone: their levels would hide what a test looks for."""
-    for name in _LOGGERS:
+    for name in list(logging.root.manager.loggerDict):
+        if not name.startswith(("ingest_pipeline", "discord", "urllib3")):
+            continue
         logger = logging.getLogger(name)
         logger.setLevel(logging.NOTSET)
         logger.handlers.clear()

@@ -20,6 +20,7 @@ from ingest_pipeline.api.http_protocol import LARGEST_HEAD_BYTES, BoundedProtoco
 from ingest_pipeline.content.sessions import read_relinked
 from ingest_pipeline.errors import IngestError
 from ingest_pipeline.ingestion.services import Services, build_services
+from ingest_pipeline.logs import set_component_levels
 from ingest_pipeline.private_files import keep_files_private
 from ingest_pipeline.settings import Settings, load_settings
 from ingest_pipeline.userconfig.session_sync import sync_sessions_file
@@ -74,7 +75,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     keep_files_private()
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
     try:
-        serve(load_settings(), options.host, options.port)
+        settings = load_settings()
+        set_component_levels(settings)
+        serve(settings, options.host, options.port)
     except IngestError as error:
         print(f"cannot start: {error}", file=sys.stderr)  # noqa: T201 - no logger speaks for a start
         return int(error.exit_code)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import logging
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,8 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ingest_pipeline.errors import BadInput, ConfigurationError
-from ingest_pipeline.redaction import redact
+from ingest_pipeline.errors import BadInput
 
 if TYPE_CHECKING:
     from ingest_pipeline.ingestion.services import Services
@@ -51,12 +48,12 @@ def begin(context: Any, *, as_json: bool = False) -> Settings:
         ConfigurationError: A setting is wrong.
     """
     from ingest_pipeline.environment import load_environment
+    from ingest_pipeline.logs import start_logging
     from ingest_pipeline.private_files import keep_files_private
 
     keep_files_private()
     settings = load_environment(Path.cwd())
-    invocation = invocation_of(context)
-    _start_logging("DEBUG" if invocation.verbose else settings.log_level, as_json=as_json)
+    start_logging(settings, is_verbose=invocation_of(context).verbose, as_json=as_json)
     return settings
 
 
@@ -83,32 +80,3 @@ def open_services(settings: Settings) -> Iterator[Services]:
         yield services
     finally:
         services.database.close()
-
-
-class _JsonFormatter(logging.Formatter):
-    """One JSON object a line."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        """Return a log record as JSON with time (UTC), level, logger and message."""
-        entry = {
-            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
-            "level": record.levelname,
-            "logger": record.name,
-            "message": record.getMessage(),
-        }
-        if record.exc_info:
-            entry["exception"] = redact(self.formatException(record.exc_info))
-        return json.dumps(entry)
-
-
-def _start_logging(level: str, *, as_json: bool) -> None:
-    if level.upper() not in logging.getLevelNamesMapping():
-        raise ConfigurationError(f"INGEST_LOG_LEVEL is {level!r}: use DEBUG, INFO, WARNING or ERROR")
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_JsonFormatter() if as_json else logging.Formatter("%(levelname)s %(message)s"))
-    logger = logging.getLogger("ingest_pipeline")
-    logger.handlers = [handler]
-    logger.setLevel(level.upper())
-    # Events repeat as JSON what a command tells in words.
-    is_told_in_words = not as_json and level.upper() != "DEBUG"
-    logging.getLogger("ingest_pipeline.events").setLevel("ERROR" if is_told_in_words else "NOTSET")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import signal
 from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated
@@ -59,7 +58,6 @@ def bot(
     if settings.discord_bot_token is None:
         typer.echo("the bot is off: DISCORD_BOT_TOKEN is not set", err=True)
         return
-    _quieten_discord()
     with open_services(settings) as services:
         from ingest_pipeline.bot.runtime import BotOptions
 
@@ -104,13 +102,6 @@ def _check(services: Services, token: SecretStr, patterns: tuple[str, ...], *, a
         )
     if not found.is_whole:
         raise typer.Exit(ExitCode.INCOMPLETE)
-
-
-def _quieten_discord() -> None:
-    """Leave out discord.py's own lines: what they tell of a connection, the bot's events tell in one line."""
-    logger = logging.getLogger("discord")
-    logger.addHandler(logging.NullHandler())
-    logger.propagate = False
 
 
 async def _run_until_signalled(services: Services, token: SecretStr, options: BotOptions) -> None:

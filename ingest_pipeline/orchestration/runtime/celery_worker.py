@@ -10,6 +10,7 @@ from typing import Any
 
 from ingest_pipeline.environment import load_environment
 from ingest_pipeline.errors import IngestError
+from ingest_pipeline.logs import set_component_levels
 from ingest_pipeline.orchestration.runtime.executors import celery_options
 from ingest_pipeline.private_files import keep_files_private
 from ingest_pipeline.settings import Settings
@@ -43,6 +44,7 @@ def main() -> int:
     except IngestError as error:
         print(f"cannot start: {error}", file=sys.stderr)  # noqa: T201
         return int(error.exit_code)
+    set_component_levels(settings)
     app.worker_main(["worker", "--loglevel", settings.log_level, *sys.argv[1:]])
     return 0
 
