@@ -15,7 +15,7 @@ from pathlib import Path
 import dagster as dg
 
 from benchmarks.jobs import PROJECT
-from ingest_pipeline.orchestration.maintenance.pruning import prune_runs
+from ingest_pipeline.orchestration.maintenance.run_retention import prune_runs
 from ingest_pipeline.orchestration.partitions import partition_key
 from ingest_pipeline.stack.dagster_home import prepare_dagster_home
 from ingest_pipeline_tests.orchestration.deployments import deploy, message, session

@@ -15,7 +15,7 @@ import httpx
 import uvicorn
 
 from ingest_pipeline.api.app import build_api
-from ingest_pipeline.api.http_protocol import BoundedProtocol
+from ingest_pipeline.api.server import BoundedProtocol
 from ingest_pipeline.domain.guild import Channel, Guild, ReadingState
 from ingest_pipeline.domain.normalize import ChannelPolicy
 from ingest_pipeline.domain.session import Session

@@ -26,7 +26,7 @@ from ingest_pipeline.storage.gateway.watched_channels import (
     settle_missed,
     watch_channels,
 )
-from ingest_pipeline.storage.messages.stored_versions import stored_between
+from ingest_pipeline.storage.messages.queries import stored_between
 from ingest_pipeline.storage.runs.scan_runs import ScanRun
 from ingest_pipeline_tests.fake_discord.server import DiscordServer
 from ingest_pipeline_tests.fake_discord.truth import ChannelTruth, MessageTruth

@@ -12,15 +12,11 @@ from typing import Any
 from fastapi import Depends, FastAPI
 from prometheus_client import CollectorRegistry, ProcessCollector
 
-from ingest_pipeline.api.access import require_reader
-from ingest_pipeline.api.guard import ANY_HOST, Guard, Prefixed
+from ingest_pipeline.api.access import ANY_HOST, Guard, Prefixed, require_reader
 from ingest_pipeline.api.problems import documented, install_handlers, problem_schemas
-from ingest_pipeline.api.reads.lookups import Lookups, build_lookups
-from ingest_pipeline.api.reads.shared_reads import SharedReads
-from ingest_pipeline.api.reads.ttl_cache import HotValue
+from ingest_pipeline.api.reads import HotValue, Lookups, SharedReads, build_lookups
 from ingest_pipeline.api.routes import (
     catalogue,
-    channel_settings,
     health,
     install_intents,
     messages,
@@ -94,7 +90,7 @@ async def _lifespan(lookups: Lookups, app: FastAPI) -> AsyncIterator[None]:  # n
 def _include_routers(app: FastAPI, *, is_reading_guarded: bool) -> None:
     app.include_router(page.router)
     app.include_router(health.probes)
-    for module in (health, metrics, sessions, messages, catalogue, channel_settings, traces, scan_runs):
+    for module in (health, metrics, sessions, messages, catalogue, traces, scan_runs):
         if is_reading_guarded:
             app.include_router(
                 module.router, dependencies=[Depends(require_reader)], responses=documented(401)

@@ -1,7 +1,9 @@
-"""Types of parameters and fields: ids as strings, times with an offset, text that both engines accept."""
+"""Fields of requests and answers: ids, times, keys, and the pages of a list."""
 
 from __future__ import annotations
 
+import base64
+import binascii
 from datetime import UTC, datetime
 from typing import Annotated
 
@@ -9,8 +11,10 @@ from fastapi import Query
 from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field, PlainSerializer
 
 from ingest_pipeline.domain.snowflake import parse_snowflake
+from ingest_pipeline.errors import BadInput
 
 _NO_NUL = r"^[^\x00]*$"
+_FORM = "1:"
 
 
 def _snowflake(value: object) -> int:
@@ -38,3 +42,25 @@ ShownTime = Annotated[AwareDatetime, PlainSerializer(lambda moment: moment.astim
 GivenText = Annotated[str, Field(min_length=1, max_length=200, pattern=_NO_NUL)]
 GivenKey = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[A-Za-z0-9._-]+$")]
 PageSize = Annotated[int, Query(ge=1, le=500, description="How many at most.")]
+
+
+def cursor_of(message_id: int) -> str:
+    """Return the cursor for the page after a message."""
+    return base64.urlsafe_b64encode(f"{_FORM}{message_id}".encode()).decode().rstrip("=")
+
+
+def message_of(cursor: str) -> int:
+    """Return the message that a cursor comes after.
+
+    Raises:
+        BadInput: It is not one that `cursor_of` made.
+    """
+    try:
+        padded = cursor + "=" * (-len(cursor) % 4)
+        text = base64.b64decode(padded, altchars=b"-_", validate=True).decode()
+    except (binascii.Error, ValueError):
+        text = ""
+    found = parse_snowflake(text.removeprefix(_FORM)) if text.startswith(_FORM) else None
+    if found is None:
+        raise BadInput("this cursor is none of ours: send next_cursor of the page before, or none")
+    return found

@@ -12,10 +12,9 @@ from ingest_pipeline.domain.guild import ReadingState as ChannelState
 from ingest_pipeline.domain.session import Session
 from ingest_pipeline.domain.window import Window
 from ingest_pipeline.events import Event
-from ingest_pipeline.monitoring.bot_status import BotState, BotStatus
 from ingest_pipeline.monitoring.permissions import UnreadableChannel
 from ingest_pipeline.monitoring.session_progress import SessionProgress, WindowState
-from ingest_pipeline.monitoring.status import Reading, ReadingState, Status, Totals
+from ingest_pipeline.monitoring.status import BotState, BotStatus, Reading, ReadingState, Status, Totals
 from ingest_pipeline.settings import Settings
 
 

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from functools import partial
 
 from ingest_pipeline.bot.check import REMEDIES
-from ingest_pipeline.bot.running_operations import (
+from ingest_pipeline.bot.heartbeat import (
     SYNC_CHANNELS,
     SYNC_GUILDS,
     SYNC_THREADS,
@@ -37,7 +37,7 @@ from ingest_pipeline.storage.catalogue.guilds import (
 from ingest_pipeline.storage.engine.database import Connection
 from ingest_pipeline.storage.gateway.refetch_queue import hasten_reads
 from ingest_pipeline.storage.gateway.watched_channels import WatchedChannel, list_watched, watch_channels
-from ingest_pipeline.userconfig.session_sync import sync_sessions_file
+from ingest_pipeline.userconfig.session_files import sync_sessions_file
 
 _logger = logging.getLogger(__name__)
 

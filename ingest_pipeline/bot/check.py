@@ -12,8 +12,7 @@ from pydantic import SecretStr
 from ingest_pipeline.domain.guild import Channel, ReadingState, monitored_ids
 from ingest_pipeline.errors import NothingFound
 from ingest_pipeline.ingestion.services import Services
-from ingest_pipeline.sources.discord.discovery import view_guild
-from ingest_pipeline.sources.discord.permissions import READ_MESSAGE_HISTORY, VIEW_CHANNEL
+from ingest_pipeline.sources.discord.discovery import READ_MESSAGE_HISTORY, VIEW_CHANNEL, view_guild
 from ingest_pipeline.sources.discord.rest import DiscordRest, open_rest
 from ingest_pipeline.storage.catalogue.guilds import find_guild, list_monitors
 from ingest_pipeline.storage.engine.database import Connection

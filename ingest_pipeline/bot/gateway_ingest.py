@@ -11,26 +11,36 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from ingest_pipeline.bot.gateway_documents import SeenDocument, windows_of
-from ingest_pipeline.bot.gateway_events import SOURCE, Events, correlation_of, interpret
+from ingest_pipeline.bot.gateway_events import (
+    SOURCE,
+    Events,
+    SeenDocument,
+    correlation_of,
+    interpret,
+    windows_of,
+)
 from ingest_pipeline.content.live_extraction import MessageJourney, read_at_once
 from ingest_pipeline.content.rules import ContentRules
 from ingest_pipeline.domain.normalize import ChannelPolicy
 from ingest_pipeline.domain.session import Session
 from ingest_pipeline.events import Event, EventType
+from ingest_pipeline.ingestion.batch_events import message_event
 from ingest_pipeline.ingestion.documents import Provenance
 from ingest_pipeline.ingestion.ingest import IngestReport, ingest_landed, new_correlation_id
-from ingest_pipeline.ingestion.message_events import message_event
 from ingest_pipeline.ingestion.services import Services
 from ingest_pipeline.landing.spool import Position, Spool
 from ingest_pipeline.storage.engine.database import Connection
 from ingest_pipeline.storage.gateway.dirty_windows import touch_windows
 from ingest_pipeline.storage.gateway.refetch_queue import queue_reads
 from ingest_pipeline.storage.gateway.watched_channels import note_missed
-from ingest_pipeline.storage.messages.batches import known_among, lock_messages, note_activities
-from ingest_pipeline.storage.messages.deletions import tombstone_messages
+from ingest_pipeline.storage.messages.deletions import (
+    known_among,
+    lock_messages,
+    note_activities,
+    skipped_among,
+    tombstone_messages,
+)
 from ingest_pipeline.storage.messages.membership import parents_of
-from ingest_pipeline.storage.messages.skipped_messages import skipped_among
 from ingest_pipeline.storage.runs.state import get_state, set_state
 
 BATCH_EVENTS = 2_000

@@ -1,15 +1,19 @@
-"""The state of the gateway connection, and its consequences for the bot's other services.
+"""The state of the gateway connection, and the canary that finds a connection that delivers nothing.
 
 The connection tells on the event loop and must not be kept waiting, so here things are only noted:
 what may have been missed, which guilds have changed, what is to be told of the bot's life.
+
+Discord's REST API is asked for the newest message of each live channel. One that the gateway has not
+told of, and still not a while later, means that it does not tell any more.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
-from dataclasses import dataclass
+import time
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -17,10 +21,11 @@ from ingest_pipeline.bot.ingest import SpoolIngester
 from ingest_pipeline.bot.supervision import connection_event
 from ingest_pipeline.bot.watchlist import Watchlist
 from ingest_pipeline.domain.guild import Channel
-from ingest_pipeline.errors import IngestError
+from ingest_pipeline.errors import ChannelForbidden, ChannelNotFound, IngestError
 from ingest_pipeline.events import Event, EventType
-from ingest_pipeline.ingestion.message_events import bot_event
+from ingest_pipeline.ingestion.batch_events import bot_event
 from ingest_pipeline.sources.discord.gateway_guilds import GuildChange
+from ingest_pipeline.sources.discord.rest import DiscordRest
 
 _logger = logging.getLogger(__name__)
 
@@ -141,3 +146,58 @@ class Listening:
         """Note an event of the bot's life, to be written when the database lets it."""
         self.news.append(bot_event(event_type, self._journey, datetime.now(UTC), data))
         self.has_news.set()
+
+
+@dataclass(slots=True)
+class DeafnessWatch:
+    """What is known of one gateway session's hearing.
+
+    Attributes:
+        grace_seconds: How long the gateway may be behind REST.
+        known: The newest message of each channel when it was first looked at in this session.
+        unheard: Messages the gateway has not told of, by channel, with when that was first seen, on the
+            monotonic clock.
+    """
+
+    grace_seconds: float
+    known: dict[int, int] = field(default_factory=dict)
+    unheard: dict[int, tuple[int, float]] = field(default_factory=dict)
+
+    async def look(self, rest: DiscordRest, channel_ids: Collection[int], heard: Mapping[int, int]) -> None:
+        """Ask for the newest message of some channels; those that cannot be read are left out.
+
+        Args:
+            heard: The newest message that the gateway told of in each channel.
+
+        Raises:
+            DiscordUnavailable: Discord did not answer.
+        """
+        for channel_id in channel_ids:
+            try:
+                page = await rest.history(channel_id, limit=1)
+            except (ChannelForbidden, ChannelNotFound):
+                continue
+            newest = max((int(message["id"]) for message in page.messages), default=0)
+            self._note(channel_id, newest, heard.get(channel_id, 0), time.monotonic())
+
+    def is_deaf(self, heard: Mapping[int, int], now: float) -> bool:
+        """Tell whether a message stayed unheard for longer than the grace.
+
+        Args:
+            heard: As for `look`.
+            now: The monotonic clock.
+        """
+        return any(
+            heard.get(channel_id, 0) < message_id and now - since >= self.grace_seconds
+            for channel_id, (message_id, since) in self.unheard.items()
+        )
+
+    def _note(self, channel_id: int, newest: int, heard: int, now: float) -> None:
+        # What was there when the session began was never to be heard of in it.
+        known = self.known.setdefault(channel_id, newest)
+        earlier = self.unheard.get(channel_id)
+        if earlier and heard >= earlier[0]:
+            del self.unheard[channel_id]
+            earlier = None
+        if earlier is None and newest > max(known, heard):
+            self.unheard[channel_id] = (newest, now)

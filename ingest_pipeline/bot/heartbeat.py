@@ -1,4 +1,4 @@
-"""The life of a bot process in the database: its start, its heartbeat, its end and the reason.
+"""The bot's life as others see it: its heartbeat and what it is doing.
 
 Told apart from its parts, so that a bot that cannot reach Discord, or that Discord refuses, is known of.
 """
@@ -16,14 +16,19 @@ from typing import Any
 from ingest_pipeline.bot.supervision import connection_event, keep_going
 from ingest_pipeline.errors import IngestError
 from ingest_pipeline.events import EventType, log_events
-from ingest_pipeline.ingestion.message_events import bot_event
+from ingest_pipeline.ingestion.batch_events import bot_event
 from ingest_pipeline.ingestion.services import Services
 from ingest_pipeline.storage.engine.database import Connection
-from ingest_pipeline.storage.gateway.bot_heartbeat import note_beginning, note_heartbeat
 from ingest_pipeline.storage.runs.events import publish
-from ingest_pipeline.storage.runs.operations import note_operations
+from ingest_pipeline.storage.runs.state import Operation, note_beginning, note_heartbeat, note_operations
 
 _logger = logging.getLogger(__name__)
+SYNC_GUILDS = "sync:guilds"
+SYNC_CHANNELS = "sync:channels"
+SYNC_THREADS = "sync:threads"
+CATCH_UP_CHANNELS = "catch-up:channels"
+READ_MESSAGES = "read:messages"
+OPERATIONS = (SYNC_GUILDS, SYNC_CHANNELS, SYNC_THREADS, CATCH_UP_CHANNELS, READ_MESSAGES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,3 +103,32 @@ class BotLife:
 
     async def _write(self, work: Callable[[Connection], None]) -> None:
         await asyncio.to_thread(self.services.database.run, work)
+
+
+class RunningOperations:
+    """What goes on; for one event loop.
+
+    Attributes:
+        changed: Set when something has begun or ended.
+    """
+
+    def __init__(self) -> None:
+        """Begin with nothing going on."""
+        self._running: dict[object, Operation] = {}
+        self.changed = asyncio.Event()
+
+    @asynccontextmanager
+    async def running(self, tag: str) -> AsyncIterator[None]:
+        """Let an operation be shown as long as the block goes on, however it ends; nothing waits for that."""
+        key = object()
+        self._running[key] = Operation(tag, datetime.now(UTC))
+        self.changed.set()
+        try:
+            yield
+        finally:
+            del self._running[key]
+            self.changed.set()
+
+    def current(self) -> tuple[Operation, ...]:
+        """Return what goes on, the longest first."""
+        return tuple(sorted(self._running.values(), key=lambda each: (each.since, each.tag)))

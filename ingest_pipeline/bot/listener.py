@@ -31,8 +31,7 @@ from ingest_pipeline.bot.watchlist import Watchlist
 from ingest_pipeline.errors import IngestError, IntentMissing, TokenRejected, TransientError
 from ingest_pipeline.ingestion.ingest import new_correlation_id
 from ingest_pipeline.ingestion.services import Services
-from ingest_pipeline.landing.spool import Spool
-from ingest_pipeline.landing.spool_folder import own_spool
+from ingest_pipeline.landing.spool import Spool, own_spool
 from ingest_pipeline.sources.discord.rest import DiscordRest, open_rest
 
 SPOOL_FOLDER = "gateway"

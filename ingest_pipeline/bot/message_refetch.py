@@ -13,8 +13,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import chain, groupby
 
-from ingest_pipeline.bot.gateway_documents import SeenDocument, windows_of
-from ingest_pipeline.bot.gateway_events import SeenMessage, correlation_of
+from ingest_pipeline.bot.gateway_events import SeenDocument, SeenMessage, correlation_of, windows_of
 from ingest_pipeline.content.live_extraction import MessageJourney, read_at_once
 from ingest_pipeline.content.rules import ContentRules
 from ingest_pipeline.domain.normalize import ChannelPolicy
@@ -29,8 +28,7 @@ from ingest_pipeline.sources.discord.rest import PAGE_LIMIT, DiscordRest, Payloa
 from ingest_pipeline.storage.engine.database import Connection
 from ingest_pipeline.storage.gateway.dirty_windows import touch_windows
 from ingest_pipeline.storage.gateway.refetch_queue import PendingRead, due_reads, postpone_reads, settle_reads
-from ingest_pipeline.storage.messages.batches import lock_messages
-from ingest_pipeline.storage.messages.deletions import Tombstone, tombstone_messages
+from ingest_pipeline.storage.messages.deletions import Tombstone, lock_messages, tombstone_messages
 from ingest_pipeline.storage.messages.membership import parents_of
 
 _AT_ONCE = 500

@@ -12,12 +12,11 @@ from datetime import UTC, datetime, timedelta
 
 from ingest_pipeline.bot.catalogue import BotCatalogue
 from ingest_pipeline.bot.catch_up import CatchUp
-from ingest_pipeline.bot.gateway_canary import DeafnessWatch
 from ingest_pipeline.bot.gateway_ingest import QUIET, SpoolBatch
-from ingest_pipeline.bot.gateway_state import Listening
+from ingest_pipeline.bot.gateway_state import DeafnessWatch, Listening
+from ingest_pipeline.bot.heartbeat import CATCH_UP_CHANNELS, READ_MESSAGES
 from ingest_pipeline.bot.ingest import SpoolIngester
 from ingest_pipeline.bot.message_refetch import refetch_due
-from ingest_pipeline.bot.running_operations import CATCH_UP_CHANNELS, READ_MESSAGES
 from ingest_pipeline.bot.supervision import ConnectionKeeper
 from ingest_pipeline.domain.session import live_sessions
 from ingest_pipeline.domain.snowflake import DISCORD_EPOCH
@@ -28,9 +27,8 @@ from ingest_pipeline.storage.engine.database import Connection
 from ingest_pipeline.storage.gateway.refetch_queue import next_read_due
 from ingest_pipeline.storage.gateway.watched_channels import list_watched, note_missed
 from ingest_pipeline.storage.runs.events import publish
-from ingest_pipeline.storage.runs.operations import Operation, note_operations
 from ingest_pipeline.storage.runs.scan_runs import RunStatus
-from ingest_pipeline.storage.runs.state import get_state, set_state
+from ingest_pipeline.storage.runs.state import Operation, get_state, note_operations, set_state
 
 _HEARD_UNTIL = "gateway_heard_until"
 _LOOK_AGAIN = timedelta(seconds=60)

@@ -9,24 +9,19 @@ from typing import Annotated
 import typer
 
 from ingest_pipeline.cli.commands import (
-    api,
     bot,
     channels,
     database,
-    doctor,
-    export,
-    exporter,
     guilds,
     history,
     imports,
     messages,
-    prune,
+    operations,
     sessions,
     settings,
-    trace,
 )
-from ingest_pipeline.cli.failures import ReportingGroup
 from ingest_pipeline.cli.invocation import invocation_of
+from ingest_pipeline.cli.output import ReportingGroup
 from ingest_pipeline.errors import ExitCode
 
 # Without rich's panels: errors stay on one line, so that they can be searched for in a log.
@@ -42,17 +37,17 @@ app.command("import-messages")(imports.import_messages)
 app.command("poll-recent-messages")(imports.poll_recent_messages)
 app.command("backfill")(imports.backfill)
 app.command("messages")(messages.messages)
-app.command("export")(export.export)
-app.command("trace")(trace.trace)
+app.command("export")(messages.export)
+app.command("trace")(operations.trace)
 app.command("bot")(bot.bot)
 app.command("import-history")(history.import_history)
 app.command("gaps")(history.gaps)
 app.command("verify-message-counts")(history.verify_message_counts)
 app.command("seal")(history.seal)
-app.command("prune")(prune.prune)
-app.command("doctor")(doctor.doctor)
-app.command("exporter")(exporter.exporter)
-app.command("api")(api.api)
+app.command("prune")(operations.prune)
+app.command("doctor")(operations.doctor)
+app.command("exporter")(operations.exporter)
+app.command("api")(operations.api)
 app.add_typer(sessions.app)
 app.add_typer(guilds.app)
 app.add_typer(channels.app)

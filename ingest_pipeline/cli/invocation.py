@@ -1,4 +1,4 @@
-"""The start of every command: settings, logging, the database and the sessions file."""
+"""Invocations: options that commands share, and the services each works with."""
 
 from __future__ import annotations
 
@@ -8,9 +8,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
+import typer
+
+from ingest_pipeline.domain.snowflake import parse_snowflake
+from ingest_pipeline.domain.window import Window
 from ingest_pipeline.errors import BadInput
+from ingest_pipeline.userconfig.session_rows import parse_channel_id, parse_moment, shown
 
 if TYPE_CHECKING:
     from ingest_pipeline.ingestion.services import Services
@@ -64,7 +69,7 @@ def open_services(settings: Settings) -> Iterator[Services]:
     A sessions file with errors is warned of and leaves the sessions as they were.
     """
     from ingest_pipeline.ingestion.services import build_services
-    from ingest_pipeline.userconfig.session_sync import sync_sessions_file
+    from ingest_pipeline.userconfig.session_files import sync_sessions_file
 
     services = build_services(settings)
 
@@ -80,3 +85,64 @@ def open_services(settings: Settings) -> Iterator[Services]:
         yield services
     finally:
         services.database.close()
+
+
+def _storable(text: str | None) -> str | None:
+    """Return text of the command line without the halves of surrogate pairs that stand for wrong bytes."""
+    return None if text is None else text.encode(errors="replace").decode()
+
+
+JsonOption = Annotated[
+    bool, typer.Option("--json", help="Print one JSON object on standard output; log JSON on standard error.")
+]
+SessionOption = Annotated[
+    str, typer.Option("--session-id", help="The session's id.", metavar="ID", callback=_storable)
+]
+SessionArgument = Annotated[str, typer.Argument(metavar="ID", help="The session's id.", callback=_storable)]
+DriverOption = Annotated[str | None, typer.Option(help="Only this driver's.", callback=_storable)]
+GuildOption = Annotated[str | None, typer.Option("--guild", metavar="GUILD", help="Only this guild's.")]
+GuildArgument = Annotated[str, typer.Argument(metavar="GUILD", help="The guild's id.")]
+PatternsArgument = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="PATTERN",
+        help="Names such as '*aplus-setups*', or channel ids; '!' before one excepts what it matches.",
+        callback=lambda patterns: [_storable(each) for each in patterns],
+    ),
+]
+TIME = "TIME"
+CHANNEL = "CHANNEL"
+
+
+def read_bounds(start: str | None, end: str | None) -> tuple[datetime | None, datetime | None]:
+    """Return the times of `--start` and `--end`, aware UTC, or None where absent.
+
+    Raises:
+        WindowInvalid: One is no time or has no offset, or the end is not after the start.
+    """
+    first = None if start is None else parse_moment(start, "--start")
+    last = None if end is None else parse_moment(end, "--end")
+    if first is not None and last is not None:
+        Window(first, last)
+    return first, last
+
+
+def read_guild(text: str) -> int:
+    """Return the guild of an argument or option.
+
+    Raises:
+        BadInput: The text is no Discord id.
+    """
+    guild_id = parse_snowflake(text)
+    if guild_id is None:
+        raise BadInput(f"guild id {shown(text)} is not a Discord id: write its digits")
+    return guild_id
+
+
+def read_channel(text: str | None) -> int | None:
+    """Return the channel of `--channel-id`, or None when absent.
+
+    Raises:
+        BadInput: The text is no Discord id.
+    """
+    return None if text is None else parse_channel_id(text)

@@ -1,13 +1,22 @@
-"""Output of commands: data on standard output, progress on standard error.
+"""Output of the commands: tables, JSON, progress, and errors with their exit codes.
 
 On a terminal rows are a table; in a pipe they are lines of tab-separated cells, whole and without
 decoration; with `--json` they are one JSON object.
+
+| what ended the command | exit code |
+|---|---|
+| an `IngestError` | its own `exit_code` |
+| anything unexpected | 1, with a traceback only under `--verbose` |
+| wrong usage | 2, by Typer |
+| Ctrl-C | 130 |
+| a reader that went away (`ingest messages … | head`) | 1, silently, by Typer |
 """
 
 from __future__ import annotations
 
 import json
 import sys
+import traceback
 import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -16,6 +25,11 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import typer
+from typer.core import TyperGroup
+
+from ingest_pipeline.cli.invocation import invocation_of
+from ingest_pipeline.errors import ExitCode, IngestError
+from ingest_pipeline.redaction import redact
 
 if TYPE_CHECKING:
     from ingest_pipeline.ingestion.ingest import IngestReport
@@ -136,3 +150,35 @@ def _json_default(value: object) -> str:
     if isinstance(value, datetime):
         return value.isoformat()
     raise TypeError(f"{type(value).__name__} has no JSON form")
+
+
+class ReportingGroup(TyperGroup):
+    """The top command group: it runs a command and reports the error that ends it."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command.
+
+        Raises:
+            typer.Exit: With the exit code of the error that ended the command.
+        """
+        try:
+            return super().invoke(ctx)
+        except (typer.Exit, typer.Abort, typer.TyperException, BrokenPipeError):
+            raise
+        except KeyboardInterrupt:
+            typer.echo("interrupted", err=True)
+            raise typer.Exit(ExitCode.INTERRUPTED) from None
+        except IngestError as error:
+            _report(ctx, error, str(error))
+            raise typer.Exit(error.exit_code) from None
+        except Exception as error:  # noqa: BLE001 - the one place where no traceback may pass
+            text = f"unexpected {type(error).__name__}: {error}. `ingest --verbose …` shows where"
+            _report(ctx, error, text)
+            raise typer.Exit(ExitCode.UNEXPECTED) from None
+
+
+def _report(ctx: Any, error: Exception, text: str) -> None:
+    invocation = invocation_of(ctx)
+    if invocation.verbose:
+        typer.echo(redact("".join(traceback.format_exception(error))), err=True)
+    typer.echo(redact(f"error: {text}"), err=True)

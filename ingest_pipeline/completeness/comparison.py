@@ -16,12 +16,12 @@ from enum import StrEnum
 import msgspec
 
 from ingest_pipeline.domain.membership import Claim
-from ingest_pipeline.domain.message_parts import has_words
+from ingest_pipeline.domain.message import has_words
 from ingest_pipeline.domain.normalize import SkipReason
 from ingest_pipeline.ingestion.documents import Document, Tally
 from ingest_pipeline.sources.discord.history import Page
 from ingest_pipeline.storage.engine.columns import values_of
-from ingest_pipeline.storage.messages.stored_versions import StoredVersion
+from ingest_pipeline.storage.messages.queries import StoredVersion
 
 _COMPARED = ("discord_id", "content_digest", "posted_at", "skip_reason", "message_text", "embeds")
 # These say nothing of the message: the policy cannot be asked about it.

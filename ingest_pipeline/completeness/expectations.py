@@ -16,8 +16,8 @@ from ingest_pipeline.domain.guild import Channel
 from ingest_pipeline.domain.snowflake import created_at, first_id_at
 from ingest_pipeline.storage.catalogue.guilds import list_channels, list_monitored
 from ingest_pipeline.storage.engine.database import Connection
+from ingest_pipeline.storage.messages.queries import stored_bounds
 from ingest_pipeline.storage.messages.sessions import list_sessions
-from ingest_pipeline.storage.messages.stored_versions import stored_bounds
 from ingest_pipeline.storage.runs.scan_runs import imported_channels
 
 

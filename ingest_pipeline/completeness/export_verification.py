@@ -30,10 +30,9 @@ from ingest_pipeline.settings import Settings
 from ingest_pipeline.sources.discord.history import Page
 from ingest_pipeline.sources.exporter.chat_exporter import ExportRequest, ExportResult
 from ingest_pipeline.storage.engine.database import Connection
-from ingest_pipeline.storage.messages.coverage import gaps
+from ingest_pipeline.storage.messages.coverage import LastVerification, gaps, note_verification
+from ingest_pipeline.storage.messages.queries import session_claims, shows_starter, stored_between
 from ingest_pipeline.storage.messages.sessions import list_sessions
-from ingest_pipeline.storage.messages.stored_versions import session_claims, shows_starter, stored_between
-from ingest_pipeline.storage.messages.verifications import LastVerification, note_verification
 
 _logger = logging.getLogger(__name__)
 

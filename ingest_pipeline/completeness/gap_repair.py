@@ -20,10 +20,9 @@ from ingest_pipeline.domain.guild import Channel, ReadingState
 from ingest_pipeline.domain.snowflake import created_at
 from ingest_pipeline.errors import ChannelForbidden, ChannelNotFound, ConfigurationError
 from ingest_pipeline.history.catalogue_sync import save_view
-from ingest_pipeline.history.channel_scan import scan_channels
+from ingest_pipeline.history.channel_scan import build_scanner, scan_channels
 from ingest_pipeline.history.history_import import DEFAULT_CONCURRENCY, RunProgress
 from ingest_pipeline.history.scan_plans import Stretch, queue_stretch
-from ingest_pipeline.history.scanner import build_scanner
 from ingest_pipeline.ingestion.imports import backfill_session
 from ingest_pipeline.ingestion.ingest import new_correlation_id
 from ingest_pipeline.ingestion.polling import missing_keys

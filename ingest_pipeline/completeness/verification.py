@@ -20,14 +20,14 @@ from ingest_pipeline.completeness.gap_repair import refresh_catalogue
 from ingest_pipeline.completeness.verdicts import ChannelVerdict, VerificationReport
 from ingest_pipeline.domain.guild import Channel
 from ingest_pipeline.errors import IngestError, TokenRejected
+from ingest_pipeline.history.channel_scan import BATCH_ROWS, Scanner, build_scanner, page_document
 from ingest_pipeline.history.history_import import DEFAULT_CONCURRENCY
-from ingest_pipeline.history.scanner import BATCH_ROWS, Scanner, build_scanner, page_document
 from ingest_pipeline.ingestion.services import Services
 from ingest_pipeline.sources.discord.history import Newest, Page, batched, find_newest, read_history
 from ingest_pipeline.sources.discord.rest import PAGE_LIMIT, DiscordRest, open_rest
 from ingest_pipeline.storage.catalogue.guilds import list_channels
 from ingest_pipeline.storage.messages.coverage import gaps
-from ingest_pipeline.storage.messages.stored_versions import (
+from ingest_pipeline.storage.messages.queries import (
     session_claims,
     shows_starter,
     stored_between,

@@ -42,7 +42,7 @@ from ingest_pipeline.storage.content.rows import (
     replace_rows,
 )
 from ingest_pipeline.storage.engine.database import Connection, Database
-from ingest_pipeline.storage.messages.batches import lock_messages
+from ingest_pipeline.storage.messages.deletions import lock_messages
 from ingest_pipeline.storage.messages.membership import forget_relinked, relinked_messages
 
 BATCH_MESSAGES = 2_000

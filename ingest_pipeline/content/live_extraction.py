@@ -14,7 +14,7 @@ from typing import Any
 from ingest_pipeline.content.extraction import ContentReport, extract_for
 from ingest_pipeline.content.rules import ContentRules
 from ingest_pipeline.events import Event, EventType
-from ingest_pipeline.ingestion.message_events import message_event
+from ingest_pipeline.ingestion.batch_events import message_event
 from ingest_pipeline.storage.content.queries import setup_tickers
 from ingest_pipeline.storage.engine.database import Connection
 

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from ingest_pipeline.domain.channel_settings import SettingsInForce
 from ingest_pipeline.domain.extract.clips import CLIPS_PARSER_VERSION, Clip, find_clips
 from ingest_pipeline.domain.extract.drivers import DriverTable
-from ingest_pipeline.domain.extract.setup_filter import may_plan_trades, plans_trades
+from ingest_pipeline.domain.extract.setup_message import may_plan_trades, plans_trades
 from ingest_pipeline.domain.extract.team_radio import RADIO_PARSER_VERSION, split_radio
 from ingest_pipeline.domain.extract.trade_setups import (
     SETUP_PARSER_VERSION,

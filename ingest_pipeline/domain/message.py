@@ -1,4 +1,4 @@
-"""A message as any source delivers it, before anything is decided about it.
+"""Messages as exports and Discord give them: fields, parts and names of types.
 
 The shape is the exporter's JSON message (DiscordChatExporter 2.18 to 2.48, JsonMessageWriter.cs);
 gateway events and REST history are mapped onto it in `landing/export_reader.py`, so that one normalizer
@@ -6,13 +6,28 @@ serves all. Every key may be absent and ids may be strings or numbers: what is u
 normalizer to count, not for the reader to fail on.
 
 The collector of reference cycles leaves these objects alone: they are made by the million and hold none.
+
+Each part - attachment, embed, sticker, reaction - is
+projected on what every source tells of it and what stays the same between two reads.
+
+Discord sends a number, DiscordChatExporter writes a name for some types and the number, as text, for the
+others; which ones changes with its versions (2.48 writes `PollResult` where 2.47 writes `46`). Names are
+the exporter's where it has one (MessageKind.cs, 2.48), else Discord's own in the same spelling
+(https://docs.discord.com/developers/resources/message#message-object-message-types, August 2026; those that
+Discord does not document as discord.py 2.7 has them). A type without a name here keeps its number.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
+from mimetypes import MimeTypes
+from operator import itemgetter
+from typing import Any
+
 import msgspec
 
-from ingest_pipeline.domain.snowflake import DISCORD_EPOCH
+from ingest_pipeline.domain.snowflake import DISCORD_EPOCH, parse_snowflake
 
 # When a message was read, where nothing says so: earlier than any time at which one can have been. So such a
 # version never wins over one whose time is known, and is never taken for the first to have been read.
@@ -20,6 +35,64 @@ OBSERVED_AT_UNKNOWN = DISCORD_EPOCH
 
 Text = str | None
 Id = str | int | None
+_MAX_COUNT = 2**31 - 1
+_WORDS_OF_EMBEDS = frozenset({"title", "description", "author", "footer", "fields"})
+_COUNT_OF = itemgetter("count")
+# The standard library's own table only: the machine's would make rows differ between machines.
+_TYPES = MimeTypes(filenames=())
+MESSAGE_TYPES: Mapping[int, str] = {
+    0: "Default",
+    1: "RecipientAdd",
+    2: "RecipientRemove",
+    3: "Call",
+    4: "ChannelNameChange",
+    5: "ChannelIconChange",
+    6: "ChannelPinnedMessage",
+    7: "GuildMemberJoin",
+    8: "GuildBoost",
+    9: "GuildBoostTier1",
+    10: "GuildBoostTier2",
+    11: "GuildBoostTier3",
+    12: "ChannelFollowAdd",
+    13: "GuildStream",
+    14: "GuildDiscoveryDisqualified",
+    15: "GuildDiscoveryRequalified",
+    16: "GuildDiscoveryGracePeriodInitialWarning",
+    17: "GuildDiscoveryGracePeriodFinalWarning",
+    18: "ThreadCreated",
+    19: "Reply",
+    20: "ChatInputCommand",
+    21: "ThreadStarterMessage",
+    22: "GuildInviteReminder",
+    23: "ContextMenuCommand",
+    24: "AutoModerationAction",
+    25: "RoleSubscriptionPurchase",
+    26: "InteractionPremiumUpsell",
+    27: "StageStart",
+    28: "StageEnd",
+    29: "StageSpeaker",
+    30: "StageRaiseHand",
+    31: "StageTopic",
+    32: "GuildApplicationPremiumSubscription",
+    36: "GuildIncidentAlertModeEnabled",
+    37: "GuildIncidentAlertModeDisabled",
+    38: "GuildIncidentReportRaid",
+    39: "GuildIncidentReportFalseAlarm",
+    44: "PurchaseNotification",
+    46: "PollResult",
+    63: "EmojiAdded",
+}
+"""Name by Discord's number."""
+
+# Databases hold digests in which only these types had their names; the others keep their numbers there, so
+# that a message read again has the digest that it had before its type got a name.
+_NAMED_IN_DIGESTS = frozenset({0, 1, 2, 3, 4, 5, 6, 7, 18, 19})
+_KNOWN: dict[str | int | None, str] = {None: MESSAGE_TYPES[0]}
+_KNOWN.update((number, name) for number, name in MESSAGE_TYPES.items())
+_KNOWN.update((str(number), name) for number, name in MESSAGE_TYPES.items())
+_NUMBERS_IN_DIGESTS = {
+    name: str(number) for number, name in MESSAGE_TYPES.items() if number not in _NAMED_IN_DIGESTS
+}
 
 
 class Emoji(msgspec.Struct, rename="camel", gc=False):
@@ -126,3 +199,120 @@ class RawMessage(msgspec.Struct, rename="camel", gc=False):
     reactions: tuple[Reaction, ...] | None = None
     reference: Reference | None = None
     forwarded_message: Forwarded | None = None
+
+
+def clean(text: str | None) -> str | None:
+    """Replace NUL, which PostgreSQL cannot store, so that both engines hold the same text."""
+    return text.replace("\x00", "\ufffd") if text and "\x00" in text else text
+
+
+def clean_all(texts: Sequence[str | None]) -> list[str | None]:
+    """Return `clean` of each text."""
+    return [clean(text) if text and "\x00" in text else text for text in texts]
+
+
+def _id_text(value: object) -> str | None:
+    number = parse_snowflake(value)
+    return None if number is None else str(number)
+
+
+def _count(value: object) -> int:
+    """Return a JSON number, or a string of one, as a 32-bit count from 0; anything else is 0."""
+    if type(value) is int and 0 <= value <= _MAX_COUNT:
+        return value
+    try:
+        return min(max(int(value), 0), _MAX_COUNT)  # type: ignore[call-overload, no-any-return]
+    except (TypeError, ValueError, OverflowError):
+        return 0
+
+
+def attachment(item: Attachment) -> dict[str, Any]:
+    """Return what is stored of an attachment."""
+    name = clean(item.file_name)
+    return {
+        "id": _id_text(item.id),
+        "file_name": name,
+        "url": clean(item.url),
+        "size_bytes": _count(item.file_size_bytes),
+        # The exporter does not write the type, so it is taken from the name for every source alike.
+        "content_type": _content_type(name) if name else None,
+    }
+
+
+def _content_type(name: str) -> str | None:
+    stem, dot, extension = name.partition(".")
+    return _type_of(f"_.{extension}" if dot and stem.isalnum() and extension.isalnum() else name)
+
+
+@lru_cache(maxsize=1024)
+def _type_of(name: str) -> str | None:
+    return _TYPES.guess_type(name)[0]
+
+
+def embed(item: Embed) -> dict[str, Any]:
+    """Project an embed on what every source tells of it, without what changes between two reads."""
+    full = {
+        "title": clean(item.title),
+        "url": _unsigned(item.url),
+        "description": clean(item.description),
+        "author": clean(item.author.name) if item.author else None,
+        "footer": clean(item.footer.text) if item.footer else None,
+        "image_url": _picture(item.image),
+        "thumbnail_url": _picture(item.thumbnail),
+        "video_url": _picture(item.video),
+        "fields": [{"name": clean(f.name), "value": clean(f.value)} for f in item.fields or ()],
+    }
+    return {key: value for key, value in full.items() if value}
+
+
+def _picture(item: Picture | None) -> str | None:
+    return _unsigned(item.canonical_url or item.url) if item else None
+
+
+def _unsigned(url: str | None) -> str | None:
+    """Drop the signature of a Discord CDN address: it is new at every read."""
+    if url and "?" in url and "ex=" in url and "hm=" in url:
+        url = url.split("?", 1)[0]
+    return clean(url)
+
+
+def sticker(item: Sticker) -> dict[str, Any]:
+    """Return what is stored of a sticker."""
+    return {"id": _id_text(item.id), "name": clean(item.name)}
+
+
+def reaction(item: Reaction) -> dict[str, Any]:
+    """Return what is stored of a reaction."""
+    emoji = item.emoji
+    name = (clean(emoji.name) if emoji else None) or ""
+    # Unicode emoji, which most are, have an empty id.
+    custom = _id_text(emoji.id) if emoji and emoji.id else None
+    return {"emoji": f"{name}:{custom}" if custom else name, "count": _count(item.count)}
+
+
+def total(reactions: Iterable[dict[str, Any]]) -> int:
+    """Return how many reacted, as far as 32 bits reach."""
+    counts: Iterable[int] = map(_COUNT_OF, reactions)
+    return min(sum(counts), _MAX_COUNT)
+
+
+def has_words(text: str, embeds: Iterable[Mapping[str, Any]]) -> bool:
+    """Tell whether a stored message has words: in its text or in its embeds, apart from addresses."""
+    return bool(text.strip()) or any(not _WORDS_OF_EMBEDS.isdisjoint(item) for item in embeds)
+
+
+def type_name(kind: str | int | None) -> str:
+    """Return the one name of a message type.
+
+    Args:
+        kind: Discord's number, the same as text, or a name; None is an ordinary message.
+
+    Returns:
+        Its name; text or number as it is where no name is known.
+    """
+    return _KNOWN.get(kind) or str(kind)
+
+
+def type_in_digest(name: str) -> str:
+    """Return what stands for a type, given by its name, in the digest of a message."""
+    return _NUMBERS_IN_DIGESTS.get(name, name)

@@ -21,8 +21,9 @@ from typing import Any, Literal, TypeVar
 import msgspec
 
 from ingest_pipeline.domain.extract.team_radio import split_radio
-from ingest_pipeline.domain.message import Author, RawMessage
-from ingest_pipeline.domain.message_parts import (
+from ingest_pipeline.domain.message import (
+    Author,
+    RawMessage,
     attachment,
     clean,
     clean_all,
@@ -30,8 +31,9 @@ from ingest_pipeline.domain.message_parts import (
     reaction,
     sticker,
     total,
+    type_in_digest,
+    type_name,
 )
-from ingest_pipeline.domain.message_types import type_in_digest, type_name
 from ingest_pipeline.domain.snowflake import MAX_SNOWFLAKE, parse_snowflake
 from ingest_pipeline.domain.window import Window
 

@@ -26,8 +26,8 @@ from ingest_pipeline.storage.catalogue.guilds import (
     mark_guild_left,
     save_channels,
     save_guild,
+    sync_users,
 )
-from ingest_pipeline.storage.catalogue.users import sync_users
 from ingest_pipeline.storage.engine.database import Connection
 
 

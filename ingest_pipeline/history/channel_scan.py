@@ -12,33 +12,155 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
 from itertools import chain
+from typing import TypeVar
 
 from ingest_pipeline.content.extraction import extract_for
+from ingest_pipeline.content.rules import ContentRules, CurrentRules
 from ingest_pipeline.domain.guild import ReadingState
 from ingest_pipeline.domain.normalize import ChannelPolicy
 from ingest_pipeline.errors import ChannelForbidden, ChannelNotFound, IngestError, TokenRejected
 from ingest_pipeline.events import Event
-from ingest_pipeline.history.scan_start import start
-from ingest_pipeline.history.scanner import SOURCE, Scanner, build_scanner, page_document, run_proof, write
 from ingest_pipeline.ingestion.batch_events import Batch, tell_of_failure
+from ingest_pipeline.ingestion.documents import Provenance
 from ingest_pipeline.ingestion.ingest import ingest_landed
+from ingest_pipeline.ingestion.payload_documents import PayloadDocument
+from ingest_pipeline.ingestion.services import Services
 from ingest_pipeline.sources.discord.discovery import reading_state_now
 from ingest_pipeline.sources.discord.history import Newest, Page, absent, batched, find_newest, read_history
+from ingest_pipeline.sources.discord.rest import DiscordRest
 from ingest_pipeline.storage.catalogue.guilds import set_reading_state
 from ingest_pipeline.storage.engine.database import Connection
-from ingest_pipeline.storage.messages.coverage import record_proof
+from ingest_pipeline.storage.messages.coverage import Proof, record_proof
 from ingest_pipeline.storage.messages.deletions import Tombstone, tombstone_messages
-from ingest_pipeline.storage.messages.stored_versions import live_between
-from ingest_pipeline.storage.runs.scan_runs import RunStatus, ScanRun, advance_run, finish_run
+from ingest_pipeline.storage.messages.queries import live_between, newest_read_before
+from ingest_pipeline.storage.runs.scan_runs import (
+    RunStatus,
+    ScanRun,
+    advance_run,
+    find_run,
+    finish_run,
+    start_run,
+)
 
-__all__ = ["SOURCE", "Scanner", "build_scanner", "scan_channel", "scan_channels"]
+Result = TypeVar("Result")
 
+SOURCE = "history"
+BATCH_ROWS = 2_000
+"""Messages merged in one transaction, or compared at a time."""
 _logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Scanner:
+    """What every scan of one use case works with.
+
+    Attributes:
+        services: The working parts.
+        rest: Discord.
+        rules: What the messages' content is read by; None to leave it as it is.
+        batch_rows: Messages merged in one transaction, which bounds memory for each channel read at
+            the same time.
+        progress: Called after each batch with the run as it then is.
+        merging: One batch is merged at a time; the others are read meanwhile.
+    """
+
+    services: Services
+    rest: DiscordRest
+    rules: ContentRules | None = None
+    batch_rows: int = BATCH_ROWS
+    progress: Callable[[ScanRun], None] | None = None
+    merging: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+
+async def build_scanner(
+    services: Services,
+    rest: DiscordRest,
+    *,
+    batch_rows: int = BATCH_ROWS,
+    progress: Callable[[ScanRun], None] | None = None,
+) -> Scanner:
+    """Read what scans need to know and return a scanner."""
+    rules = CurrentRules(services.settings).get()
+    return Scanner(services, rest, rules, batch_rows, progress)
+
+
+def run_proof(run: ScanRun, high: int, asked: datetime) -> Proof:
+    """Return what a run proves: until it is read to its end one growing interval, as of its beginning."""
+    return Proof(
+        channel_id=run.channel_id,
+        low=run.lower_id,
+        high=high,
+        source=SOURCE,
+        observed_at=run.started_at or asked,
+        correlation_id=run.correlation_id,
+    )
+
+
+def page_document(
+    channel_id: int,
+    guild_id: int | None,
+    page: Page,
+    *,
+    policies: Mapping[int, ChannelPolicy],
+    correlation_id: str,
+) -> PayloadDocument:
+    """Return a page as a document."""
+    return PayloadDocument(
+        channel_id=channel_id,
+        guild_id=guild_id,
+        payloads=page.messages,
+        policies=policies,
+        provenance=Provenance(None, SOURCE, page.requested_at, correlation_id),
+    )
+
+
+async def write(scanner: Scanner, work: Callable[[Connection], Result]) -> Result:
+    """Do work in one transaction when it is this one's turn."""
+    async with scanner.merging:
+        return await asyncio.to_thread(scanner.services.database.run, work)
+
+
+def start(scanner: Scanner, run: ScanRun, newest: Newest, connection: Connection) -> ScanRun:
+    """Begin a run and pin its head; complete it when there is nothing to read."""
+    ended = _complete_quiet(scanner, run, newest, connection)
+    if ended:
+        return ended
+    head = _head(scanner, run, newest, connection)
+    return start_run(connection, run.scan_run_id, head_id=head, now=newest.requested_at)
+
+
+def _head(scanner: Scanner, run: ScanRun, newest: Newest, connection: Connection) -> int:
+    """Return where a run ends: where it was pinned to, or up to what is known of the channel."""
+    if run.head_id is not None:
+        return run.head_id
+    # Messages that were there before and are not now are known as well: they are deleted.
+    known = newest_read_before(connection, run.channel_id, newest.requested_at)
+    return max(newest.head(scanner.services.settings.settle), known)
+
+
+def _complete_quiet(scanner: Scanner, run: ScanRun, newest: Newest, connection: Connection) -> ScanRun | None:
+    """Complete a run when there is nothing to read, or return None.
+
+    That is so when its cursor has passed the channel's newest message and the table has none beyond
+    that could be deleted.
+    """
+    asked, head = newest.requested_at, _head(scanner, run, newest, connection)
+    cursor = find_run(connection, run.scan_run_id).cursor_id
+    if cursor < min(newest.message_id, head):
+        return None
+    if live_between(connection, run.channel_id, cursor, head, observed_before=asked):
+        return None
+    started = start_run(connection, run.scan_run_id, head_id=head, now=asked)
+    if cursor < head:
+        record_proof(connection, run_proof(started, head, asked))
+        advance_run(connection, run.scan_run_id, cursor_id=head, messages_read=0)
+    set_reading_state(connection, run.channel_id, ReadingState.READABLE, now=asked)
+    return finish_run(connection, run.scan_run_id, RunStatus.COMPLETED, now=datetime.now(UTC))
 
 
 async def scan_channels(scanner: Scanner, runs: Sequence[ScanRun], *, concurrency: int) -> list[ScanRun]:

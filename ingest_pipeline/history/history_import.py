@@ -11,14 +11,14 @@ import time
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from ingest_pipeline.domain.guild import Channel, ReadingState, monitored_ids
 from ingest_pipeline.errors import ChannelForbidden, ChannelNotFound
 from ingest_pipeline.history.catalogue_sync import save_view
-from ingest_pipeline.history.channel_scan import scan_channels
+from ingest_pipeline.history.channel_scan import BATCH_ROWS, build_scanner, scan_channels
 from ingest_pipeline.history.scan_plans import ImportPlan, plan_import
-from ingest_pipeline.history.scanner import BATCH_ROWS, build_scanner
 from ingest_pipeline.ingestion.services import Services
 from ingest_pipeline.sources.discord.discovery import GuildView, view_guild
 from ingest_pipeline.sources.discord.rest import DiscordRest, open_rest
@@ -27,8 +27,14 @@ from ingest_pipeline.storage.catalogue.guilds import (
     list_monitors,
 )
 from ingest_pipeline.storage.engine.database import Connection
-from ingest_pipeline.storage.runs.import_metadata import find_import, mark_import_completed
-from ingest_pipeline.storage.runs.scan_runs import RunStatus, ScanRun
+from ingest_pipeline.storage.runs.scan_runs import (
+    RunStatus,
+    ScanRun,
+    drop_requests,
+    find_import,
+    mark_import_completed,
+    requested_runs,
+)
 
 DEFAULT_CONCURRENCY = 4
 RunProgress = Callable[[ScanRun], None]
@@ -228,3 +234,41 @@ def _complete_import(services: Services, report: HistoryReport) -> int | None:
         return found.total_messages_imported if found else None
 
     return services.database.run(work)
+
+
+def read_requested_now(services: Services, *, progress: RunProgress | None = None) -> list[ScanRun]:
+    """Log in, read, log out; see `read_requested`."""
+
+    async def work() -> list[ScanRun]:
+        async with open_rest(services.settings.discord_bot_token) as rest:
+            return await read_requested(services, rest, progress=progress)
+
+    return asyncio.run(work())
+
+
+async def read_requested(
+    services: Services,
+    rest: DiscordRest,
+    *,
+    concurrency: int = DEFAULT_CONCURRENCY,
+    progress: RunProgress | None = None,
+) -> list[ScanRun]:
+    """Read every scan run that was asked for, from its cursor, and return them as they ended.
+
+    A request is answered when its run has ended, whichever way; one that is cut off is read on later.
+
+    Raises:
+        TokenRejected: Discord does not accept the bot any more.
+        DatabaseBusy: Another process held the database for too long; nothing is forgotten.
+    """
+    wanted = await asyncio.to_thread(_wanted, services)
+    scanner = await build_scanner(services, rest, progress=progress)
+    ended = await scan_channels(scanner, wanted, concurrency=concurrency)
+    answered = [run.scan_run_id for run in ended]
+    await asyncio.to_thread(services.database.run, partial(drop_requests, scan_run_ids=answered))
+    return ended
+
+
+def _wanted(services: Services) -> Sequence[ScanRun]:
+    with services.database.read() as connection:
+        return requested_runs(connection)

@@ -15,13 +15,14 @@ from ingest_pipeline.domain.snowflake import created_at, first_id_at
 from ingest_pipeline.ingestion.ingest import new_correlation_id
 from ingest_pipeline.storage.engine.database import Connection
 from ingest_pipeline.storage.messages.coverage import proven_until
-from ingest_pipeline.storage.runs.import_metadata import find_import, mark_import_started
 from ingest_pipeline.storage.runs.scan_runs import (
     RunKind,
     RunStatus,
     ScanRun,
     abandon_runs,
+    find_import,
     find_run,
+    mark_import_started,
     queue_run,
     unfinished_runs,
 )

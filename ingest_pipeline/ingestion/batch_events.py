@@ -1,6 +1,7 @@
-"""The events of a batch: an import tells of its start, its end or its failure, never of each message.
+"""Events of batches and of the bot.
 
-How the journey of one message is told all the same is in `tracing.py`.
+An import has an event for its start and for its end or failure, never for each message: `tracing.py` finds
+the journey of one message all the same. Events of single messages are the gateway's alone.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from ingest_pipeline.storage.engine.database import Database
 from ingest_pipeline.storage.runs.events import publish
 
 _LONGEST_ERROR = 1_000
+SOURCE = "gateway"
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,3 +122,25 @@ def tell_of_failure(database: Database, batch: Batch, error: Exception, at: date
     except IngestError:
         # The failure itself is about to be raised; that it is not in the table is the lesser news.
         return
+
+
+def message_event(
+    event_type: EventType, correlation_id: str, message_id: int, *, channel_id: int, at: datetime, batch: str
+) -> Event:
+    """Return an event of one message: received, deleted or parsed.
+
+    Args:
+        event_type: What happened.
+        correlation_id: The message's own journey.
+        at: When, aware UTC: when its frame was received, or when its batch was merged.
+        batch: The correlation id of the batch it is stored with, whose events belong to its journey.
+    """
+    data = {"channel_id": str(channel_id), "batch": batch}
+    return Event(event_type, correlation_id, SOURCE, at, message_id=message_id, data=data)
+
+
+def bot_event(
+    event_type: EventType, correlation_id: str, at: datetime, data: Mapping[str, Any] | None = None
+) -> Event:
+    """Return an event of the bot's life: started, ready, disconnected, stopped, catching up."""
+    return Event(event_type, correlation_id, "bot", at, data=data or {})

@@ -15,7 +15,7 @@ from ingest_pipeline.ingestion.documents import Provenance, Tally
 from ingest_pipeline.ingestion.parallel_reader import Reading, is_of_use, second_reader
 from ingest_pipeline.landing.export_header import ExportHeader
 from ingest_pipeline.landing.export_reader import read_header
-from ingest_pipeline.landing.halves import Halves, halves_of
+from ingest_pipeline.landing.slices import Halves, halves_of
 
 
 @dataclass(frozen=True, slots=True)

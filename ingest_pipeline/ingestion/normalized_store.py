@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from upath import UPath
 
-from ingest_pipeline.domain.message_types import type_name
+from ingest_pipeline.domain.message import type_name
 from ingest_pipeline.domain.window import Window
 from ingest_pipeline.errors import TransientError
 from ingest_pipeline.ingestion.chunks import rebatch

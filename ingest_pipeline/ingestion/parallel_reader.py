@@ -28,7 +28,7 @@ from ingest_pipeline.domain.window import Window
 from ingest_pipeline.ingestion.chunks import blocks_of, write_rows
 from ingest_pipeline.ingestion.documents import Provenance, Tally, normalized_batches
 from ingest_pipeline.landing.export_reader import read_export
-from ingest_pipeline.landing.halves import Halves
+from ingest_pipeline.landing.slices import Halves
 
 _MODULE = "ingest_pipeline.ingestion.parallel_reader"
 _logger = logging.getLogger(__name__)

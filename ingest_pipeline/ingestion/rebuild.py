@@ -29,7 +29,7 @@ from ingest_pipeline.ingestion.services import Services
 from ingest_pipeline.storage.engine.duckdb.engine import DuckDBDatabase
 from ingest_pipeline.storage.messages.sessions import list_sessions
 from ingest_pipeline.storage.transfer.salvage import Salvaged, salvage
-from ingest_pipeline.userconfig.session_sync import sync_sessions_file
+from ingest_pipeline.userconfig.session_files import sync_sessions_file
 
 Progress = Callable[[str], None]
 

@@ -1,4 +1,4 @@
-"""A durable queue of gateway events: appended, forced to disk, then read back to be processed.
+"""The spool of gateway events: segments in a folder that one bot owns, each line durable before it counts.
 
 An event counts as received once `flush` has returned. Whoever processes events keeps the position it
 has reached in the database, in the transaction of the rows it wrote, so that a crash between any two
@@ -6,19 +6,28 @@ steps replays events and never loses one. Records are lines: the time of receipt
 since 1970, a space, and the event's JSON, in which a raw line break cannot occur.
 
 A line that a damaged disk has left is none of these: it is set aside, and those after it are read.
+
+How far a spool is processed is kept in the database, under the identity: a folder that was deleted
+begins anew instead of taking over the position of the one before, and the bots of two machines that
+share a database do not take over each other's.
 """
 
 from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from threading import Lock
+from uuid import uuid4
+
+from filelock import FileLock, Timeout
 
 from ingest_pipeline.domain.snowflake import DISCORD_EPOCH
-from ingest_pipeline.errors import StorageRejected
+from ingest_pipeline.errors import ConfigurationError, StorageRejected
 
 DAMAGED_FOLDER = "damaged"
 
@@ -29,6 +38,8 @@ _SUFFIX = ".jsonl"
 _LATEST_AHEAD = timedelta(days=1)
 _STAMP_DIGITS = 20
 _logger = logging.getLogger(__name__)
+_IDENTITY = "identity"
+_LOCK = "lock"
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -219,4 +230,54 @@ def _refused(folder: Path, error: OSError) -> StorageRejected:
     return StorageRejected(
         f"the gateway spool {folder} cannot be written ({error.strerror or error}): free space or mend its "
         "permissions; events are kept in memory meanwhile"
+    )
+
+
+@contextmanager
+def own_spool(folder: Path) -> Iterator[str]:
+    """Keep a spool's folder to this process, and yield its identity; made when absent.
+
+    Raises:
+        ConfigurationError: Another process has it.
+        StorageRejected: It cannot be written.
+    """
+    # Another kind of lock, where the folder's file system has none, would not hold against an older bot.
+    lock = FileLock(folder / _LOCK, timeout=0, thread_local=False, fallback_to_soft=False)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+    except Timeout:
+        raise ConfigurationError(
+            f"another bot writes to {folder}: stop that one, or set INGEST_DATA_DIR to another folder"
+        ) from None
+    except OSError as error:
+        raise _folder_refused(folder, error) from error
+    try:
+        yield _identity(folder)
+    finally:
+        # The end of the process gives the lock back too, however it comes.
+        lock.release()
+
+
+def _identity(folder: Path) -> str:
+    path = folder / _IDENTITY
+    try:
+        if path.exists() and (known := path.read_text(encoding="ascii").strip()):
+            return known
+        fresh = uuid4().hex
+        draft = path.with_suffix(".new")
+        with draft.open("w", encoding="ascii") as file:
+            file.write(f"{fresh}\n")
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(path)
+    except OSError as error:
+        raise _folder_refused(folder, error) from error
+    return fresh
+
+
+def _folder_refused(folder: Path, error: OSError) -> StorageRejected:
+    return StorageRejected(
+        f"the gateway spool {folder} cannot be written ({error.strerror or error}): mend its permissions "
+        "or free space"
     )

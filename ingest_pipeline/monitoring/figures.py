@@ -11,9 +11,9 @@ from ingest_pipeline.ingestion.polling import ended_within, missing_time
 from ingest_pipeline.ingestion.services import Services
 from ingest_pipeline.monitoring.session_progress import SessionProgress, session_progress
 from ingest_pipeline.storage.engine.database import Connection
-from ingest_pipeline.storage.messages.search import count_by_channel
+from ingest_pipeline.storage.messages.coverage import LastVerification, last_verification
+from ingest_pipeline.storage.messages.queries import count_by_channel
 from ingest_pipeline.storage.messages.sessions import list_sessions
-from ingest_pipeline.storage.messages.verifications import LastVerification, last_verification
 from ingest_pipeline.storage.runs.events import ingested_totals, seconds_to_setup
 
 FAILED = "failed"

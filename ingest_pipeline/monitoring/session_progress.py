@@ -17,7 +17,7 @@ from ingest_pipeline.domain.window import Window, WindowGrid
 from ingest_pipeline.ingestion.polling import missing_time
 from ingest_pipeline.storage.engine.database import Connection
 from ingest_pipeline.storage.messages.deletions import count_in_window, messages_per_minute
-from ingest_pipeline.storage.messages.search import count_by_driver
+from ingest_pipeline.storage.messages.queries import count_by_driver
 
 
 class WindowState(StrEnum):

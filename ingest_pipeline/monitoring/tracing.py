@@ -17,7 +17,7 @@ from ingest_pipeline.domain.snowflake import created_at, parse_snowflake
 from ingest_pipeline.errors import NothingFound
 from ingest_pipeline.events import Event, EventType, dagster_run_id
 from ingest_pipeline.storage.engine.database import Connection
-from ingest_pipeline.storage.messages.search import (
+from ingest_pipeline.storage.messages.queries import (
     count_of_journey,
     find_message,
     find_revisions,

@@ -28,7 +28,7 @@ from ingest_pipeline.storage.engine.database import Connection
 from ingest_pipeline.storage.messages.coverage import gaps
 from ingest_pipeline.storage.messages.deletions import count_in_window, ids_in_window
 from ingest_pipeline.storage.messages.membership import count_mislinked
-from ingest_pipeline.storage.messages.stored_versions import stored_between
+from ingest_pipeline.storage.messages.queries import stored_between
 
 _EXAMPLES = 5
 

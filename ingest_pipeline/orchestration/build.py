@@ -5,17 +5,15 @@ import dagster as dg
 from ingest_pipeline.orchestration.catalogue.assets import (
     build_catalogue_assets,
     build_catalogue_schedule,
+    build_permissions_schedule,
     catalogue_job,
+    permission_check,
+    permissions_job,
 )
 from ingest_pipeline.orchestration.catalogue.history_jobs import (
     build_scan_runs_sensor,
     import_history_job,
     scan_runs_job,
-)
-from ingest_pipeline.orchestration.catalogue.permissions import (
-    build_permissions_schedule,
-    permission_check,
-    permissions_job,
 )
 from ingest_pipeline.orchestration.completeness.seals import build_seal_assets, build_seal_sensor, seal_job
 from ingest_pipeline.orchestration.completeness.verification import (
@@ -38,7 +36,7 @@ from ingest_pipeline.orchestration.maintenance.data_retention import (
     prune_data_job,
     purge_intents_job,
 )
-from ingest_pipeline.orchestration.maintenance.retention import build_prune_job, build_prune_schedule
+from ingest_pipeline.orchestration.maintenance.run_retention import build_prune_job, build_prune_schedule
 from ingest_pipeline.orchestration.messages.assets import build_assets
 from ingest_pipeline.orchestration.messages.checks import message_checks
 from ingest_pipeline.orchestration.resources import build_resources

@@ -1,8 +1,13 @@
-"""Metadata of the partitions that the assets materialise.
+"""Metadata of materializations: columns, counts, text in Markdown.
 
 Counts named `run_…` are of the whole run, since all windows of a run are merged by one statement;
 everything else is of the partition.
+
+Messages, channel names, addresses and what the exporter says are written by anybody: as Markdown they could
+load a picture from elsewhere, link to it, or look like words of ours.
 """
+
+from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
@@ -10,6 +15,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import dagster as dg
+import pyarrow as pa
 
 from ingest_pipeline.domain.session import Session
 from ingest_pipeline.domain.snowflake import created_at
@@ -19,19 +25,103 @@ from ingest_pipeline.ingestion.normalized_store import StoredDocument, taken_row
 from ingest_pipeline.ingestion.refresh import Exported, session_windows
 from ingest_pipeline.ingestion.services import Services
 from ingest_pipeline.orchestration.audit import count_landed
-from ingest_pipeline.orchestration.markdown import as_code, listed
 from ingest_pipeline.orchestration.pictures import as_markdown, messages_per_minute_svg
 from ingest_pipeline.storage.engine.columns import values_of
 from ingest_pipeline.storage.engine.database import Connection
 from ingest_pipeline.storage.messages.coverage import proven_until
 from ingest_pipeline.storage.messages.deletions import count_in_window, messages_per_minute, table_summary
+from ingest_pipeline.storage.messages.schema import MERGED_SCHEMA, STAGING_SCHEMA
 
+_DESCRIPTIONS = {
+    "discord_id": "The message's snowflake: its identity",
+    "guild_id": "The guild's snowflake; empty for direct messages",
+    "channel_id": "The channel's snowflake",
+    "posted_at": "When it was posted, UTC",
+    "edited_at": "When it was last edited, UTC",
+    "driver": "Who speaks, as far as the message says",
+    "author_id": "The author's snowflake",
+    "author_name": "The author's user name",
+    "author_nickname": "The author's name in the guild when it was read",
+    "author_is_bot": "Whether a bot or a webhook wrote it",
+    "raw_content": "The content as it came",
+    "message_text": "The content without emoji and driver",
+    "message_type": "One name for its type, such as Default or Reply; a number when unknown",
+    "is_pinned": "Whether it was pinned when it was read",
+    "reference_id": "The message it answers or forwards",
+    "attachments": "JSON array: id, file_name, url, size_bytes, content_type",
+    "attachment_count": "How many attachments",
+    "embeds": "JSON array",
+    "embed_count": "How many embeds",
+    "stickers": "JSON array",
+    "reactions": "JSON array: emoji, count",
+    "reaction_count": "How many reactions in all",
+    "is_highlight_candidate": "Whether it may be worth a clip",
+    "source": "export, file, history or gateway",
+    "observed_at": (
+        "When Discord was read, UTC: the order of two versions without an edit; 2015-01-01 where nothing says"
+    ),
+    "content_digest": "Tells two versions of a message apart",
+    "correlation_id": "The journey it came by: the run id of a Dagster run",
+    "skip_reason": "Why the channel's policy does not take it; empty when it does",
+}
+_TABLE_COLUMNS = {
+    "session_id": "The session that its channel and time belong to; empty for none",
+    "first_observed_at": "When this content was first read, UTC",
+    "deleted_at": "When it was deleted, UTC, as far as known",
+    "created_at": "When the row came into the table, UTC",
+    "updated_at": "When the row last really changed, UTC",
+}
+_MARKDOWN = frozenset("\\`*_[]<>#!|~")
+_LONGEST_TEXT = 120
 Metadata = dict[str, Any]
 ROWS = "dagster/partition_row_count"
 PICTURE = "messages_per_minute"
 _MINUTE = timedelta(minutes=1)
 _LONGEST_WARNING = 300
 _WARNINGS = 100
+
+
+def normalized_columns() -> dg.TableSchema:
+    """Return the columns of the normalized Parquet files."""
+    return dg.TableSchema(_columns(STAGING_SCHEMA))
+
+
+def table_columns() -> dg.TableSchema:
+    """Return the columns of the table `messages`."""
+    added = [
+        dg.TableColumn(name, "string" if name == "session_id" else "timestamp[us, tz=UTC]", description)
+        for name, description in _TABLE_COLUMNS.items()
+    ]
+    return dg.TableSchema([*_columns(MERGED_SCHEMA), *added])
+
+
+def _columns(schema: pa.Schema) -> list[dg.TableColumn]:
+    return [
+        dg.TableColumn(
+            field.name,
+            str(field.type),
+            _DESCRIPTIONS[field.name],
+            constraints=dg.TableColumnConstraints(nullable=field.nullable, unique=field.name == "discord_id"),
+        )
+        for field in schema
+    ]
+
+
+def as_code(text: str, longest: int = _LONGEST_TEXT) -> str:
+    """Return a text as inline code in one line, in which nothing means anything, cut to a length."""
+    line = " ".join(text.replace("`", "'").split())
+    return f"`{line[:longest]}…`" if len(line) > longest else f"`{line or ' '}`"
+
+
+def escaped(text: str) -> str:
+    """Return a text in one line, with a backslash before whatever means something in Markdown."""
+    return "".join(f"\\{each}" if each in _MARKDOWN else each for each in " ".join(text.split()))
+
+
+def listed(lines: Sequence[str], shown: int) -> dg.MarkdownMetadataValue:
+    """Return a list of the first lines, which are Markdown already, and how many more there are."""
+    rest = [f"- and {len(lines) - shown} more"] if len(lines) > shown else []
+    return dg.MetadataValue.md("\n".join([f"- {line}" for line in lines[:shown]] + rest))
 
 
 def landing_metadata(

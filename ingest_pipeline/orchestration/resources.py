@@ -12,8 +12,7 @@ from ingest_pipeline.errors import PartitionsInvalid
 from ingest_pipeline.ingestion.normalized_store import NormalizedStore
 from ingest_pipeline.ingestion.services import build_services
 from ingest_pipeline.orchestration.failures import as_failure
-from ingest_pipeline.orchestration.partitions import keys_by_session
-from ingest_pipeline.orchestration.run_partitions import requested_input_keys
+from ingest_pipeline.orchestration.partitions import keys_by_session, requested_input_keys
 from ingest_pipeline.settings import Settings
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from ingest_pipeline.domain.session import Session
 from ingest_pipeline.reporting.formats import ExportFormat
 from ingest_pipeline.storage.engine.database import Connection
-from ingest_pipeline.storage.messages.pages import EXPORT_SCHEMA, message_pages
+from ingest_pipeline.storage.messages.queries import EXPORT_SCHEMA, message_pages
 
 _JSON_COLUMNS = frozenset({"attachments", "embeds", "stickers", "reactions", "highlight_reasons"})
 

@@ -1,15 +1,21 @@
-"""The deployment of the stack: the real data, or the demo in a folder and environment of its own."""
+"""The deployment: settings as environment and arguments, addresses, and the banner at the start."""
 
 from __future__ import annotations
 
+import os
+import shlex
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
+from ipaddress import ip_address
 from pathlib import Path
+
+import yaml
 
 from ingest_pipeline.env_file import env_line
 from ingest_pipeline.environment import NO_ENV_FILE
 from ingest_pipeline.errors import ConfigurationError
-from ingest_pipeline.settings import Settings
+from ingest_pipeline.settings import PROJECT_ROOT, Settings
 from ingest_pipeline.stack.dagster_home import POSTGRES_VARIABLE
 
 # What leads to real data or real accounts. The demo runs without any of it, and brings its own.
@@ -24,6 +30,7 @@ REAL_DATA_VARIABLES = (
     "INGEST_ALERT_WEBHOOK_URL",
     POSTGRES_VARIABLE,
 )
+RULE = "─" * 78
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,3 +101,93 @@ def _completed(environment: dict[str, str], data_dir: Path) -> dict[str, str]:
     own = {"DAGSTER_HOME": str(data_dir / "dagster"), "PYTHONUNBUFFERED": "1", **NO_ENV_FILE}
     # Nobody else's runs are in that home.
     return {"INGEST_PRUNE_DAGSTER": "true", **environment, **own}
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether an address to listen on can be reached from this machine only."""
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def require_login(host: str, *, has_login: bool, is_accepted: bool) -> None:
+    """Check that a server without a login is for this machine only, or that somebody has said otherwise.
+
+    Args:
+        host: The address to listen on.
+        has_login: Whether who comes in is asked who they are.
+        is_accepted: Whether `--without-login` was given.
+
+    Raises:
+        ConfigurationError: Everybody who reaches the address would come in, and nobody said so.
+    """
+    if not (has_login or is_accepted or is_loopback(host)):
+        raise ConfigurationError(
+            f"on {host} everybody who reaches this machine would come in, for nobody is asked who they are: "
+            "listen on 127.0.0.1 behind a proxy that asks, or add --without-login"
+        )
+
+
+def banner(deployment: Deployment, url: str, live_url: str | None = None) -> str:
+    """Return the lines that say where everything is.
+
+    Args:
+        deployment: What runs.
+        url: Address of the web interface.
+        live_url: Address of the live page and the HTTP interface, or None when they do not run.
+    """
+    live = [("Live", f"{live_url} (the session as it is read; HTTP interface)")] if live_url else []
+    rows = [("Web", url), *live, *(_demo_rows() if deployment.is_demo else [])]
+    rows += [
+        ("Data", _data(deployment)),
+        ("Query", _query(deployment)),
+        ("Logs", _short(deployment.data_dir / "logs")),
+        ("Stop", "Ctrl-C"),
+    ]
+    title = "ingest_pipeline is running" + (" the demo" if deployment.is_demo else "")
+    lines = [f"  {name.ljust(6)} {text}" for name, text in rows]
+    return "\n".join(["", RULE, f"  {title}", "", *lines, RULE, "", ""])
+
+
+def _demo_rows() -> list[tuple[str, str]]:
+    return [
+        ("Shows", "a simulated session that is live now, new messages all the time, and a finished one"),
+        ("Real", "put DISCORD_OAUTH_TOKEN=… into .env (see .env.example) and start again"),
+    ]
+
+
+def _data(deployment: Deployment) -> str:
+    if deployment.environment.get("INGEST_DATABASE_URL"):
+        return f"PostgreSQL (INGEST_DATABASE_URL); files in {_short(deployment.data_dir)}"
+    return _short(deployment.data_dir / "ingest.duckdb")
+
+
+def _query(deployment: Deployment) -> str:
+    command = Path(sys.executable).with_name("ingest")
+    if not deployment.is_demo:
+        return f"{_short(command)} sessions list"
+    # From its own folder, whose .env speaks of the demo: elsewhere the command is about real data. That file
+    # is trusted in the data folder only, which must be named when it is not the usual one.
+    inside = os.path.relpath(command, deployment.data_dir)
+    if deployment.data_dir != PROJECT_ROOT / "data" / "demo":
+        inside = f"INGEST_DATA_DIR={shlex.quote(str(deployment.data_dir))} {inside}"
+    session = _latest_session(deployment.data_dir / "sessions.yaml")
+    wanted = f"messages --session-id {session} --limit 5" if session else "sessions list"
+    return f"(cd {_short(deployment.data_dir)} && {inside} {wanted})"
+
+
+def _latest_session(path: Path) -> str | None:
+    """Return the last session of the demo's file, which is the live one."""
+    try:
+        rows = yaml.safe_load(path.read_text(encoding="utf-8"))["sessions"]
+        return str(rows[-1]["session_id"])
+    except (OSError, yaml.YAMLError, LookupError, TypeError):
+        return None
+
+
+def _short(path: Path) -> str:
+    try:
+        return str(path.relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)

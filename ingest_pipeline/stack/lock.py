@@ -70,7 +70,7 @@ class Warden:
         reader, writer = os.pipe()
         self._reports = os.fdopen(writer, "w", encoding="ascii")
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "ingest_pipeline.stack.warden"],
+            [sys.executable, "-m", "ingest_pipeline.stack.processes"],
             stdin=reader,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

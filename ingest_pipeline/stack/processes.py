@@ -1,18 +1,29 @@
-"""Process groups: a process with everything it started, inspected and signalled together.
+"""Processes of this machine: whose they are, and those that outlived their parent.
 
 A part of the stack leads a process group and a session of its own. What it starts may found further
 groups (an exporter run does), yet stays in the session: so stopping starts with the group and ends
 with the session. The standard library is enough here, because the warden imports nothing else.
+
+A supervisor that gets `kill -9` cannot stop its children. This small process, started in a session
+of its own, reads from a pipe which parts live (`+123`, written by the part itself) and which are gone
+(`-123`). The pipe's end means that the supervisor is gone: what still lives is asked to stop, and killed
+when it does not. It also inherits the supervisor's lock file, so the next start waits until the folder is
+really free.
 """
 
 from __future__ import annotations
 
 import os
 import signal
+import sys
+import time
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
 _PROC = Path("/proc")
+GRACE_SECONDS = 10.0
+LOOK_EVERY_SECONDS = 0.1
 
 
 def ask_to_stop(leader: int) -> None:
@@ -54,3 +65,37 @@ def _session_members(leader: int) -> list[int]:
             if int(session) == leader and state not in {"Z", "X"}:
                 members.append(int(entry.name))
     return members
+
+
+def watch(reports: Iterable[str], grace_seconds: float = GRACE_SECONDS) -> list[int]:
+    """Follow the supervisor's reports until they end, then stop what still lives.
+
+    Args:
+        reports: `+<process id>` of each started and `-<process id>` of each ended part.
+        grace_seconds: Time between the request to stop and the kill.
+
+    Returns:
+        The parts that had to be stopped.
+    """
+    parts: set[int] = set()
+    for report in reports:
+        leader = int(report[1:])
+        if report.startswith("+"):
+            parts.add(leader)
+        else:
+            parts.discard(leader)
+    left = [leader for leader in sorted(parts) if is_alive(leader)]
+    for leader in left:
+        ask_to_stop(leader)
+    deadline = time.monotonic() + grace_seconds
+    while any(is_alive(leader) for leader in left) and time.monotonic() < deadline:
+        time.sleep(LOOK_EVERY_SECONDS)
+    for leader in left:
+        kill(leader)
+    return left
+
+
+if __name__ == "__main__":
+    for ignored in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(ignored, signal.SIG_IGN)
+    watch(sys.stdin)

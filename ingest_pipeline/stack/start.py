@@ -17,14 +17,14 @@ from ingest_pipeline.environment import file_variables
 from ingest_pipeline.errors import ConfigurationError, ExitCode, IngestError
 from ingest_pipeline.private_files import keep_files_private
 from ingest_pipeline.settings import PROJECT_ROOT, Settings, settings_from
-from ingest_pipeline.stack.addresses import require_login
-from ingest_pipeline.stack.banner import banner
 from ingest_pipeline.stack.console import Console
 from ingest_pipeline.stack.dagster_home import WatchedHome, prepare_dagster_home
 from ingest_pipeline.stack.deployment import (
     Deployment,
+    banner,
     demo_deployment,
     real_deployment,
+    require_login,
 )
 from ingest_pipeline.stack.lock import Warden, hold_folder
 from ingest_pipeline.stack.parts import (

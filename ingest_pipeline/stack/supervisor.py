@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import Protocol
 
 from ingest_pipeline.errors import ConfigurationError
-from ingest_pipeline.stack.child import Child
 from ingest_pipeline.stack.console import Console
-from ingest_pipeline.stack.keeper import Keeper
+from ingest_pipeline.stack.keeper import Child, Keeper
 from ingest_pipeline.stack.lock import Warden
 from ingest_pipeline.stack.parts import Part
 

@@ -1,15 +1,31 @@
-"""Effective settings of channels at one moment.
+"""Effective settings of channels: looked up, explained and changed.
 
 Asked for with each import and each batch of events, so that a change holds from the next one on: the file
 is read again when it has changed, what is set by command is read with the rest of a transaction.
+
+A change is one transaction, and what is in force after it must fit together wherever it holds.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 
-from ingest_pipeline.domain.channel_settings import Layer, SettingsInForce
-from ingest_pipeline.storage.catalogue.setting_overrides import override_layers
+from ingest_pipeline.domain.channel_settings import Layer, SettingsInForce, Value, Values
+from ingest_pipeline.errors import BadInput, ConfigurationError, NothingFound
+from ingest_pipeline.storage.catalogue.guilds import find_channel, find_guild
+from ingest_pipeline.storage.catalogue.setting_overrides import (
+    channel_settings,
+    channels_with_settings,
+    guild_layer,
+    guild_settings,
+    hold_channel_settings,
+    hold_guild_settings,
+    override_layers,
+    save_channel_settings,
+    save_guild_settings,
+)
 from ingest_pipeline.storage.engine.database import Connection
 from ingest_pipeline.userconfig.settings_file import SettingsFile
 
@@ -44,3 +60,95 @@ def _layered(
     if not stored and (own := file.channel_layer(channel_id)):
         layers.append(own)
     return tuple(layers)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """What settings are asked for or set for: a channel, else a guild, else everything.
+
+    Attributes:
+        guild_id: The guild, the channel's own one if there is a channel; or None.
+        channel_id: The channel, or None.
+    """
+
+    guild_id: int | None = None
+    channel_id: int | None = None
+
+
+def find_place(connection: Connection, guild_id: int | None, channel_id: int | None) -> Place:
+    """Return the place that a guild and a channel name.
+
+    Raises:
+        NothingFound: One is not in the catalogue.
+        BadInput: The channel is in another guild.
+    """
+    try:
+        if channel_id is None:
+            if guild_id is not None:
+                find_guild(connection, guild_id)
+            return Place(guild_id)
+        own = find_channel(connection, channel_id).guild_id
+    except NothingFound as error:
+        raise NothingFound(f"{error}; without a bot, channels are set in data/settings.yaml") from error
+    if guild_id not in {None, own}:
+        raise BadInput(f"channel {channel_id} is in guild {own}, not in {guild_id}: give one of the two")
+    return Place(own, channel_id)
+
+
+def settings_at(connection: Connection, file: SettingsFile, place: Place) -> SettingsInForce:
+    """Return the settings in force at a place."""
+    if place.channel_id is not None:
+        return settings_in_force(connection, file, [place.channel_id])[place.channel_id]
+    if place.guild_id is not None:
+        own = guild_layer(place.guild_id, guild_settings(connection, place.guild_id))
+        return SettingsInForce((file.default_layer(), own))
+    return SettingsInForce((file.default_layer(),))
+
+
+def change_settings(
+    connection: Connection,
+    file: SettingsFile,
+    place: Place,
+    changes: Mapping[str, Value | None],
+    *,
+    now: datetime,
+) -> SettingsInForce:
+    """Set values at a place and return what is in force there now.
+
+    Args:
+        connection: An open write transaction; it must be undone when this raises.
+        file: What `data/settings.yaml` says.
+        place: A guild or a channel.
+        changes: Values by key; None unsets one.
+        now: When, aware UTC.
+
+    Raises:
+        BadInput: The values contradict each other, there or in a channel below; or the place is
+            neither guild nor channel.
+    """
+    if place.channel_id is not None:
+        hold_channel_settings(connection, place.channel_id, now=now)
+        values = _changed(channel_settings(connection, place.channel_id), changes)
+        save_channel_settings(connection, place.channel_id, values, now=now)
+    elif place.guild_id is not None:
+        hold_guild_settings(connection, place.guild_id, now=now)
+        values = _changed(guild_settings(connection, place.guild_id), changes)
+        save_guild_settings(connection, place.guild_id, values, now=now)
+    else:
+        raise BadInput("what holds everywhere is written in data/settings.yaml; give a guild or a channel")
+    in_force = settings_at(connection, file, place)
+    _check(connection, file, place, in_force)
+    return in_force
+
+
+def _changed(values: Values, changes: Mapping[str, Value | None]) -> dict[str, Value]:
+    return {key: value for key, value in {**values, **changes}.items() if value is not None}
+
+
+def _check(connection: Connection, file: SettingsFile, place: Place, in_force: SettingsInForce) -> None:
+    below = channels_with_settings(connection, place.guild_id) if place.guild_id is not None else []
+    try:
+        for settings in (in_force, *settings_in_force(connection, file, below).values()):
+            _ = settings.highlights
+    except ConfigurationError as error:
+        raise BadInput(str(error)) from error

@@ -38,7 +38,7 @@ _PRELOADED = [
     "dagster._core.execution.execute_in_process",
     "ingest_pipeline.cli.app",
     "ingest_pipeline.ingestion.imports",
-    "ingest_pipeline.userconfig.session_sync",
+    "ingest_pipeline.userconfig.session_files",
     "ingest_pipeline.storage.engine.duckdb.engine",
     "ingest_pipeline.storage.engine.postgres.engine",
     "ingest_pipeline.orchestration.runtime.code_server",

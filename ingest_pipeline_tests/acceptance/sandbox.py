@@ -18,14 +18,14 @@ import psycopg
 from psycopg import sql
 from pydantic import SecretStr
 
-from ingest_pipeline.demo.install import install_stand_in
+from ingest_pipeline.demo.session import install_stand_in
 from ingest_pipeline.demo.simulated_session import Scene
 from ingest_pipeline.domain.session import Session
 from ingest_pipeline.domain.snowflake import first_id_at
 from ingest_pipeline.settings import Settings
 from ingest_pipeline.storage.engine.database import Database
+from ingest_pipeline.storage.engine.migrations import list_tables
 from ingest_pipeline.storage.engine.open import open_database
-from ingest_pipeline.storage.engine.tables import list_tables
 from ingest_pipeline.storage.messages.sessions import save_sessions
 from ingest_pipeline_tests.acceptance.boundaries import Boundary
 from ingest_pipeline_tests.acceptance.children import Child, Ended, Order

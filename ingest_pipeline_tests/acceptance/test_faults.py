@@ -16,7 +16,7 @@ import pytest
 from ingest_pipeline.ingestion.ingest import ingest_landed
 from ingest_pipeline.landing.store import LandingStore
 from ingest_pipeline.orchestration.messages import assets
-from ingest_pipeline.orchestration.run_partitions import record_windows
+from ingest_pipeline.orchestration.partitions import record_windows
 from ingest_pipeline.storage.engine.duckdb.connection import DuckDBConnection
 from ingest_pipeline.storage.engine.postgres.connection import PostgresConnection
 from ingest_pipeline.storage.messages.coverage import record_proof

@@ -9,7 +9,7 @@ import dagster as dg
 import pytest
 from dagster._core.storage.runs.schema import RunsTable
 
-from ingest_pipeline.orchestration.maintenance.retention import PRUNE_JOB
+from ingest_pipeline.orchestration.maintenance.run_retention import PRUNE_JOB
 from ingest_pipeline.orchestration.partitions import SESSION_PARTITIONS
 from ingest_pipeline_tests.acceptance.dagster_stack import (
     CODE_LOCATION,

@@ -31,8 +31,8 @@ from ingest_pipeline.storage.engine.duckdb.connection import DuckDBConnection
 from ingest_pipeline.storage.engine.duckdb.engine import DuckDBDatabase
 from ingest_pipeline.storage.engine.duckdb.repair import Guard
 from ingest_pipeline.storage.engine.duckdb.undo import undo_path
+from ingest_pipeline.storage.engine.migrations import list_tables
 from ingest_pipeline.storage.engine.queries import quoted
-from ingest_pipeline.storage.engine.tables import list_tables
 from ingest_pipeline.storage.messages.merge import merge_messages
 from ingest_pipeline_tests.contract.readings import Reading, at, staged
 

@@ -8,7 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from ingest_pipeline.ingestion.services import Services
-from ingest_pipeline.storage.runs.import_metadata import is_import_running
+from ingest_pipeline.storage.runs.scan_runs import is_import_running
 from ingest_pipeline_tests.fake_discord.attach import PROJECT_ROOT, command
 from ingest_pipeline_tests.fake_discord.server import DiscordServer
 from ingest_pipeline_tests.live_bot.programs import Program

@@ -12,7 +12,7 @@ from typing import Any
 import dagster as dg
 from pydantic import SecretStr
 
-from ingest_pipeline.demo.install import install_stand_in
+from ingest_pipeline.demo.session import install_stand_in
 from ingest_pipeline.domain.session import Session
 from ingest_pipeline.domain.snowflake import first_id_at
 from ingest_pipeline.ingestion.services import Services, build_services

@@ -15,7 +15,7 @@ from pydantic import SecretStr
 
 from ingest_pipeline.errors import DatabaseUnavailable, IngestError
 from ingest_pipeline.events import Event, EventType
-from ingest_pipeline.orchestration.maintenance.webhook import post
+from ingest_pipeline.orchestration.maintenance.alerting import post
 from ingest_pipeline.redaction import forget, guard, redact, redacted
 from ingest_pipeline.settings import Settings
 from ingest_pipeline.storage.engine.duckdb.engine import DuckDBDatabase

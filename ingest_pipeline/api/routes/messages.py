@@ -18,11 +18,12 @@ from ingest_pipeline.api.fields import (
     PageSize,
     ShownId,
     ShownTime,
+    cursor_of,
+    message_of,
 )
-from ingest_pipeline.api.paging import cursor_of, message_of
 from ingest_pipeline.api.problems import documented
 from ingest_pipeline.errors import NothingFound
-from ingest_pipeline.storage.messages.search import MessageFilter, find_message, search_messages
+from ingest_pipeline.storage.messages.queries import MessageFilter, find_message, search_messages
 
 router = APIRouter(prefix="/messages", tags=["messages"])
 

@@ -16,8 +16,14 @@ from ingest_pipeline.history.scan_plans import plan_catch_up, plan_import
 from ingest_pipeline.ingestion.ingest import new_correlation_id
 from ingest_pipeline.storage.catalogue.guilds import find_channel
 from ingest_pipeline.storage.engine.database import Connection
-from ingest_pipeline.storage.runs.scan_requests import request_scan
-from ingest_pipeline.storage.runs.scan_runs import RunKind, RunStatus, ScanRun, find_run, list_runs
+from ingest_pipeline.storage.runs.scan_runs import (
+    RunKind,
+    RunStatus,
+    ScanRun,
+    find_run,
+    list_runs,
+    request_scan,
+)
 
 router = APIRouter(prefix="/scan-runs", tags=["scan runs"])
 writing = APIRouter(

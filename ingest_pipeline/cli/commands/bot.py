@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ingest_pipeline.cli.invocation import begin, open_services
-from ingest_pipeline.cli.options import JsonOption
+from ingest_pipeline.cli.invocation import JsonOption, begin, open_services
 from ingest_pipeline.cli.output import cell_text, print_json, print_rows
 from ingest_pipeline.errors import ExitCode
 

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ingest_pipeline.cli.invocation import begin, open_services
-from ingest_pipeline.cli.options import CHANNEL, GuildOption, JsonOption, read_guild
+from ingest_pipeline.cli.invocation import CHANNEL, GuildOption, JsonOption, begin, open_services, read_guild
 from ingest_pipeline.cli.output import plain_text, print_fields, print_json, print_rows, with_text_ids
 from ingest_pipeline.userconfig.session_rows import parse_channel_id
 
@@ -80,7 +79,7 @@ def show(
 @app.command("monitor")
 def monitor(context: typer.Context, channels: ChannelsArgument, as_json: JsonOption = False) -> None:
     """Monitor channels with their threads. A running bot follows within seconds."""
-    from ingest_pipeline.storage.catalogue.monitor_patterns import monitor_channel
+    from ingest_pipeline.storage.catalogue.guilds import monitor_channel
 
     _change(context, channels, monitor_channel, as_json=as_json)
 
@@ -88,7 +87,7 @@ def monitor(context: typer.Context, channels: ChannelsArgument, as_json: JsonOpt
 @app.command("unmonitor")
 def unmonitor(context: typer.Context, channels: ChannelsArgument, as_json: JsonOption = False) -> None:
     """Stop monitoring channels with their threads, whatever patterns match them; what was stored stays."""
-    from ingest_pipeline.storage.catalogue.monitor_patterns import unmonitor_channel
+    from ingest_pipeline.storage.catalogue.guilds import unmonitor_channel
 
     _change(context, channels, unmonitor_channel, as_json=as_json)
 

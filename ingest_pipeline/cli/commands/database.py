@@ -11,8 +11,7 @@ from urllib.parse import unquote, urlsplit
 
 import typer
 
-from ingest_pipeline.cli.invocation import begin
-from ingest_pipeline.cli.options import JsonOption
+from ingest_pipeline.cli.invocation import JsonOption, begin
 from ingest_pipeline.cli.output import describing, print_json, print_rows
 from ingest_pipeline.errors import ConfigurationError
 from ingest_pipeline.redaction import guard
@@ -54,7 +53,7 @@ def status(context: typer.Context, as_json: JsonOption = False) -> None:
     """Show engine, schema and size, changing nothing."""
     settings = begin(context, as_json=as_json)
     with _configured(settings) as database:
-        from ingest_pipeline.storage.engine.status import database_status
+        from ingest_pipeline.storage.engine.migrations import database_status
 
         found = database_status(database)
     if as_json:

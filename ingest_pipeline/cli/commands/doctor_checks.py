@@ -208,7 +208,7 @@ def check_dagster_home(settings: Settings) -> Check:
 
 def check_bot(settings: Settings) -> Check:
     """Look whether the bot runs, as far as it has told the database; Discord is not asked."""
-    from ingest_pipeline.monitoring.bot_status import BotState, bot_status
+    from ingest_pipeline.monitoring.status import BotState, bot_status
     from ingest_pipeline.storage.engine.open import open_database
 
     database = open_database(settings.model_copy(update={"database_wait_seconds": DATABASE_WAIT_SECONDS}))

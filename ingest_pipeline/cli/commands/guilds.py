@@ -9,8 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ingest_pipeline.cli.invocation import begin, open_services
-from ingest_pipeline.cli.options import GuildArgument, JsonOption, PatternsArgument, read_guild
+from ingest_pipeline.cli.invocation import (
+    GuildArgument,
+    JsonOption,
+    PatternsArgument,
+    begin,
+    open_services,
+    read_guild,
+)
 from ingest_pipeline.cli.output import plain_text, print_fields, print_json, print_rows, with_text_ids
 from ingest_pipeline.errors import BadInput
 
@@ -74,8 +80,7 @@ def monitor(
     """
     guild_id = read_guild(guild)
     with open_services(begin(context, as_json=as_json)) as services:
-        from ingest_pipeline.storage.catalogue.guilds import find_guild, set_monitors
-        from ingest_pipeline.storage.catalogue.monitor_patterns import add_monitors
+        from ingest_pipeline.storage.catalogue.guilds import add_monitors, find_guild, set_monitors
 
         def work(connection: Connection) -> None:
             find_guild(connection, guild_id)
@@ -99,8 +104,7 @@ def unmonitor(
     """Take patterns from a guild, or all of them: what was stored stays."""
     guild_id = read_guild(guild)
     with open_services(begin(context, as_json=as_json)) as services:
-        from ingest_pipeline.storage.catalogue.guilds import list_monitors
-        from ingest_pipeline.storage.catalogue.monitor_patterns import drop_monitors
+        from ingest_pipeline.storage.catalogue.guilds import drop_monitors, list_monitors
 
         def work(connection: Connection) -> None:
             wanted = patterns or list_monitors(connection, guild_id)

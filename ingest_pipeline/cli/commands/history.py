@@ -14,8 +14,7 @@ from ingest_pipeline.cli.commands.history_output import (
     print_seals,
     print_verification,
 )
-from ingest_pipeline.cli.invocation import begin, open_services
-from ingest_pipeline.cli.options import CHANNEL, JsonOption, read_channel
+from ingest_pipeline.cli.invocation import CHANNEL, JsonOption, begin, open_services, read_channel
 from ingest_pipeline.cli.output import describing, print_json
 from ingest_pipeline.domain.snowflake import parse_snowflake
 from ingest_pipeline.errors import BadInput, ExitCode

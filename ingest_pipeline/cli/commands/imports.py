@@ -8,12 +8,13 @@ from typing import Annotated
 
 import typer
 
-from ingest_pipeline.cli.invocation import begin, open_services
-from ingest_pipeline.cli.options import (
+from ingest_pipeline.cli.invocation import (
     CHANNEL,
     TIME,
     JsonOption,
     SessionOption,
+    begin,
+    open_services,
     read_bounds,
     read_channel,
 )

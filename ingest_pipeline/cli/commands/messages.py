@@ -1,15 +1,22 @@
-"""The command that shows stored messages: messages."""
+"""Commands that show stored messages and write them to files."""
 
 from __future__ import annotations
 
 import json
-from typing import Annotated, Any
+import os
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from tempfile import NamedTemporaryFile, TemporaryFile
+from typing import Annotated, Any, BinaryIO, cast
 
 import typer
 
-from ingest_pipeline.cli.invocation import begin, open_services
-from ingest_pipeline.cli.options import DriverOption, JsonOption, SessionOption
+from ingest_pipeline.cli.invocation import DriverOption, JsonOption, SessionOption, begin, open_services
 from ingest_pipeline.cli.output import print_json, print_rows
+from ingest_pipeline.errors import BadInput
+from ingest_pipeline.reporting.formats import ExportFormat
 
 _JSON_COLUMNS = ("attachments", "embeds", "stickers", "reactions")
 
@@ -62,3 +69,88 @@ def _json_value(column: str, value: Any) -> Any:
     if column.endswith(("_id", "_digest")):
         return str(value)
     return value
+
+
+def export(
+    context: typer.Context,
+    session_id: SessionOption,
+    kind: Annotated[
+        ExportFormat | None,
+        typer.Option("--format", help="By default the output's suffix tells it, or else csv."),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(help="The file to write, replaced whole; standard output by default.", dir_okay=False),
+    ] = None,
+) -> None:
+    """Write a session's messages as CSV, Parquet, JSON or a web page.
+
+    The file is a snapshot: everything in it was so at one moment.
+    """
+    kind = kind or _format_of(output)
+    if output is None and kind is ExportFormat.PARQUET and sys.stdout.isatty():
+        raise typer.BadParameter("Parquet is no text: name a file with --output, or redirect it")
+    settings = begin(context)
+    with open_services(settings) as services:
+        from ingest_pipeline.reporting.export import export_session
+        from ingest_pipeline.storage.messages.sessions import find_session
+
+        def write(stream: BinaryIO) -> int:
+            with services.database.read() as connection:
+                return export_session(connection, find_session(connection, session_id), kind, stream)
+
+        if output is None:
+            _to_stream(sys.stdout.buffer, write)
+            return
+        count = _to_file(output, write)
+    typer.echo(f"{count} messages of {session_id} written to {output}", err=True)
+
+
+def _format_of(output: Path | None) -> ExportFormat:
+    suffix = output.suffix.lower().removeprefix(".") if output else ""
+    return ExportFormat(suffix) if suffix in set(ExportFormat) else ExportFormat.CSV
+
+
+def _to_stream(stream: BinaryIO, write: Callable[[BinaryIO], int]) -> int:
+    """Write to a temporary file first: a slow reader of a pipe must not hold the database."""
+    with TemporaryFile() as file:
+        count = write(cast("BinaryIO", file))
+        file.seek(0)
+        shutil.copyfileobj(file, stream)
+        stream.flush()
+    return count
+
+
+def _to_file(output: Path, write: Callable[[BinaryIO], int]) -> int:
+    """Write beside the file and put it in its place at the end, so that it is whole or as it was.
+
+    A device or a pipe is written into and stays what it is.
+
+    Raises:
+        BadInput: The file cannot be written.
+    """
+    try:
+        if output.exists() and not output.is_file():
+            with output.open("wb") as stream:
+                return _to_stream(stream, write)
+        output.parent.mkdir(parents=True, exist_ok=True)
+        with NamedTemporaryFile(dir=output.parent, prefix=f".{output.name}.", delete=False) as draft:
+            try:
+                count = write(cast("BinaryIO", draft))
+                draft.flush()
+                Path(draft.name).chmod(0o666 & ~_umask())
+                Path(draft.name).replace(output)
+            finally:
+                Path(draft.name).unlink(missing_ok=True)
+    except OSError as error:
+        raise BadInput(
+            f"{output} cannot be written ({error.strerror or error}): name another file"
+        ) from error
+    return count
+
+
+def _umask() -> int:
+    """Return which permissions new files do not get; asking means setting."""
+    mask = os.umask(0o022)
+    os.umask(mask)
+    return mask

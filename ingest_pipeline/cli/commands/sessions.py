@@ -11,8 +11,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ingest_pipeline.cli.invocation import begin, open_services
-from ingest_pipeline.cli.options import CHANNEL, TIME, JsonOption, SessionArgument, read_channel
+from ingest_pipeline.cli.invocation import (
+    CHANNEL,
+    TIME,
+    JsonOption,
+    SessionArgument,
+    begin,
+    open_services,
+    read_channel,
+)
 from ingest_pipeline.cli.output import cell_text, print_json, print_rows
 from ingest_pipeline.domain.session import Session
 from ingest_pipeline.errors import BadInput, SessionInvalid

@@ -8,15 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ingest_pipeline.cli.invocation import begin, open_services
-from ingest_pipeline.cli.options import CHANNEL, JsonOption, read_channel, read_guild
+from ingest_pipeline.cli.invocation import CHANNEL, JsonOption, begin, open_services, read_channel, read_guild
 from ingest_pipeline.cli.output import print_json, print_rows
 from ingest_pipeline.errors import BadInput
 
 if TYPE_CHECKING:
     from ingest_pipeline.domain.channel_settings import SettingsInForce, Value
     from ingest_pipeline.storage.engine.database import Connection
-    from ingest_pipeline.userconfig.setting_changes import Place
+    from ingest_pipeline.userconfig.effective_settings import Place
 
 app = typer.Typer(
     name="settings", help="Look up and change settings of guilds and channels.", no_args_is_help=True
@@ -44,7 +43,7 @@ def get(
     keys = keys_under(key)
     settings = begin(context, as_json=as_json)
     with open_services(settings) as services:
-        from ingest_pipeline.userconfig.setting_changes import find_place, settings_at
+        from ingest_pipeline.userconfig.effective_settings import find_place, settings_at
         from ingest_pipeline.userconfig.settings_file import load_settings_file
 
         file = load_settings_file(settings.settings_file)
@@ -101,7 +100,7 @@ def _change(
     settings = begin(context, as_json=as_json)
     given = _given(guild, channel)
     with open_services(settings) as services:
-        from ingest_pipeline.userconfig.setting_changes import change_settings, find_place
+        from ingest_pipeline.userconfig.effective_settings import change_settings, find_place
         from ingest_pipeline.userconfig.settings_file import load_settings_file
 
         file = load_settings_file(settings.settings_file)

@@ -21,7 +21,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 
-from ingest_pipeline.domain.extract import setup_bias, setup_headings
+from ingest_pipeline.domain.extract import setup_headings, setup_message
 from ingest_pipeline.domain.extract.setup_dates import names_a_day, read_day
 from ingest_pipeline.domain.extract.setup_grammar import (
     Refusal,
@@ -141,7 +141,7 @@ class _Reader:
             self._read_plan(number, line, lead)
 
     def _read_plan(self, number: int, line: str, lead: Lead) -> None:
-        if setup_bias.is_bias(lead.symbols, lead.text):
+        if setup_message.is_bias(lead.symbols, lead.text):
             self._bias(number, lead)
             return
         details = read_details(lead.with_symbols, self._direction_above())
@@ -209,9 +209,9 @@ class _Reader:
         self.above = "header"
 
     def _bias(self, number: int, lead: Lead) -> None:
-        ticker = None if setup_bias.concerns_market(lead.text) else self.ticker
-        text = setup_bias.bias_text(lead.text)
-        self.biases.append(Bias(ticker, self._day(), text, setup_bias.read_stance(text), number))
+        ticker = None if setup_message.concerns_market(lead.text) else self.ticker
+        text = setup_message.bias_text(lead.text)
+        self.biases.append(Bias(ticker, self._day(), text, setup_message.read_stance(text), number))
         self.above = "bias"
 
     def _goes_on(self, text: str) -> bool:
@@ -229,7 +229,7 @@ class _Reader:
         self.biases[-1] = replace(
             bias,
             text=whole,
-            stance=bias.stance or setup_bias.read_stance(whole),
+            stance=bias.stance or setup_message.read_stance(whole),
             continued_on=(*bias.continued_on, number),
         )
 

@@ -1,6 +1,8 @@
-"""The catalogue as assets: guilds, channels and users, synchronised with Discord on a schedule.
+"""Guilds, channels and users as assets, and the checks of what the bot may read.
 
 How that is done is in `history/catalogue_sync.py`; a running bot does the same after each event of a guild.
+
+The check looks at the catalogue. Right after a sync that is as good as asking; alone it asks Discord first.
 """
 
 import asyncio
@@ -13,13 +15,13 @@ import dagster as dg
 from ingest_pipeline.domain.snowflake import DISCORD_EPOCH
 from ingest_pipeline.history.catalogue_sync import Synced, sync_authors, sync_channels, sync_guilds
 from ingest_pipeline.ingestion.services import Services
+from ingest_pipeline.monitoring.permissions import UnreadableChannel, unreadable_channels
 from ingest_pipeline.orchestration.failures import TRANSIENT_RETRIES, ingest_errors_as_failures
-from ingest_pipeline.orchestration.markdown import escaped
-from ingest_pipeline.orchestration.metadata import Metadata
+from ingest_pipeline.orchestration.metadata import Metadata, escaped
 from ingest_pipeline.orchestration.singleton_jobs import build_single_schedule, single_tags
 from ingest_pipeline.settings import Settings
 from ingest_pipeline.sources.discord.rest import DiscordRest, open_rest
-from ingest_pipeline.storage.catalogue.guilds import describe_channels, list_guilds
+from ingest_pipeline.storage.catalogue.guilds import describe_channels, list_guilds, list_monitored
 
 SYNC_JOB = "catalogue_sync"
 _GROUP = "catalogue"
@@ -35,6 +37,10 @@ catalogue_job = dg.define_asset_job(
     description="Bring guilds, channels and users in line with what Discord shows the bot.",
     tags=single_tags(SYNC_JOB),
 )
+PERMISSIONS_JOB = "check_permissions"
+PERMISSIONS = dg.AssetCheckKey(dg.AssetKey("channels"), "monitored_channels_can_be_read")
+_CHECK_SKIPPED = "skipped: DISCORD_BOT_TOKEN is not set"
+_NAMED = 5
 
 
 def guilds(context: dg.AssetExecutionContext, services: dg.ResourceParam[Services]) -> Iterator[Result]:
@@ -169,3 +175,95 @@ def _cell(value: object) -> str:
         return "yes" if value else "no"
     # A channel's name is whatever somebody typed.
     return "" if value is None else escaped(str(value))
+
+
+@dg.multi_asset_check(
+    name="permissions",
+    specs=[
+        dg.AssetCheckSpec(
+            PERMISSIONS.name,
+            asset=PERMISSIONS.asset_key,
+            description="The bot may read the history of every monitored channel; if not, what to grant.",
+        )
+    ],
+    can_subset=True,
+)
+def permission_check(
+    context: dg.AssetCheckExecutionContext, services: dg.ResourceParam[Services]
+) -> Iterator[dg.AssetCheckResult]:
+    """Look at what the bot may read in each monitored channel."""
+    if services.settings.discord_bot_token is None:
+        context.log.warning(_CHECK_SKIPPED)
+        return
+    with ingest_errors_as_failures(context):
+        if not context.job_def.asset_layer.executable_asset_keys:
+            asyncio.run(_ask(services))
+        with services.database.read() as connection:
+            monitored = sum(channel.holds_messages for channel in list_monitored(connection))
+            found = unreadable_channels(connection)
+    yield _result(monitored, found)
+
+
+async def _ask(services: Services) -> None:
+    async with open_rest(services.settings.discord_bot_token) as rest:
+        await sync_channels(services, rest)
+
+
+def _result(monitored: int, found: Sequence[UnreadableChannel]) -> dg.AssetCheckResult:
+    more = f"; and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
+    metadata: dict[str, dg.MetadataValue] = {
+        "monitored": dg.MetadataValue.int(monitored),
+        "unreadable": dg.MetadataValue.int(len(found)),
+    }
+    if found:
+        metadata["channels"] = dg.MetadataValue.table([_record(each) for each in found])
+    return dg.AssetCheckResult(
+        asset_key=PERMISSIONS.asset_key,
+        check_name=PERMISSIONS.name,
+        passed=not found,
+        severity=dg.AssetCheckSeverity.ERROR,
+        description="; ".join(map(str, found[:_NAMED])) + more if found else f"{monitored} can be read",
+        metadata=metadata,
+    )
+
+
+def _record(each: UnreadableChannel) -> dg.TableRecord:
+    return dg.TableRecord(
+        {
+            "guild": each.guild_name,
+            "channel": each.channel.name,
+            "channel_id": str(each.channel.channel_id),
+            "state": each.channel.reading_state.value,
+            "what_to_do": each.remedy,
+        }
+    )
+
+
+permissions_job = dg.define_asset_job(
+    PERMISSIONS_JOB,
+    selection=dg.AssetSelection.checks(PERMISSIONS),
+    description="Ask Discord whether the bot may still read each monitored channel; see its asset check.",
+    tags=single_tags(PERMISSIONS_JOB),
+)
+
+
+def build_permissions_schedule(settings: Settings) -> dg.ScheduleDefinition:
+    """Return the schedule, which runs where there is a bot unless somebody turns it off."""
+    has_bot = settings.discord_bot_token is not None
+    return build_single_schedule(
+        permissions_job,
+        cron=settings.permissions_cron,
+        description=(
+            "Asks whether the bot may still read each monitored channel (INGEST_PERMISSIONS_CRON). Without a "
+            "bot it is off."
+        ),
+        why_not=_why_not,
+        default_status=dg.DefaultScheduleStatus.RUNNING if has_bot else dg.DefaultScheduleStatus.STOPPED,
+    )
+
+
+def _why_not(services: Services, _now: datetime) -> str | None:
+    if services.settings.discord_bot_token is None:
+        return _CHECK_SKIPPED
+    with services.database.read() as connection:
+        return None if list_monitored(connection) else "no channel is monitored"

@@ -1,6 +1,6 @@
 """Jobs that read history with the bot: the import of a guild, and requested scan runs.
 
-What they do is in `history/history_import.py` and `history/requested_scans.py`.
+What they do is in `history/history_import.py` and `history/history_import.py`.
 """
 
 import time
@@ -13,16 +13,13 @@ from pydantic import Field
 from ingest_pipeline.domain.backoff import Tries
 from ingest_pipeline.domain.snowflake import created_at, parse_snowflake
 from ingest_pipeline.errors import BadInput, TransientError
-from ingest_pipeline.history.history_import import HistoryReport, import_history_now
-from ingest_pipeline.history.requested_scans import read_requested_now
+from ingest_pipeline.history.history_import import HistoryReport, import_history_now, read_requested_now
 from ingest_pipeline.ingestion.services import Services
 from ingest_pipeline.orchestration.failures import ingest_errors_as_failures
-from ingest_pipeline.orchestration.markdown import escaped
-from ingest_pipeline.orchestration.metadata import Metadata
+from ingest_pipeline.orchestration.metadata import Metadata, escaped
 from ingest_pipeline.orchestration.singleton_jobs import run_under_way, single_tags
 from ingest_pipeline.settings import Settings
-from ingest_pipeline.storage.runs.scan_requests import requested_runs
-from ingest_pipeline.storage.runs.scan_runs import RunStatus, ScanRun
+from ingest_pipeline.storage.runs.scan_runs import RunStatus, ScanRun, requested_runs
 
 IMPORT_JOB = "import_history"
 SCAN_JOB = "read_scan_runs"

@@ -9,15 +9,13 @@ from datetime import UTC, datetime
 
 import dagster as dg
 
-from ingest_pipeline.completeness.seal_queue import SEAL_TRIES, next_to_seal
-from ingest_pipeline.completeness.sealing import SealReport, seal_now
+from ingest_pipeline.completeness.sealing import SEAL_TRIES, SealReport, next_to_seal, seal_now
 from ingest_pipeline.domain.snowflake import created_at
 from ingest_pipeline.errors import TransientError
 from ingest_pipeline.ingestion.services import Services
 from ingest_pipeline.orchestration.failures import TRANSIENT_RETRIES, ingest_errors_as_failures
 from ingest_pipeline.orchestration.metadata import Metadata
-from ingest_pipeline.orchestration.partitions import SESSION_PARTITIONS
-from ingest_pipeline.orchestration.run_partitions import requested_sessions
+from ingest_pipeline.orchestration.partitions import SESSION_PARTITIONS, requested_sessions
 from ingest_pipeline.orchestration.singleton_jobs import run_under_way, single_tags
 from ingest_pipeline.orchestration.tags import SESSION_TAG
 from ingest_pipeline.storage.messages.manifests import Manifest

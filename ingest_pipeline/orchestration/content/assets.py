@@ -24,8 +24,12 @@ from ingest_pipeline.ingestion.services import Services, window_grid
 from ingest_pipeline.orchestration.content.metadata import clip_file_metadata, content_metadata
 from ingest_pipeline.orchestration.failures import TRANSIENT_RETRIES, ingest_errors_as_failures
 from ingest_pipeline.orchestration.messages.assets import WRITER_POOL
-from ingest_pipeline.orchestration.partitions import parts_to_read, session_windows_partitions
-from ingest_pipeline.orchestration.run_partitions import record_windows, requested_windows
+from ingest_pipeline.orchestration.partitions import (
+    parts_to_read,
+    record_windows,
+    requested_windows,
+    session_windows_partitions,
+)
 from ingest_pipeline.orchestration.tags import TRIGGER_TAG
 from ingest_pipeline.settings import Settings
 from ingest_pipeline.sources.discord.clip_download import DISCORD_HOSTS, DownloadLimits

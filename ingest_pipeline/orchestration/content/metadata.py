@@ -18,8 +18,7 @@ from ingest_pipeline.domain.session import Session
 from ingest_pipeline.domain.window import Window
 from ingest_pipeline.ingestion.refresh import session_windows
 from ingest_pipeline.ingestion.services import Services
-from ingest_pipeline.orchestration.markdown import as_code, listed
-from ingest_pipeline.orchestration.metadata import ROWS, Metadata
+from ingest_pipeline.orchestration.metadata import ROWS, Metadata, as_code, listed
 from ingest_pipeline.storage.content.queries import (
     Rows,
     biases_in_window,

@@ -18,8 +18,7 @@ from ingest_pipeline.ingestion.polling import ended_within, missing_time
 from ingest_pipeline.ingestion.services import Services
 from ingest_pipeline.orchestration.failures import TRANSIENT_RETRIES, ingest_errors_as_failures
 from ingest_pipeline.orchestration.metadata import Metadata
-from ingest_pipeline.orchestration.partitions import SESSION_PARTITIONS
-from ingest_pipeline.orchestration.run_partitions import requested_sessions
+from ingest_pipeline.orchestration.partitions import SESSION_PARTITIONS, requested_sessions
 from ingest_pipeline.reporting.charts import bar_width, width_name
 from ingest_pipeline.reporting.report import SessionReport, write_session_report
 from ingest_pipeline.storage.content.queries import last_changes

@@ -24,7 +24,7 @@ from ingest_pipeline.orchestration.live.tick import Decision, TickState, decide
 from ingest_pipeline.orchestration.partitions import SESSION_PARTITIONS
 from ingest_pipeline.settings import Settings
 from ingest_pipeline.storage.messages.sessions import list_sessions
-from ingest_pipeline.userconfig.session_sync import sync_sessions_file
+from ingest_pipeline.userconfig.session_files import sync_sessions_file
 
 PartitionsRequest = dg.AddDynamicPartitionsRequest | dg.DeleteDynamicPartitionsRequest
 

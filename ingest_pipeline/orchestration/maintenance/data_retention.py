@@ -10,7 +10,7 @@ import dagster as dg
 from ingest_pipeline.ingestion.services import Services
 from ingest_pipeline.monitoring.retention import apply_retention, purge_expired_intents
 from ingest_pipeline.orchestration.failures import ingest_errors_as_failures
-from ingest_pipeline.orchestration.markdown import escaped
+from ingest_pipeline.orchestration.metadata import escaped
 from ingest_pipeline.orchestration.singleton_jobs import build_single_schedule, single_tags
 from ingest_pipeline.settings import Settings
 

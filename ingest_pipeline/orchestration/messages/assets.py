@@ -17,12 +17,21 @@ from ingest_pipeline.ingestion.imports import merge_documents
 from ingest_pipeline.ingestion.polling import missing_by_channel
 from ingest_pipeline.ingestion.refresh import normalize_windows, refresh_landing, stored_documents
 from ingest_pipeline.ingestion.services import Services, window_grid
-from ingest_pipeline.orchestration.columns import normalized_columns, table_columns
 from ingest_pipeline.orchestration.failures import TRANSIENT_RETRIES, ingest_errors_as_failures
-from ingest_pipeline.orchestration.metadata import landing_metadata, normalized_metadata, table_metadata
-from ingest_pipeline.orchestration.partitions import parts_to_read, session_windows_partitions
+from ingest_pipeline.orchestration.metadata import (
+    landing_metadata,
+    normalized_columns,
+    normalized_metadata,
+    table_columns,
+    table_metadata,
+)
+from ingest_pipeline.orchestration.partitions import (
+    parts_to_read,
+    record_windows,
+    requested_windows,
+    session_windows_partitions,
+)
 from ingest_pipeline.orchestration.resources import NORMALIZED_FRAMES
-from ingest_pipeline.orchestration.run_partitions import record_windows, requested_windows
 from ingest_pipeline.orchestration.tags import TRIGGER_TAG
 from ingest_pipeline.settings import Settings
 

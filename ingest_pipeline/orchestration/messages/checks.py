@@ -13,9 +13,8 @@ from ingest_pipeline.domain.session import Session
 from ingest_pipeline.ingestion.services import Services
 from ingest_pipeline.orchestration.audit import Audit, Findings, Rule
 from ingest_pipeline.orchestration.failures import ingest_errors_as_failures
-from ingest_pipeline.orchestration.markdown import escaped, listed
-from ingest_pipeline.orchestration.partitions import parts_to_read
-from ingest_pipeline.orchestration.run_partitions import has_partitions, requested_windows
+from ingest_pipeline.orchestration.metadata import escaped, listed
+from ingest_pipeline.orchestration.partitions import has_partitions, parts_to_read, requested_windows
 from ingest_pipeline.storage.messages.sessions import list_sessions
 
 _SHOWN = 20

@@ -13,7 +13,7 @@ from dagster_webserver import cli
 from dagster_webserver.app import create_app_from_workspace_process_context
 from starlette.types import ASGIApp
 
-from ingest_pipeline.api.guard import Guard, allowed_hosts
+from ingest_pipeline.api.access import Guard, allowed_hosts
 from ingest_pipeline.settings import load_settings
 
 

@@ -3,7 +3,7 @@
 A message seen live, read from history or exported by DiscordChatExporter becomes the same row. What
 that takes is here: the English texts that the exporter writes for system messages, and its choice of
 nickname (DiscordChatExporter 2.47 source, Message.cs, JsonMessageWriter.cs; Discord's fields:
-https://docs.discord.com/developers/resources/message). Types are named in `domain/message_types.py`.
+https://docs.discord.com/developers/resources/message). Types are named in `domain/message.py`.
 """
 
 from __future__ import annotations

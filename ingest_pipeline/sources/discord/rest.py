@@ -1,6 +1,5 @@
 """Discord's REST API for a bot, read only, through discord.py's own HTTP client.
 
-A proxy that the environment names is used (`proxies.py`).
 discord.py keeps the rate limits and authenticates; payloads are passed on as Discord sends them, and
 every failure becomes one of our errors. What needs no connection to the gateway needs none here:
 a login is two requests.

@@ -1,25 +1,31 @@
-"""The catalogue: guilds and channels, with monitoring and readability.
+"""The catalogue: guilds, channels, users and patterns of monitored channels.
 
 What belongs to a guild goes with it. PostgreSQL sees to that by foreign keys; DuckDB has no cascades, and
 its foreign keys refuse changes of the rows referred to, so there this module does it alone.
 
-What they are is in `domain/guild.py`; how they are read from Discord in `sources/discord/discovery.py`.
+Guilds and channels are defined in `domain/guild.py`; how they are read from Discord is
+in `sources/discord/discovery.py`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import asdict
-from datetime import datetime
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from ingest_pipeline.domain.guild import Channel, Guild, ReadingState, monitored_ids
+from ingest_pipeline.domain.guild import EXCEPT, Channel, Guild, ReadingState, monitored_ids
 from ingest_pipeline.domain.snowflake import created_at
 from ingest_pipeline.errors import NothingFound
 from ingest_pipeline.storage.engine.database import Connection
+from ingest_pipeline.storage.engine.migrations import count_rows
 from ingest_pipeline.storage.messages.membership import keep_parents
+from ingest_pipeline.storage.runs.state import get_state, set_state
 
 _SYNC = "`ingest guilds sync` looks"
+_SYNCED_AT = "users_synced_at"
+# A transaction that was still open at the last sync may have written with an earlier time.
+_LONGEST_TRANSACTION = timedelta(minutes=30)
 
 
 def save_guild(connection: Connection, guild: Guild, *, now: datetime) -> None:
@@ -228,3 +234,85 @@ def _mark_monitored(connection: Connection, guild_id: int, now: datetime) -> Non
 def _channel(row: dict[str, Any]) -> Channel:
     values = {key: value for key, value in row.items() if key != "is_monitored"}
     return Channel(**{**values, "reading_state": ReadingState(row["reading_state"])})
+
+
+@dataclass(frozen=True, slots=True)
+class UserSync:
+    """What a sync of the users did.
+
+    Attributes:
+        known: How many there are now.
+        created: How many were new.
+        updated: Of how many something changed.
+    """
+
+    known: int
+    created: int
+    updated: int
+
+
+def sync_users(connection: Connection, *, now: datetime) -> UserSync:
+    """Bring the users in line with the messages that came or changed since the last time."""
+    last = get_state(connection, _SYNCED_AT)
+    since = datetime.fromisoformat(last) - _LONGEST_TRANSACTION if last else datetime.min.replace(tzinfo=UTC)
+    before = count_rows(connection, "users")
+    changed = connection.execute("sync_users", since=since, now=now)
+    known = count_rows(connection, "users")
+    set_state(connection, _SYNCED_AT, now.isoformat())
+    return UserSync(known, created=known - before, updated=changed - (known - before))
+
+
+def list_users(connection: Connection) -> list[dict[str, Any]]:
+    """Return all users by name, columns as in the table."""
+    return connection.fetch_all("list_users")
+
+
+def add_monitors(connection: Connection, guild_id: int, patterns: Collection[str], *, now: datetime) -> None:
+    """Give a guild patterns beside those it has.
+
+    Raises:
+        NothingFound: It is not in the catalogue.
+    """
+    find_guild(connection, guild_id)
+    set_monitors(connection, guild_id, {*list_monitors(connection, guild_id), *patterns}, now=now)
+
+
+def drop_monitors(
+    connection: Connection, guild_id: int, patterns: Collection[str], *, now: datetime
+) -> set[str]:
+    """Take patterns from a guild and return those that it did not have.
+
+    Raises:
+        NothingFound: It is not in the catalogue.
+    """
+    find_guild(connection, guild_id)
+    present = set(list_monitors(connection, guild_id))
+    set_monitors(connection, guild_id, present.difference(patterns), now=now)
+    return set(patterns) - present
+
+
+def monitor_channel(connection: Connection, channel_id: int, *, now: datetime) -> None:
+    """Monitor a channel with its threads: by the guild's patterns if they do, or else by its id.
+
+    Raises:
+        NothingFound: It is not in the catalogue.
+    """
+    _settle(connection, channel_id, is_wanted=True, now=now)
+
+
+def unmonitor_channel(connection: Connection, channel_id: int, *, now: datetime) -> None:
+    """Stop monitoring a channel with its threads, by an exception when other patterns match it.
+
+    Raises:
+        NothingFound: It is not in the catalogue.
+    """
+    _settle(connection, channel_id, is_wanted=False, now=now)
+
+
+def _settle(connection: Connection, channel_id: int, *, is_wanted: bool, now: datetime) -> None:
+    guild_id = find_channel(connection, channel_id).guild_id
+    own, exception = str(channel_id), f"{EXCEPT}{channel_id}"
+    patterns = set(list_monitors(connection, guild_id)) - {own, exception}
+    if (channel_id in monitored_ids(list_channels(connection, guild_id), patterns)) is not is_wanted:
+        patterns.add(own if is_wanted else exception)
+    set_monitors(connection, guild_id, patterns, now=now)

@@ -1,4 +1,4 @@
-"""The schema's history: numbered SQL files, each applied once and recorded.
+"""The schema of a database: its migrations, its tables, its version and its size.
 
 Files are `sql/<engine>/migrations/NNNN_name.sql`, or `sql/shared/migrations/…` when both engines
 take the same statements. A file that has been released is never changed; the next one corrects it.
@@ -7,13 +7,14 @@ take the same statements. A file that has been released is never changed; the ne
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache
+from graphlib import TopologicalSorter
 
 from ingest_pipeline.errors import ConfigurationError
-from ingest_pipeline.storage.engine.database import Connection
-from ingest_pipeline.storage.engine.queries import sql_folder
+from ingest_pipeline.storage.engine.database import Connection, Database
+from ingest_pipeline.storage.engine.queries import quoted, sql_folder
 
 _FILE = re.compile(r"(\d{4})_\w+\.sql")
 _CREATED = re.compile(r"^CREATE (?:UNIQUE )?(TABLE|VIEW|INDEX) (\w+)", re.MULTILINE)
@@ -142,3 +143,110 @@ def _foreign(names: set[str]) -> ConfigurationError:
         "with PostgreSQL a schema (CREATE SCHEMA ingest; then ?options=-csearch_path%3Dingest at the end of "
         "INGEST_DATABASE_URL)"
     )
+
+
+@dataclass(slots=True)
+class Table:
+    """A table's shape.
+
+    Attributes:
+        name: Its name.
+        columns: Its columns and the engine's names of their types, in order.
+        key: The columns of its primary key, in order.
+    """
+
+    name: str
+    columns: dict[str, str] = field(default_factory=dict)
+    key: list[str] = field(default_factory=list)
+
+
+def list_tables(connection: Connection) -> list[Table]:
+    """Return every table of the schema, ordered by name."""
+    tables: dict[str, Table] = {}
+    keys: dict[str, dict[int, str]] = {}
+    for row in connection.fetch_all("list_columns"):
+        table = tables.setdefault(row["table_name"], Table(row["table_name"]))
+        table.columns[row["column_name"]] = row["data_type"]
+        if row["key_position"] is not None:
+            keys.setdefault(table.name, {})[row["key_position"]] = row["column_name"]
+    for name, columns in keys.items():
+        tables[name].key = [columns[position] for position in sorted(columns)]
+    return list(tables.values())
+
+
+def split_tables(connection: Connection) -> tuple[list[Table], list[str]]:
+    """Return this project's tables, and the names of others, such as a user's own or Dagster's."""
+    own = own_tables(connection.engine)
+    tables = list_tables(connection)
+    others = [table.name for table in tables if table.name not in own and table.name != "schema_migrations"]
+    return [table for table in tables if table.name in own], others
+
+
+def order_to_fill(tables: list[Table], connection: Connection) -> list[Table]:
+    """Return tables in an order in which they can be filled: each after those that its rows refer to.
+
+    Args:
+        tables: The tables, by name.
+        connection: The database that is to be filled.
+    """
+    needed: dict[str, set[str]] = {table.name: set() for table in tables}
+    for row in connection.fetch_all("list_references"):
+        # A table of the user's own may refer to one of these.
+        if row["table_name"] in needed:
+            needed[row["table_name"]].add(row["needed_table"])
+    by_name = {table.name: table for table in tables}
+    return [by_name[name] for name in TopologicalSorter(needed).static_order()]
+
+
+def count_rows(connection: Connection, table: str) -> int:
+    """Return how many rows a table has."""
+    row = connection.fetch_one("count_rows", {"table": quoted(table)})
+    return int(row["n"]) if row else 0
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseStatus:
+    """A database, looked at without changing it.
+
+    Attributes:
+        engine: `duckdb` or `postgres`.
+        server_version: The engine's version; empty when there is no database yet.
+        schema_version: The number of the newest migration applied, 0 for none.
+        pending: The names of the migrations that are missing, in order.
+        rows: Rows by table.
+        size_bytes: What it takes on disk, in bytes.
+    """
+
+    engine: str
+    server_version: str
+    schema_version: int
+    pending: tuple[str, ...]
+    rows: dict[str, int]
+    size_bytes: int
+
+
+def database_status(database: Database) -> DatabaseStatus:
+    """Look at a database; nothing is made or migrated.
+
+    Raises:
+        ConfigurationError: A newer version of this project has migrated it.
+        DatabaseBusy: It is in use elsewhere.
+        DatabaseUnavailable: It cannot be reached.
+    """
+    with database.inspect() as connection:
+        if connection is None:
+            missing = tuple(migration.name for migration in load_migrations(database.engine))
+            return DatabaseStatus(database.engine, "", 0, missing, {}, 0)
+        return DatabaseStatus(
+            engine=database.engine,
+            server_version=str(_value(connection, "server_version", "version")),
+            schema_version=max(applied_versions(connection), default=0),
+            pending=tuple(pending(connection)),
+            rows={table.name: count_rows(connection, table.name) for table in split_tables(connection)[0]},
+            size_bytes=int(_value(connection, "database_size", "bytes")),
+        )
+
+
+def _value(connection: Connection, query: str, column: str) -> str | int:
+    row = connection.fetch_one(query)
+    return row[column] if row else ""

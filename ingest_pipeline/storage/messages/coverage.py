@@ -1,4 +1,4 @@
-"""The coverage ledger: ranges of ids of a channel that have been read completely.
+"""The coverage ledger: intervals of ids proven complete, and how the last verification ended.
 
 An interval `(low, high]` is proven by one complete, contiguous reading, recorded in the same
 transaction as its rows. Live events prove nothing, and nothing here guesses: what no reading
@@ -7,11 +7,15 @@ covers is a gap.
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict, dataclass
 from datetime import datetime
 
 from ingest_pipeline.domain.snowflake import MAX_SNOWFLAKE
 from ingest_pipeline.storage.engine.database import Connection
+from ingest_pipeline.storage.runs.state import get_state, set_state
+
+_KEY = "last_verification"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,3 +63,34 @@ def proven_until(connection: Connection, channel_id: int, low: int) -> int:
     """Return up to which id everything above `low` is proven; `low` itself when nothing is."""
     first = next(iter(gaps(connection, channel_id, low, MAX_SNOWFLAKE)), None)
     return first[0] if first else MAX_SNOWFLAKE
+
+
+@dataclass(frozen=True, slots=True)
+class LastVerification:
+    """A comparison of the table with Discord.
+
+    Attributes:
+        at: When it ended, aware UTC.
+        is_exact: Whether nothing differed and everything could be read.
+        has_deficit: Whether something that Discord has was missing, or may have been.
+        differences: How many messages differed.
+    """
+
+    at: datetime
+    is_exact: bool
+    has_deficit: bool
+    differences: int
+
+
+def note_verification(connection: Connection, verification: LastVerification) -> None:
+    """Keep how a comparison ended, in place of the one before."""
+    set_state(connection, _KEY, json.dumps({**asdict(verification), "at": verification.at.isoformat()}))
+
+
+def last_verification(connection: Connection) -> LastVerification | None:
+    """Return how the last comparison ended, or None without any."""
+    noted = get_state(connection, _KEY)
+    if noted is None:
+        return None
+    stated = json.loads(noted)
+    return LastVerification(**{**stated, "at": datetime.fromisoformat(stated["at"])})

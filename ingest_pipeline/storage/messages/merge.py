@@ -40,9 +40,9 @@ import pyarrow as pa
 
 from ingest_pipeline.storage.engine.columns import as_numpy, column, repeated
 from ingest_pipeline.storage.engine.database import Connection
+from ingest_pipeline.storage.messages.deletions import admit, release
 from ingest_pipeline.storage.messages.membership import link_merged, sessions_at, share_sessions
 from ingest_pipeline.storage.messages.schema import DECIDING_COLUMNS, STAGING_SCHEMA, staged
-from ingest_pipeline.storage.messages.skipped_messages import admit, release
 
 _TIME = STAGING_SCHEMA.field("observed_at").type
 

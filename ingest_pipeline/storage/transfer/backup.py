@@ -23,8 +23,8 @@ from ingest_pipeline.storage.engine.duckdb.connection import DuckDBConnection
 from ingest_pipeline.storage.engine.duckdb.engine import DuckDBDatabase
 from ingest_pipeline.storage.engine.duckdb.replace import copy_file
 from ingest_pipeline.storage.engine.duckdb.undo import sync_folder
+from ingest_pipeline.storage.engine.migrations import list_tables
 from ingest_pipeline.storage.engine.queries import quoted
-from ingest_pipeline.storage.engine.tables import list_tables
 from ingest_pipeline.storage.transfer.copy import Progress, copy_database
 
 _WAIT_SECONDS = 60.0

@@ -21,8 +21,8 @@ import pyarrow as pa
 
 from ingest_pipeline.errors import ConfigurationError, CopyDiffers
 from ingest_pipeline.storage.engine.database import Connection, Database
+from ingest_pipeline.storage.engine.migrations import Table, count_rows, order_to_fill, split_tables
 from ingest_pipeline.storage.engine.queries import quoted
-from ingest_pipeline.storage.engine.tables import Table, count_rows, order_to_fill, split_tables
 from ingest_pipeline.storage.transfer.row_lines import row_lines
 
 PAGE_ROWS = 20_000

@@ -13,8 +13,8 @@ import pyarrow as pa
 
 from ingest_pipeline.storage.engine.database import Connection, Database
 from ingest_pipeline.storage.engine.duckdb.connection import DuckDBConnection
+from ingest_pipeline.storage.engine.migrations import Table, list_tables, order_to_fill
 from ingest_pipeline.storage.engine.queries import quoted
-from ingest_pipeline.storage.engine.tables import Table, list_tables, order_to_fill
 from ingest_pipeline.storage.transfer.copy import PAGE_ROWS, Progress, table_pages
 
 _MESSAGES = "messages"

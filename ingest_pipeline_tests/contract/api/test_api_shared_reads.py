@@ -10,7 +10,7 @@ import pytest
 from pydantic import BaseModel
 from starlette.responses import Response
 
-from ingest_pipeline.api.reads.shared_reads import SharedReads
+from ingest_pipeline.api.reads import SharedReads
 from ingest_pipeline.errors import DatabaseBusy
 from ingest_pipeline.settings import Settings
 from ingest_pipeline.storage.engine.database import Database

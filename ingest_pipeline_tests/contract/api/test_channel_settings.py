@@ -11,7 +11,7 @@ import pytest
 from pydantic import SecretStr
 
 from ingest_pipeline.content.extraction import extract_for
-from ingest_pipeline.demo.install import install_stand_in
+from ingest_pipeline.demo.session import install_stand_in
 from ingest_pipeline.domain.channel_settings import Value
 from ingest_pipeline.domain.guild import Channel
 from ingest_pipeline.domain.session import Session
@@ -23,8 +23,12 @@ from ingest_pipeline.settings import Settings
 from ingest_pipeline.storage.catalogue.guilds import save_channels
 from ingest_pipeline.storage.engine.database import Connection, Database
 from ingest_pipeline.storage.messages.sessions import save_sessions
-from ingest_pipeline.userconfig.effective_settings import settings_in_force
-from ingest_pipeline.userconfig.setting_changes import Place, change_settings, find_place
+from ingest_pipeline.userconfig.effective_settings import (
+    Place,
+    change_settings,
+    find_place,
+    settings_in_force,
+)
 from ingest_pipeline.userconfig.settings_file import SettingsFile, load_settings_file
 from ingest_pipeline_tests.contract.content_messages import RULES, contents, merge, said
 from ingest_pipeline_tests.contract.readings import CHANNEL

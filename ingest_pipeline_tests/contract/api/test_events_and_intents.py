@@ -13,8 +13,7 @@ from ingest_pipeline.domain.snowflake import first_id_at
 from ingest_pipeline.domain.window import Window
 from ingest_pipeline.errors import BadInput, NothingFound
 from ingest_pipeline.events import Event, EventChannel, EventType, dagster_run_id
-from ingest_pipeline.ingestion.batch_events import failures_recorded
-from ingest_pipeline.ingestion.message_events import bot_event, message_event
+from ingest_pipeline.ingestion.batch_events import bot_event, failures_recorded, message_event
 from ingest_pipeline.ingestion.services import Services, build_services
 from ingest_pipeline.monitoring.figures import look_up_figures
 from ingest_pipeline.monitoring.tracing import trace
@@ -28,9 +27,9 @@ from ingest_pipeline.storage.catalogue.install_intents import (
     use_intent,
 )
 from ingest_pipeline.storage.engine.database import Connection, Database
+from ingest_pipeline.storage.messages.coverage import LastVerification, note_verification
 from ingest_pipeline.storage.messages.deletions import Tombstone, tombstone_messages
-from ingest_pipeline.storage.messages.search import MessageFilter, search_messages
-from ingest_pipeline.storage.messages.verifications import LastVerification, note_verification
+from ingest_pipeline.storage.messages.queries import MessageFilter, search_messages
 from ingest_pipeline.storage.runs.events import (
     count_events,
     events_of_journey,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from ingest_pipeline.storage.catalogue.users import UserSync, list_users, sync_users
+from ingest_pipeline.storage.catalogue.guilds import UserSync, list_users, sync_users
 from ingest_pipeline.storage.engine.database import Database
 from ingest_pipeline.storage.messages.merge import merge_messages
 from ingest_pipeline_tests.contract.readings import Reading, at, staged

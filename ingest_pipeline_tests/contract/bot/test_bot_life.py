@@ -10,15 +10,15 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from pydantic import SecretStr
 
+from ingest_pipeline.bot.heartbeat import RunningOperations
 from ingest_pipeline.bot.listener import run_bot
-from ingest_pipeline.bot.running_operations import RunningOperations
 from ingest_pipeline.bot.supervision import BotEnded
 from ingest_pipeline.events import Event, EventChannel, EventType
-from ingest_pipeline.ingestion.message_events import bot_event
-from ingest_pipeline.monitoring.bot_status import SILENCE, BotState, BotStatus, bot_status
+from ingest_pipeline.ingestion.batch_events import bot_event
+from ingest_pipeline.monitoring.status import SILENCE, BotState, BotStatus, bot_status
 from ingest_pipeline.storage.engine.database import Database
-from ingest_pipeline.storage.gateway.bot_heartbeat import note_heartbeat
 from ingest_pipeline.storage.runs.events import latest_events, publish
+from ingest_pipeline.storage.runs.state import note_heartbeat
 from ingest_pipeline_tests.archive import Archive
 from ingest_pipeline_tests.fake_discord.faults import Requests
 from ingest_pipeline_tests.fake_discord.server import DiscordServer

@@ -14,7 +14,7 @@ from ingest_pipeline.storage.catalogue.guilds import list_monitored, set_monitor
 from ingest_pipeline.storage.gateway.dirty_windows import untold_windows
 from ingest_pipeline.storage.messages.coverage import proven_until
 from ingest_pipeline.storage.messages.deletions import list_messages
-from ingest_pipeline.storage.messages.search import find_tombstone
+from ingest_pipeline.storage.messages.queries import find_tombstone
 from ingest_pipeline.storage.messages.sessions import save_sessions
 from ingest_pipeline.storage.runs.events import events_of_journey, latest_events
 from ingest_pipeline_tests.archive import Archive

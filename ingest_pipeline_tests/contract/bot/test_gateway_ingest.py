@@ -17,8 +17,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from ingest_pipeline.bot.gateway_documents import SeenDocument
-from ingest_pipeline.bot.gateway_events import SeenMessage
+from ingest_pipeline.bot.gateway_events import SeenDocument, SeenMessage
 from ingest_pipeline.bot.gateway_ingest import SpoolBatch, SpoolReader, ingest_spooled
 from ingest_pipeline.bot.ingest import SpoolIngester
 from ingest_pipeline.bot.watchlist import CatalogueView, Watchlist
@@ -42,7 +41,7 @@ from ingest_pipeline.storage.gateway.watched_channels import (
     watch_channels,
 )
 from ingest_pipeline.storage.messages.merge import merge_messages
-from ingest_pipeline.storage.messages.search import find_message, find_tombstone
+from ingest_pipeline.storage.messages.queries import find_message, find_tombstone
 from ingest_pipeline.storage.messages.sessions import save_sessions
 from ingest_pipeline.storage.runs.events import events_of_message
 from ingest_pipeline.storage.runs.state import set_state

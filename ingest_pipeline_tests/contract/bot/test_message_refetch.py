@@ -15,7 +15,7 @@ from ingest_pipeline.storage.gateway.refetch_queue import (
     due_reads,
     queue_reads,
 )
-from ingest_pipeline.storage.messages.search import find_tombstone
+from ingest_pipeline.storage.messages.queries import find_tombstone
 from ingest_pipeline_tests.archive import Archive
 from ingest_pipeline_tests.fake_discord import permissions
 from ingest_pipeline_tests.fake_discord.faults import Requests

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from ingest_pipeline.bot.watch_plans import WatchPlan, plan_watch
+from ingest_pipeline.bot.catch_up import WatchPlan, plan_watch
 from ingest_pipeline.domain.guild import Channel, ReadingState
 from ingest_pipeline.domain.snowflake import first_id_at
 from ingest_pipeline.storage.engine.database import Database

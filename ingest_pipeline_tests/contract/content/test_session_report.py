@@ -31,7 +31,7 @@ from ingest_pipeline.reporting.report import write_session_report
 from ingest_pipeline.settings import Settings
 from ingest_pipeline.storage.engine.database import Connection, Database
 from ingest_pipeline.storage.messages.coverage import Proof, record_proof
-from ingest_pipeline.storage.messages.pages import EXPORT_SCHEMA, message_pages
+from ingest_pipeline.storage.messages.queries import EXPORT_SCHEMA, message_pages
 from ingest_pipeline.storage.messages.sessions import save_sessions
 from ingest_pipeline_tests.contract.content_messages import PLAN, RULES, SESSION, delete, id_at, merge, said
 from ingest_pipeline_tests.contract.readings import CHANNEL, at

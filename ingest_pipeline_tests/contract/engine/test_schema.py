@@ -9,12 +9,13 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from ingest_pipeline.domain.message_types import MESSAGE_TYPES
+from ingest_pipeline.domain.message import MESSAGE_TYPES
 from ingest_pipeline.errors import ConfigurationError
 from ingest_pipeline.settings import Settings
 from ingest_pipeline.storage.engine import migrations
 from ingest_pipeline.storage.engine.columns import repeated
 from ingest_pipeline.storage.engine.database import Connection, Database
+from ingest_pipeline.storage.engine.migrations import DatabaseStatus, database_status, list_tables
 from ingest_pipeline.storage.engine.open import open_database
 from ingest_pipeline.storage.engine.queries import (
     Query,
@@ -24,8 +25,6 @@ from ingest_pipeline.storage.engine.queries import (
     quoted,
     sql_folder,
 )
-from ingest_pipeline.storage.engine.status import DatabaseStatus, database_status
-from ingest_pipeline.storage.engine.tables import list_tables
 from ingest_pipeline.storage.messages.merge import merge_messages
 from ingest_pipeline.storage.messages.schema import MERGED_SCHEMA
 from ingest_pipeline_tests.contract.conftest import ENGINES

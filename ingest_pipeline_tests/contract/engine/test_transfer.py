@@ -11,10 +11,9 @@ from ingest_pipeline.domain.guild import Channel
 from ingest_pipeline.domain.session import Session
 from ingest_pipeline.errors import ConfigurationError, CopyDiffers
 from ingest_pipeline.storage.catalogue.guilds import save_channels, set_monitors
-from ingest_pipeline.storage.engine import tables
+from ingest_pipeline.storage.engine import migrations
 from ingest_pipeline.storage.engine.database import Connection, Database
-from ingest_pipeline.storage.engine.migrations import own_tables
-from ingest_pipeline.storage.engine.tables import list_tables
+from ingest_pipeline.storage.engine.migrations import list_tables, own_tables
 from ingest_pipeline.storage.messages.coverage import Proof, record_proof
 from ingest_pipeline.storage.messages.deletions import tombstone_messages
 from ingest_pipeline.storage.messages.merge import merge_messages
@@ -208,7 +207,7 @@ def test_keys_of_every_kind_can_be_resumed_from(
     make_database: Callable[[str], Database], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Text, times and several columns, as a migration to come may have them."""
-    monkeypatch.setattr(tables, "own_tables", lambda engine: own_tables(engine) | {"kinds"})
+    monkeypatch.setattr(migrations, "own_tables", lambda engine: own_tables(engine) | {"kinds"})
     script = (
         "CREATE TABLE kinds (name TEXT, moment TIMESTAMPTZ, number INTEGER, day DATE, "
         "share DOUBLE PRECISION, price DECIMAL(17, 8), PRIMARY KEY (name, moment, number)); "

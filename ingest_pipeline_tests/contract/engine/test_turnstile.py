@@ -14,8 +14,8 @@ import pytest
 from ingest_pipeline.errors import DatabaseBusy
 from ingest_pipeline.settings import Settings
 from ingest_pipeline.storage.engine.database import Database
+from ingest_pipeline.storage.engine.locks import Turnstile
 from ingest_pipeline.storage.engine.open import open_database
-from ingest_pipeline.storage.engine.turnstile import Turnstile
 from ingest_pipeline.storage.messages.deletions import table_summary
 from ingest_pipeline.storage.messages.merge import merge_messages
 from ingest_pipeline_tests.contract.processes import finished, start, tell

@@ -21,7 +21,7 @@ from ingest_pipeline.ingestion.services import build_services
 from ingest_pipeline.settings import Settings
 from ingest_pipeline.storage.engine.database import Database
 from ingest_pipeline.storage.engine.open import open_database
-from ingest_pipeline.storage.messages.search import MessageFilter, count_by_session, search_messages
+from ingest_pipeline.storage.messages.queries import MessageFilter, count_by_session, search_messages
 from ingest_pipeline_tests.contract.conftest import ENGINES
 
 EXPORTS = Path(__file__).resolve().parents[2] / "fixtures" / "exports"

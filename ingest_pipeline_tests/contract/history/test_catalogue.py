@@ -26,11 +26,11 @@ from ingest_pipeline.storage.catalogue.guilds import (
 )
 from ingest_pipeline.storage.catalogue.setting_overrides import save_guild_settings
 from ingest_pipeline.storage.engine.database import Connection, Database
+from ingest_pipeline.storage.engine.migrations import count_rows
 from ingest_pipeline.storage.engine.queries import quoted
-from ingest_pipeline.storage.engine.tables import count_rows
 from ingest_pipeline.storage.messages.deletions import tombstone_messages
 from ingest_pipeline.storage.messages.merge import merge_messages
-from ingest_pipeline.storage.runs.import_metadata import find_import, mark_import_started
+from ingest_pipeline.storage.runs.scan_runs import find_import, mark_import_started
 from ingest_pipeline_tests.contract.readings import Reading, at, staged, tombstone
 
 NOW = datetime(2026, 5, 24, 13, tzinfo=UTC)

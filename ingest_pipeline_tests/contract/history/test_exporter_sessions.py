@@ -14,7 +14,7 @@ from ingest_pipeline.completeness.expectations import Scope
 from ingest_pipeline.completeness.export_verification import verify_by_any_means
 from ingest_pipeline.completeness.gap_repair import list_gaps, repair_now
 from ingest_pipeline.completeness.sealing import seal_now
-from ingest_pipeline.demo.install import install_stand_in
+from ingest_pipeline.demo.session import install_stand_in
 from ingest_pipeline.domain.session import Session
 from ingest_pipeline.domain.snowflake import first_id_at
 from ingest_pipeline.errors import ConfigurationError

@@ -18,8 +18,13 @@ from ingest_pipeline.storage.messages.coverage import gaps, proofs, proven_until
 from ingest_pipeline.storage.messages.deletions import list_messages, table_summary
 from ingest_pipeline.storage.messages.sessions import save_sessions
 from ingest_pipeline.storage.runs.events import latest_events
-from ingest_pipeline.storage.runs.import_metadata import find_import, is_import_running
-from ingest_pipeline.storage.runs.scan_runs import RunStatus, ScanRun, list_runs
+from ingest_pipeline.storage.runs.scan_runs import (
+    RunStatus,
+    ScanRun,
+    find_import,
+    is_import_running,
+    list_runs,
+)
 from ingest_pipeline_tests.archive import Archive
 from ingest_pipeline_tests.fake_discord import permissions
 from ingest_pipeline_tests.fake_discord.faults import Requests

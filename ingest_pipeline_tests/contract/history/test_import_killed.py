@@ -11,7 +11,7 @@ import pytest
 from ingest_pipeline.history.history_import import import_history
 from ingest_pipeline.storage.messages.coverage import proven_until
 from ingest_pipeline.storage.messages.deletions import table_summary
-from ingest_pipeline.storage.runs.import_metadata import find_import, is_import_running
+from ingest_pipeline.storage.runs.scan_runs import find_import, is_import_running
 from ingest_pipeline_tests.archive import Archive
 from ingest_pipeline_tests.fake_discord import attach
 from ingest_pipeline_tests.fake_discord.faults import Requests

@@ -12,8 +12,7 @@ from ingest_pipeline.errors import ChannelForbidden, ChannelNotFound
 from ingest_pipeline.history.history_import import HistoryReport, import_history
 from ingest_pipeline.storage.catalogue.guilds import list_channels, set_monitors
 from ingest_pipeline.storage.messages.coverage import proofs
-from ingest_pipeline.storage.runs.import_metadata import find_import
-from ingest_pipeline.storage.runs.scan_runs import RunStatus
+from ingest_pipeline.storage.runs.scan_runs import RunStatus, find_import
 from ingest_pipeline_tests.archive import Archive
 from ingest_pipeline_tests.fake_discord import permissions
 from ingest_pipeline_tests.fake_discord.model import ChannelKind

@@ -7,22 +7,20 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from ingest_pipeline.storage.engine.database import Database
-from ingest_pipeline.storage.runs.import_metadata import (
-    find_import,
-    is_import_running,
-    mark_import_completed,
-    mark_import_started,
-)
 from ingest_pipeline.storage.runs.scan_runs import (
     RunKind,
     RunStatus,
     ScanRun,
     abandon_runs,
     advance_run,
+    find_import,
     find_run,
     finish_run,
     imported_channels,
+    is_import_running,
     list_runs,
+    mark_import_completed,
+    mark_import_started,
     queue_run,
     runs_of_journey,
     start_run,

@@ -15,8 +15,8 @@ from ingest_pipeline.domain.snowflake import created_at
 from ingest_pipeline.errors import SessionInvalid, SessionNotFound
 from ingest_pipeline.history.history_import import import_history
 from ingest_pipeline.storage.messages.manifests import Changes, list_manifests, sealed_versions
+from ingest_pipeline.storage.messages.queries import stored_between
 from ingest_pipeline.storage.messages.sessions import save_sessions
-from ingest_pipeline.storage.messages.stored_versions import stored_between
 from ingest_pipeline_tests.archive import Archive
 from ingest_pipeline_tests.fake_discord import permissions
 from ingest_pipeline_tests.fake_discord.server import DiscordServer

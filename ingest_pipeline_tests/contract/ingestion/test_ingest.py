@@ -11,8 +11,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from ingest_pipeline.bot.gateway_documents import SeenDocument
-from ingest_pipeline.bot.gateway_events import interpret
+from ingest_pipeline.bot.gateway_events import SeenDocument, interpret
 from ingest_pipeline.domain.normalize import ChannelPolicy
 from ingest_pipeline.domain.snowflake import first_id_at
 from ingest_pipeline.domain.window import Window

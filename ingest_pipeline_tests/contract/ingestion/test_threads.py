@@ -15,7 +15,7 @@ from ingest_pipeline.domain.session import Session
 from ingest_pipeline.domain.snowflake import first_id_at
 from ingest_pipeline.domain.window import Window
 from ingest_pipeline.errors import ExportMismatch
-from ingest_pipeline.history.scanner import page_document
+from ingest_pipeline.history.channel_scan import page_document
 from ingest_pipeline.ingestion.imports import import_messages
 from ingest_pipeline.ingestion.services import Services, build_services
 from ingest_pipeline.settings import Settings
@@ -23,8 +23,8 @@ from ingest_pipeline.sources.discord.history import Page
 from ingest_pipeline.sources.exporter.export_request import ExportRequest, check_export
 from ingest_pipeline.storage.catalogue.guilds import save_channels
 from ingest_pipeline.storage.engine.database import Database
+from ingest_pipeline.storage.messages.queries import live_between, shows_starter, stored_between
 from ingest_pipeline.storage.messages.sessions import find_session, save_sessions
-from ingest_pipeline.storage.messages.stored_versions import live_between, shows_starter, stored_between
 from ingest_pipeline_tests.contract.readings import stored_messages
 from ingest_pipeline_tests.exports import CHANNEL_ID, START, message, write_export
 

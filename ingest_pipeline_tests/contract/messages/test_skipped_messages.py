@@ -12,9 +12,8 @@ from ingest_pipeline.domain.message import Attachment, RawMessage
 from ingest_pipeline.domain.normalize import ChannelPolicy, build_normalizer
 from ingest_pipeline.ingestion.documents import rows_table
 from ingest_pipeline.storage.engine.database import Connection, Database
-from ingest_pipeline.storage.messages.deletions import tombstone_messages
+from ingest_pipeline.storage.messages.deletions import skipped_among, tombstone_messages
 from ingest_pipeline.storage.messages.merge import MergeCounts, merge_messages
-from ingest_pipeline.storage.messages.skipped_messages import skipped_among
 from ingest_pipeline_tests.contract.content_messages import RULES, contents, id_at, said
 from ingest_pipeline_tests.contract.readings import (
     UNKNOWN,

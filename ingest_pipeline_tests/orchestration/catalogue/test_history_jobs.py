@@ -12,8 +12,7 @@ import pytest
 from pydantic import SecretStr
 
 from ingest_pipeline.orchestration.catalogue.history_jobs import ScanLog
-from ingest_pipeline.storage.runs.scan_requests import requested_runs
-from ingest_pipeline.storage.runs.scan_runs import RunKind, ScanRun
+from ingest_pipeline.storage.runs.scan_runs import RunKind, ScanRun, requested_runs
 from ingest_pipeline_tests.api_worlds import WRITE_TOKEN, client_of, writer
 from ingest_pipeline_tests.fake_discord.attach import attached
 from ingest_pipeline_tests.fake_discord.server import DiscordServer

@@ -9,7 +9,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from ingest_pipeline.completeness.seal_queue import SEAL_TRIES, next_to_seal
+from ingest_pipeline.completeness.sealing import SEAL_TRIES, next_to_seal
 from ingest_pipeline.ingestion.imports import backfill_session
 from ingest_pipeline_tests.orchestration.deployments import (
     Deployment,

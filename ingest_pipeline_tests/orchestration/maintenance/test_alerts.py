@@ -12,7 +12,7 @@ import dagster as dg
 import pytest
 
 from ingest_pipeline.orchestration.build import build_definitions
-from ingest_pipeline.orchestration.maintenance import webhook
+from ingest_pipeline.orchestration.maintenance import alerting
 from ingest_pipeline.settings import Settings
 from ingest_pipeline_tests.orchestration.deployments import (
     TOKEN,
@@ -93,7 +93,7 @@ def alerts(
     tmp_path: Path, instance: dg.DagsterInstance, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> Alerts:
     """A deployment whose sensor has looked once."""
-    monkeypatch.setattr(webhook.post, "__kwdefaults__", {"pause_seconds": 0.0})
+    monkeypatch.setattr(alerting.post, "__kwdefaults__", {"pause_seconds": 0.0})
     alerts = Alerts(deploy(tmp_path, instance, alert_webhook_url=receiver.url))
     assert alerts.tick() == "from now on failures are told"
     return alerts

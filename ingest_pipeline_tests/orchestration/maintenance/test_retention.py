@@ -12,8 +12,7 @@ from dagster._core.storage.event_log.schema import AssetCheckExecutionsTable, Sq
 from sqlalchemy import select
 
 from ingest_pipeline.orchestration.build import build_definitions
-from ingest_pipeline.orchestration.maintenance.pruning import prune_runs
-from ingest_pipeline.orchestration.maintenance.retention import PRUNE_JOB, PRUNE_OP
+from ingest_pipeline.orchestration.maintenance.run_retention import PRUNE_JOB, PRUNE_OP, prune_runs
 from ingest_pipeline.settings import PROJECT_ROOT, Settings
 from ingest_pipeline.stack.dagster_home import POSTGRES_VARIABLE, prepare_dagster_home
 from ingest_pipeline_tests.contract.postgres_server import fresh_schema

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest_pipeline.orchestration.markdown import as_code, escaped, listed
+from ingest_pipeline.orchestration.metadata import as_code, escaped, listed
 
 HOSTILE = [
     "![x](https://evil.invalid/pixel)",

@@ -16,9 +16,9 @@ from ingest_pipeline.orchestration.partitions import (
     RANGE_END,
     RANGE_START,
     SESSION_PARTITIONS,
+    requested_windows,
     session_windows_partitions,
 )
-from ingest_pipeline.orchestration.run_partitions import requested_windows
 from ingest_pipeline_tests.orchestration.deployments import (
     START,
     Deployment,

@@ -15,11 +15,11 @@ import pytest
 from fastapi import FastAPI
 from pydantic import SecretStr
 
+from ingest_pipeline.api.access import allowed_hosts
 from ingest_pipeline.api.app import build_api
-from ingest_pipeline.api.guard import allowed_hosts
 from ingest_pipeline.errors import ConfigurationError
 from ingest_pipeline.ingestion.services import Services, build_services
-from ingest_pipeline.stack.addresses import require_login
+from ingest_pipeline.stack.deployment import require_login
 from ingest_pipeline_tests.api_worlds import (
     WRITE_TOKEN,
     client_of,

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from ingest_pipeline.api.http_protocol import BoundedProtocol
+from ingest_pipeline.api.server import BoundedProtocol
 from ingest_pipeline_tests.api_worlds import filled_client, writer
 
 LARGE = b"x" * (64 * 1024 + 1)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest_pipeline.api.paging import cursor_of, message_of
+from ingest_pipeline.api.fields import cursor_of, message_of
 from ingest_pipeline.domain.snowflake import MAX_SNOWFLAKE
 from ingest_pipeline.errors import BadInput
 

@@ -19,8 +19,7 @@ import pytest
 from ingest_pipeline.errors import ExitCode
 from ingest_pipeline.settings import load_settings
 from ingest_pipeline.stack import start
-from ingest_pipeline.stack.banner import banner
-from ingest_pipeline.stack.deployment import real_deployment
+from ingest_pipeline.stack.deployment import banner, real_deployment
 from ingest_pipeline.stack.parts import api_part
 from ingest_pipeline_tests.cli_runs import OURS, PROJECT, Cli
 from ingest_pipeline_tests.exports import message, write_export

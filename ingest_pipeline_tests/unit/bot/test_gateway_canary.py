@@ -6,7 +6,7 @@ import asyncio
 import time
 from dataclasses import dataclass, field
 
-from ingest_pipeline.bot.gateway_canary import DeafnessWatch
+from ingest_pipeline.bot.gateway_state import DeafnessWatch
 from ingest_pipeline.domain.snowflake import DISCORD_EPOCH
 from ingest_pipeline.errors import ChannelForbidden
 from ingest_pipeline.sources.discord.rest import HistoryPage

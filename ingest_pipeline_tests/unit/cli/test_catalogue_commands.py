@@ -13,7 +13,7 @@ from ingest_pipeline.domain.guild import Channel, Guild, ReadingState
 from ingest_pipeline.ingestion.services import build_services
 from ingest_pipeline.settings import Settings
 from ingest_pipeline.storage.catalogue.guilds import mark_guild_left, save_channels, save_guild
-from ingest_pipeline.storage.engine.tables import list_tables
+from ingest_pipeline.storage.engine.migrations import list_tables
 from ingest_pipeline.storage.messages.merge import merge_messages
 from ingest_pipeline.storage.transfer.copy import table_digest
 from ingest_pipeline_tests.cli_runs import Cli, Outcome

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from ingest_pipeline.demo.install import install_stand_in
+from ingest_pipeline.demo.session import install_stand_in
 from ingest_pipeline.domain.snowflake import first_id_at
 from ingest_pipeline.errors import DatabaseBusy, ExitCode
 from ingest_pipeline.ingestion import imports

@@ -17,7 +17,7 @@ import pytest
 from ingest_pipeline.errors import ExitCode
 from ingest_pipeline.ingestion.services import build_services
 from ingest_pipeline.settings import Settings
-from ingest_pipeline.storage.messages.pages import EXPORT_SCHEMA, message_pages
+from ingest_pipeline.storage.messages.queries import EXPORT_SCHEMA, message_pages
 from ingest_pipeline_tests.cli_runs import Cli
 from ingest_pipeline_tests.exports import CHANNEL_ID, START, message, write_export
 

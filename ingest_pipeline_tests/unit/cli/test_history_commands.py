@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 
 from ingest_pipeline.cli.commands import history, sessions
 from ingest_pipeline.cli.commands.history_output import ChannelBars, importing
-from ingest_pipeline.cli.failures import ReportingGroup
+from ingest_pipeline.cli.output import ReportingGroup
 from ingest_pipeline.errors import ExitCode
 from ingest_pipeline.storage.runs.scan_runs import RunKind, ScanRun
 from ingest_pipeline_tests.fake_discord import permissions

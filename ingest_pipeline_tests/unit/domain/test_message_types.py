@@ -8,8 +8,7 @@ import discord
 import msgspec
 import pytest
 
-from ingest_pipeline.domain.message import RawMessage
-from ingest_pipeline.domain.message_types import MESSAGE_TYPES, type_in_digest, type_name
+from ingest_pipeline.domain.message import MESSAGE_TYPES, RawMessage, type_in_digest, type_name
 from ingest_pipeline.domain.normalize import ChannelPolicy, build_normalizer
 from ingest_pipeline.sources.discord.payloads import raw_message
 from ingest_pipeline_tests.exports import CHANNEL_ID, message

@@ -19,9 +19,9 @@ from ingest_pipeline.errors import BadInput, ExportMalformed, ExportTruncated, S
 from ingest_pipeline.ingestion import export_document, parallel_reader
 from ingest_pipeline.ingestion.documents import Provenance, Tally
 from ingest_pipeline.ingestion.export_document import ExportDocument
-from ingest_pipeline.landing import halves as halves_module
+from ingest_pipeline.landing import slices as halves_module
 from ingest_pipeline.landing.export_reader import read_export, read_header
-from ingest_pipeline.landing.halves import Halves, halves_of
+from ingest_pipeline.landing.slices import Halves, halves_of
 from ingest_pipeline_tests.exports import REAL, START, as_bytes, export, message, write_export
 
 # Some are no messages, some are skipped, and some would end an element were they not inside one.

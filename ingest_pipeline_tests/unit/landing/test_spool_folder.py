@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from ingest_pipeline.errors import ConfigurationError, StorageRejected
-from ingest_pipeline.landing.spool_folder import own_spool
+from ingest_pipeline.landing.spool import own_spool
 
 
 def test_the_identity_stays_with_the_folder(tmp_path: Path) -> None:

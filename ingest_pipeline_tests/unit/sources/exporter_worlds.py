@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import SecretStr
 
 from ingest_pipeline.demo.fake_exporter import main
-from ingest_pipeline.demo.install import install_stand_in
+from ingest_pipeline.demo.session import install_stand_in
 from ingest_pipeline.domain.snowflake import first_id_at
 from ingest_pipeline.domain.window import Window
 from ingest_pipeline.sources.exporter.chat_exporter import ChatExporter, ExportRequest

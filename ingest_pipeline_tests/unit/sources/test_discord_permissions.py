@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ingest_pipeline.domain.guild import ReadingState
-from ingest_pipeline.sources.discord.permissions import (
+from ingest_pipeline.sources.discord.discovery import (
     ADMINISTRATOR,
     CONNECT,
     EVERYTHING,

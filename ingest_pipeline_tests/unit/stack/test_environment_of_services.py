@@ -13,10 +13,10 @@ import yaml
 from ingest_pipeline.environment import file_variables
 from ingest_pipeline.errors import ConfigurationError
 from ingest_pipeline.settings import PROJECT_ROOT, load_settings
-from ingest_pipeline.stack.banner import banner
 from ingest_pipeline.stack.dagster_home import prepare_dagster_home
 from ingest_pipeline.stack.deployment import (
     REAL_DATA_VARIABLES,
+    banner,
     demo_deployment,
     real_deployment,
 )

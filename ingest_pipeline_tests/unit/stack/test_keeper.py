@@ -6,8 +6,7 @@ import os
 import time
 from pathlib import Path
 
-from ingest_pipeline.stack.child import Child, describe_exit
-from ingest_pipeline.stack.keeper import Keeper
+from ingest_pipeline.stack.keeper import Child, Keeper, describe_exit
 from ingest_pipeline.stack.parts import Part
 
 

@@ -175,7 +175,7 @@ def test_a_supervisor_that_is_killed_as_it_starts_a_part_leaves_no_process(tmp_p
     program = """
 import os, signal, sys
 from pathlib import Path
-from ingest_pipeline.stack.child import Child
+from ingest_pipeline.stack.keeper import Child
 from ingest_pipeline.stack.lock import Warden, hold_folder
 folder = Path(sys.argv[1])
 warden = Warden(hold_folder(folder))

@@ -13,7 +13,7 @@ from ingest_pipeline.settings import Settings, load_settings
 from ingest_pipeline.storage.engine.database import Database
 from ingest_pipeline.storage.engine.open import open_database
 from ingest_pipeline.storage.messages.sessions import SessionChanges, list_sessions
-from ingest_pipeline.userconfig.session_sync import sync_sessions_file
+from ingest_pipeline.userconfig.session_files import sync_sessions_file
 
 NOW = datetime(2026, 9, 6, 12, tzinfo=UTC)
 RACE = "- {id: race, start: 2026-09-06T13:00:00Z, end: 2026-09-06T15:00:00Z}\n"

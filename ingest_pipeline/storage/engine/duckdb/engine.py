@@ -31,8 +31,7 @@ from ingest_pipeline.storage.engine.duckdb import repair
 from ingest_pipeline.storage.engine.duckdb.connection import DuckDBConnection
 from ingest_pipeline.storage.engine.duckdb.handles import version_of
 from ingest_pipeline.storage.engine.duckdb.replace import replace_file
-from ingest_pipeline.storage.engine.process_lock import lock_for
-from ingest_pipeline.storage.engine.turnstile import busy, turnstile_for
+from ingest_pipeline.storage.engine.locks import busy, lock_for, turnstile_for
 
 # Extensions are never fetched from the network: all that is used here is linked into the wheel.
 _CONFIGURATION: dict[str, str | bool | int | float | list[str]] = {

@@ -32,8 +32,8 @@ from ingest_pipeline.storage.engine.duckdb.layout import (
     tested_versions,
 )
 from ingest_pipeline.storage.engine.duckdb.log import check_log, log_path
+from ingest_pipeline.storage.engine.migrations import list_tables
 from ingest_pipeline.storage.engine.queries import quoted
-from ingest_pipeline.storage.engine.tables import list_tables
 
 _DAMAGE = re.compile(
     r"corrupt|checksum|replaying WAL|WAL does not match|not a valid DuckDB|deseriali|"

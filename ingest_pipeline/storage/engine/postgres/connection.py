@@ -10,7 +10,8 @@ import pyarrow as pa
 from pgpq import ArrowToPostgresBinaryEncoder
 from psycopg.rows import dict_row, tuple_row
 
-from ingest_pipeline.storage.engine.database import Names
+from ingest_pipeline.errors import ConfigurationError
+from ingest_pipeline.storage.engine.database import Connection, Names
 from ingest_pipeline.storage.engine.queries import load_queries, pyformat, quoted
 
 # A row stands in memory three times on its way.
@@ -29,6 +30,7 @@ _ARROW_TYPES = {
     "jsonb": pa.string(),
     "name": pa.string(),
 }
+OLDEST_VERSION = 150_000
 
 
 class PostgresConnection:
@@ -112,3 +114,31 @@ def _typed(rows: pa.Table) -> pa.Table:
     """
     fields = [each.with_type(pa.string()) if pa.types.is_null(each.type) else each for each in rows.schema]
     return rows.cast(pa.schema(fields))
+
+
+def require_usable(connection: Connection) -> None:
+    """Check version, encoding and search path of a database.
+
+    Raises:
+        ConfigurationError: One of them does not do; the message says how to get one that does.
+    """
+    found = connection.fetch_one("describe_server")
+    if found is None:
+        return
+    name = found["database_name"]
+    if found["version_number"] < OLDEST_VERSION:
+        raise ConfigurationError(
+            f"PostgreSQL {found['version']} is too old: use version 15 or newer in INGEST_DATABASE_URL"
+        )
+    if found["encoding"] != "UTF8":
+        raise ConfigurationError(
+            f"database {name} is encoded in {found['encoding']}, which cannot hold every character: "
+            "create one in UTF8 (CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0) and name it in "
+            "INGEST_DATABASE_URL"
+        )
+    if found["schema_name"] is None:
+        raise ConfigurationError(
+            f"no schema of the search path ({found['search_path'] or 'empty'}) exists in database {name}: "
+            "create one, or name one that exists (ALTER ROLE … SET search_path = public; or "
+            "?options=-csearch_path%3Dpublic at the end of INGEST_DATABASE_URL)"
+        )

@@ -34,8 +34,7 @@ from ingest_pipeline.storage.engine.database import (
     pause_seconds,
     run_transaction,
 )
-from ingest_pipeline.storage.engine.postgres.connection import PostgresConnection
-from ingest_pipeline.storage.engine.postgres.requirements import require_usable
+from ingest_pipeline.storage.engine.postgres.connection import PostgresConnection, require_usable
 
 MAX_CONNECTIONS = 10
 URL_VARIABLE = "INGEST_DATABASE_URL"

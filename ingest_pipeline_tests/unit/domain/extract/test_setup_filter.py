@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest_pipeline.domain.extract.setup_filter import may_plan_trades, plans_trades
+from ingest_pipeline.domain.extract.setup_message import may_plan_trades, plans_trades
 from ingest_pipeline.domain.extract.setup_tokens import LEADING_WORDS
 from ingest_pipeline.domain.extract.trade_setups import parse_setups
 from ingest_pipeline_tests.exports import REAL

@@ -8,9 +8,7 @@ from decimal import Decimal
 
 import pytest
 
-from ingest_pipeline.domain.extract.setup_bias import bias_text, concerns_market, is_bias, read_stance
 from ingest_pipeline.domain.extract.setup_dates import DayReading, read_day
-from ingest_pipeline.domain.extract.setup_filter import may_plan_trades, plans_trades
 from ingest_pipeline.domain.extract.setup_grammar import Refusal, SetupLine, read_setup
 from ingest_pipeline.domain.extract.setup_headings import (
     ends_section,
@@ -22,6 +20,14 @@ from ingest_pipeline.domain.extract.setup_headings import (
     take_apart,
     ticker_alone,
     ticker_prefix,
+)
+from ingest_pipeline.domain.extract.setup_message import (
+    bias_text,
+    concerns_market,
+    is_bias,
+    may_plan_trades,
+    plans_trades,
+    read_stance,
 )
 from ingest_pipeline.domain.extract.setup_tokens import clean, is_symbol, is_target_word, tokenize
 from ingest_pipeline.domain.extract.trade_setups import parse_setups

@@ -1,1 +1,0 @@
-"""Reads that are shared, bounded in time and cached."""
