@@ -23,8 +23,8 @@ from ingest_pipeline.bot.watchlist import Watchlist
 from ingest_pipeline.domain.guild import Channel, ReadingState
 from ingest_pipeline.domain.snowflake import created_at, first_id_at
 from ingest_pipeline.events import Event, EventType, log_events
-from ingest_pipeline.history.channel_scan import build_scanner, scan_channels
-from ingest_pipeline.history.scan_plans import Stretch, queue_stretch
+from ingest_pipeline.history.channel_scan import run_scans
+from ingest_pipeline.history.scan_plans import Stretch, queue_ranges
 from ingest_pipeline.ingestion.batch_events import bot_event
 from ingest_pipeline.ingestion.ingest import new_correlation_id
 from ingest_pipeline.ingestion.services import Services
@@ -183,8 +183,7 @@ class CatchUp:
         runs = await asyncio.to_thread(self.services.database.run, lambda c: self._queue(c, begun_at))
         if not runs:
             return []
-        scanner = await build_scanner(self.services, self.rest)
-        ended = await scan_channels(scanner, runs, concurrency=self.concurrency)
+        ended = await run_scans(self.services, self.rest, runs, concurrency=self.concurrency)
         await asyncio.to_thread(self._finish, ended, begun_at)
         return ended
 
@@ -198,10 +197,7 @@ class CatchUp:
         abandon_runs(connection, RunKind.CATCH_UP, channel_ids, now=now)
         told = {"channel_ids": [str(channel_id) for channel_id in channel_ids]}
         publish(connection, [bot_event(EventType.CATCH_UP_STARTED, correlation_id, now, told)])
-        return [
-            queue_stretch(connection, stretch, RunKind.CATCH_UP, correlation_id, now=now)
-            for stretch in plan.stretches
-        ]
+        return queue_ranges(connection, RunKind.CATCH_UP, plan.stretches, correlation_id)
 
     def _plan(self, connection: Connection) -> WatchPlan:
         wanted = [

@@ -11,14 +11,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from ingest_pipeline.bot.gateway_events import (
-    SOURCE,
-    Events,
-    SeenDocument,
-    correlation_of,
-    interpret,
-    windows_of,
-)
+from ingest_pipeline.bot.gateway_events import SOURCE, Events, interpret, windows_of
 from ingest_pipeline.content.live_extraction import MessageJourney, read_at_once
 from ingest_pipeline.content.rules import ContentRules
 from ingest_pipeline.domain.normalize import ChannelPolicy
@@ -27,6 +20,7 @@ from ingest_pipeline.events import Event, EventType
 from ingest_pipeline.ingestion.batch_events import message_event
 from ingest_pipeline.ingestion.documents import Provenance
 from ingest_pipeline.ingestion.ingest import IngestReport, ingest_landed, new_correlation_id
+from ingest_pipeline.ingestion.payload_documents import PayloadDocument, correlation_of
 from ingest_pipeline.ingestion.services import Services
 from ingest_pipeline.landing.spool import Position, Spool
 from ingest_pipeline.storage.engine.database import Connection
@@ -223,14 +217,15 @@ def _documents(
     provenance: Provenance,
     known: Collection[int],
     skipped: Mapping[int, datetime],
-) -> list[SeenDocument]:
+) -> list[PayloadDocument]:
     return [
-        SeenDocument(
+        PayloadDocument(
             channel_id=channel_id,
             guild_id=guild_id,
             messages=messages,
             policies=policies,
             provenance=provenance,
+            own_journeys=True,
             known=known,
             skipped=skipped,
         )

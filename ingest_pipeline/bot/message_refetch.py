@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import chain, groupby
 
-from ingest_pipeline.bot.gateway_events import SeenDocument, SeenMessage, correlation_of, windows_of
+from ingest_pipeline.bot.gateway_events import windows_of
 from ingest_pipeline.content.live_extraction import MessageJourney, read_at_once
 from ingest_pipeline.content.rules import ContentRules
 from ingest_pipeline.domain.normalize import ChannelPolicy
@@ -23,6 +23,7 @@ from ingest_pipeline.events import Event
 from ingest_pipeline.history.channel_scan import SOURCE
 from ingest_pipeline.ingestion.documents import Provenance
 from ingest_pipeline.ingestion.ingest import ingest_landed, new_correlation_id
+from ingest_pipeline.ingestion.payload_documents import PayloadDocument, SeenMessage, correlation_of
 from ingest_pipeline.ingestion.services import Services
 from ingest_pipeline.sources.discord.rest import PAGE_LIMIT, DiscordRest, Payload
 from ingest_pipeline.storage.engine.database import Connection
@@ -165,12 +166,13 @@ def _store(
     correlation_id = new_correlation_id()
     policies: dict[int, ChannelPolicy] = {}
     documents = [
-        SeenDocument(
+        PayloadDocument(
             channel_id=reading.channel_id,
             guild_id=reading.guild_id,
             messages=reading.found,
             policies=policies,
             provenance=Provenance(None, SOURCE, reading.asked_at, correlation_id),
+            own_journeys=True,
         )
         for reading in readings
         if reading.found

@@ -20,9 +20,8 @@ from ingest_pipeline.domain.guild import Channel, ReadingState
 from ingest_pipeline.domain.snowflake import created_at
 from ingest_pipeline.errors import ChannelForbidden, ChannelNotFound, ConfigurationError
 from ingest_pipeline.history.catalogue_sync import save_view
-from ingest_pipeline.history.channel_scan import build_scanner, scan_channels
-from ingest_pipeline.history.history_import import DEFAULT_CONCURRENCY, RunProgress
-from ingest_pipeline.history.scan_plans import Stretch, queue_stretch
+from ingest_pipeline.history.channel_scan import DEFAULT_CONCURRENCY, RunProgress, run_scans
+from ingest_pipeline.history.scan_plans import Stretch, queue_ranges
 from ingest_pipeline.ingestion.imports import backfill_session
 from ingest_pipeline.ingestion.ingest import new_correlation_id
 from ingest_pipeline.ingestion.polling import missing_keys
@@ -30,7 +29,6 @@ from ingest_pipeline.ingestion.services import Services
 from ingest_pipeline.sources.discord.discovery import view_guild
 from ingest_pipeline.sources.discord.rest import DiscordRest, open_rest
 from ingest_pipeline.storage.catalogue.guilds import list_channels
-from ingest_pipeline.storage.engine.database import Connection
 from ingest_pipeline.storage.messages.coverage import Proof, gaps, proofs
 from ingest_pipeline.storage.messages.sessions import find_session
 from ingest_pipeline.storage.runs.scan_runs import RunKind, ScanRun, unfinished_runs
@@ -203,23 +201,14 @@ async def repair_gaps(
     await refresh_catalogue(services, rest)
     wanted = [gap for gap in await asyncio.to_thread(list_gaps, services, scope) if is_mendable(gap)]
 
-    def plan(connection: Connection) -> list[ScanRun]:
-        now, correlation_id = datetime.now(UTC), new_correlation_id()
-        return [
-            queue_stretch(
-                connection,
-                Stretch(gap.channel_id, gap.guild_id, gap.low, gap.high),
-                RunKind.REPAIR,
-                correlation_id,
-                now=now,
-            )
-            for gap in wanted
-            if gap.guild_id is not None
-        ]
-
-    runs = await asyncio.to_thread(services.database.run, plan)
-    scanner = await build_scanner(services, rest, progress=progress)
-    return await scan_channels(scanner, runs, concurrency=concurrency)
+    ranges = [
+        Stretch(gap.channel_id, gap.guild_id, gap.low, gap.high) for gap in wanted if gap.guild_id is not None
+    ]
+    runs = await asyncio.to_thread(
+        services.database.run,
+        lambda connection: queue_ranges(connection, RunKind.REPAIR, ranges, new_correlation_id()),
+    )
+    return await run_scans(services, rest, runs, concurrency=concurrency, progress=progress)
 
 
 def repair_session_gaps(

@@ -18,9 +18,8 @@ from ingest_pipeline.domain.backoff import Tries
 from ingest_pipeline.domain.session import Session, live_sessions
 from ingest_pipeline.domain.snowflake import parse_snowflake
 from ingest_pipeline.errors import ChannelForbidden, ChannelNotFound, SessionInvalid
-from ingest_pipeline.history.channel_scan import build_scanner, scan_channels
-from ingest_pipeline.history.history_import import DEFAULT_CONCURRENCY
-from ingest_pipeline.history.scan_plans import Stretch, queue_stretch
+from ingest_pipeline.history.channel_scan import DEFAULT_CONCURRENCY, run_scans
+from ingest_pipeline.history.scan_plans import Stretch, queue_ranges
 from ingest_pipeline.ingestion.imports import backfill_session, load_session
 from ingest_pipeline.ingestion.ingest import new_correlation_id
 from ingest_pipeline.ingestion.polling import missing_time
@@ -37,7 +36,7 @@ from ingest_pipeline.storage.messages.manifests import (
 )
 from ingest_pipeline.storage.messages.membership import members_changed
 from ingest_pipeline.storage.messages.sessions import list_sessions
-from ingest_pipeline.storage.runs.scan_runs import RunKind, RunStatus, ScanRun
+from ingest_pipeline.storage.runs.scan_runs import RunKind, RunStatus
 
 SEAL_TRIES = Tries(first_pause=timedelta(minutes=10), longest_pause=timedelta(hours=6))
 _LATE_POLLS = 3
@@ -135,23 +134,13 @@ async def seal_session(
     guilds, problems = await _guilds(services, rest, session)
     if problems:
         return SealReport(session_id, problems=tuple(problems))
-    window, correlation_id = session.window, new_correlation_id()
-
-    def plan(connection: Connection) -> list[ScanRun]:
-        return [
-            queue_stretch(
-                connection,
-                Stretch(channel_id, guilds[channel_id], window.low, window.high),
-                RunKind.SEAL,
-                correlation_id,
-                now=datetime.now(UTC),
-            )
-            for channel_id in session.channel_ids
-        ]
-
-    runs = await asyncio.to_thread(services.database.run, plan)
-    scanner = await build_scanner(services, rest)
-    ended = await scan_channels(scanner, runs, concurrency=concurrency)
+    low, high = session.window.low, session.window.high
+    ranges = [Stretch(channel_id, guilds[channel_id], low, high) for channel_id in session.channel_ids]
+    runs = await asyncio.to_thread(
+        services.database.run,
+        lambda connection: queue_ranges(connection, RunKind.SEAL, ranges, new_correlation_id()),
+    )
+    ended = await run_scans(services, rest, runs, concurrency=concurrency)
     problems = [
         f"channel {run.channel_id}: {run.error}" for run in ended if run.status is not RunStatus.COMPLETED
     ]

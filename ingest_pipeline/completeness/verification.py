@@ -20,8 +20,13 @@ from ingest_pipeline.completeness.gap_repair import refresh_catalogue
 from ingest_pipeline.completeness.verdicts import ChannelVerdict, VerificationReport
 from ingest_pipeline.domain.guild import Channel
 from ingest_pipeline.errors import IngestError, TokenRejected
-from ingest_pipeline.history.channel_scan import BATCH_ROWS, Scanner, build_scanner, page_document
-from ingest_pipeline.history.history_import import DEFAULT_CONCURRENCY
+from ingest_pipeline.history.channel_scan import (
+    BATCH_ROWS,
+    DEFAULT_CONCURRENCY,
+    Scanner,
+    build_scanner,
+    page_document,
+)
 from ingest_pipeline.ingestion.services import Services
 from ingest_pipeline.sources.discord.history import Newest, Page, batched, find_newest, read_history
 from ingest_pipeline.sources.discord.rest import PAGE_LIMIT, DiscordRest, open_rest

@@ -23,12 +23,13 @@ from ingest_pipeline.content.extraction import extract_for
 from ingest_pipeline.content.rules import ContentRules, CurrentRules
 from ingest_pipeline.domain.guild import ReadingState
 from ingest_pipeline.domain.normalize import ChannelPolicy
+from ingest_pipeline.domain.snowflake import parse_snowflake
 from ingest_pipeline.errors import ChannelForbidden, ChannelNotFound, IngestError, TokenRejected
 from ingest_pipeline.events import Event
 from ingest_pipeline.ingestion.batch_events import Batch, tell_of_failure
 from ingest_pipeline.ingestion.documents import Provenance
 from ingest_pipeline.ingestion.ingest import ingest_landed
-from ingest_pipeline.ingestion.payload_documents import PayloadDocument
+from ingest_pipeline.ingestion.payload_documents import PayloadDocument, SeenMessage
 from ingest_pipeline.ingestion.services import Services
 from ingest_pipeline.sources.discord.discovery import reading_state_now
 from ingest_pipeline.sources.discord.history import Newest, Page, absent, batched, find_newest, read_history
@@ -52,6 +53,8 @@ Result = TypeVar("Result")
 SOURCE = "history"
 BATCH_ROWS = 2_000
 """Messages merged in one transaction, or compared at a time."""
+DEFAULT_CONCURRENCY = 4
+RunProgress = Callable[[ScanRun], None]
 _logger = logging.getLogger(__name__)
 
 
@@ -113,7 +116,10 @@ def page_document(
     return PayloadDocument(
         channel_id=channel_id,
         guild_id=guild_id,
-        payloads=page.messages,
+        messages=[
+            SeenMessage(parse_snowflake(payload.get("id")) or 0, payload, page.requested_at)
+            for payload in page.messages
+        ],
         policies=policies,
         provenance=Provenance(None, SOURCE, page.requested_at, correlation_id),
     )
@@ -163,16 +169,31 @@ def _complete_quiet(scanner: Scanner, run: ScanRun, newest: Newest, connection: 
     return finish_run(connection, run.scan_run_id, RunStatus.COMPLETED, now=datetime.now(UTC))
 
 
-async def scan_channels(scanner: Scanner, runs: Sequence[ScanRun], *, concurrency: int) -> list[ScanRun]:
-    """Do several scans, so many at once, and return them as they ended, in their order.
+async def run_scans(
+    services: Services,
+    rest: DiscordRest,
+    runs: Sequence[ScanRun],
+    *,
+    concurrency: int = DEFAULT_CONCURRENCY,
+    batch_rows: int = BATCH_ROWS,
+    progress: RunProgress | None = None,
+) -> list[ScanRun]:
+    """Read the ids `(low, high]` of queued runs and merge them; return the runs as they ended.
 
-    One that ends early leaves the others alone.
+    Imports, catch-ups, repairs and seals all read this way. A run that ends early leaves the others alone.
+
+    Args:
+        runs: What to read; see `queue_ranges`.
+        concurrency: How many channels are read at the same time.
+        batch_rows: Messages merged in one transaction.
+        progress: Called after each batch with its run as it then is.
 
     Raises:
         TokenRejected: Discord does not accept the bot any more; every scan can go on later.
         DatabaseBusy: Another process held the database for too long; the same holds.
         DatabaseUnavailable: The database cannot be reached; the same holds.
     """
+    scanner = await build_scanner(services, rest, batch_rows=batch_rows, progress=progress)
     turns = asyncio.Semaphore(concurrency)
 
     async def scan_in_turn(run: ScanRun) -> ScanRun:

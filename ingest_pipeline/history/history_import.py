@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -17,7 +17,7 @@ from typing import Any
 from ingest_pipeline.domain.guild import Channel, ReadingState, monitored_ids
 from ingest_pipeline.errors import ChannelForbidden, ChannelNotFound
 from ingest_pipeline.history.catalogue_sync import save_view
-from ingest_pipeline.history.channel_scan import BATCH_ROWS, build_scanner, scan_channels
+from ingest_pipeline.history.channel_scan import BATCH_ROWS, DEFAULT_CONCURRENCY, RunProgress, run_scans
 from ingest_pipeline.history.scan_plans import ImportPlan, plan_import
 from ingest_pipeline.ingestion.services import Services
 from ingest_pipeline.sources.discord.discovery import GuildView, view_guild
@@ -35,9 +35,6 @@ from ingest_pipeline.storage.runs.scan_runs import (
     mark_import_completed,
     requested_runs,
 )
-
-DEFAULT_CONCURRENCY = 4
-RunProgress = Callable[[ScanRun], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,8 +168,9 @@ async def import_history(
         )
 
     planned = await asyncio.to_thread(services.database.run, plan)
-    scanner = await build_scanner(services, rest, batch_rows=batch_rows, progress=progress)
-    ended = await scan_channels(scanner, planned.runs, concurrency=concurrency)
+    ended = await run_scans(
+        services, rest, planned.runs, concurrency=concurrency, batch_rows=batch_rows, progress=progress
+    )
     report = HistoryReport(
         guild_id=guild_id,
         correlation_id=planned.correlation_id,
@@ -262,8 +260,7 @@ async def read_requested(
         DatabaseBusy: Another process held the database for too long; nothing is forgotten.
     """
     wanted = await asyncio.to_thread(_wanted, services)
-    scanner = await build_scanner(services, rest, progress=progress)
-    ended = await scan_channels(scanner, wanted, concurrency=concurrency)
+    ended = await run_scans(services, rest, wanted, concurrency=concurrency, progress=progress)
     answered = [run.scan_run_id for run in ended]
     await asyncio.to_thread(services.database.run, partial(drop_requests, scan_run_ids=answered))
     return ended

@@ -6,7 +6,7 @@ what is missing. A plan is queued as scan runs in the transaction that makes it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -84,7 +84,7 @@ def plan_import(
         if run is None:
             low = 0 if force else _resume_at(connection, channel.channel_id, 0, overlap)
             stretch = Stretch(channel.channel_id, channel.guild_id, low)
-            run = queue_stretch(connection, stretch, RunKind.IMPORT, correlation_id, now=now)
+            [run] = queue_ranges(connection, RunKind.IMPORT, [stretch], correlation_id)
         runs.append(run)
     return ImportPlan(correlation_id, tuple(runs))
 
@@ -108,34 +108,36 @@ def plan_catch_up(
     """
     imports = unfinished_runs(connection, RunKind.IMPORT)
     abandon_runs(connection, RunKind.CATCH_UP, [channel.channel_id for channel in channels], now=now)
-    runs = []
+    ranges = []
     for channel in channels:
         floor = 0
         running = imports.get(channel.channel_id)
         if running and running.status in {RunStatus.QUEUED, RunStatus.RUNNING}:
             floor = running.head_id or first_id_at(running.queued_at) - 1
         low = _resume_at(connection, channel.channel_id, floor, overlap)
-        stretch = Stretch(channel.channel_id, channel.guild_id, low)
-        runs.append(queue_stretch(connection, stretch, RunKind.CATCH_UP, correlation_id, now=now))
+        ranges.append(Stretch(channel.channel_id, channel.guild_id, low))
+    return queue_ranges(connection, RunKind.CATCH_UP, ranges, correlation_id)
+
+
+def queue_ranges(
+    connection: Connection, kind: RunKind, ranges: Iterable[Stretch], correlation_id: str
+) -> list[ScanRun]:
+    """Queue the reading of ranges; one that its journey has planned already is returned as it is."""
+    now, runs = datetime.now(UTC), []
+    for each in ranges:
+        run = ScanRun(
+            scan_run_id=f"{correlation_id}-{each.channel_id}-{each.low}",
+            guild_id=each.guild_id,
+            channel_id=each.channel_id,
+            kind=kind,
+            lower_id=each.low,
+            head_id=each.high,
+            correlation_id=correlation_id,
+            queued_at=now,
+        )
+        queue_run(connection, run)
+        runs.append(find_run(connection, run.scan_run_id))
     return runs
-
-
-def queue_stretch(
-    connection: Connection, stretch: Stretch, kind: RunKind, correlation_id: str, *, now: datetime
-) -> ScanRun:
-    """Queue one reading; the one there is, if its journey has planned it already."""
-    run = ScanRun(
-        scan_run_id=f"{correlation_id}-{stretch.channel_id}-{stretch.low}",
-        guild_id=stretch.guild_id,
-        channel_id=stretch.channel_id,
-        kind=kind,
-        lower_id=stretch.low,
-        head_id=stretch.high,
-        correlation_id=correlation_id,
-        queued_at=now,
-    )
-    queue_run(connection, run)
-    return find_run(connection, run.scan_run_id)
 
 
 def _resume_at(connection: Connection, channel_id: int, floor: int, overlap: timedelta) -> int:

@@ -17,7 +17,6 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from ingest_pipeline.bot.gateway_events import SeenDocument, SeenMessage
 from ingest_pipeline.bot.gateway_ingest import SpoolBatch, SpoolReader, ingest_spooled
 from ingest_pipeline.bot.ingest import SpoolIngester
 from ingest_pipeline.bot.watchlist import CatalogueView, Watchlist
@@ -27,6 +26,7 @@ from ingest_pipeline.domain.snowflake import first_id_at
 from ingest_pipeline.events import EventType
 from ingest_pipeline.ingestion.documents import Provenance, Tally
 from ingest_pipeline.ingestion.ingest import ingest_landed
+from ingest_pipeline.ingestion.payload_documents import PayloadDocument, SeenMessage
 from ingest_pipeline.ingestion.services import Services, build_services
 from ingest_pipeline.landing.spool import Position, Spool
 from ingest_pipeline.settings import Settings
@@ -123,12 +123,13 @@ class Gateway:
         if data is None:
             return
         self.now += SECOND
-        document = SeenDocument(
+        document = PayloadDocument(
             CHANNEL,
             GUILD,
             [SeenMessage(int(data["id"]), data, self.now)],
             self.services.read_policies([CHANNEL]),
             Provenance(None, "history", self.now, "again"),
+            own_journeys=True,
         )
         ingest_landed(self.services.database, [document], correlation_id="again", settle=SECOND)
 
@@ -275,12 +276,13 @@ def test_a_creation_tells_nothing_about_a_message_that_is_known(gateway: Gateway
 def test_a_creation_waits_for_a_reading_of_its_message(gateway: Gateway) -> None:
     """One that is being merged by another process at the time; then the message is known."""
     read = payload(reactions=[{"emoji": {"id": None, "name": "🔥"}, "count": 2}])
-    document = SeenDocument(
+    document = PayloadDocument(
         CHANNEL,
         GUILD,
         [SeenMessage(MESSAGE, read, gateway.now)],
         gateway.services.read_policies([CHANNEL]),
         Provenance(None, "history", gateway.now, "reading"),
+        own_journeys=True,
     )
     gateway.receive(frame("MESSAGE_CREATE", payload()))
     with ThreadPoolExecutor(1) as pool:

@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from ingest_pipeline.bot.gateway_events import SeenDocument, interpret
+from ingest_pipeline.bot.gateway_events import interpret
 from ingest_pipeline.domain.normalize import ChannelPolicy
 from ingest_pipeline.domain.snowflake import first_id_at
 from ingest_pipeline.domain.window import Window
@@ -22,6 +22,7 @@ from ingest_pipeline.ingestion.documents import Provenance, Tally
 from ingest_pipeline.ingestion.export_document import ExportDocument
 from ingest_pipeline.ingestion.ingest import IngestReport, ingest_landed
 from ingest_pipeline.ingestion.normalized_store import NormalizedStore
+from ingest_pipeline.ingestion.payload_documents import PayloadDocument
 from ingest_pipeline.landing.export_reader import read_header
 from ingest_pipeline.landing.spool import Record
 from ingest_pipeline.storage.engine.database import Connection, Database
@@ -423,12 +424,13 @@ def test_a_message_gives_one_row_whether_exported_or_seen_live() -> None:
     """Only where it came from differs."""
     events = interpret([Record(START, as_bytes(GATEWAY_FRAME, None))], lambda _: True)
     ((guild_id, channel_id), seen), *_ = events.messages.items()
-    live = SeenDocument(
+    live = PayloadDocument(
         channel_id,
         guild_id,
         seen,
         {channel_id: ChannelPolicy()},
         Provenance(None, "gateway", START, "batch"),
+        own_journeys=True,
     )
     (from_gateway,) = tables(live).to_pylist()
     (from_export,) = tables(document(as_bytes(export([SAME_EXPORTED])))).to_pylist()
