@@ -182,7 +182,7 @@ class _Job:
         comparison = await asyncio.to_thread(self._look_up, reading)
         if comparison.reasons:
             wait = pages[-1].requested_at + self.grace - datetime.now(UTC)
-            await asyncio.sleep(max(wait.total_seconds(), 0))
+            await asyncio.sleep(wait.total_seconds())
             comparison = await asyncio.to_thread(self._look_up, reading)
         verdict.add(comparison)
 

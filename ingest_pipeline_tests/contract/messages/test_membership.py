@@ -10,13 +10,14 @@ from datetime import timedelta
 import pytest
 
 from ingest_pipeline.domain.guild import Channel
-from ingest_pipeline.domain.membership import Overlap
+from ingest_pipeline.domain.membership import Claim, Overlap
 from ingest_pipeline.domain.session import Session
 from ingest_pipeline.storage.catalogue.guilds import save_channels
 from ingest_pipeline.storage.content.queries import last_changes
 from ingest_pipeline.storage.engine.database import Database
 from ingest_pipeline.storage.gateway.dirty_windows import WHOLE_SESSION, TouchedWindow, untold_windows
 from ingest_pipeline.storage.messages.membership import (
+    claims_between,
     count_mislinked,
     forget_relinked,
     keep_parents,
@@ -171,6 +172,25 @@ def test_the_lowest_parent_that_was_told_of_a_thread_is_kept(database: Database)
             THREAD + 1: OTHER,
         }
     assert members(database, "race") == seconds(10, 20) + seconds(10, 20, THREAD)
+
+
+def test_only_sessions_of_the_time_asked_for_claim_messages(database: Database) -> None:
+    """One that ends when the time begins has none of it; one that starts when it ends has its last moment."""
+    save(database, RACE)
+    claim = Claim(RACE.start_time, "race", RACE.end_time)
+    with database.read() as connection:
+        for since, until, found in ((0, 9, []), (0, 10, [claim]), (19, 30, [claim]), (20, 30, [])):
+            claims = claims_between(connection, [CHANNEL, OTHER], at(since), at(until))
+            assert claims == ({CHANNEL: found} if found else {})
+
+
+def test_when_members_changed_is_told_of_the_sessions_asked_for(database: Database) -> None:
+    """As far as they ever did."""
+    merge(database)
+    later = replace(RACE, session_id="later", start_time=at(50), end_time=at(60))
+    save(database, RACE, replace(RACE, session_id="other", channel_ids=(OTHER,)), later)
+    with database.read() as connection:
+        assert members_changed(connection, ["race", "later"]) == {"race": NOW}
 
 
 def test_a_message_that_turns_out_to_be_the_parents_moves(database: Database) -> None:
