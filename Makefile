@@ -1,9 +1,9 @@
 # The everyday commands; ./start.sh and ./test.sh need none of this.
 python = .venv/bin/python
 
-.PHONY: check format lint types imports files test requirements
+.PHONY: check format lint sql types imports dependencies files test requirements
 
-check: format lint types imports files test
+check: format lint sql types imports dependencies files test
 
 format:
 	$(python) -m ruff format .
@@ -11,11 +11,18 @@ format:
 lint:
 	$(python) -m ruff check .
 
+sql:
+	.venv/bin/sqlfluff lint -q ingest_pipeline/storage/sql/shared ingest_pipeline/storage/sql/postgres
+	.venv/bin/sqlfluff lint -q --dialect duckdb ingest_pipeline/storage/sql/shared ingest_pipeline/storage/sql/duckdb
+
 types:
 	$(python) -m mypy
 
 imports:
 	.venv/bin/lint-imports
+
+dependencies:
+	.venv/bin/deptry .
 
 files:
 	scripts/check-tree.sh

@@ -12,7 +12,7 @@ SELECT path FROM duckdb_databases() WHERE database_name = current_database() AND
 
 -- name: leave_log
 -- Let closing the file leave the log as it is, instead of writing it into the file.
-PRAGMA disable_checkpoint_on_shutdown;
+PRAGMA disable_checkpoint_on_shutdown; -- noqa: PRS
 
 -- name: read_whole_table
 -- Read every column of every row.

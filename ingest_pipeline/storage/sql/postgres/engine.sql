@@ -66,7 +66,7 @@ TRUNCATE {table};
 
 -- name: load_rows
 -- Take rows for a table from the client.
-COPY {table} ({columns}) FROM STDIN (FORMAT binary);
+COPY {table} ({columns}) FROM STDIN (FORMAT binary); -- noqa: PRS
 
 -- name: read_version
 -- Which transactions are over: another one with every commit that changes anything.

@@ -3,7 +3,7 @@
 SELECT
     m.discord_id, m.session_id, m.channel_id, m.author_name, m.posted_at, m.deleted_at,
     m.raw_content, m.attachments, m.attachment_count, m.embeds, m.embed_count,
-    CAST(COALESCE(s.year, date_part('year', m.posted_at)) AS INTEGER) AS season
+    CAST(coalesce(s.year, date_part('year', m.posted_at)) AS INTEGER) AS season
 FROM messages AS m
 LEFT JOIN sessions AS s ON s.session_id = m.session_id
 WHERE m.discord_id IN (SELECT unnest($discord_ids::BIGINT[]))
@@ -86,7 +86,7 @@ INNER JOIN (
 SELECT
     m.discord_id, m.session_id, m.channel_id, date_trunc('minute', m.posted_at) AS minute,
     m.message_text, m.reaction_count, m.deleted_at, m.is_highlight_candidate,
-    COALESCE(replies.n, 0) AS reply_count
+    coalesce(replies.n, 0) AS reply_count
 FROM messages AS m
 LEFT JOIN (
     SELECT reference_id, count(*) AS n

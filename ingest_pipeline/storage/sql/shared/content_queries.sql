@@ -70,7 +70,7 @@ WHERE
     m.channel_id IN (SELECT unnest($channel_ids::BIGINT[]))
     AND m.posted_at >= $start::TIMESTAMPTZ
     AND m.posted_at < $end::TIMESTAMPTZ
-ORDER BY h.score DESC, m.posted_at, m.discord_id;
+ORDER BY h.score DESC, m.posted_at ASC, m.discord_id ASC;
 
 -- name: keep_clip_file
 -- Record a clip's bytes, or why they could not be had.

@@ -20,7 +20,7 @@ SELECT
 SELECT event_id, correlation_id, event_type, source, message_id, session_id, run_id, data, created_at
 FROM events
 WHERE correlation_id = $correlation_id::TEXT
-ORDER BY created_at, event_type DESC, event_id;
+ORDER BY created_at ASC, event_type DESC, event_id ASC;
 
 -- name: events_of_message
 -- The events about one message, the first first.
@@ -34,7 +34,7 @@ ORDER BY created_at, event_type, event_id;
 SELECT event_id, correlation_id, event_type, source, message_id, session_id, run_id, data, created_at
 FROM events
 WHERE $channel::TEXT IS NULL OR channel = $channel::TEXT
-ORDER BY created_at DESC, event_id
+ORDER BY created_at DESC, event_id ASC
 LIMIT $maximum::BIGINT;
 
 -- name: count_events
@@ -83,7 +83,7 @@ ON CONFLICT (source, result) DO UPDATE SET total = event_totals.total + excluded
 
 -- name: ingested_totals
 -- How many messages became what, and how many batches `failed`, by source, forgotten events included.
-SELECT source, result, CAST(sum(total) AS BIGINT) AS total
+SELECT source, result, sum(total)::BIGINT AS total
 FROM (
     SELECT source, result, total FROM event_totals
     UNION ALL

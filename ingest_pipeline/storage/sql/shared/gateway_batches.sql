@@ -14,4 +14,4 @@ FROM (
         unnest($message_ids::BIGINT[]) AS message_id,
         unnest($posted_ats::TIMESTAMPTZ[]) AS posted_at
 ) AS given
-WHERE channels.channel_id = given.channel_id AND COALESCE(channels.last_message_id, 0) < given.message_id;
+WHERE channels.channel_id = given.channel_id AND coalesce(channels.last_message_id, 0) < given.message_id;

@@ -10,8 +10,8 @@ VALUES (
 ON CONFLICT (guild_id) DO UPDATE SET
     name = excluded.name,
     icon = excluded.icon,
-    owner_id = COALESCE(excluded.owner_id, guilds.owner_id),
-    joined_at = COALESCE(excluded.joined_at, guilds.joined_at),
+    owner_id = coalesce(excluded.owner_id, guilds.owner_id),
+    joined_at = coalesce(excluded.joined_at, guilds.joined_at),
     left_at = NULL,
     last_seen_at = excluded.last_seen_at,
     updated_at = CASE
@@ -19,8 +19,8 @@ ON CONFLICT (guild_id) DO UPDATE SET
             guilds.left_at IS NULL
             AND guilds.name = excluded.name
             AND guilds.icon IS NOT DISTINCT FROM excluded.icon
-            AND guilds.owner_id IS NOT DISTINCT FROM COALESCE(excluded.owner_id, guilds.owner_id)
-            AND guilds.joined_at IS NOT DISTINCT FROM COALESCE(excluded.joined_at, guilds.joined_at)
+            AND guilds.owner_id IS NOT DISTINCT FROM coalesce(excluded.owner_id, guilds.owner_id)
+            AND guilds.joined_at IS NOT DISTINCT FROM coalesce(excluded.joined_at, guilds.joined_at)
             THEN guilds.updated_at
         ELSE excluded.updated_at
     END;
@@ -113,8 +113,8 @@ ON CONFLICT (channel_id) DO UPDATE SET
         WHEN 'unknown' THEN channels.reading_state
         ELSE excluded.reading_state
     END,
-    last_message_id = GREATEST(channels.last_message_id, excluded.last_message_id),
-    last_activity_at = GREATEST(channels.last_activity_at, excluded.last_activity_at),
+    last_message_id = greatest(channels.last_message_id, excluded.last_message_id),
+    last_activity_at = greatest(channels.last_activity_at, excluded.last_activity_at),
     updated_at = excluded.updated_at
 WHERE
     channels.guild_id <> excluded.guild_id
@@ -125,7 +125,7 @@ WHERE
     OR channels.position <> excluded.position
     OR channels.is_archived <> excluded.is_archived
     OR (excluded.reading_state <> 'unknown' AND channels.reading_state <> excluded.reading_state)
-    OR COALESCE(excluded.last_message_id > COALESCE(channels.last_message_id, 0), FALSE);
+    OR coalesce(excluded.last_message_id > coalesce(channels.last_message_id, 0), FALSE);
 
 -- name: mark_channels_missing
 -- Note which of a guild's channels a complete listing did not show any more.
@@ -148,7 +148,7 @@ WHERE channel_id = $channel_id::BIGINT AND reading_state <> $reading_state::TEXT
 -- Note a message that was posted in a channel.
 UPDATE channels
 SET last_message_id = $message_id::BIGINT, last_activity_at = $posted_at::TIMESTAMPTZ
-WHERE channel_id = $channel_id::BIGINT AND COALESCE(last_message_id, 0) < $message_id::BIGINT;
+WHERE channel_id = $channel_id::BIGINT AND coalesce(last_message_id, 0) < $message_id::BIGINT;
 
 -- name: list_channels
 -- Channels by their position, threads last; every guild's when guild_id is null.

@@ -21,7 +21,7 @@ ORDER BY low, high;
 -- name: find_gaps
 -- The parts of (low, high] that no interval of the channel proves, in order.
 WITH clipped AS (
-    SELECT GREATEST(low, $low::BIGINT) AS low, LEAST(high, $high::BIGINT) AS high
+    SELECT greatest(low, $low::BIGINT) AS low, least(high, $high::BIGINT) AS high
     FROM coverage
     WHERE channel_id = $channel_id::BIGINT AND high > $low::BIGINT AND low < $high::BIGINT
     UNION ALL

@@ -5,7 +5,7 @@ SELECT
     source, sealed_at, changes, reason
 FROM session_manifests
 WHERE session_id = $session_id::TEXT
-ORDER BY version DESC, channel_id;
+ORDER BY version DESC, channel_id ASC;
 
 -- name: newest_manifest_versions
 -- The newest version of every sealed session, and when it was sealed.

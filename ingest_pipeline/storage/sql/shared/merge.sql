@@ -18,7 +18,7 @@ compared AS (
         greatest(s.observed_at, k.observed_at) AS observed_at,
         least(s.channel_id, k.channel_id) AS channel_id,
         k.observed_at AS known_observed_at,
-        COALESCE(s.channel_id < k.channel_id, FALSE) AS is_moved,
+        coalesce(s.channel_id < k.channel_id, FALSE) AS is_moved,
         CASE
             WHEN
                 s.discord_id IN (SELECT discord_id FROM staged_readings GROUP BY discord_id HAVING count(*) > 1)
@@ -54,7 +54,7 @@ SELECT
     count(*) FILTER (WHERE merge_action = 'touch') AS touched,
     count(*) FILTER (WHERE merge_action = 'resolve') AS resolved,
     count(*) FILTER (WHERE merge_action = 'touch' AND is_moved) AS moved,
-    EXISTS (SELECT 1 FROM skipped_messages) AS any_skipped
+    EXISTS(SELECT 1 FROM skipped_messages) AS any_skipped
 FROM staged_actions;
 
 -- name: list_rows_of_action

@@ -45,7 +45,7 @@ WHERE
     AND posted_at < $end::TIMESTAMPTZ
     AND driver IS NOT NULL
 GROUP BY driver
-ORDER BY messages DESC, driver;
+ORDER BY messages DESC, driver ASC;
 
 -- name: count_by_session
 -- Count the live messages of each session.

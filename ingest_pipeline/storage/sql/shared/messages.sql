@@ -92,7 +92,7 @@ UPDATE messages
 SET
     deleted_at = t.deleted_at,
     updated_at = CASE
-        WHEN messages.deleted_at IS NULL THEN GREATEST(messages.updated_at, t.deleted_at)
+        WHEN messages.deleted_at IS NULL THEN greatest(messages.updated_at, t.deleted_at)
         ELSE messages.updated_at
     END
 FROM tombstones AS t

@@ -14,8 +14,8 @@ FROM (
 ) AS given
 ORDER BY message_id
 ON CONFLICT (message_id) DO UPDATE SET
-    last_event_at = GREATEST(pending_reads.last_event_at, excluded.last_event_at),
-    due_at = LEAST(
+    last_event_at = greatest(pending_reads.last_event_at, excluded.last_event_at),
+    due_at = least(
         excluded.due_at, pending_reads.first_event_at + $patience_seconds::BIGINT * INTERVAL '1 second'
     ),
     tries = 0,

@@ -16,8 +16,8 @@ ON CONFLICT (scan_run_id) DO NOTHING;
 UPDATE scan_runs
 SET
     status = 'running',
-    head_id = COALESCE(head_id, $head_id::BIGINT),
-    started_at = COALESCE(started_at, $started_at::TIMESTAMPTZ),
+    head_id = coalesce(head_id, $head_id::BIGINT),
+    started_at = coalesce(started_at, $started_at::TIMESTAMPTZ),
     finished_at = NULL,
     error = NULL
 WHERE scan_run_id = $scan_run_id::TEXT;
@@ -26,7 +26,7 @@ WHERE scan_run_id = $scan_run_id::TEXT;
 -- Note how far a reading has come.
 UPDATE scan_runs
 SET
-    cursor_id = GREATEST(cursor_id, $cursor_id::BIGINT),
+    cursor_id = greatest(cursor_id, $cursor_id::BIGINT),
     messages_read = messages_read + $messages_read::BIGINT
 WHERE scan_run_id = $scan_run_id::TEXT;
 
@@ -70,14 +70,14 @@ SELECT * FROM scan_runs WHERE scan_run_id = $scan_run_id::TEXT;
 SELECT *
 FROM scan_runs
 WHERE kind = $kind::TEXT AND status IN ('queued', 'running', 'failed', 'blocked')
-ORDER BY queued_at DESC, scan_run_id;
+ORDER BY queued_at DESC, scan_run_id ASC;
 
 -- name: list_runs
 -- The latest readings, newest first; of every guild when guild_id is null.
 SELECT *
 FROM scan_runs
 WHERE $guild_id::BIGINT IS NULL OR guild_id = $guild_id::BIGINT
-ORDER BY queued_at DESC, scan_run_id
+ORDER BY queued_at DESC, scan_run_id ASC
 LIMIT $maximum::BIGINT;
 
 -- name: runs_of_journey

@@ -26,8 +26,8 @@ ON CONFLICT (user_id) DO UPDATE SET
     is_bot = CASE
         WHEN excluded.last_seen_at >= users.last_seen_at THEN excluded.is_bot ELSE users.is_bot
     END,
-    first_seen_at = LEAST(users.first_seen_at, excluded.first_seen_at),
-    last_seen_at = GREATEST(users.last_seen_at, excluded.last_seen_at),
+    first_seen_at = least(users.first_seen_at, excluded.first_seen_at),
+    last_seen_at = greatest(users.last_seen_at, excluded.last_seen_at),
     updated_at = excluded.updated_at
 WHERE
     excluded.first_seen_at < users.first_seen_at

@@ -16,7 +16,7 @@ ON CONFLICT (channel_id) DO NOTHING;
 -- Note that changes in some watched channels may have been missed since a time.
 UPDATE watched_channels
 SET
-    missed_since = LEAST(COALESCE(missed_since, $since::TIMESTAMPTZ), $since::TIMESTAMPTZ),
+    missed_since = least(coalesce(missed_since, $since::TIMESTAMPTZ), $since::TIMESTAMPTZ),
     noted_at = $now::TIMESTAMPTZ
 WHERE channel_id IN (SELECT unnest($channel_ids::BIGINT[]));
 
