@@ -18,16 +18,17 @@ from typing import BinaryIO
 from ingest_pipeline.completeness.comparison import FreshReading, compare, fresh_reading
 from ingest_pipeline.completeness.expectations import Expectation, Scope, expectations
 from ingest_pipeline.completeness.verdicts import ChannelVerdict, VerificationReport
-from ingest_pipeline.completeness.verification import VerifyProgress, verify_now
+from ingest_pipeline.completeness.verification import VerifyProgress, verify
 from ingest_pipeline.domain.snowflake import created_at, parse_snowflake
 from ingest_pipeline.domain.window import Window
-from ingest_pipeline.errors import ConfigurationError, IngestError, TokenRejected
+from ingest_pipeline.errors import IngestError, TokenRejected
 from ingest_pipeline.ingestion.documents import Provenance
 from ingest_pipeline.ingestion.export_document import ExportDocument
-from ingest_pipeline.ingestion.services import Services
+from ingest_pipeline.ingestion.services import Services, read_by_bot_else_exporter
 from ingest_pipeline.landing.export_reader import read_export
 from ingest_pipeline.settings import Settings
 from ingest_pipeline.sources.discord.history import Page
+from ingest_pipeline.sources.discord.rest import DiscordRest
 from ingest_pipeline.sources.exporter.chat_exporter import ExportRequest, ExportResult
 from ingest_pipeline.storage.engine.database import Connection
 from ingest_pipeline.storage.messages.coverage import LastVerification, gaps, note_verification
@@ -52,34 +53,39 @@ def verify_by_any_means(
         ConfigurationError: There is neither a bot's nor an account's token.
         IngestError: As for `verify` with a bot.
     """
-    began, settings = time.monotonic(), services.settings
-    if settings.discord_bot_token is None and settings.discord_oauth_token is None:
-        raise ConfigurationError(
-            "neither DISCORD_BOT_TOKEN nor DISCORD_OAUTH_TOKEN is set: put one into .env to verify with"
-        )
-    verdicts: tuple[ChannelVerdict, ...] = ()
-    if settings.discord_bot_token is not None:
-        verdicts = verify_now(services, scope, sample=sample, progress=progress).verdicts
-        unread = [each for each in verdicts if each.error and each.session_id]
-        if settings.discord_oauth_token is None:
-            unread = []
-        verdicts = tuple(each for each in verdicts if each not in unread)
+    began = time.monotonic()
+
+    async def by_bot(rest: DiscordRest) -> tuple[ChannelVerdict, ...]:
+        return (await verify(services, rest, scope, sample=sample, progress=progress)).verdicts
+
+    def by_exporter(verdicts: tuple[ChannelVerdict, ...] | None) -> tuple[ChannelVerdict, ...]:
+        unread = [each for each in verdicts or () if _is_unread(each)]
         left = [Expectation(each.channel_id, each.low, each.high, each.session_id) for each in unread]
-    else:
-        with services.database.read() as connection:
-            left = sessions_to_verify(connection, settings, scope, datetime.now(UTC))
-    exported = []
-    for expected in left:
-        exported.append(_verify_session(services, expected))
-        if progress:
-            progress(exported[-1])
-    report = VerificationReport((*verdicts, *exported), time.monotonic() - began)
+        if verdicts is None:
+            with services.database.read() as connection:
+                left = sessions_to_verify(connection, services.settings, scope, datetime.now(UTC))
+        exported = []
+        for expected in left:
+            exported.append(_verify_session(services, expected))
+            if progress:
+                progress(exported[-1])
+        return (*(each for each in verdicts or () if each not in unread), *exported)
+
+    verdicts = read_by_bot_else_exporter(
+        services, "verify", by_bot, by_exporter, lambda found: not any(map(_is_unread, found))
+    )
+    report = VerificationReport(verdicts, time.monotonic() - began)
     try:
         services.database.run(partial(note_verification, verification=_summary(report)))
     except IngestError as error:
         # The comparison is worth more than the note of it.
         _logger.warning("how the verification ended was not noted: %s", error)
     return report
+
+
+def _is_unread(verdict: ChannelVerdict) -> bool:
+    """Tell whether the bot could not read a session's channel, which the exporter may."""
+    return bool(verdict.error and verdict.session_id)
 
 
 def _summary(report: VerificationReport) -> LastVerification:

@@ -18,16 +18,16 @@ from ingest_pipeline.completeness.expectations import Expectation, Scope, expect
 from ingest_pipeline.content.sessions import reading_content
 from ingest_pipeline.domain.guild import Channel, ReadingState
 from ingest_pipeline.domain.snowflake import created_at
-from ingest_pipeline.errors import ChannelForbidden, ChannelNotFound, ConfigurationError
+from ingest_pipeline.errors import ChannelForbidden, ChannelNotFound
 from ingest_pipeline.history.catalogue_sync import save_view
 from ingest_pipeline.history.channel_scan import DEFAULT_CONCURRENCY, RunProgress, run_scans
 from ingest_pipeline.history.scan_plans import Stretch, queue_ranges
 from ingest_pipeline.ingestion.imports import backfill_session
 from ingest_pipeline.ingestion.ingest import new_correlation_id
 from ingest_pipeline.ingestion.polling import missing_keys
-from ingest_pipeline.ingestion.services import Services
+from ingest_pipeline.ingestion.services import Services, read_by_bot_else_exporter
 from ingest_pipeline.sources.discord.discovery import view_guild
-from ingest_pipeline.sources.discord.rest import DiscordRest, open_rest
+from ingest_pipeline.sources.discord.rest import DiscordRest
 from ingest_pipeline.storage.catalogue.guilds import list_channels
 from ingest_pipeline.storage.messages.coverage import Proof, gaps, proofs
 from ingest_pipeline.storage.messages.sessions import find_session
@@ -152,27 +152,21 @@ def repair_now(
         TokenRejected: Discord does not accept the bot.
         IngestError: As for `backfill_session`.
     """
-    settings = services.settings
-    if settings.discord_bot_token is None and settings.discord_oauth_token is None:
-        raise ConfigurationError(
-            "neither DISCORD_BOT_TOKEN nor DISCORD_OAUTH_TOKEN is set: put one into .env to repair with"
-        )
 
     def tell(run: ScanRun) -> None:
         if progress:
             progress(f"channel {run.channel_id}, {run.messages_read:,} messages")
 
-    async def with_bot() -> None:
-        async with open_rest(settings.discord_bot_token) as rest:
-            await repair_gaps(services, rest, scope, progress=tell)
+    async def by_bot(rest: DiscordRest) -> list[Gap]:
+        await repair_gaps(services, rest, scope, progress=tell)
+        return list_gaps(services, scope)
 
-    if settings.discord_bot_token is not None:
-        asyncio.run(with_bot())
-    if settings.discord_oauth_token is not None:
-        left = list_gaps(services, scope)
-        is_left = [gap for gap in left if settings.discord_bot_token is None or not is_mendable(gap)]
-        repair_session_gaps(services, is_left, progress)
-    return list_gaps(services, scope)
+    def by_exporter(left: list[Gap] | None) -> list[Gap]:
+        wanted = list_gaps(services, scope) if left is None else [gap for gap in left if not is_mendable(gap)]
+        repair_session_gaps(services, wanted, progress)
+        return list_gaps(services, scope)
+
+    return read_by_bot_else_exporter(services, "repair", by_bot, by_exporter, lambda left: not left)
 
 
 async def repair_gaps(

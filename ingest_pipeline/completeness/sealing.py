@@ -23,8 +23,8 @@ from ingest_pipeline.history.scan_plans import Stretch, queue_ranges
 from ingest_pipeline.ingestion.imports import backfill_session, load_session
 from ingest_pipeline.ingestion.ingest import new_correlation_id
 from ingest_pipeline.ingestion.polling import missing_time
-from ingest_pipeline.ingestion.services import Services
-from ingest_pipeline.sources.discord.rest import DiscordRest, open_rest
+from ingest_pipeline.ingestion.services import Services, read_by_bot_else_exporter
+from ingest_pipeline.sources.discord.rest import DiscordRest
 from ingest_pipeline.storage.catalogue.guilds import list_channels
 from ingest_pipeline.storage.engine.database import Connection
 from ingest_pipeline.storage.messages.coverage import gaps
@@ -100,16 +100,13 @@ def seal_now(services: Services, session_id: str) -> SealReport:
         SessionInvalid: It is not over and settled yet.
         IngestError: As for `backfill_session` where the exporter reads.
     """
-
-    async def work() -> SealReport:
-        async with open_rest(services.settings.discord_bot_token) as rest:
-            return await seal_session(services, rest, session_id)
-
-    if services.settings.discord_bot_token is not None:
-        report = asyncio.run(work())
-        if report.is_sealed or services.settings.discord_oauth_token is None:
-            return report
-    return seal_from_export(services, session_id)
+    return read_by_bot_else_exporter(
+        services,
+        "seal",
+        lambda rest: seal_session(services, rest, session_id),
+        lambda _: seal_from_export(services, session_id),
+        lambda report: report.is_sealed,
+    )
 
 
 async def seal_session(

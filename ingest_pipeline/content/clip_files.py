@@ -9,11 +9,10 @@ channel.
 
 from __future__ import annotations
 
-import asyncio
 import json
 import logging
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
@@ -32,18 +31,17 @@ from ingest_pipeline.domain.session import Session
 from ingest_pipeline.domain.window import Window
 from ingest_pipeline.errors import (
     BadInput,
-    ConfigurationError,
     IngestError,
     StorageRejected,
     StorageUnavailable,
 )
-from ingest_pipeline.ingestion.services import Services
+from ingest_pipeline.ingestion.services import Services, read_by_bot_else_exporter
 from ingest_pipeline.landing.export_reader import read_export
 from ingest_pipeline.landing.stored_files import file_exists, open_root, replace_file
 from ingest_pipeline.settings import Settings
 from ingest_pipeline.sources.discord.clip_download import ClipGone, Download, DownloadLimits, download_clip
 from ingest_pipeline.sources.discord.payloads import raw_message
-from ingest_pipeline.sources.discord.rest import open_rest
+from ingest_pipeline.sources.discord.rest import DiscordRest
 from ingest_pipeline.sources.exporter.chat_exporter import ExportRequest
 from ingest_pipeline.storage.content.queries import clips_in_window
 
@@ -70,20 +68,18 @@ def read_clips_again(
         ConfigurationError: There is no token to read with.
         IngestError: As for the exporter or the bot's requests.
     """
-    if services.settings.discord_bot_token is not None:
-        return asyncio.run(_by_bot(services, channel_id, messages))
-    if services.settings.discord_oauth_token is not None:
-        return _by_exporter(services, channel_id, messages)
-    raise ConfigurationError(
-        "addresses have expired and there is no token to read their messages again: "
-        "set DISCORD_BOT_TOKEN or DISCORD_OAUTH_TOKEN"
+
+    async def by_bot(rest: DiscordRest) -> dict[int, list[Clip]]:
+        answers = [await rest.message(channel_id, message_id) for message_id in messages]
+        return _clips(raw_message(payload) for payload, _ in answers if payload is not None)
+
+    return read_by_bot_else_exporter(
+        services,
+        "read messages again",
+        by_bot,
+        lambda _: _by_exporter(services, channel_id, messages),
+        lambda _: True,
     )
-
-
-async def _by_bot(services: Services, channel_id: int, message_ids: Collection[int]) -> dict[int, list[Clip]]:
-    async with open_rest(services.settings.discord_bot_token) as rest:
-        answers = [await rest.message(channel_id, message_id) for message_id in message_ids]
-    return _clips(raw_message(payload) for payload, _ in answers if payload is not None)
 
 
 def _by_exporter(

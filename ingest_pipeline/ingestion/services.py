@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import asyncio
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import TypeVar
 
 import pyarrow as pa
 
@@ -14,11 +16,14 @@ from ingest_pipeline.errors import ConfigurationError
 from ingest_pipeline.ingestion.normalized_store import NormalizedStore
 from ingest_pipeline.landing.store import LandingStore
 from ingest_pipeline.settings import Settings
+from ingest_pipeline.sources.discord.rest import DiscordRest, open_rest
 from ingest_pipeline.sources.exporter.chat_exporter import ChatExporter
 from ingest_pipeline.storage.engine.database import Connection, Database
 from ingest_pipeline.storage.engine.open import open_database
 from ingest_pipeline.userconfig.effective_settings import settings_in_force
 from ingest_pipeline.userconfig.settings_file import load_settings_file
+
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,3 +101,40 @@ def build_services(settings: Settings) -> Services:
             quarantine_dir=settings.data_dir / "quarantine",
         ),
     )
+
+
+def read_by_bot_else_exporter(
+    services: Services,
+    purpose: str,
+    by_bot: Callable[[DiscordRest], Awaitable[Result]],
+    by_exporter: Callable[[Result | None], Result],
+    is_enough: Callable[[Result], bool],
+) -> Result:
+    """Read with the bot and, where there is none or what it read is not enough, with the exporter.
+
+    Args:
+        purpose: What is read for, as a verb, for the error.
+        by_bot: Reads with the bot, which is logged in.
+        by_exporter: Reads with the exporter what is left of what the bot read; None without a bot.
+        is_enough: Whether what the bot read is all that was wanted.
+
+    Raises:
+        ConfigurationError: There is neither a bot's nor an account's token.
+        IngestError: As for whichever reads.
+    """
+    settings = services.settings
+    if settings.discord_bot_token is None and settings.discord_oauth_token is None:
+        raise ConfigurationError(
+            f"neither DISCORD_BOT_TOKEN nor DISCORD_OAUTH_TOKEN is set: put one into .env to {purpose} with"
+        )
+
+    async def with_bot() -> Result:
+        async with open_rest(settings.discord_bot_token) as rest:
+            return await by_bot(rest)
+
+    found = None
+    if settings.discord_bot_token is not None:
+        found = asyncio.run(with_bot())
+        if settings.discord_oauth_token is None or is_enough(found):
+            return found
+    return by_exporter(found)
