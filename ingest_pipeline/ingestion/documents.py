@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, BinaryIO, Protocol
 
 import pyarrow as pa
 
@@ -23,6 +23,7 @@ from ingest_pipeline.domain.normalize import (
     build_normalizer,
 )
 from ingest_pipeline.domain.window import Window
+from ingest_pipeline.landing.export_reader import read_export
 from ingest_pipeline.storage.engine.columns import column, repeated
 from ingest_pipeline.storage.messages.schema import STAGING_SCHEMA
 
@@ -131,6 +132,48 @@ class Document(Protocol):
             BadInput: The document is damaged; what was yielded before must not be kept.
         """
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How a document is read, whichever part of it.
+
+    Attributes:
+        name: What to call it in errors.
+        guild_id: Its guild, or None.
+        channel_id: Its channel.
+        policy: How the channel's messages are taken.
+        window: Bounds on the time of posting, or None.
+        provenance: Where its rows come from.
+    """
+
+    name: str
+    guild_id: int | None
+    channel_id: int
+    policy: ChannelPolicy
+    window: Window | None
+    provenance: Provenance
+
+    def rows(
+        self, stream: BinaryIO, tally: Tally, before: Callable[[], int] = lambda: 0
+    ) -> Iterator[pa.Table]:
+        """Read a part of the document as tables of `STAGING_SCHEMA`.
+
+        Args:
+            stream: The part, as a document.
+            tally: Where to count.
+            before: Asked for the number of messages of the document that came before the part.
+        """
+        _, slices = read_export(stream, self.name, before)
+        yield from normalized_batches(
+            slices,
+            guild_id=self.guild_id,
+            channel_id=self.channel_id,
+            policy=self.policy,
+            window=self.window,
+            provenance=self.provenance,
+            tally=tally,
+        )
 
 
 def normalized_batches(

@@ -11,8 +11,8 @@ import pyarrow as pa
 from ingest_pipeline.domain.normalize import ChannelPolicy
 from ingest_pipeline.domain.window import Window
 from ingest_pipeline.errors import StorageUnavailable
-from ingest_pipeline.ingestion.documents import Provenance, Tally
-from ingest_pipeline.ingestion.parallel_reader import Reading, is_of_use, second_reader
+from ingest_pipeline.ingestion.documents import Provenance, Reading, Tally
+from ingest_pipeline.ingestion.parallel_reader import is_of_use, second_reader
 from ingest_pipeline.landing.export_header import ExportHeader
 from ingest_pipeline.landing.export_reader import read_header
 from ingest_pipeline.landing.slices import Halves, halves_of
@@ -81,7 +81,7 @@ def _by_two(reading: Reading, halves: Halves, tally: Tally) -> Iterator[pa.Table
         count = tally.received
         rest = second.tally(count)
         if rest is None:
-            yield from reading.rows(halves.second(), tally, before=count)
+            yield from reading.rows(halves.second(), tally, before=lambda: count)
         else:
             tally.add(rest)
             yield from second.tables()

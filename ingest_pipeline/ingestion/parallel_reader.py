@@ -23,56 +23,12 @@ from typing import BinaryIO
 import pyarrow as pa
 
 from ingest_pipeline import errors
-from ingest_pipeline.domain.normalize import ChannelPolicy
-from ingest_pipeline.domain.window import Window
 from ingest_pipeline.ingestion.chunks import blocks_of, write_rows
-from ingest_pipeline.ingestion.documents import Provenance, Tally, normalized_batches
-from ingest_pipeline.landing.export_reader import read_export
+from ingest_pipeline.ingestion.documents import Reading, Tally
 from ingest_pipeline.landing.slices import Halves
 
 _MODULE = "ingest_pipeline.ingestion.parallel_reader"
 _logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """How a document is read, whichever part of it.
-
-    Attributes:
-        name: What to call it in errors.
-        guild_id: Its guild, or None.
-        channel_id: Its channel.
-        policy: How the channel's messages are taken.
-        window: Bounds on the time of posting, or None.
-        provenance: Where its rows come from.
-    """
-
-    name: str
-    guild_id: int | None
-    channel_id: int
-    policy: ChannelPolicy
-    window: Window | None
-    provenance: Provenance
-
-    def rows(self, stream: BinaryIO, tally: Tally, before: int | None = 0) -> Iterator[pa.Table]:
-        """Read a part of the document as tables of `STAGING_SCHEMA`.
-
-        Args:
-            stream: The part, as a document.
-            tally: Where to count.
-            before: Messages of the document that came before it; None to be told through standard input.
-        """
-        counted = _told if before is None else lambda: before
-        _, slices = read_export(stream, self.name, counted)
-        yield from normalized_batches(
-            slices,
-            guild_id=self.guild_id,
-            channel_id=self.channel_id,
-            policy=self.policy,
-            window=self.window,
-            provenance=self.provenance,
-            tally=tally,
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +115,7 @@ def main() -> None:
     tally = Tally()
     try:
         with os.fdopen(spool, "wb") as file, halves.second() as stream:
-            write_rows(file, blocks_of(reading.rows(stream, tally, before=None)))
+            write_rows(file, blocks_of(reading.rows(stream, tally, before=_told)))
     except errors.BadInput as error:
         answer = {"error": type(error).__name__, "message": str(error)}
     else:
