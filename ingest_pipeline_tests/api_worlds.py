@@ -16,13 +16,13 @@ import uvicorn
 
 from ingest_pipeline.api.app import build_api
 from ingest_pipeline.api.server import BoundedProtocol
-from ingest_pipeline.domain.guild import Channel, Guild, ReadingState
+from ingest_pipeline.domain.guild import Channel, ChannelAccess, Guild
 from ingest_pipeline.domain.normalize import ChannelPolicy
 from ingest_pipeline.domain.session import Session
 from ingest_pipeline.domain.window import Window
 from ingest_pipeline.ingestion.documents import Provenance
 from ingest_pipeline.ingestion.export_document import ExportDocument
-from ingest_pipeline.ingestion.ingest import IngestReport, ingest_landed
+from ingest_pipeline.ingestion.ingest import IngestReport, ingest_documents
 from ingest_pipeline.ingestion.services import Services, build_services
 from ingest_pipeline.landing.export_reader import read_header
 from ingest_pipeline.settings import Settings
@@ -53,7 +53,7 @@ def fill(services: Services) -> IngestReport:
         save_sessions(connection, [LATEST, RACE, NEXT], now=NOW)
         save_guild(connection, Guild(GUILD_ID, "Formula"), now=NOW)
         channels = [
-            Channel(CHANNEL_ID, GUILD_ID, "team-radio", reading_state=ReadingState.READABLE),
+            Channel(CHANNEL_ID, GUILD_ID, "team-radio", reading_state=ChannelAccess.READABLE),
             Channel(CHANNEL_ID + 1, GUILD_ID, "forum", channel_type="forum", position=1),
         ]
         save_channels(connection, channels, now=NOW)
@@ -90,7 +90,7 @@ def ingest_export(
         complete=True,
         provenance=Provenance(session_id, "export", read_at, correlation_id),
     )
-    return ingest_landed(
+    return ingest_documents(
         services.database,
         [document],
         correlation_id=correlation_id,

@@ -21,9 +21,9 @@ from ingest_pipeline.sources.discord.rest import DiscordRest, open_rest
 from ingest_pipeline.storage.engine.database import Connection, Database
 from ingest_pipeline.storage.gateway.watched_channels import (
     WatchedChannel,
+    clear_gap,
     list_watched,
-    note_missed,
-    settle_missed,
+    record_gap,
     watch_channels,
 )
 from ingest_pipeline.storage.messages.queries import stored_between
@@ -99,9 +99,9 @@ class Archive:
         def watch(connection: Connection) -> None:
             before = list_watched(connection)
             watch_channels(connection, watched, now=now)
-            settle_missed(connection, [each for each in channel_ids if each not in before], begun_at=now)
+            clear_gap(connection, [each for each in channel_ids if each not in before], begun_at=now)
             if is_missed:
-                note_missed(connection, channel_ids, since=now, now=now)
+                record_gap(connection, channel_ids, since=now, now=now)
 
         database.run(watch)
         meanwhile()

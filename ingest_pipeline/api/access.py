@@ -28,7 +28,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ingest_pipeline.api.problems import Refusal
-from ingest_pipeline.api.reads import HotValue, Lookups, SharedReads
+from ingest_pipeline.api.reads import Lookups, SharedReads, TtlCache
 from ingest_pipeline.ingestion.services import Services
 from ingest_pipeline.monitoring.status import Status, Totals
 from ingest_pipeline.stack.deployment import is_loopback
@@ -56,13 +56,13 @@ async def services_of(request: Request) -> Services:
 
 def status_of(request: Request) -> Status:
     """Return the status of the app that a request is for, at most a second old."""
-    status: HotValue[Status] = request.app.state.status
+    status: TtlCache[Status] = request.app.state.status
     return status.get()
 
 
 def totals_of(request: Request) -> Totals:
     """Return the totals of the app that a request is for, at most some seconds old."""
-    totals: HotValue[Totals] = request.app.state.totals
+    totals: TtlCache[Totals] = request.app.state.totals
     return totals.get()
 
 
@@ -84,7 +84,7 @@ async def now_of(request: Request) -> datetime:
     return now
 
 
-Parts = Annotated[Services, Depends(services_of)]
+ServicesDep = Annotated[Services, Depends(services_of)]
 HotStatus = Annotated[Status, Depends(status_of)]
 HotTotals = Annotated[Totals, Depends(totals_of)]
 Shared = Annotated[SharedReads, Depends(shared_of)]
@@ -92,7 +92,7 @@ BoundedLookups = Annotated[Lookups, Depends(lookups_of)]
 Now = Annotated[datetime, Depends(now_of)]
 
 
-async def require_reader(services: Parts, credentials: Credentials) -> None:
+async def require_reader(services: ServicesDep, credentials: Credentials) -> None:
     """Let those pass who may read; used only when a read token is set.
 
     Raises:
@@ -144,7 +144,7 @@ def _too_large() -> Refusal:
     return Refusal(413, "body-too-large", detail, {"Connection": "close"})
 
 
-async def require_writer(services: Parts, credentials: Credentials) -> None:
+async def require_writer(services: ServicesDep, credentials: Credentials) -> None:
     """Let those pass who may write.
 
     Raises:

@@ -14,7 +14,7 @@ from prometheus_client import CollectorRegistry, ProcessCollector
 
 from ingest_pipeline.api.access import ANY_HOST, Guard, Prefixed, require_reader
 from ingest_pipeline.api.problems import documented, install_handlers, problem_schemas
-from ingest_pipeline.api.reads import HotValue, Lookups, SharedReads, build_lookups
+from ingest_pipeline.api.reads import Lookups, SharedReads, TtlCache, build_lookups
 from ingest_pipeline.api.routes import (
     catalogue,
     health,
@@ -61,8 +61,8 @@ def build_api(
         redoc_url=None,
         lifespan=partial(_lifespan, lookups),
     )
-    status = HotValue(lambda: look_up_status(services, now()), _STATUS_SECONDS)
-    totals = HotValue(partial(look_up_totals, services), _TOTALS_SECONDS)
+    status = TtlCache(lambda: look_up_status(services, now()), _STATUS_SECONDS)
+    totals = TtlCache(partial(look_up_totals, services), _TOTALS_SECONDS)
     collectors = CollectorRegistry()
     ProcessCollector(registry=collectors)
     app.state.services = services

@@ -232,7 +232,7 @@ def _ask(database: Database) -> str:
     return str(row["version"]) if row else ""
 
 
-class HotValue(Generic[Value]):
+class TtlCache(Generic[Value]):
     """A value that is looked up when somebody asks for it, unless it is fresh.
 
     Args:

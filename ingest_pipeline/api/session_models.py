@@ -8,13 +8,13 @@ from typing import Literal
 from pydantic import BaseModel, Field
 
 from ingest_pipeline.api.fields import ShownId, ShownTime
-from ingest_pipeline.domain.guild import ReadingState as ChannelState
+from ingest_pipeline.domain.guild import ChannelAccess as ChannelState
 from ingest_pipeline.domain.session import Session
 from ingest_pipeline.domain.window import Window
 from ingest_pipeline.events import Event
 from ingest_pipeline.monitoring.permissions import UnreadableChannel
 from ingest_pipeline.monitoring.session_progress import SessionProgress, WindowState
-from ingest_pipeline.monitoring.status import BotState, BotStatus, Reading, ReadingState, Status, Totals
+from ingest_pipeline.monitoring.status import BotState, BotStatus, IngestHealth, IngestState, Status, Totals
 from ingest_pipeline.settings import Settings
 
 
@@ -127,13 +127,13 @@ class BatchModel(BaseModel):
 class ReadingModel(BaseModel):
     """How reading goes."""
 
-    state: ReadingState
+    state: IngestState
     last_completed: BatchModel | None
     last_failed: BatchModel | None
     problem: str | None = Field(None, description="What is wrong with the settings of channels.")
 
     @classmethod
-    def of(cls, reading: Reading) -> ReadingModel:
+    def of(cls, reading: IngestHealth) -> ReadingModel:
         """Describe how reading goes."""
         done, failed = reading.last_completed, reading.last_failed
         return cls(

@@ -21,7 +21,7 @@ from ingest_pipeline.bot.heartbeat import (
 )
 from ingest_pipeline.bot.watchlist import CatalogueView, Watchlist, view_catalogue
 from ingest_pipeline.content.sessions import read_relinked
-from ingest_pipeline.domain.guild import Channel, ReadingState
+from ingest_pipeline.domain.guild import Channel, ChannelAccess
 from ingest_pipeline.errors import BadInput, ChannelForbidden, ChannelNotFound
 from ingest_pipeline.history.catalogue_sync import note_left, save_view
 from ingest_pipeline.ingestion.services import Services
@@ -35,7 +35,7 @@ from ingest_pipeline.storage.catalogue.guilds import (
     set_reading_state,
 )
 from ingest_pipeline.storage.engine.database import Connection
-from ingest_pipeline.storage.gateway.refetch_queue import hasten_reads
+from ingest_pipeline.storage.gateway.refetch_queue import hasten_refetches
 from ingest_pipeline.storage.gateway.watched_channels import WatchedChannel, list_watched, watch_channels
 from ingest_pipeline.userconfig.session_files import sync_sessions_file
 
@@ -61,7 +61,7 @@ class BotCatalogue:
     rest: DiscordRest
     watchlist: Watchlist
     default_patterns: Collection[str] = ()
-    said: dict[int, ReadingState] = field(default_factory=dict)
+    said: dict[int, ChannelAccess] = field(default_factory=dict)
     mistakes: str = ""
     present: list[int] = field(default_factory=list)
     operations: RunningOperations = field(default_factory=RunningOperations)
@@ -110,7 +110,7 @@ class BotCatalogue:
         def work(connection: Connection) -> None:
             save_channels(connection, threads, now=now)
             for thread_id in sorted(deleted):
-                set_reading_state(connection, thread_id, ReadingState.MISSING, now=now)
+                set_reading_state(connection, thread_id, ChannelAccess.MISSING, now=now)
 
         await asyncio.to_thread(self.services.database.run, work)
 
@@ -134,7 +134,7 @@ class BotCatalogue:
         if self.default_patterns and find_guild(connection, guild_id)["monitors_chosen_at"] is None:
             set_monitors(connection, guild_id, self.default_patterns, now=view.seen_at)
         readable = [channel.channel_id for channel in view.channels if channel.is_readable]
-        hasten_reads(connection, readable, now=view.seen_at)
+        hasten_refetches(connection, readable, now=view.seen_at)
 
     def _take_over_sessions(self) -> None:
         try:
@@ -159,11 +159,11 @@ class BotCatalogue:
         """Say which watched channels cannot be read, once for each change."""
         for channel in self.watchlist.channels():
             state = channel.reading_state
-            before = self.said.get(channel.channel_id, ReadingState.READABLE)
-            if state is ReadingState.UNKNOWN or state is before:
+            before = self.said.get(channel.channel_id, ChannelAccess.READABLE)
+            if state is ChannelAccess.UNKNOWN or state is before:
                 continue
             self.said[channel.channel_id] = state
-            if state is ReadingState.READABLE:
+            if state is ChannelAccess.READABLE:
                 _logger.info("#%s (%s) can be read again", channel.name, channel.channel_id)
             else:
                 _logger.warning("#%s (%s): %s", channel.name, channel.channel_id, REMEDIES[state])

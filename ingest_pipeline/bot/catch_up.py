@@ -20,23 +20,23 @@ from datetime import UTC, datetime, timedelta
 
 from ingest_pipeline.bot.gateway_events import sessions_of, windows_at
 from ingest_pipeline.bot.watchlist import Watchlist
-from ingest_pipeline.domain.guild import Channel, ReadingState
+from ingest_pipeline.domain.guild import Channel, ChannelAccess
 from ingest_pipeline.domain.snowflake import created_at, first_id_at
 from ingest_pipeline.events import Event, EventType, log_events
 from ingest_pipeline.history.channel_scan import run_scans
-from ingest_pipeline.history.scan_plans import Stretch, queue_ranges
+from ingest_pipeline.history.scan_plans import IdRange, queue_ranges
 from ingest_pipeline.ingestion.batch_events import bot_event
 from ingest_pipeline.ingestion.ingest import new_correlation_id
 from ingest_pipeline.ingestion.services import Services
 from ingest_pipeline.sources.discord.rest import DiscordRest
 from ingest_pipeline.storage.catalogue.guilds import list_channels
 from ingest_pipeline.storage.engine.database import Connection
-from ingest_pipeline.storage.gateway.dirty_windows import posted_by_journey, touch_windows
+from ingest_pipeline.storage.gateway.dirty_windows import mark_windows_dirty, posted_by_journey
 from ingest_pipeline.storage.gateway.watched_channels import (
     WatchedChannel,
+    clear_gap,
     coverage_bounds,
     list_watched,
-    settle_missed,
 )
 from ingest_pipeline.storage.messages.coverage import proven_until
 from ingest_pipeline.storage.messages.membership import parents_of
@@ -52,11 +52,11 @@ class WatchPlan:
     """What is to be read now.
 
     Attributes:
-        stretches: Where; each up to what its channel holds when it is read.
+        id_ranges: Where; each up to what its channel holds when it is read.
         idle: Channels in which nothing can have been missed, as nothing was posted in time.
     """
 
-    stretches: tuple[Stretch, ...]
+    id_ranges: tuple[IdRange, ...]
     idle: tuple[int, ...]
 
 
@@ -93,11 +93,11 @@ def plan_watch(
     watched, bounds = list_watched(connection), coverage_bounds(connection)
     imports = unfinished_runs(connection, RunKind.IMPORT)
     whole = set(monitored)
-    stretches: list[Stretch] = []
+    id_ranges: list[IdRange] = []
     idle: list[int] = []
     for channel in channels:
         channel_id = channel.channel_id
-        if channel_id not in watched or channel.reading_state is not ReadingState.READABLE:
+        if channel_id not in watched or channel.reading_state is not ChannelAccess.READABLE:
             continue
         running = imports.get(channel_id)
         known = _Known(
@@ -109,10 +109,10 @@ def plan_watch(
         )
         low = _begin_at(connection, known, lookback, overlap)
         if low is not None:
-            stretches.append(Stretch(channel_id, channel.guild_id, low))
+            id_ranges.append(IdRange(channel_id, channel.guild_id, low))
         elif known.watched.missed_since is not None:
             idle.append(channel_id)
-    return WatchPlan(tuple(stretches), tuple(idle))
+    return WatchPlan(tuple(id_ranges), tuple(idle))
 
 
 def _begin_at(connection: Connection, known: _Known, lookback: timedelta, overlap: timedelta) -> int | None:
@@ -189,15 +189,15 @@ class CatchUp:
 
     def _queue(self, connection: Connection, begun_at: datetime) -> list[ScanRun]:
         plan = self._plan(connection)
-        settle_missed(connection, plan.idle, begun_at=begun_at)
-        if not plan.stretches:
+        clear_gap(connection, plan.idle, begun_at=begun_at)
+        if not plan.id_ranges:
             return []
         correlation_id, now = new_correlation_id(), datetime.now(UTC)
-        channel_ids = [stretch.channel_id for stretch in plan.stretches]
+        channel_ids = [id_range.channel_id for id_range in plan.id_ranges]
         abandon_runs(connection, RunKind.CATCH_UP, channel_ids, now=now)
         told = {"channel_ids": [str(channel_id) for channel_id in channel_ids]}
         publish(connection, [bot_event(EventType.CATCH_UP_STARTED, correlation_id, now, told)])
-        return queue_ranges(connection, RunKind.CATCH_UP, plan.stretches, correlation_id)
+        return queue_ranges(connection, RunKind.CATCH_UP, plan.id_ranges, correlation_id)
 
     def _plan(self, connection: Connection) -> WatchPlan:
         wanted = [
@@ -219,7 +219,7 @@ class CatchUp:
         event = _told_of_end(ended)
 
         def work(connection: Connection) -> None:
-            settle_missed(connection, [run.channel_id for run in complete], begun_at=begun_at)
+            clear_gap(connection, [run.channel_id for run in complete], begun_at=begun_at)
             for run in ended:
                 self._touch(connection, run)
             publish(connection, [event])
@@ -237,7 +237,7 @@ class CatchUp:
             connection, run.correlation_id, run.channel_id, posted_from=created_at(run.lower_id)
         )
         windows = windows_at({run.channel_id: posted}, parents, sessions, self.services.grid)
-        touch_windows(connection, windows, now=datetime.now(UTC))
+        mark_windows_dirty(connection, windows, now=datetime.now(UTC))
 
 
 def _tell(ended: Sequence[ScanRun]) -> None:

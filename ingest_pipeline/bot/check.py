@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from ingest_pipeline.domain.guild import Channel, ReadingState, monitored_ids
+from ingest_pipeline.domain.guild import Channel, ChannelAccess, monitored_ids
 from ingest_pipeline.errors import NothingFound
 from ingest_pipeline.ingestion.services import Services
 from ingest_pipeline.sources.discord.discovery import READ_MESSAGE_HISTORY, VIEW_CHANNEL, view_guild
@@ -22,9 +22,9 @@ PERMISSIONS = VIEW_CHANNEL | READ_MESSAGE_HISTORY
 """All that reading takes; private threads take Manage Threads or an invitation on top."""
 
 REMEDIES = {
-    ReadingState.FORBIDDEN: "the bot does not see it: give it View Channel there",
-    ReadingState.NO_HISTORY: "the bot may not read its history: give it Read Message History there",
-    ReadingState.MISSING: "it is gone",
+    ChannelAccess.FORBIDDEN: "the bot does not see it: give it View Channel there",
+    ChannelAccess.NO_HISTORY: "the bot may not read its history: give it Read Message History there",
+    ChannelAccess.MISSING: "it is gone",
 }
 
 

@@ -23,11 +23,11 @@ import msgspec
 from ingest_pipeline.domain.session import Session
 from ingest_pipeline.domain.snowflake import created_at, parse_snowflake
 from ingest_pipeline.domain.window import Window, WindowGrid
-from ingest_pipeline.ingestion.payload_documents import SeenMessage, correlation_of
+from ingest_pipeline.ingestion.payload_documents import ObservedMessage, correlation_of
 from ingest_pipeline.landing.spool import Record
 from ingest_pipeline.sources.discord.payloads import Payload, is_whole
-from ingest_pipeline.storage.gateway.dirty_windows import TouchedWindow
-from ingest_pipeline.storage.gateway.refetch_queue import UnsureMessage
+from ingest_pipeline.storage.gateway.dirty_windows import DirtyWindow
+from ingest_pipeline.storage.gateway.refetch_queue import PartialUpdate
 from ingest_pipeline.storage.messages.deletions import Tombstone
 
 SOURCE = "gateway"
@@ -44,7 +44,7 @@ MESSAGES = frozenset({CREATION, "MESSAGE_UPDATE"})
 DELETES = frozenset({"MESSAGE_DELETE", "MESSAGE_DELETE_BULK"})
 CAPTURED = MESSAGES | DELETES | REACTIONS
 
-Place = tuple[int | None, int]
+ChannelRef = tuple[int | None, int]
 _INSTANT = timedelta(microseconds=1)
 
 
@@ -56,23 +56,27 @@ class Events:
         received: Frames looked at.
         messages: Whole messages by guild and channel, in the order they were received.
         deletions: Deleted messages.
-        unsure: Messages to read again.
-        suspects: Channels in which something happened to messages that a frame failed to name.
+        partial_updates: Messages to read again.
+        channels_to_rescan: Channels in which something happened to messages that a frame failed to name.
         skipped: Frames without effect by reason: `malformed`, `not_monitored`.
     """
 
     received: int = 0
-    messages: dict[Place, list[SeenMessage]] = field(default_factory=dict)
+    messages: dict[ChannelRef, list[ObservedMessage]] = field(default_factory=dict)
     deletions: list[Tombstone] = field(default_factory=list)
-    unsure: set[UnsureMessage] = field(default_factory=set)
-    suspects: set[int] = field(default_factory=set)
+    partial_updates: set[PartialUpdate] = field(default_factory=set)
+    channels_to_rescan: set[int] = field(default_factory=set)
     skipped: Counter[str] = field(default_factory=Counter)
 
     @property
     def message_ids(self) -> set[int]:
         """Every message that something is told of."""
         seen = {each.message_id for messages in self.messages.values() for each in messages}
-        return seen | {each.discord_id for each in self.deletions} | {each.message_id for each in self.unsure}
+        return (
+            seen
+            | {each.discord_id for each in self.deletions}
+            | {each.message_id for each in self.partial_updates}
+        )
 
     @property
     def created_ids(self) -> set[int]:
@@ -119,22 +123,22 @@ def interpret(records: Iterable[Record], is_monitored: Callable[[int], bool]) ->
         elif not is_monitored(channel_id):
             events.skipped["not_monitored"] += 1
         else:
-            place = (parse_snowflake(frame.d.get("guild_id")), channel_id)
-            if not _sort_in(events, frame.t, frame.d, place, record.received_at):
+            channel = (parse_snowflake(frame.d.get("guild_id")), channel_id)
+            if not _sort_in(events, frame.t, frame.d, channel, record.received_at):
                 events.skipped["malformed"] += 1
-                events.suspects.add(channel_id)
+                events.channels_to_rescan.add(channel_id)
     return events
 
 
-def _sort_in(events: Events, kind: str, data: Payload, place: Place, received_at: datetime) -> bool:
+def _sort_in(events: Events, kind: str, data: Payload, channel: ChannelRef, received_at: datetime) -> bool:
     """Take what a frame tells; return whether it said which messages it is about."""
     if kind in MESSAGES:
-        return _sort_message(events, kind, data, place, received_at)
+        return _sort_message(events, kind, data, channel, received_at)
     if kind in REACTIONS:
-        return _note_unsure(events, place, data.get("message_id"))
+        return _note_partial_update(events, channel, data.get("message_id"))
     listed = data.get("ids") if kind == "MESSAGE_DELETE_BULK" else [data.get("id")]
     ids = [parse_snowflake(each) for each in listed] if isinstance(listed, list) else [None]
-    guild_id, channel_id = place
+    guild_id, channel_id = channel
     events.deletions.extend(
         Tombstone(each, channel_id, guild_id, received_at, SOURCE, correlation_of(guild_id, each))
         for each in ids
@@ -143,7 +147,9 @@ def _sort_in(events: Events, kind: str, data: Payload, place: Place, received_at
     return None not in ids
 
 
-def _sort_message(events: Events, kind: str, data: Payload, place: Place, received_at: datetime) -> bool:
+def _sort_message(
+    events: Events, kind: str, data: Payload, channel: ChannelRef, received_at: datetime
+) -> bool:
     """Take a whole message; note one that must be read again to be known whole.
 
     An edit's text is taken at once, so that it is not lost when the message can no longer be read.
@@ -154,19 +160,19 @@ def _sort_message(events: Events, kind: str, data: Payload, place: Place, receiv
     whole = is_whole(data)
     is_creation = kind == CREATION
     if not (whole and is_creation):
-        _note_unsure(events, place, message_id)
+        _note_partial_update(events, channel, message_id)
     if whole and (is_creation or data.get("edited_timestamp")):
-        seen = SeenMessage(message_id, data, received_at, is_creation)
-        events.messages.setdefault(place, []).append(seen)
+        seen = ObservedMessage(message_id, data, received_at, is_creation)
+        events.messages.setdefault(channel, []).append(seen)
     elif is_creation:
         events.skipped["malformed"] += 1
     return True
 
 
-def _note_unsure(events: Events, place: Place, message_id: object) -> bool:
+def _note_partial_update(events: Events, channel: ChannelRef, message_id: object) -> bool:
     known = parse_snowflake(message_id)
     if known is not None:
-        events.unsure.add(UnsureMessage(place[1], known, place[0] or 0))
+        events.partial_updates.add(PartialUpdate(channel[1], known, channel[0] or 0))
     return known is not None
 
 
@@ -181,7 +187,7 @@ def windows_at(
     parents: Mapping[int, int],
     sessions: Sequence[Session],
     grid: WindowGrid,
-) -> set[TouchedWindow]:
+) -> set[DirtyWindow]:
     """Return the windows of channels' sessions that some times lie in.
 
     Args:
@@ -190,7 +196,7 @@ def windows_at(
         grid: The grid of windows.
     """
     return {
-        TouchedWindow(session.session_id, key)
+        DirtyWindow(session.session_id, key)
         for channel_id, times in moments.items()
         for session in sessions_of(channel_id, parents.get(channel_id), sessions)
         for moment in times
@@ -204,7 +210,7 @@ def windows_of(
     parents: Mapping[int, int],
     sessions: Sequence[Session],
     grid: WindowGrid,
-) -> set[TouchedWindow]:
+) -> set[DirtyWindow]:
     """Return the windows of channels' sessions that some messages, by channel, were posted in."""
     moments = {channel_id: {created_at(each) for each in ids} for channel_id, ids in message_ids.items()}
     return windows_at(moments, parents, sessions, grid)

@@ -12,21 +12,21 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from ingest_pipeline.bot.gateway_events import SOURCE, Events, interpret, windows_of
-from ingest_pipeline.content.live_extraction import MessageJourney, read_at_once
+from ingest_pipeline.content.live_extraction import MessageJourney, extract_for_events
 from ingest_pipeline.content.rules import ContentRules
 from ingest_pipeline.domain.normalize import ChannelPolicy
 from ingest_pipeline.domain.session import Session
 from ingest_pipeline.events import Event, EventType
 from ingest_pipeline.ingestion.batch_events import message_event
 from ingest_pipeline.ingestion.documents import Provenance
-from ingest_pipeline.ingestion.ingest import IngestReport, ingest_landed, new_correlation_id
+from ingest_pipeline.ingestion.ingest import IngestReport, ingest_documents, new_correlation_id
 from ingest_pipeline.ingestion.payload_documents import PayloadDocument, correlation_of
 from ingest_pipeline.ingestion.services import Services
 from ingest_pipeline.landing.spool import Position, Spool
 from ingest_pipeline.storage.engine.database import Connection
-from ingest_pipeline.storage.gateway.dirty_windows import touch_windows
-from ingest_pipeline.storage.gateway.refetch_queue import queue_reads
-from ingest_pipeline.storage.gateway.watched_channels import note_missed
+from ingest_pipeline.storage.gateway.dirty_windows import mark_windows_dirty
+from ingest_pipeline.storage.gateway.refetch_queue import queue_refetches
+from ingest_pipeline.storage.gateway.watched_channels import record_gap
 from ingest_pipeline.storage.messages.deletions import (
     known_among,
     lock_messages,
@@ -130,37 +130,37 @@ def ingest_spooled(
     policies: dict[int, ChannelPolicy] = {}
     touched = _touched(events)
 
-    def also(connection: Connection) -> None:
+    def before_merge(connection: Connection) -> None:
         lock_messages(connection, events.message_ids)
         # Another try after a conflict knows no less than the one before.
         known.update(known_among(connection, events.created_ids))
         skipped.update(skipped_among(connection, events.created_ids))
         policies.update(services.policies(connection, {channel_id for _, channel_id in events.messages}))
         tombstone_messages(connection, events.deletions)
-        queue_reads(connection, events.unsure, latest, quiet)
+        queue_refetches(connection, events.partial_updates, latest, quiet)
         windows = windows_of(touched, parents_of(connection, touched), sessions, services.grid)
-        touch_windows(connection, windows, now=datetime.now(UTC))
-        note_missed(connection, events.suspects, since=latest, now=latest)
+        mark_windows_dirty(connection, windows, now=datetime.now(UTC))
+        record_gap(connection, events.channels_to_rescan, since=latest, now=latest)
         note_activities(connection, events.newest_ids)
         reader.move_to(connection, position)
 
-    def then(connection: Connection) -> list[Event]:
+    def after_merge(connection: Connection) -> list[Event]:
         told = message_events(events, correlation_id)
         if rules:
             gone = {each.discord_id for each in events.deletions}
-            told += read_at_once(
+            told += extract_for_events(
                 connection, journeys(events), gone, rules, batch=correlation_id, now=datetime.now(UTC)
             )
         return told
 
-    report = ingest_landed(
+    report = ingest_documents(
         services.database,
         _documents(events, policies=policies, provenance=provenance, known=known, skipped=skipped),
         correlation_id=correlation_id,
         settle=services.settings.settle,
         batch_rows=services.settings.batch_rows,
-        also=also,
-        then=then,
+        before_merge=before_merge,
+        after_merge=after_merge,
     )
     received_at = tuple(record.received_at for record in records)
     return SpoolBatch(events, report, position, received_at, datetime.now(UTC))

@@ -31,7 +31,7 @@ _logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Missed:
+class PossibleGap:
     """Changes since a time may have been missed.
 
     Attributes:
@@ -43,7 +43,7 @@ class Missed:
     since: datetime | None
 
 
-class Listening:
+class GatewayState:
     """Is told by the connection; see `GatewayListener`. For one event loop.
 
     Args:
@@ -55,11 +55,11 @@ class Listening:
         changed_guilds: Guilds whose channels are to be looked at again.
         threads: Threads as they were last told of, which a look at a guild does not show once archived.
         deleted: Threads that were deleted.
-        news: Events of the bot's life that are not written yet.
+        pending_events: Events of the bot's life that are not written yet.
         sessions_begun: How many gateway sessions there were.
         catch_up_wanted: Set when there is something to catch up on.
         guilds_changed: Set when there are guilds to look at soon.
-        has_news: Set when there is something to write.
+        has_pending_events: Set when there is something to write.
     """
 
     def __init__(self, watchlist: Watchlist, ingester: SpoolIngester, journey: str) -> None:
@@ -67,17 +67,17 @@ class Listening:
         self._watchlist = watchlist
         self._ingester = ingester
         self._journey = journey
-        self._was_hearing = False
+        self._was_connected = False
         self._failure: tuple[EventType, str] | None = None
-        self.missed: list[Missed] = []
+        self.possible_gaps: list[PossibleGap] = []
         self.changed_guilds: set[int] = set()
         self.threads: dict[int, Channel] = {}
         self.deleted: set[int] = set()
-        self.news: list[Event] = []
+        self.pending_events: list[Event] = []
         self.sessions_begun = 0
         self.catch_up_wanted = asyncio.Event()
         self.guilds_changed = asyncio.Event()
-        self.has_news = asyncio.Event()
+        self.has_pending_events = asyncio.Event()
 
     def may_want(self, channel_id: int) -> bool:
         """See `GatewayListener`."""
@@ -86,35 +86,35 @@ class Listening:
     def session_began(self) -> None:
         """See `GatewayListener`."""
         self.sessions_begun += 1
-        self._hear()
-        self.miss(None, None)
+        self._note_connected()
+        self.record_possible_gap(None, None)
         _logger.info("connected to Discord's gateway; catching up")
-        self.tell(EventType.BOT_READY, {"resumed": False})
+        self.record(EventType.BOT_READY, {"resumed": False})
 
     def session_resumed(self) -> None:
         """See `GatewayListener`."""
-        self._hear()
+        self._note_connected()
         _logger.info("the gateway session was resumed; what happened meanwhile was replayed")
-        self.tell(EventType.BOT_READY, {"resumed": True})
+        self.record(EventType.BOT_READY, {"resumed": True})
 
     def disconnected(self) -> None:
         """See `GatewayListener`; told once for each interruption."""
-        if self._was_hearing:
-            self._was_hearing = False
+        if self._was_connected:
+            self._was_connected = False
             interrupted = "the connection to Discord's gateway is interrupted"
             _logger.warning(interrupted)
-            self.tell(EventType.BOT_DISCONNECTED, {})
-            self.tell(EventType.SYSTEM_CONNECTION_LOST, {"message": interrupted})
+            self.record(EventType.BOT_DISCONNECTED, {})
+            self.record(EventType.SYSTEM_CONNECTION_LOST, {"message": interrupted})
 
     def connection_failed(self, error: IngestError) -> None:
         """Note that a connection was refused by Discord or could not be kept; the same is told once."""
         failure = (connection_event(error), str(error))
         if failure != self._failure:
             self._failure = failure
-            self.tell(failure[0], {"error": type(error).__name__, "message": failure[1]})
+            self.record(failure[0], {"error": type(error).__name__, "message": failure[1]})
 
-    def _hear(self) -> None:
-        self._was_hearing = True
+    def _note_connected(self) -> None:
+        self._was_connected = True
         self._failure = None
 
     def spooled(self) -> None:
@@ -128,46 +128,48 @@ class Listening:
         lost = self._watchlist.with_threads(change.lost)
         found = self._watchlist.with_threads(change.regained) | learned
         if lost:
-            self.missed.append(Missed(frozenset(lost), now))
+            self.possible_gaps.append(PossibleGap(frozenset(lost), now))
         if found:
-            self.miss(frozenset(found), now)
+            self.record_possible_gap(frozenset(found), now)
         self.changed_guilds.add(change.guild_id)
         self.threads.update((each.channel_id, each) for each in change.channels if each.is_thread)
         self.deleted |= change.deleted
         if lost or found or change.is_gone:
             self.guilds_changed.set()
 
-    def miss(self, channel_ids: frozenset[int] | None, since: datetime | None) -> None:
+    def record_possible_gap(self, channel_ids: frozenset[int] | None, since: datetime | None) -> None:
         """Note that changes may have been missed, and ask for a catch-up."""
-        self.missed.append(Missed(channel_ids, since))
+        self.possible_gaps.append(PossibleGap(channel_ids, since))
         self.catch_up_wanted.set()
 
-    def tell(self, event_type: EventType, data: Mapping[str, Any]) -> None:
+    def record(self, event_type: EventType, data: Mapping[str, Any]) -> None:
         """Note an event of the bot's life, to be written when the database lets it."""
-        self.news.append(bot_event(event_type, self._journey, datetime.now(UTC), data))
-        self.has_news.set()
+        self.pending_events.append(bot_event(event_type, self._journey, datetime.now(UTC), data))
+        self.has_pending_events.set()
 
 
 @dataclass(slots=True)
-class DeafnessWatch:
+class StaleGatewayDetector:
     """What is known of one gateway session's hearing.
 
     Attributes:
         grace_seconds: How long the gateway may be behind REST.
         known: The newest message of each channel when it was first looked at in this session.
-        unheard: Messages the gateway has not told of, by channel, with when that was first seen, on the
+        undelivered: Messages the gateway has not told of, by channel, with when that was first seen, on the
             monotonic clock.
     """
 
     grace_seconds: float
     known: dict[int, int] = field(default_factory=dict)
-    unheard: dict[int, tuple[int, float]] = field(default_factory=dict)
+    undelivered: dict[int, tuple[int, float]] = field(default_factory=dict)
 
-    async def look(self, rest: DiscordRest, channel_ids: Collection[int], heard: Mapping[int, int]) -> None:
+    async def look(
+        self, rest: DiscordRest, channel_ids: Collection[int], last_received: Mapping[int, int]
+    ) -> None:
         """Ask for the newest message of some channels; those that cannot be read are left out.
 
         Args:
-            heard: The newest message that the gateway told of in each channel.
+            last_received: The newest message that the gateway told of in each channel.
 
         Raises:
             DiscordUnavailable: Discord did not answer.
@@ -178,26 +180,26 @@ class DeafnessWatch:
             except (ChannelForbidden, ChannelNotFound):
                 continue
             newest = max((int(message["id"]) for message in page.messages), default=0)
-            self._note(channel_id, newest, heard.get(channel_id, 0), time.monotonic())
+            self._note(channel_id, newest, last_received.get(channel_id, 0), time.monotonic())
 
-    def is_deaf(self, heard: Mapping[int, int], now: float) -> bool:
-        """Tell whether a message stayed unheard for longer than the grace.
+    def is_stale(self, last_received: Mapping[int, int], now: float) -> bool:
+        """Tell whether a message stayed undelivered for longer than the grace.
 
         Args:
-            heard: As for `look`.
+            last_received: As for `look`.
             now: The monotonic clock.
         """
         return any(
-            heard.get(channel_id, 0) < message_id and now - since >= self.grace_seconds
-            for channel_id, (message_id, since) in self.unheard.items()
+            last_received.get(channel_id, 0) < message_id and now - since >= self.grace_seconds
+            for channel_id, (message_id, since) in self.undelivered.items()
         )
 
-    def _note(self, channel_id: int, newest: int, heard: int, now: float) -> None:
+    def _note(self, channel_id: int, newest: int, last_received: int, now: float) -> None:
         # What was there when the session began was never to be heard of in it.
         known = self.known.setdefault(channel_id, newest)
-        earlier = self.unheard.get(channel_id)
-        if earlier and heard >= earlier[0]:
-            del self.unheard[channel_id]
+        earlier = self.undelivered.get(channel_id)
+        if earlier and last_received >= earlier[0]:
+            del self.undelivered[channel_id]
             earlier = None
-        if earlier is None and newest > max(known, heard):
-            self.unheard[channel_id] = (newest, now)
+        if earlier is None and newest > max(known, last_received):
+            self.undelivered[channel_id] = (newest, now)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from ingest_pipeline.bot.supervision import connection_event, keep_going
+from ingest_pipeline.bot.supervision import connection_event, run_forever
 from ingest_pipeline.errors import IngestError
 from ingest_pipeline.events import EventType, log_events
 from ingest_pipeline.ingestion.batch_events import bot_event
@@ -57,7 +57,7 @@ class BotLife:
     @asynccontextmanager
     async def beating(self) -> AsyncIterator[None]:
         """Let the heart beat until the block ends, then say that, and why, the bot stopped."""
-        heart = asyncio.create_task(keep_going("the heartbeat", self._beat))
+        heart = asyncio.create_task(run_forever("the heartbeat", self._beat))
         data: dict[str, Any] = {}
         try:
             yield

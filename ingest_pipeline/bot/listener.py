@@ -22,11 +22,11 @@ from ingest_pipeline.bot.catch_up import CatchUp
 from ingest_pipeline.bot.check import invite_link
 from ingest_pipeline.bot.gateway_events import CAPTURED
 from ingest_pipeline.bot.gateway_ingest import SpoolBatch, SpoolReader
-from ingest_pipeline.bot.gateway_state import Listening
+from ingest_pipeline.bot.gateway_state import GatewayState
 from ingest_pipeline.bot.heartbeat import BotLife
 from ingest_pipeline.bot.ingest import BatchObserver, SpoolIngester
-from ingest_pipeline.bot.runtime import BotOptions, BotParts
-from ingest_pipeline.bot.supervision import Backoff, BotEnded, ConnectionKeeper, keep_going
+from ingest_pipeline.bot.runtime import BotOptions, BotRuntime
+from ingest_pipeline.bot.supervision import Backoff, BotEnded, GatewayReconnector, run_forever
 from ingest_pipeline.bot.watchlist import Watchlist
 from ingest_pipeline.errors import IngestError, IntentMissing, TokenRejected, TransientError
 from ingest_pipeline.ingestion.ingest import new_correlation_id
@@ -68,29 +68,29 @@ async def run_bot(
         async with life.beating(), _logged_in(token, stop, life) as rest:
             if rest is None:
                 return
-            parts = _build(life, rest, reader, token=token, folder=folder, options=chosen, observe=observe)
-            await _live(parts, stop)
+            runtime = _build(life, rest, reader, token=token, folder=folder, options=chosen, observe=observe)
+            await _live(runtime, stop)
 
 
-async def _live(parts: BotParts, stop: asyncio.Event) -> None:
+async def _live(runtime: BotRuntime, stop: asyncio.Event) -> None:
     """Discover, then run every part until asked to stop or until one ends the bot."""
-    showing = asyncio.create_task(keep_going("showing what goes on", parts.show_operations))
+    showing = asyncio.create_task(run_forever("showing what goes on", runtime.show_operations))
     try:
-        await _first(stop, "the discovery of guilds", lambda: parts.catalogue.discover(archived=False))
+        await _first(stop, "the discovery of guilds", lambda: runtime.catalogue.discover(archived=False))
         if not stop.is_set():
-            await _tell_what_is_watched(parts)
-            await _run_parts(parts, stop)
+            await _tell_what_is_watched(runtime)
+            await _run_steps(runtime, stop)
     finally:
         await _end([showing])
-        await _flush_news(parts)
+        await _flush_news(runtime)
 
 
-async def _tell_what_is_watched(parts: BotParts) -> None:
+async def _tell_what_is_watched(runtime: BotRuntime) -> None:
     """Say how many channels are watched, and what to do when there is none."""
-    channels = parts.catalogue.watchlist.channels()
+    channels = runtime.catalogue.watchlist.channels()
     _logger.info("watching %d channels; connecting", len(channels))
-    if not parts.catalogue.present:
-        link = invite_link(int((await parts.catalogue.rest.application())["id"]))
+    if not runtime.catalogue.present:
+        link = invite_link(int((await runtime.catalogue.rest.application())["id"]))
         _logger.warning("the bot is in no guild: invite it with %s", link)
     elif not channels:
         _logger.warning(
@@ -98,22 +98,22 @@ async def _tell_what_is_watched(parts: BotParts) -> None:
         )
 
 
-async def _run_parts(parts: BotParts, stop: asyncio.Event) -> None:
-    connection_pauses = parts.keeper.backoff or Backoff()
+async def _run_steps(runtime: BotRuntime, stop: asyncio.Event) -> None:
+    connection_pauses = runtime.reconnector.backoff or Backoff()
     steps: dict[str, Callable[[], Awaitable[object]]] = {
-        "ingestion": parts.ingester.round,
-        "catching up": parts.catch_up,
-        "following guilds": parts.follow_guilds,
-        "upkeep": parts.keep_up,
-        "reading again": parts.refetch,
-        "listening": parts.listen,
-        "writing news": parts.write_news,
+        "ingestion": runtime.ingester.round,
+        "catching up": runtime.catch_up,
+        "following guilds": runtime.follow_guilds,
+        "upkeep": runtime.periodic_refresh,
+        "reading again": runtime.refetch,
+        "checking the gateway": runtime.check_gateway,
+        "writing events": runtime.write_events,
     }
-    parts.ingester.wake()
+    runtime.ingester.wake()
     connection = asyncio.create_task(
-        keep_going("the gateway connection", parts.keeper.live_once, connection_pauses)
+        run_forever("the gateway connection", runtime.reconnector.live_once, connection_pauses)
     )
-    others = [asyncio.create_task(keep_going(name, step)) for name, step in steps.items()]
+    others = [asyncio.create_task(run_forever(name, step)) for name, step in steps.items()]
     asked = asyncio.create_task(stop.wait())
     try:
         done, _ = await asyncio.wait([asked, connection, *others], return_when=asyncio.FIRST_COMPLETED)
@@ -123,8 +123,8 @@ async def _run_parts(parts: BotParts, stop: asyncio.Event) -> None:
         # The connection goes first: what it received last is forced to disk and can still be stored.
         await _end([asked, connection])
         try:
-            async with asyncio.timeout(parts.options.drain_seconds):
-                await parts.ingester.drained()
+            async with asyncio.timeout(runtime.options.drain_seconds):
+                await runtime.ingester.drained()
         except TimeoutError:
             _logger.warning("the last events stay in the spool; the next start takes them")
         await _end(others)
@@ -145,41 +145,41 @@ def _build(
     folder: Path,
     options: BotOptions,
     observe: BatchObserver | None,
-) -> BotParts:
+) -> BotRuntime:
     from ingest_pipeline.sources.discord.gateway import GatewayClient
 
     services, watchlist = life.services, Watchlist()
 
     def observed(batch: SpoolBatch) -> None:
-        parts.note_batch(batch)
-        if batch.events.suspects:
-            listening.catch_up_wanted.set()
+        runtime.note_batch(batch)
+        if batch.events.channels_to_rescan:
+            gateway.catch_up_wanted.set()
         if observe:
             observe(batch)
 
     def connect() -> GatewayClient:
         return GatewayClient(
-            reader.spool, CAPTURED, listening, ready_timeout_seconds=options.ready_timeout_seconds
+            reader.spool, CAPTURED, gateway, ready_timeout_seconds=options.ready_timeout_seconds
         )
 
     ingester = SpoolIngester(services, reader, folder, watchlist, observed, quiet=options.quiet)
-    listening = Listening(watchlist, ingester, life.journey)
-    keeper = ConnectionKeeper(
+    gateway = GatewayState(watchlist, ingester, life.journey)
+    reconnector = GatewayReconnector(
         connect,
         token.get_secret_value().strip(),
         backoff=Backoff(),
-        report=listening.connection_failed,
+        report=gateway.connection_failed,
     )
-    parts = BotParts(
+    runtime = BotRuntime(
         services=services,
         options=options,
         catalogue=BotCatalogue(services, rest, watchlist, options.patterns),
         ingester=ingester,
-        listening=listening,
-        keeper=keeper,
+        gateway=gateway,
+        reconnector=reconnector,
         catching_up=CatchUp(services, rest, watchlist, options.lookback),
     )
-    return parts
+    return runtime
 
 
 async def _first(
@@ -227,9 +227,9 @@ async def _logged_in(
         yield opened[0] if opened else None
 
 
-async def _flush_news(parts: BotParts) -> None:
-    """Write the last news; that they are lost with the database is no reason to end in disorder."""
+async def _flush_news(runtime: BotRuntime) -> None:
+    """Write the last pending_events; that they are lost with the database is no reason to end in disorder."""
     try:
-        await parts.flush_news()
+        await runtime.flush_events()
     except IngestError as error:
         _logger.warning("the last events of the bot's life were not noted: %s", error)

@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import chain, groupby
 
 from ingest_pipeline.bot.gateway_events import windows_of
-from ingest_pipeline.content.live_extraction import MessageJourney, read_at_once
+from ingest_pipeline.content.live_extraction import MessageJourney, extract_for_events
 from ingest_pipeline.content.rules import ContentRules
 from ingest_pipeline.domain.normalize import ChannelPolicy
 from ingest_pipeline.domain.session import Session
@@ -22,13 +22,18 @@ from ingest_pipeline.errors import ChannelNotFound, DiscordRejected, IngestError
 from ingest_pipeline.events import Event
 from ingest_pipeline.history.channel_scan import SOURCE
 from ingest_pipeline.ingestion.documents import Provenance
-from ingest_pipeline.ingestion.ingest import ingest_landed, new_correlation_id
-from ingest_pipeline.ingestion.payload_documents import PayloadDocument, SeenMessage, correlation_of
+from ingest_pipeline.ingestion.ingest import ingest_documents, new_correlation_id
+from ingest_pipeline.ingestion.payload_documents import ObservedMessage, PayloadDocument, correlation_of
 from ingest_pipeline.ingestion.services import Services
 from ingest_pipeline.sources.discord.rest import PAGE_LIMIT, DiscordRest, Payload
 from ingest_pipeline.storage.engine.database import Connection
-from ingest_pipeline.storage.gateway.dirty_windows import touch_windows
-from ingest_pipeline.storage.gateway.refetch_queue import PendingRead, due_reads, postpone_reads, settle_reads
+from ingest_pipeline.storage.gateway.dirty_windows import mark_windows_dirty
+from ingest_pipeline.storage.gateway.refetch_queue import (
+    PendingRefetch,
+    complete_refetches,
+    due_refetches,
+    postpone_refetches,
+)
 from ingest_pipeline.storage.messages.deletions import Tombstone, lock_messages, tombstone_messages
 from ingest_pipeline.storage.messages.membership import parents_of
 
@@ -41,7 +46,7 @@ _logger = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
-class Reading:
+class RefetchResult:
     """What Discord answered about some messages of one channel.
 
     Attributes:
@@ -55,7 +60,7 @@ class Reading:
     channel_id: int
     guild_id: int | None
     asked_at: datetime
-    found: list[SeenMessage] = field(default_factory=list)
+    found: list[ObservedMessage] = field(default_factory=list)
     gone: dict[int, datetime] = field(default_factory=dict)
 
     @property
@@ -81,14 +86,14 @@ async def refetch_due(
         DatabaseUnavailable: The database cannot be reached; the same holds.
     """
 
-    def find() -> list[PendingRead]:
+    def find() -> list[PendingRefetch]:
         with services.database.read() as connection:
-            return due_reads(connection, datetime.now(UTC), limit=_AT_ONCE)
+            return due_refetches(connection, datetime.now(UTC), limit=_AT_ONCE)
 
     due = await asyncio.to_thread(find)
     turns = asyncio.Semaphore(_CONCURRENCY)
 
-    async def read_in_turn(waiting: list[PendingRead]) -> Reading:
+    async def read_in_turn(waiting: list[PendingRefetch]) -> RefetchResult:
         async with turns:
             return await _read_channel(services, rest, waiting)
 
@@ -98,36 +103,38 @@ async def refetch_due(
             tasks = [group.create_task(read_in_turn(waiting)) for waiting in channels]
     except* IngestError as stopped:
         raise stopped.exceptions[0] from None
-    readings = [reading for task in tasks if (reading := task.result()).message_ids]
-    if readings:
-        await asyncio.to_thread(_store, services, sessions, readings, rules)
-    return sum(len(reading.message_ids) for reading in readings)
+    results = [result for task in tasks if (result := task.result()).message_ids]
+    if results:
+        await asyncio.to_thread(_store, services, sessions, results, rules)
+    return sum(len(result.message_ids) for result in results)
 
 
-async def _read_channel(services: Services, rest: DiscordRest, waiting: Sequence[PendingRead]) -> Reading:
+async def _read_channel(
+    services: Services, rest: DiscordRest, waiting: Sequence[PendingRefetch]
+) -> RefetchResult:
     """Ask for the messages of one channel; those that cannot be had are left for later."""
     channel_id = waiting[0].channel_id
     guild_id = next((each.guild_id for each in waiting if each.guild_id), None)
-    reading = Reading(channel_id, guild_id, datetime.now(UTC))
+    result = RefetchResult(channel_id, guild_id, datetime.now(UTC))
     try:
-        await _ask(rest, channel_id, [each.message_id for each in waiting], reading)
+        await _ask(rest, channel_id, [each.message_id for each in waiting], result)
     except TokenRejected:
         raise
     except ChannelNotFound:
         # The channel is gone, and with it all that could be read again.
         gone = [each.message_id for each in waiting]
         await asyncio.to_thread(
-            services.database.run, lambda connection: settle_reads(connection, gone, reading.asked_at)
+            services.database.run, lambda connection: complete_refetches(connection, gone, result.asked_at)
         )
     except IngestError as error:
         _logger.info("messages of channel %s are read again later: %s", channel_id, error)
-        read = set(reading.message_ids)
+        read = set(result.message_ids)
         left = [each for each in waiting if each.message_id not in read]
-        await asyncio.to_thread(_postpone, services, left, reading.asked_at, error)
-    return reading
+        await asyncio.to_thread(_postpone, services, left, result.asked_at, error)
+    return result
 
 
-async def _ask(rest: DiscordRest, channel_id: int, message_ids: list[int], reading: Reading) -> None:
+async def _ask(rest: DiscordRest, channel_id: int, message_ids: list[int], result: RefetchResult) -> None:
     """Ask for messages of one channel, given by ascending id, until each is found or known to be gone."""
     left = message_ids
     while left:
@@ -137,29 +144,29 @@ async def _ask(rest: DiscordRest, channel_id: int, message_ids: list[int], readi
         covered = [each for each in left if each <= max(there, default=left[0])]
         for message_id in covered:
             if message_id in there:
-                _found(reading, message_id, there[message_id], page.requested_at)
+                _found(result, message_id, there[message_id], page.requested_at)
             else:
                 # Missing from a page it says nothing yet: the page may be empty for want of a permission.
-                await _ask_for_one(rest, channel_id, message_id, reading)
+                await _ask_for_one(rest, channel_id, message_id, result)
         left = left[len(covered) :]
 
 
-async def _ask_for_one(rest: DiscordRest, channel_id: int, message_id: int, reading: Reading) -> None:
+async def _ask_for_one(rest: DiscordRest, channel_id: int, message_id: int, result: RefetchResult) -> None:
     payload, asked_at = await rest.message(channel_id, message_id)
     if payload is None:
-        reading.gone[message_id] = asked_at
+        result.gone[message_id] = asked_at
     else:
-        _found(reading, message_id, payload, asked_at)
+        _found(result, message_id, payload, asked_at)
 
 
-def _found(reading: Reading, message_id: int, payload: Payload, asked_at: datetime) -> None:
-    reading.found.append(SeenMessage(message_id, payload, asked_at))
+def _found(result: RefetchResult, message_id: int, payload: Payload, asked_at: datetime) -> None:
+    result.found.append(ObservedMessage(message_id, payload, asked_at))
 
 
 def _store(
     services: Services,
     sessions: Sequence[Session],
-    readings: Sequence[Reading],
+    results: Sequence[RefetchResult],
     rules: ContentRules | None,
 ) -> None:
     """Merge what was read, and forget that it was to be read, in one transaction."""
@@ -167,72 +174,72 @@ def _store(
     policies: dict[int, ChannelPolicy] = {}
     documents = [
         PayloadDocument(
-            channel_id=reading.channel_id,
-            guild_id=reading.guild_id,
-            messages=reading.found,
+            channel_id=result.channel_id,
+            guild_id=result.guild_id,
+            messages=result.found,
             policies=policies,
-            provenance=Provenance(None, SOURCE, reading.asked_at, correlation_id),
+            provenance=Provenance(None, SOURCE, result.asked_at, correlation_id),
             own_journeys=True,
         )
-        for reading in readings
-        if reading.found
+        for result in results
+        if result.found
     ]
     touched: dict[int, set[int]] = {}
-    for reading in readings:
-        touched.setdefault(reading.channel_id, set()).update(reading.message_ids)
+    for result in results:
+        touched.setdefault(result.channel_id, set()).update(result.message_ids)
 
-    def also(connection: Connection) -> None:
-        policies.update(services.policies(connection, {reading.channel_id for reading in readings}))
-        lock_messages(connection, set(chain.from_iterable(reading.message_ids for reading in readings)))
-        tombstone_messages(connection, list(chain.from_iterable(map(_tombstones, readings))))
+    def before_merge(connection: Connection) -> None:
+        policies.update(services.policies(connection, {result.channel_id for result in results}))
+        lock_messages(connection, set(chain.from_iterable(result.message_ids for result in results)))
+        tombstone_messages(connection, list(chain.from_iterable(map(_tombstones, results))))
         windows = windows_of(touched, parents_of(connection, touched), sessions, services.grid)
-        touch_windows(connection, windows, now=datetime.now(UTC))
-        for reading in readings:
-            settle_reads(connection, reading.message_ids, reading.asked_at)
+        mark_windows_dirty(connection, windows, now=datetime.now(UTC))
+        for result in results:
+            complete_refetches(connection, result.message_ids, result.asked_at)
 
-    def then(connection: Connection) -> list[Event]:
-        gone = set(chain.from_iterable(reading.gone for reading in readings))
-        found = chain.from_iterable(map(_journeys, readings))
+    def after_merge(connection: Connection) -> list[Event]:
+        gone = set(chain.from_iterable(result.gone for result in results))
+        found = chain.from_iterable(map(_journeys, results))
         return (
-            read_at_once(connection, found, gone, rules, batch=correlation_id, now=datetime.now(UTC))
+            extract_for_events(connection, found, gone, rules, batch=correlation_id, now=datetime.now(UTC))
             if rules
             else []
         )
 
-    ingest_landed(
+    ingest_documents(
         services.database,
         documents,
         correlation_id=correlation_id,
         settle=services.settings.settle,
         batch_rows=services.settings.batch_rows,
-        also=also,
-        then=then,
+        before_merge=before_merge,
+        after_merge=after_merge,
     )
 
 
-def _journeys(reading: Reading) -> list[MessageJourney]:
+def _journeys(result: RefetchResult) -> list[MessageJourney]:
     return [
-        MessageJourney(seen.message_id, reading.channel_id, correlation_of(reading.guild_id, seen.message_id))
-        for seen in reading.found
+        MessageJourney(seen.message_id, result.channel_id, correlation_of(result.guild_id, seen.message_id))
+        for seen in result.found
     ]
 
 
-def _tombstones(reading: Reading) -> list[Tombstone]:
+def _tombstones(result: RefetchResult) -> list[Tombstone]:
     return [
         Tombstone(
             message_id,
-            reading.channel_id,
-            reading.guild_id,
+            result.channel_id,
+            result.guild_id,
             deleted_at,
             SOURCE,
-            correlation_of(reading.guild_id, message_id),
+            correlation_of(result.guild_id, message_id),
         )
-        for message_id, deleted_at in reading.gone.items()
+        for message_id, deleted_at in result.gone.items()
     ]
 
 
 def _postpone(
-    services: Services, waiting: Sequence[PendingRead], asked_at: datetime, error: IngestError
+    services: Services, waiting: Sequence[PendingRefetch], asked_at: datetime, error: IngestError
 ) -> None:
     """Leave messages waiting: longer after each failure, and longest where the bot may not read."""
     if not waiting:
@@ -241,7 +248,7 @@ def _postpone(
     is_refused = isinstance(error, DiscordRejected)
     pause = _LONGEST_PAUSE if is_refused else min(_FIRST_PAUSE * 2 ** min(tries, 10), _LONGEST_PAUSE)
     services.database.run(
-        lambda connection: postpone_reads(
+        lambda connection: postpone_refetches(
             connection,
             [each.message_id for each in waiting],
             asked_at=asked_at,

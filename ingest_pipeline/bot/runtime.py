@@ -13,24 +13,24 @@ from datetime import UTC, datetime, timedelta
 from ingest_pipeline.bot.catalogue import BotCatalogue
 from ingest_pipeline.bot.catch_up import CatchUp
 from ingest_pipeline.bot.gateway_ingest import QUIET, SpoolBatch
-from ingest_pipeline.bot.gateway_state import DeafnessWatch, Listening
+from ingest_pipeline.bot.gateway_state import GatewayState, StaleGatewayDetector
 from ingest_pipeline.bot.heartbeat import CATCH_UP_CHANNELS, READ_MESSAGES
 from ingest_pipeline.bot.ingest import SpoolIngester
 from ingest_pipeline.bot.message_refetch import refetch_due
-from ingest_pipeline.bot.supervision import ConnectionKeeper
+from ingest_pipeline.bot.supervision import GatewayReconnector
 from ingest_pipeline.domain.session import live_sessions
 from ingest_pipeline.domain.snowflake import DISCORD_EPOCH
 from ingest_pipeline.events import EventType, log_events
 from ingest_pipeline.ingestion.services import Services
 from ingest_pipeline.sources.discord.gateway import GatewayClient
 from ingest_pipeline.storage.engine.database import Connection
-from ingest_pipeline.storage.gateway.refetch_queue import next_read_due
-from ingest_pipeline.storage.gateway.watched_channels import list_watched, note_missed
+from ingest_pipeline.storage.gateway.refetch_queue import next_refetch_due
+from ingest_pipeline.storage.gateway.watched_channels import list_watched, record_gap
 from ingest_pipeline.storage.runs.events import publish
 from ingest_pipeline.storage.runs.scan_runs import RunStatus
 from ingest_pipeline.storage.runs.state import Operation, get_state, note_operations, set_state
 
-_HEARD_UNTIL = "gateway_heard_until"
+_LAST_RECEIVED = "gateway_heard_until"
 _LOOK_AGAIN = timedelta(seconds=60)
 _SHOW_SECONDS = 0.5
 
@@ -75,7 +75,7 @@ class BotOptions:
 
 
 @dataclass(slots=True)
-class BotParts:
+class BotRuntime:
     """Everything the steps share.
 
     Attributes:
@@ -83,14 +83,14 @@ class BotParts:
         options: How the bot behaves.
         catalogue: Guilds and channels.
         ingester: From the spool into the table.
-        listening: What the connection tells.
-        keeper: The connection.
+        gateway: What the connection tells.
+        reconnector: The connection.
         catching_up: How it catches up.
-        deafness: The hearing of a session.
-        deafness_session: That session.
-        deaf_session: The session found deaf last.
+        detector: The hearing of a session.
+        detector_session: That session.
+        stale_session: The session found deaf last.
         archive_listed_at: When archived threads were last listed, on the monotonic clock.
-        reads_due_at: When to look for messages to be read again, aware UTC.
+        refetch_due_at: When to look for messages to be read again, aware UTC.
         shown_operations: What was last noted to go on.
     """
 
@@ -98,28 +98,28 @@ class BotParts:
     options: BotOptions
     catalogue: BotCatalogue
     ingester: SpoolIngester
-    listening: Listening
-    keeper: ConnectionKeeper[GatewayClient]
+    gateway: GatewayState
+    reconnector: GatewayReconnector[GatewayClient]
     catching_up: CatchUp
-    deafness: DeafnessWatch = field(init=False)
-    deafness_session: int = 0
-    deaf_session: int = 0
+    detector: StaleGatewayDetector = field(init=False)
+    detector_session: int = 0
+    stale_session: int = 0
     archive_listed_at: float = float("-inf")
-    reads_due_at: datetime = DISCORD_EPOCH
+    refetch_due_at: datetime = DISCORD_EPOCH
     shown_operations: tuple[Operation, ...] = ()
 
     def __post_init__(self) -> None:
         """Begin with a hearing that nothing is known of."""
-        self.deafness = DeafnessWatch(self.options.grace_seconds)
+        self.detector = StaleGatewayDetector(self.options.grace_seconds)
 
     async def catch_up(self) -> None:
         """Wait until there is something to catch up on, or to prove, and do so."""
         with suppress(TimeoutError):
             async with asyncio.timeout(self.options.prove_seconds):
-                await self.listening.catch_up_wanted.wait()
-        self.listening.catch_up_wanted.clear()
+                await self.gateway.catch_up_wanted.wait()
+        self.gateway.catch_up_wanted.clear()
         try:
-            await self._note_missed()
+            await self._record_gaps()
             begun_at = datetime.now(UTC)
             # What was received before must be in the table: an event of a message that is deleted by
             # now, stored after the reading that lacks it, would bring it back.
@@ -128,93 +128,99 @@ class BotParts:
             async with self.catalogue.operations.running(CATCH_UP_CHANNELS):
                 ended = await self.catching_up.run(begun_at)
         except BaseException:
-            self.listening.catch_up_wanted.set()
+            self.gateway.catch_up_wanted.set()
             raise
         if any(run.status is RunStatus.FAILED for run in ended):
-            retry = self.listening.catch_up_wanted.set
+            retry = self.gateway.catch_up_wanted.set
             asyncio.get_running_loop().call_later(self.options.retry_seconds, retry)
 
-    async def _note_missed(self) -> None:
+    async def _record_gaps(self) -> None:
         """Write down what may have been missed; until then the time last heard stays where it is."""
-        noted = tuple(self.listening.missed)
+        noted = tuple(self.gateway.possible_gaps)
         if not noted:
             return
 
         def work(connection: Connection) -> None:
             now = datetime.now(UTC)
-            heard_until = _moment(get_state(connection, _HEARD_UNTIL)) or now
+            last_received_at = _moment(get_state(connection, _LAST_RECEIVED)) or now
             for missed in noted:
                 channels = list_watched(connection) if missed.channel_ids is None else missed.channel_ids
-                note_missed(connection, set(channels), since=missed.since or heard_until, now=now)
+                record_gap(connection, set(channels), since=missed.since or last_received_at, now=now)
 
         await asyncio.to_thread(self.services.database.run, work)
-        del self.listening.missed[: len(noted)]
+        del self.gateway.possible_gaps[: len(noted)]
 
     async def _look_at_guilds(self) -> None:
         """Bring the catalogue up to date, so that it knows the newest message of each channel."""
-        self.listening.changed_guilds.clear()
+        self.gateway.changed_guilds.clear()
         await self._note_threads()
         await self.catalogue.discover(archived=False)
-        self._look_for_reads()
+        self._refetch_now()
 
     async def follow_guilds(self) -> None:
         """Wait until a guild changes in a way that matters, look at it, and ask for a catch-up."""
-        await self.listening.guilds_changed.wait()
+        await self.gateway.guilds_changed.wait()
         await asyncio.sleep(self.options.look_seconds)
-        self.listening.guilds_changed.clear()
+        self.gateway.guilds_changed.clear()
         await self._refresh_changed()
-        self.listening.catch_up_wanted.set()
+        self.gateway.catch_up_wanted.set()
 
     async def _refresh_changed(self) -> None:
-        guilds, self.listening.changed_guilds = self.listening.changed_guilds, set()
+        guilds, self.gateway.changed_guilds = self.gateway.changed_guilds, set()
         try:
             await self._note_threads()
             await self.catalogue.refresh(guilds)
         except BaseException:
-            self.listening.changed_guilds |= guilds
-            self.listening.guilds_changed.set()
+            self.gateway.changed_guilds |= guilds
+            self.gateway.guilds_changed.set()
             raise
-        self._look_for_reads()
+        self._refetch_now()
 
     async def _note_threads(self) -> None:
         """Keep what was told of threads, before a look at their guild tells what is newer."""
-        threads, deleted = dict(self.listening.threads), set(self.listening.deleted)
+        threads, deleted = dict(self.gateway.threads), set(self.gateway.deleted)
         if threads or deleted:
             await self.catalogue.note_threads(list(threads.values()), deleted)
-        told = self.listening.threads.items()
-        self.listening.threads = {key: thread for key, thread in told if threads.get(key) != thread}
-        self.listening.deleted -= deleted
+        told = self.gateway.threads.items()
+        self.gateway.threads = {key: thread for key, thread in told if threads.get(key) != thread}
+        self.gateway.deleted -= deleted
 
-    def _look_for_reads(self) -> None:
+    def _refetch_now(self) -> None:
         """Look for messages that can be read again now that a channel may have become readable."""
-        self.reads_due_at = datetime.now(UTC)
+        self.refetch_due_at = datetime.now(UTC)
 
-    async def keep_up(self) -> None:
+    async def periodic_refresh(self) -> None:
         """Read anew what is edited while things run, and remember that the bot hears."""
         await asyncio.sleep(self.options.upkeep_seconds)
-        if self.listening.changed_guilds:
+        if self.gateway.changed_guilds:
             await self._refresh_changed()
         if await self.catalogue.reload():
-            self.listening.catch_up_wanted.set()
+            self.gateway.catch_up_wanted.set()
         if time.monotonic() - self.archive_listed_at > self.options.archive_seconds:
             await self.catalogue.discover(archived=True)
             self.archive_listed_at = time.monotonic()
-            self.listening.catch_up_wanted.set()
-        await self._remember_hearing()
+            self.gateway.catch_up_wanted.set()
+        await self._remember_last_received()
 
-    async def _remember_hearing(self) -> None:
-        client = self.keeper.client
-        if client is None or not client.is_hearing or client.last_frame_at is None or self.listening.missed:
+    async def _remember_last_received(self) -> None:
+        client = self.reconnector.client
+        if (
+            client is None
+            or not client.is_connected
+            or client.last_frame_at is None
+            or self.gateway.possible_gaps
+        ):
             return
-        heard_until = client.last_frame_at.isoformat()
+        last_received_at = client.last_frame_at.isoformat()
         await asyncio.to_thread(
-            self.services.database.run, lambda connection: set_state(connection, _HEARD_UNTIL, heard_until)
+            self.services.database.run,
+            lambda connection: set_state(connection, _LAST_RECEIVED, last_received_at),
         )
 
     def note_batch(self, batch: SpoolBatch) -> None:
         """Note that a batch left messages to be read again."""
-        if batch.events.unsure:
-            self.reads_due_at = min(self.reads_due_at, batch.committed_at + self.options.quiet)
+        if batch.events.partial_updates:
+            self.refetch_due_at = min(self.refetch_due_at, batch.committed_at + self.options.quiet)
 
     async def refetch(self) -> None:
         """Read the messages that are to be read again, once their time has come."""
@@ -222,44 +228,44 @@ class BotParts:
         def next_due() -> datetime:
             now = datetime.now(UTC)
             with self.services.database.read() as connection:
-                return min(next_read_due(connection) or now + _LOOK_AGAIN, now + _LOOK_AGAIN)
+                return min(next_refetch_due(connection) or now + _LOOK_AGAIN, now + _LOOK_AGAIN)
 
         await asyncio.sleep(self.options.look_seconds)
-        if self.reads_due_at > datetime.now(UTC):
+        if self.refetch_due_at > datetime.now(UTC):
             return
-        self.reads_due_at = datetime.now(UTC) + _LOOK_AGAIN
+        self.refetch_due_at = datetime.now(UTC) + _LOOK_AGAIN
         rules = self.ingester.rules.get()
         async with self.catalogue.operations.running(READ_MESSAGES):
             await refetch_due(self.services, self.catalogue.rest, self.catalogue.watchlist.sessions, rules)
-        self.reads_due_at = min(self.reads_due_at, await asyncio.to_thread(next_due))
+        self.refetch_due_at = min(self.refetch_due_at, await asyncio.to_thread(next_due))
 
-    async def listen(self) -> None:
+    async def check_gateway(self) -> None:
         """Find out whether the gateway still tells of the live channels, and reconnect when not."""
         await asyncio.sleep(self.options.listen_seconds)
-        client = self.keeper.client
+        client = self.reconnector.client
         now = datetime.now(UTC)
         sessions = live_sessions(self.catalogue.watchlist.sessions, now)
         live = {channel_id for session in sessions for channel_id in session.channel_ids}
-        if client is None or not client.is_hearing or not live:
+        if client is None or not client.is_connected or not live:
             return
-        if self.deafness_session != self.listening.sessions_begun:
-            self.deafness_session = self.listening.sessions_begun
-            self.deafness = DeafnessWatch(self.options.grace_seconds)
-        await self.deafness.look(self.catalogue.rest, live, client.newest_ids)
-        if self.deafness.is_deaf(client.newest_ids, time.monotonic()):
+        if self.detector_session != self.gateway.sessions_begun:
+            self.detector_session = self.gateway.sessions_begun
+            self.detector = StaleGatewayDetector(self.options.grace_seconds)
+        await self.detector.look(self.catalogue.rest, live, client.newest_ids)
+        if self.detector.is_stale(client.newest_ids, time.monotonic()):
             await self._reconnect(client)
 
     async def _reconnect(self, client: GatewayClient) -> None:
         """Resume the session, which brings back what it did not tell; failing that, begin a new one."""
-        self.deafness = DeafnessWatch(self.options.grace_seconds, known=self.deafness.known)
+        self.detector = StaleGatewayDetector(self.options.grace_seconds, known=self.detector.known)
         silent = "the gateway delivers no events: reconnecting"
         _logger.warning(silent)
-        self.listening.tell(EventType.SYSTEM_ERROR, {"message": silent})
-        self.listening.miss(None, None)
-        if self.deaf_session == self.listening.sessions_begun:
-            self.keeper.is_replacing = True
+        self.gateway.record(EventType.SYSTEM_ERROR, {"message": silent})
+        self.gateway.record_possible_gap(None, None)
+        if self.stale_session == self.gateway.sessions_begun:
+            self.reconnector.is_replacing = True
         else:
-            self.deaf_session = self.listening.sessions_begun
+            self.stale_session = self.gateway.sessions_begun
             await client.reconnect()
 
     async def show_operations(self) -> None:
@@ -279,25 +285,27 @@ class BotParts:
             self.shown_operations = running
         await asyncio.sleep(_SHOW_SECONDS)
 
-    async def write_news(self) -> None:
+    async def write_events(self) -> None:
         """Write the events of the bot's life."""
-        await self.listening.has_news.wait()
-        await self.flush_news()
+        await self.gateway.has_pending_events.wait()
+        await self.flush_events()
 
-    async def flush_news(self) -> None:
+    async def flush_events(self) -> None:
         """Write what there is to tell."""
-        self.listening.has_news.clear()
-        news, self.listening.news = self.listening.news, []
-        if not news:
+        self.gateway.has_pending_events.clear()
+        pending_events, self.gateway.pending_events = self.gateway.pending_events, []
+        if not pending_events:
             return
         try:
-            await asyncio.to_thread(self.services.database.run, lambda connection: publish(connection, news))
+            await asyncio.to_thread(
+                self.services.database.run, lambda connection: publish(connection, pending_events)
+            )
         except Exception:
             # Not when cancelled: the thread goes on, and writing them again would fail.
-            self.listening.news[:0] = news
-            self.listening.has_news.set()
+            self.gateway.pending_events[:0] = pending_events
+            self.gateway.has_pending_events.set()
             raise
-        log_events(news)
+        log_events(pending_events)
 
 
 def _moment(text: str | None) -> datetime | None:

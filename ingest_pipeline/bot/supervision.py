@@ -65,7 +65,7 @@ class Backoff:
         self.failures = 0
 
 
-async def keep_going(
+async def run_forever(
     name: str, step: Callable[[], Awaitable[object]], backoff: Backoff | None = None
 ) -> None:
     """Take one step after the other until cancelled; one that fails is taken again after a pause.
@@ -99,7 +99,7 @@ async def keep_going(
 class GatewayConnection(Protocol):
     """A client that can be connected once."""
 
-    is_hearing: bool
+    is_connected: bool
     changed_at: float
 
     async def login(self, token: str) -> None:
@@ -119,7 +119,7 @@ Client = TypeVar("Client", bound=GatewayConnection)
 
 
 @dataclass(slots=True)
-class ConnectionKeeper(Generic[Client]):
+class GatewayReconnector(Generic[Client]):
     """Keeps one client connected, and replaces it when it is beyond help.
 
     discord.py mends most interruptions itself, by RESUME. It gives up when the very first connection
@@ -186,7 +186,7 @@ class ConnectionKeeper(Generic[Client]):
             raise gateway_error(error) from error
 
     def _is_stuck(self, client: Client) -> bool:
-        silent = not client.is_hearing and time.monotonic() - client.changed_at > self.patience_seconds
+        silent = not client.is_connected and time.monotonic() - client.changed_at > self.patience_seconds
         return silent or self.is_replacing
 
 

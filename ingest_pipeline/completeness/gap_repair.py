@@ -16,12 +16,12 @@ from typing import Any
 
 from ingest_pipeline.completeness.expectations import Expectation, Scope, expectations
 from ingest_pipeline.content.sessions import reading_content
-from ingest_pipeline.domain.guild import Channel, ReadingState
+from ingest_pipeline.domain.guild import Channel, ChannelAccess
 from ingest_pipeline.domain.snowflake import created_at
 from ingest_pipeline.errors import ChannelForbidden, ChannelNotFound
 from ingest_pipeline.history.catalogue_sync import save_view
 from ingest_pipeline.history.channel_scan import DEFAULT_CONCURRENCY, RunProgress, run_scans
-from ingest_pipeline.history.scan_plans import Stretch, queue_ranges
+from ingest_pipeline.history.scan_plans import IdRange, queue_ranges
 from ingest_pipeline.ingestion.imports import backfill_session
 from ingest_pipeline.ingestion.ingest import new_correlation_id
 from ingest_pipeline.ingestion.polling import missing_keys
@@ -59,9 +59,9 @@ class GapReason(StrEnum):
 
 
 _BARRED = {
-    ReadingState.NO_HISTORY: GapReason.NO_HISTORY,
-    ReadingState.FORBIDDEN: GapReason.FORBIDDEN,
-    ReadingState.MISSING: GapReason.MISSING,
+    ChannelAccess.NO_HISTORY: GapReason.NO_HISTORY,
+    ChannelAccess.FORBIDDEN: GapReason.FORBIDDEN,
+    ChannelAccess.MISSING: GapReason.MISSING,
 }
 
 
@@ -162,7 +162,9 @@ def repair_now(
         return list_gaps(services, scope)
 
     def by_exporter(left: list[Gap] | None) -> list[Gap]:
-        wanted = list_gaps(services, scope) if left is None else [gap for gap in left if not is_mendable(gap)]
+        wanted = (
+            list_gaps(services, scope) if left is None else [gap for gap in left if not is_repairable(gap)]
+        )
         repair_session_gaps(services, wanted, progress)
         return list_gaps(services, scope)
 
@@ -193,10 +195,10 @@ async def repair_gaps(
         TokenRejected: Discord does not accept the bot any more.
     """
     await refresh_catalogue(services, rest)
-    wanted = [gap for gap in await asyncio.to_thread(list_gaps, services, scope) if is_mendable(gap)]
+    wanted = [gap for gap in await asyncio.to_thread(list_gaps, services, scope) if is_repairable(gap)]
 
     ranges = [
-        Stretch(gap.channel_id, gap.guild_id, gap.low, gap.high) for gap in wanted if gap.guild_id is not None
+        IdRange(gap.channel_id, gap.guild_id, gap.low, gap.high) for gap in wanted if gap.guild_id is not None
     ]
     runs = await asyncio.to_thread(
         services.database.run,
@@ -218,10 +220,12 @@ def repair_session_gaps(
         with services.database.read() as connection:
             session = find_session(connection, session_id)
             keys = missing_keys(connection, session, services.grid, now, services.settings.overlap)
-        backfill_session(services, session_id, keys=keys, progress=progress, derive=reading_content(services))
+        backfill_session(
+            services, session_id, keys=keys, progress=progress, on_rows_merged=reading_content(services)
+        )
 
 
-def is_mendable(gap: Gap) -> bool:
+def is_repairable(gap: Gap) -> bool:
     """Tell whether the bot can read a gap, as far as is known."""
     return gap.guild_id is not None and gap.reason not in _BARRED.values()
 

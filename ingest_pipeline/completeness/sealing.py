@@ -14,12 +14,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from ingest_pipeline.content.sessions import reading_content
-from ingest_pipeline.domain.backoff import Tries
+from ingest_pipeline.domain.backoff import RetrySchedule
 from ingest_pipeline.domain.session import Session, live_sessions
 from ingest_pipeline.domain.snowflake import parse_snowflake
 from ingest_pipeline.errors import ChannelForbidden, ChannelNotFound, SessionInvalid
 from ingest_pipeline.history.channel_scan import DEFAULT_CONCURRENCY, run_scans
-from ingest_pipeline.history.scan_plans import Stretch, queue_ranges
+from ingest_pipeline.history.scan_plans import IdRange, queue_ranges
 from ingest_pipeline.ingestion.imports import backfill_session, load_session
 from ingest_pipeline.ingestion.ingest import new_correlation_id
 from ingest_pipeline.ingestion.polling import missing_time
@@ -38,7 +38,7 @@ from ingest_pipeline.storage.messages.membership import members_changed
 from ingest_pipeline.storage.messages.sessions import list_sessions
 from ingest_pipeline.storage.runs.scan_runs import RunKind, RunStatus
 
-SEAL_TRIES = Tries(first_pause=timedelta(minutes=10), longest_pause=timedelta(hours=6))
+SEAL_RETRIES = RetrySchedule(first_pause=timedelta(minutes=10), longest_pause=timedelta(hours=6))
 _LATE_POLLS = 3
 
 
@@ -132,7 +132,7 @@ async def seal_session(
     if problems:
         return SealReport(session_id, problems=tuple(problems))
     low, high = session.window.low, session.window.high
-    ranges = [Stretch(channel_id, guilds[channel_id], low, high) for channel_id in session.channel_ids]
+    ranges = [IdRange(channel_id, guilds[channel_id], low, high) for channel_id in session.channel_ids]
     runs = await asyncio.to_thread(
         services.database.run,
         lambda connection: queue_ranges(connection, RunKind.SEAL, ranges, new_correlation_id()),
@@ -158,7 +158,7 @@ def seal_from_export(services: Services, session_id: str, now: datetime | None =
         IngestError: As for `backfill_session`.
     """
     session = _settled(services, session_id, now or datetime.now(UTC))
-    backfill_session(services, session_id, derive=reading_content(services))
+    backfill_session(services, session_id, on_rows_merged=reading_content(services))
     return _seal(services, session, "export")
 
 
@@ -259,10 +259,10 @@ class NextSeal:
 
     session: Session | None
     reason: str
-    tries: Tries
+    tries: RetrySchedule
 
 
-def next_to_seal(services: Services, tries: Tries, now: datetime) -> NextSeal:
+def next_to_seal(services: Services, tries: RetrySchedule, now: datetime) -> NextSeal:
     """Choose the session to seal now.
 
     That is one that is over, settled and not sealed as it is, and either ended less than
@@ -275,7 +275,7 @@ def next_to_seal(services: Services, tries: Tries, now: datetime) -> NextSeal:
     late = settings.settle + timedelta(seconds=_LATE_POLLS * settings.poll_interval_seconds)
     unsealed = sessions_to_seal(services, now)
     if not unsealed:
-        return NextSeal(None, "every session that is over is sealed as it is", tries.kept_for(()))
+        return NextSeal(None, "every session that is over is sealed as it is", tries.retain(()))
     with services.database.read() as connection:
         for live in live_sessions(list_sessions(connection), now):
             if any(gap.start < now - late for gap in missing_time(connection, live, now)):
@@ -283,9 +283,9 @@ def next_to_seal(services: Services, tries: Tries, now: datetime) -> NextSeal:
         due = [
             each for each in unsealed if each.end_time > recently or not missing_time(connection, each, now)
         ]
-    kept = tries.kept_for([each.session_id for each in due])
+    kept = tries.retain([each.session_id for each in due])
     ready = next((each for each in due if kept.is_due(each.session_id, now)), None)
     if ready is None:
         waiting = f"{len(due)} sessions are tried again later" if due else "no session is due"
         return NextSeal(None, waiting, kept)
-    return NextSeal(ready, "", kept.with_try(ready.session_id, now))
+    return NextSeal(ready, "", kept.record_attempt(ready.session_id, now))

@@ -23,10 +23,10 @@ from ingest_pipeline.domain.extract.highlights import (
     MessageFeatures,
 )
 from ingest_pipeline.storage.content.highlights import (
-    Place,
+    SessionChannel,
     SessionRate,
-    Stretch,
-    highlight_places,
+    TimeRange,
+    highlight_channels,
     highlight_sources,
     keep_session_rate,
     mark_highlights,
@@ -43,7 +43,7 @@ _EVER = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
 
 
 class HighlightScorer(Protocol):
-    """What judges a message: the rule of weights and keywords; a model could take its place.
+    """What judges a message: the rule of weights and keywords; a model could take its pair.
 
     Its `repr` tells its settings: when that changes, a session is scored anew.
     """
@@ -53,7 +53,7 @@ class HighlightScorer(Protocol):
         ...
 
 
-Minutes = Mapping[Place, Mapping[datetime, int]]
+Minutes = Mapping[SessionChannel, Mapping[datetime, int]]
 Scorers = Callable[[Collection[int]], Mapping[int, HighlightScorer]]
 """Returns what judges the messages of some channels, by channel."""
 
@@ -76,23 +76,23 @@ def score_highlights(
             here are added.
     """
     done = set() if scored is None else scored
-    posted = highlight_places(connection, discord_ids)
+    posted = highlight_channels(connection, discord_ids)
     answered = {row["reference_id"] for row in posted if row["reference_id"] is not None} - done
     posted = [row for row in posted if row["discord_id"] not in done]
     asked = {*discord_ids, *answered} - done
     if not asked:
         return Changes()
-    others = highlight_places(connection, sorted(answered.difference(discord_ids))) if answered else []
-    places = {place for row in (*posted, *others) if (place := _place(row))}
-    minutes = minute_counts(connection, places) if places else {}
+    others = highlight_channels(connection, sorted(answered.difference(discord_ids))) if answered else []
+    pairs = {pair for row in (*posted, *others) if (pair := _pair(row))}
+    minutes = minute_counts(connection, pairs) if pairs else {}
     rules = scorers({row["channel_id"] for row in (*posted, *others)})
     digests = {channel_id: rule_digest(rule) for channel_id, rule in rules.items()}
     rates = _usual_rates(connection, minutes, digests)
     shifted = _keep_shifted(connection, rates)
-    touched = {(place, row["minute"]) for row in posted if (place := _place(row)) and place not in shifted}
-    stretches = [Stretch(place, *_EVER) for place in sorted(shifted)]
-    stretches += [Stretch(place, minute, minute + _MINUTE) for place, minute in sorted(touched)]
-    targets = (asked | messages_of(connection, stretches)) - done
+    touched = {(pair, row["minute"]) for row in posted if (pair := _pair(row)) and pair not in shifted}
+    time_ranges = [TimeRange(pair, *_EVER) for pair in sorted(shifted)]
+    time_ranges += [TimeRange(pair, minute, minute + _MINUTE) for pair, minute in sorted(touched)]
+    targets = (asked | messages_of(connection, time_ranges)) - done
     done |= targets
     sources = highlight_sources(connection, targets)
     verdicts = {
@@ -128,39 +128,39 @@ def usual_rate(minutes: Mapping[datetime, int], start: datetime | None) -> float
     return float(median([*minutes.values(), *[0] * silent]))
 
 
-def _place(row: Mapping[str, Any]) -> Place | None:
+def _pair(row: Mapping[str, Any]) -> SessionChannel | None:
     return None if row["session_id"] is None else (row["session_id"], row["channel_id"])
 
 
 def _usual_rates(
     connection: Connection, minutes: Minutes, digests: Mapping[int, str]
-) -> dict[Place, SessionRate]:
+) -> dict[SessionChannel, SessionRate]:
     starts = session_starts(connection, {session_id for session_id, _ in minutes}) if minutes else {}
     return {
-        place: SessionRate(usual_rate(counts, starts.get(place[0])), digests[place[1]])
-        for place, counts in minutes.items()
+        pair: SessionRate(usual_rate(counts, starts.get(pair[0])), digests[pair[1]])
+        for pair, counts in minutes.items()
     }
 
 
-def _keep_shifted(connection: Connection, rates: Mapping[Place, SessionRate]) -> set[Place]:
-    """Remember the rates that are new and return their places: all their messages are scored anew."""
+def _keep_shifted(connection: Connection, rates: Mapping[SessionChannel, SessionRate]) -> set[SessionChannel]:
+    """Remember the rates that are new and return their pairs: all their messages are scored anew."""
     known = session_rates(connection, {session_id for session_id, _ in rates}) if rates else {}
-    shifted = {place for place, rate in rates.items() if known.get(place) != rate}
-    for place in sorted(shifted):
-        keep_session_rate(connection, place, rates[place])
+    shifted = {pair for pair, rate in rates.items() if known.get(pair) != rate}
+    for pair in sorted(shifted):
+        keep_session_rate(connection, pair, rates[pair])
     return shifted
 
 
 def _features(
-    source: Mapping[str, Any], minutes: Minutes, rates: Mapping[Place, SessionRate]
+    source: Mapping[str, Any], minutes: Minutes, rates: Mapping[SessionChannel, SessionRate]
 ) -> MessageFeatures:
-    place = _place(source)
+    pair = _pair(source)
     return MessageFeatures(
         text=source["message_text"],
         reaction_count=source["reaction_count"],
         reply_count=source["reply_count"],
-        messages_per_minute=minutes[place].get(source["minute"], 0) if place else 0,
-        session_median_per_minute=rates[place].usual_per_minute if place else None,
+        messages_per_minute=minutes[pair].get(source["minute"], 0) if pair else 0,
+        session_median_per_minute=rates[pair].usual_per_minute if pair else None,
     )
 
 

@@ -34,7 +34,7 @@ class MessageJourney:
     correlation_id: str
 
 
-def read_at_once(
+def extract_for_events(
     connection: Connection,
     journeys: Iterable[MessageJourney],
     deleted_ids: Collection[int],

@@ -20,7 +20,7 @@ from ingest_pipeline.content.extraction import (
 from ingest_pipeline.content.rules import ContentRules, CurrentRules
 from ingest_pipeline.domain.session import Session
 from ingest_pipeline.domain.window import Window, contiguous
-from ingest_pipeline.ingestion.ingest import Derive
+from ingest_pipeline.ingestion.ingest import OnRowsMerged
 from ingest_pipeline.ingestion.refresh import session_windows
 from ingest_pipeline.ingestion.services import Services
 from ingest_pipeline.storage.engine.database import Connection
@@ -64,7 +64,7 @@ def any_is_over(
     return session.end_time <= moment or any(window.end <= moment for _, window in windows)
 
 
-def reading_content(services: Services) -> Derive | None:
+def reading_content(services: Services) -> OnRowsMerged | None:
     """Return what brings the content of messages in line with them, in the transaction that merges them.
 
     Rules that cannot be read are logged and stop no import: the content is then left as it is.
@@ -73,10 +73,10 @@ def reading_content(services: Services) -> Derive | None:
     if rules is None:
         return None
 
-    def derive(connection: Connection, discord_ids: Sequence[int]) -> None:
+    def on_rows_merged(connection: Connection, discord_ids: Sequence[int]) -> None:
         extract_for(connection, discord_ids, rules)
 
-    return derive
+    return on_rows_merged
 
 
 def read_relinked(services: Services) -> None:

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 
 @dataclass(frozen=True, slots=True)
-class Tries:
+class RetrySchedule:
     """Counts of tries and the time of the last one, aware UTC, by what was tried.
 
     Attributes:
@@ -22,7 +22,7 @@ class Tries:
     longest_pause: timedelta
     tries: dict[str, tuple[int, datetime]] = field(default_factory=dict)
 
-    def read(self, text: str | None) -> Tries:
+    def read(self, text: str | None) -> RetrySchedule:
         """Return what `to_text` wrote, with these pauses; what cannot be read is as good as nothing."""
         try:
             stated = json.loads(text or "{}")
@@ -45,14 +45,14 @@ class Tries:
         pause: timedelta = self.first_pause * 2 ** min(count - 1, 20)
         return now - at >= min(pause, self.longest_pause)
 
-    def kept_for(self, keys: Collection[str]) -> Tries:
+    def retain(self, keys: Collection[str]) -> RetrySchedule:
         """Forget all but these."""
         return self._with({key: each for key, each in self.tries.items() if key in keys})
 
-    def with_try(self, key: str, now: datetime) -> Tries:
+    def record_attempt(self, key: str, now: datetime) -> RetrySchedule:
         """Count another try."""
         count, _ = self.tries.get(key, (0, now))
         return self._with({**self.tries, key: (count + 1, now)})
 
-    def _with(self, tries: dict[str, tuple[int, datetime]]) -> Tries:
-        return Tries(self.first_pause, self.longest_pause, tries)
+    def _with(self, tries: dict[str, tuple[int, datetime]]) -> RetrySchedule:
+        return RetrySchedule(self.first_pause, self.longest_pause, tries)

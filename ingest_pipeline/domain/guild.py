@@ -18,7 +18,7 @@ EXCEPT = "!"
 _MESSAGE_TYPES = frozenset({"text", "news", "voice", "stage"}) | THREAD_TYPES
 
 
-class ReadingState(StrEnum):
+class ChannelAccess(StrEnum):
     """Whether the bot can read what was posted in a channel before.
 
     Attributes:
@@ -81,7 +81,7 @@ class Channel:
     is_nsfw: bool = False
     position: int = 0
     is_archived: bool = False
-    reading_state: ReadingState = ReadingState.UNKNOWN
+    reading_state: ChannelAccess = ChannelAccess.UNKNOWN
     last_message_id: int | None = None
 
     @property
@@ -97,7 +97,7 @@ class Channel:
     @property
     def is_readable(self) -> bool:
         """Whether there is a history and the bot can read it."""
-        return self.holds_messages and self.reading_state is ReadingState.READABLE
+        return self.holds_messages and self.reading_state is ChannelAccess.READABLE
 
 
 def monitored_ids(channels: Iterable[Channel], patterns: Collection[str]) -> set[int]:

@@ -21,15 +21,15 @@ from typing import TypeVar
 
 from ingest_pipeline.content.extraction import extract_for
 from ingest_pipeline.content.rules import ContentRules, CurrentRules
-from ingest_pipeline.domain.guild import ReadingState
+from ingest_pipeline.domain.guild import ChannelAccess
 from ingest_pipeline.domain.normalize import ChannelPolicy
 from ingest_pipeline.domain.snowflake import parse_snowflake
 from ingest_pipeline.errors import ChannelForbidden, ChannelNotFound, IngestError, TokenRejected
 from ingest_pipeline.events import Event
-from ingest_pipeline.ingestion.batch_events import Batch, tell_of_failure
+from ingest_pipeline.ingestion.batch_events import Batch, record_failure
 from ingest_pipeline.ingestion.documents import Provenance
-from ingest_pipeline.ingestion.ingest import ingest_landed
-from ingest_pipeline.ingestion.payload_documents import PayloadDocument, SeenMessage
+from ingest_pipeline.ingestion.ingest import ingest_documents
+from ingest_pipeline.ingestion.payload_documents import ObservedMessage, PayloadDocument
 from ingest_pipeline.ingestion.services import Services
 from ingest_pipeline.sources.discord.discovery import reading_state_now
 from ingest_pipeline.sources.discord.history import Newest, Page, absent, batched, find_newest, read_history
@@ -117,7 +117,7 @@ def page_document(
         channel_id=channel_id,
         guild_id=guild_id,
         messages=[
-            SeenMessage(parse_snowflake(payload.get("id")) or 0, payload, page.requested_at)
+            ObservedMessage(parse_snowflake(payload.get("id")) or 0, payload, page.requested_at)
             for payload in page.messages
         ],
         policies=policies,
@@ -165,7 +165,7 @@ def _complete_quiet(scanner: Scanner, run: ScanRun, newest: Newest, connection: 
     if cursor < head:
         record_proof(connection, run_proof(started, head, asked))
         advance_run(connection, run.scan_run_id, cursor_id=head, messages_read=0)
-    set_reading_state(connection, run.channel_id, ReadingState.READABLE, now=asked)
+    set_reading_state(connection, run.channel_id, ChannelAccess.READABLE, now=asked)
     return finish_run(connection, run.scan_run_id, RunStatus.COMPLETED, now=datetime.now(UTC))
 
 
@@ -226,20 +226,20 @@ async def scan_channel(scanner: Scanner, run: ScanRun) -> ScanRun:
         raise
     except (ChannelForbidden, ChannelNotFound) as error:
         state = await _state_now(scanner, run.channel_id)
-        status = RunStatus.FAILED if state is ReadingState.READABLE else RunStatus.BLOCKED
+        status = RunStatus.FAILED if state is ChannelAccess.READABLE else RunStatus.BLOCKED
         return await _end(scanner, run, status, error, state)
     except IngestError as error:
         return await _end(scanner, run, RunStatus.FAILED, error)
     if started.status is RunStatus.COMPLETED:
         return started
-    return await _end(scanner, run, RunStatus.COMPLETED, None, ReadingState.READABLE)
+    return await _end(scanner, run, RunStatus.COMPLETED, None, ChannelAccess.READABLE)
 
 
-async def _state_now(scanner: Scanner, channel_id: int) -> ReadingState:
+async def _state_now(scanner: Scanner, channel_id: int) -> ChannelAccess:
     try:
         return await reading_state_now(scanner.rest, channel_id)
     except IngestError:
-        return ReadingState.UNKNOWN
+        return ChannelAccess.UNKNOWN
 
 
 async def _read_to_head(scanner: Scanner, run: ScanRun, newest: Newest) -> None:
@@ -263,14 +263,14 @@ async def _store(scanner: Scanner, run: ScanRun, pages: Sequence[Page]) -> None:
     proof = run_proof(run, high, pages[0].requested_at)
     policies: dict[int, ChannelPolicy] = {}
 
-    def also(connection: Connection) -> None:
+    def before_merge(connection: Connection) -> None:
         policies.update(scanner.services.policies(connection, [run.channel_id]))
         tombstone_messages(connection, tombstones)
         record_proof(connection, proof)
         read = sum(len(page.messages) for page in pages)
         advance_run(connection, run.scan_run_id, cursor_id=high, messages_read=read)
 
-    def then(connection: Connection) -> list[Event]:
+    def after_merge(connection: Connection) -> list[Event]:
         if scanner.rules:
             read = chain.from_iterable(page.ids for page in pages)
             extract_for(connection, [*read, *gone], scanner.rules)
@@ -289,14 +289,14 @@ async def _store(scanner: Scanner, run: ScanRun, pages: Sequence[Page]) -> None:
     ]
     async with scanner.merging:
         await asyncio.to_thread(
-            ingest_landed,
+            ingest_documents,
             scanner.services.database,
             documents,
             correlation_id=run.correlation_id,
             settle=scanner.services.settings.settle,
             batch_rows=scanner.services.settings.batch_rows,
-            also=also,
-            then=then,
+            before_merge=before_merge,
+            after_merge=after_merge,
         )
 
 
@@ -326,7 +326,7 @@ async def _end(
     run: ScanRun,
     status: RunStatus,
     error: IngestError | None,
-    state: ReadingState = ReadingState.UNKNOWN,
+    state: ChannelAccess = ChannelAccess.UNKNOWN,
 ) -> ScanRun:
     now = datetime.now(UTC)
     if error:
@@ -334,7 +334,7 @@ async def _end(
         await _record_failure(scanner, run, error)
 
     def finish(connection: Connection) -> ScanRun:
-        if state is not ReadingState.UNKNOWN:
+        if state is not ChannelAccess.UNKNOWN:
             set_reading_state(connection, run.channel_id, state, now=now)
         reason = str(error) if error else None
         return finish_run(connection, run.scan_run_id, status, error=reason, now=now)
@@ -345,4 +345,4 @@ async def _end(
 async def _record_failure(scanner: Scanner, run: ScanRun, error: IngestError) -> None:
     batch = Batch(run.correlation_id, SOURCE, None, (run.channel_id,), run.started_at or run.queued_at)
     async with scanner.merging:
-        await asyncio.to_thread(tell_of_failure, scanner.services.database, batch, error, datetime.now(UTC))
+        await asyncio.to_thread(record_failure, scanner.services.database, batch, error, datetime.now(UTC))

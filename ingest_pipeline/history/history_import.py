@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
-from ingest_pipeline.domain.guild import Channel, ReadingState, monitored_ids
+from ingest_pipeline.domain.guild import Channel, ChannelAccess, monitored_ids
 from ingest_pipeline.errors import ChannelForbidden, ChannelNotFound
 from ingest_pipeline.history.catalogue_sync import save_view
 from ingest_pipeline.history.channel_scan import BATCH_ROWS, DEFAULT_CONCURRENCY, RunProgress, run_scans
@@ -213,7 +213,7 @@ def _chosen(channels: Sequence[Channel], channel_ids: Collection[int]) -> list[C
                 "check the id, and that the bot is a member of the thread if it is one"
             )
         state = known[channel_id].reading_state
-        if state is not ReadingState.READABLE:
+        if state is not ChannelAccess.READABLE:
             raise ChannelForbidden(
                 f"the bot may not read the history of #{known[channel_id].name} ({state.value}): "
                 "give it View Channel and Read Message History there"

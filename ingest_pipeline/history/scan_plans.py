@@ -42,7 +42,7 @@ class ImportPlan:
 
 
 @dataclass(frozen=True, slots=True)
-class Stretch:
+class IdRange:
     """Ids in `(low, high]` of a channel; without `high` up to what the channel holds when it is read."""
 
     channel_id: int
@@ -83,8 +83,8 @@ def plan_import(
         run = unfinished.get(channel.channel_id)
         if run is None:
             low = 0 if force else _resume_at(connection, channel.channel_id, 0, overlap)
-            stretch = Stretch(channel.channel_id, channel.guild_id, low)
-            [run] = queue_ranges(connection, RunKind.IMPORT, [stretch], correlation_id)
+            id_range = IdRange(channel.channel_id, channel.guild_id, low)
+            [run] = queue_ranges(connection, RunKind.IMPORT, [id_range], correlation_id)
         runs.append(run)
     return ImportPlan(correlation_id, tuple(runs))
 
@@ -115,12 +115,12 @@ def plan_catch_up(
         if running and running.status in {RunStatus.QUEUED, RunStatus.RUNNING}:
             floor = running.head_id or first_id_at(running.queued_at) - 1
         low = _resume_at(connection, channel.channel_id, floor, overlap)
-        ranges.append(Stretch(channel.channel_id, channel.guild_id, low))
+        ranges.append(IdRange(channel.channel_id, channel.guild_id, low))
     return queue_ranges(connection, RunKind.CATCH_UP, ranges, correlation_id)
 
 
 def queue_ranges(
-    connection: Connection, kind: RunKind, ranges: Iterable[Stretch], correlation_id: str
+    connection: Connection, kind: RunKind, ranges: Iterable[IdRange], correlation_id: str
 ) -> list[ScanRun]:
     """Queue the reading of ranges; one that its journey has planned already is returned as it is."""
     now, runs = datetime.now(UTC), []

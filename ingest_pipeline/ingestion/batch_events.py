@@ -100,11 +100,11 @@ def failures_recorded(
     try:
         yield
     except Exception as error:
-        tell_of_failure(database, batch, error, datetime.now(UTC))
+        record_failure(database, batch, error, datetime.now(UTC))
         raise
 
 
-def tell_of_failure(database: Database, batch: Batch, error: Exception, at: datetime) -> None:
+def record_failure(database: Database, batch: Batch, error: Exception, at: datetime) -> None:
     """Write and log that a batch failed; only log it when the database itself is the trouble.
 
     An error that passes several callers on its way is recorded once, by the first.

@@ -135,7 +135,7 @@ class Document(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class ExportReader:
     """How a document is read, whichever part of it.
 
     Attributes:

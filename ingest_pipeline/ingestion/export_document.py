@@ -11,8 +11,8 @@ import pyarrow as pa
 from ingest_pipeline.domain.normalize import ChannelPolicy
 from ingest_pipeline.domain.window import Window
 from ingest_pipeline.errors import StorageUnavailable
-from ingest_pipeline.ingestion.documents import Provenance, Reading, Tally
-from ingest_pipeline.ingestion.parallel_reader import is_of_use, second_reader
+from ingest_pipeline.ingestion.documents import ExportReader, Provenance, Tally
+from ingest_pipeline.ingestion.parallel_reader import has_spare_core, parallel_reader
 from ingest_pipeline.landing.export_header import ExportHeader
 from ingest_pipeline.landing.export_reader import read_header
 from ingest_pipeline.landing.slices import Halves, halves_of
@@ -56,7 +56,7 @@ class ExportDocument:
         Raises:
             StorageUnavailable: The document has been replaced since its header was read.
         """
-        reading = Reading(
+        reader = ExportReader(
             name=self.name,
             guild_id=self.header.guild_id,
             channel_id=self.header.channel_id,
@@ -71,17 +71,17 @@ class ExportDocument:
                     f"{self.name} was replaced while it was read: another is there, which the next try reads"
                 )
             stream.seek(0)
-            halves = halves_of(stream) if is_of_use() else None
-            yield from _by_two(reading, halves, tally) if halves else reading.rows(stream, tally)
+            halves = halves_of(stream) if has_spare_core() else None
+            yield from _by_two(reader, halves, tally) if halves else reader.rows(stream, tally)
 
 
-def _by_two(reading: Reading, halves: Halves, tally: Tally) -> Iterator[pa.Table]:
-    with second_reader(reading, halves) as second:
-        yield from reading.rows(halves.first(), tally)
+def _by_two(reader: ExportReader, halves: Halves, tally: Tally) -> Iterator[pa.Table]:
+    with parallel_reader(reader, halves) as second:
+        yield from reader.rows(halves.first(), tally)
         count = tally.received
         rest = second.tally(count)
         if rest is None:
-            yield from reading.rows(halves.second(), tally, before=lambda: count)
+            yield from reader.rows(halves.second(), tally, before=lambda: count)
         else:
             tally.add(rest)
             yield from second.tables()

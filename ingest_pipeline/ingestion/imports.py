@@ -23,7 +23,13 @@ from ingest_pipeline.errors import BadInput, ExportMismatch
 from ingest_pipeline.ingestion.batch_events import failures_recorded
 from ingest_pipeline.ingestion.documents import Document, Provenance
 from ingest_pipeline.ingestion.export_document import ExportDocument
-from ingest_pipeline.ingestion.ingest import Derive, IngestReport, Progress, ingest_landed, new_correlation_id
+from ingest_pipeline.ingestion.ingest import (
+    IngestReport,
+    OnRowsMerged,
+    Progress,
+    ingest_documents,
+    new_correlation_id,
+)
 from ingest_pipeline.ingestion.polling import missing_time
 from ingest_pipeline.ingestion.refresh import landed_documents, refresh_landing
 from ingest_pipeline.ingestion.services import Services
@@ -40,17 +46,17 @@ def merge_documents(
     documents: Sequence[Document],
     correlation_id: str,
     progress: Progress | None = None,
-    derive: Derive | None = None,
+    on_rows_merged: OnRowsMerged | None = None,
 ) -> IngestReport:
-    """Merge documents with the deployment's settings; see `ingest_landed`."""
-    return ingest_landed(
+    """Merge documents with the deployment's settings; see `ingest_documents`."""
+    return ingest_documents(
         services.database,
         documents,
         correlation_id=correlation_id,
         settle=services.settings.settle,
         batch_rows=services.settings.batch_rows,
         progress=progress,
-        derive=derive,
+        on_rows_merged=on_rows_merged,
     )
 
 
@@ -60,16 +66,16 @@ def backfill_session(
     *,
     keys: Sequence[str] | None = None,
     progress: Callable[[str], None] | None = None,
-    derive: Derive | None = None,
+    on_rows_merged: OnRowsMerged | None = None,
 ) -> IngestReport:
     """Read a whole session, or some windows of it, anew.
 
     When some channels cannot be read, the others are merged before the first error is raised. What
-    `derive` is: see `ingest_landed`.
+    `on_rows_merged` is: see `ingest_documents`.
 
     Raises:
         SessionNotFound: There is no such session.
-        IngestError: As for `refresh_landing` and `ingest_landed`.
+        IngestError: As for `refresh_landing` and `ingest_documents`.
     """
     session = load_session(services, session_id)
     wanted = services.grid.keys if keys is None else keys
@@ -83,7 +89,7 @@ def backfill_session(
         channel_ids=session.channel_ids,
     ):
         documents = [document for _, document in landed_documents(services, session, wanted, correlation_id)]
-    report = merge_documents(services, documents, correlation_id, derive=derive)
+    report = merge_documents(services, documents, correlation_id, on_rows_merged=on_rows_merged)
     for each in exported:
         if each.error:
             raise each.error
@@ -102,7 +108,7 @@ def import_messages(
     keep_file: bool = False,
     keep_unmerged: bool = True,
     progress: Progress | None = None,
-    derive: Derive | None = None,
+    on_rows_merged: OnRowsMerged | None = None,
 ) -> IngestReport:
     """Import a stretch of a session's messages, from Discord or from an export file.
 
@@ -118,12 +124,12 @@ def import_messages(
         keep_file: Keep the exporter's files.
         keep_unmerged: Keep them when they could not be merged, so that they need not be exported again.
         progress: Called with the number of messages read so far.
-        derive: What is made of the rows, in the transaction that merges them; see `ingest_landed`.
+        on_rows_merged: What is made of the rows, in the transaction that merges them; see `ingest_documents`.
 
     Raises:
         SessionNotFound: There is no such session.
         WindowInvalid: A bound is naive, or the end is not after the start.
-        IngestError: As for the exporter and `ingest_landed`.
+        IngestError: As for the exporter and `ingest_documents`.
     """
     session = load_session(services, session_id)
     window = Window(start or session.start_time, end or session.end_time)
@@ -135,7 +141,7 @@ def import_messages(
                 services, session, file, window=window, channel_id=channel_id, correlation_id=correlation_id
             )
         _add_channel(services, session, document.channel_id, document.parent_id)
-        return merge_documents(services, [document], correlation_id, progress, derive)
+        return merge_documents(services, [document], correlation_id, progress, on_rows_merged)
     channels = [channel_id] if channel_id else session.channel_ids
     folder = output_dir or services.settings.data_dir / "tmp_transcripts_from_discord"
     with _export_files(session_id, keep=keep_file, keep_unmerged=keep_unmerged) as results:
@@ -149,7 +155,7 @@ def import_messages(
         ]
         for document in documents:
             _add_channel(services, session, document.channel_id, document.parent_id)
-        return merge_documents(services, documents, correlation_id, progress, derive)
+        return merge_documents(services, documents, correlation_id, progress, on_rows_merged)
 
 
 def poll_live_session(
@@ -157,11 +163,11 @@ def poll_live_session(
     window_seconds: int = 30,
     now: datetime | None = None,
     *,
-    derive: Derive | None = None,
+    on_rows_merged: OnRowsMerged | None = None,
 ) -> IngestReport | None:
     """Import what the live session has new: the trailing window, and whatever is unproven before it.
 
-    What `derive` is: see `ingest_landed`.
+    What `on_rows_merged` is: see `ingest_documents`.
 
     Returns:
         The report, or None when no session is live.
@@ -182,7 +188,7 @@ def poll_live_session(
         end=moment,
         # The next poll reads the same again, and more.
         keep_unmerged=False,
-        derive=derive,
+        on_rows_merged=on_rows_merged,
     )
 
 

@@ -1,6 +1,6 @@
 """The one path into the table: normalized documents are merged, and what they prove is recorded.
 
-Polls, backfills, file imports, history imports and the gateway all end in `ingest_landed`.
+Polls, backfills, file imports, history imports and the gateway all end in `ingest_documents`.
 What to read and when is decided by its callers.
 """
 
@@ -19,7 +19,7 @@ import pyarrow as pa
 
 from ingest_pipeline.domain.snowflake import first_id_at
 from ingest_pipeline.events import Event, log_events
-from ingest_pipeline.ingestion.batch_events import Batch, tell_of_failure
+from ingest_pipeline.ingestion.batch_events import Batch, record_failure
 from ingest_pipeline.ingestion.chunks import ChunkSizes, read_in_chunks, rebatch
 from ingest_pipeline.ingestion.documents import Document, Tally
 from ingest_pipeline.storage.engine.database import Connection, Database
@@ -29,7 +29,7 @@ from ingest_pipeline.storage.messages.merge import MergeCounts, merge_messages
 from ingest_pipeline.storage.runs.events import publish
 
 Progress = Callable[[int], None]
-Derive = Callable[[Connection, Sequence[int]], None]
+OnRowsMerged = Callable[[Connection, Sequence[int]], None]
 _CHUNKS = ChunkSizes()
 
 
@@ -100,7 +100,7 @@ def new_correlation_id() -> str:
     return f"{datetime.now(UTC):%Y%m%dT%H%M%S%f}-{token_hex(4)}"
 
 
-def ingest_landed(
+def ingest_documents(
     database: Database,
     documents: Sequence[Document],
     *,
@@ -110,31 +110,33 @@ def ingest_landed(
     chunk_sizes: ChunkSizes = _CHUNKS,
     now: datetime | None = None,
     progress: Progress | None = None,
-    also: Callable[[Connection], None] | None = None,
-    then: Callable[[Connection], Sequence[Event]] | None = None,
-    derive: Derive | None = None,
+    before_merge: Callable[[Connection], None] | None = None,
+    after_merge: Callable[[Connection], Sequence[Event]] | None = None,
+    on_rows_merged: OnRowsMerged | None = None,
 ) -> IngestReport:
     """Merge documents and record what they prove.
 
     A damaged document leaves the table as it was. A chunk of rows (see `ChunkSizes`), and whatever belongs to
-    `also` or `then`, are merged in one transaction, proofs included. More rows are merged in several,
-    each complete in itself with what is derived from it, and the proofs come with the last: what a crash
-    leaves behind is rows that nothing claims to be complete, and they are unchanged when they are read
+    `before_merge` or `after_merge`, are merged in one transaction, proofs included. More rows are merged in
+    several, each complete in itself with what is derived from it, and the proofs come with the last: what a
+    crash leaves behind is rows that nothing claims to be complete, and they are unchanged when they are read
     again. A transaction is tried again by the database when another process was in the way.
 
     Args:
         database: Where to.
-        documents: What; each is read once, or with `also` or `then` once for each try, in the transaction.
+        documents: What; each is read once, or with `before_merge` or `after_merge` once for each try, in the
+            transaction.
         settle: How long after its end a window may still change (see `Settings.settle_seconds`).
         batch_rows: Rows for each merge statement.
-        chunk_sizes: Rows for each transaction, without `also` and `then`.
+        chunk_sizes: Rows for each transaction, without `before_merge` and `after_merge`.
         now: Time of the merge, aware UTC; the present by default.
         progress: Called with the number of messages read so far.
-        also: What else belongs into the transaction (a cursor, a checkpoint, deletions); called before
-            the documents are read, once for each try.
-        then: What is made of the merged rows, in the same transaction; called once for each try. The events
-            it returns are told with those of the batch.
-        derive: What is made of the rows of each transaction, in it, given their ids, skipped messages' too.
+        before_merge: What else belongs into the transaction (a cursor, a checkpoint, deletions); called
+            before the documents are read, once for each try.
+        after_merge: What is made of the merged rows, in the same transaction; called once for each try. The
+            events it returns are recorded with those of the batch.
+        on_rows_merged: What is made of the rows of each transaction, in it, given their ids, skipped
+            messages' too.
 
     Raises:
         BadInput: A document is damaged.
@@ -145,47 +147,47 @@ def ingest_landed(
     moment = now or datetime.now(UTC)
     batch = Batch.of(documents, correlation_id, moment)
     parents = {each.channel_id: each.parent_id for each in documents if each.parent_id is not None}
-    merge = partial(_merge, batch_rows=batch_rows, now=moment, derive=derive, parents=parents)
+    merge = partial(_merge, batch_rows=batch_rows, now=moment, on_rows_merged=on_rows_merged, parents=parents)
 
     def passed() -> datetime:
         return moment + timedelta(seconds=time.monotonic() - began)
 
-    def work(connection: Connection, reading: _Reading, earlier: MergeCounts) -> tuple[_Merged, list[Event]]:
-        counts = earlier + merge(connection, reading.tables)
-        proofs = _prove(connection, documents, reading.tallies, settle)
-        merged = _Merged(counts, reading.tallies, proofs)
-        told = list(then(connection)) if then else []
+    def work(connection: Connection, rows: _Rows, earlier: MergeCounts) -> tuple[_Merged, list[Event]]:
+        counts = earlier + merge(connection, rows.tables)
+        proofs = _prove(connection, documents, rows.tallies, settle)
+        merged = _Merged(counts, rows.tallies, proofs)
+        events = list(after_merge(connection)) if after_merge else []
         if batch:
-            told += batch.completed(merged.numbers(), passed())
-        publish(connection, told)
-        return merged, told
+            events += batch.completed(merged.numbers(), passed())
+        publish(connection, events)
+        return merged, events
 
-    def at_once(connection: Connection) -> tuple[_Merged, list[Event]]:
-        if also:
-            also(connection)
+    def single_transaction(connection: Connection) -> tuple[_Merged, list[Event]]:
+        if before_merge:
+            before_merge(connection)
         return work(connection, _read(documents, progress), MergeCounts())
 
-    def in_chunks() -> tuple[_Merged, list[Event]]:
-        reading = _read(documents, progress)
+    def chunked() -> tuple[_Merged, list[Event]]:
+        every = _read(documents, progress)
         counts = MergeCounts()
-        with read_in_chunks(reading.tables, chunk_sizes) as (earlier, last):
-            for rows in earlier:
-                counts += database.run(partial(merge, tables=rows))
-            waiting = _Reading(reading.tallies, last)
+        with read_in_chunks(every.tables, chunk_sizes) as (earlier, last):
+            for tables in earlier:
+                counts += database.run(partial(merge, tables=tables))
+            waiting = _Rows(every.tallies, last)
             return database.run(lambda connection: work(connection, waiting, counts))
 
     try:
-        merged, events = database.run(at_once) if also or then else in_chunks()
+        merged, events = database.run(single_transaction) if before_merge or after_merge else chunked()
     except Exception as error:
         if batch:
-            tell_of_failure(database, batch, error, passed())
+            record_failure(database, batch, error, passed())
         raise
     log_events(events)
     return _report(documents, merged, correlation_id, time.monotonic() - began)
 
 
 @dataclass(frozen=True, slots=True)
-class _Reading:
+class _Rows:
     """Documents' rows as they are read, and their tallies, which are whole when the rows are."""
 
     tallies: list[Tally]
@@ -225,7 +227,7 @@ def _merge(
     *,
     batch_rows: int,
     now: datetime,
-    derive: Derive | None,
+    on_rows_merged: OnRowsMerged | None,
     parents: Mapping[int, int],
 ) -> MergeCounts:
     keep_parents(connection, parents, now=now)
@@ -233,10 +235,10 @@ def _merge(
     merged_ids: list[int] = []
     for rows in rebatch(tables, batch_rows):
         counts += merge_messages(connection, rows, now=now)
-        if derive:
+        if on_rows_merged:
             merged_ids.extend(rows["discord_id"].to_pylist())
-    if derive and merged_ids:
-        derive(connection, merged_ids)
+    if on_rows_merged and merged_ids:
+        on_rows_merged(connection, merged_ids)
     return counts
 
 
@@ -274,7 +276,7 @@ def _report(
     )
 
 
-def _read(documents: Sequence[Document], progress: Progress | None) -> _Reading:
+def _read(documents: Sequence[Document], progress: Progress | None) -> _Rows:
     tallies = [Tally() for _ in documents]
 
     def tables() -> Iterator[pa.Table]:
@@ -284,7 +286,7 @@ def _read(documents: Sequence[Document], progress: Progress | None) -> _Reading:
                 if progress:
                     progress(sum(each.received for each in tallies))
 
-    return _Reading(tallies, tables())
+    return _Rows(tallies, tables())
 
 
 def _proof(document: Document, tally: Tally, settle: timedelta) -> Proof | None:

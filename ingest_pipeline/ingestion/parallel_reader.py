@@ -24,7 +24,7 @@ import pyarrow as pa
 
 from ingest_pipeline import errors
 from ingest_pipeline.ingestion.chunks import blocks_of, write_rows
-from ingest_pipeline.ingestion.documents import Reading, Tally
+from ingest_pipeline.ingestion.documents import ExportReader, Tally
 from ingest_pipeline.landing.slices import Halves
 
 _MODULE = "ingest_pipeline.ingestion.parallel_reader"
@@ -32,7 +32,7 @@ _logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class SecondReader:
+class ParallelReader:
     """The process that reads a second half, and the file for its rows."""
 
     process: subprocess.Popen[bytes]
@@ -67,14 +67,14 @@ class SecondReader:
                 yield pa.Table.from_batches([reader.get_batch(number)])
 
 
-def is_of_use() -> bool:
+def has_spare_core() -> bool:
     """Return whether this process has a second core to itself."""
     cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
     return cores > 1
 
 
 @contextmanager
-def second_reader(reading: Reading, halves: Halves) -> Iterator[SecondReader]:
+def parallel_reader(reader: ExportReader, halves: Halves) -> Iterator[ParallelReader]:
     """Let a process of its own read a document's second half, for as long as this lasts."""
     with TemporaryFile(prefix="ingest-rows-") as spool:
         process = subprocess.Popen(
@@ -87,8 +87,8 @@ def second_reader(reading: Reading, halves: Halves) -> Iterator[SecondReader]:
             try:
                 # One that is gone by now is noticed when it is waited for.
                 with suppress(BrokenPipeError):
-                    _tell(process, pickle.dumps((reading, halves, spool.fileno())))
-                yield SecondReader(process, spool)
+                    _tell(process, pickle.dumps((reader, halves, spool.fileno())))
+                yield ParallelReader(process, spool)
             finally:
                 process.kill()
 
@@ -111,11 +111,11 @@ def main() -> None:
     """Read the half that standard input tells of."""
     # Ctrl-C is for the process that waits for this one.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    reading, halves, spool = pickle.load(sys.stdin.buffer)  # noqa: S301 - of the parent process
+    reader, halves, spool = pickle.load(sys.stdin.buffer)  # noqa: S301 - of the parent process
     tally = Tally()
     try:
         with os.fdopen(spool, "wb") as file, halves.second() as stream:
-            write_rows(file, blocks_of(reading.rows(stream, tally, before=_told)))
+            write_rows(file, blocks_of(reader.rows(stream, tally, before=_told)))
     except errors.BadInput as error:
         answer = {"error": type(error).__name__, "message": str(error)}
     else:

@@ -24,7 +24,7 @@ def correlation_of(guild_id: int | None, message_id: int) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class SeenMessage:
+class ObservedMessage:
     """A whole message, in an event or in an answer of Discord.
 
     Attributes:
@@ -64,7 +64,7 @@ class PayloadDocument:
 
     channel_id: int
     guild_id: int | None
-    messages: Sequence[SeenMessage]
+    messages: Sequence[ObservedMessage]
     policies: Mapping[int, ChannelPolicy]
     provenance: Provenance
     own_journeys: bool = False

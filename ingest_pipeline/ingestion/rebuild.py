@@ -23,7 +23,7 @@ from ingest_pipeline.domain.session import Session
 from ingest_pipeline.errors import BadInput
 from ingest_pipeline.ingestion.export_document import ExportDocument
 from ingest_pipeline.ingestion.imports import merge_documents
-from ingest_pipeline.ingestion.ingest import Derive, new_correlation_id
+from ingest_pipeline.ingestion.ingest import OnRowsMerged, new_correlation_id
 from ingest_pipeline.ingestion.refresh import landed_documents
 from ingest_pipeline.ingestion.services import Services
 from ingest_pipeline.storage.engine.duckdb.engine import DuckDBDatabase
@@ -72,7 +72,7 @@ class RebuildReport:
 
 def rebuild_database(
     services: Services,
-    reading: Callable[[Services], Derive | None],
+    reading: Callable[[Services], OnRowsMerged | None],
     progress: Progress | None = None,
 ) -> RebuildReport:
     """Make the database anew from what has landed, and say what could not be.
@@ -119,7 +119,7 @@ class _Found:
     unknown: tuple[str, ...] = ()
 
 
-def _merge_all(services: Services, derive: Derive | None, tell: Progress) -> _Found:
+def _merge_all(services: Services, on_rows_merged: OnRowsMerged | None, tell: Progress) -> _Found:
     found = _Found()
     try:
         sync_sessions_file(services.database, services.settings, datetime.now(UTC))
@@ -131,13 +131,15 @@ def _merge_all(services: Services, derive: Derive | None, tell: Progress) -> _Fo
     found.unknown = tuple(sorted(set(services.landing.session_ids()) - known))
     for number, session in enumerate(sessions, 1):
         tell(f"session {session.session_id}, {number} of {len(sessions)}")
-        documents = _merge_session(services, session, derive, found)
+        documents = _merge_session(services, session, on_rows_merged, found)
         found.documents += documents
         found.sessions += documents > 0
     return found
 
 
-def _merge_session(services: Services, session: Session, derive: Derive | None, found: _Found) -> int:
+def _merge_session(
+    services: Services, session: Session, on_rows_merged: OnRowsMerged | None, found: _Found
+) -> int:
     correlation_id = new_correlation_id()
     keys = services.grid.keys
     try:
@@ -147,13 +149,13 @@ def _merge_session(services: Services, session: Session, derive: Derive | None, 
     if not documents:
         return 0
     try:
-        merge_documents(services, documents, correlation_id, derive=derive)
+        merge_documents(services, documents, correlation_id, on_rows_merged=on_rows_merged)
     except BadInput:
         # One of them is damaged: each by itself, so that the others are there.
         merged = 0
         for document in documents:
             try:
-                merge_documents(services, [document], correlation_id, derive=derive)
+                merge_documents(services, [document], correlation_id, on_rows_merged=on_rows_merged)
                 merged += 1
             except BadInput as error:
                 _note(found, document.name, error)

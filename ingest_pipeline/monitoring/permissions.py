@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ingest_pipeline.domain.guild import Channel, ReadingState
+from ingest_pipeline.domain.guild import Channel, ChannelAccess
 from ingest_pipeline.storage.catalogue.guilds import list_guilds, list_monitored
 from ingest_pipeline.storage.engine.database import Connection
 
@@ -46,14 +46,14 @@ def unreadable_channels(connection: Connection) -> list[UnreadableChannel]:
 def _remedy(channel: Channel) -> str | None:
     """Return what makes a channel readable; None for one that is, or that nobody has looked at."""
     match channel.reading_state:
-        case ReadingState.NO_HISTORY:
+        case ChannelAccess.NO_HISTORY:
             return "grant the bot Read Message History there"
-        case ReadingState.FORBIDDEN if channel.channel_type == "private_thread":
+        case ChannelAccess.FORBIDDEN if channel.channel_type == "private_thread":
             return "add the bot to the thread, or grant it Manage Threads in its channel"
-        case ReadingState.FORBIDDEN:
+        case ChannelAccess.FORBIDDEN:
             connect = ", Connect" if channel.channel_type in _VOICE else ""
             return f"grant the bot View Channel{connect} and Read Message History there"
-        case ReadingState.MISSING:
+        case ChannelAccess.MISSING:
             return "it was deleted: take its id from the monitored ones if it is named there"
         case _:
             return None

@@ -96,7 +96,7 @@ def bot_status(connection: Connection, now: datetime) -> BotStatus:
     return BotStatus(state, event.created_at, alive_at, began_at=began_at, operations=operations)
 
 
-class ReadingState(StrEnum):
+class IngestState(StrEnum):
     """What reading is doing: nothing, keeping up with a live session, falling behind, or failing."""
 
     IDLE = "idle"
@@ -106,7 +106,7 @@ class ReadingState(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class IngestHealth:
     """How reading goes.
 
     Attributes:
@@ -116,7 +116,7 @@ class Reading:
         problem: What is wrong with the settings of channels, with the line, or None.
     """
 
-    state: ReadingState
+    state: IngestState
     last_completed: Event | None
     last_failed: Event | None
     problem: str | None = None
@@ -142,7 +142,7 @@ class Status:
     live: tuple[SessionProgress, ...]
     upcoming: Session | None
     latest: SessionProgress | None
-    reading: Reading
+    reading: IngestHealth
     bot: BotStatus
     unreadable: tuple[UnreadableChannel, ...] = ()
 
@@ -198,7 +198,7 @@ def look_up_totals(services: Services) -> Totals:
         return Totals(count_by_source(connection), ingested_totals(connection))
 
 
-def _reading(connection: Connection, live: Sequence[SessionProgress], services: Services) -> Reading:
+def _reading(connection: Connection, live: Sequence[SessionProgress], services: Services) -> IngestHealth:
     settings = services.settings
     problem = services.settings_problem(groups=False)
     events = latest_events(connection, channel=EventChannel.BATCH, limit=_LOOK_BACK)
@@ -207,12 +207,12 @@ def _reading(connection: Connection, live: Sequence[SessionProgress], services: 
     is_failing = failed is not None and (completed is None or completed.created_at < failed.created_at)
     late = settings.settle + _POLLS_MISSED * timedelta(seconds=settings.poll_interval_seconds) + _POLL_GRACE
     if not live:
-        state = ReadingState.IDLE
+        state = IngestState.IDLE
     elif is_failing or problem:
-        state = ReadingState.FAILING
+        state = IngestState.FAILING
     else:
-        state = ReadingState.LATE if live[0].lag_seconds > late.total_seconds() else ReadingState.READING
-    return Reading(state, completed, failed, problem or services.settings_problem(groups=True))
+        state = IngestState.LATE if live[0].lag_seconds > late.total_seconds() else IngestState.READING
+    return IngestHealth(state, completed, failed, problem or services.settings_problem(groups=True))
 
 
 def _first(events: Sequence[Event], event_type: EventType) -> Event | None:

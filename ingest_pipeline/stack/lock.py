@@ -1,4 +1,4 @@
-"""The lock on a data folder: one supervisor, and the warden that outlives it when it is killed."""
+"""The lock on a data folder: one supervisor, and the reaper that outlives it when it is killed."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ LOOK_EVERY_SECONDS = 0.2
 def hold_folder(folder: Path) -> TextIO:
     """Take the data folder for this process; the lock ends with the returned file.
 
-    When the process named in the lock file is dead but its warden still clears up after it, this
+    When the process named in the lock file is dead but its reaper still clears up after it, this
     waits for that to end.
 
     Args:
@@ -59,11 +59,11 @@ def hold_folder(folder: Path) -> TextIO:
     return file
 
 
-class Warden:
-    """Our end of the pipe to the warden process.
+class OrphanReaper:
+    """Our end of the pipe to the reaper process.
 
     Args:
-        lock: The locked file that the warden keeps open as long as it works.
+        lock: The locked file that the reaper keeps open as long as it works.
     """
 
     def __init__(self, lock: TextIO) -> None:
@@ -90,13 +90,13 @@ class Warden:
         self._send(f"-{leader}")
 
     def dismiss(self) -> None:
-        """End the warden; parts not reported as ended are stopped by it first."""
+        """End the reaper; parts not reported as ended are stopped by it first."""
         with suppress(OSError):
             self._reports.close()
         self._process.wait()
 
     def _send(self, line: str) -> None:
-        # Without its warden the supervisor still does all of its own work.
+        # Without its reaper the supervisor still does all of its own work.
         with suppress(OSError):
             self._reports.write(f"{line}\n")
             self._reports.flush()

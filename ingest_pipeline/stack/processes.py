@@ -2,7 +2,7 @@
 
 A part of the stack leads a process group and a session of its own. What it starts may found further
 groups (an exporter run does), yet stays in the session: so stopping starts with the group and ends
-with the session. The standard library is enough here, because the warden imports nothing else.
+with the session. The standard library is enough here, because the reaper imports nothing else.
 
 A supervisor that gets `kill -9` cannot stop its children. This small process, started in a session
 of its own, reads from a pipe which parts live (`+123`, written by the part itself) and which are gone

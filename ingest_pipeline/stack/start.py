@@ -26,12 +26,12 @@ from ingest_pipeline.stack.deployment import (
     real_deployment,
     require_login,
 )
-from ingest_pipeline.stack.lock import Warden, hold_folder
-from ingest_pipeline.stack.parts import (
-    Part,
-    api_part,
-    bot_part,
-    dagster_parts,
+from ingest_pipeline.stack.lock import OrphanReaper, hold_folder
+from ingest_pipeline.stack.services import (
+    ServiceSpec,
+    api_service,
+    bot_service,
+    dagster_services,
     require_free_port,
     web_url,
 )
@@ -91,8 +91,8 @@ def _run(deployment: Deployment, settings: Settings, lock: TextIO, options: argp
     console.say(f"starting on {deployment.data_dir}")
     if not deployment.is_demo:
         _bootstrap_exporter(settings, console.say)
-    warden = Warden(lock)
-    api = _api_parts(host, options.api_port, console.say)
+    reaper = OrphanReaper(lock)
+    api = _api_services(host, options.api_port, console.say)
     live_url = f"{web_url(host, options.api_port)}{settings.api_prefix}/" if api else None
 
     def on_ready(name: str) -> None:
@@ -101,43 +101,45 @@ def _run(deployment: Deployment, settings: Settings, lock: TextIO, options: argp
 
     supervisor = Supervisor(
         [
-            *dagster_parts(home.workspace, home.code_socket, host, port, settings.web_prefix),
+            *dagster_services(home.workspace, home.code_socket, host, port, settings.web_prefix),
             *api,
-            *_bot_parts(deployment, settings, console.say),
+            *_bot_services(deployment, settings, console.say),
         ],
         environment=deployment.environment,
         folder=home.folder,
         console=console,
-        warden=warden,
+        reaper=reaper,
         on_ready=on_ready,
         home=watched,
     )
     try:
         orderly = supervisor.run(stop)
     finally:
-        warden.dismiss()
+        reaper.dismiss()
         console.close()
     return int(ExitCode.OK if orderly else ExitCode.INTERRUPTED)
 
 
-def _bot_parts(deployment: Deployment, settings: Settings, say: Callable[[str], None]) -> list[Part]:
+def _bot_services(
+    deployment: Deployment, settings: Settings, say: Callable[[str], None]
+) -> list[ServiceSpec]:
     """Return the real-time bot, or nothing in the demo and without its token."""
     if deployment.is_demo:
         return []
     if settings.discord_bot_token is None:
         say("the bot is off: DISCORD_BOT_TOKEN is not set; everything else runs")
         return []
-    return [bot_part()]
+    return [bot_service()]
 
 
-def _api_parts(host: str, port: int, say: Callable[[str], None]) -> list[Part]:
+def _api_services(host: str, port: int, say: Callable[[str], None]) -> list[ServiceSpec]:
     """Return the HTTP interface, or nothing when its port is taken: all else runs without it."""
     try:
         require_free_port(host, port, "--api-port")
     except ConfigurationError as error:
         say(f"the HTTP interface is not started, everything else runs: {error}")
         return []
-    return [api_part(host, port)]
+    return [api_service(host, port)]
 
 
 def _bootstrap_exporter(settings: Settings, say: Callable[[str], None]) -> None:

@@ -10,9 +10,9 @@ from typing import Protocol
 
 from ingest_pipeline.errors import ConfigurationError
 from ingest_pipeline.stack.console import Console
-from ingest_pipeline.stack.keeper import Child, Keeper
-from ingest_pipeline.stack.lock import Warden
-from ingest_pipeline.stack.parts import Part
+from ingest_pipeline.stack.lock import OrphanReaper
+from ingest_pipeline.stack.restarter import Child, ProcessRestarter
+from ingest_pipeline.stack.services import ServiceSpec
 
 LOOK_EVERY_SECONDS = 0.1
 PROBE_EVERY_SECONDS = 0.2
@@ -62,19 +62,19 @@ class Supervisor:
         environment: The whole environment of every part.
         folder: Their working directory.
         console: Takes their output and our own lines.
-        warden: Is told of every start and end.
+        reaper: Is told of every start and end.
         on_ready: Called with the name of each part that began to serve, once after each start of the whole.
         home: What is made again, and all parts started again, when somebody has deleted it.
     """
 
     def __init__(
         self,
-        parts: Sequence[Part],
+        parts: Sequence[ServiceSpec],
         *,
         environment: Mapping[str, str],
         folder: Path,
         console: Console,
-        warden: Warden,
+        reaper: OrphanReaper,
         on_ready: Callable[[str], None],
         home: Home | None = None,
     ) -> None:
@@ -83,11 +83,13 @@ class Supervisor:
         self._environment = environment
         self._folder = folder
         self._console = console
-        self._warden = warden
+        self._reaper = reaper
         self._on_ready = on_ready
         self._ready: set[str] = set()
         self._probe_at = 0.0
-        self._keepers = [Keeper(part, start=self._start, say=console.say, reporter=warden) for part in parts]
+        self._restarters = [
+            ProcessRestarter(part, start=self._start, say=console.say, reporter=reaper) for part in parts
+        ]
 
     def run(self, stop: StopRequest) -> bool:
         """Run until asked to stop.
@@ -103,30 +105,30 @@ class Supervisor:
                     began = self._start_again(self._home, stop)
                 time.sleep(LOOK_EVERY_SECONDS)
                 continue
-            for keeper in self._keepers:
-                if self._may_start(keeper.part, now - began):
-                    keeper.look(now)
+            for restarter in self._restarters:
+                if self._may_start(restarter.part, now - began):
+                    restarter.look(now)
             self._note_ready(now)
             time.sleep(LOOK_EVERY_SECONDS)
         return self._stop_all(stop)
 
-    def _start(self, part: Part) -> Child:
+    def _start(self, part: ServiceSpec) -> Child:
         return Child(
             part.command,
             environment=self._environment,
             folder=self._folder,
-            reports=self._warden.reports,
+            reports=self._reaper.reports,
             on_line=lambda line: self._console.write(part.name, line),
         )
 
-    def _may_start(self, part: Part, elapsed: float) -> bool:
+    def _may_start(self, part: ServiceSpec, elapsed: float) -> bool:
         return part.after is None or part.after in self._ready or elapsed > WAIT_FOR_READY_SECONDS
 
     def _note_ready(self, now: float) -> None:
         if now < self._probe_at:
             return
         self._probe_at = now + PROBE_EVERY_SECONDS
-        for part in (keeper.part for keeper in self._keepers):
+        for part in (restarter.part for restarter in self._restarters):
             if part.is_ready and part.name not in self._ready and part.is_ready():
                 self._ready.add(part.name)
                 self._on_ready(part.name)
@@ -137,8 +139,8 @@ class Supervisor:
         What still runs has files open that nobody finds any more; it would go on without a word.
         """
         self._console.say("Dagster's home was deleted: it is prepared again, and all parts are started again")
-        for keeper in self._keepers:
-            keeper.ask_to_stop()
+        for restarter in self._restarters:
+            restarter.ask_to_stop()
         deadline = time.monotonic() + STOP_GRACE_SECONDS
         while not self._all_gone() and not stop.count:
             if time.monotonic() > deadline:
@@ -155,8 +157,8 @@ class Supervisor:
 
     def _stop_all(self, stop: StopRequest) -> bool:
         self._console.say("stopping; Ctrl-C again kills at once")
-        for keeper in self._keepers:
-            keeper.ask_to_stop()
+        for restarter in self._restarters:
+            restarter.ask_to_stop()
         asked = stop.count
         deadline = time.monotonic() + STOP_GRACE_SECONDS
         while not self._all_gone():
@@ -167,9 +169,9 @@ class Supervisor:
         return True
 
     def _kill_all(self) -> bool:
-        left = [keeper.part.name for keeper in self._keepers if not keeper.is_gone()]
-        for keeper in self._keepers:
-            keeper.kill()
+        left = [restarter.part.name for restarter in self._restarters if not restarter.is_gone()]
+        for restarter in self._restarters:
+            restarter.kill()
         deadline = time.monotonic() + KILL_GRACE_SECONDS
         while not self._all_gone() and time.monotonic() < deadline:
             time.sleep(LOOK_EVERY_SECONDS)
@@ -177,5 +179,5 @@ class Supervisor:
         return False
 
     def _all_gone(self) -> bool:
-        gone = [keeper.is_gone() for keeper in self._keepers]
+        gone = [restarter.is_gone() for restarter in self._restarters]
         return all(gone)

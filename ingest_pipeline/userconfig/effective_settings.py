@@ -53,8 +53,8 @@ def _layered(
 ) -> tuple[Layer, ...]:
     """Return the layers of a channel: nearer places after farther ones, and at each the command's last."""
     layers = [file.default_layer()]
-    for place, layer in stored:
-        if place is not None and (own := file.channel_layer(place)):
+    for scope, layer in stored:
+        if scope is not None and (own := file.channel_layer(scope)):
             layers.append(own)
         layers.append(layer)
     if not stored and (own := file.channel_layer(channel_id)):
@@ -63,7 +63,7 @@ def _layered(
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Scope:
     """What settings are asked for or set for: a channel, else a guild, else everything.
 
     Attributes:
@@ -75,8 +75,8 @@ class Place:
     channel_id: int | None = None
 
 
-def find_place(connection: Connection, guild_id: int | None, channel_id: int | None) -> Place:
-    """Return the place that a guild and a channel name.
+def find_scope(connection: Connection, guild_id: int | None, channel_id: int | None) -> Scope:
+    """Return the scope that a guild and a channel name.
 
     Raises:
         NothingFound: One is not in the catalogue.
@@ -86,21 +86,21 @@ def find_place(connection: Connection, guild_id: int | None, channel_id: int | N
         if channel_id is None:
             if guild_id is not None:
                 find_guild(connection, guild_id)
-            return Place(guild_id)
+            return Scope(guild_id)
         own = find_channel(connection, channel_id).guild_id
     except NothingFound as error:
         raise NothingFound(f"{error}; without a bot, channels are set in data/settings.yaml") from error
     if guild_id not in {None, own}:
         raise BadInput(f"channel {channel_id} is in guild {own}, not in {guild_id}: give one of the two")
-    return Place(own, channel_id)
+    return Scope(own, channel_id)
 
 
-def settings_at(connection: Connection, file: SettingsFile, place: Place) -> SettingsInForce:
-    """Return the settings in force at a place."""
-    if place.channel_id is not None:
-        return settings_in_force(connection, file, [place.channel_id])[place.channel_id]
-    if place.guild_id is not None:
-        own = guild_layer(place.guild_id, guild_settings(connection, place.guild_id))
+def settings_at(connection: Connection, file: SettingsFile, scope: Scope) -> SettingsInForce:
+    """Return the settings in force at a scope."""
+    if scope.channel_id is not None:
+        return settings_in_force(connection, file, [scope.channel_id])[scope.channel_id]
+    if scope.guild_id is not None:
+        own = guild_layer(scope.guild_id, guild_settings(connection, scope.guild_id))
         return SettingsInForce((file.default_layer(), own))
     return SettingsInForce((file.default_layer(),))
 
@@ -108,36 +108,36 @@ def settings_at(connection: Connection, file: SettingsFile, place: Place) -> Set
 def change_settings(
     connection: Connection,
     file: SettingsFile,
-    place: Place,
+    scope: Scope,
     changes: Mapping[str, Value | None],
     *,
     now: datetime,
 ) -> SettingsInForce:
-    """Set values at a place and return what is in force there now.
+    """Set values at a scope and return what is in force there now.
 
     Args:
         connection: An open write transaction; it must be undone when this raises.
         file: What `data/settings.yaml` says.
-        place: A guild or a channel.
+        scope: A guild or a channel.
         changes: Values by key; None unsets one.
         now: When, aware UTC.
 
     Raises:
-        BadInput: The values contradict each other, there or in a channel below; or the place is
+        BadInput: The values contradict each other, there or in a channel below; or the scope is
             neither guild nor channel.
     """
-    if place.channel_id is not None:
-        hold_channel_settings(connection, place.channel_id, now=now)
-        values = _changed(channel_settings(connection, place.channel_id), changes)
-        save_channel_settings(connection, place.channel_id, values, now=now)
-    elif place.guild_id is not None:
-        hold_guild_settings(connection, place.guild_id, now=now)
-        values = _changed(guild_settings(connection, place.guild_id), changes)
-        save_guild_settings(connection, place.guild_id, values, now=now)
+    if scope.channel_id is not None:
+        hold_channel_settings(connection, scope.channel_id, now=now)
+        values = _changed(channel_settings(connection, scope.channel_id), changes)
+        save_channel_settings(connection, scope.channel_id, values, now=now)
+    elif scope.guild_id is not None:
+        hold_guild_settings(connection, scope.guild_id, now=now)
+        values = _changed(guild_settings(connection, scope.guild_id), changes)
+        save_guild_settings(connection, scope.guild_id, values, now=now)
     else:
         raise BadInput("what holds everywhere is written in data/settings.yaml; give a guild or a channel")
-    in_force = settings_at(connection, file, place)
-    _check(connection, file, place, in_force)
+    in_force = settings_at(connection, file, scope)
+    _check(connection, file, scope, in_force)
     return in_force
 
 
@@ -145,8 +145,8 @@ def _changed(values: Values, changes: Mapping[str, Value | None]) -> dict[str, V
     return {key: value for key, value in {**values, **changes}.items() if value is not None}
 
 
-def _check(connection: Connection, file: SettingsFile, place: Place, in_force: SettingsInForce) -> None:
-    below = channels_with_settings(connection, place.guild_id) if place.guild_id is not None else []
+def _check(connection: Connection, file: SettingsFile, scope: Scope, in_force: SettingsInForce) -> None:
+    below = channels_with_settings(connection, scope.guild_id) if scope.guild_id is not None else []
     try:
         for settings in (in_force, *settings_in_force(connection, file, below).values()):
             _ = settings.highlights

@@ -26,8 +26,8 @@ from dagster_graphql.schema import create_schema
 from ingest_pipeline.orchestration.messages.assets import WRITER_POOL
 from ingest_pipeline.settings import PROJECT_ROOT
 from ingest_pipeline.stack.dagster_home import CODE_LOCATION, prepare_dagster_home
-from ingest_pipeline.stack.parts import answers_on_socket, dagster_parts
 from ingest_pipeline.stack.processes import kill
+from ingest_pipeline.stack.services import answers_on_socket, dagster_services
 from ingest_pipeline_tests.cli_runs import OURS
 
 REPOSITORY = {"repositoryLocationName": CODE_LOCATION, "repositoryName": "__repository__"}
@@ -233,7 +233,7 @@ def running_dagster(
         home.workspace.write_text(home.workspace.read_text() + theirs)
     environment = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
     environment |= {**settings, "DAGSTER_HOME": str(home.folder)}
-    code, daemon, _ = dagster_parts(home.workspace, home.code_socket, "127.0.0.1", 1)
+    code, daemon, _ = dagster_services(home.workspace, home.code_socket, "127.0.0.1", 1)
     with ExitStack() as stack:
         stack.enter_context(_process(code.command, folder / "code.log", environment))
         wait_until("the code server", lambda: answers_on_socket(home.code_socket))

@@ -13,7 +13,7 @@ from subprocess import Popen
 
 import pytest
 
-from ingest_pipeline.ingestion.ingest import ingest_landed
+from ingest_pipeline.ingestion.ingest import ingest_documents
 from ingest_pipeline.landing.store import LandingStore
 from ingest_pipeline.orchestration.messages import assets
 from ingest_pipeline.orchestration.partitions import record_windows
@@ -37,7 +37,7 @@ from ingest_pipeline_tests.acceptance.sweeps import (
     evenly,
 )
 
-WORK = f"{place_of(ingest_landed)}.<locals>.work"
+WORK = f"{place_of(ingest_documents)}.<locals>.work"
 RENAME = "pathlib:Path.replace > replace"
 WRITTEN = Boundary(event="return", place=WORK)
 # In the order in which a run comes to them.
@@ -50,7 +50,7 @@ STEPS = {
     "the landing is written": leaving(LandingStore.land),
     "the landing is not yet told to Dagster": entering(record_windows),
     "the normalized files are written": leaving(assets.normalized_messages),
-    "the merge begins": entering(ingest_landed),
+    "the merge begins": entering(ingest_documents),
     "the rows are staged": entering(DuckDBConnection.execute, query="resolve_versions"),
     "the rows are merged and the revisions are not": entering(
         DuckDBConnection.execute, query="archive_superseded"

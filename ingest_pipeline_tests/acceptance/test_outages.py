@@ -24,7 +24,7 @@ import pytest
 
 from ingest_pipeline.demo.simulated_session import Scene
 from ingest_pipeline.errors import ExitCode
-from ingest_pipeline.ingestion.ingest import ingest_landed
+from ingest_pipeline.ingestion.ingest import ingest_documents
 from ingest_pipeline_tests.acceptance.actions import ingest, prepare_dagster, tick
 from ingest_pipeline_tests.acceptance.boundaries import entering
 from ingest_pipeline_tests.acceptance.children import Child, Ended, stop_all
@@ -156,7 +156,7 @@ def test_a_database_that_goes_away_and_comes_back_is_worked_on_again(
         template = prepared(Ground(tmp_path / "template", one))
         ground = Ground(tmp_path / "ground", other)
         trials = Trials(BACKFILLING, template, [ground])
-        for boundary in (entering(ingest_landed), WRITTEN):
+        for boundary in (entering(ingest_documents), WRITTEN):
             ground.copy_of(template)
             ground.show(BACKFILLING.now)
             standing = replace(boundary, signal_number=signal.SIGSTOP)

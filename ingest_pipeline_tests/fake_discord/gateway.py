@@ -15,7 +15,7 @@ from ingest_pipeline_tests.fake_discord.transport import Ending, reset_connectio
 
 
 class Gateway:
-    """Drops, deafness, outages and foreign frames."""
+    """Drops, detector, outages and foreign frames."""
 
     def __init__(self, state: GuildState, faults: Faults, dispatcher: Dispatcher) -> None:
         """Act upon the connections of ``dispatcher``."""

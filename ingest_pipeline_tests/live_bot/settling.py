@@ -7,7 +7,7 @@ import time
 from ingest_pipeline.bot.listener import SPOOL_FOLDER
 from ingest_pipeline.ingestion.services import Services
 from ingest_pipeline.storage.engine.database import Connection
-from ingest_pipeline.storage.gateway.refetch_queue import count_pending_reads
+from ingest_pipeline.storage.gateway.refetch_queue import count_pending_refetches
 from ingest_pipeline.storage.gateway.watched_channels import list_watched
 from ingest_pipeline.storage.runs.scan_runs import RunStatus, list_runs
 from ingest_pipeline.storage.runs.state import get_state
@@ -49,7 +49,7 @@ def unsettled(server: DiscordServer, services: Services) -> str:
         return "events are on their way"
     with services.database.read() as connection:
         left = {
-            "messages to read again": count_pending_reads(connection),
+            "messages to read again": count_pending_refetches(connection),
             "channels to catch up on": sum(
                 each.missed_since is not None for each in list_watched(connection).values()
             ),

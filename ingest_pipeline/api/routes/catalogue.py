@@ -5,16 +5,16 @@ from __future__ import annotations
 from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
-from ingest_pipeline.api.access import Now, Parts
+from ingest_pipeline.api.access import Now, ServicesDep
 from ingest_pipeline.api.fields import GivenId, GivenTime, ShownId, ShownTime
 from ingest_pipeline.api.problems import documented
 from ingest_pipeline.domain.channel_settings import SETTINGS
-from ingest_pipeline.domain.guild import ReadingState
+from ingest_pipeline.domain.guild import ChannelAccess
 from ingest_pipeline.domain.snowflake import created_at
 from ingest_pipeline.domain.window import Window
 from ingest_pipeline.storage.catalogue.guilds import describe_channel, describe_channels, list_guilds
 from ingest_pipeline.storage.messages.coverage import gaps, proofs
-from ingest_pipeline.userconfig.effective_settings import find_place, settings_at
+from ingest_pipeline.userconfig.effective_settings import find_scope, settings_at
 from ingest_pipeline.userconfig.settings_file import load_settings_file
 
 router = APIRouter(tags=["catalogue"])
@@ -51,7 +51,7 @@ class ChannelModel(BaseModel):
     is_archived: bool
     is_monitored: bool
     position: int
-    reading_state: ReadingState
+    reading_state: ChannelAccess
     last_message_id: ShownId | None = Field(description="The newest known to Discord or stored.")
     last_activity_at: ShownTime | None
     message_count: int = Field(description="Stored messages that are not deleted.")
@@ -97,14 +97,14 @@ class Gaps(BaseModel):
 
 
 @router.get("/guilds", summary="All guilds", responses=documented())
-def every_guild(services: Parts) -> Guilds:
+def every_guild(services: ServicesDep) -> Guilds:
     """List the guilds of the catalogue."""
     with services.database.read() as connection:
         return Guilds(items=[GuildModel(**row) for row in list_guilds(connection)])
 
 
 @router.get("/channels", summary="Channels", responses=documented(422))
-def every_channel(services: Parts, guild_id: GivenId | None = None) -> Channels:
+def every_channel(services: ServicesDep, guild_id: GivenId | None = None) -> Channels:
     """List the channels of a guild or of all."""
     with services.database.read() as connection:
         return Channels(
@@ -113,14 +113,14 @@ def every_channel(services: Parts, guild_id: GivenId | None = None) -> Channels:
 
 
 @router.get("/channels/{channel_id}", summary="One channel", responses=documented(404, 422))
-def one_channel(channel_id: GivenId, services: Parts) -> ChannelModel:
+def one_channel(channel_id: GivenId, services: ServicesDep) -> ChannelModel:
     """Show a channel of the catalogue."""
     with services.database.read() as connection:
         return ChannelModel(**describe_channel(connection, channel_id))
 
 
 @router.get("/channels/{channel_id}/coverage", summary="What is proven", responses=documented(422))
-def proven(channel_id: GivenId, services: Parts) -> Proofs:
+def proven(channel_id: GivenId, services: ServicesDep) -> Proofs:
     """List the intervals of ids that were read completely; none for a channel never read."""
     with services.database.read() as connection:
         found = proofs(connection, channel_id)
@@ -142,7 +142,7 @@ def proven(channel_id: GivenId, services: Parts) -> Proofs:
 
 @router.get("/channels/{channel_id}/gaps", summary="What is missing", responses=documented(422))
 def missing(
-    channel_id: GivenId, services: Parts, now: Now, since: GivenTime, until: GivenTime | None = None
+    channel_id: GivenId, services: ServicesDep, now: Now, since: GivenTime, until: GivenTime | None = None
 ) -> Gaps:
     """List what is not proven of the time from `since` to `until` (excluded; now when left out)."""
     window = Window(since, until or now)
@@ -174,12 +174,12 @@ class SettingsModel(BaseModel):
 
 @router.get("/settings", summary="Settings in force", responses=documented(404, 422))
 def in_force(
-    services: Parts, guild_id: GivenId | None = None, channel_id: GivenId | None = None
+    services: ServicesDep, guild_id: GivenId | None = None, channel_id: GivenId | None = None
 ) -> SettingsModel:
     """Show the settings of a channel, of a guild, or of all that say nothing themselves."""
     file = load_settings_file(services.settings.settings_file)
     with services.database.read() as connection:
-        place = find_place(connection, guild_id, channel_id)
+        place = find_scope(connection, guild_id, channel_id)
         settings = settings_at(connection, file, place)
     found = [settings.find(key) for key in SETTINGS]
     return SettingsModel(

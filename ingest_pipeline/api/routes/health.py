@@ -7,7 +7,7 @@ from typing import Literal
 from fastapi import APIRouter
 from pydantic import BaseModel
 
-from ingest_pipeline.api.access import BoundedLookups, HotStatus, HotTotals, Parts
+from ingest_pipeline.api.access import BoundedLookups, HotStatus, HotTotals, ServicesDep
 from ingest_pipeline.api.problems import documented
 from ingest_pipeline.api.session_models import StatusModel
 
@@ -47,7 +47,7 @@ async def readyz(lookups: BoundedLookups) -> Ready:
 
 
 @router.get("/status", summary="How is everything?", responses=documented())
-def status(found: HotStatus, totals: HotTotals, services: Parts) -> StatusModel:
+def status(found: HotStatus, totals: HotTotals, services: ServicesDep) -> StatusModel:
     """Tell of live, next and last session, of reading, of the bot and of the table.
 
     At most a second old, the count of messages fifteen. While the database is in use elsewhere, the

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Depends
 from pydantic import BaseModel, Field
 
-from ingest_pipeline.api.access import Now, Parts, WritingRoute, require_writer
+from ingest_pipeline.api.access import Now, ServicesDep, WritingRoute, require_writer
 from ingest_pipeline.api.fields import GivenId, GivenKey, GivenText, ShownId, ShownTime
 from ingest_pipeline.api.problems import Refusal, documented
 from ingest_pipeline.errors import NothingFound
@@ -70,7 +70,7 @@ class ReturnedState(BaseModel):
 
 
 @writing.post("", status_code=201, summary="Begin an installation", responses=documented(401, 403, 413, 422))
-def begin(wanted: WantedIntent, services: Parts, now: Now) -> NewIntent:
+def begin(wanted: WantedIntent, services: ServicesDep, now: Now) -> NewIntent:
     """Begin an installation."""
     lifetime = timedelta(seconds=wanted.lifetime_seconds)
     intent, state = services.database.run(
@@ -82,7 +82,7 @@ def begin(wanted: WantedIntent, services: Parts, now: Now) -> NewIntent:
 @writing.post(
     "/validate", summary="Take a state that came back", responses=documented(401, 403, 404, 410, 413, 422)
 )
-def validate(returned: ReturnedState, services: Parts, now: Now) -> IntentModel:
+def validate(returned: ReturnedState, services: ServicesDep, now: Now) -> IntentModel:
     """Use an open intent, which works once."""
     found = services.database.run(lambda connection: use_intent(connection, returned.state, now=now))
     if found is None:
@@ -94,14 +94,14 @@ def validate(returned: ReturnedState, services: Parts, now: Now) -> IntentModel:
 
 
 @writing.get("/{intent_id}", summary="One installation", responses=_ID)
-def show(intent_id: GivenKey, services: Parts, now: Now) -> IntentModel:
+def show(intent_id: GivenKey, services: ServicesDep, now: Now) -> IntentModel:
     """Show an intent; its state is never shown again."""
     with services.database.read() as connection:
         return _shown(find_intent(connection, intent_id), intent_id, now)
 
 
 @writing.post("/{intent_id}/expire", summary="Let an installation expire", responses=_ID)
-def expire(intent_id: GivenKey, services: Parts, now: Now) -> IntentModel:
+def expire(intent_id: GivenKey, services: ServicesDep, now: Now) -> IntentModel:
     """Let an open intent expire now; one that is used or expired stays as it is."""
     return _shown(
         services.database.run(lambda connection: expire_intent(connection, intent_id, now=now)),

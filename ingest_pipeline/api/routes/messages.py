@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel, BeforeValidator, Field
 from starlette.responses import Response
 
-from ingest_pipeline.api.access import Parts, Shared
+from ingest_pipeline.api.access import ServicesDep, Shared
 from ingest_pipeline.api.fields import (
     GivenId,
     GivenKey,
@@ -74,7 +74,7 @@ class MessagePage(BaseModel):
 
 @router.get("", summary="Messages that match", response_model=MessagePage, responses=documented(422))
 def found_messages(
-    services: Parts,
+    services: ServicesDep,
     shared: Shared,
     *,
     session_id: GivenKey | None = None,
@@ -109,7 +109,7 @@ def found_messages(
 
 
 @router.get("/{message_id}", summary="One message", responses=documented(404, 422))
-def one_message(message_id: GivenId, services: Parts) -> MessageModel:
+def one_message(message_id: GivenId, services: ServicesDep) -> MessageModel:
     """Show a message, deleted or not."""
     with services.database.read() as connection:
         row = find_message(connection, message_id)

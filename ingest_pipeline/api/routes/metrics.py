@@ -35,7 +35,7 @@ from ingest_pipeline.bot.heartbeat import OPERATIONS
 from ingest_pipeline.errors import IngestError
 from ingest_pipeline.monitoring.figures import MOST_CHANNELS, Figures
 from ingest_pipeline.monitoring.session_progress import SessionProgress
-from ingest_pipeline.monitoring.status import BotState, BotStatus, Reading, ReadingState, Status
+from ingest_pipeline.monitoring.status import BotState, BotStatus, IngestHealth, IngestState, Status
 from ingest_pipeline.storage.messages.coverage import LastVerification
 from ingest_pipeline.storage.runs.events import QUANTILES
 
@@ -141,9 +141,9 @@ def _observed_sessions(status: Status, figures: Figures | None) -> Iterator[tupl
                 yield state, progress
 
 
-def _reading(reading: Reading) -> Iterator[Metric]:
+def _reading(reading: IngestHealth) -> Iterator[Metric]:
     states = GaugeMetricFamily("ingest_reading_state", "How reading goes", labels=["state"])
-    for state in ReadingState:
+    for state in IngestState:
         states.add_metric([state.value], int(reading.state is state))
     yield states
     if reading.last_completed:

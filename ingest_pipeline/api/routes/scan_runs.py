@@ -8,7 +8,7 @@ from typing import Literal
 from fastapi import APIRouter, Depends
 from pydantic import BaseModel, Field
 
-from ingest_pipeline.api.access import Now, Parts, WritingRoute, require_writer
+from ingest_pipeline.api.access import Now, ServicesDep, WritingRoute, require_writer
 from ingest_pipeline.api.fields import GivenId, GivenKey, PageSize, ShownId, ShownTime
 from ingest_pipeline.api.problems import documented
 from ingest_pipeline.errors import BadInput, NothingFound
@@ -75,7 +75,7 @@ class WantedScan(BaseModel):
 
 
 @router.get("", summary="The latest scan runs", responses=documented(422))
-def latest_runs(services: Parts, guild_id: GivenId | None = None, limit: PageSize = 50) -> ScanRuns:
+def latest_runs(services: ServicesDep, guild_id: GivenId | None = None, limit: PageSize = 50) -> ScanRuns:
     """List the latest scan runs of a guild or of all."""
     with services.database.read() as connection:
         found = list_runs(connection, guild_id, limit=limit)
@@ -83,7 +83,7 @@ def latest_runs(services: Parts, guild_id: GivenId | None = None, limit: PageSiz
 
 
 @router.get("/{scan_run_id}", summary="One scan run", responses=documented(404, 422))
-def one_run(scan_run_id: GivenKey, services: Parts) -> ScanRunModel:
+def one_run(scan_run_id: GivenKey, services: ServicesDep) -> ScanRunModel:
     """Show a scan run."""
     with services.database.read() as connection:
         try:
@@ -93,7 +93,7 @@ def one_run(scan_run_id: GivenKey, services: Parts) -> ScanRunModel:
 
 
 @writing.post("", status_code=201, summary="Queue a scan run", responses=documented(401, 403, 404, 413, 422))
-def queue_run(wanted: WantedScan, services: Parts, now: Now) -> ScanRunModel:
+def queue_run(wanted: WantedScan, services: ServicesDep, now: Now) -> ScanRunModel:
     """Queue the reading of a channel of the catalogue.
 
     With a bot it is read within a minute (`scan_runs_sensor`), unless an import of its guild or the bot's

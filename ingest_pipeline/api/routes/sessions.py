@@ -6,7 +6,7 @@ from fastapi import APIRouter
 from pydantic import BaseModel
 from starlette.responses import Response
 
-from ingest_pipeline.api.access import Now, Parts, Shared
+from ingest_pipeline.api.access import Now, ServicesDep, Shared
 from ingest_pipeline.api.fields import GivenKey
 from ingest_pipeline.api.problems import documented
 from ingest_pipeline.api.session_models import (
@@ -29,7 +29,7 @@ class Sessions(BaseModel):
 
 
 @router.get("", summary="All sessions", response_model=Sessions, responses=documented())
-def every_session(services: Parts, shared: Shared, now: Now) -> Response:
+def every_session(services: ServicesDep, shared: Shared, now: Now) -> Response:
     """List the sessions by their start."""
 
     def look() -> Sessions:
@@ -40,7 +40,7 @@ def every_session(services: Parts, shared: Shared, now: Now) -> Response:
 
 
 @router.get("/{session_id}", summary="One session", responses=documented(404, 422))
-def one_session(session_id: GivenKey, services: Parts, now: Now) -> SessionModel:
+def one_session(session_id: GivenKey, services: ServicesDep, now: Now) -> SessionModel:
     """Show a session."""
     with services.database.read() as connection:
         return SessionModel.of(find_session(connection, session_id), now)
@@ -52,7 +52,7 @@ def one_session(session_id: GivenKey, services: Parts, now: Now) -> SessionModel
     response_model=ProgressModel,
     responses=documented(404, 422),
 )
-def coverage(session_id: GivenKey, services: Parts, shared: Shared, now: Now) -> Response:
+def coverage(session_id: GivenKey, services: ServicesDep, shared: Shared, now: Now) -> Response:
     """Show what is proven and what is missing of a session, in time and by window; at most a second old."""
 
     def look() -> ProgressModel:
@@ -69,7 +69,7 @@ def coverage(session_id: GivenKey, services: Parts, shared: Shared, now: Now) ->
     response_model=ActivityModel,
     responses=documented(404, 422),
 )
-def activity(session_id: GivenKey, services: Parts, shared: Shared) -> Response:
+def activity(session_id: GivenKey, services: ServicesDep, shared: Shared) -> Response:
     """Count a session's messages by minute and by driver."""
 
     def look() -> ActivityModel:

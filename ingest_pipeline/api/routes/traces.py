@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Path
 from pydantic import BaseModel, Field
 
-from ingest_pipeline.api.access import Parts
+from ingest_pipeline.api.access import ServicesDep
 from ingest_pipeline.api.fields import ShownTime
 from ingest_pipeline.api.problems import documented
 from ingest_pipeline.api.routes.messages import MessageModel
@@ -45,7 +45,7 @@ class JourneyModel(BaseModel):
 @router.get("/{identifier}", summary="A journey", responses=documented(404, 422))
 def journey(
     identifier: Annotated[str, Path(min_length=1, max_length=200, pattern=r"^[A-Za-z0-9._:-]+$")],
-    services: Parts,
+    services: ServicesDep,
 ) -> JourneyModel:
     """Tell the journey of a message, by its Discord id, or of a batch, by its correlation or run id."""
     with services.database.read() as connection:

@@ -73,7 +73,7 @@ def import_messages(
             output_dir=output_dir,
             keep_file=keep_file,
             progress=progress,
-            derive=reading_content(services),
+            on_rows_merged=reading_content(services),
         )
     if as_json:
         print_json(report.as_dict())
@@ -106,7 +106,9 @@ def poll_recent_messages(
         if len(live) > 1:
             others = ", ".join(session.session_id for session in live[1:])
             typer.echo(f"warning: {live[0].session_id} is polled; also live: {others}", err=True)
-        report = imports.poll_live_session(services, window_seconds, now, derive=reading_content(services))
+        report = imports.poll_live_session(
+            services, window_seconds, now, on_rows_merged=reading_content(services)
+        )
     coming = next_session(sessions, now)
     if report is not None and as_json:
         print_json({"live": True, **report.as_dict()})
@@ -132,7 +134,7 @@ def backfill(context: typer.Context, session_id: SessionOption, as_json: JsonOpt
         from ingest_pipeline.ingestion import imports
 
         report = imports.backfill_session(
-            services, session_id, progress=progress, derive=reading_content(services)
+            services, session_id, progress=progress, on_rows_merged=reading_content(services)
         )
     if as_json:
         print_json(report.as_dict())

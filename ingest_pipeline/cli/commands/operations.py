@@ -52,7 +52,7 @@ def api(
     settings = begin(context)
     from ingest_pipeline.api.server import serve
     from ingest_pipeline.stack.deployment import require_login
-    from ingest_pipeline.stack.parts import require_free_port, web_url
+    from ingest_pipeline.stack.services import require_free_port, web_url
 
     require_login(host, has_login=settings.api_read_token is not None, is_accepted=without_login)
     require_free_port(host, port)

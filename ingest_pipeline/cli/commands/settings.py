@@ -15,7 +15,7 @@ from ingest_pipeline.errors import BadInput
 if TYPE_CHECKING:
     from ingest_pipeline.domain.channel_settings import SettingsInForce, Value
     from ingest_pipeline.storage.engine.database import Connection
-    from ingest_pipeline.userconfig.effective_settings import Place
+    from ingest_pipeline.userconfig.effective_settings import Scope
 
 app = typer.Typer(
     name="settings", help="Look up and change settings of guilds and channels.", no_args_is_help=True
@@ -43,14 +43,14 @@ def get(
     keys = keys_under(key)
     settings = begin(context, as_json=as_json)
     with open_services(settings) as services:
-        from ingest_pipeline.userconfig.effective_settings import find_place, settings_at
+        from ingest_pipeline.userconfig.effective_settings import find_scope, settings_at
         from ingest_pipeline.userconfig.settings_file import load_settings_file
 
         file = load_settings_file(settings.settings_file)
         with services.database.read() as connection:
-            place = find_place(connection, *_given(guild, channel))
-            in_force = settings_at(connection, file, place)
-    _show(place, in_force, keys, as_json=as_json)
+            scope = find_scope(connection, *_given(guild, channel))
+            in_force = settings_at(connection, file, scope)
+    _show(scope, in_force, keys, as_json=as_json)
 
 
 @app.command("set")
@@ -100,17 +100,17 @@ def _change(
     settings = begin(context, as_json=as_json)
     given = _given(guild, channel)
     with open_services(settings) as services:
-        from ingest_pipeline.userconfig.effective_settings import change_settings, find_place
+        from ingest_pipeline.userconfig.effective_settings import change_settings, find_scope
         from ingest_pipeline.userconfig.settings_file import load_settings_file
 
         file = load_settings_file(settings.settings_file)
 
-        def work(connection: Connection) -> tuple[Place, SettingsInForce]:
-            place = find_place(connection, *given)
-            return place, change_settings(connection, file, place, changes, now=datetime.now(UTC))
+        def work(connection: Connection) -> tuple[Scope, SettingsInForce]:
+            scope = find_scope(connection, *given)
+            return scope, change_settings(connection, file, scope, changes, now=datetime.now(UTC))
 
-        place, in_force = services.database.run(work)
-    _show(place, in_force, list(changes), as_json=as_json)
+        scope, in_force = services.database.run(work)
+    _show(scope, in_force, list(changes), as_json=as_json)
 
 
 def _given(guild: str | None, channel: str | None) -> tuple[int | None, int | None]:
@@ -125,11 +125,11 @@ def _written(value: str) -> Any:
     return written(yaml_root(value, "the value"))
 
 
-def _show(place: Place, in_force: SettingsInForce, keys: list[str], *, as_json: bool) -> None:
+def _show(scope: Scope, in_force: SettingsInForce, keys: list[str], *, as_json: bool) -> None:
     found = [in_force.find(key) for key in keys]
     if as_json:
         shown = [{"key": each.key, "value": each.value, "origin": each.origin} for each in found]
-        ids = {"guild_id": place.guild_id, "channel_id": place.channel_id}
+        ids = {"guild_id": scope.guild_id, "channel_id": scope.channel_id}
         print_json({**{name: each and str(each) for name, each in ids.items()}, "settings": shown})
         return
     print_rows(("key", "value", "origin"), [(each.key, _text(each.value), each.origin) for each in found])

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 import dagster as dg
 from pydantic import Field
 
-from ingest_pipeline.domain.backoff import Tries
+from ingest_pipeline.domain.backoff import RetrySchedule
 from ingest_pipeline.domain.snowflake import created_at, parse_snowflake
 from ingest_pipeline.errors import BadInput, TransientError
 from ingest_pipeline.history.history_import import HistoryReport, import_history_now, read_requested_now
@@ -24,7 +24,7 @@ from ingest_pipeline.storage.runs.scan_runs import RunStatus, ScanRun, requested
 IMPORT_JOB = "import_history"
 SCAN_JOB = "read_scan_runs"
 NO_BOT = "skipped: DISCORD_BOT_TOKEN is not set"
-_TRIES = Tries(first_pause=timedelta(minutes=1), longest_pause=timedelta(hours=1))
+_TRIES = RetrySchedule(first_pause=timedelta(minutes=1), longest_pause=timedelta(hours=1))
 _EVERY_SECONDS = 30
 _WITHOUT_BOT_SECONDS = 600
 _TOLD_EVERY_SECONDS = 5.0
@@ -203,12 +203,12 @@ def scan_runs_sensor(
             wanted = [run.scan_run_id for run in requested_runs(connection)]
     except TransientError as error:
         return dg.SensorResult(skip_reason=f"nothing is looked at this time: {error}", cursor=context.cursor)
-    tries = tries.kept_for(wanted)
+    tries = tries.retain(wanted)
     if not any(tries.is_due(each, now) for each in wanted):
         told = f"{len(wanted)} scan runs are tried again later" if wanted else "no scan run is asked for"
         return dg.SensorResult(skip_reason=told, cursor=tries.to_text())
     for each in wanted:
-        tries = tries.with_try(each, now)
+        tries = tries.record_attempt(each, now)
     return dg.SensorResult(run_requests=[dg.RunRequest()], cursor=tries.to_text())
 
 

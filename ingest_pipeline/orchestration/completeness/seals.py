@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 import dagster as dg
 
-from ingest_pipeline.completeness.sealing import SEAL_TRIES, SealReport, next_to_seal, seal_now
+from ingest_pipeline.completeness.sealing import SEAL_RETRIES, SealReport, next_to_seal, seal_now
 from ingest_pipeline.domain.snowflake import created_at
 from ingest_pipeline.errors import TransientError
 from ingest_pipeline.ingestion.services import Services
@@ -127,7 +127,7 @@ def session_seal_sensor(
     if running:
         return dg.SensorResult(skip_reason=running, cursor=context.cursor)
     try:
-        chosen = next_to_seal(tick_services, SEAL_TRIES.read(context.cursor), datetime.now(UTC))
+        chosen = next_to_seal(tick_services, SEAL_RETRIES.read(context.cursor), datetime.now(UTC))
     except TransientError as error:
         return dg.SensorResult(skip_reason=f"nothing is sealed this time: {error}", cursor=context.cursor)
     if chosen.session is None:

@@ -26,9 +26,9 @@ from ingest_pipeline.settings import Settings
 from ingest_pipeline.storage.engine.database import Connection
 from ingest_pipeline.storage.gateway.dirty_windows import (
     WHOLE_SESSION,
-    TouchedWindow,
-    hand_over,
-    untold_windows,
+    DirtyWindow,
+    claim_windows,
+    unreported_windows,
 )
 from ingest_pipeline.storage.messages.deletions import count_in_window
 from ingest_pipeline.storage.messages.membership import threads_of
@@ -82,7 +82,7 @@ def changed_windows_sensor(
 def _tell(services: Services, instance: dg.DagsterInstance, told: str, ticket: str) -> Told:
     """Return the events of the windows that Dagster has not been told of, and put the ticket on them."""
     with services.database.read() as connection:
-        untold = untold_windows(connection, told)
+        untold = unreported_windows(connection, told)
     if not untold:
         return []
     shown: set[str] = set()
@@ -90,20 +90,20 @@ def _tell(services: Services, instance: dg.DagsterInstance, told: str, ticket: s
         shown = instance.get_materialized_partitions(dg.AssetKey(_ASSET))
 
     def work(connection: Connection) -> Told:
-        windows = untold_windows(connection, told)
+        windows = unreported_windows(connection, told)
         events = [
             event
             for window, at in windows.items()
             for event in _window_events(connection, services, window, at, shown)
         ]
-        hand_over(connection, windows, told=told, ticket=ticket)
+        claim_windows(connection, windows, told=told, ticket=ticket)
         return events
 
     return services.database.run(work)
 
 
 def _window_events(
-    connection: Connection, services: Services, touched: TouchedWindow, at: datetime, shown: Collection[str]
+    connection: Connection, services: Services, touched: DirtyWindow, at: datetime, shown: Collection[str]
 ) -> Iterator[dg.AssetMaterialization]:
     """Return the events of a window, or of a whole session.
 
@@ -120,7 +120,7 @@ def _window_events(
 
 
 def _events(
-    connection: Connection, services: Services, touched: TouchedWindow, at: datetime, cause: _Cause
+    connection: Connection, services: Services, touched: DirtyWindow, at: datetime, cause: _Cause
 ) -> Iterator[dg.AssetMaterialization]:
     """Return the events of one window; none when its session or key is no more."""
     try:

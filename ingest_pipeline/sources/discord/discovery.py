@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from ingest_pipeline.domain.guild import THREAD_TYPES, Channel, Guild, ReadingState
+from ingest_pipeline.domain.guild import THREAD_TYPES, Channel, ChannelAccess, Guild
 from ingest_pipeline.domain.snowflake import parse_snowflake
 from ingest_pipeline.errors import ChannelForbidden, ChannelNotFound
 from ingest_pipeline.sources.discord.rest import DiscordRest, Payload
@@ -110,7 +110,7 @@ def channel_permissions(place: Membership, channel: Payload) -> int:
     return bits if bits & needed == needed else 0
 
 
-def reading_state(place: Membership, channel: Payload, parent: Payload | None = None) -> ReadingState:
+def reading_state(place: Membership, channel: Payload, parent: Payload | None = None) -> ChannelAccess:
     """Tell whether a bot can read what was posted in a channel before.
 
     Args:
@@ -120,10 +120,10 @@ def reading_state(place: Membership, channel: Payload, parent: Payload | None = 
     """
     bits = channel_permissions(place, channel if parent is None else parent)
     if not bits & VIEW_CHANNEL:
-        return ReadingState.FORBIDDEN
+        return ChannelAccess.FORBIDDEN
     if channel.get("type") == _PRIVATE_THREAD and "member" not in channel and not bits & MANAGE_THREADS:
-        return ReadingState.FORBIDDEN
-    return ReadingState.READABLE if bits & READ_MESSAGE_HISTORY else ReadingState.NO_HISTORY
+        return ChannelAccess.FORBIDDEN
+    return ChannelAccess.READABLE if bits & READ_MESSAGE_HISTORY else ChannelAccess.NO_HISTORY
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +155,7 @@ def guild_from(payload: Payload, member: Payload | None = None) -> Guild:
     )
 
 
-def channel_from(payload: Payload, guild_id: int, state: ReadingState = ReadingState.UNKNOWN) -> Channel:
+def channel_from(payload: Payload, guild_id: int, state: ChannelAccess = ChannelAccess.UNKNOWN) -> Channel:
     """Return a channel or thread object, of REST or of the gateway, as the catalogue keeps it."""
     kind = payload.get("type")
     return Channel(
@@ -209,7 +209,7 @@ async def view_guild(rest: DiscordRest, guild_id: int, *, archived: bool = True)
     return GuildView(guild_from(guild, member), found_channels, seen_at, tuple(unlisted))
 
 
-async def reading_state_now(rest: DiscordRest, channel_id: int) -> ReadingState:
+async def reading_state_now(rest: DiscordRest, channel_id: int) -> ChannelAccess:
     """Ask Discord whether the bot can read a channel's or thread's history at this moment.
 
     Raises:
@@ -222,9 +222,9 @@ async def reading_state_now(rest: DiscordRest, channel_id: int) -> ReadingState:
         guild = await rest.guild(int(channel["guild_id"]))
         member = await rest.membership(int(channel["guild_id"]))
     except ChannelForbidden:
-        return ReadingState.FORBIDDEN
+        return ChannelAccess.FORBIDDEN
     except ChannelNotFound:
-        return ReadingState.MISSING
+        return ChannelAccess.MISSING
     place = membership(guild, member, rest.user_id, datetime.now(UTC))
     return reading_state(place, channel, parent)
 
@@ -235,7 +235,7 @@ async def _archived_threads(
     """Return a channel's archived threads, and whether these are all that the bot can read."""
     if _TYPE_NAMES.get(parent["type"]) not in _WITH_THREADS:
         return [], True
-    if reading_state(place, parent) is not ReadingState.READABLE:
+    if reading_state(place, parent) is not ChannelAccess.READABLE:
         return [], False
     channel_id = int(parent["id"])
     has_all_private = bool(channel_permissions(place, parent) & MANAGE_THREADS)

@@ -105,8 +105,8 @@ class GatewayClient(discord.Client):
         ready_timeout_seconds: How long after the last guild discord.py takes its cache as complete.
 
     Attributes:
-        is_hearing: Whether a session is established and its connection stands.
-        changed_at: When `is_hearing` last changed, on the monotonic clock.
+        is_connected: Whether a session is established and its connection stands.
+        changed_at: When `is_connected` last changed, on the monotonic clock.
         last_frame_at: When the last frame of any kind was received, aware UTC, or None.
         newest_ids: The newest message that was heard of in each channel.
     """
@@ -135,7 +135,7 @@ class GatewayClient(discord.Client):
         self._guild_watch = GuildWatch(listener.guild_changed)
         self._waiting = asyncio.Event()
         self._flusher: asyncio.Task[None] | None = None
-        self.is_hearing = False
+        self.is_connected = False
         self.changed_at = time.monotonic()
         self.last_frame_at: datetime | None = None
         self.newest_ids: dict[int, int] = {}
@@ -192,8 +192,8 @@ class GatewayClient(discord.Client):
         self._waiting.set()
 
     def _hear(self, *, hearing: bool) -> None:
-        if hearing != self.is_hearing:
-            self.is_hearing = hearing
+        if hearing != self.is_connected:
+            self.is_connected = hearing
             self.changed_at = time.monotonic()
 
     async def setup_hook(self) -> None:

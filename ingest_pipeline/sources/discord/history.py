@@ -12,7 +12,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from ingest_pipeline.domain.guild import ReadingState
+from ingest_pipeline.domain.guild import ChannelAccess
 from ingest_pipeline.domain.snowflake import first_id_at
 from ingest_pipeline.errors import ChannelForbidden, ChannelNotFound, DiscordUnavailable, IngestError
 from ingest_pipeline.sources.discord.discovery import reading_state_now
@@ -163,9 +163,9 @@ async def absent(rest: DiscordRest, channel_id: int, low: int, ids: Collection[i
 
 async def _require_history(rest: DiscordRest, channel_id: int) -> None:
     state = await reading_state_now(rest, channel_id)
-    if state is ReadingState.MISSING:
+    if state is ChannelAccess.MISSING:
         raise ChannelNotFound(f"channel {channel_id} is gone: there is nothing left to read")
-    if state is not ReadingState.READABLE:
+    if state is not ChannelAccess.READABLE:
         raise ChannelForbidden(
             f"the bot may not read the history of channel {channel_id} ({state.value}): "
             "give it View Channel and Read Message History there"

@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from ingest_pipeline.domain.guild import EXCEPT, Channel, Guild, ReadingState, monitored_ids
+from ingest_pipeline.domain.guild import EXCEPT, Channel, ChannelAccess, Guild, monitored_ids
 from ingest_pipeline.domain.snowflake import created_at
 from ingest_pipeline.errors import NothingFound
 from ingest_pipeline.storage.engine.database import Connection
@@ -130,7 +130,9 @@ def mark_channels_missing(
     )
 
 
-def set_reading_state(connection: Connection, channel_id: int, state: ReadingState, *, now: datetime) -> bool:
+def set_reading_state(
+    connection: Connection, channel_id: int, state: ChannelAccess, *, now: datetime
+) -> bool:
     """Note whether a channel's history can be read; tell whether that is new."""
     changed = connection.execute(
         "set_reading_state", channel_id=channel_id, reading_state=state.value, now=now
@@ -233,7 +235,7 @@ def _mark_monitored(connection: Connection, guild_id: int, now: datetime) -> Non
 
 def _channel(row: dict[str, Any]) -> Channel:
     values = {key: value for key, value in row.items() if key != "is_monitored"}
-    return Channel(**{**values, "reading_state": ReadingState(row["reading_state"])})
+    return Channel(**{**values, "reading_state": ChannelAccess(row["reading_state"])})
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,13 +9,13 @@ from typing import Any
 
 from ingest_pipeline.storage.engine.database import Connection
 
-Place = tuple[str, int]
+SessionChannel = tuple[str, int]
 """A session and one of its channels."""
 
 
 @dataclass(frozen=True, slots=True)
 class SessionRate:
-    """The rate that a place's highlights were scored by as a whole.
+    """The rate that a pair's highlights were scored by as a whole.
 
     Attributes:
         usual_per_minute: Messages a minute.
@@ -27,31 +27,33 @@ class SessionRate:
 
 
 @dataclass(frozen=True, slots=True)
-class Stretch:
-    """A stretch of time `[start, end)` in a place, aware UTC."""
+class TimeRange:
+    """A time_range of time `[start, end)` in a pair, aware UTC."""
 
-    place: Place
+    pair: SessionChannel
     start: datetime
     end: datetime
 
 
-def highlight_places(connection: Connection, discord_ids: Sequence[int]) -> list[dict[str, Any]]:
+def highlight_channels(connection: Connection, discord_ids: Sequence[int]) -> list[dict[str, Any]]:
     """Return `discord_id`, `session_id`, `channel_id`, `minute` (UTC) and `reference_id` of messages."""
-    return connection.fetch_all("highlight_places", discord_ids=list(discord_ids))
+    return connection.fetch_all("highlight_channels", discord_ids=list(discord_ids))
 
 
-def minute_counts(connection: Connection, places: Collection[Place]) -> dict[Place, dict[datetime, int]]:
-    """Count the live messages of each place by UTC minute; minutes without any are left out."""
+def minute_counts(
+    connection: Connection, pairs: Collection[SessionChannel]
+) -> dict[SessionChannel, dict[datetime, int]]:
+    """Count the live messages of each pair by UTC minute; minutes without any are left out."""
     rows = connection.fetch_all(
         "session_minutes",
-        session_ids=sorted({session_id for session_id, _ in places}),
-        channel_ids=sorted({channel_id for _, channel_id in places}),
+        session_ids=sorted({session_id for session_id, _ in pairs}),
+        channel_ids=sorted({channel_id for _, channel_id in pairs}),
     )
-    counts: dict[Place, dict[datetime, int]] = {place: {} for place in places}
+    counts: dict[SessionChannel, dict[datetime, int]] = {pair: {} for pair in pairs}
     for row in rows:
-        place = row["session_id"], row["channel_id"]
-        if place in counts:
-            counts[place][row["minute"]] = row["n"]
+        pair = row["session_id"], row["channel_id"]
+        if pair in counts:
+            counts[pair][row["minute"]] = row["n"]
     return counts
 
 
@@ -61,8 +63,8 @@ def session_starts(connection: Connection, session_ids: Collection[str]) -> dict
     return {row["session_id"]: row["start_time"] for row in rows}
 
 
-def session_rates(connection: Connection, session_ids: Collection[str]) -> dict[Place, SessionRate]:
-    """Return the rates that places were scored by; those never scored are left out."""
+def session_rates(connection: Connection, session_ids: Collection[str]) -> dict[SessionChannel, SessionRate]:
+    """Return the rates that pairs were scored by; those never scored are left out."""
     rows = connection.fetch_all("read_session_rates", session_ids=sorted(session_ids))
     return {
         (row["session_id"], row["channel_id"]): SessionRate(row["usual_per_minute"], row["rule_digest"])
@@ -70,9 +72,9 @@ def session_rates(connection: Connection, session_ids: Collection[str]) -> dict[
     }
 
 
-def keep_session_rate(connection: Connection, place: Place, rate: SessionRate) -> None:
-    """Remember the rate that a place is scored by."""
-    session_id, channel_id = place
+def keep_session_rate(connection: Connection, pair: SessionChannel, rate: SessionRate) -> None:
+    """Remember the rate that a pair is scored by."""
+    session_id, channel_id = pair
     connection.execute(
         "keep_session_rate",
         session_id=session_id,
@@ -82,16 +84,16 @@ def keep_session_rate(connection: Connection, place: Place, rate: SessionRate) -
     )
 
 
-def messages_of(connection: Connection, stretches: Sequence[Stretch]) -> set[int]:
-    """Return the ids of the messages in some stretches, deleted ones too."""
-    if not stretches:
+def messages_of(connection: Connection, time_ranges: Sequence[TimeRange]) -> set[int]:
+    """Return the ids of the messages in some time_ranges, deleted ones too."""
+    if not time_ranges:
         return set()
     rows = connection.fetch_all(
         "highlight_neighbours",
-        session_ids=[stretch.place[0] for stretch in stretches],
-        channel_ids=[stretch.place[1] for stretch in stretches],
-        starts=[stretch.start for stretch in stretches],
-        ends=[stretch.end for stretch in stretches],
+        session_ids=[time_range.pair[0] for time_range in time_ranges],
+        channel_ids=[time_range.pair[1] for time_range in time_ranges],
+        starts=[time_range.start for time_range in time_ranges],
+        ends=[time_range.end for time_range in time_ranges],
     )
     return {row["discord_id"] for row in rows}
 

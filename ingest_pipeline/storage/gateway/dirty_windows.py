@@ -18,7 +18,7 @@ WHOLE_SESSION = "*"
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class TouchedWindow:
+class DirtyWindow:
     """A window that was written to.
 
     Attributes:
@@ -30,28 +30,28 @@ class TouchedWindow:
     window_key: str
 
 
-def touch_windows(connection: Connection, windows: Collection[TouchedWindow], *, now: datetime) -> None:
+def mark_windows_dirty(connection: Connection, windows: Collection[DirtyWindow], *, now: datetime) -> None:
     """Note windows in the transaction that writes to them."""
     if windows:
         ordered = sorted(set(windows))
         connection.execute(
-            "touch_windows",
+            "mark_windows_dirty",
             session_ids=[window.session_id for window in ordered],
             window_keys=[window.window_key for window in ordered],
             now=now,
         )
 
 
-def untold_windows(connection: Connection, ticket: str) -> dict[TouchedWindow, datetime]:
+def unreported_windows(connection: Connection, ticket: str) -> dict[DirtyWindow, datetime]:
     """Return the windows that were not told of with a ticket, with the time of their last touch."""
     return {
-        TouchedWindow(row["session_id"], row["window_key"]): row["touched_at"]
-        for row in connection.fetch_all("list_touched", ticket=ticket)
+        DirtyWindow(row["session_id"], row["window_key"]): row["touched_at"]
+        for row in connection.fetch_all("list_unreported_windows", ticket=ticket)
     }
 
 
-def hand_over(
-    connection: Connection, windows: Mapping[TouchedWindow, datetime], *, told: str, ticket: str
+def claim_windows(
+    connection: Connection, windows: Mapping[DirtyWindow, datetime], *, told: str, ticket: str
 ) -> None:
     """Put a ticket on windows that are about to be told of, and forget those told of before.
 
@@ -61,10 +61,10 @@ def hand_over(
         ticket: The new one.
     """
     if told:
-        connection.execute("forget_told", ticket=told)
+        connection.execute("delete_acknowledged_windows", ticket=told)
     if windows:
         connection.execute(
-            "mark_told",
+            "claim_windows",
             ticket=ticket,
             session_ids=[window.session_id for window in windows],
             window_keys=[window.window_key for window in windows],

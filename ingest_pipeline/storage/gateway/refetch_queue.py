@@ -15,7 +15,7 @@ _LONGEST_ERROR = 500
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class UnsureMessage:
+class PartialUpdate:
     """A message that an event told of without telling all of it.
 
     Attributes:
@@ -30,7 +30,7 @@ class UnsureMessage:
 
 
 @dataclass(frozen=True, slots=True)
-class PendingRead:
+class PendingRefetch:
     """A message that is to be read now.
 
     Attributes:
@@ -49,22 +49,22 @@ class PendingRead:
     tries: int
 
 
-def queue_reads(
-    connection: Connection, unsure: Collection[UnsureMessage], event_at: datetime, quiet: timedelta
+def queue_refetches(
+    connection: Connection, partial_updates: Collection[PartialUpdate], event_at: datetime, quiet: timedelta
 ) -> None:
     """Queue messages to be read again.
 
     Args:
         connection: The write transaction of the batch that the events came in.
-        unsure: The messages.
+        partial_updates: The messages.
         event_at: When the latest of the events was received, aware UTC.
         quiet: A message is read when nothing more has come about it for so long.
     """
-    if not unsure:
+    if not partial_updates:
         return
-    ordered = sorted({each.message_id: each for each in unsure}.values())
+    ordered = sorted({each.message_id: each for each in partial_updates}.values())
     connection.execute(
-        "queue_reads",
+        "queue_refetches",
         message_ids=[each.message_id for each in ordered],
         channel_ids=[each.channel_id for each in ordered],
         guild_ids=[each.guild_id or None for each in ordered],
@@ -74,28 +74,28 @@ def queue_reads(
     )
 
 
-def due_reads(connection: Connection, now: datetime, *, limit: int) -> list[PendingRead]:
+def due_refetches(connection: Connection, now: datetime, *, limit: int) -> list[PendingRefetch]:
     """Return messages whose time has come, the longest due first, then put in order of channel and id."""
-    return [PendingRead(**row) for row in connection.fetch_all("due_reads", now=now, maximum=limit)]
+    return [PendingRefetch(**row) for row in connection.fetch_all("due_refetches", now=now, maximum=limit)]
 
 
-def next_read_due(connection: Connection) -> datetime | None:
+def next_refetch_due(connection: Connection) -> datetime | None:
     """Return when the next message is to be read, aware UTC; None when none waits."""
-    row = connection.fetch_one("next_read_due")
+    row = connection.fetch_one("next_refetch_due")
     return row["due_at"] if row else None
 
 
-def settle_reads(connection: Connection, message_ids: Sequence[int], asked_at: datetime) -> int:
+def complete_refetches(connection: Connection, message_ids: Sequence[int], asked_at: datetime) -> int:
     """Forget messages that Discord was asked for after their last event; return how many."""
-    return connection.execute("settle_reads", message_ids=list(message_ids), asked_at=asked_at)
+    return connection.execute("complete_refetches", message_ids=list(message_ids), asked_at=asked_at)
 
 
-def postpone_reads(
+def postpone_refetches(
     connection: Connection, message_ids: Sequence[int], *, asked_at: datetime, due_at: datetime, error: str
 ) -> None:
     """Try messages again later, those apart of which an event has come since they were asked for."""
     connection.execute(
-        "postpone_reads",
+        "postpone_refetches",
         message_ids=list(message_ids),
         asked_at=asked_at,
         due_at=due_at,
@@ -103,13 +103,13 @@ def postpone_reads(
     )
 
 
-def hasten_reads(connection: Connection, channel_ids: Collection[int], *, now: datetime) -> None:
+def hasten_refetches(connection: Connection, channel_ids: Collection[int], *, now: datetime) -> None:
     """Read those messages of some channels now that could not be read before."""
     if channel_ids:
-        connection.execute("hasten_reads", channel_ids=sorted(channel_ids), now=now)
+        connection.execute("hasten_refetches", channel_ids=sorted(channel_ids), now=now)
 
 
-def count_pending_reads(connection: Connection) -> int:
+def count_pending_refetches(connection: Connection) -> int:
     """Count the messages that wait."""
-    row = connection.fetch_one("count_pending_reads")
+    row = connection.fetch_one("count_pending_refetches")
     return int(row["n"]) if row else 0

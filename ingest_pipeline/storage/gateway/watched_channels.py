@@ -54,21 +54,21 @@ def watch_channels(connection: Connection, channels: Sequence[WatchedChannel], *
     )
 
 
-def note_missed(
+def record_gap(
     connection: Connection, channel_ids: Collection[int], *, since: datetime, now: datetime
 ) -> None:
     """Note that changes in some channels may have been missed since a time; the earliest time stays."""
     if channel_ids:
-        connection.execute("note_missed", channel_ids=sorted(channel_ids), since=since, now=now)
+        connection.execute("record_gap", channel_ids=sorted(channel_ids), since=since, now=now)
 
 
-def settle_missed(connection: Connection, channel_ids: Collection[int], *, begun_at: datetime) -> None:
+def clear_gap(connection: Connection, channel_ids: Collection[int], *, begun_at: datetime) -> None:
     """Note that channels were read completely, by readings that began at a time.
 
     Where it was noted later that something may have been missed, that still stands.
     """
     if channel_ids:
-        connection.execute("settle_missed", channel_ids=sorted(channel_ids), begun_at=begun_at)
+        connection.execute("clear_gap", channel_ids=sorted(channel_ids), begun_at=begun_at)
 
 
 def list_watched(connection: Connection) -> dict[int, WatchedChannel]:

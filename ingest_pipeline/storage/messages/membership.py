@@ -21,7 +21,7 @@ from ingest_pipeline.domain.membership import Claim, Span, spans_of
 from ingest_pipeline.domain.session import Session
 from ingest_pipeline.storage.engine.columns import as_numpy, column
 from ingest_pipeline.storage.engine.database import Connection
-from ingest_pipeline.storage.gateway.dirty_windows import WHOLE_SESSION, TouchedWindow, touch_windows
+from ingest_pipeline.storage.gateway.dirty_windows import WHOLE_SESSION, DirtyWindow, mark_windows_dirty
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -118,7 +118,7 @@ def relink(
     connection.execute("forget_session_rates", session_ids=concerned)
     if found:
         connection.execute("note_members_changed", session_ids=found, now=now)
-        touch_windows(connection, [TouchedWindow(each, WHOLE_SESSION) for each in found], now=now)
+        mark_windows_dirty(connection, [DirtyWindow(each, WHOLE_SESSION) for each in found], now=now)
 
 
 def relinked_messages(connection: Connection, limit: int) -> list[int]:

@@ -24,9 +24,9 @@ from ingest_pipeline.storage.catalogue.guilds import save_channels
 from ingest_pipeline.storage.engine.database import Connection, Database
 from ingest_pipeline.storage.messages.sessions import save_sessions
 from ingest_pipeline.userconfig.effective_settings import (
-    Place,
+    Scope,
     change_settings,
-    find_place,
+    find_scope,
     settings_in_force,
 )
 from ingest_pipeline.userconfig.settings_file import SettingsFile, load_settings_file
@@ -57,9 +57,9 @@ def put(
     database: Database, file: SettingsFile = FILE, channel: int | None = None, **values: Value | None
 ) -> None:
     """Set values for a channel, or for the guild; `__` stands for the dot of a key."""
-    place = Place(GUILD, channel)
+    scope = Scope(GUILD, channel)
     changes = {key.replace("__", "."): value for key, value in values.items()}
-    database.run(lambda connection: change_settings(connection, file, place, changes, now=NOW))
+    database.run(lambda connection: change_settings(connection, file, scope, changes, now=NOW))
 
 
 def found(database: Database, key: str, channel: int) -> tuple[Value, str]:
@@ -89,17 +89,17 @@ def test_the_nearest_place_decides(catalogue: Database) -> None:
 
 
 def test_what_contradicts_itself_is_not_set(catalogue: Database) -> None:
-    """Neither at the place nor below it, and nothing is left of the attempt."""
+    """Neither at the scope nor below it, and nothing is left of the attempt."""
     put(catalogue, channel=LAP, highlights__threshold=1.2)
     with pytest.raises(BadInput, match=rf"channel {LAP}: highlights: threshold 1\.2 is above 1, all"):
         put(catalogue, highlights__replies_weight=0)
     assert found(catalogue, "highlights.replies_weight", RADIO) == (0.2, "default")
     with pytest.raises(BadInput, match=r"data/settings\.yaml"):
         catalogue.run(
-            lambda connection: change_settings(connection, FILE, Place(), {"driver_from": None}, now=NOW)
+            lambda connection: change_settings(connection, FILE, Scope(), {"driver_from": None}, now=NOW)
         )
     with pytest.raises(BadInput, match="is in guild 7, not in 8"), catalogue.read() as connection:
-        find_place(connection, 8, RADIO)
+        find_scope(connection, 8, RADIO)
 
 
 @pytest.mark.parametrize(

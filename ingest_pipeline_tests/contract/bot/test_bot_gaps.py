@@ -1,4 +1,4 @@
-"""What the bot makes up for: outages, permissions, deafness, its own death."""
+"""What the bot makes up for: outages, permissions, detector, its own death."""
 
 from __future__ import annotations
 
@@ -189,12 +189,12 @@ def test_a_deaf_gateway_is_found_out(
         bot.wait_for(lambda: len(server.journal.select(HISTORY, channel_id=radio)) > looked + 1, "two looks")
         server.faults.deaf = for_good
         server.gateway.deafen()
-        server.messages.post(radio, "unheard")
-        bot.wait_for(lambda: archive.differences(server.truth(radio)) == [], "the unheard message")
+        server.messages.post(radio, "undelivered")
+        bot.wait_for(lambda: archive.differences(server.truth(radio)) == [], "the undelivered message")
         bot.wait_for(lambda: len(server.journal.resumes) >= 1, "a RESUME")
         if for_good:
-            # A RESUME brings back what was unheard before it; what comes after is unheard again.
-            server.messages.post(radio, "still unheard")
+            # A RESUME brings back what was undelivered before it; what comes after is undelivered again.
+            server.messages.post(radio, "still undelivered")
             bot.wait_for(lambda: len(server.journal.identifies) >= 2, "a new session")
             server.faults.deaf = False
         server.messages.post(radio, "heard?")

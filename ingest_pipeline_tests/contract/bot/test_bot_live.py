@@ -11,7 +11,7 @@ from ingest_pipeline.bot.listener import SPOOL_FOLDER
 from ingest_pipeline.domain.session import Session
 from ingest_pipeline.events import EventType
 from ingest_pipeline.storage.catalogue.guilds import list_monitored, set_monitors
-from ingest_pipeline.storage.gateway.dirty_windows import untold_windows
+from ingest_pipeline.storage.gateway.dirty_windows import unreported_windows
 from ingest_pipeline.storage.messages.coverage import proven_until
 from ingest_pipeline.storage.messages.deletions import list_messages
 from ingest_pipeline.storage.messages.queries import find_tombstone
@@ -192,7 +192,7 @@ def test_messages_of_a_live_session_are_linked_and_their_windows_touched(
         bot.settle()
         live = archive.read(lambda connection: list_messages(connection, "race"))
         assert [row["raw_content"] for row in live] == ["Box, box."]
-        touched = archive.read(lambda connection: untold_windows(connection, ""))
+        touched = archive.read(lambda connection: unreported_windows(connection, ""))
         assert [(each.session_id, each.window_key) for each in touched] == [("race", "T+000m")]
 
 

@@ -6,34 +6,34 @@ from datetime import UTC, datetime, timedelta
 
 from ingest_pipeline.storage.engine.database import Database
 from ingest_pipeline.storage.gateway.dirty_windows import (
-    TouchedWindow,
-    hand_over,
-    touch_windows,
-    untold_windows,
+    DirtyWindow,
+    claim_windows,
+    mark_windows_dirty,
+    unreported_windows,
 )
 
 NOW = datetime(2026, 5, 24, 13, tzinfo=UTC)
 LATER = NOW + timedelta(seconds=30)
-FIRST, SECOND = TouchedWindow("race", "T+000m"), TouchedWindow("race", "T+005m")
+FIRST, SECOND = DirtyWindow("race", "T+000m"), DirtyWindow("race", "T+005m")
 
 
-def touch(database: Database, at: datetime, *windows: TouchedWindow) -> None:
+def touch(database: Database, at: datetime, *windows: DirtyWindow) -> None:
     """Touch windows."""
-    database.run(lambda connection: touch_windows(connection, windows, now=at))
+    database.run(lambda connection: mark_windows_dirty(connection, windows, now=at))
 
 
-def untold(database: Database, ticket: str = "") -> dict[TouchedWindow, datetime]:
+def untold(database: Database, ticket: str = "") -> dict[DirtyWindow, datetime]:
     """Return what is to be told."""
     with database.read() as connection:
-        return untold_windows(connection, ticket)
+        return unreported_windows(connection, ticket)
 
 
-def tell(database: Database, told: str, ticket: str) -> dict[TouchedWindow, datetime]:
+def tell(database: Database, told: str, ticket: str) -> dict[DirtyWindow, datetime]:
     """Do as a tick does."""
 
-    def work(connection: object) -> dict[TouchedWindow, datetime]:
-        windows = untold_windows(connection, told)  # type: ignore[arg-type]
-        hand_over(connection, windows, told=told, ticket=ticket)  # type: ignore[arg-type]
+    def work(connection: object) -> dict[DirtyWindow, datetime]:
+        windows = unreported_windows(connection, told)  # type: ignore[arg-type]
+        claim_windows(connection, windows, told=told, ticket=ticket)  # type: ignore[arg-type]
         return windows
 
     return database.run(work)
@@ -46,7 +46,7 @@ def test_each_window_is_told_once(database: Database) -> None:
     assert untold(database, "a") == {}
     assert tell(database, "a", "b") == {}
     with database.read() as connection:
-        assert connection.fetch_all("list_touched", ticket="") == []
+        assert connection.fetch_all("list_unreported_windows", ticket="") == []
 
 
 def test_what_a_lost_tick_told_is_told_again(database: Database) -> None:

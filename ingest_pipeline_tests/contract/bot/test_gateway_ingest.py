@@ -25,19 +25,19 @@ from ingest_pipeline.domain.session import Session
 from ingest_pipeline.domain.snowflake import first_id_at
 from ingest_pipeline.events import EventType
 from ingest_pipeline.ingestion.documents import Provenance, Tally
-from ingest_pipeline.ingestion.ingest import ingest_landed
-from ingest_pipeline.ingestion.payload_documents import PayloadDocument, SeenMessage
+from ingest_pipeline.ingestion.ingest import ingest_documents
+from ingest_pipeline.ingestion.payload_documents import ObservedMessage, PayloadDocument
 from ingest_pipeline.ingestion.services import Services, build_services
 from ingest_pipeline.landing.spool import Position, Spool
 from ingest_pipeline.settings import Settings
 from ingest_pipeline.storage.catalogue.guilds import list_channels, save_channels
 from ingest_pipeline.storage.engine.database import Connection, Database
-from ingest_pipeline.storage.gateway.dirty_windows import untold_windows
-from ingest_pipeline.storage.gateway.refetch_queue import count_pending_reads, due_reads
+from ingest_pipeline.storage.gateway.dirty_windows import unreported_windows
+from ingest_pipeline.storage.gateway.refetch_queue import count_pending_refetches, due_refetches
 from ingest_pipeline.storage.gateway.watched_channels import (
     WatchedChannel,
+    clear_gap,
     list_watched,
-    settle_missed,
     watch_channels,
 )
 from ingest_pipeline.storage.messages.merge import merge_messages
@@ -126,12 +126,12 @@ class Gateway:
         document = PayloadDocument(
             CHANNEL,
             GUILD,
-            [SeenMessage(int(data["id"]), data, self.now)],
+            [ObservedMessage(int(data["id"]), data, self.now)],
             self.services.read_policies([CHANNEL]),
             Provenance(None, "history", self.now, "again"),
             own_journeys=True,
         )
-        ingest_landed(self.services.database, [document], correlation_id="again", settle=SECOND)
+        ingest_documents(self.services.database, [document], correlation_id="again", settle=SECOND)
 
     def row(self, message_id: int = MESSAGE) -> dict[str, Any] | None:
         """Return a message's row."""
@@ -158,7 +158,7 @@ def test_a_batch_and_its_position_are_one(gateway: Gateway) -> None:
     def catalogue(connection: Connection) -> None:
         save_channels(connection, [Channel(CHANNEL, GUILD, "team-radio")], now=START)
         watch_channels(connection, [WatchedChannel(CHANNEL, GUILD, START)], now=START)
-        settle_missed(connection, [CHANNEL], begun_at=START)
+        clear_gap(connection, [CHANNEL], begun_at=START)
 
     gateway.services.database.run(catalogue)
     other, gone = MESSAGE + 1, first_id_at(START + timedelta(minutes=11))
@@ -182,10 +182,10 @@ def test_a_batch_and_its_position_are_one(gateway: Gateway) -> None:
     assert row["observed_at"] == START + timedelta(minutes=7, seconds=1)
     with gateway.services.database.read() as connection:
         assert gateway.reader.checkpoint(connection) == batch.position > before
-        assert [each.message_id for each in due_reads(connection, gateway.now + 9 * SECOND, limit=9)] == [
+        assert [each.message_id for each in due_refetches(connection, gateway.now + 9 * SECOND, limit=9)] == [
             other
         ]
-        assert {each.window_key for each in untold_windows(connection, "")} == {"T+005m", "T+010m"}
+        assert {each.window_key for each in unreported_windows(connection, "")} == {"T+005m", "T+010m"}
         assert find_tombstone(connection, gone) is not None
         assert list_watched(connection)[CHANNEL].missed_since == gateway.now
         [channel] = list_channels(connection)
@@ -228,8 +228,8 @@ def test_a_message_is_read_again_when_nothing_came_about_it_for_two_seconds(gate
     gateway.receive(frame("MESSAGE_REACTION_ADD", {"channel_id": str(CHANNEL), "message_id": str(MESSAGE)}))
     gateway.store()
     with gateway.services.database.read() as connection:
-        assert due_reads(connection, gateway.now + 1.9 * SECOND, limit=9) == []
-        assert len(due_reads(connection, gateway.now + 2 * SECOND, limit=9)) == 1
+        assert due_refetches(connection, gateway.now + 1.9 * SECOND, limit=9) == []
+        assert len(due_refetches(connection, gateway.now + 2 * SECOND, limit=9)) == 1
 
 
 def test_the_windows_of_a_threads_message_are_its_parents_sessions(gateway: Gateway) -> None:
@@ -244,7 +244,7 @@ def test_the_windows_of_a_threads_message_are_its_parents_sessions(gateway: Gate
     assert row is not None
     assert row["session_id"] == "race"
     with gateway.services.database.read() as connection:
-        assert {each.window_key for each in untold_windows(connection, "")} == {"T+005m"}
+        assert {each.window_key for each in unreported_windows(connection, "")} == {"T+005m"}
 
 
 def test_a_batch_repeated_after_a_crash_changes_nothing(gateway: Gateway) -> None:
@@ -279,7 +279,7 @@ def test_a_creation_waits_for_a_reading_of_its_message(gateway: Gateway) -> None
     document = PayloadDocument(
         CHANNEL,
         GUILD,
-        [SeenMessage(MESSAGE, read, gateway.now)],
+        [ObservedMessage(MESSAGE, read, gateway.now)],
         gateway.services.read_policies([CHANNEL]),
         Provenance(None, "history", gateway.now, "reading"),
         own_journeys=True,
@@ -419,7 +419,7 @@ def test_any_events_in_any_order_end_in_what_discord_has(
         gateway.receive(*batch)
         gateway.store()
     with services.database.read() as connection:
-        is_waiting = count_pending_reads(connection) > 0
+        is_waiting = count_pending_refetches(connection) > 0
     if is_waiting or not any(b"MESSAGE_CREATE" in each for each in own):
         gateway.read_again(_FINAL | {"id": str(message_id)})
         # A creation that comes later still changes nothing.

@@ -10,10 +10,10 @@ from ingest_pipeline.bot.message_refetch import refetch_due
 from ingest_pipeline.errors import TokenRejected
 from ingest_pipeline.sources.discord.rest import DiscordRest
 from ingest_pipeline.storage.gateway.refetch_queue import (
-    UnsureMessage,
-    count_pending_reads,
-    due_reads,
-    queue_reads,
+    PartialUpdate,
+    count_pending_refetches,
+    due_refetches,
+    queue_refetches,
 )
 from ingest_pipeline.storage.messages.queries import find_tombstone
 from ingest_pipeline_tests.archive import Archive
@@ -28,9 +28,9 @@ NO_TIME = timedelta(0)
 
 def queue(archive: Archive, channel: int, guild: int, *ids: int) -> None:
     """Let messages be due now."""
-    messages = {UnsureMessage(channel, each, guild) for each in ids}
+    messages = {PartialUpdate(channel, each, guild) for each in ids}
     past = datetime.now(UTC) - timedelta(seconds=1)
-    archive.write(lambda connection: queue_reads(connection, messages, past, NO_TIME))
+    archive.write(lambda connection: queue_refetches(connection, messages, past, NO_TIME))
 
 
 def refetch(archive: Archive) -> int:
@@ -44,7 +44,7 @@ def refetch(archive: Archive) -> int:
 
 def waiting(archive: Archive) -> int:
     """Count what still waits."""
-    return archive.read(count_pending_reads)
+    return archive.read(count_pending_refetches)
 
 
 def test_one_page_covers_many(archive: Archive, server: DiscordServer, guild: int, radio: int) -> None:
@@ -100,7 +100,7 @@ def test_without_permission_nothing_is_concluded(
     assert archive.live_ids(other) == there
     assert archive.live_ids(radio) == []
     later = datetime.now(UTC) + timedelta(hours=2)
-    assert len(archive.read(lambda connection: due_reads(connection, later, limit=10))) == 5
+    assert len(archive.read(lambda connection: due_refetches(connection, later, limit=10))) == 5
     assert archive.read(lambda connection: find_tombstone(connection, ids[0])) is None
     assert refetch(archive) == 0
 

@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 
 from ingest_pipeline.bot.catch_up import WatchPlan, plan_watch
-from ingest_pipeline.domain.guild import Channel, ReadingState
+from ingest_pipeline.domain.guild import Channel, ChannelAccess
 from ingest_pipeline.domain.snowflake import first_id_at
 from ingest_pipeline.storage.engine.database import Database
 from ingest_pipeline.storage.gateway.watched_channels import (
     WatchedChannel,
+    clear_gap,
     list_watched,
-    note_missed,
-    settle_missed,
+    record_gap,
     watch_channels,
 )
 from ingest_pipeline.storage.messages.coverage import Proof, record_proof
@@ -48,7 +48,7 @@ def watch(database: Database, *channel_ids: int, since: datetime = NOW) -> None:
 
 def settle(database: Database, *channel_ids: int, at: datetime = NOW) -> None:
     """Note that channels were read by readings that began at a time."""
-    database.run(lambda connection: settle_missed(connection, channel_ids, begun_at=at))
+    database.run(lambda connection: clear_gap(connection, channel_ids, begun_at=at))
 
 
 def prove(database: Database, low: int, high: int, channel_id: int = RADIO) -> None:
@@ -63,7 +63,7 @@ def channel(newest: datetime | None, **changes: Any) -> Channel:
         "channel_id": RADIO,
         "guild_id": GUILD,
         "name": "team-radio",
-        "reading_state": ReadingState.READABLE,
+        "reading_state": ChannelAccess.READABLE,
         "last_message_id": first_id_at(newest) if newest else None,
     } | changes
     return Channel(**values)
@@ -83,7 +83,7 @@ def plan(database: Database, *channels: Channel, monitored: bool = True) -> Watc
 
 def lows(planned: WatchPlan) -> list[int]:
     """Return where each reading begins."""
-    return [stretch.low for stretch in planned.stretches]
+    return [each.low for each in planned.id_ranges]
 
 
 def test_a_channel_is_watched_from_the_first_time_on_and_owes_a_reading(database: Database) -> None:
@@ -100,8 +100,8 @@ def test_what_was_missed_stays_until_a_reading_begun_later(database: Database) -
     """The earliest time counts, and what is noted while a channel is read outlives the reading."""
     watch(database, RADIO, PIT)
     settle(database, RADIO, PIT, at=NOW)
-    database.run(lambda c: note_missed(c, [RADIO], since=NOW + 2 * HOUR, now=NOW + 2 * HOUR))
-    database.run(lambda c: note_missed(c, [RADIO], since=NOW + HOUR, now=NOW + 3 * HOUR))
+    database.run(lambda c: record_gap(c, [RADIO], since=NOW + 2 * HOUR, now=NOW + 2 * HOUR))
+    database.run(lambda c: record_gap(c, [RADIO], since=NOW + HOUR, now=NOW + 3 * HOUR))
     settle(database, RADIO, at=NOW + 2 * HOUR)
     with database.read() as connection:
         watched = list_watched(connection)
@@ -130,7 +130,7 @@ def test_after_a_gap_what_was_posted_in_the_hours_before_it_is_read_again(databa
     watch(database, RADIO, since=NOW - 100 * HOUR)
     settle(database, RADIO)
     prove(database, before(NOW - 200 * HOUR), before(NOW - HOUR))
-    database.run(lambda c: note_missed(c, [RADIO], since=NOW, now=NOW))
+    database.run(lambda c: record_gap(c, [RADIO], since=NOW, now=NOW))
     assert lows(plan(database, channel(NOW + HOUR))) == [before(NOW - LOOKBACK)]
 
 
@@ -174,9 +174,9 @@ def test_what_an_import_under_way_will_read_is_left_to_it(database: Database) ->
 
 
 @pytest.mark.parametrize(
-    "state", [each for each in ReadingState if each is not ReadingState.READABLE], ids=str
+    "state", [each for each in ChannelAccess if each is not ChannelAccess.READABLE], ids=str
 )
-def test_a_channel_that_cannot_be_read_waits(database: Database, state: ReadingState) -> None:
+def test_a_channel_that_cannot_be_read_waits(database: Database, state: ChannelAccess) -> None:
     """What it owes stays noted."""
     watch(database, RADIO)
     assert plan(database, channel(NOW, reading_state=state)) == WatchPlan((), ())

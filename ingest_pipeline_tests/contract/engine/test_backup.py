@@ -187,7 +187,7 @@ def deployment(settings: Settings, database: Database) -> Services:
     covered = [(key, window) for key, window in windows if window]
     services.landing.land(export, "race", covered, CHANNEL_ID, SESSION.end_time)
     documents = [each for _, each in landed_documents(services, SESSION, services.grid.keys, "0")]
-    merge_documents(services, documents, "0", derive=reading_content(services))
+    merge_documents(services, documents, "0", on_rows_merged=reading_content(services))
     return services
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from ingest_pipeline.domain.guild import Channel, Guild, ReadingState
+from ingest_pipeline.domain.guild import Channel, ChannelAccess, Guild
 from ingest_pipeline.domain.snowflake import created_at
 from ingest_pipeline.storage.catalogue.guilds import (
     describe_channels,
@@ -38,7 +38,7 @@ LATER = NOW + timedelta(minutes=5)
 GUILD = 1101802452224856000
 MESSAGE = 1101802452224856999
 RADIO = Channel(
-    1101802452224856174, GUILD, "team-radio", reading_state=ReadingState.READABLE, last_message_id=MESSAGE
+    1101802452224856174, GUILD, "team-radio", reading_state=ChannelAccess.READABLE, last_message_id=MESSAGE
 )
 THREAD = Channel(1101802452224856175, GUILD, "lap 1", "public_thread", parent_id=RADIO.channel_id)
 
@@ -90,7 +90,7 @@ def test_a_renamed_channel_keeps_when_it_was_first_seen(database: Database) -> N
 def test_what_is_not_told_is_not_forgotten(database: Database) -> None:
     """A gateway event tells neither the reading state nor, at times, the newest message."""
     save(database, RADIO)
-    save(database, replace(RADIO, name="radio", reading_state=ReadingState.UNKNOWN, last_message_id=None))
+    save(database, replace(RADIO, name="radio", reading_state=ChannelAccess.UNKNOWN, last_message_id=None))
     assert channels_of(database) == [replace(RADIO, name="radio")]
     save(database, replace(RADIO, last_message_id=MESSAGE - 1))
     assert channels_of(database)[0].last_message_id == MESSAGE
@@ -110,10 +110,10 @@ def test_the_reading_state_is_noted_once(database: Database) -> None:
     for expected in (True, False):
         assert expected is database.run(
             lambda connection: set_reading_state(
-                connection, RADIO.channel_id, ReadingState.FORBIDDEN, now=LATER
+                connection, RADIO.channel_id, ChannelAccess.FORBIDDEN, now=LATER
             )
         )
-    assert channels_of(database)[0].reading_state is ReadingState.FORBIDDEN
+    assert channels_of(database)[0].reading_state is ChannelAccess.FORBIDDEN
 
 
 def test_what_a_listing_lacks_is_missing(database: Database) -> None:
@@ -128,8 +128,8 @@ def test_what_a_listing_lacks_is_missing(database: Database) -> None:
     )
     assert marked == 2
     states = {channel.channel_id: channel.reading_state for channel in channels_of(database)}
-    assert states[5] is states[THREAD.channel_id] is ReadingState.MISSING
-    assert (states[6], states[RADIO.channel_id]) == (ReadingState.UNKNOWN, ReadingState.READABLE)
+    assert states[5] is states[THREAD.channel_id] is ChannelAccess.MISSING
+    assert (states[6], states[RADIO.channel_id]) == (ChannelAccess.UNKNOWN, ChannelAccess.READABLE)
 
 
 def test_monitors_mark_channels_present_and_to_come(database: Database) -> None:
@@ -167,12 +167,12 @@ def test_a_guild_that_was_left_is_kept_and_can_be_joined_again(database: Databas
 
 def test_a_guild_that_was_left_has_channels_that_cannot_be_read(database: Database) -> None:
     """Until it is joined and looked at again; a channel that is gone stays gone."""
-    gone = replace(RADIO, channel_id=5, reading_state=ReadingState.MISSING)
+    gone = replace(RADIO, channel_id=5, reading_state=ChannelAccess.MISSING)
     save(database, RADIO, gone)
     assert database.run(lambda connection: mark_guild_left(connection, GUILD, now=LATER))
     assert not database.run(lambda connection: mark_guild_left(connection, GUILD, now=LATER))
     states = {channel.channel_id: channel.reading_state for channel in channels_of(database)}
-    assert states == {5: ReadingState.MISSING, RADIO.channel_id: ReadingState.FORBIDDEN}
+    assert states == {5: ChannelAccess.MISSING, RADIO.channel_id: ChannelAccess.FORBIDDEN}
     save(database, RADIO)
     assert RADIO in channels_of(database)
 

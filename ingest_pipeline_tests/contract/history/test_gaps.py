@@ -9,7 +9,7 @@ from ingest_pipeline.completeness.expectations import Expectation, Scope, expect
 from ingest_pipeline.completeness.gap_repair import (
     Gap,
     GapReason,
-    is_mendable,
+    is_repairable,
     list_gaps,
     refresh_catalogue,
     repair_gaps,
@@ -146,7 +146,7 @@ def test_a_gap_the_bot_may_not_read_stays_and_says_why(
     assert [gap.reason for gap in repaired(archive)] == [GapReason.NO_HISTORY]
     server.permissions.revoke(radio, permissions.VIEW_CHANNEL)
     [gap] = repaired(archive)
-    assert (gap.reason, gap.is_deficit, is_mendable(gap)) == (GapReason.FORBIDDEN, True, False)
+    assert (gap.reason, gap.is_deficit, is_repairable(gap)) == (GapReason.FORBIDDEN, True, False)
     assert server.journal.select(HISTORY) == []
     server.permissions.grant(radio)
     assert repaired(archive) == []
@@ -191,7 +191,7 @@ def test_a_session_of_a_channel_the_bot_does_not_know_is_left_to_the_exporter(ar
     now = datetime.now(UTC)
     add_session(archive, "past", now - 3 * AGO, now - 2 * AGO, 77)
     [gap] = list_gaps(archive.services)
-    assert (gap.session_id, gap.guild_id, is_mendable(gap)) == ("past", None, False)
+    assert (gap.session_id, gap.guild_id, is_repairable(gap)) == ("past", None, False)
     assert repaired(archive) == [gap]
 
 
@@ -211,7 +211,7 @@ def test_a_session_in_a_channel_the_bot_reads_is_mended(
 def test_a_session_inside_what_its_channel_is_expected_for_is_not_named_twice(
     archive: Archive, server: DiscordServer, guild: int, radio: int
 ) -> None:
-    """One stretch, one gap."""
+    """One id_range, one gap."""
     now = datetime.now(UTC)
     ids = server.messages.bulk_load(radio, 50, ends=now - AGO)
     add_session(archive, "past", created_at(ids[10]), created_at(ids[20]), radio)

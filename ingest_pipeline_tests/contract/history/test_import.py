@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from ingest_pipeline.domain.guild import ReadingState
+from ingest_pipeline.domain.guild import ChannelAccess
 from ingest_pipeline.domain.session import Session
 from ingest_pipeline.domain.snowflake import created_at
 from ingest_pipeline.errors import TokenRejected
@@ -142,7 +142,7 @@ def test_permission_lost_in_the_middle_blocks_that_channel_only(
         channel.channel_id: channel.reading_state
         for channel in archive.read(lambda connection: list_channels(connection, guild))
     }
-    assert states[radio] is ReadingState.NO_HISTORY
+    assert states[radio] is ChannelAccess.NO_HISTORY
 
     server.permissions.grant(radio, permissions.READ_MESSAGE_HISTORY)
     server.journal.requests.clear()

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from ingest_pipeline.domain.guild import ReadingState
+from ingest_pipeline.domain.guild import ChannelAccess
 from ingest_pipeline.errors import ChannelForbidden, ChannelNotFound
 from ingest_pipeline.history.history_import import HistoryReport, import_history
 from ingest_pipeline.storage.catalogue.guilds import list_channels, set_monitors
@@ -72,9 +72,9 @@ def test_the_whole_catalogue_is_kept(archive: Archive, server: DiscordServer, gu
         for channel in archive.read(lambda connection: list_channels(connection, guild))
     }
     assert states == {
-        radio: ReadingState.READABLE,
-        silent: ReadingState.NO_HISTORY,
-        hidden: ReadingState.FORBIDDEN,
+        radio: ChannelAccess.READABLE,
+        silent: ChannelAccess.NO_HISTORY,
+        hidden: ChannelAccess.FORBIDDEN,
     }
     assert archive.read(lambda connection: proofs(connection, silent)) == []
 

@@ -27,7 +27,7 @@ from ingest_pipeline.domain.snowflake import created_at
 from ingest_pipeline.domain.window import Window
 from ingest_pipeline.ingestion.documents import Provenance
 from ingest_pipeline.ingestion.export_document import ExportDocument
-from ingest_pipeline.ingestion.ingest import ingest_landed
+from ingest_pipeline.ingestion.ingest import ingest_documents
 from ingest_pipeline.landing.export_reader import read_header
 from ingest_pipeline.storage.engine.database import Connection, Database, Result
 from ingest_pipeline.storage.messages.coverage import proofs
@@ -157,13 +157,13 @@ def trial(database: Database) -> Iterator[Connection]:
 def ingest(connection: Connection, batch: Sequence[Reading], batch_rows: int) -> None:
     """Import some readings and the deletions told with them."""
     gone = [tombstone for reading in batch for tombstone in reading.tombstones()]
-    report = ingest_landed(
+    report = ingest_documents(
         _Within(connection),  # type: ignore[arg-type]
         [reading.document() for reading in batch],
         correlation_id="batch",
         settle=SETTLE,
         batch_rows=batch_rows,
-        also=lambda within: tombstone_messages(within, gone) and None,
+        before_merge=lambda within: tombstone_messages(within, gone) and None,
     )
     merged = report.created + report.updated + report.unchanged + report.stale
     assert report.received == merged + sum(report.skipped.values())

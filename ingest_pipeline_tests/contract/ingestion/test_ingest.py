@@ -20,7 +20,7 @@ from ingest_pipeline.events import Event, EventType
 from ingest_pipeline.ingestion.chunks import ChunkSizes
 from ingest_pipeline.ingestion.documents import Provenance, Tally
 from ingest_pipeline.ingestion.export_document import ExportDocument
-from ingest_pipeline.ingestion.ingest import IngestReport, ingest_landed
+from ingest_pipeline.ingestion.ingest import IngestReport, ingest_documents
 from ingest_pipeline.ingestion.normalized_store import NormalizedStore
 from ingest_pipeline.ingestion.payload_documents import PayloadDocument
 from ingest_pipeline.landing.export_reader import read_header
@@ -54,7 +54,9 @@ def document(
 
 def ingest(database: Database, *documents: Any, batch_rows: int = 20_000) -> IngestReport:
     """Merge documents."""
-    return ingest_landed(database, documents, correlation_id="journey", settle=SETTLE, batch_rows=batch_rows)
+    return ingest_documents(
+        database, documents, correlation_id="journey", settle=SETTLE, batch_rows=batch_rows
+    )
 
 
 @pytest.mark.parametrize("batch_rows", [20_000, 100])
@@ -76,20 +78,20 @@ def test_an_import_of_several_transactions_keeps_all_of_them(database: Database,
     sizes, derived, states = ChunkSizes(block, 2), list[list[int]](), list[tuple[int, int]]()
     window = Window(datetime(2023, 1, 1, tzinfo=UTC), datetime(2026, 1, 1, tzinfo=UTC))
 
-    def derive(connection: Connection, ids: Sequence[int]) -> None:
+    def on_rows_merged(connection: Connection, ids: Sequence[int]) -> None:
         derived.append(list(ids))
         proven = proofs(connection, 1169508251549769566)
         states.append((table_summary(connection)["rows"], len(proven)))
 
     def work(raw: bytes) -> IngestReport:
-        return ingest_landed(
+        return ingest_documents(
             database,
             [document(raw, window=window, complete=True)],
             correlation_id="journey",
             settle=SETTLE,
             batch_rows=200,
             chunk_sizes=sizes,
-            derive=derive,
+            on_rows_merged=on_rows_merged,
         )
 
     first = work(raw)
@@ -115,14 +117,14 @@ def test_a_failure_between_two_transactions_leaves_what_nothing_claims_to_be_com
     """The first transaction stays, without a proof; the next import finds its rows unchanged."""
     raw = as_bytes(export([message(index, "x") for index in range(30)]))
 
-    def work(derive: Callable[[Connection, Sequence[int]], None] | None = None) -> IngestReport:
-        return ingest_landed(
+    def work(on_rows_merged: Callable[[Connection, Sequence[int]], None] | None = None) -> IngestReport:
+        return ingest_documents(
             database,
             [document(raw, SESSION.end + SETTLE, complete=True)],
             correlation_id="journey",
             settle=SETTLE,
             chunk_sizes=ChunkSizes(5, 2),
-            derive=derive,
+            on_rows_merged=on_rows_merged,
         )
 
     def fail_at_the_second(connection: Connection, _: Sequence[int]) -> None:
@@ -212,23 +214,25 @@ def test_a_file_proves_nothing(database: Database) -> None:
 def test_what_is_written_besides_belongs_to_the_same_transaction(database: Database) -> None:
     """A cursor that moves without its rows would lose them."""
 
-    def also(connection: Connection) -> None:
+    def before_merge(connection: Connection) -> None:
         connection.execute("set_state", key="cursor", value="moved")
 
     damaged = as_bytes(export([message(1)], messageCount=9))
     with pytest.raises(BadInput):
-        ingest_landed(database, [document(damaged)], correlation_id="x", settle=SETTLE, also=also)
+        ingest_documents(
+            database, [document(damaged)], correlation_id="x", settle=SETTLE, before_merge=before_merge
+        )
     with database.read() as connection:
         assert connection.fetch_one("get_state", key="cursor") is None
         assert table_summary(connection)["rows"] == 0
     good = as_bytes(export([message(1)]))
-    ingest_landed(database, [document(good)], correlation_id="x", settle=SETTLE, also=also)
+    ingest_documents(database, [document(good)], correlation_id="x", settle=SETTLE, before_merge=before_merge)
     with database.read() as connection:
         assert connection.fetch_one("get_state", key="cursor") == {"value": "moved"}
         assert table_summary(connection)["rows"] == 1
 
 
-@pytest.mark.parametrize("hook", ["also", "then"])
+@pytest.mark.parametrize("hook", ["before_merge", "after_merge"])
 def test_what_belongs_to_a_transaction_makes_one_of_many_rows(database: Database, hook: str) -> None:
     """A failure at the last row leaves none, however small the chunks are."""
 
@@ -240,13 +244,13 @@ def test_what_belongs_to_a_transaction_makes_one_of_many_rows(database: Database
             raise LookupError
 
     with pytest.raises(LookupError):
-        ingest_landed(
+        ingest_documents(
             database,
             [document(as_bytes(export([message(index) for index in range(30)])))],
             correlation_id="journey",
             settle=SETTLE,
             chunk_sizes=ChunkSizes(5, 2),
-            derive=fail_at_the_end,
+            on_rows_merged=fail_at_the_end,
             **{hook: nothing},
         )
     with database.read() as connection:
@@ -286,7 +290,7 @@ def test_progress_is_told_after_every_batch_of_a_document(database: Database) ->
     """How many messages were read so far, in all documents."""
     told: list[int] = []
     raw = as_bytes(export([message(index) for index in range(3)]))
-    ingest_landed(
+    ingest_documents(
         database,
         [document(raw), document(as_bytes(export([message(9)])))],
         correlation_id="journey",
@@ -300,23 +304,23 @@ def test_what_is_derived_and_done_after_knows_the_rows(database: Database) -> No
     """Both in the transaction of the rows, when they are there; nothing is derived of nothing."""
     found: list[tuple[str, int]] = []
 
-    def then(connection: Connection) -> list[Event]:
-        found.append(("then", table_summary(connection)["rows"]))
+    def after_merge(connection: Connection) -> list[Event]:
+        found.append(("after merge", table_summary(connection)["rows"]))
         return [Event(EventType.BOT_READY, "journey", "bot", START)]
 
-    def derive(connection: Connection, ids: Sequence[int]) -> None:
+    def on_rows_merged(connection: Connection, ids: Sequence[int]) -> None:
         found.append((str(len(ids)), table_summary(connection)["rows"]))
 
     for messages in ([message(1), message(2)], []):
-        ingest_landed(
+        ingest_documents(
             database,
             [document(as_bytes(export(messages)))],
             correlation_id="journey",
             settle=SETTLE,
-            then=then,
-            derive=derive,
+            after_merge=after_merge,
+            on_rows_merged=on_rows_merged,
         )
-    assert found == [("2", 2), ("then", 2), ("then", 2)]
+    assert found == [("2", 2), ("after merge", 2), ("after merge", 2)]
     with database.read() as connection:
         types = [event.event_type for event in events_of_journey(connection, "journey")]
     assert types.count(EventType.BOT_READY) == 2

@@ -15,7 +15,7 @@ from ingest_pipeline.domain.session import Session
 from ingest_pipeline.storage.catalogue.guilds import save_channels
 from ingest_pipeline.storage.content.queries import last_changes
 from ingest_pipeline.storage.engine.database import Database
-from ingest_pipeline.storage.gateway.dirty_windows import WHOLE_SESSION, TouchedWindow, untold_windows
+from ingest_pipeline.storage.gateway.dirty_windows import WHOLE_SESSION, DirtyWindow, unreported_windows
 from ingest_pipeline.storage.messages.membership import (
     claims_between,
     count_mislinked,
@@ -290,7 +290,7 @@ def test_what_hangs_on_sessions_is_noted_with_their_changes(database: Database) 
     save(database, replace(RACE, start_time=at(15), end_time=at(25)))
     assert noted(database) == [second + 1 for second in range(10, 25)]
     with database.read() as connection:
-        assert list(untold_windows(connection, "")) == [TouchedWindow("race", WHOLE_SESSION)]
+        assert list(unreported_windows(connection, "")) == [DirtyWindow("race", WHOLE_SESSION)]
         assert members_changed(connection, ["race", "other"]) == {"race": NOW}
         assert last_changes(connection, ["race"]) == {"race": NOW}
     database.run(lambda connection: remove_session(connection, "race"))
@@ -307,7 +307,7 @@ def test_what_hangs_on_a_thread_is_noted_when_its_parent_is_learnt(database: Dat
     thread = [(THREAD - CHANNEL) * 100 + second + 1 for second in range(10, 20)]
     assert noted(database) == [*range(11, 21), *thread]
     with database.read() as connection:
-        assert untold_windows(connection, "") == {TouchedWindow("race", WHOLE_SESSION): later}
+        assert unreported_windows(connection, "") == {DirtyWindow("race", WHOLE_SESSION): later}
         # The rows themselves are as they were.
         assert stored_row(connection)["updated_at"] == NOW
         assert last_changes(connection, ["race"]) == {"race": later}

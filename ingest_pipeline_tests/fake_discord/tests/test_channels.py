@@ -48,7 +48,7 @@ async def test_guilds_come_and_go(server: DiscordServer, guild: int) -> None:
         other = server.guilds.create("Garage")
         server.guilds.rename(other, "Pit wall")
         server.guilds.go_dark(guild)
-        server.messages.post(channel_ids[0], "unheard in the dark")
+        server.messages.post(channel_ids[0], "undelivered in the dark")
         server.guilds.come_back(guild)
         server.guilds.remove(other)
         await client.until(lambda: client.count("guild_remove") == 1)
@@ -115,7 +115,7 @@ async def test_a_private_thread_is_unseen_until_the_bot_is_invited(
     """It is neither heard nor listed; once invited, it is both."""
     secret = server.threads.create(radio, "Stewards", private=True)
     async with listening(server) as client:
-        server.messages.post(secret, "unheard")
+        server.messages.post(secret, "undelivered")
         found = client.get_guild(guild)
         assert found is not None
         assert await found.active_threads() == []
@@ -127,7 +127,7 @@ async def test_a_private_thread_is_unseen_until_the_bot_is_invited(
         assert [thread.id for thread in await found.active_threads()] == [secret]
         thread = await client.fetch_channel(secret)
         assert isinstance(thread, discord.Thread)
-        assert [message.content async for message in thread.history()] == ["heard", "unheard"]
+        assert [message.content async for message in thread.history()] == ["heard", "undelivered"]
         members = {member.id for member in await thread.fetch_members()}
         assert members == {server.state.member.id, server.state.bot.id}
 

@@ -200,7 +200,7 @@ async def test_a_deaf_gateway_acknowledges_heartbeats_but_sends_nothing(
     server.handshake.heartbeat_interval_seconds = 0.02
     async with listening(server) as client:
         assert server.gateway.deafen() == 1
-        missed = server.messages.post(radio, "unheard")
+        missed = server.messages.post(radio, "undelivered")
         before = server.journal.heartbeats
         await client.until(lambda: server.journal.heartbeats > before + 3 and server.gateway.settled())
         assert client.message_ids() == []
@@ -213,7 +213,7 @@ async def test_what_a_deaf_spell_swallowed_is_not_sent_afterwards(server: Discor
     """When the gateway hears again on the same connection, the missed events stay missed."""
     async with listening(server) as client:
         server.faults.deaf = True
-        lost = server.messages.post(radio, "unheard")
+        lost = server.messages.post(radio, "undelivered")
         server.faults.deaf = False
         heard = server.messages.post(radio, "heard")
         await client.until(lambda: heard in client.message_ids())

@@ -11,7 +11,7 @@ import dagster as dg
 import pytest
 from pydantic import SecretStr
 
-from ingest_pipeline.domain.guild import Channel, Guild, ReadingState
+from ingest_pipeline.domain.guild import Channel, ChannelAccess, Guild
 from ingest_pipeline.history.history_import import import_history_now
 from ingest_pipeline.monitoring.permissions import unreadable_channels
 from ingest_pipeline.storage.catalogue.guilds import save_channels, save_guild, set_monitors
@@ -116,11 +116,11 @@ def test_the_schedule_rests_without_monitored_channels_and_without_a_bot(
 def test_each_state_has_its_remedy(deployment: Deployment) -> None:
     """By the kind of channel; what nobody has looked at is no finding, nor is a guild that was left."""
     states = {
-        "radio": ("text", ReadingState.READABLE),
-        "quiet": ("text", ReadingState.UNKNOWN),
-        "voice": ("voice", ReadingState.FORBIDDEN),
-        "thread": ("private_thread", ReadingState.FORBIDDEN),
-        "gone": ("text", ReadingState.MISSING),
+        "radio": ("text", ChannelAccess.READABLE),
+        "quiet": ("text", ChannelAccess.UNKNOWN),
+        "voice": ("voice", ChannelAccess.FORBIDDEN),
+        "thread": ("private_thread", ChannelAccess.FORBIDDEN),
+        "gone": ("text", ChannelAccess.MISSING),
     }
     channels = [
         Channel(10 + number, 1, name, kind, reading_state=state)

@@ -9,7 +9,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from ingest_pipeline.completeness.sealing import SEAL_TRIES, next_to_seal
+from ingest_pipeline.completeness.sealing import SEAL_RETRIES, next_to_seal
 from ingest_pipeline.ingestion.imports import backfill_session
 from ingest_pipeline_tests.orchestration.deployments import (
     Deployment,
@@ -95,7 +95,7 @@ def test_a_session_that_cannot_be_read_fails_and_is_tried_less_and_less_often(mo
     assert not result.success
     assert failures(result)[0].user_failure_data.metadata["error"].value == "ChannelForbidden"
     assert reason(tick(monza, asked.cursor)) == "1 sessions are tried again later"
-    tries = SEAL_TRIES.read(asked.cursor)
+    tries = SEAL_RETRIES.read(asked.cursor)
     in_ten = next_to_seal(monza.services, tries, datetime.now(UTC) + timedelta(minutes=10))
     assert in_ten.session is not None
     assert not in_ten.tries.is_due("monza", datetime.now(UTC) + timedelta(minutes=25))

@@ -11,7 +11,7 @@ from pydantic import SecretStr
 
 from ingest_pipeline.orchestration.content.report_assets import session_states
 from ingest_pipeline.storage.content.highlights import session_rates
-from ingest_pipeline.storage.gateway.dirty_windows import TouchedWindow, touch_windows
+from ingest_pipeline.storage.gateway.dirty_windows import DirtyWindow, mark_windows_dirty
 from ingest_pipeline.storage.messages.membership import relinked_messages
 from ingest_pipeline.storage.messages.sessions import list_sessions, save_sessions
 from ingest_pipeline_tests.orchestration.deployments import (
@@ -36,8 +36,8 @@ def deployment(tmp_path: Path, instance: dg.DagsterInstance) -> Deployment:
 
 def touch(deployment: Deployment, *keys: str, session_id: str = "monza", at: datetime = NOW) -> None:
     """Write to windows as the bot does."""
-    windows = [TouchedWindow(session_id, key) for key in keys]
-    deployment.services.database.run(lambda connection: touch_windows(connection, windows, now=at))
+    windows = [DirtyWindow(session_id, key) for key in keys]
+    deployment.services.database.run(lambda connection: mark_windows_dirty(connection, windows, now=at))
 
 
 def tick(deployment: Deployment, cursor: str | None = None, *, recorded: bool = True) -> dg.SensorResult:

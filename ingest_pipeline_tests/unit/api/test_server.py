@@ -20,7 +20,7 @@ from ingest_pipeline.errors import ExitCode
 from ingest_pipeline.settings import load_settings
 from ingest_pipeline.stack import start
 from ingest_pipeline.stack.deployment import banner, real_deployment
-from ingest_pipeline.stack.parts import api_part
+from ingest_pipeline.stack.services import api_service
 from ingest_pipeline_tests.cli_runs import OURS, PROJECT, Cli
 from ingest_pipeline_tests.exports import message, write_export
 
@@ -92,7 +92,7 @@ def test_the_part_of_the_stack_takes_its_settings_from_the_environment_alone(tmp
     """An .env file where it runs, which might lead to other data, is not read."""
     (tmp_path / ".env").write_text("INGEST_DATABASE_URL=nonsense\n")
     port = free_port()
-    part = api_part("127.0.0.1", port)
+    part = api_service("127.0.0.1", port)
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
     environment = {**inherited, "INGEST_DATA_DIR": str(tmp_path / "data"), "PYTHONPATH": str(PROJECT)}
     process = subprocess.Popen(
@@ -115,11 +115,11 @@ def test_a_taken_port_leaves_the_rest_of_the_stack() -> None:
     said: list[str] = []
     with closing(socket.create_server(("127.0.0.1", 0))) as taken:
         port = taken.getsockname()[1]
-        assert start._api_parts("127.0.0.1", port, said.append) == []
+        assert start._api_services("127.0.0.1", port, said.append) == []
     assert len(said) == 1
     assert "everything else runs" in said[0]
     assert f"--api-port {port + 1}" in said[0]
-    [part] = start._api_parts("127.0.0.1", port, said.append)
+    [part] = start._api_services("127.0.0.1", port, said.append)
     assert (part.name, len(said)) == ("api", 1)
 
 

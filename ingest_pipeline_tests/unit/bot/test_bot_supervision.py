@@ -12,9 +12,9 @@ import pytest
 from ingest_pipeline.bot.supervision import (
     Backoff,
     BotEnded,
-    ConnectionKeeper,
+    GatewayReconnector,
     gateway_error,
-    keep_going,
+    run_forever,
 )
 from ingest_pipeline.errors import DatabaseBusy, DiscordUnavailable, IngestError, IntentMissing, TokenRejected
 
@@ -38,9 +38,9 @@ class Steps:
 
 def test_a_step_that_fails_is_taken_again(caplog: pytest.LogCaptureFixture) -> None:
     """Whatever it fails of; and what stops the bot does."""
-    steps = Steps(DatabaseBusy("busy"), None, ValueError("unheard of"), None, TokenRejected("no"))
+    steps = Steps(DatabaseBusy("busy"), None, ValueError("undelivered of"), None, TokenRejected("no"))
     with pytest.raises(BotEnded, match="no"):
-        asyncio.run(keep_going("the part", steps, Backoff(QUICK, QUICK)))
+        asyncio.run(run_forever("the part", steps, Backoff(QUICK, QUICK)))
     assert steps.taken == 5
     assert "the part failed and is tried again" in caplog.text
     assert "the part failed unexpectedly" in caplog.text
@@ -59,7 +59,7 @@ class Client:
     """A connection that does what it is told to."""
 
     def __init__(self, connect: Callable[[], asyncio.Future[None]] | None = None) -> None:
-        self.is_hearing = False
+        self.is_connected = False
         self.changed_at = time.monotonic()
         self.closed = 0
         self._connect = connect
@@ -85,10 +85,12 @@ def lived(client: Client, **options: object) -> IngestError:
     """Connect a client once and return how that ended."""
 
     async def live() -> IngestError:
-        keeper = ConnectionKeeper(lambda: client, **{"token": "t", "patience_seconds": 60.0, **options})  # type: ignore[arg-type]
+        reconnector = GatewayReconnector(
+            lambda: client, **{"token": "t", "patience_seconds": 60.0, **options}
+        )  # type: ignore[arg-type]
         with pytest.raises(IngestError) as ended:
-            await keeper.live_once()
-        assert keeper.client is None
+            await reconnector.live_once()
+        assert reconnector.client is None
         return ended.value
 
     return asyncio.run(live())
@@ -117,11 +119,11 @@ def test_a_client_is_replaced_when_asked_to() -> None:
 
     async def live() -> None:
         client = Client()
-        client.is_hearing = True
-        keeper = ConnectionKeeper(lambda: client, "t")
-        connected = asyncio.create_task(keeper.live_once())
+        client.is_connected = True
+        reconnector = GatewayReconnector(lambda: client, "t")
+        connected = asyncio.create_task(reconnector.live_once())
         await asyncio.sleep(0.01)
-        keeper.is_replacing = True
+        reconnector.is_replacing = True
         with pytest.raises(DiscordUnavailable):
             await connected
         assert client.closed == 1

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from ingest_pipeline.bot.gateway_events import CAPTURED, Events, interpret
 from ingest_pipeline.ingestion.payload_documents import correlation_of
 from ingest_pipeline.landing.spool import Record
-from ingest_pipeline.storage.gateway.refetch_queue import UnsureMessage
+from ingest_pipeline.storage.gateway.refetch_queue import PartialUpdate
 
 NOW = datetime(2026, 9, 6, 13, tzinfo=UTC)
 CHANNEL, GUILD = 500, 7
@@ -27,7 +27,7 @@ WHOLE = {
     "type": 0,
 }
 PLACE = {"channel_id": "500", "guild_id": "7"}
-UNSURE = UnsureMessage(CHANNEL, 1000, GUILD)
+UNSURE = PartialUpdate(CHANNEL, 1000, GUILD)
 
 
 def seen(*frames: tuple[str | None, Any] | bytes) -> Events:
@@ -44,7 +44,7 @@ def test_a_creation_is_a_message() -> None:
     events = seen(("MESSAGE_CREATE", WHOLE))
     [message] = events.messages[(GUILD, CHANNEL)]
     assert (message.message_id, message.seen_at, message.is_creation) == (1000, NOW, True)
-    assert events.unsure == set()
+    assert events.partial_updates == set()
     assert events.created_ids == events.message_ids == {1000}
     assert events.newest_ids == {CHANNEL: 1000}
 
@@ -54,7 +54,7 @@ def test_an_edit_is_taken_at_once_and_read_again() -> None:
     events = seen(("MESSAGE_UPDATE", WHOLE | {"edited_timestamp": "2026-09-06T13:05:00+00:00"}))
     [message] = events.messages[(GUILD, CHANNEL)]
     assert not message.is_creation
-    assert events.unsure == {UNSURE}
+    assert events.partial_updates == {UNSURE}
 
 
 @pytest.mark.parametrize(
@@ -66,14 +66,14 @@ def test_any_other_update_is_only_a_reason_to_read(data: dict[str, Any]) -> None
     """It carries no order of its own."""
     events = seen(("MESSAGE_UPDATE", data))
     assert events.messages == {}
-    assert events.unsure == {UNSURE}
+    assert events.partial_updates == {UNSURE}
     assert events.skipped == {}
 
 
 @pytest.mark.parametrize("kind", sorted(name for name in CAPTURED if "REACTION" in name))
 def test_reactions_are_a_reason_to_read(kind: str) -> None:
     """Whoever reacted, and with what."""
-    assert seen((kind, PLACE | {"message_id": "1000"})).unsure == {UNSURE}
+    assert seen((kind, PLACE | {"message_id": "1000"})).partial_updates == {UNSURE}
 
 
 def test_deletions_single_and_many() -> None:
@@ -89,7 +89,11 @@ def test_deletions_single_and_many() -> None:
 def test_a_creation_with_parts_missing_is_counted_and_read() -> None:
     """That the message is there is known."""
     events = seen(("MESSAGE_CREATE", {key: value for key, value in WHOLE.items() if key != "type"}))
-    assert (events.unsure, events.skipped, events.suspects) == ({UNSURE}, {"malformed": 1}, set())
+    assert (events.partial_updates, events.skipped, events.channels_to_rescan) == (
+        {UNSURE},
+        {"malformed": 1},
+        set(),
+    )
 
 
 @pytest.mark.parametrize(
@@ -108,7 +112,7 @@ def test_a_frame_that_does_not_name_its_message_makes_its_channel_suspect(
 ) -> None:
     """Something happened there that only a reading can find."""
     events = seen((kind, data))
-    assert (events.skipped, events.suspects) == ({"malformed": 1}, {CHANNEL})
+    assert (events.skipped, events.channels_to_rescan) == ({"malformed": 1}, {CHANNEL})
 
 
 @pytest.mark.parametrize(
@@ -126,7 +130,7 @@ def test_a_frame_that_does_not_name_its_message_makes_its_channel_suspect(
 def test_a_frame_without_a_place_is_counted(frame: bytes) -> None:
     """There is nothing else to do about it."""
     events = seen(frame)
-    assert (events.received, events.skipped, events.suspects) == (1, {"malformed": 1}, set())
+    assert (events.received, events.skipped, events.channels_to_rescan) == (1, {"malformed": 1}, set())
 
 
 def test_other_channels_are_counted_and_left() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from ingest_pipeline.domain.guild import Channel, Guild, ReadingState
+from ingest_pipeline.domain.guild import Channel, ChannelAccess, Guild
 from ingest_pipeline.ingestion.services import build_services
 from ingest_pipeline.settings import Settings
 from ingest_pipeline.storage.catalogue.guilds import mark_guild_left, save_channels, save_guild
@@ -30,7 +30,7 @@ NOW = datetime(2026, 9, 6, 13, tzinfo=UTC)
 def cli(tmp_path: Path) -> Cli:
     """The command in a folder of its own, with a guild of two channels and a thread in its catalogue."""
     cli = Cli(tmp_path)
-    readable = ReadingState.READABLE
+    readable = ChannelAccess.READABLE
     channels = [
         Channel(CATEGORY, GUILD, "race", "category"),
         Channel(RADIO, GUILD, "team-radio", parent_id=CATEGORY, reading_state=readable),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ingest_pipeline.domain.guild import Channel, ReadingState, monitored_ids
+from ingest_pipeline.domain.guild import Channel, ChannelAccess, monitored_ids
 
 CATEGORY = Channel(1, 9, "Trading", "category")
 SETUPS = Channel(2, 9, "aplus-setups-daily", "text", parent_id=1)
@@ -52,8 +52,8 @@ def test_channels_that_are_each_others_parents_are_no_trap() -> None:
 
 def test_only_what_holds_messages_and_may_be_read_is_readable() -> None:
     """Forums and categories hold no messages themselves."""
-    readable = ReadingState.READABLE
+    readable = ChannelAccess.READABLE
     assert Channel(1, 9, "a", "text", reading_state=readable).is_readable
     assert Channel(1, 9, "a", "private_thread", reading_state=readable).is_readable
     assert not Channel(1, 9, "a", "forum", reading_state=readable).is_readable
-    assert not Channel(1, 9, "a", "text", reading_state=ReadingState.NO_HISTORY).is_readable
+    assert not Channel(1, 9, "a", "text", reading_state=ChannelAccess.NO_HISTORY).is_readable

@@ -21,7 +21,7 @@ from ingest_pipeline.domain.snowflake import first_id_at
 from ingest_pipeline.domain.window import WindowGrid
 from ingest_pipeline.ingestion.documents import Provenance, Tally
 from ingest_pipeline.ingestion.export_document import ExportDocument
-from ingest_pipeline.ingestion.payload_documents import PayloadDocument, SeenMessage
+from ingest_pipeline.ingestion.payload_documents import ObservedMessage, PayloadDocument
 from ingest_pipeline.landing.export_reader import read_header
 from ingest_pipeline.landing.store import LandingStore
 from ingest_pipeline.sources.exporter.export_request import ExportRequest, check_export
@@ -92,7 +92,7 @@ def test_what_rest_tells_is_the_same_row(tmp_path: Path) -> None:
         PayloadDocument(
             channel_id=CHANNEL_ID,
             guild_id=None,
-            messages=[SeenMessage(int(LATE_ID), payload, READ_AT)],
+            messages=[ObservedMessage(int(LATE_ID), payload, READ_AT)],
             policies={CHANNEL_ID: ChannelPolicy()},
             provenance=Provenance(None, "history", READ_AT, "journey"),
         )

@@ -41,7 +41,7 @@ def make_document(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[
     """Return exports as documents in files, none too small to be read by two."""
     monkeypatch.setattr(halves_module, "LEAST_BYTES", 1)
     monkeypatch.setattr(halves_module, "HEAD_START_BYTES", 0)
-    monkeypatch.setattr(export_document, "is_of_use", lambda: True)
+    monkeypatch.setattr(export_document, "has_spare_core", lambda: True)
 
     def make(content: bytes) -> ExportDocument:
         path = tmp_path / "export.json"
@@ -64,7 +64,7 @@ def read(document: ExportDocument) -> tuple[pa.Table, Tally]:
 def alone(document: ExportDocument, monkeypatch: pytest.MonkeyPatch) -> tuple[pa.Table, Tally]:
     """Read a document in this process."""
     with monkeypatch.context() as patch:
-        patch.setattr(export_document, "is_of_use", lambda: False)
+        patch.setattr(export_document, "has_spare_core", lambda: False)
         return read(document)
 
 
@@ -153,7 +153,7 @@ def test_small_exports_and_single_cores_start_no_process(
         read(document)
     cores = os.sched_getaffinity(0)
     with monkeypatch.context() as patch:
-        patch.setattr(export_document, "is_of_use", parallel_reader.is_of_use)
+        patch.setattr(export_document, "has_spare_core", parallel_reader.has_spare_core)
         try:
             os.sched_setaffinity(0, {min(cores)})
             read(document)

@@ -19,7 +19,7 @@ from packaging.utils import canonicalize_name
 from ingest_pipeline.env_file import read_env_file
 from ingest_pipeline.errors import ExitCode
 from ingest_pipeline.settings import PROJECT_ROOT, Settings
-from ingest_pipeline.stack.parts import bot_part
+from ingest_pipeline.stack.services import bot_service
 from ingest_pipeline_tests.unit.project.test_checkout import declared, pins
 
 DEPLOY = PROJECT_ROOT / "deploy"
@@ -124,7 +124,7 @@ def test_the_bot_is_not_started_again_for_what_a_new_start_does_not_change() -> 
     found = re.search(r"^RestartPreventExitStatus=(.+)$", text, re.MULTILINE)
     assert found
     left = {int(code) for code in found[1].split()}
-    assert left | {ExitCode.OK} == bot_part().final_codes | {ExitCode.USAGE}
+    assert left | {ExitCode.OK} == bot_service().final_codes | {ExitCode.USAGE}
 
 
 def test_no_secret_stands_in_the_chart_values() -> None:

@@ -18,7 +18,7 @@ import pytest
 import ingest_pipeline
 from ingest_pipeline.bot.gateway_events import CAPTURED
 from ingest_pipeline.bot.gateway_ingest import SpoolReader, ingest_spooled
-from ingest_pipeline.bot.gateway_state import Listening
+from ingest_pipeline.bot.gateway_state import GatewayState
 from ingest_pipeline.bot.ingest import SpoolIngester
 from ingest_pipeline.bot.watchlist import Watchlist
 from ingest_pipeline.domain.session import Session
@@ -138,7 +138,7 @@ def test_a_message_is_followed_from_frame_to_row(services: Services, tmp_path: P
     reader = SpoolReader(spool, "one")
 
     async def receive() -> None:
-        listening = Listening(watchlist, SpoolIngester(services, reader, tmp_path, watchlist), "journey")
+        listening = GatewayState(watchlist, SpoolIngester(services, reader, tmp_path, watchlist), "journey")
         client = GatewayClient(spool, CAPTURED, listening)
         client.dispatch("socket_raw_receive", frame)
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest_pipeline.domain.guild import ReadingState
+from ingest_pipeline.domain.guild import ChannelAccess
 from ingest_pipeline.sources.discord.discovery import (
     ADMINISTRATOR,
     CONNECT,
@@ -143,14 +143,14 @@ def test_a_role_that_allows_wins_over_one_that_denies() -> None:
 @pytest.mark.parametrize(
     ("granted", "state"),
     [
-        (0, ReadingState.FORBIDDEN),
-        (READ_MESSAGE_HISTORY, ReadingState.FORBIDDEN),
-        (VIEW_CHANNEL, ReadingState.NO_HISTORY),
-        (READ, ReadingState.READABLE),
-        (ADMINISTRATOR, ReadingState.READABLE),
+        (0, ChannelAccess.FORBIDDEN),
+        (READ_MESSAGE_HISTORY, ChannelAccess.FORBIDDEN),
+        (VIEW_CHANNEL, ChannelAccess.NO_HISTORY),
+        (READ, ChannelAccess.READABLE),
+        (ADMINISTRATOR, ChannelAccess.READABLE),
     ],
 )
-def test_reading_takes_sight_and_history(granted: int, state: ReadingState) -> None:
+def test_reading_takes_sight_and_history(granted: int, state: ChannelAccess) -> None:
     """View Channel without Read Message History is a state of its own: Discord answers with nothing."""
     place = membership(guild_payload({GUILD: granted}), member_payload(), BOT, NOW)
     assert reading_state(place, channel_payload()) is state
@@ -160,8 +160,8 @@ def test_a_voice_channel_takes_connect_too() -> None:
     """The text chat of a voice channel is closed to those who cannot join it."""
     place = membership(guild_payload({GUILD: READ}), member_payload(), BOT, NOW)
     joining = membership(guild_payload({GUILD: READ | CONNECT}), member_payload(), BOT, NOW)
-    assert reading_state(place, channel_payload(kind=2)) is ReadingState.FORBIDDEN
-    assert reading_state(joining, channel_payload(kind=2)) is ReadingState.READABLE
+    assert reading_state(place, channel_payload(kind=2)) is ChannelAccess.FORBIDDEN
+    assert reading_state(joining, channel_payload(kind=2)) is ChannelAccess.READABLE
 
 
 def test_a_private_thread_takes_membership_or_manage_threads() -> None:
@@ -169,9 +169,9 @@ def test_a_private_thread_takes_membership_or_manage_threads() -> None:
     reader = membership(guild_payload({GUILD: READ}), member_payload(), BOT, NOW)
     manager = membership(guild_payload({GUILD: READ | MANAGE_THREADS}), member_payload(), BOT, NOW)
     thread = {"id": "21", "type": 12, "parent_id": str(CHANNEL)}
-    assert reading_state(reader, thread, channel_payload()) is ReadingState.FORBIDDEN
-    assert reading_state(reader, {**thread, "member": {}}, channel_payload()) is ReadingState.READABLE
-    assert reading_state(manager, thread, channel_payload()) is ReadingState.READABLE
+    assert reading_state(reader, thread, channel_payload()) is ChannelAccess.FORBIDDEN
+    assert reading_state(reader, {**thread, "member": {}}, channel_payload()) is ChannelAccess.READABLE
+    assert reading_state(manager, thread, channel_payload()) is ChannelAccess.READABLE
 
 
 def test_a_thread_has_the_permissions_of_its_parent() -> None:
@@ -179,8 +179,8 @@ def test_a_thread_has_the_permissions_of_its_parent() -> None:
     place = membership(guild_payload({GUILD: READ}), member_payload(), BOT, NOW)
     closed = channel_payload([{"id": str(GUILD), "type": 0, "allow": "0", "deny": str(READ_MESSAGE_HISTORY)}])
     thread = {"id": "21", "type": 11, "parent_id": str(CHANNEL)}
-    assert reading_state(place, thread, channel_payload()) is ReadingState.READABLE
-    assert reading_state(place, thread, closed) is ReadingState.NO_HISTORY
+    assert reading_state(place, thread, channel_payload()) is ChannelAccess.READABLE
+    assert reading_state(place, thread, closed) is ChannelAccess.NO_HISTORY
 
 
 def test_the_owner_has_everything() -> None:

@@ -11,7 +11,7 @@ import discord
 import pytest
 from pydantic import SecretStr
 
-from ingest_pipeline.domain.guild import ReadingState
+from ingest_pipeline.domain.guild import ChannelAccess
 from ingest_pipeline.errors import (
     AccountRestricted,
     AddressBlocked,
@@ -310,7 +310,7 @@ def test_a_guild_is_seen_whole(server: DiscordServer, guild: int, radio: int) ->
         server.threads.archive(thread)
     view = ask(server, lambda rest: view_guild(rest, guild))
     states = {channel.channel_id: channel.reading_state for channel in view.channels}
-    assert states == dict.fromkeys((radio, forum, active, archived, post, private), ReadingState.READABLE)
+    assert states == dict.fromkeys((radio, forum, active, archived, post, private), ChannelAccess.READABLE)
     assert {each.channel_id for each in view.channels if each.is_archived} == {archived, private}
     assert view.guild.name == "Paddock"
     assert view.unlisted == ()
@@ -332,7 +332,7 @@ def test_a_channel_without_history_is_not_taken_as_listed(
     """What cannot be listed is said, so that its threads are not taken as gone."""
     server.permissions.revoke(radio, permissions.READ_MESSAGE_HISTORY)
     view = ask(server, lambda rest: view_guild(rest, guild))
-    assert [channel.reading_state for channel in view.channels] == [ReadingState.NO_HISTORY]
+    assert [channel.reading_state for channel in view.channels] == [ChannelAccess.NO_HISTORY]
     assert view.unlisted == (radio,)
 
 
@@ -340,15 +340,15 @@ def test_the_state_of_a_channel_follows_its_permissions(server: DiscordServer, r
     """Readable, without history, invisible, gone: for a channel and for a thread in it."""
     thread = server.threads.create(radio, "lap 1")
 
-    def states() -> list[ReadingState]:
+    def states() -> list[ChannelAccess]:
         return [
             ask(server, lambda rest, each=each: reading_state_now(rest, each)) for each in (radio, thread)
         ]
 
-    assert states() == [ReadingState.READABLE] * 2
+    assert states() == [ChannelAccess.READABLE] * 2
     server.permissions.revoke(radio, permissions.READ_MESSAGE_HISTORY)
-    assert states() == [ReadingState.NO_HISTORY] * 2
+    assert states() == [ChannelAccess.NO_HISTORY] * 2
     server.permissions.revoke(radio, permissions.VIEW_CHANNEL)
-    assert states() == [ReadingState.FORBIDDEN] * 2
+    assert states() == [ChannelAccess.FORBIDDEN] * 2
     server.channels.delete(radio)
-    assert states() == [ReadingState.MISSING] * 2
+    assert states() == [ChannelAccess.MISSING] * 2

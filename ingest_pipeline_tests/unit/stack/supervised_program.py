@@ -14,8 +14,8 @@ from ingest_pipeline.errors import IngestError
 from ingest_pipeline.settings import PROJECT_ROOT
 from ingest_pipeline.stack.console import Console
 from ingest_pipeline.stack.dagster_home import WatchedHome, prepare_dagster_home
-from ingest_pipeline.stack.lock import Warden, hold_folder
-from ingest_pipeline.stack.parts import Part
+from ingest_pipeline.stack.lock import OrphanReaper, hold_folder
+from ingest_pipeline.stack.services import ServiceSpec
 from ingest_pipeline.stack.supervisor import StopRequest, Supervisor
 
 
@@ -23,7 +23,7 @@ def main() -> int:
     """Run the parts until stopped; 0 after an orderly stop, 130 after a kill, 3 when refused."""
     folder = Path(sys.argv[1])
     parts = [
-        Part(name, ("/bin/sh", "-c", command))
+        ServiceSpec(name, ("/bin/sh", "-c", command))
         for name, command in (argument.split("=", 1) for argument in sys.argv[2:])
     ]
     stop = StopRequest()
@@ -33,7 +33,7 @@ def main() -> int:
     except IngestError as error:
         sys.stdout.write(f"{error}\n")
         return int(error.exit_code)
-    warden = Warden(lock)
+    reaper = OrphanReaper(lock)
     chosen = os.environ.get("DAGSTER_HOME")
     home = chosen and WatchedHome(
         lambda: prepare_dagster_home(Path(chosen), PROJECT_ROOT / "dagster.yaml", os.environ)
@@ -44,13 +44,13 @@ def main() -> int:
         folder=Path(chosen or folder),
         home=home or None,
         console=Console(sys.stdout, folder),
-        warden=warden,
+        reaper=reaper,
         on_ready=lambda _: None,
     )
     try:
         return 0 if supervisor.run(stop) else 130
     finally:
-        warden.dismiss()
+        reaper.dismiss()
 
 
 if __name__ == "__main__":

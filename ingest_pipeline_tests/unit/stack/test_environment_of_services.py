@@ -20,10 +20,10 @@ from ingest_pipeline.stack.deployment import (
     demo_deployment,
     real_deployment,
 )
-from ingest_pipeline.stack.parts import (
+from ingest_pipeline.stack.services import (
     answers_http,
     answers_on_socket,
-    dagster_parts,
+    dagster_services,
     require_free_port,
     web_url,
 )
@@ -149,7 +149,7 @@ def test_real_parts_get_absolute_paths(tmp_path: Path, monkeypatch: pytest.Monke
 
 def test_no_secret_stands_in_a_command(tmp_path: Path) -> None:
     """Any user of the machine can list command lines; they hold paths and numbers only."""
-    parts = dagster_parts(tmp_path / "w.yaml", tmp_path / "s", "127.0.0.1", 3000)
+    parts = dagster_services(tmp_path / "w.yaml", tmp_path / "s", "127.0.0.1", 3000)
     assert [part.name for part in parts] == ["code", "daemon", "webserver"]
     assert not any("oken" in word for part in parts for word in part.command)
 
@@ -172,7 +172,7 @@ def test_a_host_of_no_machine_is_refused() -> None:
 
 
 def test_the_address_to_open_is_one_a_browser_understands() -> None:
-    """Listening everywhere is not an address; the loopback interface is."""
+    """GatewayState everywhere is not an address; the loopback interface is."""
     everywhere = "0.0.0.0"  # noqa: S104 - only spoken of
     assert web_url(everywhere, 3000) == "http://127.0.0.1:3000"
     assert web_url("192.0.2.1", 80) == "http://192.0.2.1:80"

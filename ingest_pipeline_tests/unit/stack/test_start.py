@@ -76,7 +76,7 @@ def none_running(folder: Path, *names: str) -> bool:
 
 
 def supervisors_are_gone(folder: Path) -> bool:
-    """Tell whether neither a supervisor nor its warden holds a folder."""
+    """Tell whether neither a supervisor nor its reaper holds a folder."""
     with (folder / "supervisor.lock").open("a") as lock, suppress(BlockingIOError):
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         return True
@@ -175,16 +175,16 @@ def test_a_supervisor_that_is_killed_as_it_starts_a_part_leaves_no_process(tmp_p
     program = """
 import os, signal, sys
 from pathlib import Path
-from ingest_pipeline.stack.keeper import Child
-from ingest_pipeline.stack.lock import Warden, hold_folder
+from ingest_pipeline.stack.restarter import Child
+from ingest_pipeline.stack.lock import OrphanReaper, hold_folder
 folder = Path(sys.argv[1])
-warden = Warden(hold_folder(folder))
+reaper = OrphanReaper(hold_folder(folder))
 command = ("/bin/sh", "-c", "echo $$ >> part; exec sleep 100")
-Child(command, environment={}, folder=folder, reports=warden.reports, on_line=print)
+Child(command, environment={}, folder=folder, reports=reaper.reports, on_line=print)
 os.kill(os.getpid(), signal.SIGKILL)
 """
     subprocess.run([sys.executable, "-c", program, str(tmp_path)], cwd=PROJECT_ROOT, check=False)
-    wait_for(lambda: supervisors_are_gone(tmp_path), "the end of the warden")
+    wait_for(lambda: supervisors_are_gone(tmp_path), "the end of the reaper")
     assert none_running(tmp_path, "part")
 
 

@@ -32,7 +32,7 @@ ORDER BY {key};
 -- Remove the rows of a content table for these messages.
 DELETE FROM {table} WHERE discord_id IN (SELECT unnest($discord_ids::BIGINT[]));
 
--- name: highlight_places
+-- name: highlight_channels
 -- Where these messages were posted, and what they answer.
 SELECT discord_id, session_id, channel_id, date_trunc('minute', posted_at) AS minute, reference_id
 FROM messages
@@ -65,7 +65,7 @@ ON CONFLICT (session_id, channel_id) DO UPDATE SET
     usual_per_minute = excluded.usual_per_minute, rule_digest = excluded.rule_digest;
 
 -- name: highlight_neighbours
--- The messages of sessions in given channels and stretches of time.
+-- The messages of sessions in given channels and time_ranges of time.
 SELECT m.discord_id
 FROM messages AS m
 INNER JOIN (
@@ -74,12 +74,12 @@ INNER JOIN (
         unnest($channel_ids::BIGINT[]) AS channel_id,
         unnest($starts::TIMESTAMPTZ[]) AS start_time,
         unnest($ends::TIMESTAMPTZ[]) AS end_time
-) AS stretch
+) AS time_range
     ON
-        stretch.session_id = m.session_id
-        AND stretch.channel_id = m.channel_id
-        AND m.posted_at >= stretch.start_time
-        AND m.posted_at < stretch.end_time;
+        time_range.session_id = m.session_id
+        AND time_range.channel_id = m.channel_id
+        AND m.posted_at >= time_range.start_time
+        AND m.posted_at < time_range.end_time;
 
 -- name: highlight_sources
 -- What highlights are scored by: messages with these ids, deleted ones too, with their replies counted.

@@ -1,4 +1,4 @@
--- name: queue_reads
+-- name: queue_refetches
 -- Queue messages to be read again; one that is queued already waits for quiet, but not for ever.
 INSERT INTO pending_reads (
     message_id, channel_id, guild_id, first_event_at, last_event_at, due_at, tries, error
@@ -21,7 +21,7 @@ ON CONFLICT (message_id) DO UPDATE SET
     tries = 0,
     error = NULL;
 
--- name: due_reads
+-- name: due_refetches
 -- Messages whose time to be read again has come, by channel and id.
 SELECT message_id, channel_id, guild_id, last_event_at, tries
 FROM (
@@ -33,22 +33,22 @@ FROM (
 ) AS due
 ORDER BY channel_id, message_id;
 
--- name: next_read_due
+-- name: next_refetch_due
 -- When the next message is to be read again.
 SELECT min(due_at) AS due_at FROM pending_reads;
 
--- name: settle_reads
+-- name: complete_refetches
 -- Forget messages that were read after their last event.
 DELETE FROM pending_reads
 WHERE message_id IN (SELECT unnest($message_ids::BIGINT[])) AND last_event_at <= $asked_at::TIMESTAMPTZ;
 
--- name: postpone_reads
+-- name: postpone_refetches
 -- Try messages again later, unless an event has come since.
 UPDATE pending_reads
 SET due_at = $due_at::TIMESTAMPTZ, tries = tries + 1, error = $error::TEXT
 WHERE message_id IN (SELECT unnest($message_ids::BIGINT[])) AND last_event_at <= $asked_at::TIMESTAMPTZ;
 
--- name: hasten_reads
+-- name: hasten_refetches
 -- Read those messages of some channels now that could not be read before.
 UPDATE pending_reads
 SET due_at = $now::TIMESTAMPTZ
@@ -57,6 +57,6 @@ WHERE
     AND error IS NOT NULL
     AND due_at > $now::TIMESTAMPTZ;
 
--- name: count_pending_reads
+-- name: count_pending_refetches
 -- How many messages wait to be read again.
 SELECT count(*) AS n FROM pending_reads;

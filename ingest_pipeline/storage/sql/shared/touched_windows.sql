@@ -1,4 +1,4 @@
--- name: touch_windows
+-- name: mark_windows_dirty
 -- Note windows of sessions that were written to.
 INSERT INTO touched_windows (session_id, window_key, touched_at, ticket)
 SELECT session_id, window_key, $now::TIMESTAMPTZ, NULL
@@ -8,18 +8,18 @@ FROM (
 ORDER BY session_id, window_key
 ON CONFLICT (session_id, window_key) DO UPDATE SET touched_at = excluded.touched_at, ticket = NULL;
 
--- name: list_touched
+-- name: list_unreported_windows
 -- Windows that Dagster has not been told of, as far as is known.
 SELECT session_id, window_key, touched_at
 FROM touched_windows
 WHERE ticket IS NULL OR ticket <> $ticket::TEXT
 ORDER BY session_id, window_key;
 
--- name: forget_told
+-- name: delete_acknowledged_windows
 -- Forget the windows that an earlier tick has told Dagster of.
 DELETE FROM touched_windows WHERE ticket = $ticket::TEXT;
 
--- name: mark_told
+-- name: claim_windows
 -- Note which tick is about to tell Dagster of some windows.
 UPDATE touched_windows
 SET ticket = $ticket::TEXT

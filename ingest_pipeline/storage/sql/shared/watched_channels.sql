@@ -12,7 +12,7 @@ FROM (
 ORDER BY channel_id
 ON CONFLICT (channel_id) DO NOTHING;
 
--- name: note_missed
+-- name: record_gap
 -- Note that changes in some watched channels may have been missed since a time.
 UPDATE watched_channels
 SET
@@ -20,7 +20,7 @@ SET
     noted_at = $now::TIMESTAMPTZ
 WHERE channel_id IN (SELECT unnest($channel_ids::BIGINT[]));
 
--- name: settle_missed
+-- name: clear_gap
 -- Note that a channel was read completely after a time.
 UPDATE watched_channels
 SET missed_since = NULL, noted_at = NULL

@@ -17,12 +17,12 @@ from pathlib import Path
 from typing import Protocol
 
 from ingest_pipeline.errors import ConfigurationError
-from ingest_pipeline.stack.parts import Part
 from ingest_pipeline.stack.processes import ask_to_stop, is_alive, kill
+from ingest_pipeline.stack.services import ServiceSpec
 
 LINE_LIMIT_BYTES = 65_536
 # The process itself says that it lives before it becomes the program, and the pipe does not end while it has
-# it: whenever its supervisor is killed, the warden knows of it. The inner shell alone dies when nobody reads.
+# it: whenever its supervisor is killed, the reaper knows of it. The inner shell alone dies when nobody reads.
 _ANNOUNCED = ("/bin/sh", "-c", '(echo "+$$" >&0); exec "$@" </dev/null', "sh")
 FIRST_PAUSE_SECONDS = 1.0
 LONGEST_PAUSE_SECONDS = 60.0
@@ -110,7 +110,7 @@ class Reporter(Protocol):
         """Note that nothing of a part is left."""
 
 
-class Keeper:
+class ProcessRestarter:
     """Keeps one part running.
 
     Args:
@@ -122,9 +122,9 @@ class Keeper:
 
     def __init__(
         self,
-        part: Part,
+        part: ServiceSpec,
         *,
-        start: Callable[[Part], Child],
+        start: Callable[[ServiceSpec], Child],
         say: Callable[[str], None],
         reporter: Reporter,
     ) -> None:

@@ -1,4 +1,4 @@
-"""The services of the stack and their command lines; `keeper.py` keeps them running."""
+"""The services of the stack and their command lines; `restarter.py` keeps them running."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ PROBE_TIMEOUT_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class ServiceSpec:
     """One long-running program of the stack.
 
     Attributes:
@@ -32,7 +32,9 @@ class Part:
     final_codes: frozenset[int] = frozenset()
 
 
-def dagster_parts(workspace: Path, code_socket: Path, host: str, port: int, prefix: str = "") -> list[Part]:
+def dagster_services(
+    workspace: Path, code_socket: Path, host: str, port: int, prefix: str = ""
+) -> list[ServiceSpec]:
     """Describe Dagster's three processes.
 
     The code location is imported once, by a code server that webserver and daemon share. Compared
@@ -50,13 +52,13 @@ def dagster_parts(workspace: Path, code_socket: Path, host: str, port: int, pref
     python = sys.executable
     chosen = ("-w", str(workspace))
     return [
-        Part(
+        ServiceSpec(
             "code",
             (python, "-m", "ingest_pipeline.orchestration.runtime.code_server", str(code_socket)),
             is_ready=lambda: answers_on_socket(code_socket),
         ),
-        Part("daemon", (python, "-m", "dagster._daemon", "run", *chosen), after="code"),
-        Part(
+        ServiceSpec("daemon", (python, "-m", "dagster._daemon", "run", *chosen), after="code"),
+        ServiceSpec(
             "webserver",
             (
                 *(python, "-m", "ingest_pipeline.orchestration.runtime.webserver"),
@@ -68,20 +70,22 @@ def dagster_parts(workspace: Path, code_socket: Path, host: str, port: int, pref
     ]
 
 
-def api_part(host: str, port: int) -> Part:
+def api_service(host: str, port: int) -> ServiceSpec:
     """Describe the HTTP interface with the live page."""
     command = (sys.executable, "-m", "ingest_pipeline.api.server", "--host", host, "--port", str(port))
-    return Part("api", command, is_ready=lambda: answers_http(f"{web_url(host, port)}/livez"), after="code")
+    return ServiceSpec(
+        "api", command, is_ready=lambda: answers_http(f"{web_url(host, port)}/livez"), after="code"
+    )
 
 
-def bot_part() -> Part:
+def bot_service() -> ServiceSpec:
     """Describe the real-time bot.
 
     A token that Discord does not accept, or settings that are wrong, end it for good: what is wrong is
     its last line.
     """
     final = frozenset({int(ExitCode.OK), int(ExitCode.CONFIGURATION)})
-    return Part("bot", (sys.executable, "-m", "ingest_pipeline.cli.app", "bot"), final_codes=final)
+    return ServiceSpec("bot", (sys.executable, "-m", "ingest_pipeline.cli.app", "bot"), final_codes=final)
 
 
 def web_url(host: str, port: int) -> str:

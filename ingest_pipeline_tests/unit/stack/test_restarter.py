@@ -6,8 +6,8 @@ import os
 import time
 from pathlib import Path
 
-from ingest_pipeline.stack.keeper import Child, Keeper, describe_exit
-from ingest_pipeline.stack.parts import Part
+from ingest_pipeline.stack.restarter import Child, ProcessRestarter, describe_exit
+from ingest_pipeline.stack.services import ServiceSpec
 
 
 class Starts:
@@ -19,7 +19,7 @@ class Starts:
         self.gone: list[int] = []
         self.children: list[Child] = []
 
-    def start(self, part: Part) -> Child:
+    def start(self, part: ServiceSpec) -> Child:
         """Start the part and wait for its end."""
         # Nobody reads what it reports; it starts all the same.
         reader, writer = os.pipe()
@@ -38,15 +38,17 @@ class Starts:
         self.gone.append(leader)
 
 
-def keeper(starts: Starts, command: tuple[str, ...] = ("/bin/sh", "-c", "exit 3")) -> Keeper:
+def restarter(starts: Starts, command: tuple[str, ...] = ("/bin/sh", "-c", "exit 3")) -> ProcessRestarter:
     """Keep a part that ends at once with exit code 3."""
-    return Keeper(Part("brief", command), start=starts.start, say=starts.said.append, reporter=starts)
+    return ProcessRestarter(
+        ServiceSpec("brief", command), start=starts.start, say=starts.said.append, reporter=starts
+    )
 
 
 def test_pauses_double_up_to_a_minute(tmp_path: Path) -> None:
     """A part that always fails is tried after 1, 2, 4 … and at last every 60 seconds."""
     starts = Starts(tmp_path)
-    kept = keeper(starts)
+    kept = restarter(starts)
     now = 0.0
     for pause in (1, 2, 4, 8, 16, 32, 60, 60):
         kept.look(now)
@@ -62,7 +64,7 @@ def test_pauses_double_up_to_a_minute(tmp_path: Path) -> None:
 def test_a_part_that_ran_well_starts_over_with_the_shortest_pause(tmp_path: Path) -> None:
     """A minute of good work forgets earlier failures."""
     starts = Starts(tmp_path)
-    kept = keeper(starts)
+    kept = restarter(starts)
     kept.look(0)
     kept.look(0)
     kept.look(1)
@@ -73,7 +75,7 @@ def test_a_part_that_ran_well_starts_over_with_the_shortest_pause(tmp_path: Path
 def test_a_program_that_cannot_be_started_is_tried_again(tmp_path: Path) -> None:
     """A missing program is said and retried, not raised."""
     starts = Starts(tmp_path)
-    kept = keeper(starts, (str(tmp_path / "missing"),))
+    kept = restarter(starts, (str(tmp_path / "missing"),))
     kept.look(0)
     assert "cannot be started" in starts.said[0]
     kept.look(1)
@@ -91,8 +93,8 @@ def test_exits_are_described_by_code_or_signal() -> None:
 def test_a_part_that_says_it_is_of_no_use_stays_off(tmp_path: Path) -> None:
     """By its exit code; other codes start it again as ever."""
     starts = Starts(tmp_path)
-    part = Part("brief", ("/bin/sh", "-c", "exit 3"), final_codes=frozenset({0, 3}))
-    kept = Keeper(part, start=starts.start, say=starts.said.append, reporter=starts)
+    part = ServiceSpec("brief", ("/bin/sh", "-c", "exit 3"), final_codes=frozenset({0, 3}))
+    kept = ProcessRestarter(part, start=starts.start, say=starts.said.append, reporter=starts)
     kept.look(0.0)
     kept.look(0.0)
     kept.look(10_000.0)
