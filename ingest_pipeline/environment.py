@@ -23,7 +23,13 @@ from pathlib import Path
 
 from ingest_pipeline.env_file import read_env_file
 from ingest_pipeline.errors import ConfigurationError
-from ingest_pipeline.settings import PROJECT_ROOT, Settings, settings_from, variable_name
+from ingest_pipeline.settings import (
+    PROJECT_ROOT,
+    RENAMED_VARIABLES,
+    Settings,
+    settings_from,
+    variable_name,
+)
 
 ENV_FILE_VARIABLE = "INGEST_ENV_FILE"
 # In an environment that is complete already, as that of the stack's parts.
@@ -98,7 +104,7 @@ def file_variables(environment: Mapping[str, str], folder: Path | None = None) -
     file = find_env_file(environment, folder)
     if file is None:
         return {}
-    names = None if file.is_trusted else _SETTINGS.keys() | _TRUSTED_ONLY
+    names = None if file.is_trusted else _SETTINGS.keys() | RENAMED_VARIABLES.keys() | _TRUSTED_ONLY
     variables = read_env_file(file.path, names)
     if file.data_dir is not None:
         variables.setdefault(_DATA_DIR, str(file.data_dir))
@@ -148,6 +154,8 @@ def find_env_file(environment: Mapping[str, str], folder: Path | None = None) ->
 def unknown_variables(environment: Mapping[str, str], folder: Path | None = None) -> dict[str, str | None]:
     """Return variables named like ours that nothing reads, each with the one that may be meant.
 
+    Those with an old name, which is read for a while, are among them, with the new one.
+
     Args:
         environment: Where they are looked for, beside the `.env` file that counts.
         folder: As in `load_environment`.
@@ -160,7 +168,7 @@ def unknown_variables(environment: Mapping[str, str], folder: Path | None = None
             found |= read_env_file(file.path)
     known = {*_SETTINGS, *_TRUSTED_ONLY, ENV_FILE_VARIABLE}
     return {
-        name: next(iter(get_close_matches(name, known, n=1)), None)
+        name: RENAMED_VARIABLES.get(name) or next(iter(get_close_matches(name, known, n=1)), None)
         for name, value in sorted(found.items())
         if name.startswith("INGEST_") and name not in known
         if not (_SERVICE_LINK.match(name) or value.startswith("tcp://"))

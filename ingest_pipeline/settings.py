@@ -26,6 +26,11 @@ from ingest_pipeline.redaction import guard
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
 DEFAULT_CHANNEL_ID = 1101802452224856174
 
+RENAMED_VARIABLES = {"INGEST_SWEEP_HOURS": "INGEST_POST_SESSION_HOURS"}
+"""Old names of variables, which are read for one version more, by the new ones."""
+
+_logger = logging.getLogger(__name__)
+
 PositiveInt = Annotated[int, Field(gt=0)]
 
 
@@ -99,7 +104,7 @@ class Settings(BaseSettings):
             error against Discord that proofs tolerate.
         max_backoff_seconds: Longest pause between polls after repeated failure.
         database_wait_seconds: Longest wait for another process to release the embedded database.
-        sweep_hours: How long after its end a session that is not proven complete is still polled.
+        post_session_hours: How long after its end a session that is not proven complete is still polled.
         batch_rows: Rows merged in one step, which bounds memory.
         default_channel_id: The channel of sessions that name none.
         executor: Where a run's steps are executed: in the run's own process, or by Celery workers.
@@ -152,7 +157,7 @@ class Settings(BaseSettings):
     settle_seconds: Annotated[int, Field(ge=0)] = 60
     max_backoff_seconds: PositiveInt = 900
     database_wait_seconds: PositiveInt = 60
-    sweep_hours: Annotated[int, Field(ge=0)] = 24
+    post_session_hours: Annotated[int, Field(ge=0)] = 24
     batch_rows: PositiveInt = 20_000
     default_channel_id: PositiveInt = DEFAULT_CHANNEL_ID
     executor: Literal["in_process", "celery"] = "in_process"
@@ -301,8 +306,8 @@ def settings_from(variables: Mapping[str, str], **overrides: object) -> Settings
     Raises:
         ConfigurationError: As `load_settings`.
     """
-    given = {name.upper() for name, value in os.environ.items() if value}
-    by_name = {name.upper(): value for name, value in variables.items()}
+    given = {name.upper(): value for name, value in os.environ.items() if value}
+    by_name = _with_new_names(variables) | _with_new_names(given)
     below: dict[str, object] = {}
     for field, information in Settings.model_fields.items():
         name = variable_name(field)
@@ -315,6 +320,16 @@ def settings_from(variables: Mapping[str, str], **overrides: object) -> Settings
         raise ConfigurationError(
             f"wrong settings: {problems}. Correct them in the environment or .env"
         ) from None
+
+
+def _with_new_names(variables: Mapping[str, str]) -> dict[str, str]:
+    """Return variables by their new names; a value given under an old name counts below one of the new."""
+    by_name = {name.upper(): value for name, value in variables.items()}
+    for old, new in RENAMED_VARIABLES.items():
+        if by_name.get(old):
+            _logger.warning("%s is now %s: rename it, the old name is read for one version more", old, new)
+            by_name[new] = by_name.get(new) or by_name[old]
+    return by_name
 
 
 def variable_name(field: str) -> str:

@@ -46,13 +46,13 @@ class BotOptions:
             reads in a channel that was never read.
         patterns: What a guild seen for the first time is monitored by.
         quiet: A message that is to be read again waits until nothing has come about it for so long.
-        look_seconds: How often is looked for such messages, and how long a guild that changes is left to
-            change further.
-        prove_seconds: How often what was heard is proven by reading it.
+        refetch_poll_seconds: How often such messages are looked for, and how long a guild that changes is
+            left to change further.
+        coverage_read_seconds: How often what was heard is proven by reading it.
         upkeep_seconds: How often sessions and catalogue are read anew.
         archive_seconds: How often archived threads are listed.
         retry_seconds: How long after a reading that failed another is made.
-        listen_seconds: How often a live channel's newest message is compared with what was heard.
+        canary_interval_seconds: How often a live channel's newest message is compared with what was heard.
         grace_seconds: How long the gateway may be behind before it counts as deaf.
         ready_timeout_seconds: How long discord.py waits for further guilds.
         drain_seconds: How long a stop waits for the last events to be stored.
@@ -62,12 +62,12 @@ class BotOptions:
     lookback: timedelta = timedelta(hours=24)
     patterns: Collection[str] = ("*aplus-setups*",)
     quiet: timedelta = QUIET
-    look_seconds: float = 1.0
-    prove_seconds: float = 300.0
+    refetch_poll_seconds: float = 1.0
+    coverage_read_seconds: float = 300.0
     upkeep_seconds: float = 15.0
     archive_seconds: float = 6 * 3600.0
     retry_seconds: float = 30.0
-    listen_seconds: float = 30.0
+    canary_interval_seconds: float = 30.0
     grace_seconds: float = 15.0
     ready_timeout_seconds: float = 2.0
     drain_seconds: float = 10.0
@@ -115,7 +115,7 @@ class BotRuntime:
     async def catch_up(self) -> None:
         """Wait until there is something to catch up on, or to prove, and do so."""
         with suppress(TimeoutError):
-            async with asyncio.timeout(self.options.prove_seconds):
+            async with asyncio.timeout(self.options.coverage_read_seconds):
                 await self.gateway.catch_up_wanted.wait()
         self.gateway.catch_up_wanted.clear()
         try:
@@ -160,7 +160,7 @@ class BotRuntime:
     async def follow_guilds(self) -> None:
         """Wait until a guild changes in a way that matters, look at it, and ask for a catch-up."""
         await self.gateway.guilds_changed.wait()
-        await asyncio.sleep(self.options.look_seconds)
+        await asyncio.sleep(self.options.refetch_poll_seconds)
         self.gateway.guilds_changed.clear()
         await self._refresh_changed()
         self.gateway.catch_up_wanted.set()
@@ -230,7 +230,7 @@ class BotRuntime:
             with self.services.database.read() as connection:
                 return min(next_refetch_due(connection) or now + _LOOK_AGAIN, now + _LOOK_AGAIN)
 
-        await asyncio.sleep(self.options.look_seconds)
+        await asyncio.sleep(self.options.refetch_poll_seconds)
         if self.refetch_due_at > datetime.now(UTC):
             return
         self.refetch_due_at = datetime.now(UTC) + _LOOK_AGAIN
@@ -241,7 +241,7 @@ class BotRuntime:
 
     async def check_gateway(self) -> None:
         """Find out whether the gateway still tells of the live channels, and reconnect when not."""
-        await asyncio.sleep(self.options.listen_seconds)
+        await asyncio.sleep(self.options.canary_interval_seconds)
         client = self.reconnector.client
         now = datetime.now(UTC)
         sessions = live_sessions(self.catalogue.watchlist.sessions, now)

@@ -166,10 +166,10 @@ def sessions_to_seal(services: Services, now: datetime | None = None) -> list[Se
     """Return the sessions that are over and settled and not sealed as they are, the earliest first.
 
     Of those that have been sealed, only the ones are looked at again that ended less than
-    `Settings.sweep_hours` ago, or whose messages are others since by a change of sessions.
+    `Settings.post_session_hours` ago, or whose messages are others since by a change of sessions.
     """
     moment = now or datetime.now(UTC)
-    recently = moment - timedelta(hours=services.settings.sweep_hours)
+    recently = moment - timedelta(hours=services.settings.post_session_hours)
     with services.database.read() as connection:
         sealed = sealed_versions(connection)
         relinked = {
@@ -266,12 +266,12 @@ def next_to_seal(services: Services, tries: RetrySchedule, now: datetime) -> Nex
     """Choose the session to seal now.
 
     That is one that is over, settled and not sealed as it is, and either ended less than
-    `Settings.sweep_hours` ago or is proven complete: other old sessions are read by nobody unasked.
+    `Settings.post_session_hours` ago or is proven complete: other old sessions are read by nobody unasked.
     """
     settings = services.settings
     if settings.discord_bot_token is None and settings.discord_oauth_token is None:
         return NextSeal(None, "neither DISCORD_OAUTH_TOKEN nor DISCORD_BOT_TOKEN is set", tries)
-    recently = now - timedelta(hours=settings.sweep_hours)
+    recently = now - timedelta(hours=settings.post_session_hours)
     late = settings.settle + timedelta(seconds=_LATE_POLLS * settings.poll_interval_seconds)
     unsealed = sessions_to_seal(services, now)
     if not unsealed:

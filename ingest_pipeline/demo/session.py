@@ -97,7 +97,7 @@ def prepare_demo(data_dir: Path) -> dict[str, str]:
         "DISCORD_OAUTH_TOKEN": DEMO_TOKEN,
         "INGEST_EXPORTER_PATH": str(demo.exporter),
         # Yesterday's session counts as recent at any time of the day, and is sealed by itself.
-        "INGEST_SWEEP_HOURS": "48",
+        "INGEST_POST_SESSION_HOURS": "48",
     }
 
 

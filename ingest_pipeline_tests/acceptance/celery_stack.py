@@ -181,7 +181,7 @@ def running_stack(
             "INGEST_DAGSTER_POSTGRES_URL": stack.enter_context(_database(postgres_url, "dagster")),
             "INGEST_LANDING_URL": landing_url,
             # Only what the test asks for is read.
-            "INGEST_SWEEP_HOURS": "0",
+            "INGEST_POST_SESSION_HOURS": "0",
             **{f"INGEST_{name.upper()}": str(value) for name, value in GRID.items()},
             **environment,
         }

@@ -29,11 +29,11 @@ from ingest_pipeline_tests.fake_discord.server import TOKEN
 QUICK = BotOptions(
     patterns=("*",),
     quiet=timedelta(seconds=0.3),
-    look_seconds=0.1,
-    prove_seconds=5.0,
+    refetch_poll_seconds=0.1,
+    coverage_read_seconds=5.0,
     upkeep_seconds=0.5,
     retry_seconds=0.5,
-    listen_seconds=0.3,
+    canary_interval_seconds=0.3,
     grace_seconds=0.6,
     ready_timeout_seconds=0.3,
 )
@@ -48,7 +48,7 @@ class Program:
         data_dir: The data folder.
         database_url: PostgreSQL, or None for DuckDB.
         lookback_hours: How far before a gap the bot reads again.
-        prove_seconds: How often the bot proves what it heard.
+        coverage_read_seconds: How often the bot proves what it heard.
         lags: Where the bot writes a line for each batch: how long each event took, in milliseconds.
         count: How many messages the empty client waits for.
         guild_id: What to import.
@@ -58,7 +58,7 @@ class Program:
     data_dir: str
     database_url: str | None = None
     lookback_hours: float = 24.0
-    prove_seconds: float = 5.0
+    coverage_read_seconds: float = 5.0
     lags: str | None = None
     count: int = 0
     guild_id: int = 0
@@ -119,7 +119,9 @@ async def _run_bot(program: Program) -> None:
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     options = replace(
-        QUICK, lookback=timedelta(hours=program.lookback_hours), prove_seconds=program.prove_seconds
+        QUICK,
+        lookback=timedelta(hours=program.lookback_hours),
+        coverage_read_seconds=program.coverage_read_seconds,
     )
     path = Path(program.lags) if program.lags else Path(os.devnull)
     with path.open("a", encoding="ascii") as file:

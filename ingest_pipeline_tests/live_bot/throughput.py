@@ -68,13 +68,13 @@ def ceiling(events: int, folder: Path) -> Rate:
 
 def sustained(events: int, folder: Path, database_url: str | None) -> Rate:
     """Post a burst to the bot, and wait until all of it is in the table."""
-    return _burst(events, Program(str(folder), database_url, prove_seconds=1000.0), BOT)
+    return _burst(events, Program(str(folder), database_url, coverage_read_seconds=1000.0), BOT)
 
 
 def lag(per_second: float, seconds: float, folder: Path, database_url: str | None) -> Lag:
     """Measure the time from receipt to commit under steady traffic, edits and deletions included."""
     lags = folder / "lags.txt"
-    program = Program(str(folder), database_url, prove_seconds=60.0, lags=str(lags))
+    program = Program(str(folder), database_url, coverage_read_seconds=60.0, lags=str(lags))
     with DiscordServer() as server, attached(server):
         world = _world(server, program)
         try:

@@ -127,3 +127,18 @@ def test_a_schedule_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch, cro
     monkeypatch.setenv("INGEST_VERIFY_CRON", cron)
     with pytest.raises(ConfigurationError, match=r"INGEST_VERIFY_CRON.*30 4"):
         load_settings()
+
+
+@pytest.mark.parametrize("new", [None, "7"])
+def test_an_old_name_is_read_below_the_new_one_with_a_warning(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture, new: str | None
+) -> None:
+    """In the environment, and in the file below it."""
+    file = tmp_path / ".env"
+    file.write_text("INGEST_SWEEP_HOURS=3\n")
+    assert load_settings(file).post_session_hours == 3
+    monkeypatch.setenv("INGEST_SWEEP_HOURS", "5")
+    if new:
+        monkeypatch.setenv("INGEST_POST_SESSION_HOURS", new)
+    assert load_settings(file).post_session_hours == int(new or "5")
+    assert "INGEST_SWEEP_HOURS is now INGEST_POST_SESSION_HOURS" in caplog.text

@@ -17,7 +17,7 @@ from ingest_pipeline.domain.session import live_sessions, next_session
 from ingest_pipeline.environment import find_env_file, unknown_variables
 from ingest_pipeline.errors import IngestError
 from ingest_pipeline.private_files import is_open_to_others
-from ingest_pipeline.settings import Settings
+from ingest_pipeline.settings import RENAMED_VARIABLES, Settings
 from ingest_pipeline.userconfig.edited_files import decode_text, mapping_items, read_edited_file, yaml_root
 from ingest_pipeline.userconfig.session_files import read_sessions
 from ingest_pipeline.userconfig.settings_file import load_settings_file
@@ -246,8 +246,11 @@ def check_variables() -> Check | None:
         f"rename {name} to {nearest}, or unset it" if nearest else f"unset {name}"
         for name, nearest in unknown.items()
     ]
-    detail = f"nothing reads {', '.join(unknown)}: no setting has this name"
-    return Check("variables", State.WARN, detail, "; ".join(remedies))
+    unread = [name for name in unknown if name not in RENAMED_VARIABLES]
+    details = [f"{name} is the old name of a setting" for name in unknown if name in RENAMED_VARIABLES]
+    if unread:
+        details.append(f"nothing reads {', '.join(unread)}: no setting has this name")
+    return Check("variables", State.WARN, "; ".join(details), "; ".join(remedies))
 
 
 def check_data_files(settings: Settings) -> Check | None:

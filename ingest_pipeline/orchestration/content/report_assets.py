@@ -108,10 +108,10 @@ def session_states(
     """Return what tells whether a session needs another report, for those that have messages.
 
     A session is looked at while it is live, and for as long as it is read after its end
-    (`INGEST_SWEEP_HOURS`).
+    (`INGEST_POST_SESSION_HOURS`).
     """
     settings = services.settings
-    over = ended_within(sessions, now - settings.settle, timedelta(hours=settings.sweep_hours))
+    over = ended_within(sessions, now - settings.settle, timedelta(hours=settings.post_session_hours))
     live = live_sessions(sessions, now)
     both = [session.session_id for session in (*live, *over)]
     changes = last_changes(connection, both) if both else {}

@@ -167,7 +167,7 @@ def decide(
         grid,
         now,
         overlap=settings.overlap,
-        sweep=timedelta(hours=settings.sweep_hours),
+        sweep=timedelta(hours=settings.post_session_hours),
     )
     warnings = _warnings(plan)
     if plan.keys:

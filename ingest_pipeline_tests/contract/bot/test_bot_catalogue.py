@@ -143,7 +143,7 @@ def test_a_changed_setting_holds_from_the_next_batch_on(
     def post(channel_id: int) -> int:
         return server.messages.post(channel_id, "", attachments=files)
 
-    with RunningBot(archive, replace(QUICK, prove_seconds=1000.0)) as bot:
+    with RunningBot(archive, replace(QUICK, coverage_read_seconds=1000.0)) as bot:
         skipped = post(radio)
         bot.settle()
         now = datetime.now(UTC)

@@ -28,7 +28,7 @@ from ingest_pipeline_tests.live_bot.traffic import Traffic
 
 HISTORY = "history"
 NEVER = 1000.0
-LAZY = replace(QUICK, prove_seconds=NEVER)
+LAZY = replace(QUICK, coverage_read_seconds=NEVER)
 ON_ONE_ENGINE = pytest.mark.parametrize("settings", ["postgres"], indirect=True)
 
 

@@ -35,7 +35,7 @@ def test_everything_that_happens_to_messages_is_taken(
     archive: Archive, server: DiscordServer, guild: int, radio: int
 ) -> None:
     """Posts, edits, deletions single and many, reactions, pins, previews, suppressed embeds."""
-    with RunningBot(archive, replace(QUICK, prove_seconds=NEVER)) as bot:
+    with RunningBot(archive, replace(QUICK, coverage_read_seconds=NEVER)) as bot:
         ids = [server.messages.post(radio, f"message {number}") for number in range(20)]
         server.messages.edit(radio, ids[0], "edited")
         server.messages.edit(radio, ids[0], "edited again")
@@ -60,7 +60,7 @@ def test_messages_that_were_never_seen_are_read_when_something_happens_to_them(
 ) -> None:
     """An edit brings the message, a reaction and a preview too; a deletion leaves a tombstone."""
     old = server.messages.bulk_load(radio, 8, ends=datetime.now(UTC) - LONG_AGO)
-    with RunningBot(archive, replace(QUICK, lookback=timedelta(hours=1), prove_seconds=NEVER)) as bot:
+    with RunningBot(archive, replace(QUICK, lookback=timedelta(hours=1), coverage_read_seconds=NEVER)) as bot:
         assert archive.live_ids(radio) == []
         server.messages.edit(radio, old[0], "edited")
         server.messages.react(radio, old[2], "🔥")
@@ -201,7 +201,7 @@ def test_coverage_grows_while_the_bot_is_connected(
     archive: Archive, server: DiscordServer, guild: int, radio: int
 ) -> None:
     """What is heard proves nothing; it is read now and then, and that does."""
-    with RunningBot(archive, replace(QUICK, prove_seconds=0.5)) as bot:
+    with RunningBot(archive, replace(QUICK, coverage_read_seconds=0.5)) as bot:
         last = server.messages.post(radio, "live")
 
         def is_proven() -> bool:

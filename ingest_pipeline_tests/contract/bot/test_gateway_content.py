@@ -18,7 +18,7 @@ from ingest_pipeline_tests.live_bot.programs import QUICK
 from ingest_pipeline_tests.live_bot.running_bot import RunningBot
 
 SAID = {EventType.MESSAGE_PARSED, EventType.SETUP_CREATED}
-OPTIONS = replace(QUICK, prove_seconds=1000.0)
+OPTIONS = replace(QUICK, coverage_read_seconds=1000.0)
 ON_ONE_ENGINE = pytest.mark.parametrize("settings", ["postgres"], indirect=True)
 """For what the storage has no part in; the quicker engine."""
 

@@ -230,7 +230,7 @@ def test_a_session_whose_messages_became_others_is_due_however_old_it_is(
 ) -> None:
     """A change of sessions changes no row's content, so nothing else would tell."""
     sealed(archive)
-    later = datetime.now(UTC) + timedelta(hours=archive.services.settings.sweep_hours + 2)
+    later = datetime.now(UTC) + timedelta(hours=archive.services.settings.post_session_hours + 2)
     assert sessions_to_seal(archive.services, later) == []
     moved = replace(session, start_time=created_at(ids[30]))
     store(archive, moved)
@@ -251,7 +251,7 @@ def test_sessions_are_due_when_over_and_unsealed_or_changed(
     server.messages.edit(radio, ids[30], "edited")
     archive.run(lambda rest: import_history(archive.services, rest, guild, force=True))
     assert sessions_to_seal(archive.services) == [session]
-    later = now + timedelta(hours=archive.services.settings.sweep_hours + 2)
+    later = now + timedelta(hours=archive.services.settings.post_session_hours + 2)
     assert session not in sessions_to_seal(archive.services, later)
     sealed(archive)
     assert sessions_to_seal(archive.services) == []

@@ -45,7 +45,9 @@ def keys(database: Database, minute: float, overlap_seconds: int = 30, **fields:
         )
 
 
-def plan(database: Database, sessions: list[Session], minute: float, sweep_hours: int = 24) -> PollPlan:
+def plan(
+    database: Database, sessions: list[Session], minute: float, post_session_hours: int = 24
+) -> PollPlan:
     """Plan so many minutes after `START`."""
     with database.read() as connection:
         return plan_poll(
@@ -54,7 +56,7 @@ def plan(database: Database, sessions: list[Session], minute: float, sweep_hours
             GRID,
             START + timedelta(minutes=minute),
             overlap=timedelta(seconds=30),
-            sweep=timedelta(hours=sweep_hours),
+            sweep=timedelta(hours=post_session_hours),
         )
 
 

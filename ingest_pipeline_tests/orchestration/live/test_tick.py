@@ -122,7 +122,7 @@ class Ledger:
 
     def __init__(self, folder: Path) -> None:
         """Begin without proofs."""
-        self.services = build_services(Settings(_env_file=None, data_dir=folder, sweep_hours=24))
+        self.services = build_services(Settings(_env_file=None, data_dir=folder, post_session_hours=24))
 
     def prove(self, start: datetime, end: datetime) -> None:
         """Record that a stretch of time was read completely."""

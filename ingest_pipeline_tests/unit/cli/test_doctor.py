@@ -188,6 +188,14 @@ def test_what_start_sh_brings_is_only_warned_of(cli: Cli) -> None:
     assert (outcome.code, found(cli, "sessions")["state"]) == (0, "warn")
 
 
+def test_an_old_name_of_a_setting_is_a_warning_with_the_new_one(cli: Cli) -> None:
+    """It is read, so the warning does not say that nothing reads it."""
+    cli.environment |= {"INGEST_SWEEP_HOURS": "5"}
+    check = found(cli, "variables")
+    assert (check["state"], check["detail"]) == ("warn", "INGEST_SWEEP_HOURS is the old name of a setting")
+    assert "INGEST_POST_SESSION_HOURS" in check["remedy"]
+
+
 def test_a_landing_store_that_cannot_be_written_is_a_failure(cli: Cli) -> None:
     """A file where the folder should be, and a store of an unknown kind."""
     (cli.folder / "file").touch()
