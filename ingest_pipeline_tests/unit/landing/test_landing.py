@@ -169,6 +169,20 @@ def test_a_half_written_document_may_be_replaced(store: LandingStore, tmp_path: 
     assert contents(again)[0] == ["again"]
 
 
+def test_a_document_that_does_not_say_when_it_was_read_may_be_replaced(
+    store: LandingStore, tmp_path: Path
+) -> None:
+    """As one that a hand has put there."""
+    landed = land(store, tmp_path, [message(1, "good")])
+    document = json.loads(landed[0].path.read_text())
+    landed[0].path.write_text(
+        json.dumps({k: document[k] for k in document if k not in {"readAt", "exportedAt"}})
+    )
+    assert landed[0].header().read_at is None
+    again = land(store, tmp_path, [message(1, "again")], READ_AT)
+    assert contents(again)[0] == ["again"]
+
+
 def test_a_document_that_cannot_be_read_now_is_not_replaced(tmp_path: Path) -> None:
     """It may well be the newer one: the disk answers with an error, the document stays what it is."""
     store = LandingStore(str(tmp_path / "landing"))
