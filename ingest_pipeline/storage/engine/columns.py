@@ -7,13 +7,12 @@ process that stores one message.
 
 from __future__ import annotations
 
-from array import array
 from collections.abc import Callable, Sequence
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from decimal import Decimal
-from itertools import accumulate
 from typing import Any
 
+import nanoarrow
 import numpy as np
 import pyarrow as pa
 
@@ -35,11 +34,7 @@ def column(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
     # Most columns of most messages hold one value throughout.
     if values[0] == values[-1] and values.count(values[0]) == length:
         return repeated(values[0], kind, length)
-    present = [value is not None for value in values]
-    missing = present.count(False)
-    validity = _bits(present) if missing else None
-    buffers = _BUFFERS[kind.id](values, kind)
-    return pa.Array.from_buffers(kind, length, [validity, *buffers], missing)
+    return _converted(values, kind)
 
 
 def repeated(value: Any, kind: pa.DataType, length: int) -> pa.Array:
@@ -50,11 +45,9 @@ def repeated(value: Any, kind: pa.DataType, length: int) -> pa.Array:
     """
     if value is None:
         return pa.nulls(length, kind)
-    if kind.id in _REPEATED:
-        buffers = _REPEATED[kind.id](value, kind, length)
-    else:
-        buffers = _BUFFERS[kind.id]([value] * length, kind)
-    return pa.Array.from_buffers(kind, length, [None, *buffers], 0)
+    if kind.id not in _REPEATED:
+        return _converted([value] * length, kind)
+    return pa.Array.from_buffers(kind, length, [None, *_REPEATED[kind.id](value, kind, length)], 0)
 
 
 def counting(length: int) -> pa.Array:
@@ -93,49 +86,23 @@ def as_numpy(numbers: pa.Array) -> np.ndarray:
     return np.frombuffer(numbers.buffers()[1], layout, len(numbers), first)
 
 
-def _text(values: Sequence[str | None], _kind: pa.DataType) -> list[pa.Buffer]:
-    # A NUL between the texts shows in the bytes where each one ends, unless it is in a text too.
-    joined = "\0".join(["" if value is None else value for value in values]).encode()
-    ends = np.flatnonzero(np.frombuffer(joined, np.uint8) == 0)
-    if len(ends) == len(values) - 1 and len(joined) < _MOST_TEXT:
-        offsets = np.zeros(len(values) + 1, np.int32)
-        offsets[1:-1] = ends - np.arange(len(ends))
-        offsets[-1] = len(joined) - len(ends)
-        return [pa.py_buffer(offsets), pa.py_buffer(joined.replace(b"\0", b""))]
-    encoded = [(value or "").encode() for value in values]
-    return [
-        pa.py_buffer(array("i", accumulate(map(len, encoded), initial=0))),
-        pa.py_buffer(b"".join(encoded)),
-    ]
+def _converted(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
+    stored, convert = _STORED[kind.id]
+    if convert is None:
+        return pa.array(nanoarrow.c_array(values, stored))
+    plain = [None if value is None else convert(value, kind) for value in values]
+    return pa.array(nanoarrow.c_array(plain, stored)).view(kind)
 
 
-def _integers(values: Sequence[int | None], kind: pa.DataType) -> list[pa.Buffer]:
-    width = np.int32 if kind.bit_width == 32 else np.int64
-    return [pa.py_buffer(np.array([value or 0 for value in values], width))]
+def _days(day: date, _kind: pa.DataType) -> int:
+    return (day - _EPOCH_DAY).days
 
 
-def _floats(values: Sequence[float | None], _kind: pa.DataType) -> list[pa.Buffer]:
-    return [pa.py_buffer(np.array([value or 0.0 for value in values], np.float64))]
+def _scaled(number: Decimal, kind: pa.DataType) -> bytes:
+    return int(number.scaleb(kind.scale)).to_bytes(16, "little", signed=True)
 
 
-def _days(values: Sequence[date | None], _kind: pa.DataType) -> list[pa.Buffer]:
-    return [pa.py_buffer(np.array([(value - _EPOCH_DAY).days if value else 0 for value in values], np.int32))]
-
-
-def _decimals(values: Sequence[Decimal | None], kind: pa.DataType) -> list[pa.Buffer]:
-    scaled = [int(value.scaleb(kind.scale)) if value else 0 for value in values]
-    return [pa.py_buffer(b"".join(number.to_bytes(16, "little", signed=True) for number in scaled))]
-
-
-def _flags(values: Sequence[bool | None], _kind: pa.DataType) -> list[pa.Buffer]:
-    return [_bits(values)]
-
-
-def _times(values: Sequence[datetime | None], _kind: pa.DataType) -> list[pa.Buffer]:
-    return [pa.py_buffer(np.array([_microseconds(value) if value else 0 for value in values], np.int64))]
-
-
-def _microseconds(moment: datetime) -> int:
+def _microseconds(moment: datetime, _kind: pa.DataType) -> int:
     since = moment - _EPOCH
     return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
 
@@ -156,13 +123,8 @@ def _same_flag(flag: object, _kind: pa.DataType, length: int) -> list[pa.Buffer]
     return [pa.py_buffer((b"\xff" if flag else b"\0") * (-(-length // 8)))]
 
 
-def _bits(flags: Sequence[bool | None]) -> pa.Buffer:
-    return pa.py_buffer(np.packbits(np.array(flags, np.bool_), bitorder="little"))
-
-
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _EPOCH_DAY = _EPOCH.date()
-_MICROSECOND = timedelta(microseconds=1)
 # Offsets of 32 bits reach no further.
 _MOST_TEXT = 2**31
 _Repeated = Callable[[Any, pa.DataType, int], list[pa.Buffer]]
@@ -171,16 +133,18 @@ _REPEATED: dict[int, _Repeated] = {
     pa.int32().id: _same_number,
     pa.int64().id: _same_number,
     pa.bool_().id: _same_flag,
-    pa.timestamp("us").id: lambda moment, kind, length: _same_number(_microseconds(moment), kind, length),
+    pa.timestamp("us").id: lambda moment, kind, length: _same_number(
+        _microseconds(moment, kind), kind, length
+    ),
 }
-_Buffers = Callable[[Sequence[Any], pa.DataType], list[pa.Buffer]]
-_BUFFERS: dict[int, _Buffers] = {
-    pa.string().id: _text,
-    pa.int32().id: _integers,
-    pa.int64().id: _integers,
-    pa.float64().id: _floats,
-    pa.date32().id: _days,
-    pa.decimal128(1).id: _decimals,
-    pa.bool_().id: _flags,
-    pa.timestamp("us").id: _times,
+# What nanoarrow makes of values that it does not take as they are; it reads the same memory as Arrow.
+_STORED: dict[int, tuple[pa.DataType, Callable[[Any, pa.DataType], Any] | None]] = {
+    pa.string().id: (pa.string(), None),
+    pa.int32().id: (pa.int32(), None),
+    pa.int64().id: (pa.int64(), None),
+    pa.float64().id: (pa.float64(), None),
+    pa.bool_().id: (pa.bool_(), None),
+    pa.date32().id: (pa.int32(), _days),
+    pa.timestamp("us").id: (pa.int64(), _microseconds),
+    pa.decimal128(1).id: (pa.binary(16), _scaled),
 }
