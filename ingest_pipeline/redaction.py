@@ -166,10 +166,10 @@ def _clean_record(*arguments: Any, **named: Any) -> logging.LogRecord:
     """Make a log record without secrets, whichever logger it is of."""
     record: logging.LogRecord = _known.former_factory(*arguments, **named)
     try:
-        said = record.getMessage()
+        message = record.getMessage()
     except Exception:  # noqa: BLE001 - logging tells of a message that does not fit its arguments
         return record
-    if (clean := redact(said)) != said:
+    if (clean := redact(message)) != message:
         record.msg, record.args = clean, ()
     if record.exc_info and record.exc_info[0] is not None:
         # Formatters write what stands here in place of the traceback.

@@ -51,7 +51,7 @@ class BotCatalogue:
         rest: Discord.
         watchlist: What is watched; kept up here.
         default_patterns: What a guild is monitored by for which nobody has chosen anything.
-        said: The state of each watched channel that was last told of.
+        reported: The state of each watched channel that was last told of.
         mistakes: What was last said to be wrong with the sessions file.
         present: The guilds the bot was in when it last looked.
         operations: What goes on.
@@ -61,7 +61,7 @@ class BotCatalogue:
     rest: DiscordRest
     watchlist: Watchlist
     default_patterns: Collection[str] = ()
-    said: dict[int, ChannelAccess] = field(default_factory=dict)
+    reported: dict[int, ChannelAccess] = field(default_factory=dict)
     mistakes: str = ""
     present: list[int] = field(default_factory=list)
     operations: RunningOperations = field(default_factory=RunningOperations)
@@ -125,7 +125,7 @@ class BotCatalogue:
 
         fresh = self.watchlist.replace(await asyncio.to_thread(read))
         await asyncio.to_thread(self._watch, noted_at)
-        self._tell()
+        self._report_access()
         return fresh
 
     def _save(self, connection: Connection, view: GuildView) -> None:
@@ -155,14 +155,14 @@ class BotCatalogue:
             rows = [_watched(channel, watched, noted_at) for channel in fresh]
             self.services.database.run(partial(watch_channels, channels=rows, now=noted_at))
 
-    def _tell(self) -> None:
+    def _report_access(self) -> None:
         """Say which watched channels cannot be read, once for each change."""
         for channel in self.watchlist.channels():
             state = channel.reading_state
-            before = self.said.get(channel.channel_id, ChannelAccess.READABLE)
+            before = self.reported.get(channel.channel_id, ChannelAccess.READABLE)
             if state is ChannelAccess.UNKNOWN or state is before:
                 continue
-            self.said[channel.channel_id] = state
+            self.reported[channel.channel_id] = state
             if state is ChannelAccess.READABLE:
                 _logger.info("#%s (%s) can be read again", channel.name, channel.channel_id)
             else:

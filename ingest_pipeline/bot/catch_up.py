@@ -195,8 +195,8 @@ class CatchUp:
         correlation_id, now = new_correlation_id(), datetime.now(UTC)
         channel_ids = [id_range.channel_id for id_range in plan.id_ranges]
         abandon_runs(connection, RunKind.CATCH_UP, channel_ids, now=now)
-        told = {"channel_ids": [str(channel_id) for channel_id in channel_ids]}
-        publish(connection, [bot_event(EventType.CATCH_UP_STARTED, correlation_id, now, told)])
+        data = {"channel_ids": [str(channel_id) for channel_id in channel_ids]}
+        publish(connection, [bot_event(EventType.CATCH_UP_STARTED, correlation_id, now, data)])
         return queue_ranges(connection, RunKind.CATCH_UP, plan.id_ranges, correlation_id)
 
     def _plan(self, connection: Connection) -> WatchPlan:
@@ -216,7 +216,7 @@ class CatchUp:
     def _finish(self, ended: Sequence[ScanRun], begun_at: datetime) -> None:
         """Note what was made up for, and which windows were written to."""
         complete = [run for run in ended if run.status is RunStatus.COMPLETED]
-        event = _told_of_end(ended)
+        event = _completed_event(ended)
 
         def work(connection: Connection) -> None:
             clear_gap(connection, [run.channel_id for run in complete], begun_at=begun_at)
@@ -226,7 +226,7 @@ class CatchUp:
 
         self.services.database.run(work)
         log_events([event])
-        _tell(ended)
+        _log_failures(ended)
 
     def _touch(self, connection: Connection, run: ScanRun) -> None:
         sessions = self.watchlist.sessions
@@ -240,7 +240,7 @@ class CatchUp:
         mark_windows_dirty(connection, windows, now=datetime.now(UTC))
 
 
-def _tell(ended: Sequence[ScanRun]) -> None:
+def _log_failures(ended: Sequence[ScanRun]) -> None:
     """Say what was found, if anything; most readings only prove what was heard."""
     for run in ended:
         if run.status is not RunStatus.COMPLETED:
@@ -251,11 +251,11 @@ def _tell(ended: Sequence[ScanRun]) -> None:
         _logger.info("caught up: %d messages in %d channels read, %d changed", read, len(ended), changed)
 
 
-def _told_of_end(ended: Sequence[ScanRun]) -> Event:
+def _completed_event(ended: Sequence[ScanRun]) -> Event:
     statuses = Counter(run.status.value for run in ended)
-    told = {
+    data = {
         "messages_read": sum(run.messages_read for run in ended),
         "rows_changed": sum(run.rows_changed for run in ended),
         "channels": dict(statuses),
     }
-    return bot_event(EventType.CATCH_UP_COMPLETED, ended[0].correlation_id, datetime.now(UTC), told)
+    return bot_event(EventType.CATCH_UP_COMPLETED, ended[0].correlation_id, datetime.now(UTC), data)

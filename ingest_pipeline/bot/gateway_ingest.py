@@ -145,13 +145,13 @@ def ingest_spooled(
         reader.move_to(connection, position)
 
     def after_merge(connection: Connection) -> list[Event]:
-        told = message_events(events, correlation_id)
+        recorded = message_events(events, correlation_id)
         if rules:
             gone = {each.discord_id for each in events.deletions}
-            told += extract_for_events(
+            recorded += extract_for_events(
                 connection, journeys(events), gone, rules, batch=correlation_id, now=datetime.now(UTC)
             )
-        return told
+        return recorded
 
     report = ingest_documents(
         services.database,
@@ -184,7 +184,7 @@ def message_events(events: Events, batch: str) -> list[Event]:
         events: The gateway's.
         batch: The correlation id of the batch.
     """
-    told = [
+    recorded = [
         message_event(
             EventType.MESSAGE_RECEIVED,
             correlation_of(guild_id, seen.message_id),
@@ -196,7 +196,7 @@ def message_events(events: Events, batch: str) -> list[Event]:
         for (guild_id, channel_id), messages in events.messages.items()
         for seen in messages
     ]
-    told += [
+    recorded += [
         message_event(
             EventType.MESSAGE_DELETED,
             gone.correlation_id,
@@ -207,7 +207,7 @@ def message_events(events: Events, batch: str) -> list[Event]:
         )
         for gone in events.deletions
     ]
-    return told
+    return recorded
 
 
 def _documents(

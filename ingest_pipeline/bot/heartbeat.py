@@ -52,7 +52,7 @@ class BotLife:
             DatabaseBusy: Another process holds the database.
             DatabaseUnavailable: It cannot be reached.
         """
-        await self._tell(EventType.BOT_STARTED, {"engine": self.services.database.engine})
+        await self._record(EventType.BOT_STARTED, {"engine": self.services.database.engine})
 
     @asynccontextmanager
     async def beating(self) -> AsyncIterator[None]:
@@ -73,7 +73,7 @@ class BotLife:
         """Say that Discord refused the bot or could not be reached; that this is not noted is no error."""
         try:
             data = {"error": type(error).__name__, "message": str(error)}
-            await self._tell(connection_event(error), data)
+            await self._record(connection_event(error), data)
         except IngestError as trouble:
             _logger.warning("that the connection failed was not noted: %s", trouble)
 
@@ -84,11 +84,11 @@ class BotLife:
     async def _end(self, data: Mapping[str, Any]) -> None:
         """Say that it stopped; that this is lost with the database is no reason to end in disorder."""
         try:
-            await self._tell(EventType.BOT_STOPPED, data)
+            await self._record(EventType.BOT_STOPPED, data)
         except IngestError as error:
             _logger.warning("the end of the bot was not noted: %s", error)
 
-    async def _tell(self, event_type: EventType, data: Mapping[str, Any]) -> None:
+    async def _record(self, event_type: EventType, data: Mapping[str, Any]) -> None:
         event = bot_event(event_type, self.journey, datetime.now(UTC), data)
 
         def work(connection: Connection) -> None:

@@ -78,14 +78,14 @@ async def _live(runtime: BotRuntime, stop: asyncio.Event) -> None:
     try:
         await _first(stop, "the discovery of guilds", lambda: runtime.catalogue.discover(archived=False))
         if not stop.is_set():
-            await _tell_what_is_watched(runtime)
+            await _log_watched(runtime)
             await _run_steps(runtime, stop)
     finally:
         await _end([showing])
         await _flush_news(runtime)
 
 
-async def _tell_what_is_watched(runtime: BotRuntime) -> None:
+async def _log_watched(runtime: BotRuntime) -> None:
     """Say how many channels are watched, and what to do when there is none."""
     channels = runtime.catalogue.watchlist.channels()
     _logger.info("watching %d channels; connecting", len(channels))
@@ -189,7 +189,7 @@ async def _first(
     report: Callable[[IngestError], Awaitable[None]] | None = None,
 ) -> None:
     """Do what comes before everything else, again after a transient failure, until asked to stop."""
-    pauses, told = Backoff(longest_seconds=60.0), ""
+    pauses, reported = Backoff(longest_seconds=60.0), ""
     while not stop.is_set():
         try:
             await step()
@@ -198,8 +198,8 @@ async def _first(
                 await report(error)
             raise BotEnded(str(error)) from error
         except TransientError as error:
-            if report and str(error) != told:
-                told = str(error)
+            if report and str(error) != reported:
+                reported = str(error)
                 await report(error)
             pause = pauses.next_pause()
             _logger.warning("%s is not to be had and is tried again in %.1f s: %s", what, pause, error)

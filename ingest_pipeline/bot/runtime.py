@@ -181,8 +181,8 @@ class BotRuntime:
         threads, deleted = dict(self.gateway.threads), set(self.gateway.deleted)
         if threads or deleted:
             await self.catalogue.note_threads(list(threads.values()), deleted)
-        told = self.gateway.threads.items()
-        self.gateway.threads = {key: thread for key, thread in told if threads.get(key) != thread}
+        known = self.gateway.threads.items()
+        self.gateway.threads = {key: thread for key, thread in known if threads.get(key) != thread}
         self.gateway.deleted -= deleted
 
     def _refetch_now(self) -> None:

@@ -47,7 +47,7 @@ class Watchlist:
     def __init__(self) -> None:
         """Begin knowing nothing: every channel might be wanted."""
         self._view = CatalogueView()
-        self._told: dict[int, Channel] = {}
+        self._received: dict[int, Channel] = {}
         self._wanted: frozenset[int] = frozenset()
         self._monitored: frozenset[int] = frozenset()
 
@@ -87,20 +87,20 @@ class Watchlist:
 
         Channels that the gateway told of and that the view does not have yet are kept.
         """
-        self._told = {key: channel for key, channel in self._told.items() if key not in view.channels}
-        return self._take(CatalogueView({**view.channels, **self._told}, view.patterns, view.sessions))
+        self._received = {key: channel for key, channel in self._received.items() if key not in view.channels}
+        return self._take(CatalogueView({**view.channels, **self._received}, view.patterns, view.sessions))
 
     def learn(self, channels: Iterable[Channel]) -> set[int]:
         """Take over channels that the gateway told of; return those that are wanted and were not before."""
-        told = {channel.channel_id: channel for channel in channels}
+        received = {channel.channel_id: channel for channel in channels}
         changed = {
             channel_id: channel
-            for channel_id, channel in told.items()
+            for channel_id, channel in received.items()
             if _place(self._view.channels.get(channel_id)) != _place(channel)
         }
         if not changed:
             return set()
-        self._told |= changed
+        self._received |= changed
         known = self._view.channels | changed
         return self._take(CatalogueView(known, self._view.patterns, self._view.sessions))
 

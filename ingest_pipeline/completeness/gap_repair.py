@@ -153,12 +153,12 @@ def repair_now(
         IngestError: As for `backfill_session`.
     """
 
-    def tell(run: ScanRun) -> None:
+    def report_run(run: ScanRun) -> None:
         if progress:
             progress(f"channel {run.channel_id}, {run.messages_read:,} messages")
 
     async def by_bot(rest: DiscordRest) -> list[Gap]:
-        await repair_gaps(services, rest, scope, progress=tell)
+        await repair_gaps(services, rest, scope, progress=report_run)
         return list_gaps(services, scope)
 
     def by_exporter(left: list[Gap] | None) -> list[Gap]:

@@ -57,18 +57,18 @@ def extract_for_events(
         before, with what it is in `content` and what it no longer says in `withdrawn`; `setup.created`
         for each that plans trades and did not before, with the number of `setups` for each of its `tickers`.
     """
-    told = {each.message_id: each for each in journeys}
-    report = extract_for(connection, [*told, *deleted_ids], rules, now=now)
+    known = {each.message_id: each for each in journeys}
+    report = extract_for(connection, [*known, *deleted_ids], rules, now=now)
     gone = set(deleted_ids)
     events = [
-        _event(EventType.MESSAGE_PARSED, told[discord_id], batch, now, said)
-        for discord_id, said in _said(report).items()
-        if discord_id in told and discord_id not in gone
+        _event(EventType.MESSAGE_PARSED, known[discord_id], batch, now, extracted)
+        for discord_id, extracted in _extracted(report).items()
+        if discord_id in known and discord_id not in gone
     ]
-    created = [each for each in report.setups.created if each in told]
+    created = [each for each in report.setups.created if each in known]
     for discord_id, tickers in _tickers(connection, created).items():
         data = {"setups": tickers.total(), "tickers": dict(tickers)}
-        events.append(_event(EventType.SETUP_CREATED, told[discord_id], batch, now, data))
+        events.append(_event(EventType.SETUP_CREATED, known[discord_id], batch, now, data))
     return events
 
 
@@ -86,7 +86,7 @@ def _event(
     return replace(event, data={**event.data, **data})
 
 
-def _said(report: ContentReport) -> dict[int, dict[str, list[str]]]:
+def _extracted(report: ContentReport) -> dict[int, dict[str, list[str]]]:
     parsed, withdrawn = report.parsed, report.withdrawn
     return {
         discord_id: {

@@ -55,10 +55,10 @@ class Batch:
 
     def failed(self, error: Exception, at: datetime) -> list[Event]:
         """Return the events of a batch that was undone: its start and the error."""
-        told = str(error) if isinstance(error, IngestError) else type(error).__name__
+        reason = str(error) if isinstance(error, IngestError) else type(error).__name__
         data = {
             "error": type(error).__name__,
-            "message": told[:_LONGEST_ERROR],
+            "message": reason[:_LONGEST_ERROR],
             "is_transient": isinstance(error, TransientError),
         }
         return [self._started(), self._event(EventType.INGESTION_FAILED, at, data)]

@@ -87,19 +87,19 @@ def parallel_reader(reader: ExportReader, halves: Halves) -> Iterator[ParallelRe
             try:
                 # One that is gone by now is noticed when it is waited for.
                 with suppress(BrokenPipeError):
-                    _tell(process, pickle.dumps((reader, halves, spool.fileno())))
+                    _send(process, pickle.dumps((reader, halves, spool.fileno())))
                 yield ParallelReader(process, spool)
             finally:
                 process.kill()
 
 
-def _tell(process: subprocess.Popen[bytes], task: bytes) -> None:
+def _send(process: subprocess.Popen[bytes], task: bytes) -> None:
     if process.stdin:
         process.stdin.write(task)
         process.stdin.flush()
 
 
-def _told() -> int:
+def _count_before() -> int:
     line = sys.stdin.buffer.readline()
     if not line:
         # Nobody waits for the rows any more.
@@ -115,7 +115,7 @@ def main() -> None:
     tally = Tally()
     try:
         with os.fdopen(spool, "wb") as file, halves.second() as stream:
-            write_rows(file, blocks_of(reader.rows(stream, tally, before=_told)))
+            write_rows(file, blocks_of(reader.rows(stream, tally, before=_count_before)))
     except errors.BadInput as error:
         answer = {"error": type(error).__name__, "message": str(error)}
     else:

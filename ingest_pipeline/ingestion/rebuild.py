@@ -90,10 +90,10 @@ def rebuild_database(
         StorageUnavailable: The landing store does not answer.
     """
     began = time.monotonic()
-    tell = progress or (lambda _: None)
+    report_progress = progress or (lambda _: None)
     database = services.database
     if not isinstance(database, DuckDBDatabase):
-        found = _merge_all(services, reading(services), tell)
+        found = _merge_all(services, reading(services), report_progress)
         return _report(services, found, Salvaged({}, (), None, None), began)
     database.path.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(prefix=".rebuild-", dir=database.path.parent) as folder:
@@ -102,8 +102,10 @@ def rebuild_database(
         draft.migrate()
         salvaged = Salvaged({}, (), None, None)
         if database.path.exists():
-            salvaged = salvage(database.path, draft, lambda table, rows: tell(f"{table}: {rows:,} rows kept"))
-        found = _merge_all(drafting, reading(drafting), tell)
+            salvaged = salvage(
+                database.path, draft, lambda table, rows: report_progress(f"{table}: {rows:,} rows kept")
+            )
+        found = _merge_all(drafting, reading(drafting), report_progress)
         report = _report(drafting, found, salvaged, began)
         replaced = database.replace(draft.path)
     return replace(report, replaced=str(replaced) if replaced else None, seconds=time.monotonic() - began)
@@ -119,7 +121,7 @@ class _Found:
     unknown: tuple[str, ...] = ()
 
 
-def _merge_all(services: Services, on_rows_merged: OnRowsMerged | None, tell: Progress) -> _Found:
+def _merge_all(services: Services, on_rows_merged: OnRowsMerged | None, report_progress: Progress) -> _Found:
     found = _Found()
     try:
         sync_sessions_file(services.database, services.settings, datetime.now(UTC))
@@ -130,7 +132,7 @@ def _merge_all(services: Services, on_rows_merged: OnRowsMerged | None, tell: Pr
     known = {session.session_id for session in sessions}
     found.unknown = tuple(sorted(set(services.landing.session_ids()) - known))
     for number, session in enumerate(sessions, 1):
-        tell(f"session {session.session_id}, {number} of {len(sessions)}")
+        report_progress(f"session {session.session_id}, {number} of {len(sessions)}")
         documents = _merge_session(services, session, on_rows_merged, found)
         found.documents += documents
         found.sessions += documents > 0

@@ -82,8 +82,8 @@ class BotStatus:
 
 def bot_status(connection: Connection, now: datetime) -> BotStatus:
     """Return how the bot is at a time (aware UTC)."""
-    told = latest_events(connection, channel=EventChannel.BOT, limit=_LOOK_BACK)
-    event = next((each for each in told if each.event_type in _STATES), None)
+    events = latest_events(connection, channel=EventChannel.BOT, limit=_LOOK_BACK)
+    event = next((each for each in events if each.event_type in _STATES), None)
     if event is None:
         return BotStatus(BotState.UNKNOWN)
     alive_at = max(last_heartbeat(connection) or event.created_at, event.created_at)

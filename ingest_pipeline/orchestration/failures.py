@@ -34,10 +34,10 @@ def ingest_errors_as_failures(
         raise as_failure(error) from error
     except Exception as error:
         # Dagster keeps the words and the traceback of any error; those with a secret in them it does not get.
-        told = f"{type(error).__name__}: {error}"
-        if redact(told) == told:
+        message = f"{type(error).__name__}: {error}"
+        if redact(message) == message:
             raise
-        raise dg.Failure(description=redact(told)) from None
+        raise dg.Failure(description=redact(message)) from None
 
 
 def as_failure(error: IngestError) -> dg.Failure:

@@ -32,7 +32,7 @@ class _Section:
     """A section; what it tells stands below its picture, or after its tables where it has none."""
 
     heading: str
-    told: str
+    sentence: str
     tables: Sequence[_Table] = ()
     picture: str = ""  # PNG, base64
     alternative: str = ""
@@ -101,12 +101,12 @@ def _numbers(facts: SessionFacts) -> list[tuple[str, str]]:
 
 def _minutes_section(facts: SessionFacts, picture: str) -> _Section:
     busiest = max(facts.minutes, key=lambda item: item[1], default=None)
-    told = f"{facts.messages:,} messages"
+    sentence = f"{facts.messages:,} messages"
     if busiest:
         form = "%Y-%m-%d %H:%M" if spans_days(facts.span) else "%H:%M"
-        told += f", the busiest minute {busiest[0]:{form}} UTC with {busiest[1]}"
+        sentence += f", the busiest minute {busiest[0]:{form}} UTC with {busiest[1]}"
     stretches = "1 stretch" if len(facts.gaps) == 1 else f"{len(facts.gaps)} stretches"
-    told += f", {stretches} not proven complete." if facts.gaps else ", proven complete."
+    sentence += f", {stretches} not proven complete." if facts.gaps else ", proven complete."
     rows = [(f"{minute:%Y-%m-%d %H:%M}", f"{count:,}") for minute, count in facts.minutes]
     columns = [("minute", ""), ("messages", "number")]
     tables = [_Table("Messages by minute, UTC", columns, rows, "Figures as a table")]
@@ -118,7 +118,7 @@ def _minutes_section(facts: SessionFacts, picture: str) -> _Section:
         columns = [("from", ""), ("to", ""), ("length", "")]
         tables.append(_Table("UTC", columns, gaps, "Stretches without proof"))
     heading = f"Messages per {width_name(bar_width(facts.span))}"
-    return _Section(heading, told, tables, picture, "Bar chart")
+    return _Section(heading, sentence, tables, picture, "Bar chart")
 
 
 def _highlights_section(facts: SessionFacts) -> _Section:
@@ -148,14 +148,14 @@ def _drivers_section(facts: SessionFacts, picture: str | None) -> _Section:
     if picture is None:
         return _Section("Team radio by driver", "No message names a driver.")
     unknown = [talk.driver for talk in facts.talks if talk.team is None]
-    told = f"{len(facts.talks)} drivers, {facts.talks[0].driver} most often."
+    sentence = f"{len(facts.talks)} drivers, {facts.talks[0].driver} most often."
     if unknown:
-        told += f" Grey: not in data/drivers.yaml: {', '.join(unknown)}."
+        sentence += f" Grey: not in data/drivers.yaml: {', '.join(unknown)}."
     rows = [(talk.driver, talk.team or "unknown", f"{talk.messages:,}") for talk in facts.talks]
     columns = [("driver", ""), ("team", ""), ("messages", "number")]
     tables = [_Table("Messages by driver", columns, rows, "Figures as a table")]
     alternative = "Bar chart: messages of each driver"
-    return _Section("Team radio by driver", told, tables, picture, alternative)
+    return _Section("Team radio by driver", sentence, tables, picture, alternative)
 
 
 def _setups_section(facts: SessionFacts) -> _Section:
@@ -170,13 +170,15 @@ def _latency_section(facts: SessionFacts, picture: str | None) -> _Section:
     if picture is None or facts.median_latency_seconds is None:
         later = f" {facts.later:,} were brought by a later import." if facts.later else ""
         return _Section(heading, f"No message was stored while it was fresh.{later}")
-    told = f"Half of {len(facts.latencies_seconds):,} messages within {facts.median_latency_seconds:.1f} s"
+    sentence = (
+        f"Half of {len(facts.latencies_seconds):,} messages within {facts.median_latency_seconds:.1f} s"
+    )
     if facts.slow_latency_seconds is not None:
-        told += f", 95 of 100 within {facts.slow_latency_seconds:.1f} s"
-    told += f", the slowest after {max(facts.latencies_seconds):.1f} s."
+        sentence += f", 95 of 100 within {facts.slow_latency_seconds:.1f} s"
+    sentence += f", the slowest after {max(facts.latencies_seconds):.1f} s."
     if facts.later:
-        told += f" {facts.later:,} that a later import brought are left out."
-    return _Section(heading, told, picture=picture, alternative="Cumulative chart of delays")
+        sentence += f" {facts.later:,} that a later import brought are left out."
+    return _Section(heading, sentence, picture=picture, alternative="Cumulative chart of delays")
 
 
 def _moment(moment: datetime) -> str:

@@ -43,7 +43,7 @@ from ingest_pipeline_tests.acceptance.test_faults import WRITTEN
 from ingest_pipeline_tests.contract.object_store import running_object_store
 from ingest_pipeline_tests.contract.postgres_server import fresh_schema
 
-TOLD = {
+EXPECTED_CODES = {
     *(ExitCode.CONFIGURATION, ExitCode.DISCORD, ExitCode.EXPORTER_FAILED),
     *(ExitCode.DATABASE, ExitCode.STORAGE),
 }
@@ -54,7 +54,7 @@ pytestmark = pytest.mark.timeout(600)
 
 def assert_told(ended: Ended) -> None:
     """It failed, and with an error of ours."""
-    assert ended.code in TOLD, ended
+    assert ended.code in EXPECTED_CODES, ended
     assert "Traceback" not in ended.stderr
     assert "unexpected" not in ended.stderr
 

@@ -166,11 +166,11 @@ def check_sessions(settings: Settings) -> Check:
         database.close()
     now = datetime.now(UTC)
     live, coming = live_sessions(sessions, now), next_session(sessions, now)
-    told = f"{len(sessions)} stored, live: {live[0].session_id if live else 'none'}, next: "
-    told += f"{coming.session_id} at {moment_text(coming.start_time)}" if coming else "none"
+    detail = f"{len(sessions)} stored, live: {live[0].session_id if live else 'none'}, next: "
+    detail += f"{coming.session_id} at {moment_text(coming.start_time)}" if coming else "none"
     if live or coming:
-        return Check("sessions", State.OK, told)
-    return Check("sessions", State.WARN, told, "add one with `ingest sessions add`")
+        return Check("sessions", State.OK, detail)
+    return Check("sessions", State.WARN, detail, "add one with `ingest sessions add`")
 
 
 def check_channels(settings: Settings) -> Check:

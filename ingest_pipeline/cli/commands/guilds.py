@@ -132,8 +132,8 @@ def sync(context: typer.Context, as_json: JsonOption = False) -> None:
         print_json(report.as_dict())
         return
     for name, counts in report.as_dict().items():
-        told = ", ".join(f"{what} {count}" for what, count in counts.items())
-        typer.echo(f"{name}: {told}")
+        listed = ", ".join(f"{what} {count}" for what, count in counts.items())
+        typer.echo(f"{name}: {listed}")
 
 
 @app.command("forget")

@@ -50,8 +50,8 @@ class ChannelBars:
         if run.channel_id not in self._tasks:
             self._tasks[run.channel_id] = self._bars.add_task("", total=max(left, 1)), max(left, 1)
         task, total = self._tasks[run.channel_id]
-        told = f"channel {run.channel_id}, {run.messages_read:,} messages"
-        self._bars.update(task, completed=total - left, description=told, visible=left > 0)
+        line = f"channel {run.channel_id}, {run.messages_read:,} messages"
+        self._bars.update(task, completed=total - left, description=line, visible=left > 0)
 
 
 def print_import(report: HistoryReport) -> None:
@@ -71,8 +71,8 @@ def print_import(report: HistoryReport) -> None:
         ],
     )
     for channel in report.unreadable:
-        told = f"left out #{channel.name} ({channel.channel_id}): {channel.reading_state.value}"
-        typer.echo(cell_text(told), err=True)
+        line = f"left out #{channel.name} ({channel.channel_id}): {channel.reading_state.value}"
+        typer.echo(cell_text(line), err=True)
     if report.total_messages is not None:
         typer.echo(f"the guild's import is complete: {report.total_messages:,} messages", err=True)
     typer.echo(f"correlation id {report.correlation_id}, {report.seconds:.2f} s", err=True)
@@ -155,8 +155,8 @@ def print_verification(report: VerificationReport) -> None:
 def _print_skipped(report: VerificationReport) -> None:
     skipped = sum((verdict.skipped for verdict in report.verdicts), Counter[str]())
     if skipped:
-        told = ", ".join(f"{count:,} {reason}" for reason, count in sorted(skipped.items()))
-        typer.echo(f"left out by the channels' policies: {told}", err=True)
+        line = ", ".join(f"{count:,} {reason}" for reason, count in sorted(skipped.items()))
+        typer.echo(f"left out by the channels' policies: {line}", err=True)
 
 
 def print_seals(reports: Sequence[SealReport]) -> None:

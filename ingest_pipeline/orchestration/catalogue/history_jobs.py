@@ -27,7 +27,7 @@ NO_BOT = "skipped: DISCORD_BOT_TOKEN is not set"
 _TRIES = RetrySchedule(first_pause=timedelta(minutes=1), longest_pause=timedelta(hours=1))
 _EVERY_SECONDS = 30
 _WITHOUT_BOT_SECONDS = 600
-_TOLD_EVERY_SECONDS = 5.0
+_LOG_EVERY_SECONDS = 5.0
 
 
 class ImportConfig(dg.Config):
@@ -56,19 +56,19 @@ class ScanLog:
 
     def __init__(self, tell: Callable[[str], None]) -> None:
         """Have told nothing."""
-        self._tell = tell
-        self._told: dict[str, float] = {}
+        self._log = tell
+        self._logged_at: dict[str, float] = {}
 
     def __call__(self, run: ScanRun) -> None:
         """Tell how far a reading is, unless that was told just now."""
         now, head = time.monotonic(), run.head_id or run.cursor_id
         is_over = run.cursor_id >= head
-        if not is_over and now - self._told.get(run.scan_run_id, 0.0) < _TOLD_EVERY_SECONDS:
+        if not is_over and now - self._logged_at.get(run.scan_run_id, 0.0) < _LOG_EVERY_SECONDS:
             return
-        self._told[run.scan_run_id] = now
+        self._logged_at[run.scan_run_id] = now
         share = (run.cursor_id - run.lower_id) / max(head - run.lower_id, 1) if run.lower_id else None
         part = f", {share:.0%} of the time" if share is not None and not is_over else ""
-        self._tell(
+        self._log(
             f"channel {run.channel_id}: {run.messages_read:,} messages read, up to "
             f"{created_at(run.cursor_id):%Y-%m-%d %H:%M} UTC{part}"
         )
@@ -205,8 +205,8 @@ def scan_runs_sensor(
         return dg.SensorResult(skip_reason=f"nothing is looked at this time: {error}", cursor=context.cursor)
     tries = tries.retain(wanted)
     if not any(tries.is_due(each, now) for each in wanted):
-        told = f"{len(wanted)} scan runs are tried again later" if wanted else "no scan run is asked for"
-        return dg.SensorResult(skip_reason=told, cursor=tries.to_text())
+        reason = f"{len(wanted)} scan runs are tried again later" if wanted else "no scan run is asked for"
+        return dg.SensorResult(skip_reason=reason, cursor=tries.to_text())
     for each in wanted:
         tries = tries.record_attempt(each, now)
     return dg.SensorResult(run_requests=[dg.RunRequest()], cursor=tries.to_text())

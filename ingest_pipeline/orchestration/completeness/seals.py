@@ -100,14 +100,14 @@ def _message(message_id: int | None) -> str:
 
 def _changes(manifest: Manifest) -> list[str]:
     changes = manifest.changes
-    told = {
+    by_kind = {
         "added": changes.added,
         "removed": changes.removed,
         "changed": changes.changed,
         "skipped, or not any more": changes.skipped,
     }
     lines = []
-    for kind, ids in told.items():
+    for kind, ids in by_kind.items():
         rest = f" and {len(ids) - _LISTED} more" if len(ids) > _LISTED else ""
         if ids:
             shown = ", ".join(map(str, ids[:_LISTED]))

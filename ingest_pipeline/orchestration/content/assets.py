@@ -72,7 +72,7 @@ def content(
     """
     kinds = [kind for kind in ContentKind if dg.AssetKey(kind.value) in context.selected_asset_keys]
     is_live = context.run.tags.get(TRIGGER_TAG) == "live"
-    told: set[ContentKind] = set()
+    reported: set[ContentKind] = set()
     with ingest_errors_as_failures(context):
         try:
             rules = load_content_rules(services.settings)
@@ -88,9 +88,9 @@ def content(
                 report = report.of_changed_kinds()
             for kind, described in content_metadata(services, session, keys, report).items():
                 record_windows(context, kind.value, session, keys, described)
-                told.add(kind)
+                reported.add(kind)
     for kind in kinds:
-        if kind in told:
+        if kind in reported:
             yield dg.MaterializeResult(asset_key=kind.value)
 
 

@@ -34,7 +34,7 @@ from ingest_pipeline.storage.messages.deletions import count_in_window
 from ingest_pipeline.storage.messages.membership import threads_of
 from ingest_pipeline.storage.messages.sessions import find_session
 
-Told = list[dg.AssetMaterialization]
+Materializations = list[dg.AssetMaterialization]
 _ASSET = "messages"
 # Of a window that begins after its session's end.
 _NOTHING: Mapping[str, Metadata] = {kind.value: {ROWS: 0} for kind in ContentKind}
@@ -68,35 +68,37 @@ def changed_windows_sensor(
     context: dg.SensorEvaluationContext, tick_services: dg.ResourceParam[Services]
 ) -> dg.SensorResult:
     """Evaluate one tick: what messages say whose session changed is read first, if nobody has yet."""
-    told, ticket = context.cursor or "", uuid4().hex
+    acknowledged, delivery_token = context.cursor or "", uuid4().hex
     try:
         read_relinked(tick_services)
-        materialised = _tell(tick_services, context.instance, told, ticket)
+        materialised = _report(tick_services, context.instance, acknowledged, delivery_token)
     except TransientError as error:
         return dg.SensorResult(skip_reason=f"nothing is told this time: {error}", cursor=context.cursor)
     if not materialised:
-        return dg.SensorResult(skip_reason="no window has changed without a run since", cursor=told)
-    return dg.SensorResult(asset_events=materialised, cursor=ticket)
+        return dg.SensorResult(skip_reason="no window has changed without a run since", cursor=acknowledged)
+    return dg.SensorResult(asset_events=materialised, cursor=delivery_token)
 
 
-def _tell(services: Services, instance: dg.DagsterInstance, told: str, ticket: str) -> Told:
+def _report(
+    services: Services, instance: dg.DagsterInstance, acknowledged: str, delivery_token: str
+) -> Materializations:
     """Return the events of the windows that Dagster has not been told of, and put the ticket on them."""
     with services.database.read() as connection:
-        untold = unreported_windows(connection, told)
-    if not untold:
+        unreported = unreported_windows(connection, acknowledged)
+    if not unreported:
         return []
     shown: set[str] = set()
-    if any(each.window_key == WHOLE_SESSION for each in untold):
+    if any(each.window_key == WHOLE_SESSION for each in unreported):
         shown = instance.get_materialized_partitions(dg.AssetKey(_ASSET))
 
-    def work(connection: Connection) -> Told:
-        windows = unreported_windows(connection, told)
+    def work(connection: Connection) -> Materializations:
+        windows = unreported_windows(connection, acknowledged)
         events = [
             event
             for window, at in windows.items()
             for event in _window_events(connection, services, window, at, shown)
         ]
-        claim_windows(connection, windows, told=told, ticket=ticket)
+        claim_windows(connection, windows, acknowledged=acknowledged, delivery_token=delivery_token)
         return events
 
     return services.database.run(work)

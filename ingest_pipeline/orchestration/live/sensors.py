@@ -59,7 +59,7 @@ def live_session_sensor(
         return dg.SensorResult(skip_reason=f"nothing is read this time: {error}", cursor=state.to_cursor())
     return dg.SensorResult(
         run_requests=live_run_requests(decision.plan, tick_services),
-        skip_reason=_said(context, decision),
+        skip_reason=_skip_reason(context, decision),
         cursor=state.to_cursor(),
         dynamic_partitions_requests=partition_changes(context.instance, sessions),
     )
@@ -121,7 +121,7 @@ def _take_over_sessions(services: Services, now: datetime) -> list[str]:
     return []
 
 
-def _said(context: dg.SensorEvaluationContext, decision: Decision) -> str | None:
+def _skip_reason(context: dg.SensorEvaluationContext, decision: Decision) -> str | None:
     """Log what somebody should know, and return the skip reason, which repeats it, if there is one."""
     for warning in decision.warnings:
         context.log.warning(warning)

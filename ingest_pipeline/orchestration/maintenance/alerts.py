@@ -72,7 +72,7 @@ def alert_sensor(
     if problem:
         context.log.warning("%d alerts wait: %s", len(left), problem)
     return dg.SensorResult(
-        skip_reason=_said(state, sent=len(state.pending) - len(left), left=len(left), problem=problem),
+        skip_reason=_skip_reason(state, sent=len(state.pending) - len(left), left=len(left), problem=problem),
         cursor=replace(state, pending=left).to_text(),
     )
 
@@ -185,9 +185,9 @@ def _deliver(settings: Settings, pending: tuple[Alert, ...]) -> tuple[tuple[Aler
     return (), None
 
 
-def _said(state: AlertState, *, sent: int, left: int, problem: str | None) -> str:
+def _skip_reason(state: AlertState, *, sent: int, left: int, problem: str | None) -> str:
     parts = [f"alerts sent: {sent}"] if sent else []
     parts += [f"{left} wait for the next tick: {problem}"] if problem else []
-    told = sum(streak.is_told for streak in state.streaks.values())
-    parts += [f"still failing: {len(state.streaks)}, {told} of them told"] if state.streaks else []
+    alerted = sum(streak.is_told for streak in state.streaks.values())
+    parts += [f"still failing: {len(state.streaks)}, {alerted} of them told"] if state.streaks else []
     return "; ".join(parts) or "nothing failed"

@@ -72,7 +72,7 @@ class GuildWatch:
 
     def __init__(self, tell: Callable[[GuildChange], None]) -> None:
         """Begin knowing no guild."""
-        self._tell = tell
+        self._notify = tell
         self._readable: dict[int, frozenset[int]] = {}
 
     def see(self, event: str, arguments: tuple[Any, ...]) -> None:
@@ -96,7 +96,7 @@ class GuildWatch:
             self._thread_changed(event, arguments[-1])
         elif event == _THREAD_IS_GONE:
             only = frozenset({arguments[0].thread_id})
-            self._tell(GuildChange(arguments[0].guild_id, lost=only, deleted=only))
+            self._notify(GuildChange(arguments[0].guild_id, lost=only, deleted=only))
 
     def _guild_came(self, guild: discord.Guild) -> None:
         readable = _readable(guild)
@@ -105,12 +105,12 @@ class GuildWatch:
         missed = readable - self._readable.get(guild.id, frozenset())
         self._readable[guild.id] = readable
         regained = missed if is_back else frozenset()
-        self._tell(GuildChange(guild.id, _channels(guild), regained=regained))
+        self._notify(GuildChange(guild.id, _channels(guild), regained=regained))
 
     def _guild_went(self, guild: discord.Guild, *, has_left: bool) -> None:
         lost = self._readable.get(guild.id, frozenset())
         self._readable[guild.id] = frozenset()
-        self._tell(GuildChange(guild.id, lost=lost, is_gone=True, has_left=has_left))
+        self._notify(GuildChange(guild.id, lost=lost, is_gone=True, has_left=has_left))
 
     def _permissions_changed(self, event: str, subject: Any) -> None:
         guild: discord.Guild = subject if isinstance(subject, discord.Guild) else subject.guild
@@ -121,12 +121,12 @@ class GuildWatch:
         before = self._readable.get(guild.id, frozenset())
         self._readable[guild.id] = readable
         channels = _channels(guild) if event.startswith("guild_channel") else ()
-        self._tell(GuildChange(guild.id, channels, lost=before - readable, regained=readable - before))
+        self._notify(GuildChange(guild.id, channels, lost=before - readable, regained=readable - before))
 
     def _thread_changed(self, event: str, thread: discord.Thread) -> None:
         only = frozenset({thread.id})
         nothing: frozenset[int] = frozenset()
-        self._tell(
+        self._notify(
             GuildChange(
                 thread.guild.id,
                 () if event == "thread_remove" else (_thread(thread),),

@@ -92,9 +92,9 @@ def _check_header(header: ExportHeader, request: ExportRequest) -> None:
         ("before", request.before, header.before),
     ):
         if answered != asked:
-            said = answered.isoformat() if answered else "nothing"
+            stated = answered.isoformat() if answered else "nothing"
             raise ExportMismatch(
-                f"{request}: the exporter took --{name} {asked.isoformat()} for {said}: check its version"
+                f"{request}: the exporter took --{name} {asked.isoformat()} for {stated}: check its version"
             )
 
 

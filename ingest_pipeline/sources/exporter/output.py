@@ -174,8 +174,8 @@ def failure_of(run: FinishedRun, what: str) -> IngestError | None:
         )
     for trap in _TRAPS:
         if match := trap.phrase.search(text):
-            said = _excerpt(_line_at(text, match.start()))
-            return trap.error(f"{what}: the exporter says {said!r}: {trap.remedy}")
+            quoted = _excerpt(_line_at(text, match.start()))
+            return trap.error(f"{what}: the exporter says {quoted!r}: {trap.remedy}")
     if run.exit_code == 0 and not _FAILURE.search(text):
         return None
     if run.exit_code < 0:
@@ -183,9 +183,9 @@ def failure_of(run: FinishedRun, what: str) -> IngestError | None:
             f"{what}: the exporter was ended by {_signal_name(-run.exit_code)}: "
             "try again, and see whether the machine ran out of memory"
         )
-    said = _excerpt(_telling_line(text))
+    quoted = _excerpt(_line_of_failure(text))
     return ExporterFailed(
-        f"{what}: the exporter ended with exit code {run.exit_code} and says {said!r}: try again later"
+        f"{what}: the exporter ended with exit code {run.exit_code} and says {quoted!r}: try again later"
     )
 
 
@@ -220,7 +220,7 @@ def _line_at(text: str, position: int) -> str:
     return text[start:].split("\n", 1)[0]
 
 
-def _telling_line(text: str) -> str:
+def _line_of_failure(text: str) -> str:
     lines = [line.strip() for line in text.splitlines() if line.strip() not in {"", "ERROR"}]
     telling = (line for line in lines if "xception:" in line)
     return next(telling, lines[0] if lines else "nothing")

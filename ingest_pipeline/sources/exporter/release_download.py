@@ -190,5 +190,5 @@ def _chunks(url: str, timeout_seconds: float, deadline: float) -> Iterator[bytes
         raise _unreachable(url, str(error) or repr(error)) from error
 
 
-def _unreachable(url: str, said: str) -> TransientError:
-    return TransientError(f"{url} cannot be reached ({said}): the exporter stays as it is, try again later")
+def _unreachable(url: str, reason: str) -> TransientError:
+    return TransientError(f"{url} cannot be reached ({reason}): the exporter stays as it is, try again later")

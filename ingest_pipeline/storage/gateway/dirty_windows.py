@@ -42,30 +42,30 @@ def mark_windows_dirty(connection: Connection, windows: Collection[DirtyWindow],
         )
 
 
-def unreported_windows(connection: Connection, ticket: str) -> dict[DirtyWindow, datetime]:
+def unreported_windows(connection: Connection, delivery_token: str) -> dict[DirtyWindow, datetime]:
     """Return the windows that were not told of with a ticket, with the time of their last touch."""
     return {
         DirtyWindow(row["session_id"], row["window_key"]): row["touched_at"]
-        for row in connection.fetch_all("list_unreported_windows", ticket=ticket)
+        for row in connection.fetch_all("list_unreported_windows", ticket=delivery_token)
     }
 
 
 def claim_windows(
-    connection: Connection, windows: Mapping[DirtyWindow, datetime], *, told: str, ticket: str
+    connection: Connection, windows: Mapping[DirtyWindow, datetime], *, acknowledged: str, delivery_token: str
 ) -> None:
     """Put a ticket on windows that are about to be told of, and forget those told of before.
 
     Args:
         windows: The windows, with the time of the touch that is told of.
-        told: The ticket that Dagster is known to have recorded; empty for none.
-        ticket: The new one.
+        acknowledged: The delivery token that Dagster is known to have recorded; empty for none.
+        delivery_token: The new one.
     """
-    if told:
-        connection.execute("delete_acknowledged_windows", ticket=told)
+    if acknowledged:
+        connection.execute("delete_acknowledged_windows", ticket=acknowledged)
     if windows:
         connection.execute(
             "claim_windows",
-            ticket=ticket,
+            ticket=delivery_token,
             session_ids=[window.session_id for window in windows],
             window_keys=[window.window_key for window in windows],
             touched_ats=list(windows.values()),

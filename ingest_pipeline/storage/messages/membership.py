@@ -175,12 +175,12 @@ def keep_parents(connection: Connection, parents: Mapping[int, int], *, now: dat
     """
     if not parents:
         return
-    told = {"thread_ids": list(parents), "parent_ids": list(parents.values())}
-    if not connection.fetch_all("unknown_parents", **told):
+    parameters = {"thread_ids": list(parents), "parent_ids": list(parents.values())}
+    if not connection.fetch_all("unknown_parents", **parameters):
         return
     connection.execute("lock_sessions")
-    new = [row["thread_id"] for row in connection.fetch_all("unknown_parents", **told)]
-    connection.execute("keep_parents", **told)
+    new = [row["thread_id"] for row in connection.fetch_all("unknown_parents", **parameters)]
+    connection.execute("keep_parents", **parameters)
     relink(connection, [ChannelTime(thread_id, *EVER) for thread_id in new], now=now)
 
 

@@ -33,7 +33,7 @@ def tell(database: Database, told: str, ticket: str) -> dict[DirtyWindow, dateti
 
     def work(connection: object) -> dict[DirtyWindow, datetime]:
         windows = unreported_windows(connection, told)  # type: ignore[arg-type]
-        claim_windows(connection, windows, told=told, ticket=ticket)  # type: ignore[arg-type]
+        claim_windows(connection, windows, acknowledged=told, delivery_token=ticket)  # type: ignore[arg-type]
         return windows
 
     return database.run(work)

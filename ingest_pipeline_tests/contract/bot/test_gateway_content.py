@@ -17,7 +17,7 @@ from ingest_pipeline_tests.fake_discord.server import DiscordServer
 from ingest_pipeline_tests.live_bot.programs import QUICK
 from ingest_pipeline_tests.live_bot.running_bot import RunningBot
 
-SAID = {EventType.MESSAGE_PARSED, EventType.SETUP_CREATED}
+EXTRACTED = {EventType.MESSAGE_PARSED, EventType.SETUP_CREATED}
 OPTIONS = replace(QUICK, coverage_read_seconds=1000.0)
 ON_ONE_ENGINE = pytest.mark.parametrize("settings", ["postgres"], indirect=True)
 """For what the storage has no part in; the quicker engine."""
@@ -32,7 +32,7 @@ def told(archive: Archive, message_id: int) -> list[tuple[str, dict[str, Any]]]:
             {key: each for key, each in event.data.items() if key not in {"channel_id", "batch"}},
         )
         for event in found
-        if event.event_type in SAID
+        if event.event_type in EXTRACTED
     ]
 
 

@@ -39,7 +39,7 @@ def importing(archive: Archive, guild: int) -> Iterator[subprocess.Popen[bytes]]
 
 
 @pytest.mark.parametrize("pages", [(2, 3, 1)])
-def test_killed_again_and_again(
+def test_import_survives_repeated_kill(
     archive: Archive, server: DiscordServer, guild: int, radio: int, pages: tuple[int, ...]
 ) -> None:
     """What is committed is proven, what is proven is there, and the last attempt ends the work."""

@@ -27,7 +27,7 @@ WHOLE = {
     "type": 0,
 }
 PLACE = {"channel_id": "500", "guild_id": "7"}
-UNSURE = PartialUpdate(CHANNEL, 1000, GUILD)
+PARTIAL = PartialUpdate(CHANNEL, 1000, GUILD)
 
 
 def seen(*frames: tuple[str | None, Any] | bytes) -> Events:
@@ -54,7 +54,7 @@ def test_an_edit_is_taken_at_once_and_read_again() -> None:
     events = seen(("MESSAGE_UPDATE", WHOLE | {"edited_timestamp": "2026-09-06T13:05:00+00:00"}))
     [message] = events.messages[(GUILD, CHANNEL)]
     assert not message.is_creation
-    assert events.partial_updates == {UNSURE}
+    assert events.partial_updates == {PARTIAL}
 
 
 @pytest.mark.parametrize(
@@ -66,14 +66,14 @@ def test_any_other_update_is_only_a_reason_to_read(data: dict[str, Any]) -> None
     """It carries no order of its own."""
     events = seen(("MESSAGE_UPDATE", data))
     assert events.messages == {}
-    assert events.partial_updates == {UNSURE}
+    assert events.partial_updates == {PARTIAL}
     assert events.skipped == {}
 
 
 @pytest.mark.parametrize("kind", sorted(name for name in CAPTURED if "REACTION" in name))
 def test_reactions_are_a_reason_to_read(kind: str) -> None:
     """Whoever reacted, and with what."""
-    assert seen((kind, PLACE | {"message_id": "1000"})).partial_updates == {UNSURE}
+    assert seen((kind, PLACE | {"message_id": "1000"})).partial_updates == {PARTIAL}
 
 
 def test_deletions_single_and_many() -> None:
@@ -90,7 +90,7 @@ def test_a_creation_with_parts_missing_is_counted_and_read() -> None:
     """That the message is there is known."""
     events = seen(("MESSAGE_CREATE", {key: value for key, value in WHOLE.items() if key != "type"}))
     assert (events.partial_updates, events.skipped, events.channels_to_rescan) == (
-        {UNSURE},
+        {PARTIAL},
         {"malformed": 1},
         set(),
     )

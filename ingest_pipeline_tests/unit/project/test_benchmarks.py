@@ -69,7 +69,7 @@ def test_sizes_have_names() -> None:
         messages_of("many")
 
 
-def test_figures() -> None:
+def test_percentile_and_spread() -> None:
     """The percentile is a value that was measured."""
     values = [float(number) for number in range(1, 101)]
     assert (percentile(values, 0.95), percentile(values, 0.5), percentile([7.0], 0.95)) == (95.0, 50.0, 7.0)
