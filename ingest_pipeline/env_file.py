@@ -89,7 +89,7 @@ def _problem(name: str, binding: Binding) -> str | None:
     if binding.error:
         return "a quote is not closed, or something follows the closing one: write NAME='value'"
     if binding.value is None:
-        return "there is no =: write NAME=value, or put # in front"
+        return "the = is missing: write NAME=value, or put # in front"
     return _problem_of_value(binding.value, quote)
 
 
@@ -106,7 +106,7 @@ def _problem_of_value(value: str, quote: str) -> str | None:
             "the value has a line break or another control character; is its quote closed?",
         ),
         # python-dotenv, and so `dagster dev`, expands this within single quotes, too.
-        ("${" in value, "${…} is not expanded and cannot be written: put in what it stands for"),
+        ("${" in value, "${…} is not expanded and cannot be written: put in its value"),
         (
             "$" in value and quote != "'",
             "$ is not expanded: put the value in single quotes, or write what $… is",

@@ -210,8 +210,8 @@ class RateLimited(DiscordUnavailable):
 
 
 ADDRESS_BLOCKED = (
-    "this machine's address is blocked for now, not the channel: stop what else asks Discord from it, and "
-    "wait some hours or use another network"
+    "this machine's address is blocked for now, not the channel: stop other programs that ask Discord "
+    "from it, and wait some hours or use another network"
 )
 
 

@@ -48,7 +48,7 @@ def _require_cron(text: str) -> str:
     except CronSimError:
         is_cron = False
     if not is_cron:
-        raise ValueError(f"{text!r} is no cron expression: write five fields such as '30 4 * * *'")
+        raise ValueError(f"{text!r} is not a cron expression: write five fields such as '30 4 * * *'")
     return expression
 
 
@@ -59,7 +59,7 @@ def _require_web_address(secret: SecretStr) -> SecretStr:
         ValueError: It is none; the message does not repeat it.
     """
     if not re.fullmatch(r"https?://[^\s/]+[!-~]*", secret.get_secret_value()):
-        raise ValueError("it is no address that begins with https:// or http://")
+        raise ValueError("it must begin with https:// or http://")
     return secret
 
 

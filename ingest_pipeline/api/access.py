@@ -216,7 +216,7 @@ class Guard:
         if path in PROBES and is_reading:
             return None
         if ANY_HOST not in self._hosts and _name(host) not in self._hosts:
-            detail = f"{host!r} is no name of this server: set INGEST_WEB_HOSTS to those that it is known by"
+            detail = f"{host!r} is not a name of this server: add it to INGEST_WEB_HOSTS if a proxy uses it"
             return _problem(400, "foreign-host", "Bad Request", detail, scope["path"])
         if (is_reading and not path.startswith(_CHANGING)) or self._is_ours(headers, host):
             return None

@@ -29,9 +29,9 @@ from ingest_pipeline.api.routes import (
 from ingest_pipeline.ingestion.services import Services
 from ingest_pipeline.monitoring.status import look_up_status, look_up_totals
 
-_DESCRIPTION = """Discord messages in a database of your own, and how reading them goes.
+_DESCRIPTION = """Discord messages in a database of your own, and the state of reading them.
 
-Ids are strings, times are ISO 8601 in UTC, every stretch of time excludes its end. Every error is
+Ids are strings, times are ISO 8601 in UTC, every time range excludes its end. Every error is
 `application/problem+json` (RFC 9457). A 503 says when to try again."""
 
 _STATUS_SECONDS = 1.0

@@ -62,5 +62,5 @@ def message_of(cursor: str) -> int:
         text = ""
     found = parse_snowflake(text.removeprefix(_FORM)) if text.startswith(_FORM) else None
     if found is None:
-        raise BadInput("this cursor is none of ours: send next_cursor of the page before, or none")
+        raise BadInput("unknown cursor: send next_cursor of the previous page, or none")
     return found

@@ -27,11 +27,11 @@ _MEANINGS = {
     403: "Writing is turned off: no `INGEST_API_TOKEN` is set.",
     404: "There is nothing with this id.",
     409: "It is not in a state that allows this.",
-    410: "It was good once and is not any more.",
+    410: "It was valid once and is no longer.",
     413: "The body is larger than 64 kB.",
     422: "A parameter or the body does not fit.",
-    500: "Something that this program or its configuration must be corrected for.",
-    503: "The database is busy or out of reach: try again.",
+    500: "An error that needs a correction of this program or its configuration.",
+    503: "The database is busy or unreachable: try again.",
 }
 _logger = logging.getLogger(__name__)
 
@@ -46,7 +46,7 @@ class FieldProblem(BaseModel):
 class Problem(BaseModel):
     """An error."""
 
-    type: str = Field(description="Which kind of error: a URN that does not change.")
+    type: str = Field(description="The kind of error: a stable URN.")
     title: str
     status: int
     detail: str = Field(description="What happened and what to do, for people.")

@@ -147,7 +147,7 @@ class BoundedLookup(Generic[Value]):
                 return held[0]
             raise DatabaseUnavailable(
                 f"the database has given no answer for {time.monotonic() - self._began_at:.1f} s: it is "
-                "stopped, out of reach, or held by a long write; as soon as it answers this is over"
+                "stopped, unreachable, or held by a long write; this ends as soon as it answers"
             )
         return looking.result()
 

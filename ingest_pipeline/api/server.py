@@ -75,7 +75,7 @@ class BoundedProtocol(H11Protocol):
         if len(self.conn.trailing_data[0]) > LARGEST_HEAD_BYTES:
             self._refuse(431, "head-too-large", f"the head has more than {LARGEST_HEAD_BYTES:,} bytes")
         else:
-            self._refuse(400, "invalid-http", "this is no request of HTTP/1.1")
+            self._refuse(400, "invalid-http", "this is not an HTTP/1.1 request")
 
     def _should_upgrade_to_ws(self) -> bool:
         """Have WebSockets answered below, whether a library for them is installed or not."""
@@ -84,7 +84,9 @@ class BoundedProtocol(H11Protocol):
     def handle_websocket_upgrade(self, event: h11.Request) -> None:
         """Answer a request for a WebSocket, which no address of the interface is."""
         del event
-        self._refuse(400, "no-websocket", "there are no WebSockets here: leave out Connection and Upgrade")
+        self._refuse(
+            400, "no-websocket", "WebSockets are not supported here: leave out Connection and Upgrade"
+        )
 
     def _watch(self) -> None:
         """Give a request that has not arrived whole its time, counted from its beginning."""
@@ -104,7 +106,7 @@ class BoundedProtocol(H11Protocol):
             return
         has_begun = self.conn.their_state is h11.SEND_BODY or bool(self.conn.trailing_data[0])
         if has_begun and self.conn.our_state in {h11.IDLE, h11.SEND_RESPONSE}:
-            detail = f"the request did not arrive whole within {self.request_seconds:g} s"
+            detail = f"the request did not arrive completely within {self.request_seconds:g} s"
             self._refuse(408, "request-too-slow", detail)
         else:
             self.transport.close()
@@ -181,7 +183,7 @@ def _take_over_sessions(services: Services) -> None:
         sync_sessions_file(services.database, services.settings, datetime.now(UTC))
         read_relinked(services)
     except IngestError as error:
-        _logger.warning("the sessions stay as they are: %s", error)
+        _logger.warning("the sessions were not updated: %s", error)
 
 
 if __name__ == "__main__":

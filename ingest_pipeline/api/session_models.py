@@ -76,9 +76,9 @@ class ProgressModel(BaseModel):
 
     session: SessionModel
     elapsed_seconds: float = Field(description="How much of it is over.")
-    proven_seconds: float = Field(description="How much of that is proven complete.")
+    proven_seconds: float = Field(description="The part of it that is proven complete.")
     lag_seconds: float = Field(description="How far its newest proof is behind now, or its end.")
-    missing: list[StretchModel] = Field(description="What is over and not proven.")
+    missing: list[StretchModel] = Field(description="Past time that is not proven.")
     windows: list[WindowModel]
     messages: int
 
@@ -154,11 +154,11 @@ class OperationModel(BaseModel):
 class BotModel(BaseModel):
     """How the bot is."""
 
-    state: BotState = Field(description="`lost`: its heart does not beat, and it did not say that it stops.")
+    state: BotState = Field(description="`lost`: its heartbeat is missing, and it did not stop in order.")
     since: ShownTime | None
     heartbeat_at: ShownTime | None = Field(description="When it was last alive.")
-    reason: str | None = Field(description="Why it stopped by itself.")
-    operations: list[OperationModel] = Field(description="What it is doing, the longest first.")
+    reason: str | None = Field(description="The reason for which it gave up.")
+    operations: list[OperationModel] = Field(description="Its running operations, the oldest first.")
 
     @classmethod
     def of(cls, bot: BotStatus) -> BotModel:
@@ -206,7 +206,9 @@ class StatusModel(BaseModel):
     latest: ProgressModel | None
     reading: ReadingModel
     bot: BotModel
-    unreadable_channels: list[UnreadableModel] = Field(description="Monitored, and closed to the bot.")
+    unreadable_channels: list[UnreadableModel] = Field(
+        description=("Monitored channels that the bot cannot read.")
+    )
     messages: dict[str, int] = Field(description="Live messages by how they were first read.")
 
     @classmethod
@@ -247,4 +249,4 @@ class ActivityModel(BaseModel):
 
     session_id: str
     minutes: list[MinuteModel] = Field(description="Minutes without messages are left out.")
-    drivers: list[DriverModel] = Field(description="Most heard first.")
+    drivers: list[DriverModel] = Field(description="Most frequent first.")

@@ -143,7 +143,7 @@ class BotCatalogue:
             self.mistakes = ""
         except BadInput as error:
             if str(error) != self.mistakes:
-                _logger.warning("the sessions stay as they were: %s", error)
+                _logger.warning("the sessions were not updated: %s", error)
             self.mistakes = str(error)
 
     def _watch(self, noted_at: datetime) -> None:

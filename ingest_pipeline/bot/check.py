@@ -22,8 +22,8 @@ PERMISSIONS = VIEW_CHANNEL | READ_MESSAGE_HISTORY
 """All that reading takes; private threads take Manage Threads or an invitation on top."""
 
 REMEDIES = {
-    ChannelAccess.FORBIDDEN: "the bot does not see it: give it View Channel there",
-    ChannelAccess.NO_HISTORY: "the bot may not read its history: give it Read Message History there",
+    ChannelAccess.FORBIDDEN: "the bot does not see it: grant it View Channel there",
+    ChannelAccess.NO_HISTORY: "the bot may not read its history: grant it Read Message History there",
     ChannelAccess.MISSING: "it is gone",
 }
 

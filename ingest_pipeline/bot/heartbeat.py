@@ -75,7 +75,7 @@ class BotLife:
             data = {"error": type(error).__name__, "message": str(error)}
             await self._record(connection_event(error), data)
         except IngestError as trouble:
-            _logger.warning("that the connection failed was not noted: %s", trouble)
+            _logger.warning("the failed connection was not recorded: %s", trouble)
 
     async def _beat(self) -> None:
         await asyncio.sleep(self.beat_seconds)
@@ -86,7 +86,7 @@ class BotLife:
         try:
             await self._record(EventType.BOT_STOPPED, data)
         except IngestError as error:
-            _logger.warning("the end of the bot was not noted: %s", error)
+            _logger.warning("the end of the bot was not recorded: %s", error)
 
     async def _record(self, event_type: EventType, data: Mapping[str, Any]) -> None:
         event = bot_event(event_type, self.journey, datetime.now(UTC), data)

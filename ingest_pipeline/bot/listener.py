@@ -202,7 +202,7 @@ async def _first(
                 reported = str(error)
                 await report(error)
             pause = pauses.next_pause()
-            _logger.warning("%s is not to be had and is tried again in %.1f s: %s", what, pause, error)
+            _logger.warning("%s is unavailable, trying again in %.1f s: %s", what, pause, error)
             try:
                 async with asyncio.timeout(pause):
                     await stop.wait()
@@ -232,4 +232,4 @@ async def _flush_news(runtime: BotRuntime) -> None:
     try:
         await runtime.flush_events()
     except IngestError as error:
-        _logger.warning("the last events of the bot's life were not noted: %s", error)
+        _logger.warning("the last events of the bot's life were not recorded: %s", error)

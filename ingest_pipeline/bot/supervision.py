@@ -86,11 +86,11 @@ async def run_forever(
             raise BotEnded(str(error)) from error
         except IngestError as error:
             pause = pauses.next_pause()
-            _logger.warning("%s failed and is tried again in %.1f s: %s", name, pause, error)
+            _logger.warning("%s failed, trying again in %.1f s: %s", name, pause, error)
             await asyncio.sleep(pause)
         except Exception:
             pause = pauses.next_pause()
-            _logger.exception("%s failed unexpectedly and is tried again in %.1f s", name, pause)
+            _logger.exception("%s failed unexpectedly, trying again in %.1f s", name, pause)
             await asyncio.sleep(pause)
         else:
             pauses.reset()
@@ -157,7 +157,7 @@ class GatewayReconnector(Generic[Client]):
         began = time.monotonic()
         try:
             await self._connect(client)
-            raise DiscordUnavailable("the connection to Discord's gateway ended: a new one is made")
+            raise DiscordUnavailable("the connection to Discord's gateway ended: reconnecting")
         except IngestError as error:
             if self.report:
                 self.report(error)
@@ -198,7 +198,7 @@ def gateway_error(error: Exception) -> IngestError:
         return error
     if isinstance(error, errors.LoginFailure) or _close_code(error) == 4004:
         return TokenRejected(
-            "Discord does not accept the bot's token: copy DISCORD_BOT_TOKEN anew from "
+            "Discord does not accept the bot's token: copy DISCORD_BOT_TOKEN again from "
             "https://discord.com/developers/applications, Bot, Reset Token"
         )
     if isinstance(error, errors.PrivilegedIntentsRequired) or _close_code(error) in {4013, 4014}:
@@ -225,4 +225,4 @@ async def _close(client: GatewayConnection) -> None:
     try:
         await client.close()
     except Exception:
-        _logger.exception("the gateway connection did not close in order")
+        _logger.exception("the gateway connection did not close properly")

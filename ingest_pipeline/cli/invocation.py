@@ -81,7 +81,7 @@ def open_services(settings: Settings) -> Iterator[Services]:
 
                 read_relinked(services)
         except BadInput as error:
-            _logger.warning("the sessions file was not taken over: %s", error)
+            _logger.warning("the sessions file was not imported: %s", error)
         yield services
     finally:
         services.database.close()
@@ -106,7 +106,9 @@ PatternsArgument = Annotated[
     list[str],
     typer.Argument(
         metavar="PATTERN",
-        help="Names such as '*aplus-setups*', or channel ids; '!' before one excepts what it matches.",
+        help=(
+            "Names such as '*aplus-setups*', or channel ids; '!' before one excludes the channels it matches."
+        ),
         callback=lambda patterns: [_storable(each) for each in patterns],
     ),
 ]

@@ -79,7 +79,7 @@ def verify_by_any_means(
         services.database.run(partial(note_verification, verification=_summary(report)))
     except IngestError as error:
         # The comparison is worth more than the note of it.
-        _logger.warning("how the verification ended was not noted: %s", error)
+        _logger.warning("the result of the verification was not recorded: %s", error)
     return report
 
 

@@ -275,17 +275,17 @@ def next_to_seal(services: Services, tries: RetrySchedule, now: datetime) -> Nex
     late = settings.settle + timedelta(seconds=_LATE_POLLS * settings.poll_interval_seconds)
     unsealed = sessions_to_seal(services, now)
     if not unsealed:
-        return NextSeal(None, "every session that is over is sealed as it is", tries.retain(()))
+        return NextSeal(None, "every session that is over is sealed and unchanged", tries.retain(()))
     with services.database.read() as connection:
         for live in live_sessions(list_sessions(connection), now):
             if any(gap.start < now - late for gap in missing_time(connection, live, now)):
-                return NextSeal(None, f"the live session {live.session_id} is caught up with first", tries)
+                return NextSeal(None, f"the live session {live.session_id} is caught up first", tries)
         due = [
             each for each in unsealed if each.end_time > recently or not missing_time(connection, each, now)
         ]
     kept = tries.retain([each.session_id for each in due])
     ready = next((each for each in due if kept.is_due(each.session_id, now)), None)
     if ready is None:
-        waiting = f"{len(due)} sessions are tried again later" if due else "no session is due"
+        waiting = f"{len(due)} sessions will be tried again later" if due else "no session is due"
         return NextSeal(None, waiting, kept)
     return NextSeal(ready, "", kept.record_attempt(ready.session_id, now))

@@ -207,7 +207,7 @@ class _Fetcher:
         """Fetch one clip; what is in its way becomes the result's problem."""
         try:
             if clip["file_name"] is None:
-                raise BadInput("it is a player's page and no file")
+                raise BadInput("it is a player's page, not a file")
             return self._stored(clip)
         except (StorageRejected, StorageUnavailable):
             raise
@@ -252,7 +252,7 @@ class _Fetcher:
                 raise
         url = self._fresh.get((clip["discord_id"], clip["clip_key"]))
         if url is None:
-            raise ClipGone("its address has expired, and its message does not have it any more")
+            raise ClipGone("its address has expired, and its message no longer has the clip")
         return url
 
     def _read_again(self) -> dict[tuple[int, str], str]:

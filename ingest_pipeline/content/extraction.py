@@ -251,7 +251,7 @@ def _scorers(
 
 @lru_cache(maxsize=64)
 def _say_once(problem: str) -> None:
-    _logger.error("highlights are scored as the file alone says: %s", problem)
+    _logger.error("highlights are scored by the file alone: %s", problem)
 
 
 def _setups(

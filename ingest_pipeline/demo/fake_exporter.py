@@ -98,7 +98,7 @@ class StandIn:
         if not ids:
             raise UsageError("Missing required option(s):\n-c|--channel")
         if (self._line.value("format") or "").lower() != "json":
-            raise UsageError("The stand-in exports --format Json only.")
+            raise UsageError("The fake exporter exports --format Json only.")
         bounds = self._line.bound("after"), self._line.bound("before")
         _say("Resolving channel(s)...")
         channels = [self._resolve(channel_id) for channel_id in ids]

@@ -148,7 +148,9 @@ class WindowGrid:
         offset = _offset(key.removeprefix(f"{window_key(key)}/"))
         is_last = self.index(key) == self.count - 1
         if not is_last or offset is None or offset < start or offset != self._part_start(offset):
-            raise WindowInvalid(f"window {key!r} is no part of a window: a part is such as {self._example()}")
+            raise WindowInvalid(
+                f"window {key!r} is not a part of a window: write a part such as {self._example()}"
+            )
         return offset
 
     def parts(self, key: str, session: Window) -> list[str]:

@@ -209,14 +209,14 @@ def _chosen(channels: Sequence[Channel], channel_ids: Collection[int]) -> list[C
     for channel_id in channel_ids:
         if channel_id not in known:
             raise ChannelNotFound(
-                f"channel {channel_id} is not one of the guild's {len(known)} that the bot is shown: "
-                "check the id, and that the bot is a member of the thread if it is one"
+                f"channel {channel_id} is not one of the {len(known)} channels of the guild that the "
+                "bot can see: check the id, and that the bot is a member of the thread if it is one"
             )
         state = known[channel_id].reading_state
         if state is not ChannelAccess.READABLE:
             raise ChannelForbidden(
                 f"the bot may not read the history of #{known[channel_id].name} ({state.value}): "
-                "give it View Channel and Read Message History there"
+                "grant it View Channel and Read Message History there"
             )
     wanted = monitored_ids(channels, [str(channel_id) for channel_id in channel_ids])
     return [channel for channel in channels if channel.channel_id in wanted]

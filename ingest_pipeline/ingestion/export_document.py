@@ -68,7 +68,7 @@ class ExportDocument:
             # Time, bounds and completeness of one document would be taken for those of another.
             if read_header(stream, self.name) != self.header:
                 raise StorageUnavailable(
-                    f"{self.name} was replaced while it was read: another is there, which the next try reads"
+                    f"{self.name} was replaced while it was read: the next try reads the new one"
                 )
             stream.seek(0)
             halves = halves_of(stream) if has_spare_core() else None

@@ -238,7 +238,7 @@ def _add_channel(services: Services, session: Session, channel_id: int, parent_i
 
     if services.database.run(work):
         _logger.warning(
-            "channel %d was added to session %s: what is posted there in its time belongs to it from now on "
+            "channel %d was added to session %s: messages posted there in its time belong to it from now on "
             "(`ingest sessions add --replace` takes it out again)",
             channel_id,
             session.session_id,

@@ -58,7 +58,7 @@ class StoredDocument:
         with open_file(self.path) as stream, pq.ParquetFile(stream) as file:
             now = _described(file, self.path, self.channel_id)
             if (now.window, now.complete) != (self.window, self.complete) or _is_older(now, self):
-                raise TransientError(f"{self.path} was written anew while it was merged: try again")
+                raise TransientError(f"{self.path} was replaced while it was merged: try again")
             tally.add(now.tally)
             for batch in file.iter_batches():
                 yield _in_current_form(pa.Table.from_batches([batch]))

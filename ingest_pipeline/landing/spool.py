@@ -167,8 +167,8 @@ class Spool:
         except OSError as error:
             _logger.warning("%s cannot be written (%s)", path, error.strerror or error)
         _logger.error(
-            "the gateway spool is damaged: a line of %d bytes was set aside in %s, and what follows is "
-            "taken; the next reading of the channels makes up for it. Check the disk",
+            "the gateway spool is damaged: a line of %d bytes was set aside in %s, and the lines after "
+            "it are read; the next reading of the channels repairs the loss. Check the disk",
             len(line),
             path,
         )
@@ -228,8 +228,8 @@ def _sync_folder(folder: Path) -> None:
 
 def _refused(folder: Path, error: OSError) -> StorageRejected:
     return StorageRejected(
-        f"the gateway spool {folder} cannot be written ({error.strerror or error}): free space or mend its "
-        "permissions; events are kept in memory meanwhile"
+        f"the gateway spool {folder} cannot be written ({error.strerror or error}): free space or fix "
+        "its permissions; events are kept in memory meanwhile"
     )
 
 
@@ -278,6 +278,6 @@ def _identity(folder: Path) -> str:
 
 def _folder_refused(folder: Path, error: OSError) -> StorageRejected:
     return StorageRejected(
-        f"the gateway spool {folder} cannot be written ({error.strerror or error}): mend its permissions "
+        f"the gateway spool {folder} cannot be written ({error.strerror or error}): fix its permissions "
         "or free space"
     )

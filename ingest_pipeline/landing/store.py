@@ -188,6 +188,6 @@ def _store_errors(root: str) -> Iterator[None]:
     except OSError as error:
         raise StorageRejected(
             f"the landing store {root}, or the folder for temporary files {gettempdir()}, cannot be written "
-            f"({error.strerror or error}): free space, mend the permissions, or set INGEST_LANDING_URL or "
+            f"({error.strerror or error}): free space, fix the permissions, or set INGEST_LANDING_URL or "
             "TMPDIR to another place"
         ) from error

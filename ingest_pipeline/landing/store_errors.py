@@ -76,17 +76,15 @@ def _translated(error: Exception, path: UPath, done: str) -> IngestError:
     unavailable = StorageUnavailable if is_local(path) else LandingUnavailable
     problem = f"{path} cannot be {done} ({getattr(error, 'strerror', None) or error})"
     if done == "read" and number in _REPLACED:
-        return unavailable(
-            f"{path} was replaced while it was read: a newer one is there, which the next try reads"
-        )
+        return unavailable(f"{path} was replaced while it was read: the next try reads the new one")
     if isinstance(error, ImportError):
         return ConfigurationError(f"INGEST_LANDING_URL needs a package that is not installed: {error}")
     if is_local(path) and number not in _AWAY:
         return StorageRejected(
-            f"{problem}: free space, mend its permissions, or set INGEST_LANDING_URL to another place"
+            f"{problem}: free space, fix its permissions, or set INGEST_LANDING_URL to another place"
         )
     if isinstance(error, _REFUSED) or number in _REFUSED_NUMBERS:
         return LandingRefused(f"{problem}: check INGEST_LANDING_URL and the credentials")
     return unavailable(
-        f"{problem}: check the network, the store's server and INGEST_LANDING_URL; the same is tried again"
+        f"{problem}: check the network, the store's server and INGEST_LANDING_URL; it is retried"
     )

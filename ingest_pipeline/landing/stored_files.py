@@ -43,7 +43,7 @@ def open_root(url: str) -> UPath:
         return UPath(url, use_listings_cache=False)
     except ValueError as error:
         raise ConfigurationError(
-            f"INGEST_LANDING_URL {url!r} is no store ({error}): write a folder, or a URL such as "
+            f"INGEST_LANDING_URL {url!r} is not a store ({error}): write a folder, or a URL such as "
             "s3://bucket/prefix"
         ) from error
 

@@ -54,6 +54,6 @@ def _remedy(channel: Channel) -> str | None:
             connect = ", Connect" if channel.channel_type in _VOICE else ""
             return f"grant the bot View Channel{connect} and Read Message History there"
         case ChannelAccess.MISSING:
-            return "it was deleted: take its id from the monitored ones if it is named there"
+            return "it was deleted: remove its id from the guild's patterns if it is one of them"
         case _:
             return None

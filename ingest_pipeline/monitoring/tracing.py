@@ -160,8 +160,8 @@ def _trace_batch(connection: Connection, wanted: str) -> Journey:
     messages = count_of_journey(connection, wanted) if len(wanted) <= _LONGEST_ID else 0
     if not events and not scans and not messages:
         raise NothingFound(
-            f"no journey is called {wanted[:_LONGEST_ID]!r}: give a message id, or a correlation id as "
-            "reports, rows and events show it"
+            f"no journey is called {wanted[:_LONGEST_ID]!r}: give a message id, or a correlation id "
+            "from a report, row or event"
         )
     stages = [*map(_event_stage, events), *(stage for run in scans for stage in _scan_stages(run))]
     named = next((event.run_id for event in events if event.run_id), None)

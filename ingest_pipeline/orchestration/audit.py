@@ -136,7 +136,7 @@ class Audit:
                 self._look_at_table(connection, part, session.channel_ids)
                 self._look_at_ledger(connection, part)
             if mislinked := count_mislinked(connection, session):
-                problem = f"{mislinked} rows have another session than their channel and time say"
+                problem = f"{mislinked} rows have another session than their channel and time call for"
                 self.findings.problems[Rule.LINKED].append(f"{session.session_id}: {problem}")
 
     def _part(self, session: Session, key: str, window: Window, channel_id: int) -> _Part:

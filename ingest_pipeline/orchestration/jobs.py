@@ -13,7 +13,7 @@ ingest_job = dg.define_asset_job(
     )
     - dg.AssetSelection.checks(AGREES),
     description=(
-        "Read windows of a session from Discord, normalize them, merge them into the table, and read what "
-        "they say."
+        "Read windows of a session from Discord, normalize them, merge them into the table, and "
+        "extract their content."
     ),
 )

@@ -38,7 +38,7 @@ _DESCRIPTIONS = {
     "channel_id": "The channel's snowflake",
     "posted_at": "When it was posted, UTC",
     "edited_at": "When it was last edited, UTC",
-    "driver": "Who speaks, as far as the message says",
+    "driver": "The driver who speaks, as named in the message",
     "author_id": "The author's snowflake",
     "author_name": "The author's user name",
     "author_nickname": "The author's name in the guild when it was read",
@@ -58,18 +58,18 @@ _DESCRIPTIONS = {
     "is_highlight_candidate": "Whether it may be worth a clip",
     "source": "export, file, history or gateway",
     "observed_at": (
-        "When Discord was read, UTC: the order of two versions without an edit; 2015-01-01 where nothing says"
+        "When Discord was read, UTC: the order of two versions without an edit; 2015-01-01 if unknown"
     ),
-    "content_digest": "Tells two versions of a message apart",
-    "correlation_id": "The journey it came by: the run id of a Dagster run",
-    "skip_reason": "Why the channel's policy does not take it; empty when it does",
+    "content_digest": "Distinguishes two versions of a message",
+    "correlation_id": "The journey that brought it: the run id of a Dagster run",
+    "skip_reason": "Why the channel's policy does not take it; empty if it does",
 }
 _TABLE_COLUMNS = {
     "session_id": "The session that its channel and time belong to; empty for none",
     "first_observed_at": "When this content was first read, UTC",
     "deleted_at": "When it was deleted, UTC, as far as known",
-    "created_at": "When the row came into the table, UTC",
-    "updated_at": "When the row last really changed, UTC",
+    "created_at": "When the row was inserted, UTC",
+    "updated_at": "When the row's content last changed, UTC",
 }
 _MARKDOWN = frozenset("\\`*_[]<>#!|~")
 _LONGEST_TEXT = 120

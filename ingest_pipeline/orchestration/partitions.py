@@ -245,12 +245,12 @@ def _between(keys: Sequence[str], first: str, last: str, stated: str, remedy: st
     for key in (first, last):
         if key not in keys:
             known = f"only {_some(keys)}" if keys else "none yet"
-            raise PartitionsInvalid(f"{key!r} of {stated} is no partition: there are {known}. {remedy}")
+            raise PartitionsInvalid(f"{key!r} of {stated} is not a partition: there are {known}. {remedy}")
     found = keys[keys.index(first) : keys.index(last) + 1]
     if not found:
         raise PartitionsInvalid(
-            f"the range {stated} holds no partition: {first} comes after {last}, and each part of a range "
-            f"is read by itself. {remedy}"
+            f"the range {stated} is empty: {first} comes after {last}, and each part of a range is read "
+            f"separately. {remedy}"
         )
     return found
 
@@ -258,7 +258,7 @@ def _between(keys: Sequence[str], first: str, last: str, stated: str, remedy: st
 def _parts(partition: str, expected: int, remedy: str) -> list[str]:
     parts = partition.split("|")
     if len(parts) != expected:
-        raise PartitionsInvalid(f"{partition!r} is no partition. {remedy}")
+        raise PartitionsInvalid(f"{partition!r} is not a partition. {remedy}")
     return parts
 
 

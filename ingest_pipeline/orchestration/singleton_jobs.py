@@ -60,7 +60,7 @@ def build_single_schedule(
         try:
             reason = reason or why_not(tick_services, datetime.now(UTC))
         except TransientError as error:
-            reason = f"nothing is done this time: {error}"
+            reason = f"skipped this time: {error}"
         return dg.SkipReason(reason) if reason else dg.RunRequest()
 
     return dg.schedule(

@@ -78,7 +78,7 @@ class SessionFacts:
         talks: Drivers by messages, the most frequent first.
         latencies_seconds: From posting to the table, of messages that came while the session was live or
             soon after; messages that a later import brought say nothing about live delay.
-        later: How many messages were brought by a later import.
+        later: How many messages came with a later import.
         highlights: The candidates with the highest scores.
         candidates: How many candidates there are.
         setups: Planned trades by ticker.

@@ -105,7 +105,7 @@ def _minutes_section(facts: SessionFacts, picture: str) -> _Section:
     if busiest:
         form = "%Y-%m-%d %H:%M" if spans_days(facts.span) else "%H:%M"
         sentence += f", the busiest minute {busiest[0]:{form}} UTC with {busiest[1]}"
-    stretches = "1 stretch" if len(facts.gaps) == 1 else f"{len(facts.gaps)} stretches"
+    stretches = "1 time range" if len(facts.gaps) == 1 else f"{len(facts.gaps)} time ranges"
     sentence += f", {stretches} not proven complete." if facts.gaps else ", proven complete."
     rows = [(f"{minute:%Y-%m-%d %H:%M}", f"{count:,}") for minute, count in facts.minutes]
     columns = [("minute", ""), ("messages", "number")]
@@ -160,7 +160,7 @@ def _drivers_section(facts: SessionFacts, picture: str | None) -> _Section:
 
 def _setups_section(facts: SessionFacts) -> _Section:
     rows = [(ticker, f"{count:,}") for ticker, count in facts.setups]
-    left = f"{facts.unparsed_lines:,} lines could not be read; the table unparsed_lines says why."
+    left = f"{facts.unparsed_lines:,} lines could not be parsed; the table unparsed_lines has the reasons."
     table = _Table("Planned trades by ticker", [("ticker", ""), ("setups", "number")], rows)
     return _Section("Trade setups", left if facts.unparsed_lines else "", [table])
 
@@ -168,7 +168,7 @@ def _setups_section(facts: SessionFacts) -> _Section:
 def _latency_section(facts: SessionFacts, picture: str | None) -> _Section:
     heading = "From posted to stored"
     if picture is None or facts.median_latency_seconds is None:
-        later = f" {facts.later:,} were brought by a later import." if facts.later else ""
+        later = f" {facts.later:,} came with a later import." if facts.later else ""
         return _Section(heading, f"No message was stored while it was fresh.{later}")
     sentence = (
         f"Half of {len(facts.latencies_seconds):,} messages within {facts.median_latency_seconds:.1f} s"
@@ -177,7 +177,7 @@ def _latency_section(facts: SessionFacts, picture: str | None) -> _Section:
         sentence += f", 95 of 100 within {facts.slow_latency_seconds:.1f} s"
     sentence += f", the slowest after {max(facts.latencies_seconds):.1f} s."
     if facts.later:
-        sentence += f" {facts.later:,} that a later import brought are left out."
+        sentence += f" {facts.later:,} messages of a later import are left out."
     return _Section(heading, sentence, picture=picture, alternative="Cumulative chart of delays")
 
 

@@ -124,8 +124,8 @@ def require_login(host: str, *, has_login: bool, is_accepted: bool) -> None:
     """
     if not (has_login or is_accepted or is_loopback(host)):
         raise ConfigurationError(
-            f"on {host} everybody who reaches this machine would come in, for nobody is asked who they are: "
-            "listen on 127.0.0.1 behind a proxy that asks, or add --without-login"
+            f"on {host} everyone who reaches this machine would have access without a login: listen on "
+            "127.0.0.1 behind a proxy with authentication, or add --without-login"
         )
 
 
@@ -137,7 +137,7 @@ def banner(deployment: Deployment, url: str, live_url: str | None = None) -> str
         url: Address of the web interface.
         live_url: Address of the live page and the HTTP interface, or None when they do not run.
     """
-    live = [("Live", f"{live_url} (the session as it is read; HTTP interface)")] if live_url else []
+    live = [("Live", f"{live_url} (the live session; HTTP interface)")] if live_url else []
     rows = [("Web", url), *live, *(_demo_rows() if deployment.is_demo else [])]
     rows += [
         ("Data", _data(deployment)),

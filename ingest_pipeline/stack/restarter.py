@@ -55,7 +55,7 @@ class Child:
         on_line: Callable[[str], None],
     ) -> None:
         if shutil.which(command[0], path=environment.get("PATH")) is None:
-            raise ConfigurationError(f"cannot be started ({command[0]}: there is no such program)")
+            raise ConfigurationError(f"cannot be started ({command[0]}: no such program)")
         try:
             self._process = subprocess.Popen(
                 [*_ANNOUNCED, *command],

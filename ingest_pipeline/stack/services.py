@@ -136,7 +136,9 @@ def require_free_port(host: str, port: int, option: str = "--port") -> None:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(address)
     except UnicodeError as error:
-        raise ConfigurationError(f"{host!r} is no address of this machine ({error}): name another") from None
+        raise ConfigurationError(
+            f"{host!r} is not an address of this machine ({error}): name another"
+        ) from None
     except OSError as error:
         raise ConfigurationError(
             f"cannot listen on {host} port {port}: {error.strerror or error}. Stop the program that uses "

@@ -173,7 +173,7 @@ def _bounds(event: Component) -> tuple[datetime, datetime]:
     try:
         return start, start + length
     except OverflowError as error:
-        raise SessionInvalid(f"DURATION {length} reaches past what a time can be: shorten it") from error
+        raise SessionInvalid(f"DURATION {length} reaches past the last possible time: shorten it") from error
 
 
 def _moment(event: Component, name: str) -> datetime:
@@ -198,7 +198,7 @@ def _moment(event: Component, name: str) -> datetime:
         return value.astimezone(UTC)
     except (ValueError, OverflowError) as error:
         raise SessionInvalid(
-            f"{name} {value.isoformat()} is outside what UTC can hold: check the year"
+            f"{name} {value.isoformat()} is outside the range of UTC: check the year"
         ) from error
 
 

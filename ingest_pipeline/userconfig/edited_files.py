@@ -135,6 +135,6 @@ def mapping_items(node: yaml.Node, name: str, what: str) -> list[tuple[str, yaml
         if not isinstance(key, yaml.ScalarNode):
             raise BadInput(f"{name}, line {line_of(key)}: a key of {what} must be plain text")
         if key.value in items:
-            raise BadInput(f"{name}, line {line_of(key)}: {key.value!r} stands twice in {what}: keep one")
+            raise BadInput(f"{name}, line {line_of(key)}: {key.value!r} is given twice in {what}: keep one")
         items[key.value] = value
     return list(items.items())

@@ -135,7 +135,7 @@ def change_settings(
         values = _changed(guild_settings(connection, scope.guild_id), changes)
         save_guild_settings(connection, scope.guild_id, values, now=now)
     else:
-        raise BadInput("what holds everywhere is written in data/settings.yaml; give a guild or a channel")
+        raise BadInput("defaults for all guilds are written in data/settings.yaml; give a guild or a channel")
     in_force = settings_at(connection, file, scope)
     _check(connection, file, scope, in_force)
     return in_force

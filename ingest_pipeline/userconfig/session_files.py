@@ -164,7 +164,7 @@ def _csv_columns(header: list[str], name: str, line: int) -> list[str]:
             problems.append(f"{column} has two columns, the second called {shown(cell)}: keep one")
         columns.append(column)
     if not problems:
-        problems = [f"there is no column {field}" for field in REQUIRED if field not in columns]
+        problems = [f"missing column {field}" for field in REQUIRED if field not in columns]
     if problems:
         raise SessionInvalid(describe_problems(name, [f"line {line}: {problem}" for problem in problems]))
     return columns

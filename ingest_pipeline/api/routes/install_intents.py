@@ -53,7 +53,7 @@ class IntentModel(BaseModel):
 class NewIntent(IntentModel):
     """An installation that begins now."""
 
-    state: str = Field(description="The secret to send through Discord; told only here.")
+    state: str = Field(description="The secret to send through Discord; shown only here.")
 
 
 class WantedIntent(BaseModel):
@@ -80,16 +80,16 @@ def begin(wanted: WantedIntent, services: ServicesDep, now: Now) -> NewIntent:
 
 
 @writing.post(
-    "/validate", summary="Take a state that came back", responses=documented(401, 403, 404, 410, 413, 422)
+    "/validate", summary="Validate a returned state", responses=documented(401, 403, 404, 410, 413, 422)
 )
 def validate(returned: ReturnedState, services: ServicesDep, now: Now) -> IntentModel:
     """Use an open intent, which works once."""
     found = services.database.run(lambda connection: use_intent(connection, returned.state, now=now))
     if found is None:
-        raise NothingFound("no installation was begun with this state")
+        raise NothingFound("no installation was started with this state")
     intent, was_good = found
     if not was_good:
-        raise Refusal(410, "intent-gone", f"this installation is {intent.status(now)}: begin another")
+        raise Refusal(410, "intent-gone", f"this installation is {intent.status(now)}: start another")
     return IntentModel.of(intent, now)
 
 
@@ -100,7 +100,7 @@ def show(intent_id: GivenKey, services: ServicesDep, now: Now) -> IntentModel:
         return _shown(find_intent(connection, intent_id), intent_id, now)
 
 
-@writing.post("/{intent_id}/expire", summary="Let an installation expire", responses=_ID)
+@writing.post("/{intent_id}/expire", summary="Make an installation expire", responses=_ID)
 def expire(intent_id: GivenKey, services: ServicesDep, now: Now) -> IntentModel:
     """Let an open intent expire now; one that is used or expired stays as it is."""
     return _shown(

@@ -69,7 +69,7 @@ class MessagePage(BaseModel):
     """Messages, newest first."""
 
     items: list[MessageModel]
-    next_cursor: str | None = Field(description="For the page after this one; null when this is the last.")
+    next_cursor: str | None = Field(description="For the next page; null on the last page.")
 
 
 @router.get("", summary="Messages that match", response_model=MessagePage, responses=documented(422))

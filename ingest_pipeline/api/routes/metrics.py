@@ -149,7 +149,7 @@ def _reading(reading: IngestHealth) -> Iterator[Metric]:
     if reading.last_completed:
         yield _gauge(
             "ingest_last_batch_timestamp_seconds",
-            "When a batch was last merged",
+            "Time of the last merge",
             reading.last_completed.created_at.timestamp(),
         )
 
@@ -165,9 +165,11 @@ def _bot(bot: BotStatus) -> Iterator[Metric]:
         running.add_metric([tag], numbers[tag])
     yield running
     yield _gauge(
-        "ingest_bot_heartbeat_timestamp_seconds", "When the bot was last alive", _seconds(bot.heartbeat_at)
+        "ingest_bot_heartbeat_timestamp_seconds",
+        "Time of the bot's last heartbeat",
+        _seconds(bot.heartbeat_at),
     )
-    yield _gauge("ingest_bot_start_time_seconds", "When the bot's last run began", _seconds(bot.began_at))
+    yield _gauge("ingest_bot_start_time_seconds", "Time of the bot's last start", _seconds(bot.began_at))
 
 
 def _counts(figures: Figures) -> Iterator[Metric]:
@@ -177,7 +179,9 @@ def _counts(figures: Figures) -> Iterator[Metric]:
     for source, result, total in figures.ingested:
         ingested.add_metric([source, result], total)
     yield ingested
-    failed = CounterMetricFamily("ingest_batches_failed", "Batches that were undone", labels=["source"])
+    failed = CounterMetricFamily(
+        "ingest_batches_failed", "Batches that failed and were rolled back", labels=["source"]
+    )
     for source in sorted({each[0] for each in figures.ingested} | figures.failed_batches.keys()):
         failed.add_metric([source], figures.failed_batches.get(source, 0))
     yield failed
@@ -187,7 +191,7 @@ def _counts(figures: Figures) -> Iterator[Metric]:
     yield stored
     channels = GaugeMetricFamily(
         "ingest_channel_messages",
-        f"Live messages of the {MOST_CHANNELS} channels that hold most, and of all others together",
+        f"Live messages of the {MOST_CHANNELS} largest channels, and of all others together",
         labels=["channel_id"],
     )
     for channel_id, messages in figures.by_channel.items():
@@ -196,7 +200,7 @@ def _counts(figures: Figures) -> Iterator[Metric]:
     yield channels
     to_setup = GaugeMetricFamily(
         "ingest_message_to_setup_seconds",
-        "From posting a message to the setup read out of it, over the last hour",
+        "Time from a message's posting to its trade setup, over the last hour",
         labels=["quantile"],
     )
     for quantile in QUANTILES:
@@ -207,15 +211,19 @@ def _counts(figures: Figures) -> Iterator[Metric]:
 def _verification(last: LastVerification | None) -> Iterator[Metric]:
     yield _gauge(
         "ingest_verification_timestamp_seconds",
-        "When the table was last compared with Discord",
+        "Time of the last comparison with Discord",
         _seconds(last.at if last else None),
     )
     exact, deficit, differences = (
         (last.is_exact, last.has_deficit, last.differences) if last else (math.nan, math.nan, math.nan)
     )
-    yield _gauge("ingest_verification_exact", "Whether nothing differed then", exact)
-    yield _gauge("ingest_verification_deficit", "Whether something was missing then", deficit)
-    yield _gauge("ingest_verification_differences", "Messages that differed then", differences)
+    yield _gauge("ingest_verification_exact", "Whether nothing differed in the last comparison", exact)
+    yield _gauge(
+        "ingest_verification_deficit", "Whether something was missing in the last comparison", deficit
+    )
+    yield _gauge(
+        "ingest_verification_differences", "Messages that differed in the last comparison", differences
+    )
 
 
 def _seconds(moment: datetime | None) -> float:

@@ -70,7 +70,7 @@ class WantedScan(BaseModel):
 
     channel_id: GivenId
     kind: Literal["import", "catch_up"] = Field(
-        "import", description="All of its history, or what came since it was last read."
+        "import", description="All of its history, or only newer messages than the last reading."
     )
 
 

@@ -48,7 +48,7 @@ def one_session(session_id: GivenKey, services: ServicesDep, now: Now) -> Sessio
 
 @router.get(
     "/{session_id}/coverage",
-    summary="What is proven of a session",
+    summary="Coverage of a session",
     response_model=ProgressModel,
     responses=documented(404, 422),
 )

@@ -39,7 +39,7 @@ class JourneyModel(BaseModel):
     stages: list[StageModel]
     run_id: str | None = Field(description="The Dagster run.")
     message: MessageModel | None
-    messages: int = Field(description="Messages whose content came with this journey.")
+    messages: int = Field(description="Messages whose content this journey brought.")
 
 
 @router.get("/{identifier}", summary="A journey", responses=documented(404, 422))

@@ -27,23 +27,28 @@ def bot(
         list[str] | None,
         typer.Option(
             "--monitor",
-            help="Monitor these channels of guilds for which nobody has chosen any; repeatable; "
-            "INGEST_BOT_MONITOR without it.",
+            help="Channels to monitor in guilds without patterns; repeatable; INGEST_BOT_MONITOR by default.",
             metavar="PATTERN",
         ),
     ] = None,
     catch_up_hours: Annotated[
         float | None,
         typer.Option(
-            help="Read again what was posted in so many hours before a gap; INGEST_BOT_CATCH_UP_HOURS "
-            "without it.",
+            help=(
+                "Read again messages posted in the HOURS before a gap; INGEST_BOT_CATCH_UP_HOURS by default."
+            ),
             min=0,
             max=10_000,
         ),
     ] = None,
     check: Annotated[
         bool,
-        typer.Option("--check", help="Tell what the bot has and lacks, and how to invite it; run nothing."),
+        typer.Option(
+            "--check",
+            help=(
+                "Show the bot's intents and permissions, the missing ones, and its invitation; run nothing."
+            ),
+        ),
     ] = False,
     as_json: JsonOption = False,
 ) -> None:

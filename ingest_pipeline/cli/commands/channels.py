@@ -15,9 +15,7 @@ from ingest_pipeline.userconfig.session_rows import parse_channel_id
 if TYPE_CHECKING:
     from ingest_pipeline.storage.engine.database import Connection
 
-app = typer.Typer(
-    name="channels", help="Look at channels and say whether they are monitored.", no_args_is_help=True
-)
+app = typer.Typer(name="channels", help="List, show and monitor channels.", no_args_is_help=True)
 
 _COLUMNS = (
     "guild_id",
@@ -39,7 +37,7 @@ def list_every(
     context: typer.Context,
     *,
     guild: GuildOption = None,
-    monitored: Annotated[bool, typer.Option("--monitored", help="Only those that are monitored.")] = False,
+    monitored: Annotated[bool, typer.Option("--monitored", help="Only monitored channels.")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """List channels and threads by guild and position, with how many of their messages are stored."""

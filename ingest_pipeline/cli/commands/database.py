@@ -26,7 +26,7 @@ _FORMS = "write postgresql://user@host/database, duckdb:///folder/file.duckdb or
 
 app = typer.Typer(
     name="database",
-    help="Migrate, look at, copy, save, restore and rebuild the database.",
+    help="Migrate, inspect, copy, back up, restore and rebuild the database.",
     no_args_is_help=True,
 )
 
@@ -99,7 +99,7 @@ def copy(
                 pass
         report = copy_database(reading, writing, _page_shown(show))
     if report.left_out:
-        typer.echo(f"left out, not being ingest_pipeline's: {', '.join(report.left_out)}", err=True)
+        typer.echo(f"left out, since they are not ingest_pipeline's: {', '.join(report.left_out)}", err=True)
     if as_json:
         print_json(asdict(report))
         return
@@ -192,8 +192,8 @@ def _print_rebuilt(report: RebuildReport) -> None:
     if report.lost_messages is None:
         if report.replaced:
             typer.echo(
-                "what came by the bot, from history or from imported files has not landed and is not there: "
-                "import it again"
+                "messages from the bot, from history or from imported files have not landed and are "
+                "missing: import them again"
             )
     else:
         for source, count in sorted(report.lost_messages.items()):
@@ -251,12 +251,12 @@ def _duckdb_path(url: str) -> Path | None:
     try:
         parts = urlsplit(url)
     except ValueError as error:
-        raise ConfigurationError(f"--from or --to is no URL ({error}): {_FORMS}") from error
+        raise ConfigurationError(f"--from or --to is not a URL ({error}): {_FORMS}") from error
     if parts.scheme == "duckdb":
         return Path(unquote(parts.netloc + parts.path))
     if parts.scheme in {"postgresql", "postgres"}:
         return None
-    raise ConfigurationError(f"--from or --to is of the unknown kind {parts.scheme!r}: {_FORMS}")
+    raise ConfigurationError(f"--from or --to has the unknown scheme {parts.scheme!r}: {_FORMS}")
 
 
 def _page_shown(show: Callable[[str], None] | None) -> Callable[[str, int], None] | None:

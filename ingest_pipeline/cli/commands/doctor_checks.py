@@ -141,9 +141,10 @@ def check_database(settings: Settings) -> Check:
             mislinked = count_mislinked(connection)
         detail = f"{database.engine}, migrated and writable, {rows:,} messages"
         if mislinked:
-            detail += f", {mislinked:,} of which have another session than their channel and time say"
+            detail += f", {mislinked:,} of which have another session than their channel and time call for"
             remedy = (
-                "something else wrote to the tables: `ingest sessions add --replace` links a session's anew"
+                "another program wrote to the tables: `ingest sessions add --replace` links a "
+                "session's messages again"
             )
             return Check("database", State.FAIL, detail, remedy)
         return Check("database", State.OK, detail)
@@ -218,7 +219,7 @@ def check_bot(settings: Settings) -> Check:
     finally:
         database.close()
     if bot.since is None:
-        remedy = "`ingest bot --check` tells what it has and lacks; ./start.sh starts it"
+        remedy = "`ingest bot --check` shows its permissions and what is missing; ./start.sh starts it"
         return Check("bot", State.WARN, "DISCORD_BOT_TOKEN is set, and the bot never ran", remedy)
     detail = f"{bot.state.value} since {moment_text(bot.since)}" + (f": {bot.reason}" if bot.reason else "")
     if bot.state in {BotState.STOPPED, BotState.LOST}:
@@ -259,7 +260,7 @@ def check_data_files(settings: Settings) -> Check | None:
     if settings.database_url is not None or not (is_open_to_others(path) and is_open_to_others(path.parent)):
         return None
     detail = f"{path} can be read by other users of this machine"
-    remedy = f"run `chmod -R go= {path.parent}`, unless they shall"
+    remedy = f"run `chmod -R go= {path.parent}`, unless they should"
     return Check("data files", State.WARN, detail, remedy)
 
 

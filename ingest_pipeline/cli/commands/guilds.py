@@ -23,9 +23,7 @@ from ingest_pipeline.errors import BadInput
 if TYPE_CHECKING:
     from ingest_pipeline.storage.engine.database import Connection
 
-app = typer.Typer(
-    name="guilds", help="Look at guilds and say which of their channels are monitored.", no_args_is_help=True
-)
+app = typer.Typer(name="guilds", help="List, show, monitor and synchronise guilds.", no_args_is_help=True)
 
 _COLUMNS = ("guild_id", "name", "channels", "monitored", "patterns", "joined_at", "left_at", "last_seen_at")
 
@@ -70,7 +68,7 @@ def monitor(
     guild: GuildArgument,
     patterns: PatternsArgument,
     *,
-    only: Annotated[bool, typer.Option("--only", help="In place of the patterns the guild has.")] = False,
+    only: Annotated[bool, typer.Option("--only", help="Replace the guild's patterns.")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Monitor a guild's channels by patterns, beside those it has.
@@ -97,7 +95,7 @@ def unmonitor(
     context: typer.Context,
     guild: GuildArgument,
     patterns: Annotated[
-        list[str] | None, typer.Argument(metavar="PATTERN", help="Patterns to remove; all without.")
+        list[str] | None, typer.Argument(metavar="PATTERN", help="Patterns to remove; all by default.")
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -149,7 +147,9 @@ def forget(context: typer.Context, guild: GuildArgument) -> None:
         def work(connection: Connection) -> str:
             found = find_guild(connection, guild_id)
             if found["joined_at"] is not None and found["left_at"] is None:
-                raise BadInput(f"the bot is in guild {guild_id}, which would come back: let it leave first")
+                raise BadInput(
+                    f"the bot is in guild {guild_id}, which would come back: remove it from the guild first"
+                )
             forget_guild(connection, guild_id)
             return str(found["name"])
 

@@ -36,7 +36,7 @@ def import_history(
         list[str] | None,
         typer.Option("--channel", help="Only this channel with its threads; repeatable.", metavar=CHANNEL),
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Read everything anew, from the start.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Read everything again, from the start.")] = False,
     concurrency: Annotated[int, typer.Option(help="Channels read at the same time.", min=1, max=32)] = 4,
     as_json: JsonOption = False,
 ) -> None:
@@ -104,7 +104,7 @@ def verify_message_counts(
     sample: Annotated[
         int | None,
         typer.Option(
-            help="Read about N messages of each channel, at random places, instead of all.",
+            help="Read about N messages of each channel, at random positions, instead of all.",
             min=1,
             max=1_000_000,
             metavar="N",
@@ -112,7 +112,7 @@ def verify_message_counts(
     ] = None,
     days: Annotated[
         int | None,
-        typer.Option(help="Of the sessions, only those that ended in the last DAYS.", min=1, max=100_000),
+        typer.Option(help="Only sessions that ended in the last DAYS days.", min=1, max=100_000),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -145,11 +145,11 @@ def seal(
     *,
     session_id: Annotated[
         str | None,
-        typer.Option("--session-id", help="The session; each that is due without it.", metavar="ID"),
+        typer.Option("--session-id", help="The session; all that are due by default.", metavar="ID"),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Read a session that is over once more and write down what it holds.
+    """Read a session that is over once more and write its manifest.
 
     A session that has changed since it was sealed gets a new version, which says what changed. The
     exit code is 10 when a session could not be read to its end and so was not sealed.

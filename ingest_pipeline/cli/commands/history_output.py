@@ -141,12 +141,12 @@ def print_verification(report: VerificationReport) -> None:
             typer.echo(f"channel {verdict.channel_id}: {unlisted} more differences, not listed", err=True)
     if any(verdict.reasons for verdict in report.verdicts):
         typer.echo(
-            "to mend: `ingest gaps --repair` reads what was not read; the rest is read anew by "
+            "to repair: `ingest gaps --repair` reads missing ranges; the rest is read again by "
             "`ingest import-history --guild GUILD --channel CHANNEL --force`",
             err=True,
         )
     if report.is_sampled:
-        typer.echo("only samples were read: what lies between them was not compared", err=True)
+        typer.echo("only samples were read: messages between them were not compared", err=True)
     _print_skipped(report)
     agreeing = f"{percent_text(report.agreeing_percent)} of what either side has agrees"
     typer.echo(f"{'exact' if report.is_exact else 'not exact'}: {agreeing}, {report.seconds:.2f} s", err=True)

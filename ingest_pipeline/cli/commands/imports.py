@@ -33,12 +33,12 @@ def import_messages(
     start: Annotated[
         str | None,
         typer.Option(
-            help="First time to take, with Z or an offset; the session's start by default.", metavar=TIME
+            help="Start of the range, with Z or an offset; the session's start by default.", metavar=TIME
         ),
     ] = None,
     end: Annotated[
         str | None,
-        typer.Option(help="Time to stop before; the session's end by default.", metavar=TIME),
+        typer.Option(help="End of the range, excluded; the session's end by default.", metavar=TIME),
     ] = None,
     output_dir: Annotated[
         Path | None,

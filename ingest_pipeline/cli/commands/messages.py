@@ -26,7 +26,7 @@ def messages(
     session_id: SessionOption,
     driver: DriverOption = None,
     limit: Annotated[
-        int | None, typer.Option(help="At most so many, the newest.", min=1, max=10**9, metavar="N")
+        int | None, typer.Option(help="Only the newest N messages.", min=1, max=10**9, metavar="N")
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -76,11 +76,13 @@ def export(
     session_id: SessionOption,
     kind: Annotated[
         ExportFormat | None,
-        typer.Option("--format", help="By default the output's suffix tells it, or else csv."),
+        typer.Option("--format", help="By default from the output's suffix, or else csv."),
     ] = None,
     output: Annotated[
         Path | None,
-        typer.Option(help="The file to write, replaced whole; standard output by default.", dir_okay=False),
+        typer.Option(
+            help=("The file to write, replaced as a whole; standard output by default."), dir_okay=False
+        ),
     ] = None,
 ) -> None:
     """Write a session's messages as CSV, Parquet, JSON or a web page.
@@ -89,7 +91,7 @@ def export(
     """
     kind = kind or _format_of(output)
     if output is None and kind is ExportFormat.PARQUET and sys.stdout.isatty():
-        raise typer.BadParameter("Parquet is no text: name a file with --output, or redirect it")
+        raise typer.BadParameter("Parquet is not text: name a file with --output, or redirect the output")
     settings = begin(context)
     with open_services(settings) as services:
         from ingest_pipeline.reporting.export import export_session

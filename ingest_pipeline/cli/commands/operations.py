@@ -45,7 +45,11 @@ def api(
     ] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port to listen on.", min=1, max=65_535)] = 8000,
     without_login: Annotated[
-        bool, typer.Option("--without-login", help="Let in everybody who reaches an address of the network.")
+        bool,
+        typer.Option(
+            "--without-login",
+            help=("Listen on an address of the network without a read token: every client can read."),
+        ),
     ] = False,
 ) -> None:
     """Serve the HTTP interface and the live page until Ctrl-C."""
@@ -63,7 +67,9 @@ def api(
 def prune(
     context: typer.Context,
     *,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would go, delete nothing.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help=("Show what would be deleted, delete nothing."))
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Delete what the settings say is past its age: events, raw exports, expired install intents.
@@ -136,7 +142,7 @@ def _details(data: dict[str, Any]) -> str:
 def exporter(
     context: typer.Context,
     *,
-    check: Annotated[bool, typer.Option("--check", help="Say what would change, change nothing.")] = False,
+    check: Annotated[bool, typer.Option("--check", help="Show what would change, change nothing.")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Install the exporter's pinned version, as ./start.sh does, or the latest if the settings say so."""
@@ -151,7 +157,7 @@ def exporter(
     folder = settings.exporter_path.parent
     if "exporter_path" in settings.model_fields_set or is_by_hand(folder):
         raise ConfigurationError(
-            f"the exporter {settings.exporter_path} is one of your own: nothing is installed in its place"
+            f"the exporter {settings.exporter_path} is your own: nothing is installed in its place"
         )
     version = None if settings.exporter_follow_latest else VERSION
     if check:

@@ -87,7 +87,7 @@ def add_session(
     location: Annotated[str | None, typer.Option(help="Such as Monza.")] = None,
     country: Annotated[str | None, typer.Option(help="Such as Italy.")] = None,
     replace: Annotated[
-        bool, typer.Option("--replace", help="Give an existing session of this id these values.")
+        bool, typer.Option("--replace", help="Replace the values of an existing session with this id.")
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -234,7 +234,7 @@ def _warn_of_long_ones(settings: Settings, found: Sequence[Session]) -> None:
     for session in found:
         if session.end_time - session.start_time > timedelta(hours=settings.session_max_hours):
             _logger.warning(
-                "session %s is longer than INGEST_SESSION_MAX_HOURS (%d): its last window takes the rest",
+                "session %s is longer than INGEST_SESSION_MAX_HOURS (%d): its last window holds the rest",
                 session.session_id,
                 settings.session_max_hours,
             )

@@ -30,7 +30,10 @@ KeyArgument = Annotated[str, typer.Argument(metavar="KEY", help="Such as highlig
 def get(
     context: typer.Context,
     key: Annotated[
-        str, typer.Argument(metavar="[KEY]", help="Such as highlights.threshold, or highlights; all without.")
+        str,
+        typer.Argument(
+            metavar="[KEY]", help=("Such as highlights.threshold, or highlights; all by default.")
+        ),
     ] = "",
     *,
     guild: PlaceGuild = None,

@@ -153,7 +153,7 @@ class HighlightRule:
         if self.threshold > self.highest_score:
             raise ConfigurationError(
                 f"highlights: threshold {self.threshold!r} is above {self.highest_score:g}, all that these "
-                "weights can give, so nothing would ever be a highlight: lower it or raise a weight"
+                "weights can give, so no message could be a highlight: lower it or raise a weight"
             )
         object.__setattr__(self, "_pattern", _keyword_pattern(self.keywords))
         object.__setattr__(self, "_plain_keywords", tuple(map(_plain, self.keywords)))

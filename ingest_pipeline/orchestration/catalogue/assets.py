@@ -26,7 +26,7 @@ from ingest_pipeline.storage.catalogue.guilds import describe_channels, list_gui
 SYNC_JOB = "catalogue_sync"
 _GROUP = "catalogue"
 _LISTED = 25
-_NO_BOT = "there is no bot to look with: DISCORD_BOT_TOKEN is not set"
+_NO_BOT = "the catalogue needs a bot: DISCORD_BOT_TOKEN is not set"
 
 Result = dg.MaterializeResult[None]
 _Sync = Callable[[Services, DiscordRest], Awaitable[Synced]]
@@ -34,7 +34,7 @@ _Sync = Callable[[Services, DiscordRest], Awaitable[Synced]]
 catalogue_job = dg.define_asset_job(
     SYNC_JOB,
     selection=dg.AssetSelection.groups(_GROUP),
-    description="Bring guilds, channels and users in line with what Discord shows the bot.",
+    description="Synchronise guilds, channels and users with what the bot sees in Discord.",
     tags=single_tags(SYNC_JOB),
 )
 PERMISSIONS_JOB = "check_permissions"
@@ -121,7 +121,7 @@ def build_catalogue_schedule(settings: Settings) -> dg.ScheduleDefinition:
         catalogue_job,
         cron=settings.catalogue_cron,
         description=(
-            "Brings guilds, channels and users in line with what Discord shows the bot "
+            "Synchronises guilds, channels and users with what the bot sees in Discord "
             "(INGEST_CATALOGUE_CRON). Without a bot it is off."
         ),
         why_not=_no_bot,
@@ -136,7 +136,7 @@ def _no_bot(services: Services, _now: datetime) -> str | None:
 def _look(context: dg.AssetExecutionContext, services: Services, sync: _Sync) -> Synced | None:
     """Sync by the bot; without one say why nothing is looked at, and return None."""
     if services.settings.discord_bot_token is None:
-        context.log.warning("%s is left as it is: %s", context.asset_key.to_user_string(), _NO_BOT)
+        context.log.warning("%s is not updated: %s", context.asset_key.to_user_string(), _NO_BOT)
         context.log_event(
             dg.AssetObservation(context.asset_key, metadata={"skipped": dg.MetadataValue.text(_NO_BOT)})
         )
@@ -183,7 +183,10 @@ def _cell(value: object) -> str:
         dg.AssetCheckSpec(
             PERMISSIONS.name,
             asset=PERMISSIONS.asset_key,
-            description="The bot may read the history of every monitored channel; if not, what to grant.",
+            description=(
+                "The bot may read the history of every monitored channel; otherwise, the permissions to "
+                "grant."
+            ),
         )
     ],
     can_subset=True,
@@ -242,7 +245,7 @@ def _record(each: UnreadableChannel) -> dg.TableRecord:
 permissions_job = dg.define_asset_job(
     PERMISSIONS_JOB,
     selection=dg.AssetSelection.checks(PERMISSIONS),
-    description="Ask Discord whether the bot may still read each monitored channel; see its asset check.",
+    description="Check the bot's permissions in each monitored channel; see its asset check.",
     tags=single_tags(PERMISSIONS_JOB),
 )
 
@@ -254,8 +257,8 @@ def build_permissions_schedule(settings: Settings) -> dg.ScheduleDefinition:
         permissions_job,
         cron=settings.permissions_cron,
         description=(
-            "Asks whether the bot may still read each monitored channel (INGEST_PERMISSIONS_CRON). Without a "
-            "bot it is off."
+            "Checks the bot's permissions in each monitored channel (INGEST_PERMISSIONS_CRON). Without "
+            "a bot it is off."
         ),
         why_not=_why_not,
         default_status=dg.DefaultScheduleStatus.RUNNING if has_bot else dg.DefaultScheduleStatus.STOPPED,

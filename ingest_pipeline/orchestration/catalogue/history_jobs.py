@@ -119,7 +119,7 @@ def read_scans(context: dg.OpExecutionContext, services: dg.ResourceParam[Servic
     tags=single_tags(IMPORT_JOB),
     description=(
         "Import a guild's history with the bot: the channels it monitors or those given, threads included. "
-        "One at a time; one that was cut off goes on where it was."
+        "One at a time; an interrupted import continues where it stopped."
     ),
 )
 def import_history_job() -> None:
@@ -130,7 +130,7 @@ def import_history_job() -> None:
 @dg.job(
     name=SCAN_JOB,
     tags=single_tags(SCAN_JOB),
-    description="Read the scan runs that were queued by POST /scan-runs.",
+    description="Read the scan runs that POST /scan-runs has queued.",
 )
 def scan_runs_job() -> None:
     """Read what was asked for."""
@@ -202,10 +202,10 @@ def scan_runs_sensor(
         with tick_services.database.read() as connection:
             wanted = [run.scan_run_id for run in requested_runs(connection)]
     except TransientError as error:
-        return dg.SensorResult(skip_reason=f"nothing is looked at this time: {error}", cursor=context.cursor)
+        return dg.SensorResult(skip_reason=f"skipped this time: {error}", cursor=context.cursor)
     tries = tries.retain(wanted)
     if not any(tries.is_due(each, now) for each in wanted):
-        reason = f"{len(wanted)} scan runs are tried again later" if wanted else "no scan run is asked for"
+        reason = f"{len(wanted)} scan runs will be tried again later" if wanted else "no scan run is queued"
         return dg.SensorResult(skip_reason=reason, cursor=tries.to_text())
     for each in wanted:
         tries = tries.record_attempt(each, now)
@@ -220,5 +220,5 @@ def build_scan_runs_sensor(settings: Settings) -> dg.SensorDefinition:
         job_name=SCAN_JOB,
         minimum_interval_seconds=_EVERY_SECONDS if has_bot else _WITHOUT_BOT_SECONDS,
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description="Reads the scan runs that were queued by POST /scan-runs, with the bot.",
+        description="Reads the scan runs that POST /scan-runs has queued, with the bot.",
     )(scan_runs_sensor)

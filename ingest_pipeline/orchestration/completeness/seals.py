@@ -24,14 +24,14 @@ SEAL_JOB = "session_seal_job"
 _EVERY_SECONDS = 120
 _LISTED = 50
 _SOURCES = {
-    "history": "read again by the bot, deletions looked for",
+    "history": "read again by the bot, with deletions",
     "export": "read again by the exporter, which cannot see deletions",
 }
 
 seal_job = dg.define_asset_job(
     SEAL_JOB,
     selection=dg.AssetSelection.assets("session_manifest"),
-    description="Read a session that is over once more and write down what it holds.",
+    description="Read a session that is over once more and write its manifest.",
     tags=single_tags(SEAL_JOB),
 )
 
@@ -129,12 +129,12 @@ def session_seal_sensor(
     try:
         chosen = next_to_seal(tick_services, SEAL_RETRIES.read(context.cursor), datetime.now(UTC))
     except TransientError as error:
-        return dg.SensorResult(skip_reason=f"nothing is sealed this time: {error}", cursor=context.cursor)
+        return dg.SensorResult(skip_reason=f"skipped this time: {error}", cursor=context.cursor)
     if chosen.session is None:
         return dg.SensorResult(skip_reason=chosen.reason, cursor=chosen.tries.to_text())
     session_id = chosen.session.session_id
     if session_id not in context.instance.get_dynamic_partitions(SESSION_PARTITIONS):
-        return dg.SensorResult(skip_reason=f"{session_id} is no partition yet", cursor=context.cursor)
+        return dg.SensorResult(skip_reason=f"{session_id} is not a partition yet", cursor=context.cursor)
     request = dg.RunRequest(partition_key=session_id, tags={SESSION_TAG: session_id})
     return dg.SensorResult(run_requests=[request], cursor=chosen.tries.to_text())
 
@@ -166,8 +166,8 @@ def build_seal_sensor() -> dg.SensorDefinition:
         minimum_interval_seconds=_EVERY_SECONDS,
         default_status=dg.DefaultSensorStatus.RUNNING,
         description=(
-            "Seals a session when it is over and settled: reads it once more and writes its manifest. Does "
-            "so again, as the next version, when the session changes after that. One session at a time, "
-            "those that could not be sealed less and less often."
+            "Seals a session when it is over and settled: reads it once more and writes its manifest. "
+            "Seals it again, as the next version, if it changes later. One session at a time; failed "
+            "ones with growing pauses."
         ),
     )(session_seal_sensor)

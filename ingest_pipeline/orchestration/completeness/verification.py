@@ -64,7 +64,7 @@ def verification_check(
 ) -> Iterator[dg.AssetCheckResult]:
     """Read anew and compare; a deficit is an error, anything else that differs a warning."""
     if context.job_def.asset_layer.executable_asset_keys:
-        context.log.info("not looked at together with a materialisation: run the job %s", VERIFY_JOB)
+        context.log.info("not evaluated with a materialisation: run the job %s", VERIFY_JOB)
         return
     settings = services.settings
     if not _can_read(settings):

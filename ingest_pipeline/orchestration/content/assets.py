@@ -38,14 +38,14 @@ _GROUP = "content"
 _OWNERS = ["team:ingest"]
 _DESCRIPTIONS = {
     ContentKind.TEAM_RADIO: (
-        "Who speaks on the radio and what is said: the driver as written, and whom `data/drivers.yaml` "
-        "takes that for. Names that nobody knows are listed."
+        "Driver and text of each radio message: the driver as written, and as identified by "
+        "`data/drivers.yaml`. Unknown names are listed."
     ),
     ContentKind.TRADE_SETUPS: (
         "Planned trades, line by line: ticker, day, kind, levels and targets as exact decimals; biases of "
-        "tickers; and lines that could not be read, with the reason. No number is ever guessed."
+        "tickers; and lines that could not be parsed, with the reason. No number is ever guessed."
     ),
-    ContentKind.CLIPS: "Videos, uploaded or linked, and until when their addresses work.",
+    ContentKind.CLIPS: "Videos, uploaded or linked, with the expiry of their addresses.",
     ContentKind.HIGHLIGHTS: (
         "Messages that stand out by reactions, replies, bursts and keywords, with score and reasons; fills "
         "`is_highlight_candidate` of `messages`. Weights are in `data/settings.yaml`."

@@ -91,7 +91,7 @@ def session_report_sensor(
         with tick_services.database.read() as connection:
             states = session_states(connection, list_sessions(connection), tick_services, datetime.now(UTC))
     except TransientError as error:
-        return dg.SensorResult(skip_reason=f"nothing is looked at this time: {error}", cursor=context.cursor)
+        return dg.SensorResult(skip_reason=f"skipped this time: {error}", cursor=context.cursor)
     asked = _asked(context.cursor)
     partitions = set(context.instance.get_dynamic_partitions(SESSION_PARTITIONS))
     due = [each for each, state in states.items() if each in partitions and asked.get(each) != state]
@@ -156,7 +156,7 @@ def build_report_sensor() -> dg.SensorDefinition:
         default_status=dg.DefaultSensorStatus.RUNNING,
         description=(
             "Makes the report of a session every ten minutes while it is live, when it is over and settled, "
-            "and again when its messages or what they say change or a gap is closed."
+            "and again when its messages or their content change or a gap is closed."
         ),
     )(session_report_sensor)
 

@@ -48,7 +48,7 @@ class _Cause(NamedTuple):
 
 
 _BY_BOT = _Cause(SOURCE, "stored by the real-time bot")
-_BY_SESSIONS = _Cause("sessions", "the session takes other messages than before")
+_BY_SESSIONS = _Cause("sessions", "the session contains other messages than before")
 
 
 def build_changed_windows_sensor(settings: Settings) -> dg.SensorDefinition:
@@ -58,8 +58,8 @@ def build_changed_windows_sensor(settings: Settings) -> dg.SensorDefinition:
         minimum_interval_seconds=settings.poll_interval_seconds,
         default_status=dg.DefaultSensorStatus.RUNNING,
         description=(
-            "Marks the windows of `messages` and of their content as materialised that the real-time bot "
-            "wrote to, and those of sessions that were changed, the empty ones too. It starts no runs."
+            "Marks windows of `messages` and of their content as materialised that the real-time bot "
+            "wrote to, and windows of changed sessions, empty ones too. It starts no runs."
         ),
     )(changed_windows_sensor)
 
@@ -73,7 +73,7 @@ def changed_windows_sensor(
         read_relinked(tick_services)
         materialised = _report(tick_services, context.instance, acknowledged, delivery_token)
     except TransientError as error:
-        return dg.SensorResult(skip_reason=f"nothing is told this time: {error}", cursor=context.cursor)
+        return dg.SensorResult(skip_reason=f"skipped this time: {error}", cursor=context.cursor)
     if not materialised:
         return dg.SensorResult(skip_reason="no window has changed without a run since", cursor=acknowledged)
     return dg.SensorResult(asset_events=materialised, cursor=delivery_token)

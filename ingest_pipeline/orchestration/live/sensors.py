@@ -37,8 +37,9 @@ def build_live_session_sensor(settings: Settings) -> dg.SensorDefinition:
         minimum_interval_seconds=settings.poll_interval_seconds,
         default_status=dg.DefaultSensorStatus.RUNNING,
         description=(
-            "Reads the live session: every window that is not proven complete up to now. Outages heal at "
-            "the next tick, a session that keeps failing is tried less often, and one that has ended is "
+            "Reads the live session: every window that is not proven complete up to now. Outages are "
+            "repaired at the next tick, a session that keeps failing is tried less often, and one that "
+            "has ended is "
             "read until it is proven complete. Without a live session it says which is next."
         ),
     )(live_session_sensor)
@@ -56,7 +57,7 @@ def live_session_sensor(
     try:
         sessions, decision = _look(tick_services, state, run_in_progress(runs, now), now)
     except TransientError as error:
-        return dg.SensorResult(skip_reason=f"nothing is read this time: {error}", cursor=state.to_cursor())
+        return dg.SensorResult(skip_reason=f"skipped this time: {error}", cursor=state.to_cursor())
     return dg.SensorResult(
         run_requests=live_run_requests(decision.plan, tick_services),
         skip_reason=_skip_reason(context, decision),
@@ -94,7 +95,7 @@ def _look(
     problem = services.settings_problem(groups=False)
     unread_groups = None if problem else services.settings_problem(groups=True)
     if unread_groups:
-        mistakes.append(f"what messages say is not looked up: {unread_groups}")
+        mistakes.append(f"the content of messages is not extracted: {unread_groups}")
     with services.database.read() as connection:
         sessions = list_sessions(connection)
         decision = decide(
@@ -117,7 +118,7 @@ def _take_over_sessions(services: Services, now: datetime) -> list[str]:
     try:
         sync_sessions_file(services.database, services.settings, now)
     except BadInput as error:
-        return [f"the sessions stay as they were: {error}"]
+        return [f"the sessions were not updated: {error}"]
     return []
 
 

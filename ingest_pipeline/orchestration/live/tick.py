@@ -194,7 +194,7 @@ def _idle(plan: PollPlan, now: datetime) -> str:
     if plan.session is not None:
         return f"session {plan.session.session_id} is live and complete up to now"
     if plan.upcoming is None:
-        return "no session is live and none is to come: add one to data/sessions.yaml"
+        return "no session is live and none is coming: add one to data/sessions.yaml"
     start = plan.upcoming.start_time
     return (
         f"no session is live; the next is {plan.upcoming.session_id} at "

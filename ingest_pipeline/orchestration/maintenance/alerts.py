@@ -46,9 +46,10 @@ def build_alert_sensors(settings: Settings) -> list[dg.SensorDefinition]:
         minimum_interval_seconds=_EVERY_SECONDS,
         default_status=dg.DefaultSensorStatus.RUNNING,
         description=(
-            "Posts to the webhook when runs or asset checks fail, one message for each session, and when "
-            "they are well again. The polls of a live session are told of after "
-            f"{settings.alert_after_failures} failures in a row, anything else at once. It starts no runs."
+            "Posts to the webhook when runs or asset checks fail, one message for each session, and "
+            "when they work again. The polls of a live session alert after "
+            "{settings.alert_after_failures} failures in a row, anything else at once. It starts no "
+            "runs."
         ),
     )
     return [sensor(alert_sensor)]
@@ -63,7 +64,7 @@ def alert_sensor(
     if before.seen is None:
         # What failed before anybody asked to be told is old news.
         state = replace(before, seen=_newest(context.instance))
-        return dg.SensorResult(skip_reason="from now on failures are told", cursor=state.to_text())
+        return dg.SensorResult(skip_reason="alerts start now", cursor=state.to_text())
     ended, seen = _ended_runs(context, before.seen)
     outcomes = [_outcome(context.instance, run, at) for run, at in ended if not _goes_on(run)]
     state = before.after(outcomes, threshold=settings.alert_after_failures, now=now)
@@ -189,5 +190,5 @@ def _skip_reason(state: AlertState, *, sent: int, left: int, problem: str | None
     parts = [f"alerts sent: {sent}"] if sent else []
     parts += [f"{left} wait for the next tick: {problem}"] if problem else []
     alerted = sum(streak.is_told for streak in state.streaks.values())
-    parts += [f"still failing: {len(state.streaks)}, {alerted} of them told"] if state.streaks else []
+    parts += [f"still failing: {len(state.streaks)}, {alerted} of them alerted"] if state.streaks else []
     return "; ".join(parts) or "nothing failed"

@@ -197,7 +197,7 @@ def build_prune_schedule(job: dg.JobDefinition, settings: Settings) -> dg.Schedu
         default_status=dg.DefaultScheduleStatus.RUNNING if runs else dg.DefaultScheduleStatus.STOPPED,
         description=(
             f"Deletes Dagster's runs older than {settings.retain_runs_days} days, failed ones older than "
-            f"{settings.retain_failed_runs_days} (INGEST_PRUNE_CRON). It is on by itself with "
+            f"{settings.retain_failed_runs_days} (INGEST_PRUNE_CRON). It is on by default with "
             "INGEST_PRUNE_DAGSTER only."
         ),
     )

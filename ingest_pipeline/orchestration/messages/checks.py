@@ -27,7 +27,8 @@ _DESCRIPTIONS = {
         "as deleted."
     ),
     Rule.LINKED: (
-        "Every row of the session's channels and time has the session that takes it, and no other row has it."
+        "Every row in the session's channels and time has the session that it belongs to, and no other "
+        "row has it."
     ),
     Rule.PROVEN: "Every window that had ended when it was read is proven complete by the coverage ledger.",
 }

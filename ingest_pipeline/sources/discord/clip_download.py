@@ -109,13 +109,13 @@ def _check(url: str, limits: DownloadLimits) -> None:
     if parts.scheme not in _PORTS or place not in allowed or "@" in parts.netloc:
         listed = ", ".join(sorted(limits.hosts))
         raise BadInput(
-            f"{_where(url)} is on no host and port that clips are fetched from: allow it in the "
-            f"configuration of clip_files, or fetch it yourself (by HTTPS from {listed})"
+            f"{_where(url)} is not on an allowed host and port: allow it in the configuration of "
+            f"clip_files, or download the clip yourself (by HTTPS from {listed})"
         )
 
 
 def _no_address(url: str) -> BadInput:
-    return BadInput(f"{_where(url)[:200]!r} is no address that can be asked for: fetch it yourself")
+    return BadInput(f"{_where(url)[:200]!r} is not a valid address: download the clip yourself")
 
 
 def _receive(response: Response, file: IO[bytes], where: str, limits: DownloadLimits) -> Download:

@@ -37,15 +37,15 @@ class MessageGone(ChannelNotFound):
 _REFUSALS: dict[int, tuple[type[IngestError], str]] = {
     401: (
         TokenRejected,
-        "copy DISCORD_BOT_TOKEN anew from https://discord.com/developers/applications, Bot, Reset Token",
+        "copy DISCORD_BOT_TOKEN again from https://discord.com/developers/applications, Bot, Reset Token",
     ),
-    403: (ChannelForbidden, "give the bot View Channel and Read Message History there"),
+    403: (ChannelForbidden, "grant the bot View Channel and Read Message History there"),
     404: (ChannelNotFound, "check the id, and that the bot was invited to the guild"),
-    429: (RateLimited, "stop what else uses this bot or this address, and try again in an hour"),
+    429: (RateLimited, "stop other programs that use this bot or this address, and try again in an hour"),
 }
 _FAILED = (DiscordUnavailable, "try again later")
 _TRUST = (
-    "behind a proxy that reads along, name its root certificate in SSL_CERT_FILE; otherwise check this "
+    "behind a proxy that decrypts traffic, name its root certificate in SSL_CERT_FILE; otherwise check this "
     "machine's clock and its ca-certificates"
 )
 _UNEXPECTED = (DiscordRejected, "this request should not be made: please report it")
@@ -71,7 +71,7 @@ def translated(error: Exception, path: str) -> IngestError:
         return _refusal(error, path)
     if isinstance(error, (aiohttp.ClientProxyConnectionError, aiohttp.ClientHttpProxyError)):
         return DiscordUnavailable(
-            f"the proxy did not lead to Discord for GET {path} ({type(error).__name__}"
+            f"the proxy did not reach Discord for GET {path} ({type(error).__name__}"
             f"{f', {error.status}' if isinstance(error, aiohttp.ClientHttpProxyError) else ''}): "
             "check HTTPS_PROXY, and whether NO_PROXY should name discord.com"
         )

@@ -168,5 +168,5 @@ async def _require_history(rest: DiscordRest, channel_id: int) -> None:
     if state is not ChannelAccess.READABLE:
         raise ChannelForbidden(
             f"the bot may not read the history of channel {channel_id} ({state.value}): "
-            "give it View Channel and Read Message History there"
+            "grant it View Channel and Read Message History there"
         )

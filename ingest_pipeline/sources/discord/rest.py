@@ -207,7 +207,7 @@ class DiscordRest:
             raise translated(error, where) from error
         if not isinstance(answer, kind):
             raise DiscordUnavailable(
-                f"Discord answered GET {where} with something else than JSON: try again later"
+                f"Discord answered GET {where} with something other than JSON: try again later"
             )
         return answer
 

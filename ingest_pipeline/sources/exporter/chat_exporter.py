@@ -185,7 +185,7 @@ class ChatExporter:
         elif error := failure_of(run, str(request)):
             raise error
         if not part.exists():
-            raise ExporterFailed(f"{request}: the exporter claims success and left no file: try again")
+            raise ExporterFailed(f"{request}: the exporter reported success and left no file: try again")
         return check_export(part, request)
 
     def _put_aside(self, part: Path, request: ExportRequest, run: FinishedRun, error: IngestError) -> None:
@@ -231,5 +231,5 @@ def _workspace(directory: Path) -> Iterator[Path]:
             yield Path(folder)
     except OSError as error:
         raise StorageRejected(
-            f"{directory} cannot be written ({error.strerror or error}): free space or mend its permissions"
+            f"{directory} cannot be written ({error.strerror or error}): free space or fix its permissions"
         ) from error

@@ -73,7 +73,7 @@ _TRAPS = (
     _trap(
         r"remote certificate (?:is|was) (?:invalid|rejected)",
         ConfigurationError,
-        "name the root certificate of a proxy that reads along in SSL_CERT_FILE; otherwise check this "
+        "name the root certificate of a proxy that decrypts traffic in SSL_CERT_FILE; otherwise check this "
         "machine's clock and its ca-certificates",
     ),
     _trap(
@@ -109,7 +109,7 @@ _TRAPS = (
     _trap(
         r"failed: too many requests|you are being rate limited",
         RateLimited,
-        "wait some minutes, and let fewer programs use this account at once",
+        "wait some minutes, and use this account in fewer programs at once",
     ),
     _trap(
         r"failed: forbidden|access is forbidden",

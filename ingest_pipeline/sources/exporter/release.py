@@ -173,7 +173,7 @@ def ensure_exporter(
     except OSError as error:
         raise ConfigurationError(
             f"the exporter cannot be installed into {folder} ({error.strerror or error}): "
-            "free space or mend its permissions"
+            "free space or fix its permissions"
         ) from error
     return ExporterInstallation(link, asset.version, updated=True)
 
@@ -212,15 +212,15 @@ def _compare(folder: Path, asset: ReleaseAsset) -> str:
     """Return the digest that a release names, when it is the one that was recorded first."""
     if asset.sha256 is None:
         raise ConfigurationError(
-            f"release {asset.version} of the exporter names no digest of {asset.name}, so nobody can tell "
-            "what it is: it is not installed; set INGEST_EXPORTER_PATH to one that you trust"
+            f"release {asset.version} of the exporter has no digest of {asset.name}, so it cannot be "
+            "verified: it is not installed; set INGEST_EXPORTER_PATH to one that you trust"
         )
     recorded = _digests(folder).get(_key(asset.version, asset.name), asset.sha256)
     if recorded != asset.sha256:
         raise ConfigurationError(
             f"release {asset.version} of the exporter names the digest {asset.sha256} of {asset.name}, and "
             f"named {recorded} when it was first installed: it was replaced since. Do not use it, or, "
-            f"if you know why, delete its line in {folder / DIGESTS}"
+            f"if you know the reason, delete its line in {folder / DIGESTS}"
         )
     return asset.sha256
 
@@ -246,8 +246,8 @@ def _digests(folder: Path) -> dict[str, str]:
         return {_key(installed["version"], installed["asset"]): installed["sha256"]} if known else {}
     except (OSError, ValueError, AttributeError) as error:
         raise ConfigurationError(
-            f"{path}, the digests of installed exporters, cannot be read ({error}): mend it, or delete it to "
-            "begin anew"
+            f"{path}, the digests of installed exporters, cannot be read ({error}): correct it, or "
+            "delete it to start again"
         ) from error
 
 

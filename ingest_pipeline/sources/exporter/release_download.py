@@ -76,7 +76,7 @@ def _described_asset(api_url: str, name: str, timeout_seconds: float) -> Release
         version = str(release["tag_name"]).removeprefix("v")
         assets = {str(entry["name"]): entry for entry in release["assets"]}
     except (ValueError, KeyError, TypeError) as error:
-        raise TransientError(f"{api_url} does not describe a release: the exporter stays as it is") from error
+        raise TransientError(f"{api_url} does not describe a release: the exporter is not changed") from error
     if name not in assets:
         raise ConfigurationError(
             f"release {version} of the exporter has no {name}: install another and set INGEST_EXPORTER_PATH"
@@ -129,7 +129,9 @@ def unpack(archive: Path, folder: Path) -> None:
                 raise TransientError(f"{archive.name} is damaged at {damaged}: try again later")
             content.extractall(folder)
     except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError) as error:
-        raise TransientError(f"{archive.name} is no whole ZIP archive ({error}): try again later") from error
+        raise TransientError(
+            f"{archive.name} is not a complete ZIP archive ({error}): try again later"
+        ) from error
 
 
 def _check_members(members: list[zipfile.ZipInfo]) -> None:
@@ -150,7 +152,7 @@ def _asset(api_url: str, version: str, entry: dict[str, Any]) -> ReleaseAsset:
     url, digest = str(entry.get("browser_download_url")), str(entry.get("digest") or "")
     # A version becomes a folder's name, and an answer over HTTPS must not lead to an open connection.
     if not version.replace(".", "").replace("-", "").isalnum() or version.startswith((".", "-")):
-        raise ConfigurationError(f"{api_url} names version {version!r}, which is none")
+        raise ConfigurationError(f"{api_url} names version {version!r}, which is not a version")
     if urlsplit(url).scheme not in {"https", urlsplit(api_url).scheme}:
         raise ConfigurationError(f"{api_url} leads to {url}, which is not HTTPS: do not use it")
     return ReleaseAsset(
@@ -174,7 +176,7 @@ def _get(url: str, timeout_seconds: float) -> bytes:
 
 def _chunks(url: str, timeout_seconds: float, deadline: float) -> Iterator[bytes]:
     if urlsplit(url).scheme not in {"http", "https"}:
-        raise ConfigurationError(f"{url} is no web address: give one that starts with https://")
+        raise ConfigurationError(f"{url} is not a web address: give one that starts with https://")
     try:
         with (
             http_session(_HEADERS) as session,
@@ -191,4 +193,4 @@ def _chunks(url: str, timeout_seconds: float, deadline: float) -> Iterator[bytes
 
 
 def _unreachable(url: str, reason: str) -> TransientError:
-    return TransientError(f"{url} cannot be reached ({reason}): the exporter stays as it is, try again later")
+    return TransientError(f"{url} cannot be reached ({reason}): the exporter is not changed, try again later")

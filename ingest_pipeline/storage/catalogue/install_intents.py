@@ -63,7 +63,7 @@ def create_intent(
 
 
 def use_intent(connection: Connection, state: str, *, now: datetime) -> tuple[InstallIntent, bool] | None:
-    """Take a state that came back.
+    """Validate a returned state.
 
     Returns:
         The intent it belongs to and whether it was good, which it is once and before it expires; None

@@ -151,7 +151,7 @@ def run_transaction(
                 return work(connection)
         except (TransactionConflict, ConnectionLost) as error:
             pause = pause_seconds(tries)
-            _logger.info("transaction undone (%s); doing it again in %.2f s", error, pause)
+            _logger.info("transaction rolled back (%s); repeating it in %.2f s", error, pause)
             time.sleep(pause)
     with write() as connection:
         return work(connection)

@@ -214,7 +214,7 @@ def list_messages(
 
     Args:
         driver: Only this driver's, whatever the case of its letters.
-        limit: At most so many, the newest.
+        limit: Only the newest N messages.
 
     Returns:
         Every column of `messages`, ordered by `(posted_at, discord_id)`.

@@ -113,7 +113,7 @@ def _times(session: Session | None) -> list[ChannelTime]:
 
 def _remedy(session_id: str, stored: dict[str, Session]) -> str:
     if not stored:
-        return "there are none yet; add one with `ingest sessions add` or in data/sessions.yaml"
+        return "no session is stored yet; add one with `ingest sessions add` or in data/sessions.yaml"
     alike = get_close_matches(session_id, stored, n=3, cutoff=0.4)
     if alike:
         return f"did you mean {' or '.join(map(repr, alike))}?"

@@ -76,7 +76,7 @@ def back_up(database: Database, target: Path, progress: Progress | None = None) 
     """
     began = time.monotonic()
     if target.exists():
-        raise ConfigurationError(f"{target} is there already: name another file, or remove it")
+        raise ConfigurationError(f"{target} exists already: name another file, or remove it")
     with _folder_beside(target) as folder:
         draft = DuckDBDatabase(folder / "draft.duckdb", _WAIT_SECONDS)
         if isinstance(database, DuckDBDatabase):

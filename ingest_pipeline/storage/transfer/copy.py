@@ -135,7 +135,8 @@ def _check_alike(tables: list[Table], there: dict[str, Table]) -> None:
             raise ConfigurationError(f"table {table.name} has no primary key: it cannot be copied in order")
         if table.name not in there or there[table.name].columns.keys() != table.columns.keys():
             raise ConfigurationError(
-                f"table {table.name} is not the same in the target: remove what is not ingest_pipeline's own"
+                f"table {table.name} is not the same in the target: remove tables that are not "
+                "ingest_pipeline's own"
             )
 
 

@@ -130,11 +130,11 @@ def test_what_cannot_be_read_is_said_and_waited_for(
     with RunningBot(archive, LAZY) as bot:
         server.permissions.revoke(radio, permissions.READ_MESSAGE_HISTORY)
         server.messages.react(radio, ids[0], "🔥")
-        bot.wait_for(lambda: "give it Read Message History" in caplog.text, "a warning")
+        bot.wait_for(lambda: "grant it Read Message History" in caplog.text, "a warning")
         time.sleep(1.5)
         server.permissions.grant(radio, permissions.READ_MESSAGE_HISTORY)
         bot.settle()
-    assert caplog.text.count("give it Read Message History") == 1
+    assert caplog.text.count("grant it Read Message History") == 1
     assert archive.differences(server.truth(radio)) == []
 
 

@@ -119,7 +119,7 @@ def test_what_the_interface_queued_is_read_by_itself(
 ) -> None:
     """Queued, asked for once, read, shown as completed with its counts; then the sensor rests."""
     assert run(paddock, "import_history", guild_id=str(guild)).success
-    assert reason(tick(paddock)) == "no scan run is asked for"
+    assert reason(tick(paddock)) == "no scan run is queued"
     server.messages.post(radio, "new")
     with client_of(paddock.services, now=None) as client:
         wanted = {"channel_id": str(radio), "kind": "catch_up"}
@@ -130,7 +130,7 @@ def test_what_the_interface_queued_is_read_by_itself(
         assert shown(result)["scan_runs"] == 1
         now = client.get(f"/scan-runs/{queued['scan_run_id']}").json()
     assert (now["status"], now["rows_changed"], now["error"]) == ("completed", 1, None)
-    assert reason(tick(paddock)) == "no scan run is asked for"
+    assert reason(tick(paddock)) == "no scan run is queued"
     with paddock.services.database.read() as connection:
         assert requested_runs(connection) == []
 
@@ -146,14 +146,14 @@ def test_a_reading_that_fails_is_told_and_not_asked_for_again_and_again(
         queued = client.post("/scan-runs", json=wanted, headers=writer()).json()
         asked = tick(paddock)
         assert len(asked.run_requests or []) == 1
-        assert reason(tick(paddock, asked.cursor)) == "1 scan runs are tried again later"
+        assert reason(tick(paddock, asked.cursor)) == "1 scan runs will be tried again later"
         result = run(paddock, "read_scan_runs")
         assert not result.success
         assert str(radio) in failures(result)[0].user_failure_data.description
         now = client.get(f"/scan-runs/{queued['scan_run_id']}").json()
     assert now["status"] == "blocked"
     assert now["error"]
-    assert reason(tick(paddock, asked.cursor)) == "no scan run is asked for"
+    assert reason(tick(paddock, asked.cursor)) == "no scan run is queued"
 
 
 def test_without_a_bot_nothing_is_read(deployment: Deployment) -> None:

@@ -75,7 +75,7 @@ def test_a_session_that_is_over_is_sealed_and_sealed_again_when_it_changes(monza
     assert (channel["messages"], len(channel["digest"]), channel["added"]) == (12, 64, 0)
     assert f"{START:%H:%M}:10 UTC" in channel["first"]
     rested = tick(monza, asked.cursor)
-    assert reason(rested) == "every session that is over is sealed as it is"
+    assert reason(rested) == "every session that is over is sealed and unchanged"
     late = message(START + timedelta(minutes=3))
     monza.post(late)
     backfill_session(monza.services, "monza")
@@ -94,7 +94,7 @@ def test_a_session_that_cannot_be_read_fails_and_is_tried_less_and_less_often(mo
     result = seal(monza)
     assert not result.success
     assert failures(result)[0].user_failure_data.metadata["error"].value == "ChannelForbidden"
-    assert reason(tick(monza, asked.cursor)) == "1 sessions are tried again later"
+    assert reason(tick(monza, asked.cursor)) == "1 sessions will be tried again later"
     tries = SEAL_RETRIES.read(asked.cursor)
     in_ten = next_to_seal(monza.services, tries, datetime.now(UTC) + timedelta(minutes=10))
     assert in_ten.session is not None
@@ -117,7 +117,7 @@ def test_an_old_session_is_sealed_once_it_is_complete_and_not_read_unasked(deplo
 def test_a_live_session_that_lags_comes_first(monza: Deployment) -> None:
     """The seal waits until it is caught up."""
     monza.add_sessions(session("live", start=NOW - timedelta(minutes=10), minutes=60))
-    assert reason(tick(monza)) == "the live session live is caught up with first"
+    assert reason(tick(monza)) == "the live session live is caught up first"
 
 
 def test_one_seal_at_a_time(monza: Deployment) -> None:

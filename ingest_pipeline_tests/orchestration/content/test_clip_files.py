@@ -143,7 +143,7 @@ def test_a_clip_that_cannot_be_had_is_told_and_tried_again(monza: Deployment, se
     replace_world(monza)
     told = fetch(monza, server)
     assert (told["dagster/partition_row_count"], told["problems"]) == (1, 1)
-    assert "its message does not have it any more" in told["what"]
+    assert "its message no longer has the clip" in told["what"]
     assert "hm=" not in told["what"]
     replace_world(monza, carry(clip(server, "/1/lap.mp4")))
     assert fetch(monza, server)["dagster/partition_row_count"] == 1
@@ -159,8 +159,8 @@ def test_only_listed_hosts_and_files_within_the_limit_are_fetched(
     assert monza.run("monza|T+000m").success
     told = fetch(monza, server, hosts=["cdn.discordapp.com"])
     assert (told["problems"], server.requests) == (2, [])
-    assert "on no host and port that clips are fetched from" in told["what"]
-    assert "it is a player's page and no file" in told["what"]
+    assert "not on an allowed host and port" in told["what"]
+    assert "it is a player's page, not a file" in told["what"]
     assert "raise max_megabytes" in fetch(monza, server, max_megabytes=0)["what"]
     assert stored(monza) == {}
 
@@ -170,7 +170,7 @@ def test_a_store_that_cannot_be_written_fails_the_step(monza: Deployment, server
     monza.post(carry(clip(server, "/1/lap.mp4")), carry(clip(server, "/3/start.mov"), minute=2))
     assert monza.run("monza|T+000m").success
     (monza.settings.data_dir / "clips").write_text("a file")
-    assert "free space, mend its permissions" in fetch(monza, server)["failure"]
+    assert "free space, fix its permissions" in fetch(monza, server)["failure"]
     assert server.requests == ["/1/lap.mp4"]
 
 

@@ -111,7 +111,7 @@ def test_a_session_that_ended_is_swept_until_it_is_complete(deployment: Deployme
     deployment.post(*every_minute(start, 12))
     assert deployment.perform(request_of(deployment.tick())).success
     assert len(deployment.stored()) == 12
-    assert reason_of(deployment.tick()).startswith("no session is live and none is to come")
+    assert reason_of(deployment.tick()).startswith("no session is live and none is coming")
 
 
 def test_an_idle_tick_names_the_next_session_and_still_follows_the_file(deployment: Deployment) -> None:
@@ -147,7 +147,7 @@ def test_a_file_with_a_mistake_leaves_the_sessions_in_force(deployment: Deployme
     file.write_text("sessions:\n  - {session_id: monza, start_time: '2026-03-01T14:00:00'}\n")
     reason = reason_of(deployment.tick())
     assert reason.startswith("no session is live")
-    assert "the sessions stay as they were: " in reason
+    assert "the sessions were not updated: " in reason
     assert "monza" in reason
     store(deployment, session("live", ago(1), minutes=60))
     assert request_of(deployment.tick()).partition_key == "live|T+000m"
@@ -279,7 +279,7 @@ def test_a_busy_database_is_a_reason_to_skip_and_no_failed_tick(
     store(deployment, session(start=ago(2), minutes=60))
     with held_database(deployment):
         reason = reason_of(deployment.tick())
-    assert reason.startswith("nothing is read this time: ")
+    assert reason.startswith("skipped this time: ")
     assert "in use" in reason
     assert request_of(deployment.tick())
 

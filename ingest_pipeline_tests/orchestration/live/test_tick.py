@@ -192,7 +192,7 @@ def test_a_day_is_told_as_one(ledger: Ledger) -> None:
 def test_without_any_session_it_says_how_to_get_one(ledger: Ledger) -> None:
     """A fresh start."""
     assert ledger.decide().skip_reason == (
-        "no session is live and none is to come: add one to data/sessions.yaml"
+        "no session is live and none is coming: add one to data/sessions.yaml"
     )
 
 

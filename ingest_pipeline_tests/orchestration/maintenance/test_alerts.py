@@ -95,7 +95,7 @@ def alerts(
     """A deployment whose sensor has looked once."""
     monkeypatch.setattr(alerting.post, "__kwdefaults__", {"pause_seconds": 0.0})
     alerts = Alerts(deploy(tmp_path, instance, alert_webhook_url=receiver.url))
-    assert alerts.tick() == "from now on failures are told"
+    assert alerts.tick() == "alerts start now"
     return alerts
 
 
@@ -105,7 +105,7 @@ def test_a_live_session_that_keeps_failing_is_told_of_once_and_when_it_is_well(
 ) -> None:
     """One failure is no news, the second in a row is, a third is none, and the recovery is."""
     alerts.poll("monza", "channel 42: forbidden")
-    assert alerts.tick() == "still failing: 1, 0 of them told"
+    assert alerts.tick() == "still failing: 1, 0 of them alerted"
     assert receiver.bodies == []
     last = alerts.poll("monza", "channel 42: forbidden")
     alerts.tick()
@@ -150,7 +150,7 @@ def test_the_seal_of_a_session_ends_what_failed_to_read_it(alerts: Alerts, recei
         alerts.poll(session_id, "no")
     alerts.tick()
     alerts.run(None, "session_seal_job", dagster__partition="monza")
-    assert alerts.tick() == "alerts sent: 1; still failing: 1, 1 of them told"
+    assert alerts.tick() == "alerts sent: 1; still failing: 1, 1 of them alerted"
     assert (receiver.bodies[-1]["event"], receiver.bodies[-1]["session_id"]) == ("recovery", "monza")
 
 
@@ -248,7 +248,7 @@ def test_a_cursor_that_cannot_be_read_is_as_good_as_none(alerts: Alerts, cursor:
     """Nobody is told of old failures then."""
     alerts.run("no", "prune_data")
     alerts.cursor = cursor
-    assert alerts.tick() == "from now on failures are told"
+    assert alerts.tick() == "alerts start now"
     assert alerts.tick() == "nothing failed"
 
 

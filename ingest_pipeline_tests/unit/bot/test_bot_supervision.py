@@ -42,7 +42,7 @@ def test_a_step_that_fails_is_taken_again(caplog: pytest.LogCaptureFixture) -> N
     with pytest.raises(BotEnded, match="no"):
         asyncio.run(run_forever("the part", steps, Backoff(QUICK, QUICK)))
     assert steps.taken == 5
-    assert "the part failed and is tried again" in caplog.text
+    assert "the part failed, trying again" in caplog.text
     assert "the part failed unexpectedly" in caplog.text
 
 

@@ -123,7 +123,7 @@ def test_a_guild_that_was_left_can_be_forgotten(cli: Cli) -> None:
     """One that the bot is in cannot: it would come back."""
     refused = cli("guilds", "forget", str(GUILD))
     assert refused.code == 5
-    assert "let it leave first" in refused.stderr
+    assert "remove it from the guild first" in refused.stderr
     database = build_services(Settings(_env_file=None, data_dir=cli.folder / "data")).database
     database.run(lambda connection: mark_guild_left(connection, GUILD, now=NOW))
     assert (

@@ -372,7 +372,7 @@ def test_the_sessions_file_is_taken_over_by_the_next_command(cli: Cli) -> None:
     file.write_text(session.format(end="soon"), encoding="utf-8")
     outcome = cli("sessions", "show", "race", "--json")
     assert outcome.json["end_time"] == "2026-09-06T15:00:00+00:00"
-    assert "was not taken over" in outcome.stderr
+    assert "was not imported" in outcome.stderr
     file.write_text(session.format(end="2026-09-06T16:00:00Z"), encoding="utf-8")
     assert cli("sessions", "show", "race", "--json").json["end_time"] == "2026-09-06T16:00:00+00:00"
 

@@ -76,8 +76,8 @@ def test_a_copy_into_a_database_with_rows_is_refused(filled: Cli) -> None:
     ("source", "said"),
     [
         ("none.duckdb", "--from none.duckdb does not exist: check the path"),
-        ("mysql://u:geheim@localhost/x", "unknown kind 'mysql': write postgresql://user@host/database"),
-        ("postgresql://[u:geheim@localhost/x", "is no URL"),
+        ("mysql://u:geheim@localhost/x", "unknown scheme 'mysql': write postgresql://user@host/database"),
+        ("postgresql://[u:geheim@localhost/x", "is not a URL"),
     ],
 )
 def test_what_cannot_be_copied_is_refused_without_its_password(cli: Cli, source: str, said: str) -> None:
@@ -108,7 +108,7 @@ def test_a_users_own_table_is_left_out_with_a_note(filled: Cli) -> None:
         connection.execute("CREATE VIEW busy AS SELECT * FROM messages")
     outcome = filled("database", "copy", "--from", str(file), "--to", "copy.duckdb")
     assert outcome.code == ExitCode.OK
-    assert "left out, not being ingest_pipeline's: notes" in outcome.stderr
+    assert "left out, since they are not ingest_pipeline's: notes" in outcome.stderr
     report = filled("database", "copy", "--from", str(file), "--to", "again.duckdb", "--json").json
     assert report["left_out"] == ["notes"]
     assert "notes" not in {table["name"] for table in report["tables"]}

@@ -116,7 +116,7 @@ def test_data_that_others_can_read_is_a_warning(cli: Cli) -> None:
     data = cli.folder / "data"
     data.chmod(0o755)
     (data / "ingest.duckdb").chmod(0o644)
-    assert found(cli, "data files")["remedy"] == f"run `chmod -R go= {data}`, unless they shall"
+    assert found(cli, "data files")["remedy"] == f"run `chmod -R go= {data}`, unless they should"
 
 
 def test_missing_root_certificates_are_named(cli: Cli) -> None:

@@ -168,7 +168,7 @@ def test_the_document_of_a_long_window_s_first_part_has_the_window_s_key() -> No
 )
 def test_a_key_that_is_no_part_is_refused(key: str) -> None:
     """Only the last window has parts, and each begins where one before it ends."""
-    with pytest.raises(WindowInvalid, match="no part of a window"):
+    with pytest.raises(WindowInvalid, match="not a part of a window"):
         GRID.offset(key)
 
 

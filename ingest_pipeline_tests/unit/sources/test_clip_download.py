@@ -66,7 +66,7 @@ def test_a_clip_is_fetched_whole_and_hashed(
 )
 def test_other_hosts_and_schemes_are_never_asked(tmp_path: Path, limits: DownloadLimits, url: str) -> None:
     """A link in a message must not make this machine read its own files or network."""
-    with pytest.raises(BadInput, match="on no host and port that clips are fetched from"):
+    with pytest.raises(BadInput, match="not on an allowed host and port"):
         download_clip(url, tmp_path / "clip", limits)
     assert not (tmp_path / "clip").exists()
 
@@ -91,7 +91,7 @@ def test_what_is_no_address_is_refused_by_an_error_of_ours(
     tmp_path: Path, limits: DownloadLimits, url: str
 ) -> None:
     """Whoever writes a message can write anything."""
-    with pytest.raises(BadInput, match="no address that can be asked for"):
+    with pytest.raises(BadInput, match="not a valid address"):
         download_clip(url, tmp_path / "clip", limits)
 
 

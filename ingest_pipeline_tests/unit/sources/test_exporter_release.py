@@ -314,7 +314,7 @@ def test_a_release_without_a_digest_is_refused(
     """Nobody could tell what it is, neither now nor later."""
     releases.publish("2.47", archive("2.47"), digest=None)
     for refused in (releases.ensure, releases.check):
-        with pytest.raises(ConfigurationError, match="names no digest"):
+        with pytest.raises(ConfigurationError, match="has no digest"):
             refused(tmp_path, version)
     assert list(tmp_path.iterdir()) == []
 
@@ -460,7 +460,7 @@ def test_a_download_that_takes_too_long_is_given_up(tmp_path: Path, releases: Re
 
 def test_an_address_that_is_none_of_the_web_is_refused(tmp_path: Path) -> None:
     """A setting might hold anything."""
-    with pytest.raises(ConfigurationError, match="no web address"):
+    with pytest.raises(ConfigurationError, match="not a web address"):
         ensure_exporter(tmp_path, releases_url="file:///etc/passwd")
 
 

@@ -34,7 +34,7 @@ PROXY = (
 CERTIFICATE = (
     ConfigurationError,
     (
-        "name the root certificate of a proxy that reads along in SSL_CERT_FILE; otherwise check this "
+        "name the root certificate of a proxy that decrypts traffic in SSL_CERT_FILE; otherwise check this "
         "machine's clock and its ca-certificates"
     ),
 )
@@ -53,7 +53,7 @@ INTENT = (
     "switch on the Message Content Intent of the bot in Discord's developer portal",
 )
 FORUM = (ChannelNotFound, "a forum holds no messages itself: give the ids of its threads")
-LIMITED = (RateLimited, "wait some minutes, and let fewer programs use this account at once")
+LIMITED = (RateLimited, "wait some minutes, and use this account in fewer programs at once")
 FORBIDDEN = (
     ChannelForbidden,
     "give the account the permissions View Channel and Read Message History",

@@ -220,7 +220,7 @@ def test_an_id_given_twice_names_both_places() -> None:
     [
         ("session: []", "must have the one top-level key 'sessions' (or be a list); it has 'session'"),
         ("sessions: []\nextra: 1", "it has 'sessions', 'extra'"),
-        ("sessions: []\nsessions: []", "'sessions' stands twice"),
+        ("sessions: []\nsessions: []", "'sessions' is given twice"),
         ("sessions: {a: b}", "sessions must be a list"),
         ("hello", "sessions must be a list"),
         ("? [a]\n: b", "must be plain text"),
@@ -243,7 +243,7 @@ def test_a_document_of_another_shape_is_refused(text: str | bytes, said: str) ->
     [
         ("", "x.csv is empty: its first line must name the fields"),
         ("\n\n", "x.csv is empty"),
-        ("id,start\n", "line 1: there is no column end_time"),
+        ("id,start\n", "line 1: missing column end_time"),
         ("id,start,edn\n", "line 1: unknown field 'edn': did you mean 'end'?"),
         ("id,start,end,name,event_name\n", "event_name has two columns, the second called 'event_name'"),
         ('id,start,end\n"a,b\n', "x.csv, line 2, is not CSV"),

@@ -132,7 +132,7 @@ def test_a_changed_file_is_read_again_and_an_unchanged_one_is_not(tmp_path: Path
         ("channels: {11: {highlights: {threshold: 2}}}", "lower it or raise a weight"),
         ("channels: {11: {highlights: 5}}", "highlights of channel 11 must be a mapping"),
         ("defaults: {highlights: {threshold: 0.5}}", "write highlights beside defaults, not in it"),
-        ("channels: {11: {}, 11: {}}", "'11' stands twice in channels"),
+        ("channels: {11: {}, 11: {}}", "'11' is given twice in channels"),
         ("- 11", "the document must be a mapping"),
         ("channels: {", "is not YAML"),
     ],

@@ -41,8 +41,8 @@ _DAMAGE = re.compile(
     re.IGNORECASE,
 )
 _REMEDY = (
-    "Check the disk, then make it anew from what has landed with `ingest database rebuild`, "
-    "or put a backup in its place with `ingest database restore`"
+    "Check the disk, then rebuild it from landed documents with `ingest database rebuild`, or restore "
+    "a backup with `ingest database restore`"
 )
 
 _logger = logging.getLogger(__name__)
@@ -164,8 +164,8 @@ def restore(path: Path, deadline: float) -> bool:
     """
     if not is_tested():
         raise DatabaseDamaged(
-            f"{path} is damaged, and DuckDB {duckdb.__version__} is not one of {tested_versions()}, for "
-            f"which blocks are put back: install one of these and try again. {_REMEDY}"
+            f"{path} is damaged, and DuckDB {duckdb.__version__} is not one of {tested_versions()}, "
+            f"whose blocks can be restored: install one of these and try again. {_REMEDY}"
         )
     with locked(path, deadline) as file:
         if not is_database(file):
@@ -203,8 +203,8 @@ def _put_back(path: Path, file: int, headers: Headers) -> list[int]:
         os.pwrite(file, copy, location)
     os.fsync(file)
     _logger.warning(
-        "%s: a writer was killed while it wrote the metadata at byte %s; put back from the copy taken "
-        "before, nothing committed is lost. The file as it was found is %s: remove it when all is well",
+        "%s: a writer was killed while it wrote the metadata at byte %s; restored from the copy taken "
+        "before, no commit is lost. The damaged file is kept as %s: remove it when all is well",
         path,
         ", ".join(map(str, torn)),
         aside,
@@ -223,8 +223,9 @@ def _keep_aside(path: Path, file: int) -> Path:
     except OSError as error:
         aside.unlink(missing_ok=True)
         raise DatabaseUnavailable(
-            f"{path} was torn by a writer that was killed and can be put right, but the file as it is "
-            f"cannot be kept aside ({error.strerror}): make room for {os.fstat(file).st_size:,} bytes "
+            f"{path} was torn by a writer that was killed and can be repaired, but a copy of the "
+            f"damaged file cannot be kept ({error.strerror}): make room for {os.fstat(file).st_size:,} "
+            "bytes "
             f"in {path.parent}"
         ) from error
     undo.sync_folder(path.parent)

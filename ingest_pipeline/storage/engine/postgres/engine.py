@@ -249,7 +249,7 @@ class PostgresDatabase:
             ) from error
         except pg.QueryCanceled as error:
             raise DatabaseUnavailable(
-                f"PostgreSQL ended a statement: {self._reason(error)}. Somebody cancelled it on the server"
+                f"PostgreSQL ended a statement: {self._reason(error)}. It was cancelled on the server"
             ) from error
         except psycopg.OperationalError as error:
             raise DatabaseUnavailable(

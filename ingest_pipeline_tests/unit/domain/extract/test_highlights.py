@@ -141,7 +141,7 @@ def test_without_keywords_the_other_signals_remain() -> None:
         ({"full_reactions": 0}, "full_reactions must be above 0, not 0"),
         ({"threshold": 0}, "threshold must be above 0"),
         ({"full_burst": 1}, "full_burst must be above 1, not 1"),
-        ({"threshold": 5}, "nothing would ever be a highlight"),
+        ({"threshold": 5}, "no message could be a highlight"),
         ({"keywords": [], "threshold": 1}, "above 0.8, all that"),
         ({"keywords": "crash"}, "keywords must be a list, not 'crash'"),
         ({"keywords": [" "]}, "keyword ' ' must be a text that is not blank"),
