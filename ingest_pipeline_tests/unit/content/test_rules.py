@@ -79,4 +79,4 @@ def test_the_documented_example_reads_as_the_page_says() -> None:
         [row] = [line for line in page.splitlines() if line.startswith(f"| {words}")]
         assert f"| {full}" in row
         assert row.endswith(f"| {weight} |")
-    assert f"From a sum of {rule.threshold} on" in page
+    assert f"score of {rule.threshold} or more" in page
