@@ -15,7 +15,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from ingest_pipeline.demo.radio import CHAT, DRIVERS, RADIO
+from ingest_pipeline.demo.post import CHAT, DRIVERS, RADIO
 from ingest_pipeline.domain.snowflake import first_id_at
 
 CHANNEL_ID = 1101802452224856174

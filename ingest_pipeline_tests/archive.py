@@ -19,7 +19,7 @@ from ingest_pipeline.ingestion.services import Services, build_services
 from ingest_pipeline.settings import Settings
 from ingest_pipeline.sources.discord.rest import DiscordRest, open_rest
 from ingest_pipeline.storage.engine.database import Connection, Database
-from ingest_pipeline.storage.gateway.watched_channels import (
+from ingest_pipeline.storage.gateway.refetch_queue import (
     WatchedChannel,
     clear_gap,
     list_watched,

@@ -21,7 +21,6 @@ from ingest_pipeline.api.routes import (
     install_intents,
     messages,
     metrics,
-    page,
     scan_runs,
     sessions,
     traces,
@@ -88,7 +87,7 @@ async def _lifespan(lookups: Lookups, app: FastAPI) -> AsyncIterator[None]:  # n
 
 
 def _include_routers(app: FastAPI, *, is_reading_guarded: bool) -> None:
-    app.include_router(page.router)
+    app.include_router(health.page_router)
     app.include_router(health.probes)
     for module in (health, metrics, sessions, messages, catalogue, traces, scan_runs):
         if is_reading_guarded:

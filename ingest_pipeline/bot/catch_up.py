@@ -32,7 +32,7 @@ from ingest_pipeline.sources.discord.rest import DiscordRest
 from ingest_pipeline.storage.catalogue.guilds import list_channels
 from ingest_pipeline.storage.engine.database import Connection
 from ingest_pipeline.storage.gateway.dirty_windows import mark_windows_dirty, posted_by_journey
-from ingest_pipeline.storage.gateway.watched_channels import (
+from ingest_pipeline.storage.gateway.refetch_queue import (
     WatchedChannel,
     clear_gap,
     coverage_bounds,

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from ingest_pipeline.bot.gateway_events import SOURCE, Events, interpret, windows_of
-from ingest_pipeline.content.live_extraction import MessageJourney, extract_for_events
 from ingest_pipeline.content.rules import ContentRules
+from ingest_pipeline.content.sessions import MessageJourney, extract_for_events
 from ingest_pipeline.domain.normalize import ChannelPolicy
 from ingest_pipeline.domain.session import Session
 from ingest_pipeline.events import Event, EventType
@@ -25,8 +25,7 @@ from ingest_pipeline.ingestion.services import Services
 from ingest_pipeline.landing.spool import Position, Spool
 from ingest_pipeline.storage.engine.database import Connection
 from ingest_pipeline.storage.gateway.dirty_windows import mark_windows_dirty
-from ingest_pipeline.storage.gateway.refetch_queue import queue_refetches
-from ingest_pipeline.storage.gateway.watched_channels import record_gap
+from ingest_pipeline.storage.gateway.refetch_queue import queue_refetches, record_gap
 from ingest_pipeline.storage.messages.deletions import (
     known_among,
     lock_messages,

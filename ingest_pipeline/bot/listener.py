@@ -17,7 +17,6 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from ingest_pipeline.bot.catalogue import BotCatalogue
 from ingest_pipeline.bot.catch_up import CatchUp
 from ingest_pipeline.bot.check import invite_link
 from ingest_pipeline.bot.gateway_events import CAPTURED
@@ -27,7 +26,7 @@ from ingest_pipeline.bot.heartbeat import BotLife
 from ingest_pipeline.bot.ingest import BatchObserver, SpoolIngester
 from ingest_pipeline.bot.runtime import BotOptions, BotRuntime
 from ingest_pipeline.bot.supervision import Backoff, BotEnded, GatewayReconnector, run_forever
-from ingest_pipeline.bot.watchlist import Watchlist
+from ingest_pipeline.bot.watchlist import BotCatalogue, Watchlist
 from ingest_pipeline.errors import IngestError, IntentMissing, TokenRejected, TransientError
 from ingest_pipeline.ingestion.ingest import new_correlation_id
 from ingest_pipeline.ingestion.services import Services

@@ -14,8 +14,8 @@ from datetime import UTC, datetime, timedelta
 from itertools import chain, groupby
 
 from ingest_pipeline.bot.gateway_events import windows_of
-from ingest_pipeline.content.live_extraction import MessageJourney, extract_for_events
 from ingest_pipeline.content.rules import ContentRules
+from ingest_pipeline.content.sessions import MessageJourney, extract_for_events
 from ingest_pipeline.domain.normalize import ChannelPolicy
 from ingest_pipeline.domain.session import Session
 from ingest_pipeline.errors import ChannelNotFound, DiscordRejected, IngestError, TokenRejected

@@ -10,7 +10,6 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from ingest_pipeline.bot.catalogue import BotCatalogue
 from ingest_pipeline.bot.catch_up import CatchUp
 from ingest_pipeline.bot.gateway_ingest import QUIET, SpoolBatch
 from ingest_pipeline.bot.gateway_state import GatewayState, StaleGatewayDetector
@@ -18,14 +17,14 @@ from ingest_pipeline.bot.heartbeat import CATCH_UP_CHANNELS, READ_MESSAGES
 from ingest_pipeline.bot.ingest import SpoolIngester
 from ingest_pipeline.bot.message_refetch import refetch_due
 from ingest_pipeline.bot.supervision import GatewayReconnector
+from ingest_pipeline.bot.watchlist import BotCatalogue
 from ingest_pipeline.domain.session import live_sessions
 from ingest_pipeline.domain.snowflake import DISCORD_EPOCH
 from ingest_pipeline.events import EventType, log_events
 from ingest_pipeline.ingestion.services import Services
 from ingest_pipeline.sources.discord.gateway import GatewayClient
 from ingest_pipeline.storage.engine.database import Connection
-from ingest_pipeline.storage.gateway.refetch_queue import next_refetch_due
-from ingest_pipeline.storage.gateway.watched_channels import list_watched, record_gap
+from ingest_pipeline.storage.gateway.refetch_queue import list_watched, next_refetch_due, record_gap
 from ingest_pipeline.storage.runs.events import publish
 from ingest_pipeline.storage.runs.scan_runs import RunStatus
 from ingest_pipeline.storage.runs.state import Operation, get_state, note_operations, set_state

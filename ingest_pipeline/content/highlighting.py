@@ -22,7 +22,7 @@ from ingest_pipeline.domain.extract.highlights import (
     HighlightVerdict,
     MessageFeatures,
 )
-from ingest_pipeline.storage.content.highlights import (
+from ingest_pipeline.storage.content.queries import (
     SessionChannel,
     SessionRate,
     TimeRange,

@@ -1,13 +1,18 @@
-"""The content of a session's windows: extracted again, and summarised window by window.
+"""Extraction when messages change: of sessions, and of live messages within their transaction.
 
 What an import by command brings is read in the transactions that merge it.
+
+For messages that come one by one, at the gateway. A deletion tells of itself; what it withdraws does not.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
+from typing import Any
 
 from ingest_pipeline.content.extraction import (
     ALL_KINDS,
@@ -20,9 +25,12 @@ from ingest_pipeline.content.extraction import (
 from ingest_pipeline.content.rules import ContentRules, CurrentRules
 from ingest_pipeline.domain.session import Session
 from ingest_pipeline.domain.window import Window, contiguous
+from ingest_pipeline.events import Event, EventType
+from ingest_pipeline.ingestion.batch_events import message_event
 from ingest_pipeline.ingestion.ingest import OnRowsMerged
 from ingest_pipeline.ingestion.refresh import session_windows
 from ingest_pipeline.ingestion.services import Services
+from ingest_pipeline.storage.content.queries import setup_tickers
 from ingest_pipeline.storage.engine.database import Connection
 from ingest_pipeline.storage.messages.membership import relinked_messages
 
@@ -104,3 +112,90 @@ def spans(
         Window(run[0][1].start, run[-1][1].end)
         for run in contiguous(session_windows(services, session, keys, now))
     ]
+
+
+@dataclass(frozen=True, slots=True)
+class MessageJourney:
+    """A message that came or changed.
+
+    Attributes:
+        message_id: The message.
+        channel_id: Its channel.
+        correlation_id: Its whole journey.
+    """
+
+    message_id: int
+    channel_id: int
+    correlation_id: str
+
+
+def extract_for_events(
+    connection: Connection,
+    journeys: Iterable[MessageJourney],
+    deleted_ids: Collection[int],
+    rules: ContentRules,
+    *,
+    batch: str,
+    now: datetime,
+) -> list[Event]:
+    """Bring the content of messages in line with them, and tell what was read out of them.
+
+    Args:
+        connection: The transaction that merged or deleted them.
+        journeys: The messages that came or changed.
+        deleted_ids: The messages that were deleted.
+        rules: What is read by.
+        batch: The correlation id of the batch.
+
+    Returns:
+        `message.parsed` for each message of which something was read for the first time or differently than
+        before, with what it is in `content` and what it no longer says in `withdrawn`; `setup.created`
+        for each that plans trades and did not before, with the number of `setups` for each of its `tickers`.
+    """
+    known = {each.message_id: each for each in journeys}
+    report = extract_for(connection, [*known, *deleted_ids], rules, now=now)
+    gone = set(deleted_ids)
+    events = [
+        _event(EventType.MESSAGE_PARSED, known[discord_id], batch, now, extracted)
+        for discord_id, extracted in _extracted(report).items()
+        if discord_id in known and discord_id not in gone
+    ]
+    created = [each for each in report.setups.created if each in known]
+    for discord_id, tickers in _tickers(connection, created).items():
+        data = {"setups": tickers.total(), "tickers": dict(tickers)}
+        events.append(_event(EventType.SETUP_CREATED, known[discord_id], batch, now, data))
+    return events
+
+
+def _event(
+    event_type: EventType, journey: MessageJourney, batch: str, now: datetime, data: Mapping[str, Any]
+) -> Event:
+    event = message_event(
+        event_type,
+        journey.correlation_id,
+        journey.message_id,
+        channel_id=journey.channel_id,
+        at=now,
+        batch=batch,
+    )
+    return replace(event, data={**event.data, **data})
+
+
+def _extracted(report: ContentReport) -> dict[int, dict[str, list[str]]]:
+    parsed, withdrawn = report.parsed, report.withdrawn
+    return {
+        discord_id: {
+            name: [kind.value for kind in kinds[discord_id]]
+            for name, kinds in (("content", parsed), ("withdrawn", withdrawn))
+            if discord_id in kinds
+        }
+        for discord_id in sorted(parsed.keys() | withdrawn.keys())
+    }
+
+
+def _tickers(connection: Connection, discord_ids: list[int]) -> dict[int, Counter[str]]:
+    tickers: dict[int, Counter[str]] = {}
+    if discord_ids:
+        for row in setup_tickers(connection, discord_ids):
+            tickers.setdefault(row["discord_id"], Counter())[row["ticker"]] = row["setups"]
+    return tickers

@@ -18,8 +18,17 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from ingest_pipeline.demo.post import Author, Post, Reaction
-from ingest_pipeline.demo.radio import CHAT, DRIVERS, FANS, LINK_TITLES, RADIO, REACTIONS
+from ingest_pipeline.demo.post import (
+    CHAT,
+    DRIVERS,
+    FANS,
+    LINK_TITLES,
+    RADIO,
+    REACTIONS,
+    Author,
+    Post,
+    Reaction,
+)
 from ingest_pipeline.domain.snowflake import created_at, first_id_at
 
 MESSAGES_PER_MINUTE = 12.0

@@ -1,21 +1,135 @@
-"""An export as a document: read by this process, or in halves by two if it is large."""
+"""Exports as documents: read by this process, or in halves by two if large.
+
+The process is told what to read through its standard input and writes rows to a file that it inherits. Its
+last word is a tally of them, or the error that the half is damaged with. One that ends without a word, killed
+for its memory say, has cost time only: the half is read where the first one was.
+"""
 
 from __future__ import annotations
 
+import json
+import logging
+import os
+import pickle
+import signal
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from tempfile import TemporaryFile
 from typing import BinaryIO
 
 import pyarrow as pa
 
+from ingest_pipeline import errors
 from ingest_pipeline.domain.normalize import ChannelPolicy
 from ingest_pipeline.domain.window import Window
 from ingest_pipeline.errors import StorageUnavailable
+from ingest_pipeline.ingestion.chunks import blocks_of, write_rows
 from ingest_pipeline.ingestion.documents import ExportReader, Provenance, Tally
-from ingest_pipeline.ingestion.parallel_reader import has_spare_core, parallel_reader
 from ingest_pipeline.landing.export_header import ExportHeader
 from ingest_pipeline.landing.export_reader import read_header
 from ingest_pipeline.landing.slices import Halves, halves_of
+
+_MODULE = "ingest_pipeline.ingestion.export_document"
+_logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class ParallelReader:
+    """The process that reads a second half, and the file for its rows."""
+
+    process: subprocess.Popen[bytes]
+    spool: BinaryIO
+
+    def tally(self, before: int) -> Tally | None:
+        """Wait for its end, having told how many messages came before its half.
+
+        Returns:
+            What it counted; None when it ended without a word.
+
+        Raises:
+            BadInput: The half is damaged.
+        """
+        output, _ = self.process.communicate(f"{before}\n".encode())
+        if self.process.returncode or not output:
+            _logger.warning(
+                "the process for the second half of an export ended with code %s: the half is read here",
+                self.process.returncode,
+            )
+            return None
+        answer = json.loads(output)
+        if "error" in answer:
+            raise getattr(errors, answer["error"])(answer["message"])
+        return Tally.from_dict(answer)
+
+    def tables(self) -> Iterator[pa.Table]:
+        """Return its rows, as tables of `STAGING_SCHEMA`."""
+        self.spool.seek(0)
+        with pa.ipc.open_file(self.spool) as reader:
+            for number in range(reader.num_record_batches):
+                yield pa.Table.from_batches([reader.get_batch(number)])
+
+
+def has_spare_core() -> bool:
+    """Return whether this process has a second core to itself."""
+    cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+    return cores > 1
+
+
+@contextmanager
+def parallel_reader(reader: ExportReader, halves: Halves) -> Iterator[ParallelReader]:
+    """Let a process of its own read a document's second half, for as long as this lasts."""
+    with TemporaryFile(prefix="ingest-rows-") as spool:
+        process = subprocess.Popen(
+            [sys.executable, "-m", _MODULE],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            pass_fds=(halves.file, spool.fileno()),
+        )
+        with process:
+            try:
+                # One that is gone by now is noticed when it is waited for.
+                with suppress(BrokenPipeError):
+                    _send(process, pickle.dumps((reader, halves, spool.fileno())))
+                yield ParallelReader(process, spool)
+            finally:
+                process.kill()
+
+
+def _send(process: subprocess.Popen[bytes], task: bytes) -> None:
+    if process.stdin:
+        process.stdin.write(task)
+        process.stdin.flush()
+
+
+def _count_before() -> int:
+    line = sys.stdin.buffer.readline()
+    if not line:
+        # Nobody waits for the rows any more.
+        raise SystemExit(1)
+    return int(line)
+
+
+def main() -> None:
+    """Read the half that standard input tells of."""
+    # Ctrl-C is for the process that waits for this one.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    reader, halves, spool = pickle.load(sys.stdin.buffer)  # noqa: S301 - of the parent process
+    tally = Tally()
+    try:
+        with os.fdopen(spool, "wb") as file, halves.second() as stream:
+            write_rows(file, blocks_of(reader.rows(stream, tally, before=_count_before)))
+    except errors.BadInput as error:
+        answer = {"error": type(error).__name__, "message": str(error)}
+    else:
+        answer = tally.as_dict()
+    sys.stdout.write(json.dumps(answer))
+
+
+if __name__ == "__main__":
+    main()
 
 
 @dataclass(frozen=True, slots=True)

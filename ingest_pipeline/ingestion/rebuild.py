@@ -28,7 +28,7 @@ from ingest_pipeline.ingestion.refresh import landed_documents
 from ingest_pipeline.ingestion.services import Services
 from ingest_pipeline.storage.engine.duckdb.engine import DuckDBDatabase
 from ingest_pipeline.storage.messages.sessions import list_sessions
-from ingest_pipeline.storage.transfer.salvage import Salvaged, salvage
+from ingest_pipeline.storage.transfer.backup import Salvaged, salvage
 from ingest_pipeline.userconfig.session_files import sync_sessions_file
 
 Progress = Callable[[str], None]

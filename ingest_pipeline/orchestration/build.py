@@ -27,7 +27,6 @@ from ingest_pipeline.orchestration.content.report_assets import (
     build_report_sensor,
     report_job,
 )
-from ingest_pipeline.orchestration.jobs import ingest_job
 from ingest_pipeline.orchestration.live.dirty_windows import build_changed_windows_sensor
 from ingest_pipeline.orchestration.live.sensors import build_live_session_sensor
 from ingest_pipeline.orchestration.maintenance.alerts import build_alert_sensors
@@ -37,10 +36,10 @@ from ingest_pipeline.orchestration.maintenance.data_retention import (
     purge_intents_job,
 )
 from ingest_pipeline.orchestration.maintenance.run_retention import build_prune_job, build_prune_schedule
-from ingest_pipeline.orchestration.messages.assets import build_assets
-from ingest_pipeline.orchestration.messages.checks import message_checks
+from ingest_pipeline.orchestration.messages.assets import build_assets, message_checks
 from ingest_pipeline.orchestration.resources import build_resources
 from ingest_pipeline.orchestration.runtime.executors import build_executor
+from ingest_pipeline.orchestration.singleton_jobs import ingest_job
 from ingest_pipeline.settings import Settings
 
 

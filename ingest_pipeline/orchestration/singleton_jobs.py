@@ -1,4 +1,4 @@
-"""Singleton jobs: the tag that lets one run at a time, and the test whether one is under way.
+"""Jobs, and those of which one run at a time is enough.
 
 `dagster.yaml` limits runs with the same value of the tag to one, so that a second waits in the queue
 whoever started it; sensors and schedules do not ask for a second in the first place.
@@ -10,9 +10,10 @@ from datetime import UTC, datetime
 import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
+from ingest_pipeline.content.extraction import ContentKind
 from ingest_pipeline.errors import TransientError
 from ingest_pipeline.ingestion.services import Services
-from ingest_pipeline.orchestration.tags import PRIORITY_TAG, SINGLE_TAG
+from ingest_pipeline.orchestration.tags import AGREES, PRIORITY_TAG, SINGLE_TAG
 
 _UNFINISHED = [
     dg.DagsterRunStatus.QUEUED,
@@ -21,6 +22,18 @@ _UNFINISHED = [
     dg.DagsterRunStatus.STARTED,
     dg.DagsterRunStatus.CANCELING,
 ]
+# Its executor is the deployment's; see executors.py.
+ingest_job = dg.define_asset_job(
+    "ingest_job",
+    selection=dg.AssetSelection.assets(
+        "raw_export", "normalized_messages", "messages", *(kind.value for kind in ContentKind)
+    )
+    - dg.AssetSelection.checks(AGREES),
+    description=(
+        "Read windows of a session from Discord, normalize them, merge them into the table, and "
+        "extract their content."
+    ),
+)
 
 
 def single_tags(job_name: str) -> dict[str, str]:

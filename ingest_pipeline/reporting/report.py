@@ -1,22 +1,217 @@
-"""The making of a session's report: an HTML page and its charts, in a folder of the data folder."""
+"""The report of a session: made, and laid out as a page.
+
+Every picture has its figures beside it as a table, so nothing is told by a picture alone.
+"""
 
 from __future__ import annotations
 
+from base64 import b64encode
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from upath import UPath
 
 from ingest_pipeline.domain.session import Session
 from ingest_pipeline.ingestion.services import Services
 from ingest_pipeline.landing.stored_files import new_version
-from ingest_pipeline.reporting.charts import drivers_chart, latency_chart, messages_chart
+from ingest_pipeline.reporting.charts import (
+    bar_width,
+    drivers_chart,
+    latency_chart,
+    messages_chart,
+    spans_days,
+    width_name,
+)
 from ingest_pipeline.reporting.facts import SessionFacts, read_facts
-from ingest_pipeline.reporting.page import report_page
 
+_SHOWN_GAPS = 20
 # What came later than this was not brought by a live poll, however slow.
 _LIVE_WITHIN = timedelta(minutes=15)
+
+
+@dataclass(frozen=True, slots=True)
+class _Table:
+    """A table; with a summary it is folded away under it."""
+
+    caption: str
+    columns: Sequence[tuple[str, str]]  # name and class
+    rows: Sequence[Sequence[Any]]
+    summary: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Section:
+    """A section; what it tells stands below its picture, or after its tables where it has none."""
+
+    heading: str
+    sentence: str
+    tables: Sequence[_Table] = ()
+    picture: str = ""  # PNG, base64
+    alternative: str = ""
+
+
+def report_page(facts: SessionFacts, pictures: Mapping[str, bytes]) -> str:
+    """Return the page.
+
+    Args:
+        facts: What it tells.
+        pictures: PNG bytes by name: `messages`, and `drivers` and `latency` where there is anything to draw.
+    """
+    from ingest_pipeline.reporting.templates import load_template
+
+    encoded = {name: b64encode(picture).decode() for name, picture in pictures.items()}
+    sections = [
+        _minutes_section(facts, encoded["messages"]),
+        _highlights_section(facts),
+        _drivers_section(facts, encoded.get("drivers")),
+        _latency_section(facts, encoded.get("latency")),
+    ]
+    if facts.setups or facts.unparsed_lines:
+        sections.insert(3, _setups_section(facts))
+    return load_template("page.html").render(
+        facts=facts,
+        heading=facts.session.event_name or facts.session.session_id,
+        when=_when(facts),
+        state=_state(facts),
+        numbers=_numbers(facts),
+        sections=sections,
+    )
+
+
+def _when(facts: SessionFacts) -> str:
+    session = facts.session
+    named = [session.session_type, session.location, session.country]
+    known = [session.session_id] if session.event_name else []
+    known += [each for each in named if each]
+    known.append(f"{_day_and_time(session.start_time)} to {_day_and_time(session.end_time)} UTC")
+    return " · ".join(known)
+
+
+def _state(facts: SessionFacts) -> str:
+    if facts.is_proven:
+        return "Complete: the coverage ledger proves every minute."
+    missing = sum(((gap.end - gap.start) for gap in facts.gaps), timedelta())
+    live = "So far" if facts.span.end < facts.session.end_time else "Not proven complete"
+    return f"{live}: {_duration(missing)} without proof, shaded below."
+
+
+def _numbers(facts: SessionFacts) -> list[tuple[str, str]]:
+    busiest = max((count for _, count in facts.minutes), default=0)
+    numbers = [
+        ("messages", f"{facts.messages:,}"),
+        ("busiest minute", f"{busiest:,}"),
+        ("drivers heard", f"{len(facts.talks):,}"),
+        ("highlights", f"{facts.candidates:,}"),
+        ("clips", f"{facts.clips:,}"),
+    ]
+    if facts.setups or facts.unparsed_lines:
+        numbers.append(("trade setups", f"{sum(count for _, count in facts.setups):,}"))
+    if facts.median_latency_seconds is not None:
+        numbers.append(("median delay", f"{facts.median_latency_seconds:.1f} s"))
+    return numbers
+
+
+def _minutes_section(facts: SessionFacts, picture: str) -> _Section:
+    busiest = max(facts.minutes, key=lambda item: item[1], default=None)
+    sentence = f"{facts.messages:,} messages"
+    if busiest:
+        form = "%Y-%m-%d %H:%M" if spans_days(facts.span) else "%H:%M"
+        sentence += f", the busiest minute {busiest[0]:{form}} UTC with {busiest[1]}"
+    stretches = "1 time range" if len(facts.gaps) == 1 else f"{len(facts.gaps)} time ranges"
+    sentence += f", {stretches} not proven complete." if facts.gaps else ", proven complete."
+    rows = [(f"{minute:%Y-%m-%d %H:%M}", f"{count:,}") for minute, count in facts.minutes]
+    columns = [("minute", ""), ("messages", "number")]
+    tables = [_Table("Messages by minute, UTC", columns, rows, "Figures as a table")]
+    if facts.gaps:
+        gaps = [
+            (_moment(gap.start), _moment(gap.end), _duration(gap.end - gap.start))
+            for gap in facts.gaps[:_SHOWN_GAPS]
+        ]
+        columns = [("from", ""), ("to", ""), ("length", "")]
+        tables.append(_Table("UTC", columns, gaps, "Stretches without proof"))
+    heading = f"Messages per {width_name(bar_width(facts.span))}"
+    return _Section(heading, sentence, tables, picture, "Bar chart")
+
+
+def _highlights_section(facts: SessionFacts) -> _Section:
+    if not facts.highlights:
+        return _Section("Highlights", "No message stands out by the rule of data/settings.yaml.")
+    form = "%Y-%m-%d %H:%M:%S" if spans_days(facts.span) else "%H:%M:%S"
+    rows = [
+        (
+            {"url": each.url, "text": f"{each.posted_at:{form}}"},
+            each.who,
+            each.text,
+            f"{each.score:.2f}",
+            each.reasons,
+        )
+        for each in facts.highlights
+    ]
+    columns = [("UTC", "time"), ("who", ""), ("message", ""), ("score", "number"), ("why", "")]
+    more = facts.candidates - len(facts.highlights)
+    return _Section(
+        "Highlights",
+        f"And {more:,} more candidates." if more else "",
+        [_Table("The candidates with the highest scores, and why", columns, rows)],
+    )
+
+
+def _drivers_section(facts: SessionFacts, picture: str | None) -> _Section:
+    if picture is None:
+        return _Section("Team radio by driver", "No message names a driver.")
+    unknown = [talk.driver for talk in facts.talks if talk.team is None]
+    sentence = f"{len(facts.talks)} drivers, {facts.talks[0].driver} most often."
+    if unknown:
+        sentence += f" Grey: not in data/drivers.yaml: {', '.join(unknown)}."
+    rows = [(talk.driver, talk.team or "unknown", f"{talk.messages:,}") for talk in facts.talks]
+    columns = [("driver", ""), ("team", ""), ("messages", "number")]
+    tables = [_Table("Messages by driver", columns, rows, "Figures as a table")]
+    alternative = "Bar chart: messages of each driver"
+    return _Section("Team radio by driver", sentence, tables, picture, alternative)
+
+
+def _setups_section(facts: SessionFacts) -> _Section:
+    rows = [(ticker, f"{count:,}") for ticker, count in facts.setups]
+    left = f"{facts.unparsed_lines:,} lines could not be parsed; the table unparsed_lines has the reasons."
+    table = _Table("Planned trades by ticker", [("ticker", ""), ("setups", "number")], rows)
+    return _Section("Trade setups", left if facts.unparsed_lines else "", [table])
+
+
+def _latency_section(facts: SessionFacts, picture: str | None) -> _Section:
+    heading = "From posted to stored"
+    if picture is None or facts.median_latency_seconds is None:
+        later = f" {facts.later:,} came with a later import." if facts.later else ""
+        return _Section(heading, f"No message was stored while it was fresh.{later}")
+    sentence = (
+        f"Half of {len(facts.latencies_seconds):,} messages within {facts.median_latency_seconds:.1f} s"
+    )
+    if facts.slow_latency_seconds is not None:
+        sentence += f", 95 of 100 within {facts.slow_latency_seconds:.1f} s"
+    sentence += f", the slowest after {max(facts.latencies_seconds):.1f} s."
+    if facts.later:
+        sentence += f" {facts.later:,} messages of a later import are left out."
+    return _Section(heading, sentence, picture=picture, alternative="Cumulative chart of delays")
+
+
+def _moment(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M:%S}"
+
+
+def _day_and_time(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M}"
+
+
+def _duration(length: timedelta) -> str:
+    seconds = round(length.total_seconds())
+    if seconds < 60:
+        return f"{seconds} s"
+    hours, minutes = divmod(seconds // 60, 60)
+    if hours >= 48:
+        return f"{hours // 24} days {hours % 24} h"
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min"
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,6 @@ from ingest_pipeline.environment import file_variables
 from ingest_pipeline.errors import ConfigurationError, ExitCode, IngestError
 from ingest_pipeline.private_files import keep_files_private
 from ingest_pipeline.settings import PROJECT_ROOT, Settings, settings_from
-from ingest_pipeline.stack.console import Console
 from ingest_pipeline.stack.dagster_home import WatchedHome, prepare_dagster_home
 from ingest_pipeline.stack.deployment import (
     Deployment,
@@ -35,7 +34,7 @@ from ingest_pipeline.stack.services import (
     require_free_port,
     web_url,
 )
-from ingest_pipeline.stack.supervisor import StopRequest, Supervisor
+from ingest_pipeline.stack.supervisor import Console, StopRequest, Supervisor
 
 DEFAULT_HOST = "127.0.0.1"
 DEFAULT_PORT = 3000

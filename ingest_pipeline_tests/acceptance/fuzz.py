@@ -38,7 +38,7 @@ from ingest_pipeline.ingestion.ingest import IngestReport
 from ingest_pipeline.ingestion.refresh import normalize_windows
 from ingest_pipeline.ingestion.services import Services, build_services
 from ingest_pipeline.landing.export_reader import read_export, read_header
-from ingest_pipeline.landing.window_split import split_export
+from ingest_pipeline.landing.store import split_export
 from ingest_pipeline.settings import Settings
 from ingest_pipeline.storage.messages.sessions import save_sessions
 from ingest_pipeline_tests.acceptance.kill_sweep import ENGINES, grounds

@@ -7,8 +7,7 @@ import time
 from ingest_pipeline.bot.listener import SPOOL_FOLDER
 from ingest_pipeline.ingestion.services import Services
 from ingest_pipeline.storage.engine.database import Connection
-from ingest_pipeline.storage.gateway.refetch_queue import count_pending_refetches
-from ingest_pipeline.storage.gateway.watched_channels import list_watched
+from ingest_pipeline.storage.gateway.refetch_queue import count_pending_refetches, list_watched
 from ingest_pipeline.storage.runs.scan_runs import RunStatus, list_runs
 from ingest_pipeline.storage.runs.state import get_state
 from ingest_pipeline_tests.fake_discord.server import DiscordServer

@@ -1,25 +1,267 @@
-"""Routes of sessions: the list, single ones, their coverage and their activity."""
+"""Sessions as the interface shows them: routes, and models of progress, bot and reading."""
 
 from __future__ import annotations
 
+from datetime import datetime
+from typing import Literal
+
 from fastapi import APIRouter
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 from starlette.responses import Response
 
 from ingest_pipeline.api.access import Now, ServicesDep, Shared
-from ingest_pipeline.api.fields import GivenKey
+from ingest_pipeline.api.fields import GivenKey, ShownId, ShownTime
 from ingest_pipeline.api.problems import documented
-from ingest_pipeline.api.session_models import (
-    ActivityModel,
-    DriverModel,
-    MinuteModel,
-    ProgressModel,
-    SessionModel,
+from ingest_pipeline.domain.guild import ChannelAccess as ChannelState
+from ingest_pipeline.domain.session import Session
+from ingest_pipeline.domain.window import Window
+from ingest_pipeline.events import Event
+from ingest_pipeline.monitoring.permissions import UnreadableChannel
+from ingest_pipeline.monitoring.session_progress import (
+    SessionProgress,
+    WindowState,
+    session_activity,
+    session_progress,
 )
-from ingest_pipeline.monitoring.session_progress import session_activity, session_progress
+from ingest_pipeline.monitoring.status import BotState, BotStatus, IngestHealth, IngestState, Status, Totals
+from ingest_pipeline.settings import Settings
 from ingest_pipeline.storage.messages.sessions import find_session, list_sessions
 
 router = APIRouter(prefix="/sessions", tags=["sessions"])
+
+
+class SessionModel(BaseModel):
+    """A session."""
+
+    session_id: str
+    state: Literal["upcoming", "live", "finished"]
+    start_time: ShownTime
+    end_time: ShownTime
+    channel_ids: list[ShownId]
+    year: int | None
+    round_number: int | None
+    session_type: str | None
+    event_name: str | None
+    location: str | None
+    country: str | None
+
+    @classmethod
+    def of(cls, session: Session, now: datetime) -> SessionModel:
+        """Describe a session at a time."""
+        is_over = session.end_time <= now
+        return cls(
+            session_id=session.session_id,
+            state="live" if session.is_live(now) else "finished" if is_over else "upcoming",
+            start_time=session.start_time,
+            end_time=session.end_time,
+            channel_ids=[str(channel_id) for channel_id in session.channel_ids],
+            year=session.year,
+            round_number=session.round_number,
+            session_type=session.session_type,
+            event_name=session.event_name,
+            location=session.location,
+            country=session.country,
+        )
+
+
+class StretchModel(BaseModel):
+    """A stretch of time, its end excluded."""
+
+    start: ShownTime
+    end: ShownTime
+
+    @classmethod
+    def of(cls, window: Window) -> StretchModel:
+        """Describe a window."""
+        return cls(start=window.start, end=window.end)
+
+
+class WindowModel(StretchModel):
+    """A window of a session."""
+
+    key: str
+    state: WindowState
+
+
+class ProgressModel(BaseModel):
+    """How a session is doing."""
+
+    session: SessionModel
+    elapsed_seconds: float = Field(description="How much of it is over.")
+    proven_seconds: float = Field(description="The part of it that is proven complete.")
+    lag_seconds: float = Field(description="How far its newest proof is behind now, or its end.")
+    missing: list[StretchModel] = Field(description="Past time that is not proven.")
+    windows: list[WindowModel]
+    messages: int
+
+    @classmethod
+    def of(cls, progress: SessionProgress, now: datetime) -> ProgressModel:
+        """Describe a session's progress at a time."""
+        return cls(
+            session=SessionModel.of(progress.session, now),
+            elapsed_seconds=progress.elapsed_seconds,
+            proven_seconds=progress.proven_seconds,
+            lag_seconds=progress.lag_seconds,
+            missing=[StretchModel.of(window) for window in progress.missing],
+            windows=[
+                WindowModel(key=each.key, state=each.state, start=each.window.start, end=each.window.end)
+                for each in progress.windows
+            ],
+            messages=progress.messages,
+        )
+
+
+class BatchModel(BaseModel):
+    """The end of a batch."""
+
+    at: ShownTime
+    correlation_id: str
+    source: str
+    session_id: str | None
+    created: int = 0
+    updated: int = 0
+    error: str | None = None
+
+    @classmethod
+    def of(cls, event: Event) -> BatchModel:
+        """Describe the event that ended it."""
+        return cls(
+            at=event.created_at,
+            correlation_id=event.correlation_id,
+            source=event.source,
+            session_id=event.session_id,
+            created=event.data.get("created", 0),
+            updated=event.data.get("updated", 0),
+            error=event.data.get("message"),
+        )
+
+
+class ReadingModel(BaseModel):
+    """How reading goes."""
+
+    state: IngestState
+    last_completed: BatchModel | None
+    last_failed: BatchModel | None
+    problem: str | None = Field(None, description="What is wrong with the settings of channels.")
+
+    @classmethod
+    def of(cls, reading: IngestHealth) -> ReadingModel:
+        """Describe how reading goes."""
+        done, failed = reading.last_completed, reading.last_failed
+        return cls(
+            state=reading.state,
+            last_completed=BatchModel.of(done) if done else None,
+            last_failed=BatchModel.of(failed) if failed else None,
+            problem=reading.problem,
+        )
+
+
+class OperationModel(BaseModel):
+    """Something that goes on."""
+
+    tag: str = Field(description="What, such as `sync:guilds`, `sync:channels` or `catch-up:channels`.")
+    since: ShownTime
+
+
+class BotModel(BaseModel):
+    """How the bot is."""
+
+    state: BotState = Field(description="`lost`: its heartbeat is missing, and it did not stop in order.")
+    since: ShownTime | None
+    heartbeat_at: ShownTime | None = Field(description="When it was last alive.")
+    reason: str | None = Field(description="The reason for which it gave up.")
+    operations: list[OperationModel] = Field(description="Its running operations, the oldest first.")
+
+    @classmethod
+    def of(cls, bot: BotStatus) -> BotModel:
+        """Describe how the bot is."""
+        return cls(
+            state=bot.state,
+            since=bot.since,
+            heartbeat_at=bot.heartbeat_at,
+            reason=bot.reason,
+            operations=[OperationModel(tag=each.tag, since=each.since) for each in bot.operations],
+        )
+
+
+class UnreadableModel(BaseModel):
+    """A monitored channel that the bot cannot read."""
+
+    guild_id: ShownId
+    guild_name: str
+    channel_id: ShownId
+    channel_name: str
+    reading_state: ChannelState
+    remedy: str = Field(description="What to grant.")
+
+    @classmethod
+    def of(cls, found: UnreadableChannel) -> UnreadableModel:
+        """Describe one."""
+        return cls(
+            guild_id=str(found.channel.guild_id),
+            guild_name=found.guild_name,
+            channel_id=str(found.channel.channel_id),
+            channel_name=found.channel.name,
+            reading_state=found.channel.reading_state,
+            remedy=found.remedy,
+        )
+
+
+class StatusModel(BaseModel):
+    """How everything is."""
+
+    as_of: ShownTime
+    engine: Literal["duckdb", "postgres"]
+    poll_interval_seconds: int
+    live: list[ProgressModel]
+    upcoming: SessionModel | None
+    latest: ProgressModel | None
+    reading: ReadingModel
+    bot: BotModel
+    unreadable_channels: list[UnreadableModel] = Field(
+        description=("Monitored channels that the bot cannot read.")
+    )
+    messages: dict[str, int] = Field(description="Live messages by how they were first read.")
+
+    @classmethod
+    def of(cls, status: Status, totals: Totals, settings: Settings) -> StatusModel:
+        """Describe a status."""
+        now = status.as_of
+        return cls(
+            as_of=now,
+            engine="postgres" if status.engine == "postgres" else "duckdb",
+            poll_interval_seconds=settings.poll_interval_seconds,
+            live=[ProgressModel.of(progress, now) for progress in status.live],
+            upcoming=SessionModel.of(status.upcoming, now) if status.upcoming else None,
+            latest=ProgressModel.of(status.latest, now) if status.latest else None,
+            reading=ReadingModel.of(status.reading),
+            bot=BotModel.of(status.bot),
+            unreadable_channels=[UnreadableModel.of(each) for each in status.unreadable],
+            messages=dict(totals.messages),
+        )
+
+
+class MinuteModel(BaseModel):
+    """A minute with messages."""
+
+    minute: ShownTime
+    messages: int
+
+
+class DriverModel(BaseModel):
+    """How often a driver was heard."""
+
+    driver: str
+    messages: int
+    last_posted_at: ShownTime
+
+
+class ActivityModel(BaseModel):
+    """A session's messages by minute and by driver."""
+
+    session_id: str
+    minutes: list[MinuteModel] = Field(description="Minutes without messages are left out.")
+    drivers: list[DriverModel] = Field(description="Most frequent first.")
 
 
 class Sessions(BaseModel):

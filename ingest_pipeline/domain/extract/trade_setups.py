@@ -22,7 +22,6 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 
 from ingest_pipeline.domain.extract import setup_headings, setup_message
-from ingest_pipeline.domain.extract.setup_dates import names_a_day, read_day
 from ingest_pipeline.domain.extract.setup_grammar import (
     Refusal,
     SetupLine,
@@ -30,7 +29,7 @@ from ingest_pipeline.domain.extract.setup_grammar import (
     read_details,
     read_setup,
 )
-from ingest_pipeline.domain.extract.setup_headings import Lead
+from ingest_pipeline.domain.extract.setup_headings import Lead, names_a_day, read_day
 from ingest_pipeline.domain.extract.setup_message import (
     Bias,
     Header,

@@ -14,11 +14,11 @@ import dagster as dg
 
 from ingest_pipeline.ingestion.services import Services
 from ingest_pipeline.orchestration.completeness.seals import SEAL_JOB
-from ingest_pipeline.orchestration.jobs import ingest_job
-from ingest_pipeline.orchestration.live.live_runs import error_line
+from ingest_pipeline.orchestration.live.sensors import error_line
 from ingest_pipeline.orchestration.maintenance.alerting import Alert, AlertState, Outcome, post
 from ingest_pipeline.orchestration.partitions import RANGE_START, SESSION
-from ingest_pipeline.orchestration.runtime.code_location import code_location_of, code_location_of_sensor
+from ingest_pipeline.orchestration.runtime.executors import code_location_of, code_location_of_sensor
+from ingest_pipeline.orchestration.singleton_jobs import ingest_job
 from ingest_pipeline.orchestration.tags import SESSION_TAG, TRIGGER_TAG, WILL_RETRY_TAG
 from ingest_pipeline.redaction import redact
 from ingest_pipeline.settings import Settings

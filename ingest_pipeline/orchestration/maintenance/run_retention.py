@@ -22,7 +22,7 @@ import sqlalchemy as sa
 from dagster._core.storage.event_log import SqlEventLogStorage, SqliteEventLogStorage
 from dagster._core.storage.event_log.schema import AssetCheckExecutionsTable, SqlEventLogStorageTable
 
-from ingest_pipeline.orchestration.runtime.code_location import CODE_LOCATION_TAG, code_location_of
+from ingest_pipeline.orchestration.runtime.executors import CODE_LOCATION_TAG, code_location_of
 from ingest_pipeline.orchestration.singleton_jobs import single_tags
 from ingest_pipeline.settings import Settings
 

@@ -1,13 +1,17 @@
-"""The three assets between Discord and the table; each passes its run's windows to a use case.
+"""Assets from raw exports to the table of messages, and their checks.
 
 What a step does is in `imports.py` and `ingest.py`, what it tells about itself in `metadata.py`.
 The docstrings of the assets are their descriptions in Dagster's catalogue.
+
+They look at what their run has read only, so that a tick stays cheap; started on their own,
+without partitions, they look at everything that has begun. The comparison is in `audit.py`.
 """
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from functools import partial
+from typing import Any
 from urllib.parse import urlsplit
 
 import dagster as dg
@@ -17,15 +21,19 @@ from ingest_pipeline.ingestion.imports import merge_documents
 from ingest_pipeline.ingestion.polling import missing_by_channel
 from ingest_pipeline.ingestion.refresh import normalize_windows, refresh_landing, stored_documents
 from ingest_pipeline.ingestion.services import Services, window_grid
+from ingest_pipeline.orchestration.audit import Audit, Findings, Rule
 from ingest_pipeline.orchestration.failures import TRANSIENT_RETRIES, ingest_errors_as_failures
 from ingest_pipeline.orchestration.metadata import (
+    escaped,
     landing_metadata,
+    listed,
     normalized_columns,
     normalized_metadata,
     table_columns,
     table_metadata,
 )
 from ingest_pipeline.orchestration.partitions import (
+    has_partitions,
     parts_to_read,
     record_windows,
     requested_windows,
@@ -34,8 +42,24 @@ from ingest_pipeline.orchestration.partitions import (
 from ingest_pipeline.orchestration.resources import NORMALIZED_FRAMES
 from ingest_pipeline.orchestration.tags import TRIGGER_TAG
 from ingest_pipeline.settings import Settings
+from ingest_pipeline.storage.messages.sessions import list_sessions
 
 WRITER_POOL = "ingest_database_writer"
+_SHOWN = 20
+_ASSETS = {rule: "normalized_messages" if rule is Rule.INSIDE else "messages" for rule in Rule}
+_DESCRIPTIONS = {
+    Rule.UNIQUE: "Every message of the windows is there once, in the files and in the table.",
+    Rule.INSIDE: "Every normalized row was posted in the window it is filed under.",
+    Rule.COUNTS: (
+        "Every landed message is a normalized row or a counted skip, and every row is in the table, if only "
+        "as deleted."
+    ),
+    Rule.LINKED: (
+        "Every row in the session's channels and time has the session that it belongs to, and no other "
+        "row has it."
+    ),
+    Rule.PROVEN: "Every window that had ended when it was read is proven complete by the coverage ledger.",
+}
 
 
 def raw_export(
@@ -153,3 +177,58 @@ def _unproven(tags: Mapping[str, str], services: Services, session: Session) -> 
     now, overlap = datetime.now(UTC), services.settings.overlap
     with services.database.read() as connection:
         return missing_by_channel(connection, session, services.grid, now, overlap)
+
+
+@dg.multi_asset_check(
+    specs=[
+        dg.AssetCheckSpec(rule.value, asset=_ASSETS[rule], description=_DESCRIPTIONS[rule]) for rule in Rule
+    ],
+    can_subset=True,
+)
+def message_checks(
+    context: dg.AssetCheckExecutionContext, services: dg.ResourceParam[Services]
+) -> Iterator[dg.AssetCheckResult]:
+    """Evaluate the selected rules on one look at the files, the table and the ledger."""
+    audit = Audit(services, lambda correlation_id: _is_underway(context, correlation_id))
+    with ingest_errors_as_failures(context):
+        for session, keys in _windows_to_check(context, services):
+            audit.look_at(session, parts_to_read(context.run.tags, session, keys, services.grid))
+    for check in context.selected_asset_check_keys:
+        yield _result(check, audit.findings)
+
+
+def _windows_to_check(
+    context: dg.AssetCheckExecutionContext, services: Services
+) -> list[tuple[Session, list[str]]]:
+    if has_partitions(context):
+        return requested_windows(context, services)
+    with services.database.read() as connection:
+        return [(session, services.grid.keys) for session in list_sessions(connection)]
+
+
+def _is_underway(context: dg.AssetCheckExecutionContext, correlation_id: str) -> bool:
+    """Tell whether another run, by its id, still works."""
+    if correlation_id == context.run.run_id:
+        return False
+    run = context.instance.get_run_by_id(correlation_id)
+    return run is not None and not run.is_finished
+
+
+def _result(check: dg.AssetCheckKey, findings: Findings) -> dg.AssetCheckResult:
+    problems = findings.problems[Rule(check.name)]
+    metadata: dict[str, Any] = {
+        "windows": findings.windows,
+        "messages_landed": findings.landed,
+        "rows": findings.rows,
+        "problems": len(problems),
+    }
+    if problems:
+        metadata["what"] = listed([escaped(problem) for problem in problems], _SHOWN)
+    return dg.AssetCheckResult(
+        asset_key=check.asset_key,
+        check_name=check.name,
+        passed=not problems,
+        severity=dg.AssetCheckSeverity.ERROR,
+        description=problems[0] if problems else None,
+        metadata=metadata,
+    )

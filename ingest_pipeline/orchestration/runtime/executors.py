@@ -1,7 +1,10 @@
-"""The executor of a run's steps: the run's own process, or Celery workers.
+"""Executors of runs, and the name of the code location.
 
 What both ends of a Celery deployment must agree on is here; `celery_worker.py` is the other end.
 See https://docs.dagster.io/deployment/execution/celery
+
+An instance may hold the code locations of other teams, and asks for a run's status or history give
+theirs too.
 """
 
 from typing import Any
@@ -19,6 +22,8 @@ _LOSE_NOTHING = {"task_acks_late": True, "task_reject_on_worker_lost": True}
 _TAKE_ONE = {"worker_prefetch_multiplier": 1}
 # What a step leaves behind in a process, connections above all, ends with the process.
 _RENEW_PROCESSES = {"worker_max_tasks_per_child": 50}
+# `<repository>@<code location>`; Dagster's REPOSITORY_LABEL_TAG (dagster 1.13, core/storage/tags.py).
+CODE_LOCATION_TAG = ".dagster/repository"
 
 
 def build_executor(settings: Settings) -> dg.ExecutorDefinition:
@@ -93,3 +98,18 @@ def _require_common_stores(settings: Settings) -> None:
             "INGEST_EXECUTOR=celery spreads the steps of a run over machines, and all of them must reach the "
             f"same PostgreSQL database and landing store: set {' and '.join(missing)}"
         )
+
+
+def code_location_of(run: dg.DagsterRun) -> str | None:
+    """Return the code location that launched a run; None of one that was executed without any.
+
+    The mark itself is in the tables of runs only, to look for them.
+    """
+    origin = run.remote_job_origin
+    return origin.repository_origin.get_label() if origin else None
+
+
+def code_location_of_sensor(context: dg.SensorEvaluationContext) -> str | None:
+    """Return the code location of a sensor as its runs are marked; None outside of a daemon."""
+    origin = context.code_location_origin
+    return f"{context.repository_name}@{origin.location_name}" if origin else None

@@ -25,7 +25,7 @@ from ingest_pipeline.domain.snowflake import parse_snowflake
 from ingest_pipeline.errors import StorageRejected
 from ingest_pipeline.landing.spool import Spool
 from ingest_pipeline.sources.discord.gateway_guilds import GuildChange, GuildWatch
-from ingest_pipeline.sources.proxies import proxy_for
+from ingest_pipeline.sources.http import proxy_for
 
 _logger = logging.getLogger(__name__)
 

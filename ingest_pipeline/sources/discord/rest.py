@@ -25,7 +25,7 @@ from ingest_pipeline.errors import (
     RateLimited,
 )
 from ingest_pipeline.sources.discord.errors import MessageGone, translated
-from ingest_pipeline.sources.proxies import proxy_for
+from ingest_pipeline.sources.http import proxy_for
 
 if TYPE_CHECKING:
     from discord.http import HTTPClient

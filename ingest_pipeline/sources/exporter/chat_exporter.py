@@ -35,8 +35,7 @@ from ingest_pipeline.sources.exporter.output import (
     reports_empty_range,
     warnings_of,
 )
-from ingest_pipeline.sources.exporter.process import FinishedRun, run_exporter
-from ingest_pipeline.sources.exporter.quarantine import quarantine
+from ingest_pipeline.sources.exporter.process import FinishedRun, quarantine, run_exporter
 
 __all__ = ["ChatExporter", "ExportRequest", "ExportResult"]
 

@@ -14,7 +14,7 @@ from ingest_pipeline.domain.session import Session
 from ingest_pipeline.errors import ConfigurationError
 from ingest_pipeline.events import EventChannel, EventType
 from ingest_pipeline.storage.catalogue.guilds import list_guilds
-from ingest_pipeline.storage.gateway.watched_channels import list_watched
+from ingest_pipeline.storage.gateway.refetch_queue import list_watched
 from ingest_pipeline.storage.messages.sessions import save_sessions
 from ingest_pipeline.storage.runs.events import latest_events
 from ingest_pipeline_tests.archive import Archive

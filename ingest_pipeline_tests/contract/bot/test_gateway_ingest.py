@@ -33,10 +33,11 @@ from ingest_pipeline.settings import Settings
 from ingest_pipeline.storage.catalogue.guilds import list_channels, save_channels
 from ingest_pipeline.storage.engine.database import Connection, Database
 from ingest_pipeline.storage.gateway.dirty_windows import unreported_windows
-from ingest_pipeline.storage.gateway.refetch_queue import count_pending_refetches, due_refetches
-from ingest_pipeline.storage.gateway.watched_channels import (
+from ingest_pipeline.storage.gateway.refetch_queue import (
     WatchedChannel,
     clear_gap,
+    count_pending_refetches,
+    due_refetches,
     list_watched,
     watch_channels,
 )

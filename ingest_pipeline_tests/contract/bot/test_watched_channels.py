@@ -11,7 +11,7 @@ from ingest_pipeline.bot.catch_up import WatchPlan, plan_watch
 from ingest_pipeline.domain.guild import Channel, ChannelAccess
 from ingest_pipeline.domain.snowflake import first_id_at
 from ingest_pipeline.storage.engine.database import Database
-from ingest_pipeline.storage.gateway.watched_channels import (
+from ingest_pipeline.storage.gateway.refetch_queue import (
     WatchedChannel,
     clear_gap,
     list_watched,

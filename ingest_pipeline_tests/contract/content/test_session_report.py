@@ -26,8 +26,7 @@ from ingest_pipeline.reporting.charts import (
     width_name,
 )
 from ingest_pipeline.reporting.facts import Highlight, SessionFacts, Talk, read_facts
-from ingest_pipeline.reporting.page import report_page
-from ingest_pipeline.reporting.report import write_session_report
+from ingest_pipeline.reporting.report import report_page, write_session_report
 from ingest_pipeline.settings import Settings
 from ingest_pipeline.storage.engine.database import Connection, Database
 from ingest_pipeline.storage.messages.coverage import Proof, record_proof

@@ -11,7 +11,7 @@ from ingest_pipeline.domain.snowflake import first_id_at
 from ingest_pipeline.errors import TokenRejected
 from ingest_pipeline.events import EventType
 from ingest_pipeline.history.history_import import import_history
-from ingest_pipeline.storage.gateway.watched_channels import list_watched
+from ingest_pipeline.storage.gateway.refetch_queue import list_watched
 from ingest_pipeline.storage.messages.coverage import gaps, proven_until
 from ingest_pipeline.storage.runs.events import events_of_journey
 from ingest_pipeline.storage.runs.scan_runs import RunKind, RunStatus, ScanRun, list_runs

@@ -18,12 +18,12 @@ from dagster._core.remote_origin import (
     RemoteRepositoryOrigin,
 )
 
-from ingest_pipeline.api.session_models import ReadingModel
+from ingest_pipeline.api.routes.sessions import ReadingModel
 from ingest_pipeline.domain.session import Session
 from ingest_pipeline.ingestion.services import build_services
 from ingest_pipeline.monitoring.status import look_up_status
 from ingest_pipeline.orchestration.build import build_definitions
-from ingest_pipeline.orchestration.live.live_runs import new_outcomes, recent_live_runs, run_in_progress
+from ingest_pipeline.orchestration.live.sensors import new_outcomes, recent_live_runs, run_in_progress
 from ingest_pipeline.orchestration.partitions import RANGE_END, RANGE_START, SESSION_PARTITIONS
 from ingest_pipeline.storage.messages.sessions import list_sessions, remove_session, save_sessions
 from ingest_pipeline_tests.orchestration.deployments import (

@@ -9,7 +9,7 @@ import pytest
 
 from ingest_pipeline.errors import ChannelForbidden, RateLimited
 from ingest_pipeline.orchestration.failures import as_failure, ingest_errors_as_failures
-from ingest_pipeline.orchestration.live.live_runs import new_outcomes, recent_live_runs
+from ingest_pipeline.orchestration.live.sensors import new_outcomes, recent_live_runs
 from ingest_pipeline.orchestration.messages import assets
 from ingest_pipeline.redaction import guard
 from ingest_pipeline_tests.orchestration.deployments import (

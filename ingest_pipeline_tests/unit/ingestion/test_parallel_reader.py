@@ -16,9 +16,9 @@ import pytest
 
 from ingest_pipeline.domain.normalize import ChannelPolicy
 from ingest_pipeline.errors import BadInput, ExportMalformed, ExportTruncated, StorageUnavailable
-from ingest_pipeline.ingestion import export_document, parallel_reader
+from ingest_pipeline.ingestion import export_document
 from ingest_pipeline.ingestion.documents import Provenance, Tally
-from ingest_pipeline.ingestion.export_document import ExportDocument
+from ingest_pipeline.ingestion.export_document import ExportDocument, has_spare_core
 from ingest_pipeline.landing import slices as halves_module
 from ingest_pipeline.landing.export_reader import read_export, read_header
 from ingest_pipeline.landing.slices import Halves, halves_of
@@ -78,14 +78,14 @@ def many() -> bytes:
 def processes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The processes that were started."""
     started: list[int] = []
-    real = parallel_reader.subprocess.Popen
+    real = export_document.subprocess.Popen
 
     def note(*arguments: Any, **options: Any) -> Any:
         process = real(*arguments, **options)
         started.append(process.pid)
         return process
 
-    monkeypatch.setattr(parallel_reader.subprocess, "Popen", note)
+    monkeypatch.setattr(export_document.subprocess, "Popen", note)
     return started
 
 
@@ -153,7 +153,7 @@ def test_small_exports_and_single_cores_start_no_process(
         read(document)
     cores = os.sched_getaffinity(0)
     with monkeypatch.context() as patch:
-        patch.setattr(export_document, "has_spare_core", parallel_reader.has_spare_core)
+        patch.setattr(export_document, "has_spare_core", has_spare_core)
         try:
             os.sched_setaffinity(0, {min(cores)})
             read(document)

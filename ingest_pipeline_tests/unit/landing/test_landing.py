@@ -14,8 +14,7 @@ import pytest
 
 from ingest_pipeline.domain.window import Window, WindowGrid
 from ingest_pipeline.errors import BadInput, ExportMismatch, StorageRejected
-from ingest_pipeline.landing.store import Landed, LandingStore
-from ingest_pipeline.landing.window_split import split_export
+from ingest_pipeline.landing.store import Landed, LandingStore, split_export
 from ingest_pipeline_tests.exports import CHANNEL_ID, START, message, write_export
 
 SESSION = Window(START, START + timedelta(minutes=12))

@@ -11,8 +11,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from ingest_pipeline.errors import ConfigurationError, ExitCode
-from ingest_pipeline.sources.http import http_session
-from ingest_pipeline.sources.proxies import proxy_for
+from ingest_pipeline.sources.http import http_session, proxy_for
 from ingest_pipeline_tests.cli_runs import Cli
 from ingest_pipeline_tests.connect_proxy import ConnectProxy
 from ingest_pipeline_tests.fake_discord.server import DiscordServer

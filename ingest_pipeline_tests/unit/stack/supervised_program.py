@@ -12,11 +12,10 @@ from pathlib import Path
 
 from ingest_pipeline.errors import IngestError
 from ingest_pipeline.settings import PROJECT_ROOT
-from ingest_pipeline.stack.console import Console
 from ingest_pipeline.stack.dagster_home import WatchedHome, prepare_dagster_home
 from ingest_pipeline.stack.lock import OrphanReaper, hold_folder
 from ingest_pipeline.stack.services import ServiceSpec
-from ingest_pipeline.stack.supervisor import StopRequest, Supervisor
+from ingest_pipeline.stack.supervisor import Console, StopRequest, Supervisor
 
 
 def main() -> int:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ingest_pipeline.redaction import guard
-from ingest_pipeline.stack.console import Console, clean
+from ingest_pipeline.stack.supervisor import Console, clean
 
 
 class ClosedPipe(io.StringIO):

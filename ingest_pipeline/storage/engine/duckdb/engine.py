@@ -30,7 +30,7 @@ from ingest_pipeline.storage.engine.database import (
 from ingest_pipeline.storage.engine.duckdb import repair
 from ingest_pipeline.storage.engine.duckdb.connection import DuckDBConnection
 from ingest_pipeline.storage.engine.duckdb.handles import version_of
-from ingest_pipeline.storage.engine.duckdb.replace import replace_file
+from ingest_pipeline.storage.engine.duckdb.repair import replace_file
 from ingest_pipeline.storage.engine.locks import busy, lock_for, turnstile_for
 
 # Extensions are never fetched from the network: all that is used here is linked into the wheel.

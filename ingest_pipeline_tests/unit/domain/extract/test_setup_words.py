@@ -8,15 +8,16 @@ from decimal import Decimal
 
 import pytest
 
-from ingest_pipeline.domain.extract.setup_dates import DayReading, read_day
 from ingest_pipeline.domain.extract.setup_grammar import Refusal, SetupLine, read_setup
 from ingest_pipeline.domain.extract.setup_headings import (
+    DayReading,
     ends_section,
     is_date_line,
     is_divider,
     is_header,
     looks_like_setup,
     may_begin_with_ticker,
+    read_day,
     take_apart,
     ticker_alone,
     ticker_prefix,
