@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -144,3 +145,24 @@ def test_a_file_that_a_page_names_exists(page: Path) -> None:
     roots = [PROJECT, PROJECT / "ingest_pipeline", PROJECT / "ingest_pipeline_tests"]
     for name in NAMED_FILE.findall(page.read_text(encoding="utf-8")):
         assert any((root / name).is_file() for root in roots), name
+
+
+def test_the_glossary_is_sorted_and_has_only_terms_in_use() -> None:
+    """Every term occurs on another page, in the package or in its SQL."""
+    glossary = PROJECT / "docs" / "glossary.md"
+    terms = re.findall(r"^\*\*(.+?)\*\* – ", glossary.read_text(encoding="utf-8"), re.MULTILINE)
+    assert terms == sorted(set(terms))
+    code = [*(PROJECT / "ingest_pipeline").rglob("*.py"), *(PROJECT / "ingest_pipeline").rglob("*.sql")]
+    files = [*(page for page in PAGES if page != glossary), *code]
+    text = " ".join(" ".join(file.read_text(encoding="utf-8").lower().split()) for file in files)
+    assert [term for term in terms if not re.search(rf"\b{term}", text)] == []
+
+
+def test_a_modules_first_line_names_its_subject() -> None:
+    """It is a noun phrase, and does not answer a question that nobody has asked yet."""
+    riddles = re.compile(r"(What|Whether|Which|How|Where|When|Who|Whose|Why|From)\b")
+    modules = (PROJECT / "ingest_pipeline").rglob("*.py")
+    titles = {
+        path: (ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or "") for path in modules
+    }
+    assert [str(path) for path, title in titles.items() if riddles.match(title)] == []
