@@ -25,8 +25,15 @@ from ingest_pipeline.bot.gateway_state import GatewayState
 from ingest_pipeline.bot.heartbeat import BotLife
 from ingest_pipeline.bot.ingest import BatchObserver, SpoolIngester
 from ingest_pipeline.bot.runtime import BotOptions, BotRuntime
-from ingest_pipeline.bot.supervision import Backoff, BotEnded, GatewayReconnector, run_forever
+from ingest_pipeline.bot.supervision import (
+    CONNECTIONS,
+    FIRST_PAUSE_SECONDS,
+    BotEnded,
+    GatewayReconnector,
+    run_forever,
+)
 from ingest_pipeline.bot.watchlist import BotCatalogue, Watchlist
+from ingest_pipeline.domain.backoff import Backoff, FailureCount
 from ingest_pipeline.errors import IngestError, IntentMissing, TokenRejected, TransientError
 from ingest_pipeline.ingestion.ingest import new_correlation_id
 from ingest_pipeline.ingestion.services import Services
@@ -98,7 +105,7 @@ async def _log_watched(runtime: BotRuntime) -> None:
 
 
 async def _run_steps(runtime: BotRuntime, stop: asyncio.Event) -> None:
-    connection_pauses = runtime.reconnector.backoff or Backoff()
+    connection_pauses = runtime.reconnector.failures or FailureCount(CONNECTIONS)
     steps: dict[str, Callable[[], Awaitable[object]]] = {
         "ingestion": runtime.ingester.round,
         "catching up": runtime.catch_up,
@@ -166,7 +173,7 @@ def _build(
     reconnector = GatewayReconnector(
         connect,
         token.get_secret_value().strip(),
-        backoff=Backoff(),
+        failures=FailureCount(CONNECTIONS),
         report=gateway.connection_failed,
     )
     runtime = BotRuntime(
@@ -188,7 +195,7 @@ async def _first(
     report: Callable[[IngestError], Awaitable[None]] | None = None,
 ) -> None:
     """Do what comes before everything else, again after a transient failure, until asked to stop."""
-    pauses, reported = Backoff(longest_seconds=60.0), ""
+    pauses, reported = FailureCount(Backoff(FIRST_PAUSE_SECONDS, 60.0, jitter=0.5)), ""
     while not stop.is_set():
         try:
             await step()

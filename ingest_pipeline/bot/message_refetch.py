@@ -16,6 +16,7 @@ from itertools import chain, groupby
 from ingest_pipeline.bot.gateway_events import windows_of
 from ingest_pipeline.content.rules import ContentRules
 from ingest_pipeline.content.sessions import MessageJourney, extract_for_events
+from ingest_pipeline.domain.backoff import Backoff
 from ingest_pipeline.domain.normalize import ChannelPolicy
 from ingest_pipeline.domain.session import Session
 from ingest_pipeline.errors import ChannelNotFound, DiscordRejected, IngestError, TokenRejected
@@ -39,8 +40,7 @@ from ingest_pipeline.storage.messages.membership import parents_of
 
 _AT_ONCE = 500
 _CONCURRENCY = 4
-_FIRST_PAUSE = timedelta(seconds=15)
-_LONGEST_PAUSE = timedelta(hours=1)
+_PAUSES = Backoff(first_seconds=15, longest_seconds=3600)
 
 _logger = logging.getLogger(__name__)
 
@@ -246,7 +246,7 @@ def _postpone(
         return
     tries = max(each.tries for each in waiting)
     is_refused = isinstance(error, DiscordRejected)
-    pause = _LONGEST_PAUSE if is_refused else min(_FIRST_PAUSE * 2 ** min(tries, 10), _LONGEST_PAUSE)
+    pause = timedelta(seconds=_PAUSES.longest_seconds if is_refused else _PAUSES.delay(tries + 1))
     services.database.run(
         lambda connection: postpone_refetches(
             connection,

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import random
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
+from ingest_pipeline.domain.backoff import Backoff, FailureCount
 from ingest_pipeline.errors import (
     ConfigurationError,
     DiscordUnavailable,
@@ -25,7 +25,8 @@ from ingest_pipeline.errors import (
 from ingest_pipeline.events import EventType
 
 FIRST_PAUSE_SECONDS = 1.0
-LONGEST_PAUSE_SECONDS = 120.0
+CONNECTIONS = Backoff(FIRST_PAUSE_SECONDS, longest_seconds=120.0, jitter=0.5)
+"""Pauses between attempts to connect."""
 """A connection that fails at once every time makes some 700 IDENTIFYs a day, of which Discord grants 1000
 (https://docs.discord.com/developers/events/gateway, "Session Start Limit")."""
 
@@ -40,45 +41,20 @@ class BotEnded(ConfigurationError):
     """The bot cannot go on until somebody has acted."""
 
 
-@dataclass(slots=True)
-class Backoff:
-    """Pauses that double with each failure, with jitter, and begin anew after a success.
-
-    Attributes:
-        first_seconds: The pause after the first failure.
-        longest_seconds: The longest.
-        failures: In a row, so far.
-    """
-
-    first_seconds: float = FIRST_PAUSE_SECONDS
-    longest_seconds: float = LONGEST_PAUSE_SECONDS
-    failures: int = 0
-
-    def next_pause(self) -> float:
-        """Return how long to wait after one more failure."""
-        longest = min(self.first_seconds * 2 ** min(self.failures, 20), self.longest_seconds)
-        self.failures += 1
-        return random.uniform(0.5 * longest, longest)  # noqa: S311 - spreads retries, guards nothing
-
-    def reset(self) -> None:
-        """Note a success."""
-        self.failures = 0
-
-
 async def run_forever(
-    name: str, step: Callable[[], Awaitable[object]], backoff: Backoff | None = None
+    name: str, step: Callable[[], Awaitable[object]], failures: FailureCount | None = None
 ) -> None:
     """Take one step after the other until cancelled; one that fails is taken again after a pause.
 
     Args:
         name: What it is, for the log.
         step: The step; it waits by itself when there is nothing to do.
-        backoff: The pauses.
+        failures: Failures in a row, for the pauses.
 
     Raises:
         BotEnded: Discord does not accept the bot any more.
     """
-    pauses = backoff or Backoff(longest_seconds=30.0)
+    pauses = failures or FailureCount(Backoff(FIRST_PAUSE_SECONDS, 30.0, jitter=0.5))
     while True:
         try:
             await step()
@@ -130,7 +106,7 @@ class GatewayReconnector(Generic[Client]):
         make: Makes a client.
         token: The bot's token.
         patience_seconds: How long a client may be without a session.
-        backoff: The pauses between clients.
+        failures: Clients that failed in a row, for the pauses between them.
         client: The present client, or None between two.
         is_replacing: Set to have the present client replaced.
         report: Told of each connection that was refused or lost.
@@ -139,7 +115,7 @@ class GatewayReconnector(Generic[Client]):
     make: Callable[[], Client]
     token: str
     patience_seconds: float = PATIENCE_SECONDS
-    backoff: Backoff | None = None
+    failures: FailureCount | None = None
     client: Client | None = None
     is_replacing: bool = False
     report: Callable[[IngestError], None] | None = None
@@ -164,8 +140,8 @@ class GatewayReconnector(Generic[Client]):
             raise
         finally:
             self.client = None
-            if self.backoff and time.monotonic() - began > STABLE_SECONDS:
-                self.backoff.reset()
+            if self.failures and time.monotonic() - began > STABLE_SECONDS:
+                self.failures.reset()
             await _close(client)
 
     async def _connect(self, client: Client) -> None:

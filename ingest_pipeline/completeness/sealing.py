@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from ingest_pipeline.content.sessions import reading_content
-from ingest_pipeline.domain.backoff import RetrySchedule
+from ingest_pipeline.domain.backoff import Backoff, RetrySchedule
 from ingest_pipeline.domain.session import Session, live_sessions
 from ingest_pipeline.domain.snowflake import parse_snowflake
 from ingest_pipeline.errors import ChannelForbidden, ChannelNotFound, SessionInvalid
@@ -38,7 +38,7 @@ from ingest_pipeline.storage.messages.membership import members_changed
 from ingest_pipeline.storage.messages.sessions import list_sessions
 from ingest_pipeline.storage.runs.scan_runs import RunKind, RunStatus
 
-SEAL_RETRIES = RetrySchedule(first_pause=timedelta(minutes=10), longest_pause=timedelta(hours=6))
+SEAL_RETRIES = RetrySchedule(Backoff(first_seconds=600, longest_seconds=6 * 3600))
 _LATE_POLLS = 3
 
 

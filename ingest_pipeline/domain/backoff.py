@@ -1,11 +1,56 @@
-"""A retry schedule: attempts so far, and the time of the next one, with growing pauses."""
+"""Pauses between attempts, which double up to a longest one, and a schedule that remembers attempts."""
 
 from __future__ import annotations
 
 import json
+import random
 from collections.abc import Collection
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Backoff:
+    """Pauses that double with each attempt that failed.
+
+    Attributes:
+        first_seconds: The pause after the first attempt.
+        longest_seconds: The longest pause.
+        jitter: The share of a pause that is drawn at random, so that those who failed together do not come
+            back together.
+    """
+
+    first_seconds: float
+    longest_seconds: float = float("inf")
+    jitter: float = 0.0
+
+    def delay(self, attempt: int) -> float:
+        """Return how many seconds to wait after an attempt that failed, the first being 1."""
+        # A float has room for more than a thousand doublings.
+        longest = min(self.first_seconds * 2.0 ** min(attempt - 1, 100), self.longest_seconds)
+        return random.uniform((1 - self.jitter) * longest, longest)  # noqa: S311 - spreads retries only
+
+
+@dataclass(slots=True)
+class FailureCount:
+    """Failures in a row, and the pause after each; a success begins anew.
+
+    Attributes:
+        backoff: The pauses.
+        failures: In a row, so far.
+    """
+
+    backoff: Backoff
+    failures: int = 0
+
+    def next_pause(self) -> float:
+        """Return how many seconds to wait after one more failure."""
+        self.failures += 1
+        return self.backoff.delay(self.failures)
+
+    def reset(self) -> None:
+        """Note a success."""
+        self.failures = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,13 +58,11 @@ class RetrySchedule:
     """Counts of tries and the time of the last one, aware UTC, by what was tried.
 
     Attributes:
-        first_pause: Pause after the first try; it doubles after each further one.
-        longest_pause: Longest pause.
+        backoff: The pauses after each try.
         tries: The counts.
     """
 
-    first_pause: timedelta
-    longest_pause: timedelta
+    backoff: Backoff
     tries: dict[str, tuple[int, datetime]] = field(default_factory=dict)
 
     def read(self, text: str | None) -> RetrySchedule:
@@ -42,8 +85,7 @@ class RetrySchedule:
         count, at = self.tries.get(key, (0, now))
         if count == 0 or now < at:
             return True
-        pause: timedelta = self.first_pause * 2 ** min(count - 1, 20)
-        return now - at >= min(pause, self.longest_pause)
+        return (now - at).total_seconds() >= self.backoff.delay(count)
 
     def retain(self, keys: Collection[str]) -> RetrySchedule:
         """Forget all but these."""
@@ -55,4 +97,4 @@ class RetrySchedule:
         return self._with({**self.tries, key: (count + 1, now)})
 
     def _with(self, tries: dict[str, tuple[int, datetime]]) -> RetrySchedule:
-        return RetrySchedule(self.first_pause, self.longest_pause, tries)
+        return RetrySchedule(self.backoff, tries)

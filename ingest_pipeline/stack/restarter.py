@@ -16,6 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
+from ingest_pipeline.domain.backoff import Backoff, FailureCount
 from ingest_pipeline.errors import ConfigurationError
 from ingest_pipeline.stack.processes import ask_to_stop, is_alive, kill
 from ingest_pipeline.stack.services import ServiceSpec
@@ -24,8 +25,7 @@ LINE_LIMIT_BYTES = 65_536
 # The process itself says that it lives before it becomes the program, and the pipe does not end while it has
 # it: whenever its supervisor is killed, the reaper knows of it. The inner shell alone dies when nobody reads.
 _ANNOUNCED = ("/bin/sh", "-c", '(echo "+$$" >&0); exec "$@" </dev/null', "sh")
-FIRST_PAUSE_SECONDS = 1.0
-LONGEST_PAUSE_SECONDS = 60.0
+RESTARTS = Backoff(first_seconds=1.0, longest_seconds=60.0)
 STABLE_SECONDS = 60.0
 LEFTOVER_GRACE_SECONDS = 5.0
 LAST_OUTPUT_SECONDS = 1.0
@@ -135,7 +135,7 @@ class ProcessRestarter:
         self._child: Child | None = None
         self._started_at = 0.0
         self._start_at = 0.0
-        self._pause = FIRST_PAUSE_SECONDS
+        self._failures = FailureCount(RESTARTS)
         self._leftover_deadline: float | None = None
 
     def look(self, now: float) -> None:
@@ -187,7 +187,7 @@ class ProcessRestarter:
         kill(child.leader)
         lived = now - self._started_at
         if lived >= STABLE_SECONDS:
-            self._pause = FIRST_PAUSE_SECONDS
+            self._failures.reset()
         self._forget(child)
         code = child.exit_code() or 0
         if code in self.part.final_codes:
@@ -197,9 +197,9 @@ class ProcessRestarter:
         self._plan_restart(now, f"ended with {describe_exit(code)} after {lived:.0f} s")
 
     def _plan_restart(self, now: float, reason: str) -> None:
-        self._say(f"{self.part.name} {reason}; starting it again in {self._pause:.0f} s")
-        self._start_at = now + self._pause
-        self._pause = min(self._pause * 2, LONGEST_PAUSE_SECONDS)
+        pause = self._failures.next_pause()
+        self._say(f"{self.part.name} {reason}; starting it again in {pause:.0f} s")
+        self._start_at = now + pause
 
     def _forget(self, child: Child) -> None:
         child.finish_reading(LAST_OUTPUT_SECONDS)

@@ -5,12 +5,12 @@ What they do is in `history/history_import.py` and `history/history_import.py`.
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import dagster as dg
 from pydantic import Field
 
-from ingest_pipeline.domain.backoff import RetrySchedule
+from ingest_pipeline.domain.backoff import Backoff, RetrySchedule
 from ingest_pipeline.domain.snowflake import created_at, parse_snowflake
 from ingest_pipeline.errors import BadInput, TransientError
 from ingest_pipeline.history.history_import import HistoryReport, import_history_now, read_requested_now
@@ -24,7 +24,7 @@ from ingest_pipeline.storage.runs.scan_runs import RunStatus, ScanRun, requested
 IMPORT_JOB = "import_history"
 SCAN_JOB = "read_scan_runs"
 NO_BOT = "skipped: DISCORD_BOT_TOKEN is not set"
-_TRIES = RetrySchedule(first_pause=timedelta(minutes=1), longest_pause=timedelta(hours=1))
+_TRIES = RetrySchedule(Backoff(first_seconds=60, longest_seconds=3600))
 _EVERY_SECONDS = 30
 _WITHOUT_BOT_SECONDS = 600
 _LOG_EVERY_SECONDS = 5.0

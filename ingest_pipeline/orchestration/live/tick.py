@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
+from ingest_pipeline.domain.backoff import Backoff
 from ingest_pipeline.domain.session import Session
 from ingest_pipeline.domain.window import WindowGrid
 from ingest_pipeline.ingestion.polling import PollPlan, plan_poll
@@ -119,9 +120,10 @@ class TickState:
 
 def pause(failures: int, settings: Settings) -> timedelta:
     """Return how long to wait after a number of failures in a row."""
-    doublings = min(failures - 1, 30)
-    seconds = settings.poll_interval_seconds * 2**doublings if failures > 1 else 0
-    return timedelta(seconds=min(seconds, settings.max_backoff_seconds))
+    if failures <= 1:
+        return timedelta(0)
+    backoff = Backoff(2 * settings.poll_interval_seconds, settings.max_backoff_seconds)
+    return timedelta(seconds=backoff.delay(failures - 1))
 
 
 @dataclass(frozen=True, slots=True)

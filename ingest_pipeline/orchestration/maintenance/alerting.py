@@ -15,6 +15,7 @@ from typing import Any
 
 from pydantic import SecretStr
 
+from ingest_pipeline.domain.backoff import Backoff
 from ingest_pipeline.redaction import redacted
 
 # Discord takes 2,000 characters (https://docs.discord.com/developers/resources/webhook, "Execute Webhook").
@@ -263,11 +264,11 @@ def post(url: SecretStr, body: Mapping[str, Any], *, pause_seconds: float = PAUS
         None when it was taken, or else why not, without the address.
     """
     problem = None
-    for tried in range(TRIES):
+    for attempt in range(1, TRIES + 1):
         problem, is_transient = _post_once(url, body)
-        if problem is None or not is_transient or tried == TRIES - 1:
+        if problem is None or not is_transient or attempt == TRIES:
             return problem
-        time.sleep(pause_seconds * 2**tried)
+        time.sleep(Backoff(pause_seconds).delay(attempt))
     return problem
 
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import SecretStr
 
+from ingest_pipeline.domain.backoff import Backoff
 from ingest_pipeline.errors import (
     AddressBlocked,
     ConfigurationError,
@@ -185,16 +186,16 @@ class DiscordRest:
         return await self._get(path, list, query, ids)  # type: ignore[no-any-return]
 
     async def _get(self, path: str, kind: type, query: Query | None, ids: dict[str, int]) -> Any:
-        pause = self.pause_seconds
-        for _ in range(self.tries - 1):
+        backoff = Backoff(self.pause_seconds)
+        for attempt in range(1, self.tries):
             try:
                 return await self._get_once(path, kind, query, ids)
             except (RateLimited, AddressBlocked):
                 raise
             except DiscordUnavailable as error:
+                pause = backoff.delay(attempt)
                 _logger.info("%s; trying again in %.1f s", error, pause)
                 await asyncio.sleep(pause)
-                pause *= 2
         return await self._get_once(path, kind, query, ids)
 
     async def _get_once(self, path: str, kind: type, query: Query | None, ids: dict[str, int]) -> Any:

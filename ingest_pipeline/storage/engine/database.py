@@ -7,7 +7,6 @@ The engines are in `duckdb_engine.py` and `postgres_engine.py`; what is read and
 from __future__ import annotations
 
 import logging
-import random
 import time
 from collections.abc import Callable, Hashable, Mapping
 from contextlib import AbstractContextManager
@@ -15,13 +14,13 @@ from typing import Any, Protocol, TypeVar
 
 import pyarrow as pa
 
+from ingest_pipeline.domain.backoff import Backoff
 from ingest_pipeline.errors import DatabaseBusy, DatabaseUnavailable
 
 Result = TypeVar("Result")
 
 MAX_TRIES = 20
-_FIRST_PAUSE_SECONDS = 0.05
-_LONGEST_PAUSE_SECONDS = 5.0
+RETRIES = Backoff(first_seconds=0.05, longest_seconds=5.0, jitter=0.9)
 _logger = logging.getLogger(__name__)
 
 
@@ -135,12 +134,6 @@ class Database(Protocol):
         ...
 
 
-def pause_seconds(tries: int) -> float:
-    """Return how long to wait after so many tries: exponential with full jitter, capped."""
-    longest = min(_FIRST_PAUSE_SECONDS * 2 ** min(tries - 1, 10), _LONGEST_PAUSE_SECONDS)
-    return random.uniform(0.1 * longest, longest)  # noqa: S311 - spreads retries, guards nothing
-
-
 def run_transaction(
     write: Callable[[], AbstractContextManager[Connection]], work: Callable[[Connection], Result]
 ) -> Result:
@@ -150,7 +143,7 @@ def run_transaction(
             with write() as connection:
                 return work(connection)
         except (TransactionConflict, ConnectionLost) as error:
-            pause = pause_seconds(tries)
+            pause = RETRIES.delay(tries)
             _logger.info("transaction rolled back (%s); repeating it in %.2f s", error, pause)
             time.sleep(pause)
     with write() as connection:

@@ -10,12 +10,12 @@ import discord
 import pytest
 
 from ingest_pipeline.bot.supervision import (
-    Backoff,
     BotEnded,
     GatewayReconnector,
     gateway_error,
     run_forever,
 )
+from ingest_pipeline.domain.backoff import Backoff, FailureCount
 from ingest_pipeline.errors import DatabaseBusy, DiscordUnavailable, IngestError, IntentMissing, TokenRejected
 
 QUICK = 0.001
@@ -40,7 +40,7 @@ def test_a_step_that_fails_is_taken_again(caplog: pytest.LogCaptureFixture) -> N
     """Whatever it fails of; and what stops the bot does."""
     steps = Steps(DatabaseBusy("busy"), None, ValueError("undelivered of"), None, TokenRejected("no"))
     with pytest.raises(BotEnded, match="no"):
-        asyncio.run(run_forever("the part", steps, Backoff(QUICK, QUICK)))
+        asyncio.run(run_forever("the part", steps, FailureCount(Backoff(QUICK, QUICK))))
     assert steps.taken == 5
     assert "the part failed, trying again" in caplog.text
     assert "the part failed unexpectedly" in caplog.text
@@ -48,7 +48,7 @@ def test_a_step_that_fails_is_taken_again(caplog: pytest.LogCaptureFixture) -> N
 
 def test_pauses_double_up_to_the_longest_and_begin_anew() -> None:
     """With jitter of half."""
-    backoff = Backoff(first_seconds=1.0, longest_seconds=8.0)
+    backoff = FailureCount(Backoff(first_seconds=1.0, longest_seconds=8.0, jitter=0.5))
     for longest in (1, 2, 4, 8, 8):
         assert longest / 2 <= backoff.next_pause() <= longest
     backoff.reset()

@@ -20,11 +20,11 @@ import duckdb
 from ingest_pipeline.errors import DatabaseBusy, DatabaseUnavailable
 from ingest_pipeline.storage.engine import migrations
 from ingest_pipeline.storage.engine.database import (
+    RETRIES,
     Connection,
     ConnectionLost,
     Result,
     TransactionConflict,
-    pause_seconds,
     run_transaction,
 )
 from ingest_pipeline.storage.engine.duckdb import repair
@@ -248,7 +248,7 @@ class DuckDBDatabase:
                 if not _is_in_use(error):
                     raise
                 tries += 1
-                pause = min(pause_seconds(tries), _LONGEST_POLL_SECONDS)
+                pause = min(RETRIES.delay(tries), _LONGEST_POLL_SECONDS)
                 if time.monotonic() + pause > deadline:
                     raise self._busy(error) from error
                 time.sleep(pause)

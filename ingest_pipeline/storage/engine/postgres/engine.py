@@ -27,11 +27,11 @@ from ingest_pipeline.errors import ConfigurationError, DatabaseBusy, DatabaseUna
 from ingest_pipeline.redaction import guard, redact
 from ingest_pipeline.storage.engine import migrations
 from ingest_pipeline.storage.engine.database import (
+    RETRIES,
     Connection,
     ConnectionLost,
     Result,
     TransactionConflict,
-    pause_seconds,
     run_transaction,
 )
 from ingest_pipeline.storage.engine.postgres.connection import PostgresConnection, require_usable
@@ -204,7 +204,7 @@ class PostgresDatabase:
                 psycopg.connect(**_connection_options(self._url)).close()
             except psycopg.OperationalError as error:
                 tries += 1
-                pause = pause_seconds(tries)
+                pause = RETRIES.delay(tries)
                 remedy = next((text for sign, text in _HOPELESS.items() if re.search(sign, str(error))), None)
                 if remedy:
                     raise ConfigurationError(
