@@ -74,6 +74,18 @@ def test_a_segment_is_full_when_it_has_64_mib(tmp_path: Path) -> None:
     assert spool.durable.segment == 2
 
 
+@pytest.mark.parametrize(("digits", "taken"), [(20, [b"{}"]), (21, [])])
+def test_a_number_that_is_too_long_for_a_time_is_none(
+    tmp_path: Path, digits: int, taken: list[bytes]
+) -> None:
+    """However small it is: numbers of thousands of digits are not even read."""
+    stamp = (NOW - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
+    (tmp_path / "0000000001.jsonl").write_text(f"{stamp:0{digits}d} {{}}\n")
+    spool = Spool(tmp_path)
+    fill(spool, [b"next"])
+    assert events(spool) == [*taken, b"next"]
+
+
 def test_new_segments_leave_no_file_open(tmp_path: Path) -> None:
     """A bot that runs for months would run out of them."""
 
