@@ -17,6 +17,7 @@ from ingest_pipeline.content.highlighting import rule_digest, score_highlights, 
 from ingest_pipeline.content.rules import ContentRules
 from ingest_pipeline.domain.extract.highlights import HighlightRule
 from ingest_pipeline.domain.message import Emoji, RawMessage, Reaction, Reference
+from ingest_pipeline.storage.content.highlights import session_rates
 from ingest_pipeline.storage.content.rows import Changes
 from ingest_pipeline.storage.engine.database import Connection, Database
 from ingest_pipeline.storage.messages.sessions import save_sessions
@@ -191,6 +192,25 @@ def test_the_usual_rate_counts_silent_minutes() -> None:
     assert usual_rate(counts, START + timedelta(seconds=0.5)) == 2.0
     assert usual_rate(counts, START + timedelta(hours=1)) == 5.0
     assert usual_rate({}, START) == 0.0
+
+
+def test_silence_at_the_start_of_a_session_counts(database: Database) -> None:
+    """Most of its minutes were silent, so few messages are a burst."""
+    with database.write() as connection:
+        ids = merge(connection, *(said(60 * minute + second, "x") for minute in (4, 5) for second in (0, 1)))
+        score(connection, ids)
+        [rate] = session_rates(connection, {SESSION.session_id}).values()
+    assert rate.usual_per_minute == 0.0
+
+
+def test_reasons_are_kept_as_they_are_written(database: Database) -> None:
+    """Also in other scripts."""
+    rules = {CHANNEL: HighlightRule(keywords=("schön",))}
+    with database.write() as connection:
+        ids = merge(connection, said(1, "schön", reactions=thumbs(8)))
+        score_highlights(connection, ids, lambda _: rules, now=NOW)
+        [row] = contents(connection, "highlights")["highlights"]
+    assert "keywords 'schön'" in row["reasons"]
 
 
 def test_a_rule_that_is_what_it_was_has_the_digest_it_had() -> None:
