@@ -266,8 +266,8 @@ def _identity(folder: Path) -> str:
             return known
         fresh = uuid4().hex
         draft = path.with_suffix(".new")
-        with draft.open("w", encoding="ascii") as file:
-            file.write(f"{fresh}\n")
+        with draft.open("wb") as file:
+            file.write(f"{fresh}\n".encode())
             file.flush()
             os.fsync(file.fileno())
         draft.replace(path)
