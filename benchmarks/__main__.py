@@ -40,7 +40,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _wanted(what: Sequence[str]) -> list[str]:
-    """Return the parts that sections and parts name; `page` is none, and measures nothing."""
+    """Return the parts that sections and parts name; `page` is not one, and measures nothing."""
     if "all" in what:
         return list(PARTS)
     named = {part for name in what for part in SECTIONS.get(name, (name,))}

@@ -16,7 +16,7 @@ ENGINES = ("duckdb", "postgres")
 def measure(
     folder: Path, *, burst: int, rounds: int, per_second: float, seconds: float, say: Callable[[str], None]
 ) -> Iterator[dict[str, object]]:
-    """Yield one record for each burst and each stretch of steady traffic.
+    """Yield one record for each burst and each range of steady traffic.
 
     In every round the ceiling (discord.py with a handler that does nothing) is measured beside the bot
     on either engine; server, bot and database share the machine.

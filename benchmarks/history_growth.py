@@ -28,10 +28,10 @@ _NAME = "live-hour"
 def measure(folder: Path, ticks: int, say: Callable[[str], None]) -> dict[str, object]:
     """Run the ticks of a live session one after another, then prune as the schedule does later.
 
-    The stand-in exporter, the runs, and Dagster's storage are real; only time is not waited for.
+    The fake exporter, the runs, and Dagster's storage are real; only time is not waited for.
 
     Args:
-        folder: For the deployment; made anew.
+        folder: For the deployment; created.
         ticks: How many; 120 are an hour.
         say: Told what happens.
     """

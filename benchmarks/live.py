@@ -29,7 +29,7 @@ def measure(folder: Path, seconds: float, say: Callable[[str], None]) -> dict[st
     still in progress is a tick, so a run that takes too long shows.
 
     Args:
-        folder: For the demo; made anew.
+        folder: For the demo; created again.
         seconds: How long.
         say: Told what happens.
     """

@@ -77,7 +77,7 @@ def env_line(name: str, value: str) -> str:
 
 
 def has_control_character(value: str) -> bool:
-    """Tell whether a text has a line break or another character that no setting contains."""
+    """Return whether a text has a line break or another character that no setting contains."""
     return any(unicodedata.category(character) in {"Cc", "Zl", "Zp"} for character in value)
 
 

@@ -94,7 +94,7 @@ class TransientError(IngestError):
 
 
 class ConfigurationError(PermanentError):
-    """A setting, file or option of ours is missing or wrong."""
+    """A setting, file or option of this project is missing or wrong."""
 
     exit_code = ExitCode.CONFIGURATION
 

@@ -14,7 +14,7 @@ from ingest_pipeline.settings import Settings
 _OURS = "ingest_pipeline"
 # Rate limits and heartbeats that come late are told by nobody else.
 _DISCORD = "discord"
-# A lost connection is an event of ours, in one line instead of a traceback; nothing here speaks.
+# A lost connection is an event of this project, in one line instead of a traceback; nothing here speaks.
 _LEFT_OUT = ("Attempting a reconnect in ", "PyNaCl is not installed", "davey is not installed")
 
 

@@ -38,7 +38,7 @@ def make_private_folder(folder: Path) -> None:
 
 
 def is_open_to_others(path: Path) -> bool:
-    """Tell whether somebody else may read or write a file or folder; False when it is not there."""
+    """Return whether somebody else may read or write a file or folder; False when it is not there."""
     try:
         return bool(path.stat().st_mode & _OF_OTHERS)
     except OSError:

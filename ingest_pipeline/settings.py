@@ -38,7 +38,7 @@ def _require_cron(text: str) -> str:
     """Return a cron expression of five numeric fields.
 
     Raises:
-        ValueError: It is none.
+        ValueError: It is not one.
     """
     expression = " ".join(text.split())
     # Names, sixth fields, L and W are left out: Dagster does not take all of them.
@@ -56,7 +56,7 @@ def _require_web_address(secret: SecretStr) -> SecretStr:
     """Return a web address.
 
     Raises:
-        ValueError: It is none; the message does not repeat it.
+        ValueError: It is not one; the message does not repeat it.
     """
     if not re.fullmatch(r"https?://[^\s/]+[!-~]*", secret.get_secret_value()):
         raise ValueError("it must begin with https:// or http://")
@@ -67,7 +67,7 @@ def _require_levels(text: str) -> str:
     """Return the levels of components, each as `name=level`.
 
     Raises:
-        ValueError: One is none.
+        ValueError: One is not one.
     """
     for item in text.replace(",", " ").split():
         name, _, level = item.partition("=")

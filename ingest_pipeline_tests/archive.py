@@ -42,7 +42,7 @@ class Archive:
     """The working parts, on a database of one engine, reading from a simulated Discord.
 
     Attributes:
-        services: The working parts.
+        services: The services.
         server: Discord.
     """
 

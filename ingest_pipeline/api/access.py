@@ -175,7 +175,7 @@ def allowed_hosts(host: str, ours: Sequence[str] = ()) -> tuple[str, ...]:
         ours: Names under which a proxy makes it known.
 
     Returns:
-        On loopback, or with names of ours, nothing but these; elsewhere any.
+        On loopback, or with names of this project, nothing but these; elsewhere any.
     """
     if not ours and not is_loopback(host):
         return (ANY_HOST,)
@@ -224,7 +224,7 @@ class Guard:
         return _problem(403, "other-site", "Forbidden", detail, scope["path"])
 
     def _is_ours(self, headers: Headers, host: str) -> bool:
-        """Tell whether a request is one of our own pages' or of a program that is no browser."""
+        """Return whether a request is one of our own pages' or of a program that is no browser."""
         site, origin = headers.get("sec-fetch-site"), headers.get("origin")
         if site is not None:
             return site in _OUR_OWN

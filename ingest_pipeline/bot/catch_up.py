@@ -154,7 +154,7 @@ class CatchUp:
     """What a catch-up works with.
 
     Attributes:
-        services: The working parts.
+        services: The services.
         rest: Discord.
         watchlist: What is watched.
         lookback: How long before the bot stopped hearing messages are read again.

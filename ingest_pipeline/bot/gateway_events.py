@@ -50,7 +50,7 @@ _INSTANT = timedelta(microseconds=1)
 
 @dataclass(slots=True)
 class Events:
-    """What a stretch of the spool holds.
+    """What a range of the spool holds.
 
     Attributes:
         received: Frames looked at.

@@ -183,7 +183,7 @@ class StaleGatewayDetector:
             self._note(channel_id, newest, last_received.get(channel_id, 0), time.monotonic())
 
     def is_stale(self, last_received: Mapping[int, int], now: float) -> bool:
-        """Tell whether a message stayed undelivered for longer than the grace.
+        """Return whether a message stayed undelivered for longer than the grace.
 
         Args:
             last_received: As for `look`.

@@ -36,7 +36,7 @@ class BotLife:
     """One run of the bot.
 
     Attributes:
-        services: The working parts.
+        services: The services.
         journey: The correlation id of this run.
         beat_seconds: How often the heart beats.
     """
@@ -70,7 +70,7 @@ class BotLife:
             await self._end(data)
 
     async def note_failure(self, error: IngestError) -> None:
-        """Say that Discord refused the bot or could not be reached; that this is not noted is no error."""
+        """Record that Discord refused the bot or was unreachable; a failure to record it is not an error."""
         try:
             data = {"error": type(error).__name__, "message": str(error)}
             await self._record(connection_event(error), data)
@@ -82,7 +82,7 @@ class BotLife:
         await self._write(lambda connection: note_heartbeat(connection, datetime.now(UTC)))
 
     async def _end(self, data: Mapping[str, Any]) -> None:
-        """Say that it stopped; that this is lost with the database is no reason to end in disorder."""
+        """Say that it stopped; that this is lost with the database is not a reason to end in disorder."""
         try:
             await self._record(EventType.BOT_STOPPED, data)
         except IngestError as error:

@@ -234,7 +234,7 @@ async def _logged_in(
 
 
 async def _flush_news(runtime: BotRuntime) -> None:
-    """Write the last pending_events; that they are lost with the database is no reason to end in disorder."""
+    """Write the last pending events; losing them with the database does not fail the stop."""
     try:
         await runtime.flush_events()
     except IngestError as error:

@@ -1,6 +1,6 @@
 """Refetch of messages of which an event had only a part, once no event has come for a while.
 
-A page of history covers every waiting message in its stretch of ids, so a burst of reactions in a
+A page of history covers every waiting message in its range of ids, so a burst of reactions in a
 channel costs one request.
 """
 
@@ -112,7 +112,7 @@ async def refetch_due(
 async def _read_channel(
     services: Services, rest: DiscordRest, waiting: Sequence[PendingRefetch]
 ) -> RefetchResult:
-    """Ask for the messages of one channel; those that cannot be had are left for later."""
+    """Ask for the messages of one channel; those that are not available are left for later."""
     channel_id = waiting[0].channel_id
     guild_id = next((each.guild_id for each in waiting if each.guild_id), None)
     result = RefetchResult(channel_id, guild_id, datetime.now(UTC))

@@ -48,7 +48,7 @@ class BotOptions:
         refetch_poll_seconds: How often such messages are looked for, and how long a guild that changes is
             left to change further.
         coverage_read_seconds: How often what was heard is proven by reading it.
-        upkeep_seconds: How often sessions and catalogue are read anew.
+        upkeep_seconds: How often sessions and catalogue are read again.
         archive_seconds: How often archived threads are listed.
         retry_seconds: How long after a reading that failed another is made.
         canary_interval_seconds: How often a live channel's newest message is compared with what was heard.
@@ -78,7 +78,7 @@ class BotRuntime:
     """Everything the steps share.
 
     Attributes:
-        services: The working parts.
+        services: The services.
         options: How the bot behaves.
         catalogue: Guilds and channels.
         ingester: From the spool into the table.
@@ -189,7 +189,7 @@ class BotRuntime:
         self.refetch_due_at = datetime.now(UTC)
 
     async def periodic_refresh(self) -> None:
-        """Read anew what is edited while things run, and remember that the bot hears."""
+        """Read again what is edited while things run, and remember that the bot hears."""
         await asyncio.sleep(self.options.upkeep_seconds)
         if self.gateway.changed_guilds:
             await self._refresh_changed()

@@ -83,7 +83,7 @@ class GatewayConnection(Protocol):
         ...
 
     async def connect(self) -> None:
-        """Stay connected, through interruptions, until something cannot be mended."""
+        """Stay connected, through interruptions, until something cannot be fixed."""
         ...
 
     async def close(self) -> None:
@@ -98,7 +98,7 @@ Client = TypeVar("Client", bound=GatewayConnection)
 class GatewayReconnector(Generic[Client]):
     """Keeps one client connected, and replaces it when it is beyond help.
 
-    discord.py mends most interruptions itself, by RESUME. It gives up when the very first connection
+    discord.py fixes most interruptions itself, by RESUME. It gives up when the very first connection
     fails, when a frame cannot be parsed and on some close codes, and after repeated failure it waits
     for up to a quarter of an hour: a client that has heard nothing for `patience_seconds` is replaced.
 

@@ -94,15 +94,15 @@ class Watchlist:
         return self._view.sessions
 
     def wants(self, channel_id: int) -> bool:
-        """Tell whether a channel's messages are taken."""
+        """Return whether a channel's messages are taken."""
         return channel_id in self._wanted
 
     def may_want(self, channel_id: int) -> bool:
-        """Tell whether a channel's messages are taken, or the channel is not known yet."""
+        """Return whether a channel's messages are taken, or the channel is not known yet."""
         return channel_id in self._wanted or channel_id not in self._view.channels
 
     def is_monitored(self, channel_id: int) -> bool:
-        """Tell whether a channel is taken for a pattern's sake, and so expected whole."""
+        """Return whether a channel is taken for a pattern's sake, and so expected whole."""
         return channel_id in self._monitored
 
     def channels(self) -> list[Channel]:
@@ -165,7 +165,7 @@ class BotCatalogue:
     """Guilds and channels, and what is watched of them.
 
     Attributes:
-        services: The working parts.
+        services: The services.
         rest: Discord.
         watchlist: What is watched; kept up here.
         default_patterns: What a guild is monitored by for which nobody has chosen anything.
@@ -233,7 +233,7 @@ class BotCatalogue:
         await asyncio.to_thread(self.services.database.run, work)
 
     async def reload(self) -> set[int]:
-        """Read anew what is watched; return the channels that are watched now and were not before."""
+        """Read again what is watched; return the channels that are watched now and were not before."""
         noted_at = datetime.now(UTC)
 
         def read() -> CatalogueView:

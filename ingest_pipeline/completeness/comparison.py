@@ -222,7 +222,7 @@ def compare(
 
 
 def _is_left_out(row: FreshRow, stored: StoredVersion | None) -> bool:
-    """Tell whether a message is rightly no row: the policy does not take it, and it was not known before."""
+    """Return whether a message is rightly no row: the policy skips it, and it was not known before."""
     return row.skip_reason is not None and (stored is None or stored.skip_reason is not None)
 
 

@@ -53,7 +53,7 @@ class Scope:
     since: datetime | None = None
 
     def includes(self, expectation: Expectation, channel: Channel | None) -> bool:
-        """Tell whether an expectation is looked at, given its channel as far as it is known."""
+        """Return whether an expectation is looked at, given its channel as far as it is known."""
         if self.channel_id is not None and expectation.channel_id != self.channel_id:
             return False
         is_session = expectation.session_id is not None
@@ -70,7 +70,7 @@ def expectations(
     A session whose time lies in its channel's expectation is not named again.
 
     Args:
-        settle: How long after its end a stretch of time may still change.
+        settle: How long after its end a time range may still change.
         scope: What to look at.
     """
     known = {channel.channel_id: channel for channel in list_channels(connection)}

@@ -84,7 +84,7 @@ def verify_by_any_means(
 
 
 def _is_unread(verdict: ChannelVerdict) -> bool:
-    """Tell whether the bot could not read a session's channel, which the exporter may."""
+    """Return whether the bot could not read a session's channel, which the exporter may."""
     return bool(verdict.error and verdict.session_id)
 
 

@@ -1,6 +1,6 @@
 """Gaps: the missing ranges, the reason of each, and their repair.
 
-A gap is a stretch of ids that ought to be in the table and that no complete reading covers. Most
+A gap is a range of ids that ought to be in the table and that no complete reading covers. Most
 gaps hold nothing that is missing: messages seen live are stored, but only a reading proves it.
 """
 
@@ -35,7 +35,7 @@ from ingest_pipeline.storage.runs.scan_runs import RunKind, ScanRun, unfinished_
 
 
 class GapReason(StrEnum):
-    """Why a stretch is not proven.
+    """Why a range is not proven.
 
     Attributes:
         NEVER_READ: Nothing of the channel has been read completely.
@@ -185,7 +185,7 @@ async def repair_gaps(
 
     Args:
         scope: What to look at.
-        concurrency: How many stretches are read at the same time.
+        concurrency: How many ranges are read at the same time.
         progress: Called after each batch with its run as it then is.
 
     Returns:
@@ -210,7 +210,7 @@ async def repair_gaps(
 def repair_session_gaps(
     services: Services, found: Sequence[Gap], progress: Callable[[str], None] | None = None
 ) -> None:
-    """Read the sessions that have gaps anew with the exporter, for channels that the bot does not know.
+    """Read the sessions that have gaps again with the exporter, for channels that the bot does not know.
 
     Raises:
         IngestError: As for `backfill_session`.
@@ -226,7 +226,7 @@ def repair_session_gaps(
 
 
 def is_repairable(gap: Gap) -> bool:
-    """Tell whether the bot can read a gap, as far as is known."""
+    """Return whether the bot can read a gap, as far as is known."""
     return gap.guild_id is not None and gap.reason not in _BARRED.values()
 
 

@@ -117,7 +117,7 @@ async def seal_session(
     concurrency: int = DEFAULT_CONCURRENCY,
     now: datetime | None = None,
 ) -> SealReport:
-    """Read a session's channels anew, deletions included, and seal it.
+    """Read a session's channels again, deletions included, and seal it.
 
     Args:
         concurrency: How many channels are read at the same time.
@@ -147,7 +147,7 @@ async def seal_session(
 
 
 def seal_from_export(services: Services, session_id: str, now: datetime | None = None) -> SealReport:
-    """Read a session anew with the exporter and seal it.
+    """Read a session again with the exporter and seal it.
 
     Deletions are not looked for: an export cannot tell a deleted message from one that the account
     may not read.

@@ -22,7 +22,7 @@ class ChannelVerdict:
         session_id: The session it was verified for, or None for the whole channel.
         low: The id just below what was to be verified.
         high: The last id of it.
-        is_sampled: Whether only some stretches were read.
+        is_sampled: Whether only some ranges were read.
         on_discord: Messages read that ought to be in the table.
         in_table: Live messages that the table holds between the same ids.
         compared: Messages that either side has, skipped ones too.

@@ -144,7 +144,7 @@ def fetch_clip_files(
 ) -> list[ClipFile]:
     """Fetch the clips of some of a session's windows that are not stored yet.
 
-    A clip that cannot be had is recorded with the reason and tried again the next time; the others are
+    A clip that is not available is recorded with the reason and tried again the next time; the others are
     fetched all the same.
 
     Args:

@@ -171,7 +171,7 @@ def extract_window(
     kinds: Collection[ContentKind] = ALL_KINDS,
     now: datetime | None = None,
 ) -> ContentReport:
-    """Bring the content of a stretch of time in line with its messages, a batch for each transaction.
+    """Bring the content of a time range in line with its messages, a batch for each transaction.
 
     Args:
         database: Where.

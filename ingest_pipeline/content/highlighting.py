@@ -2,7 +2,7 @@
 
 A message changes the score of the one it answers, of those in the same minute of its session and
 channel, and, when it moves the usual rate, of the whole session in that channel. So the table is at any
-time what scoring everything anew would make of it.
+time what scoring everything again would make of it.
 
 The rate is the number of messages in a minute of UTC, the usual one the median over the minutes from the
 session's start to its latest message, the silent ones too.
@@ -45,7 +45,7 @@ _EVER = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
 class HighlightScorer(Protocol):
     """What judges a message: the rule of weights and keywords; a model could take its pair.
 
-    Its `repr` tells its settings: when that changes, a session is scored anew.
+    Its `repr` tells its settings: when that changes, a session is scored again.
     """
 
     def score(self, features: MessageFeatures) -> HighlightVerdict:
@@ -143,7 +143,7 @@ def _usual_rates(
 
 
 def _keep_shifted(connection: Connection, rates: Mapping[SessionChannel, SessionRate]) -> set[SessionChannel]:
-    """Remember the rates that are new and return their pairs: all their messages are scored anew."""
+    """Remember the rates that are new and return their pairs: all their messages are scored again."""
     known = session_rates(connection, {session_id for session_id, _ in rates}) if rates else {}
     shifted = {pair for pair, rate in rates.items() if known.get(pair) != rate}
     for pair in sorted(shifted):

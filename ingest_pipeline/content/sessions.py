@@ -66,7 +66,7 @@ def extract_windows(
 def any_is_over(
     services: Services, session: Session, keys: Sequence[str], now: datetime | None = None
 ) -> bool:
-    """Tell whether one of a session's windows, or the session, has ended."""
+    """Return whether one of a session's windows, or the session, has ended."""
     moment = now or datetime.now(UTC)
     windows = session_windows(services, session, keys, now)
     return session.end_time <= moment or any(window.end <= moment for _, window in windows)
@@ -107,7 +107,7 @@ def read_relinked(services: Services) -> None:
 def spans(
     services: Services, session: Session, keys: Sequence[str], now: datetime | None = None
 ) -> list[Window]:
-    """Return the stretches of time, without gaps inside, that those of the windows make which have begun."""
+    """Return the time ranges, without gaps inside, that those of the windows make which have begun."""
     return [
         Window(run[0][1].start, run[-1][1].end)
         for run in contiguous(session_windows(services, session, keys, now))

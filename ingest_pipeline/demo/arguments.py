@@ -1,7 +1,7 @@
 """The command line of DiscordChatExporter.Cli, as far as the fake exporter supports it.
 
 Options and error texts follow ExportCommandBase.cs, Snowflake.cs and CliFx of version 2.47; an
-option that the stand-in cannot honour is refused like an unknown one.
+option that the fake cannot honour is refused like an unknown one.
 """
 
 from __future__ import annotations

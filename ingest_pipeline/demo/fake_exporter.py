@@ -45,7 +45,7 @@ class _Outcome:
 
 
 class StandIn:
-    """One run of the stand-in.
+    """One run of the fake.
 
     Args:
         line: Its command line.
@@ -250,7 +250,7 @@ def _say(text: str) -> None:
 
 
 def main(arguments: Sequence[str], world: Path, environment: Mapping[str, str] | None = None) -> int:
-    """Run the stand-in as a process does and return its exit code.
+    """Run the fake as a process does and return its exit code.
 
     Args:
         arguments: The command line without the program's name.

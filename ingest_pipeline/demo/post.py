@@ -204,7 +204,7 @@ class Post:
         return replace(self, reply_to=reply_to, reactions=reactions, deleted_at=deleted_at)
 
     def is_visible(self, now: datetime) -> bool:
-        """Tell whether the message is posted and not deleted."""
+        """Return whether the message is posted and not deleted."""
         return created_at(self.snowflake) <= now and (self.deleted_at is None or now < self.deleted_at)
 
     def content_at(self, now: datetime) -> str:
@@ -238,7 +238,7 @@ class Post:
 
     def _attachment(self, now: datetime, channel_id: int) -> dict[str, Any]:
         name, size_bytes = self.attachment or ("", 0)
-        # Discord signs an address anew from time to time; the file stays the same.
+        # Discord signs an address again from time to time; the file stays the same.
         signed = int(now.timestamp()) // 600 * 600
         signature = blake2b(f"{self.snowflake}/{signed}".encode(), digest_size=32).hexdigest()
         query = f"ex={signed + 86_400:x}&is={signed:x}&hm={signature}&"

@@ -29,14 +29,14 @@ LIVE_MINUTES = 120
 FINISHED_MINUTES = 60
 # The live session is some minutes old at first sight, so that there is something to catch up with.
 HEAD_START = timedelta(minutes=4)
-# Not a secret: the stand-in accepts any token.
+# Not a secret: the fake accepts any token.
 DEMO_TOKEN = "demo-account-token"  # noqa: S105
 
 _SESSIONS_HEAD = "# Written by the demo at every start. Your own sessions belong into data/sessions.yaml.\n"
 
 
 def install_stand_in(folder: Path, world: Path, python: Path | None = None) -> Path:
-    """Write an executable that runs the stand-in, and return its path.
+    """Write an executable that runs the fake, and return its path.
 
     It depends on no environment: interpreter, code and world stand in it as absolute paths.
 
@@ -70,8 +70,8 @@ class Demo:
     Attributes:
         sessions: The finished ones and, last, the live one.
         scenes: What happens in each, in the same order.
-        world: The stand-in's world file.
-        exporter: The stand-in's executable.
+        world: The fake's world file.
+        exporter: The fake's executable.
     """
 
     sessions: list[Session]
@@ -102,7 +102,7 @@ def prepare_demo(data_dir: Path) -> dict[str, str]:
 
 
 def build_demo(data_dir: Path, now: datetime) -> Demo:
-    """Write world file and stand-in, and return the demo as it stands at a time.
+    """Write world file and fake, and return the demo as it stands at a time.
 
     Args:
         data_dir: The demo's own folder; made when absent.
@@ -199,7 +199,7 @@ def _world(scenes: list[Scene]) -> dict[str, Any]:
 
 
 def _read(path: Path) -> Mapping[str, Any]:
-    """Return the world so far; a file that is absent or damaged is none, and the demo begins anew."""
+    """Return the world so far; a file that is absent or damaged is not one, and the demo starts again."""
     try:
         world = json.loads(path.read_text(encoding="utf-8"))
         parse_start(world["channels"][0]["scenes"][-1]["start"])

@@ -7,7 +7,7 @@ without an edit time, nicknames and signed addresses change between two reads, t
 has the lowest id its millisecond can have.
 
 Documents are in the exporter's form with times as datetimes; `document.py` writes them. Only the
-standard library is used here: the stand-in exporter has to start fast.
+standard library is used here: the fake exporter has to start fast.
 """
 
 from __future__ import annotations

@@ -33,7 +33,7 @@ class Backoff:
 
 @dataclass(slots=True)
 class FailureCount:
-    """Failures in a row, and the pause after each; a success begins anew.
+    """Failures in a row, and the pause after each; a success starts again.
 
     Attributes:
         backoff: The pauses.
@@ -81,7 +81,7 @@ class RetrySchedule:
         return json.dumps({key: [count, at.isoformat()] for key, (count, at) in self.tries.items()})
 
     def is_due(self, key: str, now: datetime) -> bool:
-        """Tell whether a pause is over; a clock that was set back counts as if it were."""
+        """Return whether a pause is over; a clock that was set back counts as if it were."""
         count, at = self.tries.get(key, (0, now))
         if count == 0 or now < at:
             return True

@@ -36,7 +36,7 @@ class Setting:
         key: Its dotted key.
         default: Its value when nobody says anything.
         form: What its values look like, for people.
-        read: Returns a value out of what was written or given, or None when it is none.
+        read: Returns a value out of what was written or given, or None when it is not one.
     """
 
     key: str
@@ -60,7 +60,7 @@ class Layer:
 
 @dataclass(frozen=True, slots=True)
 class InForce:
-    """A value that is in force, and the place that says so."""
+    """A value that is in effect, and the place that says so."""
 
     key: str
     value: Value
@@ -130,7 +130,7 @@ def read_value(key: str, value: object, what: str) -> Value:
         what: What it is the value of, in messages.
 
     Raises:
-        BadInput: It is none; the message says what to write.
+        BadInput: It is not one; the message says what to write.
     """
     setting = SETTINGS[key]
     found = setting.read(value)
@@ -183,7 +183,7 @@ def nest(values: Values) -> dict[str, Any]:
 
 
 def unknown_key(key: str, known: Sequence[str]) -> str:
-    """Return what to say of a key that is none."""
+    """Return what to say of a key that is not one."""
     near = get_close_matches(key, known, n=1, cutoff=0.5)
     remedy = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(known)}"
     return f"unknown key {_shown(key)}: {remedy}"

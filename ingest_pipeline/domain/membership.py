@@ -25,7 +25,7 @@ class Claim(NamedTuple):
 
 
 class Span(NamedTuple):
-    """A stretch `[start, end)`, aware UTC, of a channel's time that belongs to one session."""
+    """A range `[start, end)`, aware UTC, of a channel's time that belongs to one session."""
 
     start: datetime
     end: datetime

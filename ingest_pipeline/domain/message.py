@@ -297,7 +297,7 @@ def total(reactions: Iterable[dict[str, Any]]) -> int:
 
 
 def has_words(text: str, embeds: Iterable[Mapping[str, Any]]) -> bool:
-    """Tell whether a stored message has words: in its text or in its embeds, apart from addresses."""
+    """Return whether a stored message has words: in its text or in its embeds, apart from addresses."""
     return bool(text.strip()) or any(not _WORDS_OF_EMBEDS.isdisjoint(item) for item in embeds)
 
 

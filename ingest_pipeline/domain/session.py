@@ -69,7 +69,7 @@ class Session:
         return Window(self.start_time, self.end_time)
 
     def is_live(self, now: datetime) -> bool:
-        """Tell whether `start_time <= now < end_time`."""
+        """Return whether `start_time <= now < end_time`."""
         return now in self.window
 
 

@@ -63,7 +63,7 @@ class Window:
             )
 
     def __contains__(self, moment: datetime) -> bool:
-        """Tell whether a moment lies in the window."""
+        """Return whether a moment lies in the window."""
         return self.start <= moment < self.end
 
     @property

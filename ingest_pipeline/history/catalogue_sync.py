@@ -160,5 +160,5 @@ def note_left(connection: Connection, present: Collection[int], *, now: datetime
 
 
 def is_joined(row: dict[str, Any]) -> bool:
-    """Tell whether the bot is in a guild, which the catalogue may also know by its name alone."""
+    """Return whether the bot is in a guild, which the catalogue may also know by its name alone."""
     return row["joined_at"] is not None and row["left_at"] is None

@@ -63,7 +63,7 @@ class Scanner:
     """What every scan of one use case works with.
 
     Attributes:
-        services: The working parts.
+        services: The services.
         rest: Discord.
         rules: What the messages' content is read by; None to leave it as it is.
         batch_rows: Messages merged in one transaction, which bounds memory for each channel read at

@@ -136,12 +136,12 @@ async def import_history(
 ) -> HistoryReport:
     """Import a guild's history.
 
-    An import that was cut off goes on where it was; one that was completed reads what came since.
+    An import that was cut off continues where it stopped; one that was completed reads what came since.
 
     Args:
         channel_ids: Only these channels, with their threads. Without any: the guild's monitored ones,
             or all that can be read when none are.
-        force: Read everything anew, from the first message on.
+        force: Read everything again, from the first message on.
         concurrency: How many channels are read at the same time.
         batch_rows: Messages merged in one transaction.
         progress: Called after each batch with its run as it then is.

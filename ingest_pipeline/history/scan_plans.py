@@ -141,7 +141,7 @@ def queue_ranges(
 
 
 def _resume_at(connection: Connection, channel_id: int, floor: int, overlap: timedelta) -> int:
-    """Return where to begin so that the last stretch of what is proven above `floor` is read again."""
+    """Return where to begin so that the last range of what is proven above `floor` is read again."""
     proven = proven_until(connection, channel_id, floor)
     if proven <= floor:
         return floor

@@ -95,7 +95,7 @@ class Provenance:
 
 
 class Document(Protocol):
-    """One channel's messages of one stretch of time, normalized."""
+    """One channel's messages of one time range, normalized."""
 
     @property
     def channel_id(self) -> int:

@@ -68,7 +68,7 @@ def backfill_session(
     progress: Callable[[str], None] | None = None,
     on_rows_merged: OnRowsMerged | None = None,
 ) -> IngestReport:
-    """Read a whole session, or some windows of it, anew.
+    """Read a whole session, or some windows of it, again.
 
     When some channels cannot be read, the others are merged before the first error is raised. What
     `on_rows_merged` is: see `ingest_documents`.
@@ -110,7 +110,7 @@ def import_messages(
     progress: Progress | None = None,
     on_rows_merged: OnRowsMerged | None = None,
 ) -> IngestReport:
-    """Import a stretch of a session's messages, from Discord or from an export file.
+    """Import a range of a session's messages, from Discord or from an export file.
 
     Args:
         session_id: The session. A channel that it lacks is added to it, which is logged: messages belong

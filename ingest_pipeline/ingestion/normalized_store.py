@@ -49,7 +49,7 @@ class StoredDocument:
     def batches(self, tally: Tally) -> Iterator[pa.Table]:
         """See `Document`; the tally is the one of the normalization.
 
-        Another run may have written the file anew meanwhile. Its later reading is as good, with a tally
+        Another run may have written the file again meanwhile. Its later reading is as good, with a tally
         of its own; the provenance stays, so what is proven is never more than was read.
 
         Raises:
@@ -197,7 +197,7 @@ def _described(file: pq.ParquetFile, path: UPath, channel_id: int) -> StoredDocu
 
 
 def _is_older(one: Document, other: Document) -> bool:
-    """Tell whether Discord was read earlier for one document than for the other."""
+    """Return whether Discord was read earlier for one document than for the other."""
     return one.provenance.observed_at < other.provenance.observed_at
 
 

@@ -105,7 +105,7 @@ def missing_by_channel(
 
 
 def missing_time(connection: Connection, session: Session, now: datetime) -> list[Window]:
-    """Return the stretches of a session, up to now, that some channel has no proof for."""
+    """Return the ranges of a session, up to now, that some channel has no proof for."""
     end = min(session.end_time, now)
     if end <= session.start_time:
         return []

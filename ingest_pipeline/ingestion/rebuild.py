@@ -75,7 +75,7 @@ def rebuild_database(
     reading: Callable[[Services], OnRowsMerged | None],
     progress: Progress | None = None,
 ) -> RebuildReport:
-    """Make the database anew from what has landed, and say what could not be.
+    """Make the database again from what has landed, and say what could not be.
 
     Nothing is read from Discord. A message that came by the bot or from history, or from a file that was
     imported, is there afterwards only if it could be read of the old file or has landed, too.

@@ -1,7 +1,7 @@
 """The refresh of a session's windows: the steps that the assets run one by one.
 
 Export and land, normalize, and hand the normalized documents to the merge. Imports of any other
-stretch of time, and whole sessions in one go, are in `imports.py`.
+time range, and whole sessions in one go, are in `imports.py`.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ def refresh_landing(
     of_channels: Mapping[int, Collection[str]] | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> list[Exported]:
-    """Read windows or parts of them anew: one exporter run for each channel and contiguous range.
+    """Read windows or parts of them again: one exporter run for each channel and contiguous range.
 
     A channel that cannot be read does not keep the others from being read: its runs are returned with
     their error, which is recorded, and its windows stay unproven.

@@ -117,7 +117,7 @@ def _no_messages(buffer: bytes, name: str) -> ExportMalformed | ExportTruncated:
 
 
 def _is_cut_off(error: Exception, length: int) -> bool:
-    """Tell whether a JSON error is that the text ends too early; an escape may be cut in two."""
+    """Return whether a JSON error is that the text ends too early; an escape may be cut in two."""
     if not isinstance(error, json.JSONDecodeError) or error.msg == "Extra data":
         return False
     return error.msg.startswith("Unterminated string") or error.pos >= length - len(r"\uXXXX")
@@ -211,7 +211,7 @@ def _raw_elements(run: bytes, name: str) -> list[bytes]:
 
 
 def _decode_element(element: bytes, name: str) -> RawMessage | None:
-    """Decode one element the slow way: half surrogate pairs are mended, other shapes give None."""
+    """Decode one element the slow way: half surrogate pairs are fixed, other shapes give None."""
     value = _plain(element, name)
     try:
         return msgspec.convert(_mend(value), RawMessage)

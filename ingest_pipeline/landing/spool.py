@@ -5,10 +5,10 @@ has reached in the database, in the transaction of the rows it wrote, so that a 
 steps replays events and never loses one. Records are lines: the time of receipt in microseconds
 since 1970, a space, and the event's JSON, in which a raw line break cannot occur.
 
-A line that a damaged disk has left is none of these: it is set aside, and those after it are read.
+A line that a damaged disk has left is not one of these: it is set aside, and those after it are read.
 
 How far a spool is processed is kept in the database, under the identity: a folder that was deleted
-begins anew instead of taking over the position of the one before, and the bots of two machines that
+starts again instead of taking over the position of the one before, and the bots of two machines that
 share a database do not take over each other's.
 """
 
@@ -197,7 +197,7 @@ class Spool:
 
 
 def _record(line: bytes) -> Record | None:
-    """Return the record of a line, or None when it is none."""
+    """Return the record of a line, or None when it is not one."""
     # A block that never reached the disk is read as zeros; the record behind it may be whole.
     stamp, space, event = line.lstrip(b"\0").rstrip(b"\n").partition(b" ")
     if not space or not stamp.isdigit() or len(stamp) > _STAMP_DIGITS:

@@ -36,7 +36,7 @@ _REPLACED = {errno.EBUSY, errno.ESTALE}
 
 
 def is_local(path: UPath) -> bool:
-    """Tell whether a path is in a folder of this machine."""
+    """Return whether a path is in a folder of this machine."""
     return path.protocol in {"", "file", "local"}
 
 

@@ -72,7 +72,7 @@ def try_store(root: UPath) -> None:
 
 
 def file_exists(path: UPath) -> bool:
-    """Tell whether a file is there; a folder, or the marker of one that a store's console makes, is none.
+    """Return whether a file exists; a folder, or the marker of one that a store's console makes, is no file.
 
     Raises:
         StorageRejected: The store refuses.
@@ -247,7 +247,7 @@ def look_at_tree(folder: UPath) -> Tree:
 
 
 def remove_tree(folder: UPath) -> None:
-    """Delete a folder with everything below it; one that is not there is no error.
+    """Delete a folder with everything below it; one that is not there is not an error.
 
     Raises:
         StorageRejected: The store refuses.

@@ -101,7 +101,7 @@ def purge_expired_intents(services: Services, *, dry_run: bool, now: datetime | 
 
 
 def is_past_retention(session: Session, settings: Settings, now: datetime) -> bool:
-    """Tell whether a session's raw exports may be gone because of their age."""
+    """Return whether a session's raw exports may be gone because of their age."""
     days = settings.retain_landings_days
     return bool(days) and session.end_time < now - timedelta(days=days)
 
@@ -143,7 +143,7 @@ def _session_folders(roots: Iterable[UPath]) -> list[str]:
 
 
 def _is_old(session: Session | None, trees: Iterable[Tree], before: datetime) -> bool:
-    """Tell whether a session's files are past their age: by its end, or, of one unknown, by their own."""
+    """Return whether a session's files are past their age: by its end, or, of one unknown, by their own."""
     if session is not None:
         return session.end_time < before and any(tree.files for tree in trees)
     times = [tree.modified_at for tree in trees if tree.modified_at]

@@ -1,6 +1,6 @@
 """The audit of windows: landed documents, normalized rows, stored rows and proofs compared.
 
-Everything is counted anew from the files and the table, not taken from what earlier steps said of
+Everything is counted again from the files and the table, not taken from what earlier steps said of
 themselves. No Dagster here; `checks.py` shows the findings.
 """
 
@@ -88,7 +88,7 @@ class _Part:
     is_whole: bool
 
     def is_within(self, whole: _Part) -> bool:
-        """Tell whether this part's time and channel are in those of another that is of a whole window."""
+        """Return whether this part's time and channel are in those of another that is of a whole window."""
         return (
             not self.is_whole
             and self.channel_id == whole.channel_id

@@ -4,7 +4,7 @@ Counts named `run_…` are of the whole run, since all windows of a run are merg
 everything else is of the partition.
 
 Messages, channel names, addresses and what the exporter says are written by anybody: as Markdown they could
-load a picture from elsewhere, link to it, or look like words of ours.
+load a picture from elsewhere, link to it, or look like words of this project.
 """
 
 from __future__ import annotations

@@ -153,7 +153,7 @@ def requested_input_keys(context: dg.InputContext, window_keys: Sequence[str]) -
 
 
 def has_partitions(context: Context) -> bool:
-    """Tell whether a run is of some partitions rather than of everything there is."""
+    """Return whether a run is of some partitions rather than of everything there is."""
     return bool({RANGE_START, RANGE_END, PARTITION, *_DIMENSIONS} & context.run.tags.keys())
 
 

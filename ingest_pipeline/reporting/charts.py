@@ -18,7 +18,7 @@ from ingest_pipeline.reporting.facts import SessionFacts, Talk
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-# Okabe and Ito's colours can be told apart with any colour vision (https://jfly.uni-koeln.de/color/).
+# Okabe and Ito's colours can be distinguished with any colour vision (https://jfly.uni-koeln.de/color/).
 _BLUE, _ORANGE, _GREY, _INK = "#0072b2", "#d55e00", "#aeb4bf", "#222831"
 _SHADE, _HATCH = "#fdeee5", "#f2b693"
 _NOTE = {"facecolor": "white", "edgecolor": "none", "pad": 4}
@@ -32,7 +32,7 @@ _DPI = 110
 
 
 def messages_chart(facts: SessionFacts) -> bytes:
-    """Draw messages per minute over the session, with the stretches that nothing proves shaded."""
+    """Draw messages per minute over the session, with the ranges that nothing proves shaded."""
     span, step = facts.span, bar_width(facts.span)
     bars = _bars(facts.minutes, span, step)
     highest = max((count for _, count in bars), default=0)
@@ -77,7 +77,7 @@ def width_name(width: timedelta) -> str:
 
 
 def spans_days(span: Window) -> bool:
-    """Tell whether a time of day alone would not say when something was."""
+    """Return whether a time of day alone would not say when something was."""
     return (span.end - _MINUTE).date() != span.start.date()
 
 

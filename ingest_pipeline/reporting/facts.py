@@ -156,7 +156,7 @@ def read_facts(
 
 
 def _unproven(connection: Connection, channels: Sequence[int], span: Window) -> list[Window]:
-    """Return the stretches that some channel has no proof for, in order, joined where they touch."""
+    """Return the ranges that some channel has no proof for, in order, joined where they touch."""
     found = sorted(
         (created_at(low + 1), created_at(high) + _MILLISECOND)
         for channel_id in channels

@@ -68,7 +68,7 @@ class WatchedHome:
         self._identity = _identity(self.home.folder)
 
     def is_whole(self) -> bool:
-        """Tell whether the folder is still the one that was prepared, with its configuration in it."""
+        """Return whether the folder is still the one that was prepared, with its configuration in it."""
         home = self.home
         return (
             self._identity is not None

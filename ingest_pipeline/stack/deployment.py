@@ -104,7 +104,7 @@ def _completed(environment: dict[str, str], data_dir: Path) -> dict[str, str]:
 
 
 def is_loopback(host: str) -> bool:
-    """Tell whether an address to listen on can be reached from this machine only."""
+    """Return whether an address to listen on can be reached from this machine only."""
     try:
         return host == "localhost" or ip_address(host).is_loopback
     except ValueError:

@@ -42,7 +42,7 @@ def kill(leader: int) -> None:
 
 
 def is_alive(leader: int) -> bool:
-    """Tell whether anything the leader started still lives.
+    """Return whether anything the leader started still lives.
 
     Dead processes that nobody has reaped do not count: in a container without an init they stay
     for ever. Without /proc (macOS) the answer is about the process group alone.

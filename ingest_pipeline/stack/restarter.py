@@ -104,7 +104,7 @@ def describe_exit(code: int) -> str:
 
 
 class Reporter(Protocol):
-    """Is told which processes of ours are gone; those that live say so themselves (see `Child`)."""
+    """Is told which processes of this project are gone; those that live say so themselves (see `Child`)."""
 
     def ended(self, leader: int) -> None:
         """Note that nothing of a part is left."""
@@ -161,7 +161,7 @@ class ProcessRestarter:
             kill(self._child.leader)
 
     def is_gone(self) -> bool:
-        """Tell whether no process of the part is left; forgets it then."""
+        """Return whether no process of the part is left; forgets it then."""
         if self._child is None:
             return True
         if self._child.exit_code() is None or is_alive(self._child.leader):

@@ -95,7 +95,7 @@ def web_url(host: str, port: int) -> str:
 
 
 def answers_on_socket(path: Path) -> bool:
-    """Tell whether a server accepts connections on a Unix socket."""
+    """Return whether a server accepts connections on a Unix socket."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
         client.settimeout(PROBE_TIMEOUT_SECONDS)
         try:
@@ -106,7 +106,7 @@ def answers_on_socket(path: Path) -> bool:
 
 
 def answers_http(url: str) -> bool:
-    """Tell whether a web server answers `url` with success."""
+    """Return whether a web server answers `url` with success."""
     import requests
 
     with requests.Session() as session:

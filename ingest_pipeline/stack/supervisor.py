@@ -143,7 +143,7 @@ class Home(Protocol):
     """What all parts need on disk."""
 
     def is_whole(self) -> bool:
-        """Tell whether it is still there."""
+        """Return whether it is still there."""
         ...
 
     def renew(self) -> None:

@@ -108,7 +108,7 @@ def _require_finite(root: yaml.Node, name: str) -> None:
 
 
 def is_null(node: yaml.Node) -> bool:
-    """Tell whether a node is an empty, `~` or `null` scalar."""
+    """Return whether a node is an empty, `~` or `null` scalar."""
     return isinstance(node, yaml.ScalarNode) and bool(node.tag == _NULL_TAG)
 
 

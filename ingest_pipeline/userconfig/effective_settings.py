@@ -3,7 +3,7 @@
 Asked for with each import and each batch of events, so that a change holds from the next one on: the file
 is read again when it has changed, what is set by command is read with the rest of a transaction.
 
-A change is one transaction, and what is in force after it must fit together wherever it holds.
+A change is one transaction, and what is in effect after it must fit together wherever it holds.
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ def find_scope(connection: Connection, guild_id: int | None, channel_id: int | N
 
 
 def settings_at(connection: Connection, file: SettingsFile, scope: Scope) -> SettingsInForce:
-    """Return the settings in force at a scope."""
+    """Return the settings in effect at a scope."""
     if scope.channel_id is not None:
         return settings_in_force(connection, file, [scope.channel_id])[scope.channel_id]
     if scope.guild_id is not None:
@@ -113,7 +113,7 @@ def change_settings(
     *,
     now: datetime,
 ) -> SettingsInForce:
-    """Set values at a scope and return what is in force there now.
+    """Set values at a scope and return what is in effect there now.
 
     Args:
         connection: An open write transaction; it must be undone when this raises.

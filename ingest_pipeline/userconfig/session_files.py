@@ -177,7 +177,7 @@ def sync_sessions_file(database: Database, settings: Settings, now: datetime) ->
 
     Args:
         database: Where the sessions and the digest of the file last taken over are.
-        settings: Tell where the file is and which channel sessions have that name none.
+        settings: Return where the file is and which channel sessions have that name none.
         now: Time of the change, aware UTC.
 
     Returns:

@@ -72,7 +72,7 @@ class Worker:
 
     Attributes:
         name: Its name.
-        folder: Its own files: the stand-in exporter and its world, settings, logs.
+        folder: Its own files: the fake exporter and its world, settings, logs.
         process: It, leading a session of processes.
     """
 

@@ -166,7 +166,7 @@ def _obey(order: Order) -> None:
         del os.environ[name]
     os.environ.update(order.environment)
     os.chdir(order.folder)
-    # Chosen anew from the environment, should the process that this is a fork of have asked for it.
+    # Chosen again from the environment, should the process that this is a fork of have asked for it.
     tempfile.tempdir = None
     if order.now:
         stop_clock(order.now)

@@ -156,7 +156,7 @@ class DagsterStack:
         return found
 
     def evaluate(self, sensor: str, cursor: str | None = None) -> SensorExecutionData:
-        """Evaluate a sensor of ours in the code server, as the daemon does, and leave it at that."""
+        """Evaluate a sensor of this project in the code server, as the daemon does, and leave it at that."""
         location = self.workspace.create_request_context().get_code_location(CODE_LOCATION)
         return location.get_sensor_execution_data(
             instance=self.instance,

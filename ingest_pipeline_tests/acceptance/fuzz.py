@@ -1,4 +1,4 @@
-"""Feed damaged exports to the import for as long as one likes: nothing may come of it but an error of ours.
+"""Feed damaged exports to the import without end: only an error of this project may come of it.
 
     .venv/bin/python -m ingest_pipeline_tests.acceptance.fuzz --seconds 600
     .venv/bin/python -m ingest_pipeline_tests.acceptance.fuzz --seed 1234567 --count 1
@@ -85,7 +85,7 @@ class Fuzzer:
         Raises:
             AssertionError: Something is not as it should be.
             Hang: It takes too long.
-            Exception: Whatever the import raises that is none of ours.
+            Exception: Whatever the import raises that is not one of this project.
         """
         self._file.write_bytes(mutate(random))
         before = self.tables()
@@ -139,7 +139,7 @@ def read_and_split(random: Random, folder: Path) -> str:
     Raises:
         AssertionError: Something is not as it should be.
         Hang: It takes too long.
-        Exception: Whatever is raised that is none of ours.
+        Exception: Whatever is raised that is not one of this project.
     """
     file = folder / "export.json"
     file.write_bytes(mutate(random))

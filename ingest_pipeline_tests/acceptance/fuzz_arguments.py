@@ -192,7 +192,7 @@ class CommandFuzzer:
         told = f"{line}: {outcome}"
         assert outcome.code in ALLOWED, told
         assert "--verbose" in line or "Traceback" not in outcome.stderr, told
-        # Messages stay whatever becomes of their session, with another one or none.
+        # Messages stay regardless of their session, with another one or none.
         may_change = outcome.code == 0 and ("import-messages" in line or line[0] == "sessions")
         assert may_change or self._tables() == before, told
         return ExitCode(outcome.code).name.lower()

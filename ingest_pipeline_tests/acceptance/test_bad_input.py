@@ -1,4 +1,4 @@
-"""Bad input of any kind is an error of ours: never a traceback, a hang or a changed table.
+"""Bad input of any kind is an error of this project: never a traceback, a hang or a changed table.
 
 What is fed is made by the fuzzers, which can be run for as long as one likes.
 """

@@ -1,4 +1,4 @@
-"""Killed with SIGKILL between any two steps, a poll or backfill leaves nothing that the next does not mend.
+"""Killed with SIGKILL between any two steps, a poll or backfill leaves nothing that the next does not fix.
 
 The time of the processes under test stands still, so the table after a kill and a restart can be held
 against the one without the kill, field by field, times included.

@@ -89,7 +89,7 @@ def age(instance: dg.DagsterInstance, *run_ids: str) -> None:
 
 
 def test_what_is_theirs_is_left_alone(dagster: DagsterStack, webhook: Receiver) -> None:
-    """Old runs of ours are deleted, failures of ours are told; theirs are neither."""
+    """Old runs of this project are deleted, failures of this project are told; theirs are neither."""
     instance = dagster.instance
     cursor = dagster.evaluate("alert_sensor").cursor
     theirs = [
@@ -122,7 +122,7 @@ def test_their_partitions_of_a_usual_name_stay(dagster: DagsterStack) -> None:
 
 
 def test_a_run_of_theirs_is_not_waited_for(dagster: DagsterStack) -> None:
-    """Though its job has the name of one of ours."""
+    """Though its job has the name of one of this project."""
 
     @dg.job(name="session_seal_job")
     def of_theirs() -> None:

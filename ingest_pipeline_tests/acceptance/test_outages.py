@@ -1,6 +1,6 @@
 """Disks that are full or read-only, a database that goes away, clocks that step, machines that freeze.
 
-What fails says so with an error of ours and leaves the table as it was; once the trouble is over, the
+What fails says so with an error of this project and leaves the table as it was; once the trouble is over, the
 same command makes the table the one without it.
 """
 
@@ -53,7 +53,7 @@ pytestmark = pytest.mark.timeout(600)
 
 
 def assert_told(ended: Ended) -> None:
-    """It failed, and with an error of ours."""
+    """It failed, and with an error of this project."""
     assert ended.code in EXPECTED_CODES, ended
     assert "Traceback" not in ended.stderr
     assert "unexpected" not in ended.stderr

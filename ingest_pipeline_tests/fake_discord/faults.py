@@ -42,7 +42,7 @@ class Requests:
     skip: int = 0
 
     def include(self, request: RequestRecord) -> bool:
-        """Tell whether a request is one of these."""
+        """Return whether a request is one of these."""
         return self.route in {None, request.route} and self.channel_id in {None, request.channel_id}
 
 
@@ -67,7 +67,7 @@ class Events:
     seed: int = 0
 
     def include(self, event: Event) -> bool:
-        """Tell whether an event is one of these."""
+        """Return whether an event is one of these."""
         return event.name in self.names and self.channel_id in {None, event.channel_id}
 
 
@@ -121,7 +121,7 @@ class RequestFault:
 
     @property
     def ends_request(self) -> bool:
-        """Tell whether the request gets no ordinary answer."""
+        """Return whether the request gets no ordinary answer."""
         return self.kind not in {RequestFaultKind.DELAY, RequestFaultKind.ACTION}
 
 
@@ -146,7 +146,7 @@ class EventFault:
     strip: tuple[str, ...] = ()
 
     def is_due(self, event: Event) -> bool:
-        """Tell whether it would strike an event, counting the event among those it skips."""
+        """Return whether it would strike an event, counting the event among those it skips."""
         if not self.aim.include(event) or self.random.random() >= self.aim.probability:
             return False
         return self.ration.is_due()
@@ -277,7 +277,7 @@ class Faults:
         return due[0] if due else None
 
     def takes_resume(self) -> bool:
-        """Tell whether the next RESUME may succeed, using up a refusal if not."""
+        """Return whether the next RESUME may succeed, using up a refusal if not."""
         with self._lock:
             refused = self.refuse_resumes is True or self.refuse_resumes > 0
             if self.refuse_resumes is not True:

@@ -71,7 +71,7 @@ class Gateway:
         """Cut every connection and refuse new ones until the block ends.
 
         Args:
-            forget: Sessions do not survive it, so clients must IDENTIFY anew; else they can RESUME.
+            forget: Sessions do not survive it, so clients must IDENTIFY again; else they can RESUME.
         """
         self._faults.gateway_down = "refused"
         self.drop(forget=forget)
@@ -101,7 +101,7 @@ class Gateway:
             )
 
     def settled(self) -> bool:
-        """Tell whether every event so far was handed to the socket of every connected session."""
+        """Return whether every event so far was handed to the socket of every connected session."""
         with self._state.lock:
             return not self._dispatcher.holds and all(
                 connection.session is None or connection.handed >= connection.session.sequence

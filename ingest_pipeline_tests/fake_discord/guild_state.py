@@ -113,7 +113,7 @@ class GuildState:
         return permissions.resolve(guild, holder, self.bot.id if user_id is None else user_id)
 
     def can_view(self, channel: Channel) -> bool:
-        """Tell whether the bot sees the channel: private threads need membership or MANAGE_THREADS."""
+        """Return whether the bot sees the channel: private threads need membership or MANAGE_THREADS."""
         bits = self.permissions_in(channel)
         if channel.kind is ChannelKind.PRIVATE_THREAD and channel.thread is not None:
             invited = self.bot.id in channel.thread.member_ids
@@ -123,7 +123,7 @@ class GuildState:
         return bool(bits & permissions.VIEW_CHANNEL)
 
     def can_read_history(self, channel: Channel) -> bool:
-        """Tell whether the bot may read what was posted before."""
+        """Return whether the bot may read what was posted before."""
         return self.can_view(channel) and bool(
             self.permissions_in(channel) & permissions.READ_MESSAGE_HISTORY
         )

@@ -1,7 +1,7 @@
 """The gateway as clients meet it: HELLO, IDENTIFY, READY, heartbeats, RESUME with replay.
 
 Frames and close codes follow the Discord gateway reference, v10. A session outlives its connection by a
-while, so a client that was cut off can RESUME and is sent what it missed; one that must IDENTIFY anew is
+while, so a client that was cut off can RESUME and is sent what it missed; one that must IDENTIFY again is
 not.
 """
 

@@ -101,7 +101,7 @@ class Guild:
 
 @dataclass(slots=True)
 class Attachment:
-    """A file on a message; its signed URL is rendered anew at every read, as Discord does."""
+    """A file on a message; its signed URL is rendered again at every read, as Discord does."""
 
     id: int
     filename: str

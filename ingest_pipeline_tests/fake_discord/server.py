@@ -24,7 +24,7 @@ numbered under one lock.
 - ``server.gateway``: ``drop(Ending.RECONNECT)``, ``drop(forget=True)`` (RESUME refused), ``deafen()``,
   ``outage()``, ``inject()``; ``settled()`` once every event has been handed to every socket.
 - ``server.rate_limits``: ``set_limit("history", 5, window_seconds=1.0)``, ``set_global_limit(50)``.
-- ``server.clock.skew_seconds = 30``: Discord's clock is ahead of ours.
+- ``server.clock.skew_seconds = 30``: Discord's clock is ahead of the local one.
 - ``server.journal``: every request, IDENTIFY and RESUME; ``journal.wait_for(condition)``.
 
 A bot in a process of its own, to be killed::

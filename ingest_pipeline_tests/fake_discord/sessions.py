@@ -36,7 +36,7 @@ class Dispatch:
         return f'{{"op":0,"t":"{self.name}","s":{self.sequence},"d":{self.body}}}'
 
     def is_for(self, connection: int) -> bool:
-        """Tell whether a connection is to receive it."""
+        """Return whether a connection is to receive it."""
         return self.only_for in {None, connection} and self.unheard_by != connection
 
 
@@ -69,11 +69,11 @@ class Session:
         return bool(self.intents & MESSAGE_CONTENT)
 
     def covers(self, guild_id: int) -> bool:
-        """Tell whether a guild belongs to this session's shard."""
+        """Return whether a guild belongs to this session's shard."""
         return self.shard is None or (guild_id >> _SHARD_SHIFT) % self.shard[1] == self.shard[0]
 
     def wants(self, event: Event) -> bool:
-        """Tell whether the client asked for such events."""
+        """Return whether the client asked for such events."""
         return bool(self.intents & event.intent) and self.covers(event.guild_id)
 
     def dispatch(
@@ -91,7 +91,7 @@ class Session:
         return self._frames[first : first + limit]
 
     def can_replay_from(self, sequence: int) -> bool:
-        """Tell whether everything after ``sequence`` is still kept."""
+        """Return whether everything after ``sequence`` is still kept."""
         return self.sequence - len(self._frames) <= sequence <= self.sequence
 
     def leave(self) -> None:

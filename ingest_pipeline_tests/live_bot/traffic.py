@@ -79,7 +79,7 @@ class Traffic:
         self._thread.join()
 
     def is_over(self) -> bool:
-        """Tell whether everything was posted."""
+        """Return whether everything was posted."""
         return not self._thread.is_alive()
 
     def _run(self) -> None:

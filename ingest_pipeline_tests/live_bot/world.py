@@ -124,7 +124,7 @@ class World:
         self._imports.clear()
 
     def is_import_running(self) -> bool:
-        """Tell whether an import was begun and has not come to its end, also when none is at work."""
+        """Return whether an import was begun and has not come to its end, also when none is at work."""
         with self.services.database.read() as connection:
             return is_import_running(connection, self.guild_id)
 

@@ -42,7 +42,7 @@ _OPTIONS += ["-W", "ignore::pytest.PytestAssertRewriteWarning"]
 
 
 def main() -> None:
-    """Read the arguments, and begin anew in a copy."""
+    """Read the arguments, and start again in a copy."""
     parser = argparse.ArgumentParser(prog="python -m ingest_pipeline_tests.mutation", description=__doc__)
     parser.add_argument("targets", nargs="*", help="names in targets.toml; all by default")
     parser.add_argument("--count", type=int, default=40, help="mutants of each, drawn at random")

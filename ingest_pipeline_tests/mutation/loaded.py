@@ -13,7 +13,7 @@ _STAYS = "ingest_pipeline_tests.mutation"
 
 
 def forget_dependents_of(file: str) -> None:
-    """Unload a file of the package and all that imports it, so that they are loaded anew.
+    """Unload a file of the package and all that imports it, so that they are loaded again.
 
     Args:
         file: Its path inside the package.

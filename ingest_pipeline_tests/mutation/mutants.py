@@ -157,7 +157,7 @@ def _changes(node: ast.AST, *, in_raise: bool = False) -> Iterator[Change]:
 
 
 def _is_type(node: ast.AST, *, at_top: bool) -> bool:
-    """Tell whether a statement only names types or imports for the type checker."""
+    """Return whether a statement only names types or imports for the type checker."""
     if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
         return True
     if not (at_top and isinstance(node, ast.Assign)):

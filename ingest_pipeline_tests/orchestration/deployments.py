@@ -1,4 +1,4 @@
-"""A whole deployment for a test: sessions, a stand-in exporter that counts its calls, Dagster in memory."""
+"""A whole deployment for a test: sessions, a fake exporter that counts its calls, Dagster in memory."""
 
 from __future__ import annotations
 

@@ -101,7 +101,7 @@ def test_a_short_secret_does_not_damage_other_words() -> None:
 
 
 def test_what_our_own_messages_say_to_write_stays() -> None:
-    """A remedy with a hole in it is none."""
+    """A remedy with a hole in it is not one."""
     for remedy in (
         "write postgresql://user:password@host:5432/database",
         "send the token in the header Authorization: Bearer …",

@@ -1,4 +1,4 @@
-"""Guilds and channels, what is proven and missing of each channel, and the settings in force."""
+"""Guilds and channels, what is proven and missing of each channel, and the settings in effect."""
 
 from __future__ import annotations
 
@@ -165,7 +165,7 @@ class SettingModel(BaseModel):
 
 
 class SettingsModel(BaseModel):
-    """The settings in force at a place."""
+    """The settings in effect at a place."""
 
     guild_id: ShownId | None
     channel_id: ShownId | None

@@ -65,7 +65,7 @@ class SessionModel(BaseModel):
 
 
 class StretchModel(BaseModel):
-    """A stretch of time, its end excluded."""
+    """A time range, its end excluded."""
 
     start: ShownTime
     end: ShownTime

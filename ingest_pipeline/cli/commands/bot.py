@@ -52,11 +52,11 @@ def bot(
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Take messages, edits, deletions and reactions into the table as they happen, until stopped.
+    """Write messages, edits, deletions and reactions to the table as they happen, until stopped.
 
-    Watched are the channels that `ingest guilds monitor` names and those of all sessions. Without
-    DISCORD_BOT_TOKEN the bot is off, which is no error. With --check the exit code is 10 when there is
-    nothing to watch, or a watched channel cannot be read.
+    The bot watches the channels that `ingest guilds monitor` names and those of all sessions. Without
+    DISCORD_BOT_TOKEN the bot is off, which is not an error. With --check the exit code is 10 when there
+    is nothing to watch, or a watched channel cannot be read.
     """
     settings = begin(context, as_json=as_json)
     if settings.discord_bot_token is None:

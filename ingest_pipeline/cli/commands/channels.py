@@ -58,7 +58,7 @@ def show(
     channel: Annotated[str, typer.Argument(metavar=CHANNEL, help="The channel's id.")],
     as_json: JsonOption = False,
 ) -> None:
-    """Show a channel: what it is, whether it can be read, what is stored of it, what is set for it."""
+    """Show a channel: its type, whether it can be read, its stored messages and settings."""
     channel_id = parse_channel_id(channel)
     with open_services(begin(context, as_json=as_json)) as services:
         from ingest_pipeline.domain.channel_settings import nest
@@ -84,7 +84,7 @@ def monitor(context: typer.Context, channels: ChannelsArgument, as_json: JsonOpt
 
 @app.command("unmonitor")
 def unmonitor(context: typer.Context, channels: ChannelsArgument, as_json: JsonOption = False) -> None:
-    """Stop monitoring channels with their threads, whatever patterns match them; what was stored stays."""
+    """Stop monitoring channels with their threads, despite matching patterns; stored messages stay."""
     from ingest_pipeline.storage.catalogue.guilds import unmonitor_channel
 
     _change(context, channels, unmonitor_channel, as_json=as_json)

@@ -76,8 +76,8 @@ def copy(
     """Copy a database into an empty one, of the same engine or another.
 
     A URL is postgresql://user@host/database, duckdb:///folder/file.duckdb or a DuckDB file's path. An
-    interrupted copy goes on where it stopped when it is started again. Rows and digests of every
-    table are compared at the end.
+    interrupted copy continues where it stopped when it is started again. Rows and digests of every table
+    are compared at the end.
     """
     settings = begin(context, as_json=as_json)
     if source == target:
@@ -134,10 +134,10 @@ def restore(
     file: Annotated[Path, typer.Argument(help="File that `backup` made.", metavar="FILE", dir_okay=False)],
     as_json: JsonOption = False,
 ) -> None:
-    """Put the database of a backup in the place of the present one, while everything runs.
+    """Replace the database by a backup, while everything runs.
 
-    A DuckDB file is replaced as a whole, damaged or not, and kept beside under another name. A
-    PostgreSQL database must be empty.
+    A DuckDB file is replaced as a whole, damaged or not, and kept under another name. A PostgreSQL
+    database must be empty.
     """
     settings = begin(context, as_json=as_json)
     with _configured(settings) as database, describing() as show:
@@ -149,10 +149,10 @@ def restore(
 
 @app.command("rebuild")
 def rebuild(context: typer.Context, as_json: JsonOption = False) -> None:
-    """Make the database anew from what has landed, without asking Discord.
+    """Rebuild the database from landed documents, without asking Discord.
 
-    What can still be read of a damaged DuckDB file is kept. The command says what could not be had again,
-    and where the old file is.
+    Readable rows of a damaged DuckDB file are kept. The command names what is lost, and where the old
+    file is.
     """
     settings = begin(context, as_json=as_json)
     from ingest_pipeline.content.sessions import reading_content

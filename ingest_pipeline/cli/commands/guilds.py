@@ -30,7 +30,7 @@ _COLUMNS = ("guild_id", "name", "channels", "monitored", "patterns", "joined_at"
 
 @app.command("list")
 def list_every(context: typer.Context, as_json: JsonOption = False) -> None:
-    """List the guilds of the catalogue, those that were left last."""
+    """List the guilds of the catalogue; guilds that the bot has left come last."""
     with open_services(begin(context, as_json=as_json)) as services:
         from ingest_pipeline.storage.catalogue.guilds import list_guilds
 
@@ -44,7 +44,7 @@ def list_every(context: typer.Context, as_json: JsonOption = False) -> None:
 
 @app.command("show")
 def show(context: typer.Context, guild: GuildArgument, as_json: JsonOption = False) -> None:
-    """Show a guild: who owns it, since when the bot is in it, what is monitored and what is set."""
+    """Show a guild: owner, when the bot joined, monitored channels and settings."""
     guild_id = read_guild(guild)
     with open_services(begin(context, as_json=as_json)) as services:
         from ingest_pipeline.domain.channel_settings import nest
@@ -71,10 +71,10 @@ def monitor(
     only: Annotated[bool, typer.Option("--only", help="Replace the guild's patterns.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Monitor a guild's channels by patterns, beside those it has.
+    """Monitor a guild's channels by patterns, in addition to those it has.
 
-    A pattern such as '*aplus-setups*' is compared with channel names without regard to case. A channel
-    is monitored with its category, a thread with its channel. A running bot follows within seconds.
+    A pattern such as '*aplus-setups*' is compared with channel names, ignoring case. A channel is
+    monitored with its category, a thread with its channel. A running bot follows within seconds.
     """
     guild_id = read_guild(guild)
     with open_services(begin(context, as_json=as_json)) as services:
@@ -99,7 +99,7 @@ def unmonitor(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Take patterns from a guild, or all of them: what was stored stays."""
+    """Remove patterns from a guild, or all of them; stored messages stay."""
     guild_id = read_guild(guild)
     with open_services(begin(context, as_json=as_json)) as services:
         from ingest_pipeline.storage.catalogue.guilds import drop_monitors, list_monitors
@@ -120,7 +120,7 @@ def unmonitor(
 
 @app.command("sync")
 def sync(context: typer.Context, as_json: JsonOption = False) -> None:
-    """Bring guilds, channels and users in line with what Discord shows the bot now."""
+    """Synchronise guilds, channels and users with what the bot sees in Discord."""
     settings = begin(context, as_json=as_json)
     with open_services(settings) as services:
         from ingest_pipeline.history.catalogue_sync import sync_catalogue
@@ -136,7 +136,7 @@ def sync(context: typer.Context, as_json: JsonOption = False) -> None:
 
 @app.command("forget")
 def forget(context: typer.Context, guild: GuildArgument) -> None:
-    """Remove a guild that was left from the catalogue, with its channels, patterns and settings.
+    """Remove a guild that the bot has left, with its channels, patterns and settings.
 
     Its messages stay.
     """

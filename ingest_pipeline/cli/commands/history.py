@@ -42,9 +42,9 @@ def import_history(
 ) -> None:
     """Import a guild's history with the bot, threads and forum posts included.
 
-    Without --channel: the channels the guild's monitors name, or all that can be read when it has
-    none. An import that was cut off goes on where it was. The exit code is 10 when a channel could
-    not be read to its end.
+    Without --channel: the channels that the guild's patterns name, or all readable ones if it has none.
+    An interrupted import continues where it stopped. The exit code is 10 when a channel could not be read
+    to its end.
     """
     settings = begin(context, as_json=as_json)
     guild_id = _guild_id(guild)
@@ -75,10 +75,10 @@ def gaps(
     repair: Annotated[bool, typer.Option("--repair", help="Read from Discord what is missing.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """List what no complete reading covers, with the reason, or mend it.
+    """List ranges that no complete reading covers, with the reason of each, or repair them.
 
-    Looked at are the channels that are monitored or imported, and the sessions. The exit code is 10
-    when something is, or stays, missing.
+    The command covers monitored and imported channels, and sessions. The exit code is 10 if something is,
+    or stays, missing.
     """
     settings = begin(context, as_json=as_json)
     scope = _scope(guild, channel)
@@ -118,9 +118,9 @@ def verify_message_counts(
 ) -> None:
     """Compare the table with a fresh reading of Discord, message by message.
 
-    Looked at are the channels that are monitored or imported, and the sessions; without a bot only
-    sessions that are over, with the exporter. Nothing is changed. The exit code is 10 when anything
-    differs or could not be read.
+    The command covers monitored and imported channels, and sessions; without a bot only sessions that are
+    over, with the exporter. Nothing is changed. The exit code is 10 when anything differs or could not be
+    read.
     """
     settings = begin(context, as_json=as_json)
     scope = _scope(guild, channel, days)
@@ -151,8 +151,8 @@ def seal(
 ) -> None:
     """Read a session that is over once more and write its manifest.
 
-    A session that has changed since it was sealed gets a new version, which says what changed. The
-    exit code is 10 when a session could not be read to its end and so was not sealed.
+    A session that has changed since it was sealed gets a new version, which lists the changes. The exit
+    code is 10 when a session could not be read to its end and so was not sealed.
     """
     settings = begin(context, as_json=as_json)
     with open_services(settings) as services:

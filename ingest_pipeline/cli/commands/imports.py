@@ -53,8 +53,8 @@ def import_messages(
 ) -> None:
     """Import a session's messages.
 
-    They come from Discord, or with --file from an export, whose channel is then used: a --channel-id
-    that contradicts it is an error. Importing again is safe: a message is known by its Discord id.
+    They come from Discord, or with --file from an export, whose channel is then used: a different
+    --channel-id is an error. Importing again is safe: a message is identified by its Discord id.
     """
     settings = begin(context, as_json=as_json)
     first, last = read_bounds(start, end)
@@ -88,10 +88,10 @@ def poll_recent_messages(
     ] = 30,
     as_json: JsonOption = False,
 ) -> None:
-    """Import what the live session has new.
+    """Import new messages of the live session.
 
-    The trailing window is read, and whatever before it is not proven complete yet. Without a live
-    session the command says which comes next.
+    It reads the trailing window, and earlier ranges that are not proven complete yet. Without a live
+    session it names the next one.
     """
     settings = begin(context, as_json=as_json)
     now = datetime.now(UTC)
@@ -124,9 +124,9 @@ def poll_recent_messages(
 
 
 def backfill(context: typer.Context, session_id: SessionOption, as_json: JsonOption = False) -> None:
-    """Read a whole session anew.
+    """Read a whole session again.
 
-    One exporter run for each channel reads all of it; the exports land, then are merged.
+    One exporter run for each channel reads all of it; the exports land and are then merged.
     """
     settings = begin(context, as_json=as_json)
     with open_services(settings) as services, describing() as progress:

@@ -87,7 +87,7 @@ def export(
 ) -> None:
     """Write a session's messages as CSV, Parquet, JSON or a web page.
 
-    The file is a snapshot: everything in it was so at one moment.
+    The file is a snapshot of one moment.
     """
     kind = kind or _format_of(output)
     if output is None and kind is ExportFormat.PARQUET and sys.stdout.isatty():

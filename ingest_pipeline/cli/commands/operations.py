@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 
 def doctor(context: typer.Context, as_json: JsonOption = False) -> None:
-    """Tell what works, what does not, and what to do.
+    """Check the installation and name the remedy of each problem.
 
-    Checked are token, exporter, database, sessions, channel settings, landing store, Dagster home,
+    The checks cover token, exporter, database, sessions, channel settings, landing store, Dagster home,
     disk and bot. The exit code is 3 if one of them fails.
     """
     from ingest_pipeline.cli.commands.doctor_checks import State, run_checks
@@ -72,9 +72,10 @@ def prune(
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Delete what the settings say is past its age: events, raw exports, expired install intents.
+    """Delete data past its age in the settings: events, raw exports, expired install intents.
 
-    Raw exports go only of sessions that are sealed and unchanged since. Messages are never deleted.
+    Raw exports are deleted only for sessions that are sealed and unchanged since. Messages are never
+    deleted.
     """
     settings = begin(context, as_json=as_json)
     with open_services(settings) as services:
@@ -101,7 +102,7 @@ def trace(
     ],
     as_json: JsonOption = False,
 ) -> None:
-    """Tell the journey of a message or of a batch: its stages and the times between them."""
+    """Show the journey of a message or of a batch: its stages and the times between them."""
     settings = begin(context, as_json=as_json)
     with open_services(settings) as services:
         from ingest_pipeline.monitoring.tracing import trace as find_journey
@@ -145,7 +146,7 @@ def exporter(
     check: Annotated[bool, typer.Option("--check", help="Show what would change, change nothing.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Install the exporter's pinned version, as ./start.sh does, or the latest if the settings say so."""
+    """Install the exporter's pinned version, as ./start.sh does, or the latest if the settings ask for it."""
     settings = begin(context, as_json=as_json)
     from ingest_pipeline.sources.exporter.release import (
         VERSION,

@@ -184,7 +184,7 @@ def show_session(context: typer.Context, session_id: SessionArgument, as_json: J
 
 @app.command("remove")
 def remove(context: typer.Context, session_id: SessionArgument, as_json: JsonOption = False) -> None:
-    """Remove a session; its messages stay, linked to another that takes them, or to none."""
+    """Remove a session; its messages stay, linked to another session that contains them, or to none."""
     settings = begin(context, as_json=as_json)
     with open_services(settings) as services:
         from ingest_pipeline.content.sessions import read_relinked

@@ -40,7 +40,7 @@ def get(
     channel: PlaceChannel = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show the values in force everywhere, in a guild or in a channel, and where each comes from."""
+    """Show the effective values globally, in a guild or in a channel, with the origin of each."""
     from ingest_pipeline.domain.channel_settings import keys_under
 
     keys = keys_under(key)
@@ -68,7 +68,7 @@ def set_value(
     channel: PlaceChannel = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Set a value for a guild or a channel; it holds from the next poll or batch of events on."""
+    """Set a value for a guild or a channel; it applies from the next poll or batch of events on."""
     from ingest_pipeline.domain.channel_settings import SETTINGS, keys_under, read_value
 
     if key not in SETTINGS:
@@ -86,7 +86,7 @@ def unset(
     channel: PlaceChannel = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Take back what is set for a guild or a channel, with all that stands below the key."""
+    """Remove the value of a guild or a channel, and all values below its key."""
     from ingest_pipeline.domain.channel_settings import keys_under
 
     _change(context, dict.fromkeys(keys_under(key)), guild, channel, as_json=as_json)

@@ -83,7 +83,7 @@ class DriverTable:
 
         Raises:
             ConfigurationError: The shape is another, a value is missing or wrong, or two drivers
-                cannot be told apart.
+                cannot be distinguished.
         """
         return cls([_driver(entry, season) for season, entry in _entries(obj)])
 

@@ -102,7 +102,7 @@ def read_setup(text: str) -> SetupLine | Refusal:
         text: The line, from its first arrow or word on.
 
     Returns:
-        The setup, or why the line is none.
+        The setup, or why the line is not one.
     """
     tokens = tokenize(text)
     first = next((i for i, token in enumerate(tokens) if token.sign in _NUMERIC), None)

@@ -134,7 +134,7 @@ def read_day(text: str, posted_at: datetime) -> DayReading:
 
 
 def names_a_day(text: str) -> bool:
-    """Tell whether a text holds a date, however written."""
+    """Return whether a text holds a date, however written."""
     return next(_mentions(text), None) is not None
 
 
@@ -244,7 +244,7 @@ def take_apart(line: str) -> Lead:
 
 
 def is_header(text: str) -> bool:
-    """Tell whether a line announces trade setups: `A+ Scalp Trade Setups`, with or without a date."""
+    """Return whether a line announces trade setups: `A+ Scalp Trade Setups`, with or without a date."""
     match = _HEADER.fullmatch(text)
     if match is None or not (match["grade"] or match["kinds"] or names_a_day(text)):
         return False
@@ -253,12 +253,12 @@ def is_header(text: str) -> bool:
 
 
 def is_date_line(text: str) -> bool:
-    """Tell whether a line holds a date and nothing else."""
+    """Return whether a line holds a date and nothing else."""
     return names_a_day(text) and not re.search(r"\w", without_day(text))
 
 
 def is_divider(line: str) -> bool:
-    """Tell whether a line, as written, is a rule of dashes or the like."""
+    """Return whether a line, as written, is a rule of dashes or the like."""
     return _DIVIDER.fullmatch(line) is not None
 
 
@@ -285,7 +285,7 @@ def ticker_prefix(lead: Lead) -> tuple[str, Lead] | None:
 
 
 def looks_like_setup(lead: Lead) -> bool:
-    """Tell whether a line should be read as a setup: it names a kind, a direction or how aggressive."""
+    """Return whether a line should be read as a setup: it names a kind, a direction or how aggressive."""
     tokens = tokenize(lead.with_symbols)
     if any(token.sign is Sign.WORD and token.text in LEADING_WORDS for token in tokens):
         return True
@@ -293,7 +293,7 @@ def looks_like_setup(lead: Lead) -> bool:
 
 
 def ends_section(lead: Lead) -> bool:
-    """Tell whether a line that is nothing known looks like a heading, so that a section ends at it."""
+    """Return whether a line that is nothing known looks like a heading, so that a section ends at it."""
     words = re.findall(r"\w+", lead.text)
     if not words or lead.text.startswith("@"):
         return False
@@ -303,7 +303,7 @@ def ends_section(lead: Lead) -> bool:
 
 
 def may_begin_with_ticker(lead: Lead) -> bool:
-    """Tell whether a setup follows an unknown first word, which may be a ticker: `Tesla breakout 290`."""
+    """Return whether a setup follows an unknown first word, which may be a ticker: `Tesla breakout 290`."""
     first, *others = [*tokenize(lead.text)[:3], None]
     if first is None or first.sign is not Sign.WORD or first.text in VOCABULARY or first.is_target_word:
         return False

@@ -66,12 +66,12 @@ _HINTS = re.compile(
 
 
 def is_bias(symbols: str, text: str) -> bool:
-    """Tell whether a line states a bias: by its warning sign, or by its first words."""
+    """Return whether a line states a bias: by its warning sign, or by its first words."""
     return WARNING_SIGN in symbols or bool(_OPENING.match(text) or _STATED.match(text))
 
 
 def concerns_market(text: str) -> bool:
-    """Tell whether a bias is said of the market as a whole: `Overall bias: bullish`."""
+    """Return whether a bias is said of the market as a whole: `Overall bias: bullish`."""
     match = _OPENING.match(text)
     return match is not None and match["whole"] is not None
 
@@ -210,7 +210,7 @@ class Bias:
 
 @dataclass(frozen=True, slots=True)
 class UnparsedLine:
-    """A line that is none of the others.
+    """A line that is not one of the others.
 
     Attributes:
         text: As written, stripped.
@@ -256,12 +256,12 @@ class SetupMessage:
 
 
 def may_plan_trades(content: str) -> bool:
-    """Tell whether a text is worth parsing; False is certain, and most chat is told by one look."""
+    """Return whether a text is worth parsing; False is certain, and most chat is told by one look."""
     return _HINTS.search(_INVISIBLE.sub("", content).casefold()) is not None
 
 
 def plans_trades(message: SetupMessage) -> bool:
-    """Tell whether a parsed message is about trade setups, so that all its lines are kept."""
+    """Return whether a parsed message is about trade setups, so that all its lines are kept."""
     if message.headers or message.setups:
         return True
     if any(line.reason == _ONLY_THE_TICKER_IS_MISSING for line in message.unparsed):

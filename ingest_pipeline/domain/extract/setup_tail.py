@@ -155,7 +155,7 @@ class Tail:
             self._position += 1
 
     def _may_count(self, token: Token) -> bool:
-        """Tell whether a digit may number the targets: `Target 1 185`, `Targets: 1) 185`."""
+        """Return whether a digit may number the targets: `Target 1 185`, `Targets: 1) 185`."""
         following = self._peek()
         if following is None or len(token.text) > 1:
             return False

@@ -204,10 +204,10 @@ def _word(text: str) -> str:
 
 
 def is_symbol(character: str) -> bool:
-    """Tell whether a character is an emoji or another pictorial symbol."""
+    """Return whether a character is an emoji or another pictorial symbol."""
     return unicodedata.category(character) in {"So", "Sk"} or character in "\u2192\u2191\u20e3"
 
 
 def is_target_word(text: str) -> bool:
-    """Tell whether a word announces targets: `Target`, `TP1`, `PT`, whatever the case."""
+    """Return whether a word announces targets: `Target`, `TP1`, `PT`, whatever the case."""
     return _TARGET.fullmatch(text.lower()) is not None

@@ -188,7 +188,7 @@ class _Reader:
         self.unparsed.append(UnparsedLine(line, "is a rule between sections", self.ticker, number))
 
     def _is_header(self, text: str) -> bool:
-        """Tell whether a line is a header; below the first one, or below a ticker, it must name a day."""
+        """Return whether a line is a header; below the first one, or below a ticker, it must name a day."""
         above = bool(self.headers or self.ticker or self.setups)
         return setup_headings.is_header(text) and (not above or names_a_day(text))
 
@@ -214,7 +214,7 @@ class _Reader:
         self.above = "bias"
 
     def _goes_on(self, text: str) -> bool:
-        """Tell whether a line goes on with the bias above: by its dash, or because that says nothing yet."""
+        """Return whether a line continues the bias above: by its dash, or because that is still empty."""
         lead = setup_headings.take_apart(text)
         if self.above != "bias" or lead.symbols or not lead.text:
             return False

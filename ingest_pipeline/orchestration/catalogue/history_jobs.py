@@ -37,7 +37,7 @@ class ImportConfig(dg.Config):
         guild_id: The guild, by its digits.
         channel_ids: Only these channels with their threads; without any those that are monitored, or
             all that can be read.
-        force: Read everything anew, from the first message on.
+        force: Read everything again, from the first message on.
         concurrency: Channels read at the same time.
     """
 
@@ -60,7 +60,7 @@ class ScanLog:
         self._logged_at: dict[str, float] = {}
 
     def __call__(self, run: ScanRun) -> None:
-        """Tell how far a reading is, unless that was told just now."""
+        """Return how far a reading is, unless that was told just now."""
         now, head = time.monotonic(), run.head_id or run.cursor_id
         is_over = run.cursor_id >= head
         if not is_over and now - self._logged_at.get(run.scan_run_id, 0.0) < _LOG_EVERY_SECONDS:
@@ -78,7 +78,7 @@ class ScanLog:
 def import_guild(
     context: dg.OpExecutionContext, config: ImportConfig, services: dg.ResourceParam[Services]
 ) -> None:
-    """Read a guild's history into the table; an import that was cut off goes on where it was."""
+    """Read a guild's history into the table; an import that was cut off continues where it stopped."""
     if services.settings.discord_bot_token is None:
         context.log.warning(NO_BOT)
         return

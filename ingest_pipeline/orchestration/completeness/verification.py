@@ -62,7 +62,7 @@ class VerifyConfig(dg.Config):
 def verification_check(
     context: dg.AssetCheckExecutionContext, config: VerifyConfig, services: dg.ResourceParam[Services]
 ) -> Iterator[dg.AssetCheckResult]:
-    """Read anew and compare; a deficit is an error, anything else that differs a warning."""
+    """Read again and compare; a deficit is an error, anything else that differs a warning."""
     if context.job_def.asset_layer.executable_asset_keys:
         context.log.info("not evaluated with a materialisation: run the job %s", VERIFY_JOB)
         return

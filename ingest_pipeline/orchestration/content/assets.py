@@ -112,7 +112,7 @@ def clip_files(
 ) -> dg.MaterializeResult[None]:
     """The bytes of clips, each file once under its SHA-256; only fetched when somebody asks for it.
 
-    An address that has expired is renewed by reading its message again. Clips that cannot be had are
+    An address that has expired is renewed by reading its message again. Clips that is not available are
     listed with the reason and tried again the next time.
     """
     limits = DownloadLimits(hosts=tuple(config.hosts), max_bytes=config.max_megabytes * 1_000_000)

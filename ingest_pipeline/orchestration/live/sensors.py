@@ -260,7 +260,7 @@ def _look(
 
 
 def _take_over_sessions(services: Services, now: datetime) -> list[str]:
-    """Take over the user's sessions; a file with mistakes leaves the stored ones in force."""
+    """Take over the user's sessions; a file with mistakes leaves the stored ones in effect."""
     try:
         sync_sessions_file(services.database, services.settings, now)
     except BadInput as error:

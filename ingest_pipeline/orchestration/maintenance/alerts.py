@@ -32,7 +32,7 @@ _ENDS: tuple[Literal[dg.DagsterEventType.RUN_SUCCESS], Literal[dg.DagsterEventTy
     dg.DagsterEventType.RUN_SUCCESS,
     dg.DagsterEventType.RUN_FAILURE,
 )
-# Started from the catalogue, a run has no job of ours.
+# Started from the catalogue, a run has no job of this project.
 _BY_HAND = "__ASSET_JOB"
 _BY_HAND_NAME = "materialisation"
 
@@ -90,7 +90,7 @@ def _newest(instance: dg.DagsterInstance) -> int:
 def _ended_runs(
     context: dg.SensorEvaluationContext, seen: int
 ) -> tuple[list[tuple[dg.DagsterRun, datetime]], int]:
-    """Return the next runs of ours that succeeded or failed, with when, and the position of the last look.
+    """Return the next ended runs of this project, each with its end, and the position of the last look.
 
     Other teams' runs in the same instance are passed over, page by page.
     """
@@ -127,7 +127,7 @@ def _page_of_ends(instance: dg.DagsterInstance, seen: int) -> tuple[dict[str, da
 
 
 def _goes_on(run: dg.DagsterRun) -> bool:
-    """Tell whether Dagster itself tries a failed run again."""
+    """Return whether Dagster itself tries a failed run again."""
     return run.tags.get(WILL_RETRY_TAG) == "true"
 
 

@@ -207,7 +207,7 @@ def _windows_to_check(
 
 
 def _is_underway(context: dg.AssetCheckExecutionContext, correlation_id: str) -> bool:
-    """Tell whether another run, by its id, still works."""
+    """Return whether another run, by its id, still works."""
     if correlation_id == context.run.run_id:
         return False
     run = context.instance.get_run_by_id(correlation_id)

@@ -2,7 +2,7 @@
 
 An address in a message is anybody's word. Hosts that are not listed are never asked, neither directly nor
 by a redirect, nor on another port than that of HTTPS, so nobody can make this machine read its own network
-by posting a link. Whatever is wrong with an address is an error of ours, which costs that clip alone.
+by posting a link. Whatever is wrong with an address is an error of this project, which costs that clip alone.
 """
 
 from __future__ import annotations

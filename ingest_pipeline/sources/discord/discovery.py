@@ -111,7 +111,7 @@ def channel_permissions(place: Membership, channel: Payload) -> int:
 
 
 def reading_state(place: Membership, channel: Payload, parent: Payload | None = None) -> ChannelAccess:
-    """Tell whether a bot can read what was posted in a channel before.
+    """Return whether a bot can read what was posted in a channel before.
 
     Args:
         place: The bot's place in the channel's guild.

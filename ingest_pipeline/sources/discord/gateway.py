@@ -58,7 +58,7 @@ class GatewayListener(Protocol):
     """Is told what the connection brings; on the event loop, and must not wait for anything."""
 
     def may_want(self, channel_id: int) -> bool:
-        """Tell whether a channel's messages are wanted, as far as is known."""
+        """Return whether a channel's messages are wanted, as far as is known."""
         ...
 
     def session_began(self) -> None:

@@ -2,7 +2,7 @@
 
 Discord sends no message events of a channel while the bot may not see it, and says nothing about
 that but what changed: a role, an overwrite, the bot's own membership. So after each such event the
-permissions are computed anew, from discord.py's cache, and compared with those before it.
+permissions are computed again, from discord.py's cache, and compared with those before it.
 """
 
 from __future__ import annotations

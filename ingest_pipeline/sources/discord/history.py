@@ -142,7 +142,7 @@ async def batched(pages: AsyncIterator[Page], rows: int) -> AsyncIterator[list[P
 
 
 async def absent(rest: DiscordRest, channel_id: int, low: int, ids: Collection[int]) -> dict[int, datetime]:
-    """Read a stretch of a channel again and return which messages are not in it.
+    """Read a range of a channel again and return which messages are not in it.
 
     Args:
         low: An id below all of `ids`.

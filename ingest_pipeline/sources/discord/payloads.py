@@ -38,7 +38,7 @@ _REQUIRED = ("id", "channel_id", "timestamp", "author", "content", "type")
 
 
 def is_whole(payload: Payload) -> bool:
-    """Tell whether an event carries a whole message; an update may carry only what changed."""
+    """Return whether an event carries a whole message; an update may carry only what changed."""
     return all(key in payload for key in _REQUIRED)
 
 

@@ -190,7 +190,7 @@ def failure_of(run: FinishedRun, what: str) -> IngestError | None:
 
 
 def reports_empty_range(run: FinishedRun) -> bool:
-    """Tell whether a run failed for no other reason than that the range holds no message."""
+    """Return whether a run failed for no other reason than that the range holds no message."""
     text = _plain(run)
     return (
         run.exit_code == 1

@@ -203,7 +203,7 @@ def check_exporter_release(
 
 
 def is_by_hand(folder: Path) -> bool:
-    """Tell whether somebody put an executable there, which is then left alone."""
+    """Return whether somebody put an executable there, which is then left alone."""
     link = folder / EXECUTABLE
     return link.exists() and not link.is_symlink()
 
@@ -267,7 +267,7 @@ def _installed(folder: Path) -> dict[str, Any]:
 
 
 def _is_installed(folder: Path, version: str, asset: str) -> bool:
-    """Tell whether a version is there, as it was recorded, and can be started."""
+    """Return whether a version is there, as it was recorded, and can be started."""
     installed, recorded = _installed(folder), _digests(folder).get(_key(version, asset))
     stated = {"version": version, "asset": asset, "sha256": recorded}
     return recorded is not None and installed == stated and os.access(folder / EXECUTABLE, os.X_OK)

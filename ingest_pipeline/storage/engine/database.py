@@ -61,7 +61,7 @@ class Connection(Protocol):
         ...
 
     def stage(self, table: str, rows: pa.Table) -> None:
-        """Fill a temporary table anew: `staged_readings` or `staged_messages`, with columns of `staged`."""
+        """Fill a temporary table again: `staged_readings` or `staged_messages`, with columns of `staged`."""
         ...
 
     def load(self, table: str, rows: pa.Table) -> None:
@@ -130,7 +130,7 @@ class Database(Protocol):
         ...
 
     def close(self) -> None:
-        """Let go of every connection; the next use opens anew."""
+        """Let go of every connection; the next use opens again."""
         ...
 
 

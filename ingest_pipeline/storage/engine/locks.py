@@ -4,7 +4,7 @@ DuckDB's own lock lets readers in as long as any reads, so readers without a pau
 ever. Here everybody passes one file lock first: readers let go of it at once, a writer keeps it until it is
 done. So a writer that waits goes before readers that come later, and waits for those alone that were
 there before it (the turnstile of the readers-writers problem, https://greenteapress.com/wp/semaphores/).
-It orders, and protects nothing: where the lock cannot be had for want of rights or of support by the file
+It orders, and protects nothing: where the lock is not available for want of rights or of support by the file
 system, everybody goes on without.
 
 DuckDB shares a file between connections of one process only when all are opened alike, so within a
@@ -55,7 +55,7 @@ class Turnstile:
             is_writer: Whether to leave word of who holds it, for the errors of those who wait.
 
         Raises:
-            DatabaseBusy: It cannot be had in time.
+            DatabaseBusy: It is not available in time.
         """
         if not self._here.acquire(timeout=max(deadline - time.monotonic(), 0)):
             raise busy(self._path, "another thread of this process", wait_seconds)
@@ -162,7 +162,7 @@ class ProcessLock:
             Whether this thread has held it already.
 
         Raises:
-            DatabaseBusy: It cannot be had in time, or this thread has it in a way that excludes it.
+            DatabaseBusy: It is not available in time, or this thread has it in a way that excludes it.
         """
         thread = threading.get_ident()
         deadline = time.monotonic() + wait_seconds

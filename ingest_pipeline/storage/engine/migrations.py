@@ -70,7 +70,7 @@ def load_migrations(engine: str) -> tuple[Migration, ...]:
 
 @cache
 def own_tables(engine: str) -> frozenset[str]:
-    """Return the names of all tables that an engine's migrations make; the history itself is none of them."""
+    """Return the names of all tables that an engine's migrations make, without the history itself."""
     return frozenset().union(*(migration.created_tables for migration in load_migrations(engine)))
 
 
@@ -105,7 +105,7 @@ def apply_pending(connection: Connection) -> list[str]:
 
     Raises:
         ConfigurationError: A newer version of this project has migrated it, or there are tables of another
-            application under names of ours.
+            application under names of this project.
     """
     connection.execute("lock_migrations")
     applied = applied_versions(connection)

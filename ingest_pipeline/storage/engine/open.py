@@ -37,7 +37,7 @@ def require_postgres_url(secret: SecretStr, origin: str) -> None:
         origin: What names it: a variable, or an option of a command.
 
     Raises:
-        ConfigurationError: It is none; the message leaves it out, as it may hold a password.
+        ConfigurationError: It is not one; the message leaves it out, as it may hold a password.
     """
     url = secret.get_secret_value()
     try:

@@ -1,4 +1,4 @@
-"""What the bot watches and has to read again: channels with possible gaps, and single messages.
+"""Watched channels with possible gaps, and the refetch queue of single messages.
 
 What may have been missed is remembered until a complete reading has made up for it, so that a crash
 between the two forgets nothing.

@@ -178,7 +178,7 @@ def sealed_versions(connection: Connection) -> dict[str, SealedVersion]:
 
 
 def is_as_sealed(connection: Connection, session: Session) -> bool:
-    """Tell whether a session holds what its newest manifest says.
+    """Return whether a session holds what its newest manifest says.
 
     One that was written before skipped messages were sealed, too, says nothing about them; the next has them.
     """
@@ -226,7 +226,7 @@ def _reason(
     now: AbstractSet[int],
     changes: Mapping[int, Changes],
 ) -> str:
-    """Tell what has changed since the newest version: the session's time, its channels or its messages."""
+    """Return what has changed since the newest version: the session's time, its channels or its messages."""
     if not newest:
         return "first sealed"
     channels = {manifest.channel_id for manifest in newest}

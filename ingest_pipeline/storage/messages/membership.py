@@ -30,7 +30,7 @@ EVER = datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, tzinfo=UTC)
 
 
 class ChannelTime(NamedTuple):
-    """A stretch `[start, end)`, aware UTC, of a channel's time."""
+    """A range `[start, end)`, aware UTC, of a channel's time."""
 
     channel_id: int
     start: datetime
@@ -99,12 +99,12 @@ def relink(
 ) -> None:
     """Write the sessions of all messages in some channels' time, and in that of the channels' threads.
 
-    What hangs on them is noted in the same transaction: messages whose content is to be read anew
+    What hangs on them is noted in the same transaction: messages whose content is to be read again
     (`relinked_messages`), the sessions' windows, and when their messages became others.
 
     Args:
         connection: An open write transaction that has the sessions to itself.
-        stretches: Where sessions have changed: as they were and as they are.
+        ranges: Where sessions have changed: as they were and as they are.
         now: Time of the change, aware UTC.
         session_ids: Sessions whose values have changed, whether or not their messages have.
     """
@@ -114,7 +114,7 @@ def relink(
     concerned = sorted({*session_ids, *found})
     connection.execute("note_relinked", session_ids=concerned)
     connection.execute("drop_mislinked")
-    # What is usual in a session is worked out anew from the messages that it has.
+    # What is usual in a session is worked out again from the messages that it has.
     connection.execute("forget_session_rates", session_ids=concerned)
     if found:
         connection.execute("note_members_changed", session_ids=found, now=now)
@@ -122,12 +122,12 @@ def relink(
 
 
 def relinked_messages(connection: Connection, limit: int) -> list[int]:
-    """Return messages whose content is to be read anew as their session is another now; so many at most."""
+    """Return messages whose content is to be read again as their session is another now; so many at most."""
     return [row["discord_id"] for row in connection.fetch_all("list_relinked", maximum=limit)]
 
 
 def forget_relinked(connection: Connection, discord_ids: Collection[int]) -> None:
-    """Forget messages whose content was read anew, in the transaction that did so."""
+    """Forget messages whose content was read again, in the transaction that did so."""
     connection.execute("forget_relinked", discord_ids=list(discord_ids))
 
 
@@ -257,7 +257,7 @@ def _with_threads(connection: Connection, stretches: list[ChannelTime]) -> list[
 
 
 def _joined(stretches: list[ChannelTime]) -> Iterator[ChannelTime]:
-    """Join what overlaps or adjoins, so that no message is in two stretches."""
+    """Join what overlaps or adjoins, so that no message is in two ranges."""
     for channel_id, mine in groupby(sorted(stretches), key=itemgetter(0)):
         start, end = None, None
         for each in mine:

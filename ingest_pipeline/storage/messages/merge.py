@@ -20,7 +20,7 @@ The readings of messages that were never taken wait in `skipped_messages` (see `
 
 Only `created_at`, `updated_at` and `recorded_at` tell when things happened here. This needs two
 things of the normalizer: that equal digests mean equal edit times to the millisecond, and that a
-reading is told apart by its id, digest, `observed_at`, `source` and `correlation_id`.
+reading is distinguished by its id, digest, `observed_at`, `source` and `correlation_id`.
 
 Most readings are of one message that is new, or that is there already with the very content:
 `classify_staged` finds them, and they are inserted or touched as they are. The rest - an edit, a tombstone's

@@ -222,7 +222,7 @@ def stored_between(connection: Connection, channel_id: int, low: int, high: int)
 
 
 def shows_starter(connection: Connection, channel_id: int) -> bool:
-    """Tell whether the history of a thread holds the message that it began with.
+    """Return whether the history of a thread holds the message that it began with.
 
     It does in a forum, which holds no messages itself; elsewhere that message is the parent channel's, and a
     complete reading of the thread says nothing about it.

@@ -241,6 +241,6 @@ def find_import(connection: Connection, guild_id: int) -> GuildImport | None:
 
 
 def is_import_running(connection: Connection, guild_id: int) -> bool:
-    """Tell whether a guild's import has begun and is not completed, after a crash too."""
+    """Return whether a guild's import has begun and is not completed, after a crash too."""
     found = find_import(connection, guild_id)
     return found is not None and not found.import_completed

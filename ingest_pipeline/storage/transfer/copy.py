@@ -206,7 +206,7 @@ class _Copying:
     progress: Progress | None
 
     def copy(self, table: Table, resumed_from: int, position: str | None) -> TableCopy:
-        """Copy what is missing of a table and verify it; copy it anew when a resumed one is not the same."""
+        """Copy what is missing of a table and verify it; copy it again when a resumed one is not the same."""
         expected = table_digest(self.reading, table, self.page_rows)
         found = self._append_pages(table, resumed_from, position)
         if found != expected and resumed_from:

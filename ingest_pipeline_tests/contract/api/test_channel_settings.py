@@ -63,7 +63,7 @@ def put(
 
 
 def found(database: Database, key: str, channel: int) -> tuple[Value, str]:
-    """Return what is in force for a channel, and where it is from."""
+    """Return what is in effect for a channel, and where it is from."""
     with database.read() as connection:
         value = settings_in_force(connection, FILE, [channel])[channel].find(key)
     return value.value, value.origin

@@ -152,7 +152,7 @@ def test_a_duckdb_file_that_a_writer_holds_is_told_at_once(make_settings: Callab
 
 
 def test_a_session_that_ended_incomplete_is_shown_until_it_is_complete(settings: Settings) -> None:
-    """Also when another one has ended since; live and ended ones are told apart."""
+    """Also when another one has ended since; live and ended ones are distinguished."""
     services = build_services(settings)
     fill(services)
     another = replace(

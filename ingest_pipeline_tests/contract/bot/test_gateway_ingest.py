@@ -142,7 +142,7 @@ class Gateway:
 
 @pytest.fixture
 def services(settings: Settings, database: Database) -> Services:
-    """The working parts."""
+    """The services."""
     return replace(build_services(settings), database=database)
 
 
@@ -368,7 +368,7 @@ def test_an_event_that_cannot_be_taken_is_set_aside_and_the_others_are_not(
 
 
 def test_the_position_belongs_to_the_spool(gateway: Gateway, tmp_path: Path) -> None:
-    """A spool that was deleted begins anew, and another machine's is another one."""
+    """A spool that was deleted starts again, and another machine's is another one."""
     gateway.receive(frame("MESSAGE_CREATE", payload()))
     gateway.store()
     fresh = SpoolReader(Spool(tmp_path / "fresh"), "another")

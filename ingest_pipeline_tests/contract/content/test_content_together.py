@@ -102,7 +102,7 @@ def extracted_anew(connection: Connection) -> dict[str, Any]:
 def test_batches_and_windows_at_once_leave_what_one_after_the_other_would(
     make_database: Callable[[str], Database],
 ) -> None:
-    """No failure, no deadlock that is not resolved, and every table as if extracted anew.
+    """No failure, no deadlock that is not resolved, and every table as if extracted again.
 
     On PostgreSQL, where several write at once; on DuckDB they wait for the file.
     """

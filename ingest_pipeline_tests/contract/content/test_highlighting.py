@@ -214,7 +214,7 @@ def test_reasons_are_kept_as_they_are_written(database: Database) -> None:
 
 
 def test_a_rule_that_is_what_it_was_has_the_digest_it_had() -> None:
-    """Whatever changes it has every session scored anew after an upgrade."""
+    """Whatever changes it has every session scored again after an upgrade."""
     assert rule_digest(HighlightRule()) == "dbba463e"
 
 

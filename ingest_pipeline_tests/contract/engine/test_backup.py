@@ -1,4 +1,4 @@
-"""A database saved, brought back, and made anew from what has landed."""
+"""A database saved, brought back, and rebuilt from what has landed."""
 
 from __future__ import annotations
 

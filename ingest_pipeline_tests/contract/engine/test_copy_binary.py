@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from ingest_pipeline.storage.engine.database import Connection, Database
 
-# A text with NUL is none to PostgreSQL, and a half surrogate pair is none at all.
+# A text with NUL is no text to PostgreSQL, and a half surrogate pair is not one at all.
 TEXT = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=20)
 MOMENT = st.datetimes(datetime(1900, 1, 1), datetime(9999, 12, 31), timezones=st.just(UTC))  # noqa: DTZ001
 PRICE = st.decimals(Decimal(-(10**9) + 1), Decimal(10**9 - 1), places=8)

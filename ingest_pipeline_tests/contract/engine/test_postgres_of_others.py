@@ -152,7 +152,7 @@ def test_nothing_stays_behind_in_a_session(make: Make) -> None:
 
 @pytest.mark.parametrize("script", FOREIGN.values(), ids=FOREIGN)
 def test_tables_of_another_application_are_left_alone(make: Make, script: str) -> None:
-    """What is theirs is named, nothing of ours is made beside it, and a schema of its own works."""
+    """What is theirs is named, nothing of this project is made beside it, and a schema of its own works."""
     database = make(script)
     before = execute(database, "SELECT relname FROM pg_class ORDER BY relname")
     with pytest.raises(ConfigurationError, match=r"another application.*CREATE SCHEMA ingest"):

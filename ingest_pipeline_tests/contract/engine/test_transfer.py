@@ -184,7 +184,7 @@ def test_a_target_that_is_written_to_meanwhile_fails_the_copy(
 
 
 def test_tables_that_differ_are_refused(make_database: Callable[[str], Database]) -> None:
-    """A column that somebody has added to a table of ours would be lost."""
+    """A column that somebody has added to a table of this project would be lost."""
     source, target = make_database("duckdb"), make_database("postgres")
     source.run(lambda c: c.run_script("ALTER TABLE guilds ADD COLUMN mine TEXT"))
     with pytest.raises(ConfigurationError, match="table guilds is not the same"):

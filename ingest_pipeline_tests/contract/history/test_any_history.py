@@ -106,7 +106,7 @@ def test_the_archive_becomes_exact_again(
 def assert_nothing_untrue(archive: Archive, server: DiscordServer, channel: int) -> None:
     """Check that nothing that lives is taken as deleted, and that nothing proven is missing.
 
-    A message that came to be after its stretch was read and before the reading ended has a higher id
+    A message that came to be after its range was read and before the reading ended has a higher id
     than anything proven, so whatever is proven must be there.
     """
     truth = server.truth(channel)

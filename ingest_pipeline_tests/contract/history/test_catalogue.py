@@ -178,7 +178,7 @@ def test_a_guild_that_was_left_has_channels_that_cannot_be_read(database: Databa
 
 
 def test_a_changed_owner_is_a_change(database: Database) -> None:
-    """Whereas being seen again is none."""
+    """Whereas being seen again is not one."""
     for owner, now in ((5, NOW), (5, LATER), (6, LATER)):
         guild = Guild(GUILD, "Paddock", None, owner, NOW)
         database.run(lambda connection, guild=guild, now=now: save_guild(connection, guild, now=now))

@@ -1,4 +1,4 @@
-"""Sessions in channels that the bot does not know: read, mended and sealed with the exporter."""
+"""Sessions in channels that the bot does not know: read, fixed and sealed with the exporter."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def test_a_session_is_sealed_with_the_exporter(services: Services, world: World)
 def test_what_the_bot_cannot_see_is_left_to_the_exporter(
     services: Services, server: DiscordServer, guild: int, radio: int
 ) -> None:
-    """With both tokens each mends its own: the bot its channels, the exporter the session."""
+    """With both tokens each fixes its own: the bot its channels, the exporter the session."""
     both = services.settings.model_copy(update={"discord_bot_token": SecretStr(server.token)})
     together = replace(services, settings=both)
     archive = Archive(together, server)

@@ -1,4 +1,4 @@
-"""What is missing, why, and how it is mended."""
+"""What is missing, why, and how it is fixed."""
 
 from __future__ import annotations
 

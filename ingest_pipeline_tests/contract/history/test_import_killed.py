@@ -1,4 +1,4 @@
-"""An import that is killed at any moment goes on where it was, and nothing is lost or doubled."""
+"""An import that is killed at any moment continues where it stopped, and nothing is lost or doubled."""
 
 from __future__ import annotations
 

@@ -106,7 +106,7 @@ def test_importing_some_channels_is_not_importing_the_guild(
 def test_a_channel_asked_for_must_be_there_and_readable(
     archive: Archive, server: DiscordServer, guild: int, radio: int
 ) -> None:
-    """Asking for what cannot be had is an error, not an empty import."""
+    """Asking for what is not available is an error, not an empty import."""
     with pytest.raises(ChannelNotFound, match="77"):
         imported(archive, guild, channel_ids=[77])
     server.permissions.revoke(radio, permissions.READ_MESSAGE_HISTORY)

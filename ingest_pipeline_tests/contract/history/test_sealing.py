@@ -213,7 +213,7 @@ def test_skipped_messages_are_sealed_by_reason(
 def test_a_seal_of_before_skipped_messages_were_sealed_holds_until_the_next(
     archive: Archive, server: DiscordServer, radio: int, ids: list[int], session: Session
 ) -> None:
-    """It said nothing about them, so nothing is due; who seals it anew gets them."""
+    """It said nothing about them, so nothing is due; who seals it again gets them."""
     sealed(archive)
     archive.write(
         lambda c: c.run_script("UPDATE session_manifests SET skipped = NULL, skipped_digest = NULL")

@@ -163,7 +163,7 @@ def test_verifying_changes_nothing(archive: Archive, server: DiscordServer, guil
 
 
 def test_a_repair_makes_it_exact(archive: Archive, server: DiscordServer, guild: int, radio: int) -> None:
-    """Whatever was missed, a forced import mends."""
+    """Whatever was missed, a forced import fixes."""
     ids = server.messages.bulk_load(radio, 150)
     imported(archive, guild)
     delete_row(archive, ids[3])

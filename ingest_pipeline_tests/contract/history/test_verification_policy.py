@@ -186,7 +186,7 @@ def test_a_row_that_is_lost_at_any_border_is_found(
 def test_both_tables_are_looked_at_in_one_channel_only(
     archive: Archive, server: DiscordServer, guild: int, radio: int
 ) -> None:
-    """A skipped message of another channel is none of this one."""
+    """A skipped message of another channel is not one of this one."""
     other = server.channels.create(guild, "general")
     for channel in (radio, other, radio):
         server.messages.post(channel, "", attachments=FILES)

@@ -42,7 +42,7 @@ MINUTES = 3
 
 @dataclass(frozen=True)
 class Reading:
-    """An export of a stretch of the channel, read at a time; minutes after `START`.
+    """An export of a range of the channel, read at a time; minutes after `START`.
 
     With `deletions`, the deletions that had happened by then are told as well, as the gateway does;
     `keep_media_only` is the channel's policy at that time.
@@ -67,7 +67,7 @@ class Reading:
 
     @property
     def window(self) -> Window:
-        """Which stretch it is of."""
+        """Which range it is of."""
         return Window(START + timedelta(minutes=self.first), START + timedelta(minutes=self.last))
 
     def document(self) -> ExportDocument:
@@ -113,7 +113,7 @@ def exported(scene: Scene, now: datetime, window: Window) -> bytes:
 
 @st.composite
 def readings(draw: st.DrawFn, seed: int) -> Reading:
-    """Draw a reading of a stretch that has begun by then."""
+    """Draw a reading of a range that has begun by then."""
     read = draw(st.integers(1, 20)) / 4
     first = draw(st.integers(0, min(int(read * 2) - 1, 4))) / 2 if read >= 0.5 else 0.0
     last = draw(st.integers(int(first * 2) + 1, MINUTES * 2)) / 2

@@ -275,7 +275,7 @@ def test_sessions_that_overlap_are_told(database: Database, caplog: pytest.LogCa
 
 
 def noted(database: Database) -> list[int]:
-    """Return the messages whose content is to be read anew, and forget them."""
+    """Return the messages whose content is to be read again, and forget them."""
     with database.write() as connection:
         relinked = relinked_messages(connection, 1_000)
         forget_relinked(connection, relinked)
@@ -283,7 +283,7 @@ def noted(database: Database) -> list[int]:
 
 
 def test_what_hangs_on_sessions_is_noted_with_their_changes(database: Database) -> None:
-    """Messages that a session lets go, takes or keeps are to be read anew, whoever changed it."""
+    """Messages that a session lets go, takes or keeps are to be read again, whoever changed it."""
     save(database, RACE)
     merge(database)
     assert noted(database) == []

@@ -40,7 +40,7 @@ def merge(connection: Connection, *readings: Reading) -> MergeCounts:
 
 
 def agree(connection: Connection, *readings: Reading) -> bool:
-    """Tell whether the tables hold what the plain model says."""
+    """Return whether the tables hold what the plain model says."""
     return (stored_messages(connection), stored_revisions(connection), stored_skipped(connection)) == (
         expected_messages(readings, []),
         expected_revisions(readings),
@@ -133,7 +133,7 @@ def test_a_skipped_content_twice_in_a_batch_is_read_in_both_channels(database: D
 
 
 def test_a_skipped_message_was_first_read_with_the_first_of_its_contents(database: Database) -> None:
-    """As far as any reading's time is known; one that is taken is none of them."""
+    """As far as any reading's time is known; one that is taken is not one of them."""
     unknown = replace(PICTURE, discord_id=3, observed=UNKNOWN)
     with database.write() as connection:
         merge(connection, TEXT, PICTURE, replace(PICTURE, digest=4, observed=9), unknown)

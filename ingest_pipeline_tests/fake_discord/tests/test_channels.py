@@ -42,7 +42,7 @@ def radio(server: DiscordServer, guild: int) -> int:
 
 
 async def test_guilds_come_and_go(server: DiscordServer, guild: int) -> None:
-    """Joining, leaving, going dark and coming back are told apart as discord.py expects."""
+    """Joining, leaving, going dark and coming back are distinguished as discord.py expects."""
     channel_ids = [server.channels.create(guild, "team-radio")]
     async with listening(server) as client:
         other = server.guilds.create("Garage")

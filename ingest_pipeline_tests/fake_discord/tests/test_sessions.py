@@ -68,7 +68,7 @@ async def test_a_resumed_session_replays_what_was_missed(
 
 
 async def test_an_invalidated_session_loses_the_gap(server: DiscordServer, radio: int) -> None:
-    """Op 9 false: the client identifies anew, is ready again, and never hears what it missed."""
+    """Op 9 false: the client identifies again, is ready again, and never hears what it missed."""
     async with listening(server) as client:
         server.gateway.drop(Ending.INVALID)
         lost = server.messages.post(radio, "gap")
@@ -97,7 +97,7 @@ async def test_a_refused_resume_ends_in_a_new_session(
 
 
 async def test_a_session_expires(server: DiscordServer, radio: int) -> None:
-    """A client that stays away too long must identify anew."""
+    """A client that stays away too long must identify again."""
     server.dispatcher.session_seconds = 0.0
     async with listening(server) as client:
         server.gateway.drop()
@@ -128,7 +128,7 @@ async def test_some_close_codes_end_the_client(server: DiscordServer, radio: int
 
 
 async def test_an_outage_forces_a_new_session(server: DiscordServer, radio: int) -> None:
-    """While the gateway is down connections are refused; afterwards the client identifies anew."""
+    """While the gateway is down connections are refused; afterwards the client identifies again."""
     async with listening(server) as client:
         with server.gateway.outage():
             lost = server.messages.post(radio, "gap")

@@ -99,7 +99,7 @@ def test_a_guild_is_imported_and_the_run_shows_each_channel(
 def test_an_import_that_cannot_be_whole_fails_with_what_to_do(
     paddock: Deployment, server: DiscordServer, guild: int, radio: int
 ) -> None:
-    """A channel that was asked for and is closed; a guild that is none."""
+    """A channel that was asked for and is closed; a guild that is not one."""
     server.permissions.revoke(radio)
     result = run(paddock, "import_history", guild_id=str(guild), channel_ids=[str(radio)])
     [failure] = failures(result)

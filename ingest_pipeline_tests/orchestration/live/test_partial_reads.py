@@ -116,7 +116,7 @@ def test_a_document_whose_header_cannot_be_read_is_recorded_as_failed(
 
 
 def test_a_document_that_was_read_for_other_bounds_proves_nothing(deployment: Deployment) -> None:
-    """A session that was moved is read anew, whatever had landed for it."""
+    """A session that was moved is read again, whatever had landed for it."""
     deployment.add_sessions(session())
     deployment.post(*every_minute(START, 12))
     assert deployment.run("monza|T+000m").success

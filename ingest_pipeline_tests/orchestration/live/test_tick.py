@@ -125,7 +125,7 @@ class Ledger:
         self.services = build_services(Settings(_env_file=None, data_dir=folder, post_session_hours=24))
 
     def prove(self, start: datetime, end: datetime) -> None:
-        """Record that a stretch of time was read completely."""
+        """Record that a time range was read completely."""
         window = Window(start, end)
         with self.services.database.write() as connection:
             record_proof(connection, Proof(5, window.low, window.high, "export", end, "a-journey"))

@@ -103,7 +103,7 @@ def alerts(
 def test_a_live_session_that_keeps_failing_is_told_of_once_and_when_it_is_well(
     alerts: Alerts, receiver: Receiver
 ) -> None:
-    """One failure is no news, the second in a row is, a third is none, and the recovery is."""
+    """One failure is no news, the second in a row is, a third is not one, and the recovery is."""
     alerts.poll("monza", "channel 42: forbidden")
     assert alerts.tick() == "still failing: 1, 0 of them alerted"
     assert receiver.bodies == []

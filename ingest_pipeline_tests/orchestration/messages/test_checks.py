@@ -58,7 +58,7 @@ def failing(deployment: Deployment) -> dict[str, str]:
 
 
 def change_table(deployment: Deployment, *statements: str) -> None:
-    """Do to the database what no code of ours does; `$first` is the first message's id."""
+    """Do to the database what no code of this project does; `$first` is the first message's id."""
     with duckdb.connect(str(deployment.settings.database_path)) as connection:
         for statement in statements:
             connection.execute(statement.replace("$first", str(FIRST_ID)))
@@ -133,7 +133,7 @@ def test_a_window_without_proof_is_found(monza: Deployment) -> None:
 
 
 def test_a_landed_message_that_was_not_normalized_is_found(monza: Deployment) -> None:
-    """Landed is counted anew, in the document itself."""
+    """Landed is counted again, in the document itself."""
     document = json.loads(landed(monza).read_bytes())
     document["messages"].append({**document["messages"][0], "id": str(FIRST_ID + 1)})
     document["messageCount"] += 1

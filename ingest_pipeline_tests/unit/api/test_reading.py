@@ -120,7 +120,7 @@ def test_filters_narrow_the_messages(client: httpx.Client, parameters: dict[str,
     ],
 )
 def test_what_does_not_fit_is_refused_by_name(client: httpx.Client, parameters: dict[str, str]) -> None:
-    """A time without an offset, an impossible id, a cursor that is none of ours."""
+    """A time without an offset, an impossible id, a cursor that is not one of this project."""
     answer = client.get("/messages", params=parameters)
     assert answer.status_code == 422
     assert answer.headers["content-type"] == "application/problem+json"

@@ -35,7 +35,7 @@ def look(watch: StaleGatewayDetector, newest: Newest, heard: dict[int, int]) -> 
 
 
 def is_stale(watch: StaleGatewayDetector, heard: dict[int, int], *, after: float) -> bool:
-    """Tell whether it counts as deaf some seconds later."""
+    """Return whether it counts as deaf some seconds later."""
     return watch.is_stale(heard, time.monotonic() + after)
 
 

@@ -184,7 +184,7 @@ def contents(cli: Cli) -> tuple[set[str], dict[str, str]]:
 
 
 def in_force(cli: Cli, key: str, *place: str) -> tuple[object, str]:
-    """Return a value in force and where it comes from."""
+    """Return a value in effect and where it comes from."""
     [found] = cli("settings", "get", key, *place, "--json").json["settings"]
     return found["value"], found["origin"]
 

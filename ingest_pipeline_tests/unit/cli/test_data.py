@@ -39,7 +39,7 @@ def export(cli: Cli) -> Path:
 
 
 def write_world(cli: Cli, **content: object) -> None:
-    """Install the stand-in exporter with a world of two messages, one of them posted just now."""
+    """Install the fake exporter with a world of two messages, one of them posted just now."""
     now = datetime.now(UTC)
     messages = [
         {"id": str(first_id_at(posted_at)), "content": f":studio_microphone: `Leclerc` {name}"}

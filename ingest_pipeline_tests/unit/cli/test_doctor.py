@@ -87,7 +87,7 @@ def test_a_coordinator_needs_neither_token_nor_exporter(cli: Cli) -> None:
 
 
 def test_a_variable_that_no_setting_has_is_a_warning_with_the_nearest_name(cli: Cli) -> None:
-    """Wherever it is set; what Kubernetes sets for a service of a like name is none."""
+    """Wherever it is set; what Kubernetes sets for a service of a like name is not one."""
     cli.environment |= {"INGEST_WINDOW_MINUTE": "5", "INGEST_PIPELINE_SERVICE_HOST": "10.0.0.1"}
     (cli.folder / ".env").write_text("INGEST_POLL_INTERVAL_SECONDS=9\n", encoding="utf-8")
     check = found(cli, "variables")

@@ -1,4 +1,4 @@
-"""The stand-in exporter: that it is like the real one, in what it writes, says and leaves behind."""
+"""The fake exporter: that it is like the real one, in what it writes, says and leaves behind."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The stand-in exporter when it fails: the real one's words, exit codes and remains."""
+"""The fake exporter when it fails: the real one's words, exit codes and remains."""
 
 from __future__ import annotations
 

@@ -145,7 +145,7 @@ def test_everything_that_makes_reading_hard_is_there() -> None:
 
 
 def test_the_truth_is_what_can_be_read() -> None:
-    """Visible, deleted and wordless messages are told apart, and nothing is left out."""
+    """Visible, deleted and wordless messages are distinguished, and nothing is left out."""
     for now in (START, at(900), AFTERWARDS):
         truth, read = SCENE.truth(now), documents(now)
         assert truth.visible == {snowflake: document["content"] for snowflake, document in read.items()}

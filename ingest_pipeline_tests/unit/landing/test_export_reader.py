@@ -126,7 +126,7 @@ def test_a_document_cut_anywhere_is_truncated(indent: int | None) -> None:
 
 
 def test_a_message_count_that_disagrees_is_truncated() -> None:
-    """A file cut after the closing bracket and mended by hand shows only there."""
+    """A file cut after the closing bracket and fixed by hand shows only there."""
     with pytest.raises(ExportTruncated, match="messageCount 3 and holds 1"):
         read(as_bytes(export([message()], messageCount=3)))
 

@@ -71,7 +71,7 @@ def test_what_no_window_takes_lands_beside_its_nearest_neighbour(store: LandingS
 
 
 def test_half_a_surrogate_pair_keeps_a_message_in_its_window(store: LandingStore, tmp_path: Path) -> None:
-    """It is mended when the document is read; until then the bytes stay as they came."""
+    """It is fixed when the document is read; until then the bytes stay as they came."""
     export = write_export(tmp_path / "export.json", [message(301, "MARK")])
     export.write_bytes(export.read_bytes().replace(b"MARK", rb"a\ud83dz"))
     landed = store.land(export, "monza", WINDOWS, CHANNEL_ID, READ_AT)
@@ -143,7 +143,7 @@ def test_an_export_older_than_one_read_in_the_future_is_quarantined(
 def test_an_export_of_a_time_to_come_replaces_one_of_the_same_time(
     store: LandingStore, tmp_path: Path
 ) -> None:
-    """A clock that was set back meanwhile is no reason to refuse it."""
+    """A clock that was set back meanwhile is not a reason to refuse it."""
     to_come = datetime.now(UTC) + timedelta(hours=1)
     land(store, tmp_path, [message(1, "first")], to_come)
     assert contents(land(store, tmp_path, [message(1, "again")], to_come))[0] == ["again"]
@@ -161,7 +161,7 @@ def test_a_damaged_export_replaces_nothing(store: LandingStore, tmp_path: Path, 
 
 
 def test_a_half_written_document_may_be_replaced(store: LandingStore, tmp_path: Path) -> None:
-    """Whatever a crash or a hand left there, the next export mends it."""
+    """Whatever a crash or a hand left there, the next export fixes it."""
     landed = land(store, tmp_path, [message(1, "good")])
     landed[0].path.write_bytes(b'{"guild": {"id"')
     again = land(store, tmp_path, [message(1, "again")], READ_AT + timedelta(seconds=1))

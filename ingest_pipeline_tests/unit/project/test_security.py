@@ -21,7 +21,7 @@ def rows() -> list[tuple[str, str]]:
 
 
 def is_run(code: str, name: str) -> bool:
-    """Tell whether a module's test is collected by its name, and neither left out nor allowed to fail."""
+    """Return whether a module's test is collected by its name, and neither left out nor allowed to fail."""
     functions = [
         node
         for node in ast.parse(code).body

@@ -97,7 +97,7 @@ def services(tmp_path: Path) -> Services:
 
 
 def is_stored(services: Services, message_id: int) -> bool:
-    """Tell whether a message has a row."""
+    """Return whether a message has a row."""
     with services.database.read() as connection:
         return find_message(connection, message_id) is not None
 

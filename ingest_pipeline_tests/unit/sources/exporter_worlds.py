@@ -1,4 +1,4 @@
-"""Worlds for the stand-in exporter, and runners on them, shared by the tests around it."""
+"""Worlds for the fake exporter, and runners on them, shared by the tests around it."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def stand_in(folder: Path, **changes: Any) -> Path:
 def exporter(
     folder: Path, *, timeout_seconds: float = 30, token: str = TOKEN, **changes: Any
 ) -> ChatExporter:
-    """Return a runner on a stand-in in a folder, whose quarantine is `folder/quarantine`."""
+    """Return a runner on a fake in a folder, whose quarantine is `folder/quarantine`."""
     return ChatExporter(
         stand_in(folder, **changes),
         SecretStr(token),
@@ -92,7 +92,7 @@ def run(executable: Path, *arguments: str, **environment: str) -> subprocess.Com
 
 
 def run_here(world: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run the stand-in's main function in this process, as `run` does in one of its own."""
+    """Run the fake's main function in this process, as `run` does in one of its own."""
     stdout, stderr = io.StringIO(), io.StringIO()
     given = {"DISCORD_TOKEN": TOKEN, "FUCK_RUSSIA": "true", **environment}
     with redirect_stdout(stdout), redirect_stderr(stderr):

@@ -45,7 +45,7 @@ from ingest_pipeline_tests.unit.sources.exporter_worlds import (
     write_world,
 )
 
-# Fault of the stand-in, the error it becomes, a word of its remedy, whether a file was left behind.
+# Fault of the fake, the error it becomes, a word of its remedy, whether a file was left behind.
 FAILURES: list[tuple[str, type[IngestError], str, bool]] = [
     ("bad-token", TokenRejected, "DISCORD_OAUTH_TOKEN", False),
     ("not-found", ChannelNotFound, "check the channel id", False),

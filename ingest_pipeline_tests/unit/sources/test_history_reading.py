@@ -102,7 +102,7 @@ def assert_adjoining(pages: list[Page], low: int) -> None:
 def test_any_stretch_is_read_whole(
     server: DiscordServer, count: int, deleted: set[int], max_page: int | None, bounds: tuple[int, int]
 ) -> None:
-    """Whatever was deleted and however short the pages, exactly the messages of the stretch come."""
+    """Whatever was deleted and however short the pages, exactly the messages of the range come."""
     channel = server.channels.create(server.guilds.create("Paddock"), "team-radio")
     server.faults.max_page = max_page if count < 100 else None if max_page == 1 else max_page
     ids = server.messages.bulk_load(channel, count, ends=datetime.now(UTC) - timedelta(hours=1))

@@ -1,4 +1,4 @@
-"""When a part is started again: pauses that double, end at a minute, and begin anew."""
+"""When a part is started again: pauses that double, end at a minute, and start again."""
 
 from __future__ import annotations
 

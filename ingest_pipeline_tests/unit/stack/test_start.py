@@ -61,7 +61,7 @@ def pids(folder: Path, name: str) -> list[int]:
 
 
 def is_running(process: int) -> bool:
-    """Tell whether a process lives; one that is dead but unreaped does not."""
+    """Return whether a process lives; one that is dead but unreaped does not."""
     try:
         os.kill(process, 0)
     except ProcessLookupError:
@@ -71,12 +71,12 @@ def is_running(process: int) -> bool:
 
 
 def none_running(folder: Path, *names: str) -> bool:
-    """Tell whether every process that was written down is gone."""
+    """Return whether every process that was written down is gone."""
     return not any(is_running(process) for name in names for process in pids(folder, name))
 
 
 def supervisors_are_gone(folder: Path) -> bool:
-    """Tell whether neither a supervisor nor its reaper holds a folder."""
+    """Return whether neither a supervisor nor its reaper holds a folder."""
     with (folder / "supervisor.lock").open("a") as lock, suppress(BlockingIOError):
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         return True

@@ -87,7 +87,7 @@ def test_semicolons_and_tabs_separate_csv_cells_as_well() -> None:
 
 @pytest.mark.parametrize("text", ["", "# nothing yet\n", "sessions:\n", "sessions: []", "[]", "null"])
 def test_a_yaml_file_may_hold_no_session(text: str) -> None:
-    """A file with everything commented out is no error."""
+    """A file with everything commented out is not an error."""
     assert parse(text) == []
 
 
@@ -234,7 +234,7 @@ def test_an_id_given_twice_names_both_places() -> None:
     ],
 )
 def test_a_document_of_another_shape_is_refused(text: str | bytes, said: str) -> None:
-    """Structure that cannot be sessions is told apart from wrong values."""
+    """Structure that cannot be sessions is distinguished from wrong values."""
     assert said in refusal(text)
 
 
@@ -267,7 +267,7 @@ def test_csv_lines_are_counted_over_quoted_line_breaks() -> None:
 
 
 def test_a_header_alone_holds_no_sessions() -> None:
-    """A spreadsheet without rows is no error."""
+    """A spreadsheet without rows is not an error."""
     assert parse("id,start,end\n", "x.csv") == []
 
 

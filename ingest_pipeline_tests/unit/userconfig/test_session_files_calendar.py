@@ -202,7 +202,7 @@ def test_all_events_are_judged_at_once() -> None:
     ],
 )
 def test_a_file_that_is_no_calendar_of_events_is_refused(text: str, said: str) -> None:
-    """What cannot be sessions is told apart from wrong events."""
+    """What cannot be sessions is distinguished from wrong events."""
     with pytest.raises(BadInput, match=said):
         parse(text)
 

@@ -74,7 +74,7 @@ def test_another_default_channel_changes_the_sessions_that_name_none(
 
 
 def test_a_wrong_file_changes_nothing_until_it_is_mended(database: Database, settings: Settings) -> None:
-    """Every call says what is wrong, and the mended file counts at once."""
+    """Every call says what is wrong, and the fixed file counts at once."""
     settings.sessions_file.write_text(RACE + "- {id: sprint}\n", encoding="utf-8")
     for _ in range(2):
         with pytest.raises(SessionInvalid, match="line 2, session 'sprint'"):

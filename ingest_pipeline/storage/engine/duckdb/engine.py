@@ -140,7 +140,7 @@ class DuckDBDatabase:
         """See `Database`; nothing stays open between transactions."""
 
     def _migrate_once(self) -> None:
-        # The file may have been deleted since: then it is made anew, not found without tables.
+        # The file may have been deleted since: then it is rebuilt, not found without tables.
         if self._is_migrated and self._path.exists():
             return
         with self.inspect() as connection:

@@ -53,12 +53,12 @@ class Headers:
 
     Attributes:
         identifier: The file's own random id, 16 bytes.
-        iteration: Number of the checkpoint in force.
+        iteration: Number of the checkpoint in effect.
         root: Where the tables are described.
         free_list: Where the free list begins, as a pointer into a block of metadata.
         block_count: Blocks in the file.
         block_bytes: Bytes of a block, its checksum included.
-        digest: Of all bytes of the main header and of the header in force: 32 bytes.
+        digest: Of all bytes of the main header and of the header in effect: 32 bytes.
     """
 
     identifier: bytes

@@ -71,7 +71,7 @@ class Guard:
         self._file = os.open(path, os.O_RDONLY | os.O_CLOEXEC) if is_writer and is_tested() else None
 
     def save(self) -> None:
-        """Make copies of the metadata in force durable.
+        """Make copies of the metadata in effect durable.
 
         Raises:
             DatabaseUnavailable: They cannot be written.

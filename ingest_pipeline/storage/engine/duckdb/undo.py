@@ -61,7 +61,7 @@ def undo_path(path: Path) -> Path:
 
 
 def save(path: Path, file: int, headers: Headers) -> None:
-    """Make copies of all metadata in force durable.
+    """Make copies of all metadata in effect durable.
 
     Args:
         path: The database file, for the name of the undo file.

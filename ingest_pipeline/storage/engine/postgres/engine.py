@@ -48,7 +48,7 @@ _PREFERRED = {
     "tcp_user_timeout": 10_000,
     "fallback_application_name": "ingest_pipeline",
 }
-# What no waiting mends, and the remedy; the first that fits is told. The texts are libpq's, the server's and
+# What no waiting fixes, and the remedy; the first that fits is told. The texts are libpq's, the server's and
 # PgBouncer's, for a connection that is refused has no error code.
 _TLS = r"(root|server) certificate|certificate verify|private key file|not support SSL|invalid sslmode"
 _IDENTITY = r"authentication failed|no password|does not exist|no pg_hba\.conf entry|no such (user|database)"

@@ -127,7 +127,7 @@ def test_a_plain_list_serves_any_sport() -> None:
 
 
 def test_a_last_name_of_two_names_neither() -> None:
-    """Brothers are told apart by full name, initial, code and number, and never by chance."""
+    """Brothers are distinguished by full name, initial, code and number, and never by chance."""
     drivers = table(entry("Michael Schumacher", "MSC", 1), entry("Ralf Schumacher", "RSC", 11))
     assert drivers.resolve("Schumacher") is None
     assert name_of(drivers.resolve("R. Schumacher")) == "Ralf Schumacher"

@@ -44,7 +44,7 @@ def setup(text: str) -> SetupLine:
 
 
 def refusal(text: str) -> str:
-    """Read a line that is none, and return why."""
+    """Read a line that is not one, and return why."""
     read = read_setup(clean(text))
     assert isinstance(read, Refusal), (text, read)
     return read.reason

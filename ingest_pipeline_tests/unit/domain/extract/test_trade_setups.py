@@ -191,7 +191,7 @@ def test_a_heading_that_is_no_ticker_ends_the_section(line: str) -> None:
     ],
 )
 def test_a_remark_does_not_end_the_section(line: str) -> None:
-    """Sub-headings, remarks, mentions and refused setups leave the ticker in force."""
+    """Sub-headings, remarks, mentions and refused setups leave the ticker in effect."""
     message = parse(f"SPY\n🔼 Breakout 590 🔼 595\n{line}\n🔼 Breakout 600 🔼 605")
     assert [setup.ticker for setup in message.setups] == ["SPY", "SPY"]
 
