@@ -216,7 +216,7 @@ ADDRESS_BLOCKED = (
 
 
 class AddressBlocked(DiscordUnavailable):
-    """What stands before Discord refuses this machine's address for a time, whatever the channel."""
+    """A proxy in front of Discord refuses this machine's address for a time, for all channels."""
 
 
 class DatabaseBusy(TransientError):

@@ -20,7 +20,7 @@ _logger = logging.getLogger(__name__)
 
 
 class EventChannel(StrEnum):
-    """What an event is about: one message, a batch of them, the bot's life, or the system."""
+    """The subject of an event: one message, a batch of them, the bot's life, or the system."""
 
     MESSAGE = "discord:message"
     BATCH = "ingestion:batch"
@@ -55,7 +55,7 @@ class EventType(StrEnum):
 
     @property
     def is_failure(self) -> bool:
-        """Whether somebody may have to act."""
+        """Whether an operator may have to act."""
         return self is EventType.INGESTION_FAILED or self.channel is EventChannel.SYSTEM
 
 

@@ -16,7 +16,7 @@ _OF_OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
 def keep_files_private() -> None:
-    """Let this process and its children make files and folders that nobody else can read or write."""
+    """Make files and folders of this process and its children private to this user."""
     os.umask(_OF_OTHERS)
 
 

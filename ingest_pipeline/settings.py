@@ -232,7 +232,7 @@ class Settings(BaseSettings):
 
     @property
     def exporter_token(self) -> SecretStr | None:
-        """What the exporter reads with: the account's token, else the bot's, which it takes as well."""
+        """The exporter's token: the account's, else the bot's, which it accepts too."""
         return self.discord_oauth_token or self.discord_bot_token
 
     @property

@@ -37,7 +37,7 @@ _logger = logging.getLogger(__name__)
 
 
 class FieldProblem(BaseModel):
-    """What is wrong with one part of a request."""
+    """A problem with one part of a request."""
 
     where: str = Field(description="The parameter or field, such as `query.limit`.")
     message: str
@@ -87,7 +87,7 @@ def problem_schemas() -> dict[str, Any]:
 
 
 def install_handlers(app: FastAPI) -> None:
-    """Let every error of an app be answered as a problem.
+    """Answer every error of an app as a problem.
 
     By coroutines: a function would wait for a thread, of which a database that is stopped leaves none.
     """

@@ -187,7 +187,7 @@ class BoundedLookup(Generic[Value]):
 
 @dataclass(frozen=True, slots=True)
 class Lookups:
-    """What is looked up.
+    """The results of the look-ups.
 
     Attributes:
         engine: `duckdb` or `postgres`.

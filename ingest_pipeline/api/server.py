@@ -178,7 +178,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _take_over_sessions(services: Services) -> None:
-    """Take over the sessions file once; while the daemon runs, its sensor goes on doing so."""
+    """Import the sessions file once; while the daemon runs, its sensor does so."""
     try:
         sync_sessions_file(services.database, services.settings, datetime.now(UTC))
         read_relinked(services)

@@ -49,7 +49,7 @@ _logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class WatchPlan:
-    """What is to be read now.
+    """The readings to make now.
 
     Attributes:
         id_ranges: Where; each up to what its channel holds when it is read.
@@ -62,7 +62,7 @@ class WatchPlan:
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """What is known of a channel that is watched."""
+    """The state of a watched channel."""
 
     channel: Channel
     watched: WatchedChannel
@@ -151,7 +151,7 @@ def _before(moment: datetime) -> int:
 
 @dataclass(frozen=True, slots=True)
 class CatchUp:
-    """What a catch-up works with.
+    """The context of a catch-up.
 
     Attributes:
         services: The services.

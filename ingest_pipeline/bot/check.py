@@ -52,7 +52,7 @@ class GuildCheck:
 
 @dataclass(frozen=True, slots=True)
 class BotCheck:
-    """What the bot has: its token and intents are right, or there would be no check.
+    """The result of a self-check; token and intents are right, or there would be none.
 
     Attributes:
         name: The application's name.

@@ -50,7 +50,7 @@ _INSTANT = timedelta(microseconds=1)
 
 @dataclass(slots=True)
 class Events:
-    """What a range of the spool holds.
+    """The content of a range of the spool.
 
     Attributes:
         received: Frames looked at.

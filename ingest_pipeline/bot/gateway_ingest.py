@@ -43,7 +43,7 @@ _CHECKPOINT = "gateway_checkpoint"
 
 @dataclass(frozen=True, slots=True)
 class SpoolBatch:
-    """What became of a range of the spool.
+    """The result of ingesting a range of the spool.
 
     Attributes:
         events: What it held.

@@ -150,7 +150,7 @@ class GatewayState:
 
 @dataclass(slots=True)
 class StaleGatewayDetector:
-    """What is known of one gateway session's hearing.
+    """The state of the canary in one gateway session.
 
     Attributes:
         grace_seconds: How long the gateway may be behind REST.

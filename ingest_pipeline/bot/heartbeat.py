@@ -46,7 +46,7 @@ class BotLife:
     beat_seconds: float
 
     async def begin(self) -> None:
-        """Say that the bot has begun, which also brings the database to the newest schema.
+        """Record the start of the bot, which also migrates the database to the newest schema.
 
         Raises:
             DatabaseBusy: Another process holds the database.
@@ -56,7 +56,7 @@ class BotLife:
 
     @asynccontextmanager
     async def beating(self) -> AsyncIterator[None]:
-        """Let the heart beat until the block ends, then say that, and why, the bot stopped."""
+        """Write heartbeats until the block ends, then record the stop and its reason."""
         heart = asyncio.create_task(run_forever("the heartbeat", self._beat))
         data: dict[str, Any] = {}
         try:
@@ -82,7 +82,7 @@ class BotLife:
         await self._write(lambda connection: note_heartbeat(connection, datetime.now(UTC)))
 
     async def _end(self, data: Mapping[str, Any]) -> None:
-        """Say that it stopped; that this is lost with the database is not a reason to end in disorder."""
+        """Record the stop; losing this record with the database does not fail the stop."""
         try:
             await self._record(EventType.BOT_STOPPED, data)
         except IngestError as error:
@@ -106,7 +106,7 @@ class BotLife:
 
 
 class RunningOperations:
-    """What goes on; for one event loop.
+    """The running operations; for one event loop.
 
     Attributes:
         changed: Set when something has begun or ended.
@@ -119,7 +119,7 @@ class RunningOperations:
 
     @asynccontextmanager
     async def running(self, tag: str) -> AsyncIterator[None]:
-        """Let an operation be shown as long as the block goes on, however it ends; nothing waits for that."""
+        """Show an operation as running until the block ends; nothing waits for that."""
         key = object()
         self._running[key] = Operation(tag, datetime.now(UTC))
         self.changed.set()

@@ -92,7 +92,7 @@ async def _live(runtime: BotRuntime, stop: asyncio.Event) -> None:
 
 
 async def _log_watched(runtime: BotRuntime) -> None:
-    """Say how many channels are watched, and what to do when there is none."""
+    """Log how many channels are watched, and the remedy if there is none."""
     channels = runtime.catalogue.watchlist.channels()
     _logger.info("watching %d channels; connecting", len(channels))
     if not runtime.catalogue.present:

@@ -47,7 +47,7 @@ _logger = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class RefetchResult:
-    """What Discord answered about some messages of one channel.
+    """Discord's answer about some messages of one channel.
 
     Attributes:
         channel_id: The channel.

@@ -38,7 +38,7 @@ _logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class BotOptions:
-    """How the bot behaves.
+    """Options of the bot.
 
     Attributes:
         lookback: How long before it stopped hearing messages are read again; also how far back it
@@ -150,7 +150,7 @@ class BotRuntime:
         del self.gateway.possible_gaps[: len(noted)]
 
     async def _look_at_guilds(self) -> None:
-        """Bring the catalogue up to date, so that it knows the newest message of each channel."""
+        """Update the catalogue, so that it knows the newest message of each channel."""
         self.gateway.changed_guilds.clear()
         await self._note_threads()
         await self.catalogue.discover(archived=False)
@@ -239,7 +239,7 @@ class BotRuntime:
         self.refetch_due_at = min(self.refetch_due_at, await asyncio.to_thread(next_due))
 
     async def check_gateway(self) -> None:
-        """Find out whether the gateway still tells of the live channels, and reconnect when not."""
+        """Check whether the gateway still delivers events of the live channels, and reconnect if not."""
         await asyncio.sleep(self.options.canary_interval_seconds)
         client = self.reconnector.client
         now = datetime.now(UTC)

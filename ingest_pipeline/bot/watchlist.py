@@ -55,7 +55,7 @@ _logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class CatalogueView:
-    """What the catalogue holds that decides what is watched.
+    """The part of the catalogue that decides what is watched.
 
     Attributes:
         channels: Every channel and thread by id.
@@ -204,7 +204,7 @@ class BotCatalogue:
         return present
 
     async def refresh(self, guild_ids: Iterable[int], *, archived: bool = False) -> None:
-        """Bring some guilds in line with what Discord shows now; one that the bot has left is noted."""
+        """Synchronise some guilds with Discord; a guild that the bot has left is recorded."""
         async with self.operations.running(SYNC_THREADS if archived else SYNC_CHANNELS):
             await self._refresh(guild_ids, archived=archived)
         await self.reload()
@@ -274,7 +274,7 @@ class BotCatalogue:
             self.services.database.run(partial(watch_channels, channels=rows, now=noted_at))
 
     def _report_access(self) -> None:
-        """Say which watched channels cannot be read, once for each change."""
+        """Log which watched channels cannot be read, once for each change."""
         for channel in self.watchlist.channels():
             state = channel.reading_state
             before = self.reported.get(channel.channel_id, ChannelAccess.READABLE)

@@ -34,7 +34,7 @@ _UNREADABLE = (
 
 
 class DifferenceReason(StrEnum):
-    """What a difference is, and why it is there as far as can be told.
+    """The reason of a difference.
 
     Attributes:
         NOT_READ: Discord has it, the table does not, and no complete reading covers it yet: a gap.

@@ -231,7 +231,7 @@ def is_repairable(gap: Gap) -> bool:
 
 
 async def refresh_catalogue(services: Services, rest: DiscordRest) -> None:
-    """Bring guilds and channels in line with what Discord shows now, archived threads included.
+    """Synchronise guilds and channels with Discord, archived threads included.
 
     A guild that the bot is not in any more is left as it was.
     """
@@ -245,7 +245,7 @@ async def refresh_catalogue(services: Services, rest: DiscordRest) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Diagnosis:
-    """What is known of a channel of which something is missing."""
+    """The state of a channel with gaps."""
 
     expected: Expectation
     channel: Channel | None

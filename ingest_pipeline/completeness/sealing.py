@@ -44,7 +44,7 @@ _LATE_POLLS = 3
 
 @dataclass(frozen=True, slots=True)
 class SealReport:
-    """What came of sealing a session.
+    """The result of sealing a session.
 
     Attributes:
         session_id: The session.
@@ -249,7 +249,7 @@ def _unproven(connection: Connection, session: Session) -> Sequence[str]:
 
 @dataclass(frozen=True, slots=True)
 class NextSeal:
-    """What is to be sealed.
+    """The content to seal.
 
     Attributes:
         session: The session, or None.

@@ -14,7 +14,7 @@ _LISTED = 1_000
 
 @dataclass(slots=True)
 class ChannelVerdict:
-    """How the table stands to Discord in one channel.
+    """The verdict on one channel: how the table differs from Discord.
 
     Attributes:
         channel_id: The channel or thread.
@@ -73,7 +73,7 @@ class ChannelVerdict:
 
     @property
     def agreeing_percent(self) -> float | None:
-        """How much of what either side has agrees; see `agreeing_percent`."""
+        """The share of all messages of either side that agree; see `agreeing_percent`."""
         return agreeing_percent([self])
 
     def as_dict(self) -> dict[str, Any]:
@@ -104,7 +104,7 @@ class ChannelVerdict:
 
 @dataclass(frozen=True, slots=True)
 class VerificationReport:
-    """How the table stands to Discord.
+    """The report of a verification.
 
     Attributes:
         verdicts: One for each channel and session looked at.
@@ -131,7 +131,7 @@ class VerificationReport:
 
     @property
     def agreeing_percent(self) -> float | None:
-        """How much of what either side has agrees; see `agreeing_percent`."""
+        """The share of all messages of either side that agree; see `agreeing_percent`."""
         return agreeing_percent(self.verdicts)
 
     def as_dict(self) -> dict[str, Any]:

@@ -106,7 +106,7 @@ def _clips(raws: Iterable[RawMessage]) -> dict[int, list[Clip]]:
 
 @dataclass(frozen=True, slots=True)
 class ClipFile:
-    """What became of one clip.
+    """The result for one clip.
 
     Attributes:
         discord_id: Its message.

@@ -52,7 +52,7 @@ _logger = logging.getLogger(__name__)
 
 
 class ContentKind(StrEnum):
-    """What is read out of messages; each kind is an asset of the same name."""
+    """A kind of content; each is an asset of the same name."""
 
     TEAM_RADIO = "team_radio"
     TRADE_SETUPS = "trade_setups"
@@ -65,7 +65,7 @@ ALL_KINDS = frozenset(ContentKind)
 
 @dataclass(frozen=True, slots=True)
 class ContentReport:
-    """What became of the content of some messages.
+    """The result of an extraction.
 
     Attributes:
         messages: Messages looked at, deleted ones too.

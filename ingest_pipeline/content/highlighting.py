@@ -43,7 +43,7 @@ _EVER = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
 
 
 class HighlightScorer(Protocol):
-    """What judges a message: the rule of weights and keywords; a model could take its pair.
+    """The judge of a message: the rule of weights and keywords; a model could replace it.
 
     Its `repr` tells its settings: when that changes, a session is scored again.
     """

@@ -28,7 +28,7 @@ _Stamp = tuple[Path, int, int]
 
 @dataclass(frozen=True, slots=True)
 class ContentRules:
-    """What content is read by.
+    """The rules of extraction.
 
     Attributes:
         drivers: Who a driver's name means.

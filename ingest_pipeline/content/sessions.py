@@ -44,7 +44,7 @@ def extract_windows(
     kinds: Collection[ContentKind] = ALL_KINDS,
     now: datetime | None = None,
 ) -> ContentReport:
-    """Bring the content of some of a session's windows in line with the messages posted in them.
+    """Extract the content of some of a session's windows again.
 
     Windows that have not begun, or begin after the session's end, hold nothing and are left out.
 
@@ -88,7 +88,7 @@ def reading_content(services: Services) -> OnRowsMerged | None:
 
 
 def read_relinked(services: Services) -> None:
-    """Bring the content of messages in line whose session has become another since it was read.
+    """Extract the content of messages again whose session has changed since.
 
     Whoever reads content does so too, for some of them at a time; this leaves none.
 

@@ -65,7 +65,7 @@ def install_stand_in(folder: Path, world: Path, python: Path | None = None) -> P
 
 @dataclass(frozen=True, slots=True)
 class Demo:
-    """What the demo consists of.
+    """The files of the demo.
 
     Attributes:
         sessions: The finished ones and, last, the live one.

@@ -45,7 +45,7 @@ _FANS = tuple(
 
 @dataclass(frozen=True, slots=True)
 class Truth:
-    """What a channel holds at one moment.
+    """The content of a channel at one moment.
 
     Attributes:
         visible: Id to content of every message that can be read; the content may be empty.

@@ -47,7 +47,7 @@ class Setting:
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """What one place says.
+    """The settings of one scope.
 
     Attributes:
         origin: The place, for people: `settings.yaml`, `guild 123`.
@@ -86,12 +86,12 @@ class SettingsInForce:
 
     @property
     def policy(self) -> ChannelPolicy:
-        """How the channel's messages are taken."""
+        """The policy of the channel."""
         return ChannelPolicy(**{name: self.find(name).value for name in ChannelPolicy.__slots__})  # type: ignore[arg-type]
 
     @property
     def highlights(self) -> HighlightRule:
-        """What makes a message of the channel stand out.
+        """The highlight rule of the channel.
 
         Raises:
             ConfigurationError: The values contradict each other; the message names where they are from.

@@ -79,7 +79,7 @@ class SkipReason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ChannelPolicy:
-    """How one channel's messages are taken.
+    """The policy of one channel: which of its messages are taken.
 
     Attributes:
         keep_media_only: Keep messages that have no text but carry media; off as in the "Message
@@ -94,7 +94,7 @@ class ChannelPolicy:
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """What messages became.
+    """The result of normalization.
 
     Attributes:
         columns: The rows' values by column: those of `STAGING_SCHEMA` that depend on the message. Times

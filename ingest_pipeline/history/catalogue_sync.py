@@ -33,7 +33,7 @@ from ingest_pipeline.storage.engine.database import Connection
 
 @dataclass(frozen=True, slots=True)
 class Synced:
-    """What a sync did to one kind of thing.
+    """The result of a sync for one kind of entity.
 
     Attributes:
         known: How many the catalogue has now, those that are gone included.
@@ -55,7 +55,7 @@ class Synced:
 
 @dataclass(frozen=True, slots=True)
 class CatalogueSync:
-    """What a sync of everything did."""
+    """The result of a sync of guilds, channels and users."""
 
     guilds: Synced
     channels: Synced
@@ -67,7 +67,7 @@ class CatalogueSync:
 
 
 async def sync_catalogue(services: Services) -> CatalogueSync:
-    """Bring guilds, channels and users in line with what Discord and the stored messages show now.
+    """Synchronise guilds, channels and users with Discord and the stored messages.
 
     Raises:
         ConfigurationError: There is no token of a bot.
@@ -82,7 +82,7 @@ async def sync_catalogue(services: Services) -> CatalogueSync:
 
 
 async def sync_guilds(services: Services, rest: DiscordRest) -> Synced:
-    """Bring the guilds in line with those that the bot is in now."""
+    """Synchronise the guilds with those that the bot is in."""
     present = [int(payload["id"]) for payload in await rest.guilds()]
     found: list[Guild] = []
     for guild_id in present:
@@ -109,7 +109,7 @@ async def sync_guilds(services: Services, rest: DiscordRest) -> Synced:
 
 
 async def sync_channels(services: Services, rest: DiscordRest) -> Synced:
-    """Bring the channels and active threads in line with those of the guilds the catalogue has."""
+    """Synchronise the channels and active threads of the catalogue's guilds."""
 
     def read() -> list[int]:
         with services.database.read() as connection:
@@ -129,13 +129,13 @@ async def sync_channels(services: Services, rest: DiscordRest) -> Synced:
 
 
 def sync_authors(services: Services) -> Synced:
-    """Bring the users in line with the messages that are stored."""
+    """Synchronise the users with the stored messages."""
     done = services.database.run(partial(sync_users, now=datetime.now(UTC)))
     return Synced(done.known, done.created, done.updated)
 
 
 def save_view(connection: Connection, view: GuildView) -> Synced:
-    """Bring the catalogue in line with a guild as Discord shows it, and return what became of its channels.
+    """Synchronise the catalogue with a guild, and return the result for its channels.
 
     Args:
         view: What Discord showed.

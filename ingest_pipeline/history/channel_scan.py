@@ -60,7 +60,7 @@ _logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Scanner:
-    """What every scan of one use case works with.
+    """The context that all scans of one use case share.
 
     Attributes:
         services: The services.

@@ -39,7 +39,7 @@ from ingest_pipeline.storage.runs.scan_runs import (
 
 @dataclass(frozen=True, slots=True)
 class HistoryReport:
-    """What an import or catch-up did.
+    """The report of an import or catch-up.
 
     Attributes:
         guild_id: The guild.

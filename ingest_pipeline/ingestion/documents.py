@@ -30,7 +30,7 @@ from ingest_pipeline.storage.messages.schema import STAGING_SCHEMA
 
 @dataclass(slots=True)
 class Tally:
-    """What a document held: every message is a row or one of the skips.
+    """The counts of a document: every message is a row or one of the skips.
 
     Attributes:
         received: Elements of the message array.
@@ -77,7 +77,7 @@ class Tally:
 
 @dataclass(frozen=True, slots=True)
 class Provenance:
-    """Where a document's rows come from, the same for all of them.
+    """The provenance of a document's rows, the same for all of them.
 
     Attributes:
         session_id: The session they are read for, or None: for reports only, since whose message it is
@@ -122,7 +122,7 @@ class Document(Protocol):
 
     @property
     def provenance(self) -> Provenance:
-        """Where its rows come from."""
+        """The provenance of its rows."""
         ...
 
     def batches(self, tally: Tally) -> Iterator[pa.Table]:
@@ -136,7 +136,7 @@ class Document(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ExportReader:
-    """How a document is read, whichever part of it.
+    """The context of reading a document or a part of it.
 
     Attributes:
         name: What to call it in errors.

@@ -35,7 +35,7 @@ _CHUNKS = ChunkSizes()
 
 @dataclass(frozen=True, slots=True)
 class IngestReport:
-    """What became of every message received.
+    """Counts of every received message by outcome.
 
     `received` is always `created + updated + unchanged + stale` and all of `skipped` together.
 
@@ -196,7 +196,7 @@ class _Rows:
 
 @dataclass(frozen=True, slots=True)
 class _Merged:
-    """What one try of a transaction brought."""
+    """The result of one try of a transaction."""
 
     counts: MergeCounts
     tallies: list[Tally]

@@ -65,7 +65,7 @@ class StoredDocument:
 
 
 class NormalizedStore:
-    """Where normalized documents are kept.
+    """The store of normalized documents.
 
     Args:
         root: A folder or an fsspec URL.

@@ -21,7 +21,7 @@ _MILLISECOND = timedelta(milliseconds=1)
 
 @dataclass(frozen=True, slots=True)
 class PollPlan:
-    """What the present asks for.
+    """The plan for the present.
 
     Attributes:
         session: The session to read, or None when there is nothing to do.

@@ -113,7 +113,7 @@ def rebuild_database(
 
 @dataclass(slots=True)
 class _Found:
-    """What was found in the landing store."""
+    """The content of the landing store."""
 
     sessions: int = 0
     documents: int = 0

@@ -44,7 +44,7 @@ class Envelope(msgspec.Struct, rename="camel"):
 
 @dataclass(frozen=True, slots=True)
 class ExportHeader:
-    """What an export says of itself before its messages.
+    """The header of an export.
 
     Attributes:
         channel_id: The channel the messages are in.

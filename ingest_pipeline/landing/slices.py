@@ -37,7 +37,7 @@ HEAD_START_BYTES = 40 * 1024 * 1024
 
 @dataclass(slots=True)
 class _Scan:
-    """Where the token scanner stands in the buffer: it never reads a byte twice."""
+    """The position of the token scanner in the buffer: it never reads a byte twice."""
 
     position: int = 0
     depth: int = 0

@@ -164,7 +164,7 @@ class Landed:
 
 
 class LandingStore:
-    """Where raw exports land.
+    """The landing store of raw exports.
 
     Args:
         root: A folder or an fsspec URL.

@@ -90,7 +90,7 @@ def file_exists(path: UPath) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class FileFacts:
-    """What a store knows of a file.
+    """The metadata of a stored file.
 
     Attributes:
         size_bytes: Its size.

@@ -27,7 +27,7 @@ _SETUPS_OF = timedelta(hours=1)
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """What is counted.
+    """Counts for the metrics.
 
     Attributes:
         by_source: Live messages by source.

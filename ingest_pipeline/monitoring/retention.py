@@ -28,7 +28,7 @@ _NORMALIZED = "_normalized"
 
 @dataclass(frozen=True, slots=True)
 class Retention:
-    """What went, or after a dry run would go.
+    """Deleted data or, after a dry run, data that would be deleted.
 
     Attributes:
         dry_run: Whether everything is as it was.

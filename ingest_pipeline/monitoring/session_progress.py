@@ -21,7 +21,7 @@ from ingest_pipeline.storage.messages.queries import count_by_driver
 
 
 class WindowState(StrEnum):
-    """What is known of a window: all, some or nothing of it, or it has not begun."""
+    """The coverage of a window: complete, partial, none, or not begun."""
 
     PROVEN = "proven"
     PARTIAL = "partial"

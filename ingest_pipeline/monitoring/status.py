@@ -32,7 +32,7 @@ _POLLS_MISSED = 2
 
 
 class BotState(StrEnum):
-    """How the bot is.
+    """The state of the bot.
 
     Attributes:
         UNKNOWN: It never ran.
@@ -61,7 +61,7 @@ _STATES = {
 
 @dataclass(frozen=True, slots=True)
 class BotStatus:
-    """How the bot is.
+    """The state of the bot.
 
     Attributes:
         state: In one word.
@@ -97,7 +97,7 @@ def bot_status(connection: Connection, now: datetime) -> BotStatus:
 
 
 class IngestState(StrEnum):
-    """What reading is doing: nothing, keeping up with a live session, falling behind, or failing."""
+    """The state of reading: idle, keeping up with a live session, falling behind, or failing."""
 
     IDLE = "idle"
     READING = "reading"
@@ -107,7 +107,7 @@ class IngestState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class IngestHealth:
-    """How reading goes.
+    """The status of reading.
 
     Attributes:
         state: In one word.
@@ -124,7 +124,7 @@ class IngestHealth:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """How everything was at one time.
+    """The status at one time.
 
     Attributes:
         as_of: When, aware UTC.
@@ -149,7 +149,7 @@ class Status:
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """What the whole table holds: counting it takes a while when it is large.
+    """The content of the whole table; counting takes a while if it is large.
 
     Attributes:
         messages: Live messages by source.

@@ -88,7 +88,7 @@ class Journey:
 
 
 def trace(connection: Connection, identifier: str) -> Journey:
-    """Tell a journey.
+    """Return a journey.
 
     Args:
         identifier: A message's Discord id, or a correlation id (a Dagster run's id is one).
@@ -105,7 +105,7 @@ def trace(connection: Connection, identifier: str) -> Journey:
 
 
 def _trace_message_journey(connection: Connection, wanted: str) -> Journey | None:
-    """Tell of the message that a gateway journey, `<guild>-<message>`, is of."""
+    """Return the journey of a gateway message, by `<guild>-<message>`."""
     guild, _, message = wanted.rpartition("-")
     message_id = parse_snowflake(message) if guild.isdecimal() else None
     return None if message_id is None else _trace_message(connection, wanted, message_id)

@@ -34,7 +34,7 @@ _EXAMPLES = 5
 
 
 class Rule(StrEnum):
-    """What must hold of every window that was read.
+    """Rules for every window that was read.
 
     Attributes:
         UNIQUE: A message is there once, in the files and in the table.
@@ -54,7 +54,7 @@ class Rule(StrEnum):
 
 @dataclass(slots=True)
 class Findings:
-    """What an audit looked at and what it found wrong.
+    """The scope of an audit and the problems it found.
 
     Attributes:
         windows: Windows looked at, once for each channel.

@@ -212,7 +212,7 @@ def _normalized(window: Window, documents: Sequence[StoredDocument]) -> Metadata
 
 
 def _rows(window: Window, read: Sequence[Window], rows: int, *, is_of_all: bool = True) -> Metadata:
-    """Tell the number of rows: the window's, or of what a live run has read of it."""
+    """Return the number of rows of the window, or of the part that a live run has read."""
     first = min(read, default=window)
     if first.start == window.start and is_of_all:
         return {ROWS: rows}

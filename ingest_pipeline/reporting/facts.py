@@ -31,7 +31,7 @@ _MILLISECOND = timedelta(milliseconds=1)
 
 @dataclass(frozen=True, slots=True)
 class Talk:
-    """How often a driver was on the radio.
+    """The number of radio messages of a driver.
 
     Attributes:
         driver: The full name, or for a driver nobody knows the name as written.
@@ -67,7 +67,7 @@ class Highlight:
 
 @dataclass(frozen=True, slots=True)
 class SessionFacts:
-    """What there is to tell of a session.
+    """The facts of a session's report.
 
     Attributes:
         session: The session.

@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class ExportFormat(StrEnum):
-    """What kind of file."""
+    """A file format."""
 
     CSV = "csv"
     PARQUET = "parquet"

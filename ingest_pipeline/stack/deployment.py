@@ -35,7 +35,7 @@ RULE = "─" * 78
 
 @dataclass(frozen=True, slots=True)
 class Deployment:
-    """What the parts are given.
+    """The environment of the services.
 
     Attributes:
         data_dir: Absolute folder of everything that is written.

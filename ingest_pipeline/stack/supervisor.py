@@ -116,7 +116,7 @@ class _PartFile(RotatingFileHandler):
         self.setFormatter(formatter)
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's own name
-        """Let a full disk cost the log, not the stack."""
+        """Lose the log, not the stack, to a full disk."""
 
 
 class StopRequest:
@@ -140,7 +140,7 @@ class StopRequest:
 
 
 class Home(Protocol):
-    """What all parts need on disk."""
+    """The files that all services need on disk."""
 
     def is_whole(self) -> bool:
         """Return whether it is still there."""

@@ -64,7 +64,7 @@ def _layered(
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """What settings are asked for or set for: a channel, else a guild, else everything.
+    """The scope of settings: a channel, else a guild, else everything.
 
     Attributes:
         guild_id: The guild, the channel's own one if there is a channel; or None.

@@ -171,7 +171,7 @@ def _csv_columns(header: list[str], name: str, line: int) -> list[str]:
 
 
 def sync_sessions_file(database: Database, settings: Settings, now: datetime) -> SessionChanges | None:
-    """Take over `data/sessions.yaml` when it has changed since the last time.
+    """Import `data/sessions.yaml` if it has changed since the last time.
 
     Sessions are created and updated, never removed: one that leaves the file stays stored.
 

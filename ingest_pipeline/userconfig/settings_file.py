@@ -53,7 +53,7 @@ _Tree = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class SettingsFile:
-    """What the file says.
+    """The content of the settings file.
 
     Attributes:
         name: The file, in messages.

@@ -76,7 +76,7 @@ class ProofModel(BaseModel):
 
 
 class Proofs(BaseModel):
-    """What is proven of a channel, in the order of ids."""
+    """The proven intervals of a channel, in order of ids."""
 
     items: list[ProofModel]
 
@@ -91,7 +91,7 @@ class GapModel(BaseModel):
 
 
 class Gaps(BaseModel):
-    """What is missing of a channel, in the order of ids."""
+    """The gaps of a channel, in order of ids."""
 
     items: list[GapModel]
 

@@ -70,7 +70,7 @@ async def readyz(lookups: BoundedLookups) -> Ready:
 
 @router.get("/status", summary="How is everything?", responses=documented())
 def status(found: HotStatus, totals: HotTotals, services: ServicesDep) -> StatusModel:
-    """Tell of live, next and last session, of reading, of the bot and of the table.
+    """Return live, next and last session, and the states of reading, of the bot and of the table.
 
     At most a second old, the count of messages fifteen. While the database is in use elsewhere, the
     last status is told again for up to a minute: `as_of` says when it was true.

@@ -57,14 +57,14 @@ class NewIntent(IntentModel):
 
 
 class WantedIntent(BaseModel):
-    """What is to be installed."""
+    """The installation to begin."""
 
     guild_id: GivenId | None = None
     lifetime_seconds: Annotated[int, Field(ge=10, le=86_400)] = 600
 
 
 class ReturnedState(BaseModel):
-    """What came back from Discord."""
+    """The state that Discord returned."""
 
     state: GivenText
 
@@ -102,7 +102,7 @@ def show(intent_id: GivenKey, services: ServicesDep, now: Now) -> IntentModel:
 
 @writing.post("/{intent_id}/expire", summary="Make an installation expire", responses=_ID)
 def expire(intent_id: GivenKey, services: ServicesDep, now: Now) -> IntentModel:
-    """Let an open intent expire now; one that is used or expired stays as it is."""
+    """Make an open intent expire now; a used or expired one is not changed."""
     return _shown(
         services.database.run(lambda connection: expire_intent(connection, intent_id, now=now)),
         intent_id,

@@ -56,7 +56,7 @@ _PLAIN: dict[int | str, dict[str, Any]] = {
 
 @dataclass(frozen=True, slots=True)
 class Observed(Collector):
-    """What was found out for one scrape; None for what could not be in time.
+    """The values of one scrape; None for values that were not available in time.
 
     Attributes:
         engine: `duckdb` or `postgres`.
@@ -286,7 +286,7 @@ async def metrics(request: Request) -> Response:
 
 
 async def _observe(lookups: Lookups) -> Observed:
-    """Find out everything at once; without a database nothing that was known before is repeated."""
+    """Look everything up at once; without a database no earlier value is repeated."""
     answer, status, figures = await asyncio.gather(
         lookups.answer.get(),
         lookups.status.get(held_seconds=STATUS_HELD_SECONDS),

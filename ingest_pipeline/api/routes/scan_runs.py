@@ -66,7 +66,7 @@ class ScanRuns(BaseModel):
 
 
 class WantedScan(BaseModel):
-    """What to read."""
+    """The channel and kind of a scan run."""
 
     channel_id: GivenId
     kind: Literal["import", "catch_up"] = Field(

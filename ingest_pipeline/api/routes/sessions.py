@@ -84,7 +84,7 @@ class WindowModel(StretchModel):
 
 
 class ProgressModel(BaseModel):
-    """How a session is doing."""
+    """The progress of a session."""
 
     session: SessionModel
     elapsed_seconds: float = Field(description="How much of it is over.")
@@ -137,7 +137,7 @@ class BatchModel(BaseModel):
 
 
 class ReadingModel(BaseModel):
-    """How reading goes."""
+    """The status of reading."""
 
     state: IngestState
     last_completed: BatchModel | None
@@ -164,7 +164,7 @@ class OperationModel(BaseModel):
 
 
 class BotModel(BaseModel):
-    """How the bot is."""
+    """The state of the bot."""
 
     state: BotState = Field(description="`lost`: its heartbeat is missing, and it did not stop in order.")
     since: ShownTime | None
@@ -208,7 +208,7 @@ class UnreadableModel(BaseModel):
 
 
 class StatusModel(BaseModel):
-    """How everything is."""
+    """The status."""
 
     as_of: ShownTime
     engine: Literal["duckdb", "postgres"]
@@ -249,7 +249,7 @@ class MinuteModel(BaseModel):
 
 
 class DriverModel(BaseModel):
-    """How often a driver was heard."""
+    """The number of messages of a driver."""
 
     driver: str
     messages: int

@@ -47,7 +47,7 @@ def journey(
     identifier: Annotated[str, Path(min_length=1, max_length=200, pattern=r"^[A-Za-z0-9._:-]+$")],
     services: ServicesDep,
 ) -> JourneyModel:
-    """Tell the journey of a message, by its Discord id, or of a batch, by its correlation or run id."""
+    """Return the journey of a message, by its Discord id, or of a batch, by its correlation or run id."""
     with services.database.read() as connection:
         found = trace(connection, identifier)
     return JourneyModel(

@@ -33,7 +33,7 @@ app = typer.Typer(
 
 @app.command("migrate")
 def migrate(context: typer.Context, as_json: JsonOption = False) -> None:
-    """Bring the database to the newest schema.
+    """Migrate the database to the newest schema.
 
     Every command does so before its first use of the database; this one does nothing else.
     """

@@ -36,7 +36,7 @@ _WORKERS_REMEDY = "a coordinator needs none: each Celery worker does"
 
 
 class State(StrEnum):
-    """How a check ended."""
+    """The result of a check."""
 
     OK = "ok"
     WARN = "warn"
@@ -90,7 +90,7 @@ def _run(check: Callable[[Settings], Check], settings: Settings) -> Check:
 
 
 def check_token(settings: Settings) -> Check:
-    """Look whether a token is there and shaped like one; whether Discord takes it is not asked."""
+    """Check that a token is set and shaped like one; Discord is not asked."""
     name = "DISCORD_BOT_TOKEN" if settings.discord_oauth_token is None else "DISCORD_OAUTH_TOKEN"
     if settings.exporter_token is None:
         missing = "neither DISCORD_OAUTH_TOKEN nor DISCORD_BOT_TOKEN is set"
@@ -190,7 +190,7 @@ def check_landing(settings: Settings) -> Check:
 
 
 def check_dagster_home(settings: Settings) -> Check:
-    """Look whether Dagster's folder is there, writable, and its dagster.yaml readable."""
+    """Check that Dagster's folder exists and is writable, and that its dagster.yaml is readable."""
     home = Path(os.environ.get("DAGSTER_HOME") or settings.dagster_home)
     if not home.is_dir():
         return Check("dagster home", State.WARN, f"{home} does not exist", "run ./start.sh, which makes it")
@@ -208,7 +208,7 @@ def check_dagster_home(settings: Settings) -> Check:
 
 
 def check_bot(settings: Settings) -> Check:
-    """Look whether the bot runs, as far as it has told the database; Discord is not asked."""
+    """Check the bot's state in the database; Discord is not asked."""
     from ingest_pipeline.monitoring.status import BotState, bot_status
     from ingest_pipeline.storage.engine.open import open_database
 
@@ -228,7 +228,7 @@ def check_bot(settings: Settings) -> Check:
 
 
 def check_env_file() -> Check | None:
-    """Look whether others can read the tokens in the `.env` file that counts; None when they cannot."""
+    """Check whether others can read the `.env` file; None if they cannot."""
     file = find_env_file(os.environ, Path.cwd())
     if file is None or not (
         file.path.is_file() and file.path.stat().st_size and is_open_to_others(file.path)
@@ -239,7 +239,7 @@ def check_env_file() -> Check | None:
 
 
 def check_variables() -> Check | None:
-    """Look for variables that are named like settings and are none; None without any."""
+    """Check for variables that are named like settings but are not; None without any."""
     unknown = unknown_variables(os.environ, Path.cwd())
     if not unknown:
         return None
@@ -255,7 +255,7 @@ def check_variables() -> Check | None:
 
 
 def check_data_files(settings: Settings) -> Check | None:
-    """Look whether others can read the database, which an earlier version made so; None when they cannot."""
+    """Check whether others can read the database, as an earlier version allowed; None if they cannot."""
     path = settings.database_path
     if settings.database_url is not None or not (is_open_to_others(path) and is_open_to_others(path.parent)):
         return None
@@ -265,7 +265,7 @@ def check_data_files(settings: Settings) -> Check | None:
 
 
 def check_certificates() -> Check | None:
-    """Look whether there are root certificates to check servers with; None when there are."""
+    """Check for root certificates to verify servers with; None if there are some."""
     for name in ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "AWS_CA_BUNDLE"):
         value = os.environ.get(name)
         if value and not Path(value).exists():
@@ -282,7 +282,7 @@ def check_certificates() -> Check | None:
 
 
 def check_disk(settings: Settings) -> Check:
-    """Look how much room the data folder's disk has."""
+    """Check the free space of the data folder's disk."""
     folder = settings.data_dir.absolute()
     while not folder.exists():
         folder = folder.parent

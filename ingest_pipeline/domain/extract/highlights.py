@@ -70,7 +70,7 @@ _NUMBERS = (
 
 @dataclass(frozen=True, slots=True)
 class MessageFeatures:
-    """What the rule looks at in one message.
+    """The features of one message that the rule uses.
 
     Attributes:
         text: The message's text.
@@ -90,7 +90,7 @@ class MessageFeatures:
 
 @dataclass(frozen=True, slots=True)
 class HighlightVerdict:
-    """What the rule says of one message.
+    """The verdict of the rule on one message.
 
     Attributes:
         is_candidate: Whether the score reaches the rule's threshold.

@@ -89,7 +89,7 @@ _SUBHEADINGS = frozenset({"setups", "notes", "note", "plan", "update", "edit", "
 
 @dataclass(frozen=True, slots=True)
 class DayReading:
-    """What a text says about the trading day.
+    """A mention of the trading day in a text.
 
     Attributes:
         day: The day, or None.

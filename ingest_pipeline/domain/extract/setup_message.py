@@ -189,7 +189,7 @@ class TradeSetup:
 
 @dataclass(frozen=True, slots=True)
 class Bias:
-    """What is expected of a ticker, or of the market.
+    """The bias of a ticker, or of the market.
 
     Attributes:
         ticker: None where it stands above all tickers or is said of the market.

@@ -32,7 +32,7 @@ class Details:
 
 @dataclass(slots=True)
 class Tail:
-    """What follows the level, once `read` has gone through it.
+    """The tail after the level, once `read` has parsed it.
 
     Attributes:
         text: The cleaned line.

@@ -125,7 +125,7 @@ _TOKEN = re.compile(
 
 
 class Sign(Enum):
-    """What a token is."""
+    """The kind of a token."""
 
     NUMBER = auto()
     ODD = auto()

@@ -83,7 +83,7 @@ def channels(context: dg.AssetExecutionContext, services: dg.ResourceParam[Servi
 
 
 def users(context: dg.AssetExecutionContext, services: dg.ResourceParam[Services]) -> Result:
-    """Who has written the messages that are stored, named as in the newest one; Discord is not asked."""
+    """The authors of stored messages, with the names of their newest message; Discord is not asked."""
     with ingest_errors_as_failures(context):
         synced = sync_authors(services)
     counts = _counts(context, synced)

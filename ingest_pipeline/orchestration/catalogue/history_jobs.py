@@ -31,7 +31,7 @@ _LOG_EVERY_SECONDS = 5.0
 
 
 class ImportConfig(dg.Config):
-    """What to import.
+    """Configuration of the import.
 
     Attributes:
         guild_id: The guild, by its digits.

@@ -39,7 +39,7 @@ seal_job = dg.define_asset_job(
 def session_manifest(
     context: dg.AssetExecutionContext, services: dg.ResourceParam[Services]
 ) -> dg.MaterializeResult[None]:
-    """What a session that is over holds: count, first, last and digest for each channel.
+    """The content of a session that is over: count, first, last and digest for each channel.
 
     The session is read again first, by the bot where it can, or else by the exporter. A session that has
     changed since it was sealed gets a new version, which says what changed.

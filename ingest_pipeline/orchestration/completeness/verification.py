@@ -27,7 +27,7 @@ _LISTED = 200
 
 
 class VerifyConfig(dg.Config):
-    """What to verify.
+    """Configuration of the verification.
 
     Attributes:
         sample: About so many messages of each channel that the bot reads, 0 for all of them; the

@@ -95,7 +95,7 @@ def content(
 
 
 class ClipFilesConfig(dg.Config):
-    """What may be fetched.
+    """Limits on downloads.
 
     Attributes:
         hosts: The hosts that are asked, on port 443 (`host:port` for another); all others are refused,

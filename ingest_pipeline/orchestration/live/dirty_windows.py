@@ -41,7 +41,7 @@ _NOTHING: Mapping[str, Metadata] = {kind.value: {ROWS: 0} for kind in ContentKin
 
 
 class _Cause(NamedTuple):
-    """What changed a window."""
+    """The cause of a window's change."""
 
     source: str
     description: str

@@ -236,7 +236,7 @@ def _state(context: dg.SensorEvaluationContext, runs: Sequence[dg.RunRecord], no
 def _look(
     services: Services, state: TickState, running: str | None, now: datetime
 ) -> tuple[list[Session], Decision]:
-    """Take over the user's sessions, and return all with what is to be done."""
+    """Import the user's sessions, and return all sessions with the plan."""
     mistakes = _take_over_sessions(services, now)
     problem = services.settings_problem(groups=False)
     unread_groups = None if problem else services.settings_problem(groups=True)
@@ -260,7 +260,7 @@ def _look(
 
 
 def _take_over_sessions(services: Services, now: datetime) -> list[str]:
-    """Take over the user's sessions; a file with mistakes leaves the stored ones in effect."""
+    """Import the user's sessions; a file with mistakes leaves the stored ones in effect."""
     try:
         sync_sessions_file(services.database, services.settings, now)
     except BadInput as error:

@@ -22,7 +22,7 @@ _REMEMBERED = timedelta(days=2)
 
 @dataclass(frozen=True, slots=True)
 class RunOutcome:
-    """How a live run ended.
+    """The end of a live run.
 
     Attributes:
         run_id: Dagster's id of it.
@@ -54,7 +54,7 @@ class Failing:
 
 @dataclass(frozen=True, slots=True)
 class TickState:
-    """What a tick leaves for the next.
+    """The state that a tick leaves for the next.
 
     Attributes:
         failing: By session id.
@@ -128,7 +128,7 @@ def pause(failures: int, settings: Settings) -> timedelta:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What a tick does: reads what the plan names, or nothing for a reason.
+    """The decision of a tick: the windows to read, or the reason for none.
 
     Attributes:
         plan: What to read; its keys are empty when nothing is read.

@@ -34,7 +34,7 @@ _USER_AGENT = "ingest_pipeline (alerts)"
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a run ended.
+    """The end of a run.
 
     Attributes:
         job: What ran.
@@ -95,7 +95,7 @@ class Alert:
 
 @dataclass(frozen=True, slots=True)
 class AlertState:
-    """What is remembered between two looks.
+    """The state that the cursor keeps between two ticks.
 
     Attributes:
         seen: Position in Dagster's event log up to which runs are taken into account; None at first.

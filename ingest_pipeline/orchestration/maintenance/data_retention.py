@@ -19,7 +19,7 @@ PURGE_INTENTS_JOB = "purge_install_intents"
 
 
 class DryRunConfig(dg.Config):
-    """How to delete.
+    """Configuration of the deletion.
 
     Attributes:
         dry_run: Say what would be deleted, and delete nothing.

@@ -35,7 +35,7 @@ PRUNE_OP = "prune_runs"
 
 @dataclass(frozen=True, slots=True)
 class Pruned:
-    """What a pruning did.
+    """The result of a pruning.
 
     Attributes:
         deleted: Ids of the runs deleted, or, after a dry run, of those that would be.
@@ -135,7 +135,7 @@ def _storage(instance: dg.DagsterInstance) -> SqlEventLogStorage:
 
 
 class PruneConfig(dg.Config):
-    """How to prune.
+    """Configuration of the pruning.
 
     Attributes:
         dry_run: Say what would be deleted, and delete nothing.

@@ -32,7 +32,7 @@ class ClipGone(PermanentError):
 
 @dataclass(frozen=True, slots=True)
 class DownloadLimits:
-    """What may be fetched.
+    """Limits on downloads.
 
     Attributes:
         hosts: The hosts that are asked, on port 443; `host:port` for another.

@@ -41,7 +41,7 @@ _THREAD_IS_GONE = "raw_thread_delete"
 
 @dataclass(frozen=True, slots=True)
 class GuildChange:
-    """What an event tells of a guild.
+    """A change of a guild that an event reports.
 
     Attributes:
         guild_id: The guild.

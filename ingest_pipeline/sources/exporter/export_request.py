@@ -20,7 +20,7 @@ _MILLISECOND = timedelta(milliseconds=1)
 
 @dataclass(frozen=True, slots=True)
 class ExportRequest:
-    """What to export: one channel's messages of one window."""
+    """An export request: one channel's messages of one window."""
 
     channel_id: int
     window: Window

@@ -57,7 +57,7 @@ REASON_SUFFIX = ".reason.json"
 
 @dataclass(frozen=True, slots=True)
 class FinishedRun:
-    """How a run ended.
+    """The end of a run.
 
     Attributes:
         exit_code: The exit code; negative for the signal that ended it.

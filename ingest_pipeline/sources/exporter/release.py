@@ -81,7 +81,7 @@ class ExporterInstallation:
 
 @dataclass(frozen=True, slots=True)
 class ExporterChange:
-    """What an installation would change.
+    """The change that an installation would make.
 
     Attributes:
         installed: The version that is there, or None.

@@ -240,7 +240,7 @@ def _channel(row: dict[str, Any]) -> Channel:
 
 @dataclass(frozen=True, slots=True)
 class UserSync:
-    """What a sync of the users did.
+    """The result of a sync of the users.
 
     Attributes:
         known: How many there are now.
@@ -254,7 +254,7 @@ class UserSync:
 
 
 def sync_users(connection: Connection, *, now: datetime) -> UserSync:
-    """Bring the users in line with the messages that came or changed since the last time."""
+    """Synchronise the users with the messages that came or changed since the last time."""
     last = get_state(connection, _SYNCED_AT)
     since = datetime.fromisoformat(last) - _LONGEST_TRANSACTION if last else datetime.min.replace(tzinfo=UTC)
     before = count_rows(connection, "users")

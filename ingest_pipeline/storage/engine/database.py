@@ -130,7 +130,7 @@ class Database(Protocol):
         ...
 
     def close(self) -> None:
-        """Let go of every connection; the next use opens again."""
+        """Close every connection; the next use opens a new one."""
         ...
 
 

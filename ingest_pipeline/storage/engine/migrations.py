@@ -226,7 +226,7 @@ class DatabaseStatus:
 
 
 def database_status(database: Database) -> DatabaseStatus:
-    """Look at a database; nothing is made or migrated.
+    """Inspect a database without creating or migrating anything.
 
     Raises:
         ConfigurationError: A newer version of this project has migrated it.

@@ -21,7 +21,7 @@ from ingest_pipeline.storage.messages.membership import sessions_at, share_sessi
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """What is different in a channel since the version before; ids in ascending order.
+    """The changes of a channel since the version before; ids in ascending order.
 
     Attributes:
         added: Messages that were not there.
@@ -42,7 +42,7 @@ class Changes:
 
 
 class Sealed(NamedTuple):
-    """What a manifest knows of a message: its content, and why it is skipped, or None for a row."""
+    """A message of a manifest: its content, and why it is skipped, or None for a row."""
 
     content_digest: int
     skip_reason: str | None
@@ -54,7 +54,7 @@ Held = Mapping[int, Sealed]
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """What one channel of a session held when it was sealed.
+    """The content of one channel of a session when it was sealed.
 
     Attributes:
         session_id: The session.

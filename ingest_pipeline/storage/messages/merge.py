@@ -49,7 +49,7 @@ _TIME = STAGING_SCHEMA.field("observed_at").type
 
 @dataclass(frozen=True, slots=True)
 class MergeCounts:
-    """What became of the staged rows; all together add up to their number.
+    """Counts of the staged rows by outcome, which add up to their number.
 
     Attributes:
         created: Messages that were not in the table.

@@ -85,7 +85,7 @@ def message_pages(connection: Connection, session_id: str, page_rows: int = 10_0
 
 @dataclass(frozen=True, slots=True)
 class MessageFilter:
-    """Which messages are wanted; None for any.
+    """Filters of messages; None matches any.
 
     Attributes:
         session_id: The session.

@@ -20,7 +20,7 @@ _logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class SessionChanges:
-    """How many of the sessions given were new, changed or as they were.
+    """The numbers of new, changed and unchanged sessions.
 
     Attributes:
         created: Not there before.

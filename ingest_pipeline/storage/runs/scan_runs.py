@@ -16,7 +16,7 @@ from ingest_pipeline.storage.engine.database import Connection
 
 
 class RunKind(StrEnum):
-    """What a channel is read for.
+    """The purpose of a scan run.
 
     Attributes:
         IMPORT: All of its history.
@@ -32,7 +32,7 @@ class RunKind(StrEnum):
 
 
 class RunStatus(StrEnum):
-    """How far a reading has come.
+    """The state of a scan run.
 
     Attributes:
         QUEUED: Not begun.

@@ -116,7 +116,7 @@ def back_up(database: Database, target: Path, progress: Progress | None = None) 
 
 
 def restore(database: Database, source: Path, progress: Progress | None = None) -> Saved:
-    """Put the database of a file in the place of the present one.
+    """Replace the present database by that of a file.
 
     The file of a DuckDB database is replaced as a whole, whatever state it is in, and kept beside. A
     PostgreSQL database must be empty.
@@ -194,7 +194,7 @@ def _folder_beside(path: Path) -> Iterator[Path]:
 
 @dataclass(frozen=True, slots=True)
 class Salvaged:
-    """What became of the tables of a damaged database.
+    """The result of a salvage, by table.
 
     Attributes:
         kept: Rows by table, of tables that could be read whole.

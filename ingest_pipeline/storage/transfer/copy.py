@@ -107,7 +107,7 @@ class CopyReport:
 
 @dataclass(frozen=True, slots=True)
 class TableDigest:
-    """How many rows a table has, and what they are.
+    """The number of rows of a table, and their digest.
 
     Attributes:
         rows: Their number.

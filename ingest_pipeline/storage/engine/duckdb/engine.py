@@ -121,7 +121,7 @@ class DuckDBDatabase:
         return self._path
 
     def replace(self, draft: Path) -> Path | None:
-        """Put another database file in the place of this one, damaged or not, while all others wait.
+        """Replace this database file, damaged or not, while all other processes wait.
 
         Returns:
             Where the file that was there is kept, None when there was none.
@@ -262,7 +262,7 @@ class DuckDBDatabase:
             raise repair.other_file(self._path) from error
 
     def _restore(self, deadline: float) -> bool:
-        """Put back what a killed writer tore; no connection of this thread may be open."""
+        """Restore blocks torn by a killed writer; no connection of this thread may be open."""
         with self._lock.held(exclusive=True, wait_seconds=self._wait_seconds):
             return repair.restore(self._path, deadline)
 

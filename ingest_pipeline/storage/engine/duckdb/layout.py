@@ -49,7 +49,7 @@ class Unreadable(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Headers:
-    """What the headers of a file say.
+    """The headers of a file.
 
     Attributes:
         identifier: The file's own random id, 16 bytes.
@@ -76,7 +76,7 @@ class Headers:
 
 @dataclass(frozen=True, slots=True)
 class Blocks:
-    """What the blocks of a file are used for.
+    """The use of a file's blocks.
 
     Attributes:
         free: Ids of those in no use; what is in them is of no account.

@@ -109,7 +109,7 @@ def may_be_damage(error: Exception) -> bool:
 
 
 def refuse_damaged_log(path: Path) -> None:
-    """Look at the log that a killed writer left, if there is one, before DuckDB does.
+    """Check the log that a killed writer left, if there is one, before DuckDB reads it.
 
     To be called while nothing of this project writes the database.
 
@@ -146,7 +146,7 @@ def other_file(path: Path) -> DatabaseUnavailable:
 
 
 def restore(path: Path, deadline: float) -> bool:
-    """Put back what a killed writer tore, and read everything.
+    """Restore blocks torn by a killed writer, and read everything.
 
     No connection to the file may be open in this process.
 
@@ -263,7 +263,7 @@ def copy_file(path: Path, target: Path) -> None:
 
 
 def replace_file(path: Path, draft: Path, deadline: float) -> Path | None:
-    """Put another database file in the place of one that no transaction of this process has open.
+    """Replace a database file that no transaction of this process has open.
 
     At every moment one of the two is in place, and what was there is kept beside.
 

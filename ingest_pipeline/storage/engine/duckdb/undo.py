@@ -31,7 +31,7 @@ _HEAD_STEP = 65_536
 
 @dataclass(frozen=True, slots=True)
 class Undo:
-    """What an undo file holds.
+    """The content of an undo file.
 
     Attributes:
         file: The undo file, open.
