@@ -1,3 +1,3 @@
 -- name: lock_content
--- Nothing to do: whoever writes holds the whole file.
+-- Nothing to do: a writer holds the whole file.
 SELECT len($channel_ids::BIGINT[]) AS held;

@@ -1,5 +1,5 @@
 -- name: lock_content
--- Take turns with whoever writes the content of these channels, in one order for all.
+-- Take turns with every transaction that writes the content of these channels, in one order for all.
 SELECT pg_advisory_xact_lock(1768842616, place)
 FROM (
     SELECT DISTINCT (channel_id % 2147483647)::INTEGER AS place

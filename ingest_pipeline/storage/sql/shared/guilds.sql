@@ -26,7 +26,7 @@ ON CONFLICT (guild_id) DO UPDATE SET
     END;
 
 -- name: name_guilds
--- Make sure that guilds are there before what belongs to them; Discord has not told of new ones yet.
+-- Make sure that guilds are there before what belongs to them; new ones are not known yet.
 INSERT INTO guilds (guild_id, name, last_seen_at, created_at, updated_at)
 SELECT given.guild_id, given.guild_id::TEXT, $now::TIMESTAMPTZ, $now::TIMESTAMPTZ, $now::TIMESTAMPTZ
 FROM (SELECT DISTINCT unnest($guild_ids::BIGINT[]) AS guild_id) AS given
@@ -76,7 +76,7 @@ FROM guilds
 WHERE guild_id = $guild_id::BIGINT;
 
 -- name: save_channels
--- Keep channels as they are now. The newest message known stays, and so does a state that is not told.
+-- Keep channels as they are now. The newest message known stays, and so does a state that is not given.
 INSERT INTO channels (
     channel_id, guild_id, parent_id, name, channel_type, is_nsfw, position, is_thread, is_archived,
     is_monitored, reading_state, last_message_id, last_activity_at, settings, created_at, updated_at

@@ -15,7 +15,7 @@ FROM thread_parents
 WHERE parent_id IN (SELECT unnest($channel_ids::BIGINT[]));
 
 -- name: unknown_parents
--- Which of some threads have no parent yet, or a higher one than is told now.
+-- Which of some threads have no parent yet, or a higher one than the given one.
 SELECT told.thread_id, told.parent_id
 FROM (
     SELECT unnest($thread_ids::BIGINT[]) AS thread_id, unnest($parent_ids::BIGINT[]) AS parent_id
@@ -25,7 +25,7 @@ WHERE known.thread_id IS NULL OR known.parent_id > told.parent_id
 ORDER BY told.thread_id;
 
 -- name: keep_parents
--- Keep the parents of threads: the lowest told, so that order does not matter.
+-- Keep the parents of threads: the lowest known, so that order does not matter.
 INSERT INTO thread_parents (thread_id, parent_id)
 SELECT unnest($thread_ids::BIGINT[]), unnest($parent_ids::BIGINT[])
 ON CONFLICT (thread_id) DO UPDATE SET parent_id = least(thread_parents.parent_id, excluded.parent_id);
@@ -104,7 +104,7 @@ SELECT session_id FROM mislinked WHERE session_id IS NOT NULL
 ORDER BY session_id;
 
 -- name: note_relinked
--- Note the messages that were found, and those of some sessions, whose content is to be read anew.
+-- Note the messages that were found, and those of some sessions, whose content is to be read again.
 INSERT INTO relinked_messages (discord_id)
 SELECT discord_id FROM mislinked
 UNION
@@ -129,11 +129,11 @@ FROM sessions
 WHERE session_id IN (SELECT unnest($session_ids::TEXT[])) AND members_changed_at IS NOT NULL;
 
 -- name: list_relinked
--- Messages whose content is to be read anew, at most so many, by id.
+-- Messages whose content is to be read again, up to a limit, by id.
 SELECT discord_id FROM relinked_messages ORDER BY discord_id LIMIT $maximum::BIGINT;
 
 -- name: forget_relinked
--- Forget messages whose content was read anew.
+-- Forget messages whose content was read again.
 DELETE FROM relinked_messages WHERE discord_id IN (SELECT unnest($discord_ids::BIGINT[]));
 
 -- name: list_parents

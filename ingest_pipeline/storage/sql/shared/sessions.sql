@@ -34,5 +34,5 @@ ON CONFLICT (session_id) DO UPDATE SET
 DELETE FROM sessions WHERE session_id = $session_id::TEXT;
 
 -- name: forget_session_rates
--- Forget what was usual in some sessions: it is worked out anew with the next message that is scored.
+-- Forget what was usual in some sessions: it is computed again with the next message that is scored.
 DELETE FROM session_rates WHERE session_id IN (SELECT unnest($session_ids::TEXT[]));

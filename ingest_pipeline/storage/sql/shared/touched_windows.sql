@@ -9,14 +9,14 @@ ORDER BY session_id, window_key
 ON CONFLICT (session_id, window_key) DO UPDATE SET touched_at = excluded.touched_at, ticket = NULL;
 
 -- name: list_unreported_windows
--- Windows that Dagster has not been told of, as far as is known.
+-- Windows that have not been reported to Dagster, as far as is known.
 SELECT session_id, window_key, touched_at
 FROM touched_windows
 WHERE ticket IS NULL OR ticket <> $ticket::TEXT
 ORDER BY session_id, window_key;
 
 -- name: delete_acknowledged_windows
--- Forget the windows that an earlier tick has told Dagster of.
+-- Forget the windows that an earlier tick has reported to Dagster.
 DELETE FROM touched_windows WHERE ticket = $ticket::TEXT;
 
 -- name: claim_windows
