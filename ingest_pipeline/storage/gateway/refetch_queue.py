@@ -1,4 +1,4 @@
-"""Watched channels with possible gaps, and the refetch queue of single messages.
+"""The bot's memory of what to read: watched channels with possible gaps, and single messages to read again.
 
 What may have been missed is remembered until a complete reading has made up for it, so that a crash
 between the two forgets nothing.

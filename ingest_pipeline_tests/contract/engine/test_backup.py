@@ -77,7 +77,7 @@ def test_a_backup_overwrites_nothing(database: Database, tmp_path: Path) -> None
     """Neither another backup nor anything else."""
     target = tmp_path / "backup.duckdb"
     target.write_text("mine")
-    with pytest.raises(ConfigurationError, match="is there already"):
+    with pytest.raises(ConfigurationError, match="exists already"):
         back_up(database, target)
     assert target.read_text() == "mine"
 
