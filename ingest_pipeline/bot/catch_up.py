@@ -132,14 +132,12 @@ def _begin_at(connection: Connection, known: _Known, lookback: timedelta, overla
 
 
 def _base(known: _Known, lookback: timedelta) -> int:
-    """Return the id above which a channel is the bot's to read.
-
-    What an import that is under way will read is left to it.
-    """
+    """Return the id above which the bot reads a channel."""
     base = _before(known.watched.watched_from - lookback)
     if known.is_monitored and known.bounds:
         base = min(base, known.bounds[0])
     if known.running:
+        # A running import reads everything below its head itself.
         base = max(base, known.running.head_id or _before(known.running.queued_at))
     return base
 

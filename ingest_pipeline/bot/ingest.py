@@ -159,11 +159,9 @@ class SpoolIngester:
         )
 
     def _without_the_first(self, after: Position) -> SpoolBatch | None:
-        """Set an event aside when it alone cannot be taken and the one after it can.
-
-        When that one cannot be taken either, events are not what is wrong, and both stay.
-        """
+        """Set an event aside if it alone cannot be processed and the next one can."""
         records, behind = self._reader.spool.read(after, 1)
+        # If the next event fails too, the cause is not the event, and both stay in the spool.
         batch = self._process(behind, 1)
         if batch is not None:
             self._set_aside(records[0])

@@ -234,16 +234,14 @@ def _extract(
 def _scorers(
     rules: ContentRules, connection: Connection, channel_ids: Collection[int]
 ) -> dict[int, HighlightScorer]:
-    """Return what judges each channel's messages.
-
-    The file fits together, and so does what is set by command when it is set; a change of the file since
-    may contradict it. Then the file alone decides, for content must not keep messages from the table.
-    """
+    """Return the scorer of each channel."""
     scorers: dict[int, HighlightScorer] = {}
     for channel_id, settings in rules.of(connection, channel_ids).items():
         try:
             scorers[channel_id] = settings.highlights
         except ConfigurationError as error:
+            # A later change of the file can contradict a value set by command. Then the file alone
+            # decides, since content must not keep messages from the table.
             _say_once(str(error))
             scorers[channel_id] = SettingsInForce(settings.layers[:1]).highlights
     return scorers

@@ -150,15 +150,12 @@ def _head(scanner: Scanner, run: ScanRun, newest: Newest, connection: Connection
 
 
 def _complete_quiet(scanner: Scanner, run: ScanRun, newest: Newest, connection: Connection) -> ScanRun | None:
-    """Complete a run when there is nothing to read, or return None.
-
-    That is so when its cursor has passed the channel's newest message and the table has none beyond
-    that could be deleted.
-    """
+    """Complete a run if there is nothing to read, or return None."""
     asked, head = newest.requested_at, _head(scanner, run, newest, connection)
     cursor = find_run(connection, run.scan_run_id).cursor_id
     if cursor < min(newest.message_id, head):
         return None
+    # A live row beyond the cursor may have been deleted on Discord: only reading shows that.
     if live_between(connection, run.channel_id, cursor, head, observed_before=asked):
         return None
     started = start_run(connection, run.scan_run_id, head_id=head, now=asked)

@@ -92,11 +92,9 @@ class IngestReport:
 
 
 def new_correlation_id() -> str:
-    """Return an id for a journey that nothing outside names.
-
-    Ids sort by time: of two equal readings the table keeps the one with the lower id, so importing a
-    file again leaves its rows with the journey that brought them.
-    """
+    """Return a correlation id for a journey without an id of its own."""
+    # Ids sort by time: of two equal readings the table keeps the one with the lower id, so importing a
+    # file again leaves its rows with the journey that brought them.
     return f"{datetime.now(UTC):%Y%m%dT%H%M%S%f}-{token_hex(4)}"
 
 

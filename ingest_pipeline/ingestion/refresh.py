@@ -219,10 +219,8 @@ def _landed_document(
 
 
 def _window_of(landed: Landed, header: ExportHeader, whole: Window) -> Window:
-    """Return the time that a document is taken for: what is asked of it, or the whole of a window with parts.
-
-    Before windows had parts, the last one of a long session was one document.
-    """
+    """Return the window that a document covers: its own, or the whole of a window with parts."""
+    # Before windows had parts, the last one of a long session was one document.
     if header.after == landed.window.start and header.before and header.before > landed.window.end:
         return Window(landed.window.start, min(header.before, whole.end))
     return landed.window

@@ -270,10 +270,8 @@ def _tags_of_run(context: dg.InputContext) -> Mapping[str, str]:
 
 
 def _tagged_partition(tags: Mapping[str, str]) -> str | None:
-    """Return the one partition that tags name, by its dimensions or as a whole, if they do.
-
-    The dimensions come first, as they do for Dagster.
-    """
+    """Return the one partition that tags name, by its dimensions or as a whole, if they do."""
+    # The dimensions take precedence, as they do in Dagster.
     dimensions = [tags[each] for each in _DIMENSIONS if each in tags]
     return "|".join(dimensions) if dimensions else tags.get(PARTITION)
 

@@ -107,16 +107,13 @@ def _report(
 def _window_events(
     connection: Connection, services: Services, touched: DirtyWindow, at: datetime, shown: Collection[str]
 ) -> Iterator[dg.AssetMaterialization]:
-    """Return the events of a window, or of a whole session.
-
-    Of that: those of every window that holds messages, and of every other that Dagster shows as materialised
-    (`shown`), which holds none any more.
-    """
+    """Return the events of a window, or of a whole session; `shown` are the materialised partitions."""
     if touched.window_key != WHOLE_SESSION:
         yield from _events(connection, services, touched, at, _BY_BOT)
         return
     for key in services.grid.keys:
         events = list(_events(connection, services, replace(touched, window_key=key), at, _BY_SESSIONS))
+        # An empty window is reported only if Dagster still shows the messages that it held before.
         if events and (events[0].metadata[ROWS].value or events[0].partition in shown):
             yield from events
 

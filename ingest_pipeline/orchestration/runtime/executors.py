@@ -78,13 +78,10 @@ def celery_options(settings: Settings) -> dict[str, Any]:
 
 
 def _redis_options(settings: Settings) -> dict[str, int]:
-    """Return how lost messages are found.
-
-    RabbitMQ sees a worker's connection end. Redis knows only time; kombu looks every 100 seconds unless
-    told otherwise (kombu 5.7, transport/redis.py).
-    """
+    """Return the options by which Redis finds lost messages; RabbitMQ sees a worker's connection end."""
     return {
         "visibility_timeout": settings.celery_redelivery_seconds,
+        # kombu checks every 100 seconds by default (kombu 5.7, transport/redis.py).
         "unacked_restore_interval": max(1, min(10, settings.celery_redelivery_seconds // 4)),
         "unacked_restore_throttle": 1,
     }

@@ -271,12 +271,9 @@ def _threads(answer: Payload) -> list[Payload]:
 
 
 def _bound(threads: list[Payload], *, by_id: bool, strict: bool) -> str:
-    """Return the `before` of the next page.
-
-    Threads can share an archive time and the bound is exclusive, so the next page begins just above
-    the last time seen, unless all of that page was known already.
-    """
+    """Return the `before` of the next page; `strict` if all of the last page was known already."""
     if by_id:
         return str(min(int(thread["id"]) for thread in threads))
     last = min(datetime.fromisoformat(thread["thread_metadata"]["archive_timestamp"]) for thread in threads)
+    # Threads can share an archive time and the bound is exclusive: begin just above the last time seen.
     return (last if strict else last + datetime.resolution).isoformat()

@@ -99,17 +99,15 @@ def _check_header(header: ExportHeader, request: ExportRequest) -> None:
 
 
 def _check_bounds(batch: Sequence[RawMessage | None], request: ExportRequest) -> None:
-    """Reject a batch with a message outside the range, which shows that a bound was ignored.
-
-    One in the very millisecond of the upper bound is let through: the exporter compares times, not
-    ids, there. A message without a usable id is for the normalizer to count, and so is the one that a
-    thread began with: exporters newer than 2.47.2 put the parent channel's message, whose id is the
-    thread's, into the thread after they have looked at the range.
-    """
+    """Reject a batch with a message outside the range, which shows that a bound was ignored."""
     for message in batch:
         snowflake = parse_snowflake(message.id) if message else None
+        # The normalizer counts messages without a usable id, and thread starters: exporters newer than
+        # 2.47.2 put the parent channel's message, whose id is the thread's, into the thread after they
+        # have applied the range.
         if snowflake is None or snowflake <= request.channel_id:
             continue
+        # The upper bound is included: the exporter compares times there, not ids.
         if not request.after <= created_at(snowflake) <= request.before:
             raise ExportMismatch(
                 f"{request}: the export holds message {snowflake} of {created_at(snowflake).isoformat()}, "

@@ -108,10 +108,8 @@ class PostgresConnection:
 
 
 def _typed(rows: pa.Table) -> pa.Table:
-    """Return rows whose columns all have a type.
-
-    A page read from a column of decimals that are all NULL has none; NULL is the same bytes in every type.
-    """
+    """Return rows whose columns all have a type."""
+    # A page of decimals that are all NULL has no type; NULL is the same bytes in every type.
     fields = [each.with_type(pa.string()) if pa.types.is_null(each.type) else each for each in rows.schema]
     return rows.cast(pa.schema(fields))
 
