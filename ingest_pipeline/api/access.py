@@ -140,7 +140,7 @@ def _stated_bytes(request: Request) -> int:
 
 def _too_large() -> Refusal:
     # What is still to come of the body is not waited for.
-    detail = f"the body is larger than {LARGEST_BODY_BYTES:,} bytes, and nothing here needs as many"
+    detail = f"the body is larger than {LARGEST_BODY_BYTES:,} bytes, the limit"
     return Refusal(413, "body-too-large", detail, {"Connection": "close"})
 
 

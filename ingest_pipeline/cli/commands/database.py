@@ -182,8 +182,8 @@ def _print_saved(saved: Saved, what: str, *, as_json: bool) -> None:
 
 def _print_rebuilt(report: RebuildReport) -> None:
     typer.echo(
-        f"{report.messages:,} messages, of {report.documents:,} landed documents of {report.sessions:,} "
-        f"sessions and what could be read of the old file, in {report.seconds:.1f} s"
+        f"{report.messages:,} messages from {report.documents:,} landed documents of {report.sessions:,} "
+        f"sessions and readable rows of the old file, in {report.seconds:.1f} s"
     )
     if report.unreadable:
         typer.echo(f"nothing of the old file could be read: {report.unreadable}")

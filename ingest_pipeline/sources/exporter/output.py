@@ -169,7 +169,7 @@ def failure_of(run: FinishedRun, what: str) -> IngestError | None:
     text = _plain(run)
     if run.timed_out:
         return ExporterTimeout(
-            f"{what}: the exporter was stopped after {run.seconds:.0f} s: ask for a shorter time, "
+            f"{what}: the exporter was stopped after {run.seconds:.0f} s: export a shorter time, "
             "or raise INGEST_EXPORTER_TIMEOUT_SECONDS"
         )
     for trap in _TRAPS:

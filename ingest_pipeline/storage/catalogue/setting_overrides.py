@@ -106,7 +106,7 @@ def _parsed(settings: str | None, origin: str) -> Values:
     except json.JSONDecodeError:
         tree = None
     if not isinstance(tree, dict):
-        raise ConfigurationError(f"the settings of {origin} in the database are no JSON object: make it {{}}")
+        raise ConfigurationError(f"the settings of {origin} in the database are not a JSON object: set {{}}")
     try:
         return flatten(tree, "the database", lambda _: f"{origin}: ")
     except BadInput as error:

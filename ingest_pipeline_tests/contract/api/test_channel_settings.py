@@ -108,8 +108,8 @@ def test_what_contradicts_itself_is_not_set(catalogue: Database) -> None:
         ('{"keep_media": true}', "unknown key 'keep_media': did you mean 'keep_media_only'?"),
         ('{"highlights": {"threshold": "high"}}', "write a number from 0"),
         ('{"highlights": 5}', "must be a mapping"),
-        ("[]", "no JSON object"),
-        ("{", "no JSON object"),
+        ("[]", "not a JSON object"),
+        ("{", "not a JSON object"),
     ],
 )
 def test_what_somebody_wrote_by_hand_is_refused_with_its_place(

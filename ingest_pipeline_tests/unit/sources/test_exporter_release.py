@@ -418,7 +418,7 @@ def test_the_command_installs_and_checks(
     cli = Cli(tmp_path)
     own = cli("exporter")
     assert own.code == ExitCode.CONFIGURATION
-    assert "of your own" in own.stderr
+    assert "is your own" in own.stderr
     del cli.environment["INGEST_EXPORTER_PATH"]
     for name in ("ensure_exporter", "check_exporter_release"):
         here = partial(getattr(release, name), releases_url=releases.url)

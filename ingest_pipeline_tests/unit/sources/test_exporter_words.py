@@ -198,7 +198,7 @@ def test_a_run_that_took_too_long_is_told_before_its_words() -> None:
     error = failure_of(finished("Access is forbidden.", timed_out=True), "channel 1")
     assert type(error) is ExporterTimeout
     assert str(error) == (
-        "channel 1: the exporter was stopped after 61 s: ask for a shorter time, or raise "
+        "channel 1: the exporter was stopped after 61 s: export a shorter time, or raise "
         "INGEST_EXPORTER_TIMEOUT_SECONDS"
     )
 
