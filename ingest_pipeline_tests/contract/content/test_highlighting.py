@@ -10,7 +10,6 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from ingest_pipeline.storage.content.highlights import session_rates
 
 from ingest_pipeline.content import extraction
 from ingest_pipeline.content.extraction import ContentKind, extract_for
@@ -18,6 +17,7 @@ from ingest_pipeline.content.highlighting import rule_digest, score_highlights, 
 from ingest_pipeline.content.rules import ContentRules
 from ingest_pipeline.domain.extract.highlights import HighlightRule
 from ingest_pipeline.domain.message import Emoji, RawMessage, Reaction, Reference
+from ingest_pipeline.storage.content.queries import session_rates
 from ingest_pipeline.storage.content.rows import Changes
 from ingest_pipeline.storage.engine.database import Connection, Database
 from ingest_pipeline.storage.messages.sessions import save_sessions

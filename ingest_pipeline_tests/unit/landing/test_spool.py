@@ -211,8 +211,8 @@ def test_a_disk_that_refuses_keeps_events_in_memory(tmp_path: Path) -> None:
     with pytest.raises(StorageRejected) as refused:
         spool.flush()
     assert str(refused.value) == (
-        f"the gateway spool {folder} cannot be written (No such file or directory): free space or mend its "
-        "permissions; events are kept in memory meanwhile"
+        f"the gateway spool {folder} cannot be written (No such file or directory): free space or fix "
+        "its permissions; events are kept in memory meanwhile"
     )
     folder.mkdir()
     spool.flush()
