@@ -183,7 +183,7 @@ def test_without_a_token_expired_clips_are_told_with_the_remedy(
     with_token.post(carry(clip(server, "/1/lap.mp4", "old", days=-1)))
     assert with_token.run("monza|T+000m").success
     told = fetch(deploy(tmp_path, instance, discord_oauth_token=None), server)
-    assert "set DISCORD_BOT_TOKEN or DISCORD_OAUTH_TOKEN" in told["what"]
+    assert "neither DISCORD_BOT_TOKEN nor DISCORD_OAUTH_TOKEN is set" in told["what"]
 
 
 def test_what_was_fetched_outlives_its_message(monza: Deployment, server: FileServer) -> None:
