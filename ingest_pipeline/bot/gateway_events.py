@@ -20,12 +20,13 @@ from typing import Any
 
 import msgspec
 
+from ingest_pipeline.domain.message_details import Payload
 from ingest_pipeline.domain.session import Session
 from ingest_pipeline.domain.snowflake import created_at, parse_snowflake
 from ingest_pipeline.domain.window import Window, WindowGrid
 from ingest_pipeline.ingestion.payload_documents import ObservedMessage, correlation_of
 from ingest_pipeline.landing.spool import Record
-from ingest_pipeline.sources.discord.payloads import Payload, is_whole
+from ingest_pipeline.sources.discord.payloads import is_whole
 from ingest_pipeline.storage.gateway.dirty_windows import DirtyWindow
 from ingest_pipeline.storage.gateway.refetch_queue import PartialUpdate
 from ingest_pipeline.storage.messages.deletions import Tombstone

@@ -16,14 +16,23 @@ from enum import StrEnum
 import msgspec
 
 from ingest_pipeline.domain.membership import Claim
-from ingest_pipeline.domain.message import has_words
+from ingest_pipeline.domain.message_details import NO_DETAILS
+from ingest_pipeline.domain.message_parts import has_words
 from ingest_pipeline.domain.normalize import SkipReason
 from ingest_pipeline.ingestion.documents import Document, Tally
 from ingest_pipeline.sources.discord.history import Page
 from ingest_pipeline.storage.engine.columns import values_of
 from ingest_pipeline.storage.messages.queries import StoredVersion
 
-_COMPARED = ("discord_id", "content_digest", "posted_at", "skip_reason", "message_text", "embeds")
+_COMPARED = (
+    "discord_id",
+    "content_digest",
+    "details_digest",
+    "posted_at",
+    "skip_reason",
+    "message_text",
+    "embeds",
+)
 # These say nothing of the message: the policy cannot be asked about it.
 _UNREADABLE = (
     SkipReason.MALFORMED,
@@ -91,6 +100,7 @@ class FreshRow:
         requested_at: When Discord was asked for it, aware UTC.
         skip_reason: Why the channel's policy does not take it; None when it does.
         has_words: Of one that is not taken, whether it has words somewhere.
+        details_digest: Its details; None where the source does not carry any.
     """
 
     discord_id: int
@@ -99,6 +109,7 @@ class FreshRow:
     requested_at: datetime
     skip_reason: str | None
     has_words: bool
+    details_digest: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,11 +180,11 @@ def fresh_reading(channel_id: int, pages: Sequence[Page], documents: Iterable[Do
     for page, document in zip(pages, documents, strict=True):
         for table in document.batches(tally):
             columns = (values_of(table[name]) for name in _COMPARED)
-            for discord_id, digest, posted_at, reason, text, embeds in zip(*columns, strict=True):
+            for discord_id, digest, details, posted_at, reason, text, embeds in zip(*columns, strict=True):
                 if page.low < discord_id <= page.high:
                     words = reason is not None and has_words(text, msgspec.json.decode(embeds))
                     rows[discord_id] = FreshRow(
-                        discord_id, digest, posted_at, page.requested_at, reason, words
+                        discord_id, digest, posted_at, page.requested_at, reason, words, details
                     )
     return FreshReading(channel_id, tuple(pages), rows, tally.skipped)
 
@@ -246,12 +257,16 @@ def _difference(
 
 
 def _stale(row: FreshRow, stored: StoredVersion) -> DifferenceReason | None:
-    is_same = stored.content_digest == row.content_digest
+    is_same = stored.content_digest == row.content_digest and _has_same_details(row, stored)
     if not is_same and stored.observed_at >= row.requested_at:
         return None
     if row.skip_reason is None and stored.skip_reason is not None:
         return DifferenceReason.NOT_TAKEN
     return None if is_same else DifferenceReason.CHANGE_MISSED
+
+
+def _has_same_details(row: FreshRow, stored: StoredVersion) -> bool:
+    return row.details_digest is None or row.details_digest == (stored.details_digest or NO_DETAILS)
 
 
 def _mislinked(row: FreshRow, stored: StoredVersion, claims: Sequence[Claim]) -> DifferenceReason | None:

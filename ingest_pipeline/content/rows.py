@@ -18,11 +18,15 @@ from ingest_pipeline.domain.extract.trade_setups import (
     TradeSetup,
     parse_setups,
 )
+from ingest_pipeline.domain.message_details import media_of
+from ingest_pipeline.domain.message_parts import words_of
 from ingest_pipeline.storage.content.rows import Row
 
 Source = Mapping[str, Any]
 Sources = Iterable[Source]
 Result = TypeVar("Result")
+
+_SPOKEN_PARTS = frozenset({"forwarded.content", "component.text", "forwarded.component.text"})
 
 _logger = logging.getLogger(__name__)
 
@@ -56,9 +60,25 @@ def _each(sources: Sources, read: Callable[[Source], Result]) -> Iterator[tuple[
 
 
 def _radio(source: Source, settings: Mapping[int, SettingsInForce]) -> tuple[str | None, str]:
-    if settings[source["channel_id"]].policy.driver_from == "author_name":
-        return source["author_name"], source["raw_content"].strip()
-    return split_radio(source["raw_content"])
+    driver_from = settings[source["channel_id"]].policy.driver_from
+    text = source["raw_content"].strip()
+    if not text:
+        # Bots that write no content of their own forward it, or write text displays.
+        spoken = (part["text"] for part in _parts(source) if part["at"] in _SPOKEN_PARTS)
+        text = next(spoken, "")
+    return (source["author_name"], text) if driver_from == "author_name" else split_radio(text)
+
+
+def _parts(source: Source) -> list[dict[str, str]]:
+    """Return the parts of a message besides its content, in reading order."""
+    stored = (source["parts"], source["details_parts"])
+    return [part for text in stored if text and text != "[]" for part in json.loads(text)]
+
+
+def _words(source: Source) -> str:
+    """Return all words of a message, its content first, each part on lines of its own."""
+    content, others = source["raw_content"], words_of(_parts(source))
+    return f"{content}\n{others}" if content and others else content or others
 
 
 def read_setups(sources: Sources) -> list[tuple[int, SetupMessage]]:
@@ -75,7 +95,7 @@ def read_setups(sources: Sources) -> list[tuple[int, SetupMessage]]:
 
 
 def _setups(source: Source) -> SetupMessage | None:
-    text = source["raw_content"]
+    text = _words(source)
     return parse_setups(text, source["posted_at"]) if may_plan_trades(text) else None
 
 
@@ -162,9 +182,12 @@ def clip_rows(sources: Sources) -> list[Row]:
 
 
 def _clips(source: Source) -> list[Clip]:
-    if not (source["attachment_count"] or source["embed_count"]):
+    if not (source["attachment_count"] or source["embed_count"] or source["details"]):
         return []
-    return find_clips(json.loads(source["attachments"]), json.loads(source["embeds"]))
+    details = json.loads(source["details"]) if source["details"] else {}
+    return find_clips(
+        json.loads(source["attachments"]), json.loads(source["embeds"]), list(media_of(details))
+    )
 
 
 def clip_key(clip: Clip) -> str:

@@ -1,4 +1,4 @@
-"""Messages as exports and Discord give them: fields, parts and names of types.
+"""Messages as exports and Discord give them: fields and names of types.
 
 The shape is the exporter's JSON message (DiscordChatExporter 2.18 to 2.48, JsonMessageWriter.cs);
 gateway events and REST history are mapped onto it in `landing/export_reader.py`, so that one normalizer
@@ -6,9 +6,6 @@ serves all. Every key may be absent and ids may be strings or numbers: what is u
 normalizer to count, not for the reader to fail on.
 
 The collector of reference cycles leaves these objects alone: they are made by the million and hold none.
-
-Each part - attachment, embed, sticker, reaction - is
-projected on what every source tells of it and what stays the same between two reads.
 
 Discord sends a number, DiscordChatExporter writes a name for some types and the number, as text, for the
 others; which ones changes with its versions (2.48 writes `PollResult` where 2.47 writes `46`). Names are
@@ -19,15 +16,12 @@ Discord does not document as discord.py 2.7 has them). A type without a name her
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from functools import lru_cache
-from mimetypes import MimeTypes
-from operator import itemgetter
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 
-from ingest_pipeline.domain.snowflake import DISCORD_EPOCH, parse_snowflake
+from ingest_pipeline.domain.snowflake import DISCORD_EPOCH
 
 # When a message was read, where nothing says so: earlier than any time at which one can have been. So such a
 # version never wins over one whose time is known, and is never taken for the first to have been read.
@@ -35,11 +29,6 @@ OBSERVED_AT_UNKNOWN = DISCORD_EPOCH
 
 Text = str | None
 Id = str | int | None
-_MAX_COUNT = 2**31 - 1
-_WORDS_OF_EMBEDS = frozenset({"title", "description", "author", "footer", "fields"})
-_COUNT_OF = itemgetter("count")
-# The standard library's own table only: the machine's would make rows differ between machines.
-_TYPES = MimeTypes(filenames=())
 MESSAGE_TYPES: Mapping[int, str] = {
     0: "Default",
     1: "RecipientAdd",
@@ -103,13 +92,21 @@ class Emoji(msgspec.Struct, rename="camel", gc=False):
     code: Text = None
 
 
+class Role(msgspec.Struct, frozen=True, gc=False):
+    """A role of an author."""
+
+    id: Id = None
+    name: Text = None
+
+
 class Author(msgspec.Struct, rename="camel", gc=False):
-    """The author as of the time of reading, not of posting."""
+    """The author as of the time of reading, not of posting; exports from 2.40.1 on have `roles`."""
 
     id: Id = None
     name: Text = None
     nickname: Text = None
     is_bot: bool | None = None
+    roles: tuple[Role, ...] | None = None
 
 
 class Attachment(msgspec.Struct, rename="camel", gc=False):
@@ -172,15 +169,23 @@ class Reaction(msgspec.Struct, rename="camel", gc=False):
 
 
 class Reference(msgspec.Struct, rename="camel", gc=False):
-    """The message replied to or forwarded."""
+    """The message replied to or forwarded; `type` says which (2.47 on)."""
 
+    type: Text = None
     message_id: Id = None
+    channel_id: Id = None
+    guild_id: Id = None
 
 
 class Forwarded(msgspec.Struct, rename="camel", gc=False):
     """The snapshot inside a forwarded message (2.47 on)."""
 
+    timestamp: str | int | float | None = None
+    timestamp_edited: str | int | float | None = None
     content: Text = None
+    attachments: tuple[Attachment, ...] | None = None
+    embeds: tuple[Embed, ...] | None = None
+    stickers: tuple[Sticker, ...] | None = None
 
 
 class RawMessage(msgspec.Struct, rename="camel", gc=False):
@@ -199,106 +204,25 @@ class RawMessage(msgspec.Struct, rename="camel", gc=False):
     reactions: tuple[Reaction, ...] | None = None
     reference: Reference | None = None
     forwarded_message: Forwarded | None = None
+    inline_emojis: tuple[Emoji, ...] | None = None
 
 
-def clean(text: str | None) -> str | None:
-    """Replace NUL, which PostgreSQL cannot store, so that both engines hold the same text."""
-    return text.replace("\x00", "\ufffd") if text and "\x00" in text else text
+class Details(msgspec.Struct, gc=False):
+    """What Discord's own message objects carry and exports do not; see `domain/message_details.py`.
+
+    Attributes:
+        values: What is stored, JSON-compatible; empty for a message that has nothing of the kind.
+        parts: Its words, as `domain/message_parts.py` describes them.
+    """
+
+    values: dict[str, Any]
+    parts: list[dict[str, str]]
 
 
-def clean_all(texts: Sequence[str | None]) -> list[str | None]:
-    """Return `clean` of each text."""
-    return [clean(text) if text and "\x00" in text else text for text in texts]
+class DetailedMessage(RawMessage, gc=False):
+    """A message of the gateway or of REST, which carries its details; never read from an export."""
 
-
-def _id_text(value: object) -> str | None:
-    number = parse_snowflake(value)
-    return None if number is None else str(number)
-
-
-def _count(value: object) -> int:
-    """Return a JSON number, or a string of one, as a 32-bit count from 0; anything else is 0."""
-    if type(value) is int and 0 <= value <= _MAX_COUNT:
-        return value
-    try:
-        return min(max(int(value), 0), _MAX_COUNT)  # type: ignore[call-overload, no-any-return]
-    except (TypeError, ValueError, OverflowError):
-        return 0
-
-
-def attachment(item: Attachment) -> dict[str, Any]:
-    """Return what is stored of an attachment."""
-    name = clean(item.file_name)
-    return {
-        "id": _id_text(item.id),
-        "file_name": name,
-        "url": clean(item.url),
-        "size_bytes": _count(item.file_size_bytes),
-        # The exporter does not write the type, so it is taken from the name for every source alike.
-        "content_type": _content_type(name) if name else None,
-    }
-
-
-def _content_type(name: str) -> str | None:
-    stem, dot, extension = name.partition(".")
-    return _type_of(f"_.{extension}" if dot and stem.isalnum() and extension.isalnum() else name)
-
-
-@lru_cache(maxsize=1024)
-def _type_of(name: str) -> str | None:
-    return _TYPES.guess_type(name)[0]
-
-
-def embed(item: Embed) -> dict[str, Any]:
-    """Project an embed on what every source tells of it, without what changes between two reads."""
-    full = {
-        "title": clean(item.title),
-        "url": _unsigned(item.url),
-        "description": clean(item.description),
-        "author": clean(item.author.name) if item.author else None,
-        "footer": clean(item.footer.text) if item.footer else None,
-        "image_url": _picture(item.image),
-        "thumbnail_url": _picture(item.thumbnail),
-        "video_url": _picture(item.video),
-        "fields": [{"name": clean(f.name), "value": clean(f.value)} for f in item.fields or ()],
-    }
-    return {key: value for key, value in full.items() if value}
-
-
-def _picture(item: Picture | None) -> str | None:
-    return _unsigned(item.canonical_url or item.url) if item else None
-
-
-def _unsigned(url: str | None) -> str | None:
-    """Drop the signature of a Discord CDN address: it is new at every read."""
-    if url and "?" in url and "ex=" in url and "hm=" in url:
-        url = url.split("?", 1)[0]
-    return clean(url)
-
-
-def sticker(item: Sticker) -> dict[str, Any]:
-    """Return what is stored of a sticker."""
-    return {"id": _id_text(item.id), "name": clean(item.name)}
-
-
-def reaction(item: Reaction) -> dict[str, Any]:
-    """Return what is stored of a reaction."""
-    emoji = item.emoji
-    name = (clean(emoji.name) if emoji else None) or ""
-    # Unicode emoji, which most are, have an empty id.
-    custom = _id_text(emoji.id) if emoji and emoji.id else None
-    return {"emoji": f"{name}:{custom}" if custom else name, "count": _count(item.count)}
-
-
-def total(reactions: Iterable[dict[str, Any]]) -> int:
-    """Return how many reacted, as far as 32 bits reach."""
-    counts: Iterable[int] = map(_COUNT_OF, reactions)
-    return min(sum(counts), _MAX_COUNT)
-
-
-def has_words(text: str, embeds: Iterable[Mapping[str, Any]]) -> bool:
-    """Return whether a stored message has words: in its text or in its embeds, apart from addresses."""
-    return bool(text.strip()) or any(not _WORDS_OF_EMBEDS.isdisjoint(item) for item in embeds)
+    details: Details | None = None
 
 
 def type_name(kind: str | int | None) -> str:

@@ -20,20 +20,29 @@ from typing import Any, Literal, TypeVar
 
 import msgspec
 
-from ingest_pipeline.domain.extract.team_radio import split_radio
 from ingest_pipeline.domain.message import (
     Author,
+    DetailedMessage,
     RawMessage,
-    attachment,
-    clean,
-    clean_all,
-    embed,
-    reaction,
-    sticker,
-    total,
     type_in_digest,
     type_name,
 )
+from ingest_pipeline.domain.message_details import detail_columns
+from ingest_pipeline.domain.message_details import has_media as details_have_media
+from ingest_pipeline.domain.message_parts import (
+    attachment,
+    clean_all,
+    embed,
+    emoji,
+    forward_of,
+    parts_of,
+    reaction,
+    roles_text,
+    sticker,
+    total,
+    words_of,
+)
+from ingest_pipeline.domain.message_words import said_in
 from ingest_pipeline.domain.snowflake import MAX_SNOWFLAKE, parse_snowflake
 from ingest_pipeline.domain.window import Window
 
@@ -45,6 +54,9 @@ _NUMBERS = msgspec.json.Decoder(list[int])
 _DIGEST = blake2b(digest_size=8)
 _NOBODY = Author()
 _NONE: list[dict[str, Any]] = []
+_NO_PARTS: list[dict[str, str]] = []
+NORMALIZER_VERSION = 2
+"""Rises when rows are made in another way; rows of earlier versions are made again when next read."""
 Part = TypeVar("Part")
 
 Normalizer = Callable[[Sequence[RawMessage | None]], "Rows"]
@@ -62,9 +74,11 @@ class SkipReason(StrEnum):
         OUTSIDE_WINDOW: It was posted outside the bounds asked for.
         THREAD_STARTER: It is the message that a thread began with, and was posted outside the bounds asked
             for: newer exporters put the parent channel's message into a thread's export, however old.
+        FORWARD_NOT_EXPORTED: It refers to another message and is empty: a forward, which exporters before
+            2.47 write without what it forwards.
         NO_CONTENT: It carries nothing at all.
-        MEDIA_ONLY: It has no text but attachments, embeds, stickers or a forwarded message, and the
-            channel's policy is not to keep such messages.
+        MEDIA_ONLY: It has media and no words, neither of its own nor forwarded nor in embeds, components or
+            a poll, and the channel's policy is not to keep such messages.
     """
 
     MALFORMED = "malformed"
@@ -73,6 +87,7 @@ class SkipReason(StrEnum):
     BAD_TIMESTAMP = "bad_timestamp"
     OUTSIDE_WINDOW = "outside_window"
     THREAD_STARTER = "thread_starter"
+    FORWARD_NOT_EXPORTED = "forward_not_exported"
     NO_CONTENT = "no_content"
     MEDIA_ONLY = "media_only"
 
@@ -158,6 +173,8 @@ def build_normalizer(channel_id: int, policy: ChannelPolicy, window: Window | No
         if window is not None and posted_at not in window:
             # A channel's own messages have higher ids than it has.
             return SkipReason.THREAD_STARTER if discord_id <= channel_id else SkipReason.OUTSIDE_WINDOW
+        if raw.reference and raw.reference.type is None and not raw.content and not _has_media(raw):
+            return SkipReason.FORWARD_NOT_EXPORTED
         return raw, discord_id, posted_at
 
     return lambda messages: _rows(messages, decide, policy)
@@ -165,9 +182,12 @@ def build_normalizer(channel_id: int, policy: ChannelPolicy, window: Window | No
 
 def policy_skip(raw: RawMessage, policy: ChannelPolicy) -> SkipReason | None:
     """Return why a channel's policy does not take a message, or None when it does."""
-    if raw.content and raw.content.strip():
+    if (raw.content and raw.content.strip()) or words_of(parts_of(raw)):
         return None
-    if not _has_media(raw):
+    details = raw.details if isinstance(raw, DetailedMessage) else None
+    if details and words_of(details.parts):
+        return None
+    if not _has_media(raw) and not (details and details_have_media(details.values)):
         return SkipReason.NO_CONTENT
     return None if policy.keep_media_only else SkipReason.MEDIA_ONLY
 
@@ -201,27 +221,36 @@ def _columns(raws: Sequence[RawMessage], policy: ChannelPolicy) -> dict[str, Seq
     contents = [content or "" for content in clean_all([raw.content for raw in raws])]
     authors = [raw.author or _NOBODY for raw in raws]
     names = clean_all([author.name for author in authors])
-    forwarded = [clean(part.content) if (part := raw.forwarded_message) else None for raw in raws]
-    drivers, texts = _split(contents, names, policy)
+    parts = [parts_of(raw) if _has_media(raw) else _NO_PARTS for raw in raws]
+    said = [
+        said_in(content, name, each, policy.driver_from)
+        for content, name, each in zip(contents, names, parts, strict=True)
+    ]
+    forwards = [forward_of(raw) for raw in raws]
     edits = [parse_timestamp(text) if (text := raw.timestamp_edited) else None for raw in raws]
     types = [type_name(raw.type) for raw in raws]
     pinned = [bool(raw.is_pinned) for raw in raws]
     references = [parse_snowflake(link.message_id) if (link := raw.reference) else None for raw in raws]
-    attachments = _projected(attachment, [raw.attachments for raw in raws])
-    embeds = _projected(embed, [raw.embeds for raw in raws])
-    stickers = _projected(sticker, [raw.stickers for raw in raws])
+    attachments = _with_forwarded(attachment, raws, "attachments")
+    embeds = _with_forwarded(embed, raws, "embeds")
+    stickers = _with_forwarded(sticker, raws, "stickers")
     reactions = _projected(reaction, [raw.reactions for raw in raws])
     edited_ms = [(edit - _EPOCH) // _MILLISECOND if edit else None for edit in edits]
     files = [[_identity(item) for item in items] if items else _NONE for items in attachments]
     return {
         "edited_at": edits,
-        "driver": [driver or None for driver in drivers],
+        "driver": [driver or None for driver, _ in said],
         "author_id": parse_snowflakes([author.id for author in authors]),
         "author_name": names,
         "author_nickname": clean_all([author.nickname for author in authors]),
         "author_is_bot": [bool(author.is_bot) for author in authors],
         "raw_content": contents,
-        "message_text": [text or part or "" for text, part in zip(texts, forwarded, strict=True)],
+        "message_text": [text for _, text in said],
+        "parts": _json_texts(parts),
+        "forwarded": [_ENCODER.encode(each).decode() if each else None for each in forwards],
+        "author_roles": [roles_text(author.roles) for author in authors],
+        "inline_emojis": _json_texts(_projected(emoji, [raw.inline_emojis for raw in raws])),
+        "normalizer_version": [NORMALIZER_VERSION] * len(raws),
         "message_type": types,
         "is_pinned": pinned,
         "reference_id": references,
@@ -239,29 +268,32 @@ def _columns(raws: Sequence[RawMessage], policy: ChannelPolicy) -> dict[str, Seq
             list(map(type_in_digest, types)),
             pinned,
             references,
-            forwarded,
+            [each["content"] if each else None for each in forwards],
             files,
             embeds,
             stickers,
             reactions,
         ),
+        **detail_columns(raws, names, policy.driver_from),
     }
-
-
-def _split(
-    contents: Sequence[str], names: Sequence[str | None], policy: ChannelPolicy
-) -> tuple[Sequence[str | None], Sequence[str]]:
-    """Return who speaks and what is said, for each message."""
-    if policy.driver_from == "author_name":
-        return names, [content.strip() for content in contents]
-    split = [split_radio(content) for content in contents]
-    return [driver for driver, _ in split], [text for _, text in split]
 
 
 def _projected(
     project: Callable[[Part], dict[str, Any]], values: Iterable[Sequence[Part] | None]
 ) -> list[list[dict[str, Any]]]:
     return [[project(item) for item in items] if items else _NONE for items in values]
+
+
+def _with_forwarded(
+    project: Callable[[Part], dict[str, Any]], raws: Sequence[RawMessage], name: str
+) -> list[list[dict[str, Any]]]:
+    """Project what hangs on each message, and after it what hangs on the message that it forwards."""
+    values = _projected(project, [getattr(raw, name) for raw in raws])
+    for position, raw in enumerate(raws):
+        if raw.forwarded_message and (items := getattr(raw.forwarded_message, name)):
+            forwarded = [{**project(item), "forwarded": True} for item in items]
+            values[position] = [*values[position], *forwarded]
+    return values
 
 
 def _json_texts(values: Sequence[list[dict[str, Any]]]) -> list[str]:

@@ -167,6 +167,9 @@ def _in_current_form(table: pa.Table) -> pa.Table:
         place = table.schema.get_field_index("message_type")
         table = table.set_column(place, "message_type", types)
         table = table.append_column(_REASON, repeated(None, pa.string(), len(table)))
+    for field in STAGING_SCHEMA:
+        if field.name not in table.column_names:
+            table = table.append_column(field.name, repeated(None, field.type, len(table)))
     return table.select(STAGING_SCHEMA.names).cast(STAGING_SCHEMA)
 
 

@@ -9,10 +9,11 @@ from datetime import datetime, timedelta
 import pyarrow as pa
 
 from ingest_pipeline.domain.message import RawMessage
+from ingest_pipeline.domain.message_details import Payload
 from ingest_pipeline.domain.normalize import ChannelPolicy, Rows, build_normalizer, policy_skip
 from ingest_pipeline.domain.window import Window
 from ingest_pipeline.ingestion.documents import Provenance, Tally, normalized_rows, rows_table
-from ingest_pipeline.sources.discord.payloads import Payload, raw_message
+from ingest_pipeline.sources.discord.payloads import raw_message
 
 _NO_CHANNEL = 0
 _INSTANT = timedelta(microseconds=1)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -152,10 +152,14 @@ def _reason(  # noqa: PLR0911 - one way out per reason
         return "bad_timestamp" if message.get("timestamp") else "no_timestamp"
     if not session.start <= posted_at < session.end:
         return "outside_window"
-    if (message.get("content") or "").strip():
-        return None
     parts = ("attachments", "embeds", "stickers", "forwardedMessage")
-    if not any(message.get(part) for part in parts):
+    has_media = any(message.get(part) for part in parts)
+    link = message.get("reference")
+    if link and link.get("type") is None and not message.get("content") and not has_media:
+        return "forward_not_exported"
+    if (message.get("content") or "").strip() or _other_words(_parts(message)):
+        return None
+    if not has_media:
         return "no_content"
     return None if keep_media_only else "media_only"
 
@@ -183,11 +187,21 @@ def _read(document: Row, message: Any, each: Import, *, keep_media_only: bool) -
 
 def _columns(document: Row, message: Row) -> Row:
     content = _text(message.get("content")) or ""
-    driver, said = split(content)
     author = message.get("author") or {}
-    forwarded = _text((message.get("forwardedMessage") or {}).get("content"))
-    attachments = [_attachment(item) for item in message.get("attachments") or ()]
-    embeds = [_embed(item) for item in message.get("embeds") or ()]
+    snapshot = message.get("forwardedMessage") or {}
+    forwarded = _text(snapshot.get("content")) or ""
+    is_passed_on = not content.strip()
+    driver, said = split(forwarded if is_passed_on else content)
+    parts = _parts(message)
+    others = _other_words([p for p in parts if not (is_passed_on and p["at"] == "forwarded.content")])
+    roles = author.get("roles")
+
+    def hanging(name: str, project: Callable[[Row], Row]) -> list[Row]:
+        passed_on = [project(item) | {"forwarded": True} for item in snapshot.get(name) or ()]
+        return [project(item) for item in message.get(name) or ()] + passed_on
+
+    attachments = hanging("attachments", _attachment)
+    embeds = hanging("embeds", _embed)
     reactions = [_reaction(item) for item in message.get("reactions") or ()]
     return {
         "discord_id": _snowflake(message["id"]),
@@ -201,7 +215,11 @@ def _columns(document: Row, message: Row) -> Row:
         "author_nickname": _text(author.get("nickname")),
         "author_is_bot": bool(author.get("isBot")),
         "raw_content": content,
-        "message_text": said or forwarded or "",
+        "message_text": "\n".join(text for text in (said, others) if text),
+        "parts": parts,
+        "forwarded": _forward(message) if message.get("forwardedMessage") else None,
+        "author_roles": None if roles is None else [_named(role) for role in roles],
+        "inline_emojis": [_named(item) for item in message.get("inlineEmojis") or ()],
         "message_type": _TYPES.get(str(message.get("type", 0)), str(message.get("type"))),
         "is_pinned": bool(message.get("isPinned")),
         "reference_id": _snowflake((message.get("reference") or {}).get("messageId")),
@@ -209,14 +227,53 @@ def _columns(document: Row, message: Row) -> Row:
         "attachment_count": len(attachments),
         "embeds": embeds,
         "embed_count": len(embeds),
-        "stickers": [
-            {"id": _id(item.get("id")), "name": _text(item.get("name"))}
-            for item in message.get("stickers") or ()
-        ],
+        "stickers": hanging("stickers", _named),
         "reactions": reactions,
         "reaction_count": min(sum(item["count"] for item in reactions), _MOST),
         "is_highlight_candidate": False,
     }
+
+
+def _named(item: Row) -> Row:
+    return {"id": _id(item.get("id")), "name": _text(item.get("name"))}
+
+
+def _forward(message: Row) -> Row:
+    link, snapshot = message.get("reference") or {}, message["forwardedMessage"]
+    return {
+        "message_id": _id(link.get("messageId")),
+        "channel_id": _id(link.get("channelId")),
+        "guild_id": _id(link.get("guildId")),
+        "content": _text(snapshot.get("content")),
+        "posted_at": snapshot.get("timestamp"),
+        "edited_at": snapshot.get("timestampEdited"),
+    }
+
+
+def _parts(message: Row) -> list[Row]:
+    """Return the words besides the content: what is forwarded, embeds, then names of stickers and files."""
+    snapshot = message.get("forwardedMessage") or {}
+    found = [("forwarded.content", snapshot.get("content"))]
+    for prefix, holder in (("forwarded.", snapshot), ("", message)):
+        for number, embed in enumerate(holder.get("embeds") or ()):
+            at = f"{prefix}embed[{number}]"
+            found.append((f"{at}.author", (embed.get("author") or {}).get("name")))
+            found += [(f"{at}.title", embed.get("title")), (f"{at}.description", embed.get("description"))]
+            for position, field in enumerate(embed.get("fields") or ()):
+                lines = [text for text in (field.get("name"), field.get("value")) if (text or "").strip()]
+                found.append((f"{at}.field[{position}]", "\n".join(lines)))
+            found.append((f"{at}.footer", (embed.get("footer") or {}).get("text")))
+    for holder in (message, snapshot):
+        found += [("sticker", item.get("name")) for item in holder.get("stickers") or ()]
+    for prefix, holder in (("", message), ("forwarded.", snapshot)):
+        for number, item in enumerate(holder.get("attachments") or ()):
+            found.append((f"{prefix}attachment[{number}].file_name", item.get("fileName")))
+    return [{"at": at, "text": _text(text)} for at, text in found if (text or "").strip()]
+
+
+def _other_words(parts: list[Row]) -> str:
+    named = (part for part in parts if part["at"] != "sticker" and not part["at"].endswith("file_name"))
+    return "\n".join(part["text"].strip() for part in named)
 
 
 def _attachment(item: Row) -> Row:

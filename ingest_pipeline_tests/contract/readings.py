@@ -12,6 +12,7 @@ from zlib import crc32
 import pyarrow as pa
 
 from ingest_pipeline.domain.message import OBSERVED_AT_UNKNOWN
+from ingest_pipeline.domain.normalize import NORMALIZER_VERSION
 from ingest_pipeline.domain.session import Session
 from ingest_pipeline.storage.engine.database import Connection
 from ingest_pipeline.storage.messages.deletions import Tombstone
@@ -21,6 +22,8 @@ START = datetime(2025, 5, 29, 13, 30, tzinfo=UTC)
 CHANNEL = 1101802452224856174
 NEVER = datetime.min.replace(tzinfo=UTC)
 UNKNOWN = -inf
+WORDLESS = 5
+"""The digest of a content without words."""
 
 
 def at(seconds: float) -> datetime:
@@ -45,6 +48,12 @@ class Reading:
     driver: str | None = None
     posted: float | None = None
     skip_reason: str | None = None
+    details: int | None = None  # 0: there are none; None: the source does not carry any
+
+    @property
+    def details_version(self) -> tuple[datetime, datetime, int]:
+        """What decides whose details are newer."""
+        return (*self.version[:2], self.details or 0)
 
     @property
     def version(self) -> tuple[datetime, datetime, int]:
@@ -85,7 +94,12 @@ class Reading:
             "author_nickname": self.nickname,
             "author_is_bot": number % 2 == 0,
             "raw_content": f"content {self.digest} \\ \t 'ü' 🏁\n\\.\n",
-            "message_text": f"text {self.digest} {number}",
+            "message_text": f"text {self.digest} {number}" if self.digest != WORDLESS else "",
+            "parts": f'[{{"at": "embed[0].title", "text": "{number}"}}]',
+            "forwarded": f'{{"message_id": "{number}"}}' if number else None,
+            "author_roles": f'[{{"id": "{number}"}}]' if number else None,
+            "normalizer_version": NORMALIZER_VERSION,
+            "inline_emojis": f'[{{"name": "{number}"}}]' if number else "[]",
             "message_type": f"Type {number}" if number else "Default",
             "is_pinned": self.digest % 2 == 1,
             "reference_id": number or None,
@@ -110,8 +124,38 @@ class Reading:
 
 def staged(readings: Iterable[Reading]) -> pa.Table:
     """Return readings as they are staged."""
-    rows = [reading.row() | {"skip_reason": reading.skip_reason} for reading in readings]
+    rows = [
+        reading.row() | {"skip_reason": reading.skip_reason} | _staged_details(reading.details)
+        for reading in readings
+    ]
     return pa.Table.from_pylist(rows, STAGING_SCHEMA)
+
+
+def _staged_details(digest: int | None) -> dict[str, Any]:
+    if digest is None:
+        return {"details_digest": None}
+    said = f"words {digest}" if digest else ""
+    return {
+        "details_digest": digest,
+        "details": f'{{"flags": {digest}}}',
+        "details_parts": f'[{{"at": "component.text", "text": "`D{digest}` {said}"}}]',
+        "details_text": f"`D{digest}` {said}" if digest else "",
+        "details_said_text": said,
+        "details_driver": f"D{digest}" if digest % 2 else None,
+    }
+
+
+def _with_details(row: dict[str, Any], mine: Sequence[Reading]) -> dict[str, Any]:
+    """Return a row of `messages` with the details that its message must have."""
+    told = [reading for reading in mine if reading.details is not None]
+    newest = max(told, key=lambda reading: reading.details_version).details if told else None
+    if not newest:
+        return row
+    staged_details = _staged_details(newest)
+    if row["message_text"]:
+        return row | {"message_text": f"{row['message_text']}\n{staged_details['details_text']}"}
+    driver = row["driver"] or staged_details["details_driver"]
+    return row | {"message_text": staged_details["details_said_text"], "driver": driver}
 
 
 def tombstone(discord_id: int, deleted: float, correlation_id: str = "d1") -> Tombstone:
@@ -153,7 +197,7 @@ def expected_messages(
             "deleted_at": deleted.get(first.discord_id),
         }
         row["session_id"] = expected_session(row, sessions, (parents or {}).get(row["channel_id"]))
-        rows.append(row)
+        rows.append(_with_details(row, mine))
     return rows
 
 

@@ -100,7 +100,7 @@ def _expected(message: MessageTruth) -> dict[str, Any]:
         "author_name": message.author_name,
         "author_is_bot": message.by_bot,
         "raw_content": message.content,
-        "message_text": text,
+        "message_text": "\n".join([*filter(None, [text]), *message.embed_titles]),
         "message_type": _TYPES[message.kind],
         "is_pinned": message.pinned,
         "reference_id": message.refers_to,

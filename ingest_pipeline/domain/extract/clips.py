@@ -21,13 +21,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import PurePosixPath
 from typing import Any, Literal
 from urllib.parse import SplitResult, unquote, urlsplit
 
-CLIPS_PARSER_VERSION = 1
+CLIPS_PARSER_VERSION = 2
 
 VIDEO_EXTENSIONS = frozenset(
     {
@@ -82,21 +82,27 @@ class Clip:
     content_type: str | None
     size_bytes: int | None
     expires_at: datetime | None
-    origin: Literal["attachment", "embed"]
+    origin: Literal["attachment", "embed", "component"]
 
 
-def find_clips(attachments: Iterable[Mapping[str, Any]], embeds: Iterable[Mapping[str, Any]]) -> list[Clip]:
+def find_clips(
+    attachments: Iterable[Mapping[str, Any]],
+    embeds: Iterable[Mapping[str, Any]],
+    media: Iterable[Mapping[str, Any]] = (),
+) -> list[Clip]:
     """List the videos of one message, uploaded ones first, in the message's order.
 
     Args:
         attachments: Mappings with `file_name`, `url`, `size_bytes` and `content_type`, each nullable.
         embeds: Mappings with `url` and `video_url`, each absent or nullable.
+        media: Media of components: mappings with `url`, `file_name` and `content_type`, absent or nullable.
 
     Returns:
         One clip per video that has an address.
     """
     found = [clip for item in attachments if (clip := _attached(item))]
     found += [clip for item in embeds if (clip := _embedded(item))]
+    found += [replace(clip, origin="component") for item in media if (clip := _attached(item))]
     unique: dict[str, Clip] = {}
     for clip in found:
         unique.setdefault(_identity(clip.url), clip)

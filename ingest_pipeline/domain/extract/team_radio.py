@@ -23,7 +23,7 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-RADIO_PARSER_VERSION = 1
+RADIO_PARSER_VERSION = 2
 
 # Emoji by block, since the standard library carries no emoji property (Unicode 16, emoji-data.txt).
 _ALWAYS_EMOJI = (

@@ -9,24 +9,22 @@ https://docs.discord.com/developers/resources/message). Types are named in `doma
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from ingest_pipeline.domain.message import (
     Attachment,
     Author,
+    DetailedMessage,
     Embed,
     EmbedField,
     EmbedPart,
     Emoji,
     Forwarded,
     Picture,
-    RawMessage,
     Reaction,
     Reference,
     Sticker,
 )
-
-Payload = Mapping[str, Any]
+from ingest_pipeline.domain.message_details import Payload, details_of
 
 _SYSTEM_TEXTS = {
     5: "Changed the channel icon.",
@@ -34,6 +32,7 @@ _SYSTEM_TEXTS = {
     7: "Joined the server.",
     18: "Started a thread.",
 }
+_REPLY, _FORWARD = "Default", "Forward"
 _REQUIRED = ("id", "channel_id", "timestamp", "author", "content", "type")
 
 
@@ -42,7 +41,7 @@ def is_whole(payload: Payload) -> bool:
     return all(key in payload for key in _REQUIRED)
 
 
-def raw_message(payload: Payload) -> RawMessage:
+def raw_message(payload: Payload) -> DetailedMessage:
     """Return a message object as the raw message that the normalizer takes.
 
     Args:
@@ -53,7 +52,7 @@ def raw_message(payload: Payload) -> RawMessage:
     """
     kind = payload.get("type")
     snapshots = _list(payload.get("message_snapshots"))
-    return RawMessage(
+    return DetailedMessage(
         id=payload.get("id"),
         type=kind if isinstance(kind, str | int | None) else str(kind),
         timestamp=payload.get("timestamp"),
@@ -67,6 +66,7 @@ def raw_message(payload: Payload) -> RawMessage:
         reactions=tuple(_reaction(item) for item in _list(payload.get("reactions"))),
         reference=_reference(payload.get("message_reference")),
         forwarded_message=_forwarded(snapshots[0]) if snapshots else None,
+        details=details_of(payload),
     )
 
 
@@ -142,9 +142,25 @@ def _reaction(item: Payload) -> Reaction:
 
 
 def _reference(value: object) -> Reference | None:
-    return Reference(message_id=value.get("message_id")) if isinstance(value, Mapping) else None
+    if not isinstance(value, Mapping):
+        return None
+    return Reference(
+        type=_FORWARD if value.get("type") == 1 else _REPLY,
+        message_id=value.get("message_id"),
+        channel_id=value.get("channel_id"),
+        guild_id=value.get("guild_id"),
+    )
 
 
 def _forwarded(snapshot: Payload) -> Forwarded:
     message = snapshot.get("message")
-    return Forwarded(content=_text(message.get("content")) if isinstance(message, Mapping) else None)
+    if not isinstance(message, Mapping):
+        return Forwarded()
+    return Forwarded(
+        timestamp=message.get("timestamp"),
+        timestamp_edited=message.get("edited_timestamp"),
+        content=_text(message.get("content")),
+        attachments=tuple(_attachment(item) for item in _list(message.get("attachments"))),
+        embeds=tuple(_embed(item) for item in _list(message.get("embeds"))),
+        stickers=tuple(_sticker(item) for item in _list(message.get("sticker_items"))),
+    )

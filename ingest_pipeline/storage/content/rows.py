@@ -202,8 +202,8 @@ def content_sources(connection: Connection, discord_ids: Sequence[int]) -> list[
 
     Returns:
         `discord_id`, `session_id`, `channel_id`, `author_name`, `posted_at` and `deleted_at` (aware UTC),
-        `raw_content`, `attachments` and `embeds` (JSON text) with their counts, and `season`, the year of
-        the session or else of posting.
+        `raw_content`, `attachments` and `embeds` (JSON text) with their counts, `parts`, `details` and
+        `details_parts` (JSON text or None), and `season`, the year of the session or else of posting.
     """
     return connection.fetch_all("content_sources", discord_ids=list(discord_ids))
 

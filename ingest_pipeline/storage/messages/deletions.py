@@ -17,6 +17,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from ingest_pipeline.domain.message_details import DETAIL_COLUMNS
 from ingest_pipeline.domain.snowflake import created_at
 from ingest_pipeline.domain.window import Window
 from ingest_pipeline.storage.engine.columns import column, counting, repeated
@@ -25,7 +26,7 @@ from ingest_pipeline.storage.messages.membership import share_sessions
 from ingest_pipeline.storage.messages.schema import STAGING_SCHEMA
 
 # What the table does not keep, or what no longer holds when a message is taken.
-_AT_RELEASE = {"is_highlight_candidate": False, "skip_reason": None}
+_AT_RELEASE = {"is_highlight_candidate": False, "skip_reason": None, **dict.fromkeys(DETAIL_COLUMNS)}
 _KEPT = [name for name in STAGING_SCHEMA.names if name not in _AT_RELEASE]
 
 

@@ -12,6 +12,7 @@ same function of the set of them:
 - `channel_id` is the lowest seen, whatever the version: a thread's first message is its parent channel's;
 - `session_id` is the one that `domain/membership.py` gives for the row's channel and time;
 - `deleted_at` is the tombstone's, whether it came before or after;
+- `message_text` and `driver` take in the details of their highest version (see `details.py`);
 - every other content is in `message_revisions`, as first read.
 
 A message is *taken* when the policy of its channel took one of its readings, whichever. From then on every
@@ -31,7 +32,7 @@ message by `resolve_versions`. Both ways end in the same rows.
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -41,6 +42,13 @@ import pyarrow as pa
 from ingest_pipeline.storage.engine.columns import as_numpy, column, repeated
 from ingest_pipeline.storage.engine.database import Connection
 from ingest_pipeline.storage.messages.deletions import admit, release
+from ingest_pipeline.storage.messages.details import (
+    any_details,
+    compose,
+    count_changed,
+    decompose,
+    merge_details,
+)
 from ingest_pipeline.storage.messages.membership import link_merged, sessions_at, share_sessions
 from ingest_pipeline.storage.messages.schema import DECIDING_COLUMNS, STAGING_SCHEMA, staged
 
@@ -92,12 +100,19 @@ def merge_messages(connection: Connection, rows: pa.Table, *, now: datetime) -> 
     connection.stage("staged_readings", readings.select(DECIDING_COLUMNS))
     share_sessions(connection)
     connection.execute("lock_staged")
+    changed = merge_details(connection, rows)
+    updated = count_changed(connection, changed)
     admission = admit(connection, rows, now=now)
     if admission.rows is not rows:
         readings = staged(admission.rows)
         connection.stage("staged_readings", readings.select(DECIDING_COLUMNS))
     counts = MergeCounts(skipped=admission.skipped)
-    return counts + _merge_staged(connection, readings, now) if len(readings) else counts
+    if len(readings):
+        counts += _merge_staged(connection, readings, now)
+    if any_details(connection):
+        compose(connection, set(rows["discord_id"].to_pylist()), changed, now=now)
+    # Their content is there already, their details are not.
+    return replace(counts, updated=counts.updated + updated, unchanged=counts.unchanged - updated)
 
 
 def _merge_staged(connection: Connection, readings: pa.Table, now: datetime) -> MergeCounts:
@@ -111,6 +126,8 @@ def _merge_staged(connection: Connection, readings: pa.Table, now: datetime) -> 
         connection.load("messages", _new_messages(connection, new, now))
     unchanged = len(readings) - actions["inserted"] - actions["resolved"]
     counts = MergeCounts(actions["inserted"], unchanged=unchanged)
+    if actions["outdated"]:
+        counts += _normalize_again(connection, readings, now)
     if actions["resolved"]:
         unresolved = _rows_of_action(connection, readings, "resolve", actions["resolved"])
         counts += _resolve_versions(connection, unresolved, now)
@@ -121,6 +138,17 @@ def _merge_staged(connection: Connection, readings: pa.Table, now: datetime) -> 
         # Each was counted when it was skipped, and the message itself by the row that took it.
         merge_messages(connection, released, now=now)
     return counts
+
+
+def _normalize_again(connection: Connection, readings: pa.Table, now: datetime) -> MergeCounts:
+    """Make what an earlier version of the normalizer made of the very content that is there."""
+    outdated = _listed(readings, connection.fetch_all("list_outdated"))
+    connection.stage("staged_readings", outdated.select(DECIDING_COLUMNS))
+    decompose(connection)
+    connection.stage("staged_messages", outdated)
+    changed = connection.fetch_one("count_outdated") or {"n": 0}
+    connection.execute("update_outdated", now=now)
+    return MergeCounts(updated=changed["n"], unchanged=-changed["n"])
 
 
 def _rows_of_action(connection: Connection, readings: pa.Table, merge_action: str, count: int) -> pa.Table:
@@ -156,6 +184,7 @@ def _resolve_versions(connection: Connection, readings: pa.Table, now: datetime)
     """Rank every version of the readings' messages and put each where it belongs."""
     readings = staged(readings.drop_columns(["staging_row"]))
     connection.stage("staged_readings", readings.select(DECIDING_COLUMNS))
+    decompose(connection)
     connection.execute("resolve_versions")
     counts = connection.fetch_one("count_outcomes") or {}
     found = connection.fetch_one("count_changes") or {}

@@ -179,6 +179,7 @@ class StoredVersion:
         deleted_at: When it was deleted, aware UTC, or None.
         skip_reason: Why it is kept as skipped; None for a row of `messages`.
         session_id: The session it is linked to, or None.
+        details_digest: Its details; 0 or None without any.
     """
 
     discord_id: int
@@ -187,6 +188,7 @@ class StoredVersion:
     deleted_at: datetime | None
     skip_reason: str | None = None
     session_id: str | None = None
+    details_digest: int | None = None
 
     @property
     def is_live(self) -> bool:

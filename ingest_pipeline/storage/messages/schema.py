@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import pyarrow as pa
 
+from ingest_pipeline.domain.message_details import DETAIL_COLUMNS
 from ingest_pipeline.storage.engine.columns import counting
 
 _TIME = pa.timestamp("us", tz="UTC")
@@ -30,6 +31,11 @@ STAGING_SCHEMA: pa.Schema = pa.schema(
         _required("author_is_bot", pa.bool_()),
         _required("raw_content", pa.string()),
         _required("message_text", pa.string()),
+        pa.field("parts", pa.string()),
+        pa.field("forwarded", pa.string()),
+        pa.field("author_roles", pa.string()),
+        pa.field("inline_emojis", pa.string()),
+        pa.field("normalizer_version", pa.int32()),
         _required("message_type", pa.string()),
         _required("is_pinned", pa.bool_()),
         pa.field("reference_id", pa.int64()),
@@ -46,15 +52,23 @@ STAGING_SCHEMA: pa.Schema = pa.schema(
         _required("content_digest", pa.int64()),
         _required("correlation_id", pa.string()),
         pa.field("skip_reason", pa.string()),
+        pa.field("details", pa.string()),
+        pa.field("details_parts", pa.string()),
+        pa.field("details_text", pa.string()),
+        pa.field("details_said_text", pa.string()),
+        pa.field("details_driver", pa.string()),
+        pa.field("details_digest", pa.int64()),
     ]
 )
 """One normalized row: ids int64, times UTC to the microsecond, JSON as text.
 
-`skip_reason` is null where the channel's policy takes the message.
+`skip_reason` is null where the channel's policy takes the message, `details_digest` where the source does not
+carry details (see `details.py`) and 0 where there are none.
 """
 
+_DECIDED_APART = ("skip_reason", *DETAIL_COLUMNS)
 
-MERGED_SCHEMA: pa.Schema = STAGING_SCHEMA.remove(STAGING_SCHEMA.get_field_index("skip_reason"))
+MERGED_SCHEMA: pa.Schema = pa.schema([field for field in STAGING_SCHEMA if field.name not in _DECIDED_APART])
 """One reading of a message that is known or taken."""
 
 
@@ -66,6 +80,7 @@ DECIDING_COLUMNS = (
     "observed_at",
     "content_digest",
     "correlation_id",
+    "normalizer_version",
     "staging_row",
 )
 """What a merge decides by; the rest of a row is only wanted when the row is written."""

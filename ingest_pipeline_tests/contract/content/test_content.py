@@ -66,9 +66,9 @@ def test_team_radio_names_the_driver_as_written_and_as_known(database: Database)
         "driver_number": 16,
         "driver_team": "Ferrari",
         "driver_season": 2025,
-        "parser_version": 1,
+        "parser_version": 2,
     }
-    unknown = {**dict.fromkeys(known), "parser_version": 1}
+    unknown = {**dict.fromkeys(known), "parser_version": 2}
     assert rows == [
         {"discord_id": ids[0], "driver": "Leclerc", "radio_text": "Box, box.", **known},
         {"discord_id": ids[1], "driver": "16", "radio_text": "Copy.", **known},
@@ -207,7 +207,7 @@ def test_every_video_is_a_clip_with_its_expiry(database: Database) -> None:
         "content_type": "video/mp4",
         "size_bytes": 1234,
         "expires_at": datetime.fromtimestamp(0x68BD8A00, UTC),
-        "parser_version": 1,
+        "parser_version": 2,
     }
     assert [clip["clip_key"] for clip in clips[1:]] == ["https://x.invalid/v.webm"]
 

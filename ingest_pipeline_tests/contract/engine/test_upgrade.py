@@ -23,6 +23,7 @@ from ingest_pipeline.storage.engine.database import Database
 from ingest_pipeline.storage.engine.open import open_database
 from ingest_pipeline.storage.messages.queries import MessageFilter, count_by_session, search_messages
 from ingest_pipeline_tests.contract.conftest import ENGINES
+from ingest_pipeline_tests.contract.readings import stored_messages, stored_revisions
 
 EXPORTS = Path(__file__).resolve().parents[2] / "fixtures" / "exports"
 FIXTURES = EXPORTS.parent / "upgrade"
@@ -81,11 +82,21 @@ def test_messages_that_an_old_database_gave_to_the_wrong_session_belong_to_none(
         assert count_by_session(connection) == MEMBERS
 
 
-def test_importing_the_same_export_into_an_old_database_changes_nothing(
+def test_importing_the_same_export_into_an_old_database_gives_its_rows_the_words_of_today(
     old_settings: Settings, migrated: Database
 ) -> None:
-    """Digests of schema 7 are those of today: no message is taken for an edited one."""
+    """Digests of schema 7 are those of today: no message is taken for an edited one; a second time rests."""
     services = build_services(old_settings)
+    with migrated.read() as connection:
+        revisions = [row["content_digest"] for row in stored_revisions(connection)]
     report = import_messages(services, "chat-2023", file=EXPORTS / "general-2023.json")
-    assert (report.created, report.updated, report.stale) == (0, 0, 0)
-    assert report.unchanged == MEMBERS["chat-2023"]
+    assert (report.created, report.stale) == (0, 0)
+    assert report.updated + report.unchanged == MEMBERS["chat-2023"]
+    with migrated.read() as connection:
+        rows = [row for row in stored_messages(connection) if row["session_id"] == "chat-2023"]
+        assert [row["content_digest"] for row in stored_revisions(connection)] == revisions
+    texts = [row for row in rows if row["parts"] != "[]" and "embed[" in row["parts"]]
+    assert report.updated >= len(texts) > 0
+    assert all(row["message_text"] != row["raw_content"] for row in texts)
+    again = import_messages(services, "chat-2023", file=EXPORTS / "general-2023.json")
+    assert again.unchanged == MEMBERS["chat-2023"]

@@ -28,7 +28,11 @@ from ingest_pipeline.storage.messages.sessions import save_sessions
 from ingest_pipeline_tests.contract import oracle
 from ingest_pipeline_tests.exports import CHANNEL_ID, REAL, START, as_bytes, export, message
 
-NOT_COMPARED = {"content_digest", "created_at", "updated_at"}
+NOT_COMPARED = {"content_digest", "created_at", "updated_at", "normalizer_version"}
+JSON_COLUMNS = (
+    *("attachments", "embeds", "stickers", "reactions"),
+    *("parts", "forwarded", "author_roles", "inline_emojis"),
+)
 REAL_CHANNELS = (1084759013451331126, 1210815126511750802, 1169508251549769566)
 
 
@@ -97,8 +101,8 @@ def stored(services: Services) -> dict[int, oracle.Row]:
     with services.database.read() as connection:
         rows = connection.fetch_all("read_first_page", page, maximum=10**6)
     for row in rows:
-        for name in ("attachments", "embeds", "stickers", "reactions"):
-            row[name] = json.loads(row[name])
+        for name in JSON_COLUMNS:
+            row[name] = json.loads(row[name]) if row[name] else None
     return {row["discord_id"]: row for row in rows}
 
 

@@ -126,7 +126,7 @@ def test_a_newer_content_replaces_the_row_and_keeps_the_old_one(database: Databa
     old = Reading(nickname="Toto", driver="Leclerc")
     new = Reading(digest=101, observed=9, edited=8, source="gateway", correlation_id="c4", driver="Norris")
     alike = {name for name, value in old.row().items() if value == new.row()[name]}
-    assert alike <= {"discord_id", "channel_id", "is_highlight_candidate"}
+    assert alike <= {"discord_id", "channel_id", "is_highlight_candidate", "normalizer_version"}
     merge(database, old)
     assert merge(database, new, now=LATER) == MergeCounts(updated=1)
     added = {"session_id": None, "first_observed_at": at(9), "deleted_at": None}
@@ -144,7 +144,7 @@ def test_an_earlier_reading_of_an_older_content_is_what_is_kept(database: Databa
     later = Reading(digest=100, observed=5, correlation_id="c9")
     differing = {name for name, value in first.row().items() if value != later.row()[name]}
     by_content = {"discord_id", "channel_id", "edited_at", "raw_content", "content_digest", "is_pinned"}
-    assert differing == first.row().keys() - by_content - {"is_highlight_candidate"}
+    assert differing == first.row().keys() - by_content - {"is_highlight_candidate", "normalizer_version"}
     assert merge(database, first, now=LATER) == MergeCounts(stale=1)
     with database.read() as connection:
         [revision] = stored_revisions(connection)

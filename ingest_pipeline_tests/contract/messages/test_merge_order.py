@@ -46,6 +46,7 @@ def readings(draw: st.DrawFn) -> Reading:
     digest = draw(st.sampled_from(sorted(EDITS)))
     observed, correlation_id = draw(st.one_of(seconds, seconds, st.just(UNKNOWN))), draw(journeys)
     source = draw(st.sampled_from(["export", "gateway"]))
+    is_live = source == "gateway"
     skip_reason = draw(st.sampled_from(LEFT_OUT.get(digest, (None,))))
     return Reading(
         discord_id=draw(few_ids),
@@ -59,6 +60,7 @@ def readings(draw: st.DrawFn) -> Reading:
         driver=draw(st.just(None)) if observed > 3 else f"driver {digest}",
         posted=max(observed, -1.0),
         skip_reason=skip_reason,
+        details=draw(st.sampled_from([0, 7, 8, 9] if EDITS[digest] else [7, 8, 9])) if is_live else None,
     )
 
 

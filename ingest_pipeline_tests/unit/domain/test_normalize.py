@@ -63,9 +63,10 @@ def row(fields: dict[str, Any], policy: ChannelPolicy | None = None) -> dict[str
         (message(content=None), SkipReason.NO_CONTENT),
         (message(content=" \n"), SkipReason.NO_CONTENT),
         (message(content="", attachments=[{"id": "1"}]), SkipReason.MEDIA_ONLY),
-        (message(content="", embeds=[{"title": "x"}]), SkipReason.MEDIA_ONLY),
+        (message(content="", embeds=[{"url": "https://x.example"}]), SkipReason.MEDIA_ONLY),
         (message(content="", stickers=[{"id": "1"}]), SkipReason.MEDIA_ONLY),
-        (message(content="", forwardedMessage={"content": "x"}), SkipReason.MEDIA_ONLY),
+        (message(content="", forwardedMessage={"attachments": [{"id": "1"}]}), SkipReason.MEDIA_ONLY),
+        (message(content="", reference={"messageId": "1"}), SkipReason.FORWARD_NOT_EXPORTED),
         (message(-86_400, id=str(CHANNEL_ID)), SkipReason.THREAD_STARTER),
     ],
 )
@@ -284,7 +285,7 @@ def test_the_names_of_reasons_are_those_that_reports_show() -> None:
     """Scripts that count them go by the names."""
     assert [reason.value for reason in SkipReason] == [
         *("malformed", "no_id", "no_timestamp", "bad_timestamp", "outside_window", "thread_starter"),
-        *("no_content", "media_only"),
+        *("forward_not_exported", "no_content", "media_only"),
     ]
 
 

@@ -34,7 +34,7 @@ WHERE datname = current_database();
 CREATE TEMPORARY TABLE staged_readings ON COMMIT DROP AS
 SELECT
     discord_id, channel_id, edited_at, source, observed_at, content_digest, correlation_id,
-    0 AS staging_row
+    normalizer_version, 0 AS staging_row
 FROM messages
 WITH NO DATA;
 
@@ -45,6 +45,7 @@ SELECT
     discord_id, guild_id, channel_id, posted_at, edited_at, driver, author_id, author_name,
     author_nickname, author_is_bot, raw_content, message_text, message_type, is_pinned, reference_id,
     attachments, attachment_count, embeds, embed_count, stickers, reactions, reaction_count,
+    parts, forwarded, author_roles, inline_emojis, normalizer_version,
     is_highlight_candidate, source, observed_at, content_digest, correlation_id, 0 AS staging_row
 FROM messages
 WITH NO DATA;
@@ -55,9 +56,19 @@ CREATE TEMPORARY TABLE staged_skipped ON COMMIT DROP AS
 SELECT
     discord_id, content_digest, channel_id, guild_id, posted_at, edited_at, driver, author_id, author_name,
     author_nickname, author_is_bot, raw_content, message_text, message_type, is_pinned, reference_id,
-    attachments, attachment_count, embeds, embed_count, stickers, reactions, reaction_count, source,
-    correlation_id, skip_reason, observed_at, 0 AS staging_row
+    attachments, attachment_count, embeds, embed_count, stickers, reactions, reaction_count,
+    parts, forwarded, author_roles, inline_emojis, normalizer_version, source, correlation_id,
+    skip_reason, observed_at, 0 AS staging_row
 FROM skipped_messages
+WITH NO DATA;
+
+-- name: create_staged_details
+-- Make the temporary table for details of messages; it goes with the transaction.
+CREATE TEMPORARY TABLE staged_details ON COMMIT DROP AS
+SELECT
+    discord_id, edited_at, observed_at, details, parts AS details_parts, details_text,
+    said_text AS details_said_text, driver AS details_driver, details_digest
+FROM message_details
 WITH NO DATA;
 
 -- name: empty_staged

@@ -5,7 +5,8 @@
 CREATE TEMPORARY TABLE staged_actions AS
 WITH known AS (
     SELECT
-        discord_id, channel_id, source, correlation_id, observed_at, first_observed_at, content_digest
+        discord_id, channel_id, source, correlation_id, observed_at, first_observed_at, content_digest,
+        normalizer_version
     FROM messages
     WHERE discord_id IN (SELECT discord_id FROM staged_readings)
 ),
@@ -19,6 +20,8 @@ compared AS (
         least(s.channel_id, k.channel_id) AS channel_id,
         k.observed_at AS known_observed_at,
         coalesce(s.channel_id < k.channel_id, FALSE) AS is_moved,
+        k.content_digest = s.content_digest
+        AND coalesce(k.normalizer_version, 1) < coalesce(s.normalizer_version, 1) AS is_outdated,
         CASE
             WHEN
                 s.discord_id IN (SELECT discord_id FROM staged_readings GROUP BY discord_id HAVING count(*) > 1)
@@ -43,9 +46,11 @@ compared AS (
     LEFT JOIN known AS k ON k.discord_id = s.discord_id
     LEFT JOIN deleted AS d ON d.discord_id = s.discord_id
 )
-SELECT staging_row, discord_id, observed_at, channel_id, is_moved, merge_action
+SELECT
+    staging_row, discord_id, observed_at, channel_id, is_moved, merge_action,
+    merge_action = 'touch' AND is_outdated AS is_outdated
 FROM compared
-WHERE merge_action <> 'touch' OR observed_at > known_observed_at OR is_moved;
+WHERE merge_action <> 'touch' OR observed_at > known_observed_at OR is_moved OR is_outdated;
 
 -- name: count_actions
 -- Count the rows of each action, and whether any message at all is skipped.
@@ -54,12 +59,46 @@ SELECT
     count(*) FILTER (WHERE merge_action = 'touch') AS touched,
     count(*) FILTER (WHERE merge_action = 'resolve') AS resolved,
     count(*) FILTER (WHERE merge_action = 'touch' AND is_moved) AS moved,
+    count(*) FILTER (WHERE is_outdated) AS outdated,
     EXISTS(SELECT 1 FROM skipped_messages) AS any_skipped
 FROM staged_actions;
 
 -- name: list_rows_of_action
 -- List the rows of one action.
 SELECT staging_row FROM staged_actions WHERE merge_action = $merge_action ORDER BY staging_row;
+
+-- name: list_outdated
+-- List the rows whose content is there already, as an earlier version of the normalizer made it.
+SELECT staging_row FROM staged_actions WHERE is_outdated ORDER BY staging_row;
+
+-- name: count_outdated
+-- Count those that are made in another way now.
+SELECT count(*) AS n
+FROM messages AS m
+INNER JOIN staged_messages AS s ON s.discord_id = m.discord_id
+WHERE
+    m.message_text <> s.message_text
+    OR m.driver IS DISTINCT FROM s.driver
+    OR coalesce(m.parts, '[]')::TEXT <> s.parts::TEXT;
+
+-- name: update_outdated
+-- Put what is made of the content in the place of what an earlier version made.
+UPDATE messages
+SET
+    message_text = s.message_text,
+    driver = s.driver,
+    parts = s.parts,
+    forwarded = s.forwarded,
+    author_roles = coalesce(s.author_roles, messages.author_roles),
+    inline_emojis = s.inline_emojis,
+    normalizer_version = s.normalizer_version,
+    updated_at = CASE
+        WHEN messages.message_text = s.message_text AND messages.driver IS NOT DISTINCT FROM s.driver
+            THEN messages.updated_at
+        ELSE $now::TIMESTAMPTZ
+    END
+FROM staged_messages AS s
+WHERE messages.discord_id = s.discord_id;
 
 -- name: update_last_seen
 -- Update when and in which channel messages were last seen; their content stays.
@@ -178,6 +217,7 @@ WITH losers AS (
         s.author_nickname, s.author_is_bot, s.raw_content, s.message_text, s.message_type,
         s.is_pinned, s.reference_id, s.attachments, s.attachment_count, s.embeds,
         s.embed_count, s.stickers, s.reactions, s.reaction_count,
+        s.parts, s.forwarded, s.author_roles, s.inline_emojis, s.normalizer_version,
         FALSE AS is_highlight_candidate, s.source, s.correlation_id
     FROM ranked_versions AS c
     INNER JOIN staged_messages AS s ON s.staging_row = c.staging_row
@@ -189,6 +229,7 @@ WITH losers AS (
         m.author_nickname, m.author_is_bot, m.raw_content, m.message_text, m.message_type,
         m.is_pinned, m.reference_id, m.attachments, m.attachment_count, m.embeds,
         m.embed_count, m.stickers, m.reactions, m.reaction_count,
+        m.parts, m.forwarded, m.author_roles, m.inline_emojis, m.normalizer_version,
         FALSE AS is_highlight_candidate, m.source, m.correlation_id
     FROM ranked_versions AS c
     INNER JOIN messages AS m ON m.discord_id = c.discord_id
@@ -198,7 +239,8 @@ INSERT INTO message_revisions (
     discord_id,
     guild_id, posted_at, edited_at, driver, author_id, author_name, author_nickname, author_is_bot,
     raw_content, message_text, message_type, is_pinned, reference_id, attachments, attachment_count,
-    embeds, embed_count, stickers, reactions, reaction_count, is_highlight_candidate, source,
+    embeds, embed_count, stickers, reactions, reaction_count,
+    parts, forwarded, author_roles, inline_emojis, normalizer_version, is_highlight_candidate, source,
     content_digest, correlation_id,
     observed_at, recorded_at
 )
@@ -206,7 +248,8 @@ SELECT
     discord_id,
     guild_id, posted_at, edited_at, driver, author_id, author_name, author_nickname, author_is_bot,
     raw_content, message_text, message_type, is_pinned, reference_id, attachments, attachment_count,
-    embeds, embed_count, stickers, reactions, reaction_count, is_highlight_candidate, source,
+    embeds, embed_count, stickers, reactions, reaction_count,
+    parts, forwarded, author_roles, inline_emojis, normalizer_version, is_highlight_candidate, source,
     content_digest, correlation_id,
     first_observed_at, $now::TIMESTAMPTZ
 FROM losers
@@ -232,6 +275,11 @@ ON CONFLICT (discord_id, content_digest) DO UPDATE SET
     stickers = excluded.stickers,
     reactions = excluded.reactions,
     reaction_count = excluded.reaction_count,
+    parts = excluded.parts,
+    forwarded = excluded.forwarded,
+    author_roles = excluded.author_roles,
+    inline_emojis = excluded.inline_emojis,
+    normalizer_version = excluded.normalizer_version,
     is_highlight_candidate = excluded.is_highlight_candidate,
     source = excluded.source,
     correlation_id = excluded.correlation_id,
@@ -247,6 +295,7 @@ WITH winners AS (
         s.author_nickname, s.author_is_bot, s.raw_content, s.message_text, s.message_type,
         s.is_pinned, s.reference_id, s.attachments, s.attachment_count, s.embeds,
         s.embed_count, s.stickers, s.reactions, s.reaction_count,
+        s.parts, s.forwarded, s.author_roles, s.inline_emojis, s.normalizer_version,
         FALSE AS is_highlight_candidate, s.source, s.correlation_id
     FROM ranked_versions AS c
     INNER JOIN staged_messages AS s ON s.staging_row = c.staging_row
@@ -258,6 +307,7 @@ WITH winners AS (
         r.author_nickname, r.author_is_bot, r.raw_content, r.message_text, r.message_type,
         r.is_pinned, r.reference_id, r.attachments, r.attachment_count, r.embeds,
         r.embed_count, r.stickers, r.reactions, r.reaction_count,
+        r.parts, r.forwarded, r.author_roles, r.inline_emojis, r.normalizer_version,
         FALSE AS is_highlight_candidate, r.source, r.correlation_id
     FROM ranked_versions AS c
     INNER JOIN message_revisions AS r ON r.discord_id = c.discord_id AND r.content_digest = c.content_digest
@@ -267,7 +317,8 @@ INSERT INTO messages (
     discord_id, channel_id,
     guild_id, posted_at, edited_at, driver, author_id, author_name, author_nickname, author_is_bot,
     raw_content, message_text, message_type, is_pinned, reference_id, attachments, attachment_count,
-    embeds, embed_count, stickers, reactions, reaction_count, is_highlight_candidate, source,
+    embeds, embed_count, stickers, reactions, reaction_count,
+    parts, forwarded, author_roles, inline_emojis, normalizer_version, is_highlight_candidate, source,
     content_digest, correlation_id,
     observed_at, first_observed_at, deleted_at, created_at, updated_at
 )
@@ -276,7 +327,8 @@ SELECT
     w.guild_id, w.posted_at, w.edited_at, w.driver, w.author_id, w.author_name, w.author_nickname,
     w.author_is_bot, w.raw_content, w.message_text, w.message_type, w.is_pinned, w.reference_id,
     w.attachments, w.attachment_count, w.embeds, w.embed_count, w.stickers, w.reactions,
-    w.reaction_count, w.is_highlight_candidate, w.source, w.content_digest, w.correlation_id,
+    w.reaction_count, w.parts, w.forwarded, w.author_roles, w.inline_emojis, w.normalizer_version,
+    w.is_highlight_candidate, w.source, w.content_digest, w.correlation_id,
     w.observed_at, w.first_observed_at, t.deleted_at, $now::TIMESTAMPTZ, $now::TIMESTAMPTZ
 FROM winners AS w
 LEFT JOIN tombstones AS t ON t.discord_id = w.discord_id
@@ -303,6 +355,11 @@ ON CONFLICT (discord_id) DO UPDATE SET
     stickers = excluded.stickers,
     reactions = excluded.reactions,
     reaction_count = excluded.reaction_count,
+    parts = excluded.parts,
+    forwarded = excluded.forwarded,
+    author_roles = excluded.author_roles,
+    inline_emojis = excluded.inline_emojis,
+    normalizer_version = excluded.normalizer_version,
     source = excluded.source,
     content_digest = excluded.content_digest,
     correlation_id = excluded.correlation_id,

@@ -41,18 +41,33 @@ WITH skipped AS (
         ) AS place
     FROM skipped_messages
     WHERE discord_id > $low::BIGINT AND discord_id <= $high::BIGINT
+),
+details AS (
+    SELECT
+        discord_id, details_digest,
+        row_number() OVER (
+            PARTITION BY discord_id ORDER BY edited_at DESC NULLS LAST, observed_at DESC, details_digest DESC
+        ) AS version_rank
+    FROM message_details
+    WHERE discord_id > $low::BIGINT AND discord_id <= $high::BIGINT
 )
-SELECT discord_id, content_digest, observed_at, deleted_at, NULL AS skip_reason, session_id
-FROM messages
+SELECT
+    m.discord_id, m.content_digest, m.observed_at, m.deleted_at, NULL AS skip_reason, m.session_id,
+    d.details_digest
+FROM messages AS m
+LEFT JOIN details AS d ON d.discord_id = m.discord_id AND d.version_rank = 1
 WHERE
     -- The message that a thread began with also when it is its parent's.
-    (channel_id = $channel_id::BIGINT OR discord_id = $channel_id::BIGINT)
-    AND discord_id > $low::BIGINT
-    AND discord_id <= $high::BIGINT
+    (m.channel_id = $channel_id::BIGINT OR m.discord_id = $channel_id::BIGINT)
+    AND m.discord_id > $low::BIGINT
+    AND m.discord_id <= $high::BIGINT
 UNION ALL
-SELECT s.discord_id, s.content_digest, s.observed_at, t.deleted_at, s.skip_reason, NULL AS session_id
+SELECT
+    s.discord_id, s.content_digest, s.observed_at, t.deleted_at, s.skip_reason, NULL AS session_id,
+    d.details_digest
 FROM skipped AS s
 LEFT JOIN tombstones AS t ON t.discord_id = s.discord_id
+LEFT JOIN details AS d ON d.discord_id = s.discord_id AND d.version_rank = 1
 WHERE s.place = 1 AND (s.channel_id = $channel_id::BIGINT OR s.discord_id = $channel_id::BIGINT)
 ORDER BY discord_id;
 

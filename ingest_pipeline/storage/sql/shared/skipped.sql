@@ -26,7 +26,8 @@ WITH numbered AS (
     SELECT
         guild_id, posted_at, edited_at, driver, author_id, author_name, author_nickname, author_is_bot,
         raw_content, message_text, message_type, is_pinned, reference_id, attachments, attachment_count,
-        embeds, embed_count, stickers, reactions, reaction_count, source, correlation_id, skip_reason,
+        embeds, embed_count, stickers, reactions, reaction_count,
+        parts, forwarded, author_roles, inline_emojis, normalizer_version, source, correlation_id, skip_reason,
         discord_id, content_digest, observed_at AS first_observed_at,
         min(channel_id) OVER same_content AS channel_id,
         max(observed_at) OVER same_content AS observed_at,
@@ -42,7 +43,8 @@ WITH numbered AS (
 INSERT INTO skipped_messages (
     discord_id, content_digest, channel_id, guild_id, posted_at, edited_at, driver, author_id, author_name,
     author_nickname, author_is_bot, raw_content, message_text, message_type, is_pinned, reference_id,
-    attachments, attachment_count, embeds, embed_count, stickers, reactions, reaction_count, source,
+    attachments, attachment_count, embeds, embed_count, stickers, reactions, reaction_count,
+    parts, forwarded, author_roles, inline_emojis, normalizer_version, source,
     correlation_id, skip_reason,
     first_observed_at, observed_at, recorded_at
 )
@@ -50,7 +52,9 @@ SELECT
     n.discord_id, n.content_digest, n.channel_id, n.guild_id, n.posted_at, n.edited_at, n.driver,
     n.author_id, n.author_name, n.author_nickname, n.author_is_bot, n.raw_content, n.message_text,
     n.message_type, n.is_pinned, n.reference_id, n.attachments, n.attachment_count, n.embeds,
-    n.embed_count, n.stickers, n.reactions, n.reaction_count, n.source, n.correlation_id, n.skip_reason,
+    n.embed_count, n.stickers, n.reactions, n.reaction_count,
+    n.parts, n.forwarded, n.author_roles, n.inline_emojis, n.normalizer_version, n.source, n.correlation_id,
+    n.skip_reason,
     n.first_observed_at, n.observed_at, $now::TIMESTAMPTZ
 FROM numbered AS n
 LEFT JOIN skipped_messages AS k ON k.discord_id = n.discord_id AND k.content_digest = n.content_digest
@@ -91,6 +95,11 @@ ON CONFLICT (discord_id, content_digest) DO UPDATE SET
     stickers = excluded.stickers,
     reactions = excluded.reactions,
     reaction_count = excluded.reaction_count,
+    parts = excluded.parts,
+    forwarded = excluded.forwarded,
+    author_roles = excluded.author_roles,
+    inline_emojis = excluded.inline_emojis,
+    normalizer_version = excluded.normalizer_version,
     source = excluded.source,
     correlation_id = excluded.correlation_id,
     skip_reason = excluded.skip_reason,
@@ -102,7 +111,8 @@ ON CONFLICT (discord_id, content_digest) DO UPDATE SET
 SELECT
     discord_id, content_digest, channel_id, guild_id, posted_at, edited_at, driver, author_id, author_name,
     author_nickname, author_is_bot, raw_content, message_text, message_type, is_pinned, reference_id,
-    attachments, attachment_count, embeds, embed_count, stickers, reactions, reaction_count, source,
+    attachments, attachment_count, embeds, embed_count, stickers, reactions, reaction_count,
+    parts, forwarded, author_roles, inline_emojis, normalizer_version, source,
     correlation_id, skip_reason,
     first_observed_at, observed_at
 FROM skipped_messages
