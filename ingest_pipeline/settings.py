@@ -24,7 +24,6 @@ from ingest_pipeline.errors import ConfigurationError
 from ingest_pipeline.redaction import guard
 
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
-DEFAULT_CHANNEL_ID = 1101802452224856174
 
 RENAMED_VARIABLES = {"INGEST_SWEEP_HOURS": "INGEST_POST_SESSION_HOURS"}
 """Old names of variables, which are read for one version more, by the new ones."""
@@ -145,7 +144,7 @@ class Settings(BaseSettings):
     landing_url: str | None = None
     discord_oauth_token: SecretStr | None = Field(None, validation_alias="DISCORD_OAUTH_TOKEN")
     discord_bot_token: SecretStr | None = Field(None, validation_alias="DISCORD_BOT_TOKEN")
-    bot_monitor: str = "*aplus-setups*"
+    bot_monitor: str | None = None
     bot_catch_up_hours: Annotated[float, Field(ge=0, le=10_000)] = 24
     poll_interval_seconds: PositiveInt = Field(30, validation_alias="POLL_INTERVAL_SECONDS")
     exporter_path: Path = PROJECT_ROOT / "discord_msg_fetcher" / "DiscordChatExporter.Cli"
@@ -159,7 +158,7 @@ class Settings(BaseSettings):
     database_wait_seconds: PositiveInt = 60
     post_session_hours: Annotated[int, Field(ge=0)] = 24
     batch_rows: PositiveInt = 20_000
-    default_channel_id: PositiveInt = DEFAULT_CHANNEL_ID
+    default_channel_id: PositiveInt | None = None
     executor: Literal["in_process", "celery"] = "in_process"
     celery_broker_url: SecretStr | None = None
     celery_redelivery_seconds: PositiveInt = 1800

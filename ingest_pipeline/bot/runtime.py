@@ -59,7 +59,7 @@ class BotOptions:
     """
 
     lookback: timedelta = timedelta(hours=24)
-    patterns: Collection[str] = ("*aplus-setups*",)
+    patterns: Collection[str] = ()
     quiet: timedelta = QUIET
     refetch_poll_seconds: float = 1.0
     coverage_read_seconds: float = 300.0

@@ -40,12 +40,13 @@ from ingest_pipeline.userconfig.session_rows import (
     field_name,
     shown,
 )
+from ingest_pipeline.userconfig.settings_file import default_channel
 
 _SUFFIXES = ".yaml, .yml, .csv, .ics"
 _STATE_KEY = "sessions_file_digest"
 
 
-def read_sessions(path: Path, *, default_channel_id: int) -> list[Session]:
+def read_sessions(path: Path, *, default_channel_id: int | None) -> list[Session]:
     """Read the sessions of a file, in the file's order.
 
     Args:
@@ -60,7 +61,7 @@ def read_sessions(path: Path, *, default_channel_id: int) -> list[Session]:
     return parse_sessions(read_edited_file(path), str(path), default_channel_id=default_channel_id)
 
 
-def parse_sessions(content: bytes, name: str, *, default_channel_id: int) -> list[Session]:
+def parse_sessions(content: bytes, name: str, *, default_channel_id: int | None) -> list[Session]:
     """Read the sessions of a file's bytes; the name's suffix tells the format.
 
     Raises:
@@ -192,11 +193,12 @@ def sync_sessions_file(database: Database, settings: Settings, now: datetime) ->
         return None
     content = read_edited_file(path)
     # The default channel is part of what the file says: sessions that name none follow it.
-    digest = blake2b(content + b"\0%d" % settings.default_channel_id, digest_size=16).hexdigest()
+    channel_id = default_channel(settings)
+    digest = blake2b(content + b"\0%d" % (channel_id or 0), digest_size=16).hexdigest()
     with database.read() as connection:
         if get_state(connection, _STATE_KEY) == digest:
             return None
-    sessions = parse_sessions(content, str(path), default_channel_id=settings.default_channel_id)
+    sessions = parse_sessions(content, str(path), default_channel_id=channel_id)
 
     def save(connection: Connection) -> SessionChanges:
         changes = save_sessions(connection, sessions, now=now)

@@ -57,13 +57,16 @@ class SessionRow:
     problems: tuple[str, ...] = ()
 
 
-def build_sessions(rows: Iterable[SessionRow], name: str, *, default_channel_id: int) -> list[Session]:
+_NO_CHANNEL = "names no channel: add channel_ids, or set default_channel_id in data/settings.yaml"
+
+
+def build_sessions(rows: Iterable[SessionRow], name: str, *, default_channel_id: int | None) -> list[Session]:
     """Return the sessions that rows describe, in the rows' order.
 
     Args:
         rows: The rows of one file.
         name: The file's name in messages.
-        default_channel_id: The channel of sessions that name none.
+        default_channel_id: The channel of sessions that name none; None when there is no such channel.
 
     Raises:
         SessionInvalid: A row breaks a rule, or two rows have one id; the message lists up to
@@ -81,10 +84,15 @@ def build_sessions(rows: Iterable[SessionRow], name: str, *, default_channel_id:
             )
         elif session_id is not None:
             places[session_id] = row.where
+        if not row_problems:
+            if default_channel_id is not None:
+                values.setdefault("channel_ids", (default_channel_id,))
+            elif "channel_ids" not in values:
+                row_problems.append(_NO_CHANNEL)
         label = row.where if session_id is None else f"{row.where}, session {session_id!r}"
         problems += [f"{label}: {problem}" for problem in row_problems]
         if not row_problems:
-            sessions.append(Session(**{"channel_ids": (default_channel_id,), **values}))
+            sessions.append(Session(**values))
     if problems:
         raise SessionInvalid(describe_problems(name, problems))
     return sessions

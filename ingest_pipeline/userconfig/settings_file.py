@@ -19,6 +19,7 @@ them. What is set by command, for guilds and channels, is in `storage/catalogue/
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -35,6 +36,7 @@ from ingest_pipeline.domain.channel_settings import (
     unknown_key,
 )
 from ingest_pipeline.errors import BadInput, ConfigurationError
+from ingest_pipeline.settings import Settings
 from ingest_pipeline.userconfig.edited_files import (
     decode_text,
     is_null,
@@ -45,7 +47,7 @@ from ingest_pipeline.userconfig.edited_files import (
 )
 from ingest_pipeline.userconfig.session_rows import parse_channel_id
 
-_SECTIONS = ("defaults", "channels")
+_SECTIONS = ("default_channel_id", "monitor", "defaults", "channels")
 _GROUPS = tuple(dict.fromkeys(key.split(".")[0] for key in SETTINGS if "." in key))
 
 _Tree = dict[str, Any]
@@ -59,11 +61,15 @@ class SettingsFile:
         name: The file, in messages.
         defaults: For every channel, by key.
         channels: For single channels, by channel and key.
+        default_channel_id: The channel of sessions that name none, if the file has one.
+        monitor: What the bot monitors in a guild that it sees for the first time: ids and patterns of names.
     """
 
     name: str = "settings.yaml"
     defaults: Values = field(default_factory=dict)
     channels: Mapping[int, Values] = field(default_factory=dict)
+    default_channel_id: int | None = None
+    monitor: tuple[str, ...] = ()
 
     def default_layer(self) -> Layer:
         """Return what holds for every channel."""
@@ -100,6 +106,29 @@ def load_settings_file(path: Path, *, groups: bool = True) -> SettingsFile:
     return _load(path, status.st_mtime_ns, status.st_size, groups)
 
 
+def default_channel(settings: Settings) -> int | None:
+    """Return the channel of sessions that name none: the environment's, else the settings file's.
+
+    A file that cannot be read has none; what is wrong with it is reported where its settings are used.
+    """
+    if settings.default_channel_id is not None:
+        return settings.default_channel_id
+    with suppress(ConfigurationError):
+        return load_settings_file(settings.settings_file, groups=False).default_channel_id
+    return None
+
+
+def first_monitors(settings: Settings) -> tuple[str, ...]:
+    """Return what the bot monitors in a guild that it sees for the first time, wherever that is set.
+
+    Raises:
+        ConfigurationError: The settings file cannot be read or breaks a rule.
+    """
+    if settings.bot_monitor is not None:
+        return tuple(settings.bot_monitor.split())
+    return load_settings_file(settings.settings_file, groups=False).monitor
+
+
 @lru_cache(maxsize=4)
 def _load(path: Path, _modified: int, _size: int, groups: bool) -> SettingsFile:  # noqa: FBT001 - a key
     try:
@@ -126,7 +155,33 @@ def _parsed(text: str, path: Path, groups: Collection[str]) -> SettingsFile:
     defaults = flatten(tree, "defaults", _placed(name, lines))
     channels = _channels(sections["channels"], name, groups) if "channels" in sections else {}
     _check_together(name, defaults, channels)
-    return SettingsFile(path.name, defaults, channels)
+    return SettingsFile(
+        path.name,
+        defaults,
+        channels,
+        _default_channel(sections.get("default_channel_id"), name),
+        _monitor(sections.get("monitor"), name),
+    )
+
+
+def _default_channel(node: yaml.Node | None, name: str) -> int | None:
+    if node is None or is_null(node):
+        return None
+    try:
+        return parse_channel_id(str(written(node)))
+    except BadInput as error:
+        raise BadInput(f"{name}, line {line_of(node)}: default_channel_id: {error}") from error
+
+
+def _monitor(node: yaml.Node | None, name: str) -> tuple[str, ...]:
+    if node is None or is_null(node):
+        return ()
+    patterns = written(node)
+    if isinstance(patterns, str):
+        return tuple(patterns.split())
+    if patterns is None or not all(isinstance(each, str) and each.strip() for each in patterns):
+        raise BadInput(f"{name}, line {line_of(node)}: monitor is not a list of ids and patterns of names")
+    return tuple(patterns)
 
 
 def _channels(node: yaml.Node, name: str, groups: Collection[str]) -> dict[int, Values]:

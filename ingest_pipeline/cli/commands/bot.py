@@ -64,8 +64,9 @@ def bot(
         return
     with open_services(settings) as services:
         from ingest_pipeline.bot.runtime import BotOptions
+        from ingest_pipeline.userconfig.settings_file import first_monitors
 
-        patterns = tuple(monitor or settings.bot_monitor.split())
+        patterns = tuple(monitor or first_monitors(settings))
         if check:
             _check(services, settings.discord_bot_token, patterns, as_json=as_json)
             return

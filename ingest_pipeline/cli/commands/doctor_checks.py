@@ -20,7 +20,7 @@ from ingest_pipeline.private_files import is_open_to_others
 from ingest_pipeline.settings import RENAMED_VARIABLES, Settings
 from ingest_pipeline.userconfig.edited_files import decode_text, mapping_items, read_edited_file, yaml_root
 from ingest_pipeline.userconfig.session_files import read_sessions
-from ingest_pipeline.userconfig.settings_file import load_settings_file
+from ingest_pipeline.userconfig.settings_file import default_channel, load_settings_file
 
 LOW_DISK_BYTES = 1_000_000_000
 FULL_DISK_BYTES = 100_000_000
@@ -158,7 +158,7 @@ def check_sessions(settings: Settings) -> Check:
     from ingest_pipeline.storage.messages.sessions import list_sessions
 
     if settings.sessions_file.is_file():
-        read_sessions(settings.sessions_file, default_channel_id=settings.default_channel_id)
+        read_sessions(settings.sessions_file, default_channel_id=default_channel(settings))
     database = open_database(settings.model_copy(update={"database_wait_seconds": DATABASE_WAIT_SECONDS}))
     try:
         with database.read() as connection:

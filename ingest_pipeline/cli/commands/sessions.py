@@ -24,6 +24,7 @@ from ingest_pipeline.cli.output import cell_text, print_json, print_rows
 from ingest_pipeline.domain.session import Session
 from ingest_pipeline.errors import BadInput, SessionInvalid
 from ingest_pipeline.userconfig.session_rows import SessionRow, build_sessions
+from ingest_pipeline.userconfig.settings_file import default_channel
 
 if TYPE_CHECKING:
     from ingest_pipeline.settings import Settings
@@ -48,7 +49,7 @@ def import_sessions(
     from ingest_pipeline.userconfig.session_files import read_sessions
 
     settings = begin(context, as_json=as_json)
-    default_channel_id = read_channel(channel_id) or settings.default_channel_id
+    default_channel_id = read_channel(channel_id) or default_channel(settings)
     found = read_sessions(file, default_channel_id=default_channel_id)
     if not found:
         raise BadInput(f"{file} holds no sessions: add some")
@@ -108,7 +109,7 @@ def add_session(
             ("country", country),
         ),
     )
-    [session] = build_sessions([row], "sessions add", default_channel_id=settings.default_channel_id)
+    [session] = build_sessions([row], "sessions add", default_channel_id=default_channel(settings))
     _warn_of_long_ones(settings, [session])
     with open_services(settings) as services:
         from ingest_pipeline.content.sessions import read_relinked

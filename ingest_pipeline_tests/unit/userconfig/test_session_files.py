@@ -329,3 +329,12 @@ def accept_or_refuse(content: bytes, name: str) -> None:
     for session in sessions:
         assert "\0" not in repr(session)
         (session.event_name or "").encode()
+
+
+def test_a_session_without_any_channel_is_refused_with_the_remedy() -> None:
+    """Neither it nor data/settings.yaml names one."""
+    text = (
+        "sessions:\n  - {session_id: a, start_time: 2026-05-15T12:00:00Z, end_time: 2026-05-15T13:00:00Z}\n"
+    )
+    with pytest.raises(SessionInvalid, match=r"set default_channel_id in data/settings\.yaml"):
+        parse_sessions(text.encode(), "sessions.yaml", default_channel_id=None)

@@ -13,7 +13,13 @@ from hypothesis import strategies as st
 
 from ingest_pipeline.domain.channel_settings import SETTINGS
 from ingest_pipeline.errors import ConfigurationError
-from ingest_pipeline.userconfig.settings_file import SettingsFile, load_settings_file
+from ingest_pipeline.settings import load_settings
+from ingest_pipeline.userconfig.settings_file import (
+    SettingsFile,
+    default_channel,
+    first_monitors,
+    load_settings_file,
+)
 
 STAMPS = count(1)
 SHIPPED = Path(__file__).resolve().parents[3] / "data" / "settings.yaml"
@@ -104,7 +110,7 @@ def test_a_changed_file_is_read_again_and_an_unchanged_one_is_not(tmp_path: Path
     ("text", "said"),
     [
         ("chanels: {}", "line 1: unknown key 'chanels': did you mean 'channels'?"),
-        ("zzz: {}", "known are defaults, channels"),
+        ("zzz: {}", "known are default_channel_id, monitor, defaults, channels"),
         ("channels:\n  general: {}", "line 2: channel id 'general' is not a Discord id"),
         ("channels:\n  11: {keep_media: true}", "unknown key 'keep_media': did you mean 'keep_media_only'?"),
         (
@@ -152,3 +158,27 @@ def test_any_bytes_are_settings_or_refused(tmp_path_factory: pytest.TempPathFact
     path.write_bytes(content)
     with suppress(ConfigurationError):
         assert isinstance(load_settings_file(path), SettingsFile)
+
+
+def test_the_shipped_file_names_the_default_channel_and_what_is_monitored_first() -> None:
+    """Where a user sees and changes them; the code has neither."""
+    shipped = load_settings_file(SHIPPED)
+    assert shipped.default_channel_id == 1101802452224856174
+    assert shipped.monitor == ("*aplus-setups*",)
+
+
+def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:
+    """For the channel of sessions that name none, and for what the bot monitors first."""
+    (tmp_path / "settings.yaml").write_text("default_channel_id: 7\nmonitor: [radio, '*clips*']\n")
+    of_file = load_settings(data_dir=tmp_path)
+    assert (default_channel(of_file), first_monitors(of_file)) == (7, ("radio", "*clips*"))
+    of_both = load_settings(data_dir=tmp_path, default_channel_id=8, bot_monitor="setups !old")
+    assert (default_channel(of_both), first_monitors(of_both)) == (8, ("setups", "!old"))
+
+
+@pytest.mark.parametrize("text", ["default_channel_id: radio", "monitor: {a: b}", "monitor: ['']"])
+def test_a_default_that_is_none_is_refused_with_its_line(tmp_path: Path, text: str) -> None:
+    """A name in the place of an id, or something else than a list."""
+    (tmp_path / "settings.yaml").write_text(text)
+    with pytest.raises(ConfigurationError, match="line 1"):
+        load_settings_file(tmp_path / "settings.yaml")
