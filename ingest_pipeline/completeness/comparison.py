@@ -13,26 +13,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-import msgspec
-
 from ingest_pipeline.domain.membership import Claim
 from ingest_pipeline.domain.message_details import NO_DETAILS
-from ingest_pipeline.domain.message_parts import has_words
 from ingest_pipeline.domain.normalize import SkipReason
 from ingest_pipeline.ingestion.documents import Document, Tally
 from ingest_pipeline.sources.discord.history import Page
 from ingest_pipeline.storage.engine.columns import values_of
 from ingest_pipeline.storage.messages.queries import StoredVersion
 
-_COMPARED = (
-    "discord_id",
-    "content_digest",
-    "details_digest",
-    "posted_at",
-    "skip_reason",
-    "message_text",
-    "embeds",
-)
+_COMPARED = ("discord_id", "content_digest", "details_digest", "posted_at", "skip_reason")
 # These say nothing of the message: the policy cannot be asked about it.
 _UNREADABLE = (
     SkipReason.MALFORMED,
@@ -55,8 +44,6 @@ class DifferenceReason(StrEnum):
         DELETION_MISSED: The table has it, and Discord does not any more.
         CHANGE_MISSED: Both have it, with different contents, as a row or as skipped.
         SESSION_DIFFERS: Its row is linked to another session than the one that takes its channel and time.
-        WORDS_SKIPPED: The policy leaves it out since it has no text of its own, and it has words: in embeds,
-            or forwarded.
     """
 
     NOT_READ = "not_read"
@@ -67,7 +54,6 @@ class DifferenceReason(StrEnum):
     DELETION_MISSED = "deletion_missed"
     CHANGE_MISSED = "change_missed"
     SESSION_DIFFERS = "session_differs"
-    WORDS_SKIPPED = "words_skipped"
 
 
 DEFICITS = (
@@ -99,7 +85,6 @@ class FreshRow:
         posted_at: When it was posted, aware UTC.
         requested_at: When Discord was asked for it, aware UTC.
         skip_reason: Why the channel's policy does not take it; None when it does.
-        has_words: Of one that is not taken, whether it has words somewhere.
         details_digest: Its details; None where the source does not carry any.
     """
 
@@ -108,7 +93,6 @@ class FreshRow:
     posted_at: datetime
     requested_at: datetime
     skip_reason: str | None
-    has_words: bool
     details_digest: int | None = None
 
 
@@ -180,11 +164,10 @@ def fresh_reading(channel_id: int, pages: Sequence[Page], documents: Iterable[Do
     for page, document in zip(pages, documents, strict=True):
         for table in document.batches(tally):
             columns = (values_of(table[name]) for name in _COMPARED)
-            for discord_id, digest, details, posted_at, reason, text, embeds in zip(*columns, strict=True):
+            for discord_id, digest, details, posted_at, reason in zip(*columns, strict=True):
                 if page.low < discord_id <= page.high:
-                    words = reason is not None and has_words(text, msgspec.json.decode(embeds))
                     rows[discord_id] = FreshRow(
-                        discord_id, digest, posted_at, page.requested_at, reason, words, details
+                        discord_id, digest, posted_at, page.requested_at, reason, details
                     )
     return FreshReading(channel_id, tuple(pages), rows, tally.skipped)
 
@@ -246,8 +229,6 @@ def _difference(
     if stored is not None and stored.deleted_at is not None:
         is_newer = stored.deleted_at >= row.requested_at
         return None if is_newer else DifferenceReason.TAKEN_AS_DELETED
-    if row.has_words and _is_left_out(row, stored):
-        return DifferenceReason.WORDS_SKIPPED
     if stored is not None:
         return _stale(row, stored) or _mislinked(row, stored, claims)
     if row.skip_reason is not None:

@@ -36,7 +36,6 @@ from ingest_pipeline.domain.snowflake import parse_snowflake
 _MAX_COUNT = 2**31 - 1
 # More than Discord takes of one message with everything that hangs on it; a hand-made file may have more.
 MOST_BYTES = 64 * 1024
-_WORDS_OF_EMBEDS = frozenset({"title", "description", "author", "footer", "fields"})
 _COUNT_OF = itemgetter("count")
 # The standard library's own table only: the machine's would make rows differ between machines.
 _TYPES = MimeTypes(filenames=())
@@ -236,8 +235,3 @@ def words_of(parts: Iterable[Mapping[str, str]], *, without: str = "") -> str:
     """Return the words of parts, a line for each, labels and one position left out."""
     texts = (each["text"].strip() for each in parts if each["at"] != without and not is_label(each["at"]))
     return "\n".join(text for text in texts if text)
-
-
-def has_words(text: str, embeds: Iterable[Mapping[str, Any]]) -> bool:
-    """Tell whether a stored message has words: in its text or in its embeds, apart from addresses."""
-    return bool(text.strip()) or any(not _WORDS_OF_EMBEDS.isdisjoint(item) for item in embeds)

@@ -51,7 +51,7 @@ def test_a_clear_line_is_read(tmp_path: Path, content: str, expected: dict[str, 
 @pytest.mark.parametrize(
     ("line", "reason"),
     [
-        ("SECRET", "no ="),
+        ("SECRET", "= is missing"),
         ("SECRET='s3cret", "not closed"),
         ('SECRET="s3cret', "not closed"),
         ("SECRET='s3cret' more", "not closed"),

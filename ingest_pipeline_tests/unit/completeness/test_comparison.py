@@ -18,7 +18,7 @@ from ingest_pipeline_tests.exports import START
 CHANNEL = 7
 NEVER = START - timedelta(days=1)
 TICK = timedelta(microseconds=1)
-FRESH = FreshRow(15, 1, START - timedelta(hours=1), START, skip_reason=None, has_words=False)
+FRESH = FreshRow(15, 1, START - timedelta(hours=1), START, skip_reason=None)
 STORED = StoredVersion(15, 1, NEVER, None)
 
 
@@ -76,10 +76,20 @@ def test_a_row_belongs_to_the_session_that_claims_its_time_first() -> None:
     assert compared(FRESH, linked).reasons == {"session_differs": 1}
 
 
-def test_words_are_told_only_of_what_is_left_out() -> None:
+def test_what_a_policy_leaves_out_is_no_difference_and_a_known_message_is_a_row() -> None:
     """A message that was known before is a row, whatever the policy says of it now."""
-    silent = replace(FRESH, skip_reason="media_only", has_words=True)
-    assert compared(silent, None).reasons == {"words_skipped": 1}
-    assert compared(silent, replace(STORED, skip_reason="media_only")).reasons == {"words_skipped": 1}
+    silent = replace(FRESH, skip_reason="media_only")
+    left_out = compared(silent, None)
+    assert (left_out.reasons, left_out.on_discord, left_out.skipped) == ({}, 0, {"media_only": 1})
     known = compared(silent, STORED)
     assert (known.reasons, known.on_discord, known.skipped) == ({}, 1, {})
+
+
+def test_details_are_compared_where_both_carry_them() -> None:
+    """An exporter's reading says nothing of components; Discord's own object does."""
+    detailed = replace(STORED, details_digest=5)
+    assert not compared(FRESH, detailed).reasons
+    assert not compared(replace(FRESH, details_digest=5), detailed).reasons
+    assert not compared(replace(FRESH, details_digest=0), STORED).reasons
+    for digest in (0, 6):
+        assert compared(replace(FRESH, details_digest=digest), detailed).reasons == {"change_missed": 1}
