@@ -10,6 +10,7 @@ https://docs.discord.com/developers/components/reference
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 from hashlib import blake2b
 from typing import Any
 
@@ -18,6 +19,7 @@ import msgspec
 from ingest_pipeline.domain.message import DetailedMessage, Details, RawMessage
 from ingest_pipeline.domain.message_parts import (
     clean,
+    count,
     part,
     snowflake_text,
     unsigned,
@@ -49,7 +51,7 @@ _CLIP, _SPOILER = 1 << 0, 1 << 3
 _DEEPEST = 8
 
 _TEXT_DISPLAY, _THUMBNAIL, _GALLERY, _FILE = 10, 11, 12, 13
-_ATTACHMENT_FACTS = ("content_type", "width", "height", "title", "description", "clip_created_at")
+_ATTACHMENT_TEXTS = ("content_type", "title", "description")
 
 
 def details_of(payload: Payload) -> Details:
@@ -151,6 +153,15 @@ def _text(value: object) -> str | None:
     return clean(value) if isinstance(value, str) and value else None
 
 
+def _time(value: object) -> str | None:
+    """Return ISO 8601 text that both engines read as a time; None for anything else."""
+    try:
+        moment = datetime.fromisoformat(value) if isinstance(value, str) else None
+    except ValueError:
+        return None
+    return moment.isoformat() if moment and moment.tzinfo else None
+
+
 def _components(
     value: object, parts: list[dict[str, str]], prefix: str, depth: int
 ) -> Iterator[dict[str, Any]]:
@@ -194,7 +205,7 @@ def _media(item: Payload, kind: object) -> Iterator[dict[str, Any]]:
             _add(found, "url", _text(media.get("url")))
             _add(found, "content_type", _text(media.get("content_type")))
             for side in ("width", "height"):
-                _add(found, side, _number(media.get(side)))
+                _add(found, side, count(media.get(side)))
         _add(found, "description", _text(holder.get("description")))
         _add(found, "file_name", _text(holder.get("name")))
         yield found
@@ -213,7 +224,7 @@ def _poll(value: object, parts: list[dict[str, str]]) -> dict[str, Any]:
     part(parts, "poll.question", found.get("question"))
     results = value.get("results")
     counted = _objects(results.get("answer_counts")) if isinstance(results, Mapping) else []
-    votes = {each.get("id"): _number(each.get("count")) for each in counted}
+    votes = {each.get("id"): count(each.get("count")) for each in counted}
     answers = []
     for item in _objects(value.get("answers")):
         media = item.get("poll_media")
@@ -227,7 +238,7 @@ def _poll(value: object, parts: list[dict[str, str]]) -> dict[str, Any]:
         part(parts, "poll.answer", answer.get("text"))
         answers.append(answer)
     _add(found, "answers", answers)
-    _add(found, "ends_at", _text(value.get("expiry")))
+    _add(found, "ends_at", _time(value.get("expiry")))
     _add(found, "allows_several", value.get("allow_multiselect") is True)
     if isinstance(results, Mapping):
         found["is_final"] = results.get("is_finalized") is True
@@ -239,9 +250,11 @@ def _attachments(holder: Payload, parts: list[dict[str, str]], prefix: str) -> l
     described = []
     for number, item in enumerate(_objects(holder.get("attachments"))):
         found: dict[str, Any] = {}
-        for name in _ATTACHMENT_FACTS:
-            value = item.get(name)
-            _add(found, name, _text(value) if isinstance(value, str) else _number(value))
+        for name in _ATTACHMENT_TEXTS:
+            _add(found, name, _text(item.get(name)))
+        for side in ("width", "height"):
+            _add(found, side, count(item.get(side)))
+        _add(found, "clip_created_at", _time(item.get("clip_created_at")))
         _add(found, "duration_seconds", _number(item.get("duration_secs")))
         waveform = item.get("waveform")
         if isinstance(waveform, str) and waveform:
@@ -275,14 +288,14 @@ def _bursts(payload: Payload) -> list[dict[str, Any]]:
     for item in _objects(payload.get("reactions")):
         counts = item.get("count_details")
         emoji = item.get("emoji")
-        if isinstance(counts, Mapping) and isinstance(emoji, Mapping) and _number(counts.get("burst")):
+        if isinstance(counts, Mapping) and isinstance(emoji, Mapping) and count(counts.get("burst")):
             name = _text(emoji.get("name")) or ""
             number = snowflake_text(emoji.get("id"))
             found.append(
                 {
                     "emoji": f"{name}:{number}" if number else name,
-                    "normal": _number(counts.get("normal")) or 0,
-                    "burst": _number(counts.get("burst")),
+                    "normal": count(counts.get("normal")),
+                    "burst": count(counts.get("burst")),
                 }
             )
     return found

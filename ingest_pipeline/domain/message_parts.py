@@ -60,7 +60,7 @@ def snowflake_text(value: object) -> str | None:
     return None if number is None else str(number)
 
 
-def _count(value: object) -> int:
+def count(value: object) -> int:
     """Return a JSON number, or a string of one, as a 32-bit count from 0; anything else is 0."""
     if type(value) is int and 0 <= value <= _MAX_COUNT:
         return value
@@ -77,7 +77,7 @@ def attachment(item: Attachment) -> dict[str, Any]:
         "id": snowflake_text(item.id),
         "file_name": name,
         "url": clean(item.url),
-        "size_bytes": _count(item.file_size_bytes),
+        "size_bytes": count(item.file_size_bytes),
         # The exporter does not write the type, so it is taken from the name for every source alike.
         "content_type": _content_type(name) if name else None,
     }
@@ -131,7 +131,7 @@ def reaction(item: Reaction) -> dict[str, Any]:
     name = (clean(emoji.name) if emoji else None) or ""
     # Unicode emoji, which most are, have an empty id.
     custom = snowflake_text(emoji.id) if emoji and emoji.id else None
-    return {"emoji": f"{name}:{custom}" if custom else name, "count": _count(item.count)}
+    return {"emoji": f"{name}:{custom}" if custom else name, "count": count(item.count)}
 
 
 def emoji(item: Emoji) -> dict[str, Any]:
