@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -64,14 +63,13 @@ def test_catching_up_does_not_wait_for_quiet(
     with RunningBot(archive, LAZY) as bot:
         traffic.start()
         with server.gateway.outage(forget=True):
-            server.messages.post(radio, "posted meanwhile")
-        bot.wait_for(lambda: len(server.journal.identifies) > 1, "a new session")
+            missed = server.messages.post(radio, "posted meanwhile")
+        bot.wait_for(lambda: missed in archive.live_ids(radio), "what was missed")
 
         def owes_nothing() -> bool:
             watched = archive.read(list_watched)
             return watched[radio].missed_since is None
 
-        time.sleep(0.5)
         bot.wait_for(owes_nothing, "the catch-up")
         assert not traffic.is_over()
         traffic.stop()
@@ -131,7 +129,7 @@ def test_what_cannot_be_read_is_said_and_waited_for(
         server.permissions.revoke(radio, permissions.READ_MESSAGE_HISTORY)
         server.messages.react(radio, ids[0], "🔥")
         bot.wait_for(lambda: "grant it Read Message History" in caplog.text, "a warning")
-        time.sleep(1.5)
+        bot.wait_for(lambda: server.journal.select("message", status=403), "a refused read")
         server.permissions.grant(radio, permissions.READ_MESSAGE_HISTORY)
         bot.settle()
     assert caplog.text.count("grant it Read Message History") == 1

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -46,6 +45,7 @@ from ingest_pipeline.storage.messages.queries import find_message, find_tombston
 from ingest_pipeline.storage.messages.sessions import save_sessions
 from ingest_pipeline.storage.runs.events import events_of_message
 from ingest_pipeline.storage.runs.state import set_state
+from ingest_pipeline_tests.contract.waiters import wait_for_waiting_writer
 
 START = datetime(2026, 9, 6, 13, 0, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
@@ -291,8 +291,7 @@ def test_a_creation_waits_for_a_reading_of_its_message(gateway: Gateway) -> None
             for rows in document.batches(Tally()):
                 merge_messages(connection, rows, now=gateway.now)
             storing = pool.submit(gateway.store)
-            # Long enough for the other to begin; should it be later, the test passes for nothing.
-            time.sleep(0.3)
+            wait_for_waiting_writer(gateway.services.database)
         storing.result(timeout=60)
     row = gateway.row()
     assert row is not None

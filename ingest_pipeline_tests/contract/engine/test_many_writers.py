@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -25,6 +24,7 @@ from ingest_pipeline_tests.contract.readings import (
     stored_revisions,
     tombstone,
 )
+from ingest_pipeline_tests.contract.waiters import wait_for_waiting_writer
 
 
 def assert_serial_result(database: Database, seeds: range) -> None:
@@ -106,8 +106,7 @@ def test_a_deletion_and_a_merge_of_the_same_message_never_pass_each_other(
     assert process.stdout.readline() == "held\n"
     with ThreadPoolExecutor(1) as pool:
         deleting = pool.submit(database.run, lambda c: tombstone_messages(c, [tombstone(1, 5)]))
-        # Long enough for the deletion to begin; should it be later, the test passes for nothing.
-        time.sleep(0.3)
+        wait_for_waiting_writer(database, on_another_process=True)
         tell(process)
         assert deleting.result(timeout=120) == 1
     finished(process)

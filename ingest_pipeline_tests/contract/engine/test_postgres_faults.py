@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import socketserver
 import sys
 import threading
@@ -27,6 +28,7 @@ from ingest_pipeline.storage.messages.merge import MergeCounts, merge_messages
 from ingest_pipeline_tests.contract.postgres_server import own_postgres
 from ingest_pipeline_tests.contract.readings import Reading, at, staged, stored_messages
 from ingest_pipeline_tests.contract.vanishing_server import vanishing_server
+from ingest_pipeline_tests.waiting import wait_until
 
 NOW = at(1000)
 
@@ -98,6 +100,14 @@ def test_a_broken_connection_is_told_to_who_does_not_want_it_done_again(
         work()
 
 
+def count_sleeping(url: str) -> int:
+    """Count the sessions of a server in which `pg_sleep` runs."""
+    with psycopg.connect(url) as connection:
+        return len(
+            connection.execute("SELECT 1 FROM pg_stat_activity WHERE wait_event = 'PgSleep'").fetchall()
+        )
+
+
 def terminate(url: str, process: int) -> None:
     """End a session on the server."""
     with psycopg.connect(url, autocommit=True) as connection:
@@ -143,14 +153,17 @@ def own_server() -> Iterator[Any]:
         yield server
 
 
-def test_a_server_that_goes_away_and_comes_back_is_waited_for(own_server: Any) -> None:
+def test_a_server_that_goes_away_and_comes_back_is_waited_for(
+    own_server: Any, caplog: pytest.LogCaptureFixture
+) -> None:
     """Work begun while it is away is done when it is back."""
     database = PostgresDatabase(SecretStr(own_server.get_uri()), 30)
     assert database.run(lambda c: merge(c, 1)) == MergeCounts(created=1)
     own_server.stop()
     with ThreadPoolExecutor(1) as pool:
-        working = pool.submit(database.run, lambda c: merge(c, 1, 2))
-        time.sleep(0.5)
+        with caplog.at_level(logging.INFO, "ingest_pipeline.storage"):
+            working = pool.submit(database.run, lambda c: merge(c, 1, 2))
+            wait_until("a first attempt that failed", lambda: caplog.records)
         own_server.ensure_postgres_running()
         assert working.result(timeout=120) == MergeCounts(created=1, unchanged=1)
     database.close()
@@ -203,8 +216,8 @@ def test_a_server_that_vanishes_without_a_word_is_noticed_in_seconds(
         lost = [pool.submit(seconds_until_lost, begin) for begin in (lambda: None, vanished.wait)]
         for _ in lost:
             assert opened.acquire(timeout=30)
-        # The first has sent its statement by then, and waits for the answer.
-        time.sleep(0.5)
+        # The first waits for the answer to its statement; the second has sent none yet.
+        wait_until("a statement on its way", lambda: count_sleeping(postgres_url))
         server.vanish()
         vanished.set()
         for each in lost:

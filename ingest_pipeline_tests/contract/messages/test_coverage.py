@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 
@@ -15,6 +14,7 @@ from ingest_pipeline.storage.engine.database import Connection, Database
 from ingest_pipeline.storage.messages.coverage import Proof, gaps, proofs, proven_until, record_proof
 from ingest_pipeline_tests.contract.messages.test_merge_order import trial
 from ingest_pipeline_tests.contract.readings import at
+from ingest_pipeline_tests.contract.waiters import wait_for_waiting_writer
 
 
 def proof(low: int, high: int, *, channel_id: int = 1, correlation_id: str = "c1") -> Proof:
@@ -78,8 +78,7 @@ def test_a_proof_that_waits_for_another_finds_it(database: Database) -> None:
         with database.write() as connection:
             record_proof(connection, proof(10, 20))
             recording = pool.submit(record, database, proof(5, 30))
-            # Long enough for the other to begin; should it be later, the test passes for nothing.
-            time.sleep(0.3)
+            wait_for_waiting_writer(database)
         recording.result(timeout=60)
     with database.read() as connection:
         assert proofs(connection, 1) == [proof(5, 30)]

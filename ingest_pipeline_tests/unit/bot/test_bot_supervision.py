@@ -62,6 +62,7 @@ class Client:
         self.is_connected = False
         self.changed_at = time.monotonic()
         self.closed = 0
+        self.began = asyncio.Event()
         self._connect = connect
 
     async def login(self, token: str) -> None:
@@ -71,8 +72,9 @@ class Client:
 
     async def connect(self) -> None:
         """Stay for as long as the test says."""
+        self.began.set()
         if self._connect is None:
-            await asyncio.sleep(60)
+            await asyncio.Event().wait()
         else:
             await self._connect()
 
@@ -122,7 +124,7 @@ def test_a_client_is_replaced_when_asked_to() -> None:
         client.is_connected = True
         reconnector = GatewayReconnector(lambda: client, "t")
         connected = asyncio.create_task(reconnector.live_once())
-        await asyncio.sleep(0.01)
+        await client.began.wait()
         reconnector.is_replacing = True
         with pytest.raises(DiscordUnavailable):
             await connected

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from ingest_pipeline.domain.extract.team_radio import RADIO_PARSER_VERSION, split_radio
+from ingest_pipeline.domain.extract.team_radio import split_radio
 
 PIECES = [
     "`",
@@ -168,8 +168,3 @@ def test_without_backticks_only_leading_emoji_and_space_go(content: str) -> None
     assert content.rstrip().endswith(text)
     lead = content.rstrip().removesuffix(text)
     assert not re.search(r"[^\W\d_]", re.sub(r"<?a?:[\w+-]+:[0-9]*>?", "", lead))
-
-
-def test_the_parser_has_a_version() -> None:
-    """Rows carry the version, so that a better parser can find what to recompute."""
-    assert RADIO_PARSER_VERSION >= 1

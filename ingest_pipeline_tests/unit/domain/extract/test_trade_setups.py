@@ -12,7 +12,6 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from ingest_pipeline.domain.extract.trade_setups import (
-    SETUP_PARSER_VERSION,
     SetupMessage,
     TradeSetup,
     parse_setups,
@@ -397,11 +396,6 @@ def test_a_message_that_plans_nothing_is_kept_as_unparsed_lines() -> None:
         "Long day ahead, 3 meetings",
     ]
     assert parse("") == SetupMessage((), (), (), (), ())
-
-
-def test_the_parser_has_a_version() -> None:
-    """Rows carry the version, so that a better parser can find what to recompute."""
-    assert SETUP_PARSER_VERSION >= 1
 
 
 VOCABULARY = """
