@@ -92,7 +92,7 @@ def test_an_empty_session_has_a_report(database: Database) -> None:
         save_sessions(connection, [SESSION], now=at(0))
         facts = read_facts(connection, SESSION, OVER, live_within=LIVE)
     page = report_page(facts, {"messages": messages_chart(facts)})
-    assert "0 messages, 1 stretch not proven complete." in page
+    assert "0 messages, 1 time range not proven complete." in page
     assert page.count("<img") == 1
 
 
