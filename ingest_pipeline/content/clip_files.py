@@ -9,7 +9,6 @@ channel.
 
 from __future__ import annotations
 
-import json
 import logging
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -22,9 +21,9 @@ from typing import Any
 
 from upath import UPath
 
-from ingest_pipeline.content.rows import clip_key
+from ingest_pipeline.content.rows import clip_key, stored_clips
 from ingest_pipeline.content.sessions import spans
-from ingest_pipeline.domain.extract.clips import Clip, find_clips
+from ingest_pipeline.domain.extract.clips import Clip
 from ingest_pipeline.domain.message import RawMessage
 from ingest_pipeline.domain.normalize import ChannelPolicy, build_normalizer
 from ingest_pipeline.domain.session import Session
@@ -97,11 +96,9 @@ def _by_exporter(
 
 def _clips(raws: Iterable[RawMessage]) -> dict[int, list[Clip]]:
     columns = build_normalizer(_NO_CHANNEL, _KEEP_ALL, None)(list(raws)).columns
-    found = zip(columns["discord_id"], columns["attachments"], columns["embeds"], strict=True)
-    return {
-        discord_id: find_clips(json.loads(attachments), json.loads(embeds))
-        for discord_id, attachments, embeds in found
-    }
+    names = ("discord_id", "attachments", "embeds", "details")
+    found = zip(*(columns[name] for name in names), strict=True)
+    return {discord_id: stored_clips(*shown) for discord_id, *shown in found}
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,6 +248,8 @@ class _Fetcher:
                 self._refusal = error
                 raise
         url = self._fresh.get((clip["discord_id"], clip["clip_key"]))
+        if url is None and clip["origin"] == "component" and not self._services.settings.discord_bot_token:
+            raise ClipGone("its address has expired, and exports have no components: set DISCORD_BOT_TOKEN")
         if url is None:
             raise ClipGone("its address has expired, and its message no longer has the clip")
         return url

@@ -18,7 +18,7 @@ from ingest_pipeline.domain.extract.trade_setups import (
     TradeSetup,
     parse_setups,
 )
-from ingest_pipeline.domain.message_details import media_of
+from ingest_pipeline.domain.message_details import attachment_facts, media_of
 from ingest_pipeline.domain.message_parts import words_of
 from ingest_pipeline.storage.content.rows import Row
 
@@ -174,6 +174,9 @@ def clip_rows(sources: Sources) -> list[Row]:
             clip.content_type,
             clip.size_bytes,
             clip.expires_at,
+            clip.part,
+            clip.is_stream_clip,
+            clip.clip_created_at,
             CLIPS_PARSER_VERSION,
         )
         for source, clips in _each(sources, _clips)
@@ -184,10 +187,15 @@ def clip_rows(sources: Sources) -> list[Row]:
 def _clips(source: Source) -> list[Clip]:
     if not (source["attachment_count"] or source["embed_count"] or source["details"]):
         return []
-    details = json.loads(source["details"]) if source["details"] else {}
-    return find_clips(
-        json.loads(source["attachments"]), json.loads(source["embeds"]), list(media_of(details))
-    )
+    return stored_clips(source["attachments"], source["embeds"], source["details"])
+
+
+def stored_clips(attachments: str, embeds: str, details: str | None) -> list[Clip]:
+    """Return the clips of a message by its columns, which are JSON text."""
+    values = json.loads(details) if details else {}
+    facts = attachment_facts(values)
+    files = [{**item, **facts.get(item["id"], {})} for item in json.loads(attachments)]
+    return find_clips(files, json.loads(embeds), media_of(values))
 
 
 def clip_key(clip: Clip) -> str:

@@ -134,6 +134,13 @@ def media_of(values: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
             pending[:0] = component.get("components", ())
 
 
+def attachment_facts(values: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return what details say of attachments, forwarded ones too, by id as text."""
+    forwarded = values.get("forwarded") or {}
+    described = (*values.get("attachments", ()), *forwarded.get("attachments", ()))
+    return {item["id"]: {"is_clip": False, **item} for item in described if item["id"]}
+
+
 def _add(values: dict[str, Any], key: str, value: object) -> None:
     if value:
         values[key] = value

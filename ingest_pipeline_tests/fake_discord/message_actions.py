@@ -40,6 +40,7 @@ class MessageActions:
         reply_to: int | None = None,
         attachments: Iterable[tuple[str, str]] = (),
         embeds: Sequence[Mapping[str, Any]] = (),
+        components: Sequence[Mapping[str, Any]] = (),
         at: datetime | None = None,
     ) -> int:
         """Post a message.
@@ -52,6 +53,7 @@ class MessageActions:
             reply_to: A message of the same channel; makes this a reply.
             attachments: (file name, content type) pairs.
             embeds: Embeds as Discord's JSON.
+            components: Components as Discord's JSON.
             at: The moment its id is minted for (aware UTC); a moment in the past gives an id older than
                 those already seen.
 
@@ -69,6 +71,7 @@ class MessageActions:
                 content=content,
                 kind=kind if reply_to is None else MessageKind.REPLY,
                 embeds=[dict(embed) for embed in embeds],
+                components=[dict(component) for component in components],
                 attachments=files,
                 reference=None if reply_to is None else (channel_id, reply_to),
             )

@@ -122,6 +122,8 @@ class Message:
     pinned_at: datetime | None = None
     flags: int = 0
     embeds: list[dict[str, Any]] = field(default_factory=list)
+    components: list[dict[str, Any]] = field(default_factory=list)
+    """With the signed addresses of their media as they are to be shown."""
     attachments: list[Attachment] = field(default_factory=list)
     reactions: dict[str, list[int]] = field(default_factory=dict)
     reference: tuple[int, int] | None = None

@@ -129,7 +129,7 @@ def message(state: GuildState, record: Message, *, with_reference: bool = True) 
         "embeds": list(record.embeds),
         "pinned": record.pinned_at is not None,
         "flags": record.flags,
-        "components": [],
+        "components": list(record.components),
     }
     if author.webhook:
         body["webhook_id"] = str(author.id)

@@ -20,14 +20,14 @@ The same file twice in a message, as attachment and as a pasted link, is one cli
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import PurePosixPath
 from typing import Any, Literal
 from urllib.parse import SplitResult, unquote, urlsplit
 
-CLIPS_PARSER_VERSION = 2
+CLIPS_PARSER_VERSION = 3
 
 VIDEO_EXTENSIONS = frozenset(
     {
@@ -75,6 +75,10 @@ class Clip:
             address (`?ex=` in hexadecimal Unix seconds; Discord API documentation, "Signed Attachment
             CDN URLs"); None for an address without signature.
         origin: Whether it was uploaded with the message or linked by it.
+        part: Which part of the message it is of: `attachment[0]`, `embed[0].video`, `embed[0].url`,
+            `component.media`, with `forwarded.` before it where the message forwards it.
+        is_stream_clip: Whether it was cut from a stream in Discord; None where no source has said.
+        clip_created_at: When it was cut, aware UTC; None for any other video.
     """
 
     url: str
@@ -83,6 +87,9 @@ class Clip:
     size_bytes: int | None
     expires_at: datetime | None
     origin: Literal["attachment", "embed", "component"]
+    part: str
+    is_stream_clip: bool | None = None
+    clip_created_at: datetime | None = None
 
 
 def find_clips(
@@ -93,36 +100,67 @@ def find_clips(
     """List the videos of one message, uploaded ones first, in the message's order.
 
     Args:
-        attachments: Mappings with `file_name`, `url`, `size_bytes` and `content_type`, each nullable.
-        embeds: Mappings with `url` and `video_url`, each absent or nullable.
-        media: Media of components: mappings with `url`, `file_name` and `content_type`, absent or nullable.
+        attachments: Mappings with `file_name`, `url`, `size_bytes`, `content_type`, `forwarded`, `is_clip`
+            and `clip_created_at` (ISO 8601), each absent or nullable.
+        embeds: Mappings with `url`, `video_url` and `forwarded`, each absent or nullable.
+        media: Media of components: mappings with `at`, its part, and `url`, `file_name` and `content_type`,
+            absent or nullable.
 
     Returns:
         One clip per video that has an address.
     """
-    found = [clip for item in attachments if (clip := _attached(item))]
-    found += [clip for item in embeds if (clip := _embedded(item))]
-    found += [replace(clip, origin="component") for item in media if (clip := _attached(item))]
+    files = _numbered("attachment", attachments)
+    found = [clip for part, item in files if (clip := _uploaded(item, "attachment", part))]
+    found += [clip for part, item in _numbered("embed", embeds) if (clip := _embedded(item, part))]
+    found += [clip for item in media if (clip := _uploaded(item, "component", item["at"]))]
     unique: dict[str, Clip] = {}
     for clip in found:
         unique.setdefault(_identity(clip.url), clip)
     return list(unique.values())
 
 
-def _attached(item: Mapping[str, Any]) -> Clip | None:
+def _numbered(kind: str, items: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Yield each item with the part it is: the message's own and those it forwards are counted apart."""
+    passed = {"": 0, "forwarded.": 0}
+    for item in items:
+        prefix = "forwarded." if item.get("forwarded") else ""
+        yield f"{prefix}{kind}[{passed[prefix]}]", item
+        passed[prefix] += 1
+
+
+def _uploaded(item: Mapping[str, Any], origin: Literal["attachment", "component"], part: str) -> Clip | None:
     url, name, content_type = item.get("url"), item.get("file_name"), item.get("content_type")
     if not url or not _is_video(_extension(name or _last_part(url)), content_type or ""):
         return None
-    return Clip(url, name or _last_part(url), content_type, item.get("size_bytes"), expiry(url), "attachment")
+    cut = item.get("clip_created_at")
+    return Clip(
+        url=url,
+        file_name=name or _last_part(url),
+        content_type=content_type,
+        size_bytes=item.get("size_bytes"),
+        expires_at=expiry(url),
+        origin=origin,
+        part=part,
+        is_stream_clip=item.get("is_clip"),
+        clip_created_at=datetime.fromisoformat(cut).astimezone(UTC) if cut else None,
+    )
 
 
-def _embedded(item: Mapping[str, Any]) -> Clip | None:
+def _embedded(item: Mapping[str, Any], part: str) -> Clip | None:
     linked = item.get("url")
     url = item.get("video_url") or (linked if linked and _is_video_file(linked) else None)
     if not url or _is_animated_picture(url):
         return None
     name = _last_part(url) if _is_video_file(url) else None
-    return Clip(url, name, None, None, expiry(url), "embed")
+    return Clip(
+        url=url,
+        file_name=name,
+        content_type=None,
+        size_bytes=None,
+        expires_at=expiry(url),
+        origin="embed",
+        part=f"{part}.video" if item.get("video_url") else f"{part}.url",
+    )
 
 
 def expiry(url: str) -> datetime | None:

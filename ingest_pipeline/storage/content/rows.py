@@ -134,6 +134,9 @@ CLIPS = ContentTable(
             "content_type": pa.string(),
             "size_bytes": pa.int64(),
             "expires_at": _TIME,
+            "part": pa.string(),
+            "is_stream_clip": pa.bool_(),
+            "clip_created_at": _TIME,
             "parser_version": pa.int32(),
         }
     ),

@@ -207,7 +207,10 @@ def test_every_video_is_a_clip_with_its_expiry(database: Database) -> None:
         "content_type": "video/mp4",
         "size_bytes": 1234,
         "expires_at": datetime.fromtimestamp(0x68BD8A00, UTC),
-        "parser_version": 2,
+        "part": "attachment[0]",
+        "is_stream_clip": None,
+        "clip_created_at": None,
+        "parser_version": 3,
     }
     assert [clip["clip_key"] for clip in clips[1:]] == ["https://x.invalid/v.webm"]
 

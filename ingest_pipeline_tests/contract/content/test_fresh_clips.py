@@ -10,6 +10,7 @@ import pytest
 from pydantic import SecretStr
 
 from ingest_pipeline.content.clip_files import read_clips_again
+from ingest_pipeline.content.rows import clip_key
 from ingest_pipeline.ingestion.services import Services, build_services
 from ingest_pipeline.settings import Settings
 from ingest_pipeline_tests.fake_discord.attach import attached
@@ -47,3 +48,13 @@ def test_the_bot_gives_clips_with_fresh_addresses(server: DiscordServer, service
     assert clip.file_name == "lap.mp4"
     assert clip.expires_at is not None
     assert clip.expires_at > now
+
+
+def test_media_of_components_are_read_again_too(server: DiscordServer, services: Services) -> None:
+    """By the key that they have in the table, which is their address without its signature."""
+    channel = server.channels.create(server.guilds.create("Paddock"), "clips")
+    address = "https://cdn.discordapp.com/attachments/1/2/lap.mp4"
+    media = {"media": {"url": f"{address}?ex=7fffffff&is=68b4a120&hm=ab12&"}}
+    posted = server.messages.post(channel, "", components=[{"type": 12, "items": [media]}])
+    found = read_clips_again(services, channel, {posted: datetime.now(UTC)})
+    assert [(clip_key(clip), clip.part) for clip in found[posted]] == [(address, "component.media")]

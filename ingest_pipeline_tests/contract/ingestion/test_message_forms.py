@@ -236,14 +236,18 @@ def test_a_forwarded_video_is_a_clip(database: Database) -> None:
     """It is an attachment of the message that passes it on."""
     row = import_form(database, "forwarded_clip", keep_media=True)
     assert row["attachment_count"] == 1
-    assert [each["file_name"] for each in content(database, "clips")] == ["goal.mp4"]
+    clips = content(database, "clips")
+    assert [(each["file_name"], each["part"]) for each in clips] == [("goal.mp4", "forwarded.attachment[0]")]
 
 
 def test_components_are_words_a_driver_and_a_clip(database: Database) -> None:
     """Of a text display and a gallery inside a container."""
     row = import_form(database, "components_v2")
     assert (row["driver"], row["message_text"], row["raw_content"]) == ("Leclerc", "Box, box.", "")
-    assert [each["url"] for each in content(database, "clips")] == ["https://cdn.example/x.mp4"]
+    clips = content(database, "clips")
+    assert [(each["url"], each["part"]) for each in clips] == [
+        ("https://cdn.example/x.mp4", "component.media")
+    ]
     assert [each["driver"] for each in content(database, "radio_messages")] == ["Leclerc"]
 
 

@@ -10,6 +10,8 @@ from typing import Any
 import msgspec
 import pytest
 
+from ingest_pipeline.content.extraction import extract_for
+from ingest_pipeline.content.rules import ContentRules
 from ingest_pipeline.domain.message import RawMessage
 from ingest_pipeline.domain.normalize import ChannelPolicy, build_normalizer
 from ingest_pipeline.ingestion.documents import Tally, normalized_rows, rows_table
@@ -165,6 +167,15 @@ def test_an_attachment_has_all_that_any_source_says_of_it(database: Database, or
         "application": "Rocket",
         "is_forwarded": False,
     }
+
+
+def test_a_clip_of_a_stream_says_when_it_was_cut(database: Database) -> None:
+    """Also one whose name is no video's: its type is Discord's."""
+    read(database, [payload(attachments=[CLIP | {"filename": "clip"}])])
+    database.run(lambda connection: extract_for(connection, [int(ID)], ContentRules(), now=NOW))
+    (clip,) = content(database, "clips")
+    assert (clip["is_stream_clip"], clip["part"]) == (True, "attachment[0]")
+    assert clip["clip_created_at"] == datetime(2026, 9, 6, 12, 58, 0, 500_000, UTC)
 
 
 def test_voice_spoilers_and_forwarded_files_are_told_apart(database: Database) -> None:

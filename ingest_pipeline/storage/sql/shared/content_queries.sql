@@ -48,7 +48,7 @@ ORDER BY m.posted_at, u.discord_id, u.line_number;
 -- The clips of some channels posted in [start, end), with what is known of their files.
 SELECT
     m.posted_at, m.channel_id, c.discord_id, c.clip_number, c.clip_key, c.origin, c.url, c.file_name,
-    c.content_type, c.size_bytes, c.expires_at, f.sha256, f.problem
+    c.content_type, c.size_bytes, c.expires_at, c.part, c.is_stream_clip, c.clip_created_at, f.sha256, f.problem
 FROM clips AS c
 INNER JOIN live_messages AS m ON m.discord_id = c.discord_id
 LEFT JOIN clip_files AS f ON f.discord_id = c.discord_id AND f.clip_key = c.clip_key

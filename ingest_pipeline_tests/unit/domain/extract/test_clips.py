@@ -30,6 +30,7 @@ def test_an_uploaded_video_is_a_clip_with_its_expiry() -> None:
             size_bytes=1_048_576,
             expires_at=datetime(2025, 9, 1, 19, 23, 12, tzinfo=UTC),
             origin="attachment",
+            part="attachment[0]",
         )
     ]
 
@@ -81,7 +82,7 @@ def test_an_embedded_video_is_a_clip() -> None:
     """The player's address counts, and says neither type nor size."""
     embed = {"url": "https://youtu.be/abc", "title": "Lap", "video_url": "https://www.youtube.com/embed/abc"}
     assert find_clips([], [embed]) == [
-        Clip("https://www.youtube.com/embed/abc", None, None, None, None, "embed")
+        Clip("https://www.youtube.com/embed/abc", None, None, None, None, "embed", "embed[0].video")
     ]
 
 
@@ -170,3 +171,19 @@ def test_any_attachments_and_embeds_can_be_searched(
 def test_the_expiry_is_the_signatures_second(seconds: int) -> None:
     """Writing a time into a signature and reading it back gives the same second."""
     assert expiry(f"https://x.org/a.mp4?is=1&ex={seconds:x}") == datetime.fromtimestamp(seconds, UTC)
+
+
+def test_a_clip_says_of_which_part_it_is() -> None:
+    """Forwarded ones are counted apart from the message's own, as the parts with words are."""
+    picture = attachment(file_name="a.png", content_type="image/png")
+    files = [picture, attachment(url="https://x.invalid/1.mp4")]
+    files += [attachment(url=f"https://x.invalid/{n}.mp4", forwarded=True) for n in (2, 3)]
+    linked = {"url": "https://x.invalid/4.mp4", "forwarded": True}
+    media = [{"at": "forwarded.component.media", "url": "https://x.invalid/5.mp4"}]
+    assert [clip.part for clip in find_clips(files, [linked], media)] == [
+        "attachment[1]",
+        "forwarded.attachment[0]",
+        "forwarded.attachment[1]",
+        "forwarded.embed[0].url",
+        "forwarded.component.media",
+    ]
