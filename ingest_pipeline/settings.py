@@ -118,6 +118,8 @@ class Settings(BaseSettings):
         api_read_token: Needed to read by it; without it everybody who reaches it can.
         retain_events_days: Age at which an event may be deleted; 0 for never.
         retain_landings_days: Age at which the raw exports of a sealed session may be deleted; 0 for never.
+        land_raw: Whether what the bot and history read is kept as it came.
+        retain_raw_days: Age at which that may be deleted; 0 for never.
         retention_cron: When they are, in UTC.
         install_intent_grace_seconds: How long an invitation stays after it has expired.
         purge_intents_cron: When those are deleted, in UTC.
@@ -170,6 +172,8 @@ class Settings(BaseSettings):
     api_read_token: SecretStr | None = None
     retain_events_days: Annotated[int, Field(ge=0)] = 90
     retain_landings_days: Annotated[int, Field(ge=0)] = 0
+    land_raw: bool = True
+    retain_raw_days: Annotated[int, Field(ge=0)] = 0
     retention_cron: Cron = "45 4 * * *"
     install_intent_grace_seconds: Annotated[int, Field(ge=0)] = 300
     purge_intents_cron: Cron = "*/10 * * * *"

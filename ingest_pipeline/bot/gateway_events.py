@@ -16,7 +16,6 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
 
 import msgspec
 
@@ -25,6 +24,7 @@ from ingest_pipeline.domain.session import Session
 from ingest_pipeline.domain.snowflake import created_at, parse_snowflake
 from ingest_pipeline.domain.window import Window, WindowGrid
 from ingest_pipeline.ingestion.payload_documents import ObservedMessage, correlation_of
+from ingest_pipeline.landing.raw_store import ChannelRef, RawReading
 from ingest_pipeline.landing.spool import Record
 from ingest_pipeline.sources.discord.payloads import is_whole
 from ingest_pipeline.storage.gateway.dirty_windows import DirtyWindow
@@ -44,8 +44,9 @@ CREATION = "MESSAGE_CREATE"
 MESSAGES = frozenset({CREATION, "MESSAGE_UPDATE"})
 DELETES = frozenset({"MESSAGE_DELETE", "MESSAGE_DELETE_BULK"})
 CAPTURED = MESSAGES | DELETES | REACTIONS
+LANDED = MESSAGES | DELETES
+"""What is kept as it came. A reaction says nothing in words, and its message is read again."""
 
-ChannelRef = tuple[int | None, int]
 _INSTANT = timedelta(microseconds=1)
 
 
@@ -60,6 +61,7 @@ class Events:
         partial_updates: Messages to read again.
         channels_to_rescan: Channels in which something happened to messages that a frame failed to name.
         skipped: Frames without effect by reason: `malformed`, `not_monitored`.
+        raw: Frames of messages and deletions as they came, with the number of the frame and their channel.
     """
 
     received: int = 0
@@ -68,6 +70,7 @@ class Events:
     partial_updates: set[PartialUpdate] = field(default_factory=set)
     channels_to_rescan: set[int] = field(default_factory=set)
     skipped: Counter[str] = field(default_factory=Counter)
+    raw: list[tuple[int, ChannelRef, RawReading]] = field(default_factory=list)
 
     @property
     def message_ids(self) -> set[int]:
@@ -97,10 +100,11 @@ class Events:
 
 class _Frame(msgspec.Struct):
     t: str | None = None
-    d: Any = None
+    d: msgspec.Raw = msgspec.Raw(b"null")
 
 
 _DECODER = msgspec.json.Decoder(_Frame)
+_DATA_DECODER = msgspec.json.Decoder()
 
 
 def interpret(records: Iterable[Record], is_monitored: Callable[[int], bool]) -> Events:
@@ -115,17 +119,21 @@ def interpret(records: Iterable[Record], is_monitored: Callable[[int], bool]) ->
         events.received += 1
         try:
             frame = _DECODER.decode(record.event)
+            data = _DATA_DECODER.decode(frame.d)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             events.skipped["malformed"] += 1
             continue
-        channel_id = parse_snowflake(frame.d.get("channel_id")) if isinstance(frame.d, dict) else None
+        channel_id = parse_snowflake(data.get("channel_id")) if isinstance(data, dict) else None
         if channel_id is None or frame.t is None:
             events.skipped["malformed"] += 1
         elif not is_monitored(channel_id):
             events.skipped["not_monitored"] += 1
         else:
-            channel = (parse_snowflake(frame.d.get("guild_id")), channel_id)
-            if not _sort_in(events, frame.t, frame.d, channel, record.received_at):
+            channel = (parse_snowflake(data.get("guild_id")), channel_id)
+            if frame.t in LANDED:
+                reading = RawReading(record.received_at, SOURCE, frame.t, frame.d)
+                events.raw.append((events.received - 1, channel, reading))
+            if not _sort_in(events, frame.t, data, channel, record.received_at):
                 events.skipped["malformed"] += 1
                 events.channels_to_rescan.add(channel_id)
     return events

@@ -1,8 +1,8 @@
 """Ingestion of the spool: gateway events merged in small batches, each exactly once in effect.
 
-A batch is one transaction: deletions, rows, messages to read again, windows touched, and how far the
-spool has been read, and what the messages say. A crash between any two steps repeats a batch, which
-changes nothing.
+A batch is kept as it came (`ingestion/raw_landing.py`) and merged in one transaction: deletions, rows,
+messages to read again, windows touched, how far the spool has been read, and what the messages say. A crash
+between any two steps repeats a batch, which changes nothing.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from ingest_pipeline.ingestion.documents import Provenance
 from ingest_pipeline.ingestion.ingest import IngestReport, ingest_documents, new_correlation_id
 from ingest_pipeline.ingestion.payload_documents import PayloadDocument, correlation_of
 from ingest_pipeline.ingestion.services import Services
+from ingest_pipeline.landing.raw_store import ChannelRef, RawReading
 from ingest_pipeline.landing.spool import Position, Spool
 from ingest_pipeline.storage.engine.database import Connection
 from ingest_pipeline.storage.gateway.dirty_windows import mark_windows_dirty
@@ -124,6 +125,8 @@ def ingest_spooled(
     latest = max(record.received_at for record in records)
     correlation_id = new_correlation_id()
     provenance = Provenance(None, SOURCE, latest, correlation_id)
+    landed = services.raw.first_unlanded(reader.identity, after, len(records))
+    services.raw.land(_raw(events, landed), correlation_id)
     known: set[int] = set()
     skipped: dict[int, datetime] = {}
     policies: dict[int, ChannelPolicy] = {}
@@ -207,6 +210,15 @@ def message_events(events: Events, batch: str) -> list[Event]:
         for gone in events.deletions
     ]
     return recorded
+
+
+def _raw(events: Events, first: int) -> dict[ChannelRef, list[RawReading]]:
+    """Return what is to be kept of the frames from a number on, by channel."""
+    found: dict[ChannelRef, list[RawReading]] = {}
+    for number, channel, reading in events.raw:
+        if number >= first:
+            found.setdefault(channel, []).append(reading)
+    return found
 
 
 def _documents(

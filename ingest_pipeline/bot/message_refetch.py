@@ -25,7 +25,9 @@ from ingest_pipeline.history.channel_scan import SOURCE
 from ingest_pipeline.ingestion.documents import Provenance
 from ingest_pipeline.ingestion.ingest import ingest_documents, new_correlation_id
 from ingest_pipeline.ingestion.payload_documents import ObservedMessage, PayloadDocument, correlation_of
+from ingest_pipeline.ingestion.raw_landing import answers_of
 from ingest_pipeline.ingestion.services import Services
+from ingest_pipeline.landing.raw_store import RawReading
 from ingest_pipeline.sources.discord.rest import PAGE_LIMIT, DiscordRest, Payload
 from ingest_pipeline.storage.engine.database import Connection
 from ingest_pipeline.storage.gateway.dirty_windows import mark_windows_dirty
@@ -169,8 +171,10 @@ def _store(
     results: Sequence[RefetchResult],
     rules: ContentRules | None,
 ) -> None:
-    """Merge what was read, and forget that it was to be read, in one transaction."""
+    """Keep what was read as it came; merge it and forget that it was to be read, in one transaction."""
     correlation_id = new_correlation_id()
+    answers = {(each.guild_id, each.channel_id): _answers(each) for each in results}
+    services.raw.land(answers, correlation_id)
     policies: dict[int, ChannelPolicy] = {}
     documents = [
         PayloadDocument(
@@ -215,6 +219,11 @@ def _store(
         before_merge=before_merge,
         after_merge=after_merge,
     )
+
+
+def _answers(result: RefetchResult) -> list[RawReading]:
+    seen = [(each.payload, each.seen_at) for each in result.found]
+    return answers_of(seen, result.gone, SOURCE, None)
 
 
 def _journeys(result: RefetchResult) -> list[MessageJourney]:

@@ -30,6 +30,7 @@ from ingest_pipeline.ingestion.batch_events import Batch, record_failure
 from ingest_pipeline.ingestion.documents import Provenance
 from ingest_pipeline.ingestion.ingest import ingest_documents
 from ingest_pipeline.ingestion.payload_documents import ObservedMessage, PayloadDocument
+from ingest_pipeline.ingestion.raw_landing import answers_of
 from ingest_pipeline.ingestion.services import Services
 from ingest_pipeline.sources.discord.discovery import reading_state_now
 from ingest_pipeline.sources.discord.history import Newest, Page, absent, batched, find_newest, read_history
@@ -284,7 +285,11 @@ async def _store(scanner: Scanner, run: ScanRun, pages: Sequence[Page]) -> None:
         for page in pages
         if page.messages
     ]
+    seen = [(payload, page.requested_at) for page in pages for payload in page.messages]
+    answers = answers_of(seen, gone, SOURCE, run.correlation_id)
+    channel = (run.guild_id, run.channel_id)
     async with scanner.merging:
+        await asyncio.to_thread(scanner.services.raw.land, {channel: answers}, run.correlation_id)
         await asyncio.to_thread(
             ingest_documents,
             scanner.services.database,

@@ -14,6 +14,7 @@ from ingest_pipeline.domain.normalize import ChannelPolicy
 from ingest_pipeline.domain.window import WindowGrid
 from ingest_pipeline.errors import ConfigurationError
 from ingest_pipeline.ingestion.normalized_store import NormalizedStore
+from ingest_pipeline.ingestion.raw_landing import RawLanding
 from ingest_pipeline.landing.store import LandingStore
 from ingest_pipeline.settings import Settings
 from ingest_pipeline.sources.discord.rest import DiscordRest, open_rest
@@ -33,7 +34,8 @@ class Services:
     Attributes:
         settings: The settings they were built from.
         database: Sessions, messages and the coverage ledger.
-        landing: Raw exports.
+        landing: Raw exports, and what the bot and REST told.
+        raw: The way into the raw store.
         normalized: Normalized Parquet files.
         exporter: Runs of the exporter.
     """
@@ -41,6 +43,7 @@ class Services:
     settings: Settings
     database: Database
     landing: LandingStore
+    raw: RawLanding
     normalized: NormalizedStore
     exporter: ChatExporter
 
@@ -89,10 +92,12 @@ def build_services(settings: Settings) -> Services:
     Arrow's memory comes from the system from then on: its own pool keeps tens of megabytes of what was freed.
     """
     pa.set_memory_pool(pa.system_memory_pool())
+    database, landing = open_database(settings), LandingStore(settings.landing_root)
     return Services(
         settings=settings,
-        database=open_database(settings),
-        landing=LandingStore(settings.landing_root),
+        database=database,
+        landing=landing,
+        raw=RawLanding(landing.raw if settings.land_raw else None, database),
         normalized=NormalizedStore(settings.normalized_root),
         exporter=ChatExporter(
             settings.exporter_path,

@@ -33,6 +33,7 @@ from ingest_pipeline.domain.window import Window
 from ingest_pipeline.errors import ExportMismatch, StorageRejected, StorageUnavailable
 from ingest_pipeline.landing.export_header import ExportHeader
 from ingest_pipeline.landing.export_reader import read_document, read_header
+from ingest_pipeline.landing.raw_store import RawStore
 from ingest_pipeline.landing.stored_files import (
     file_exists,
     file_facts,
@@ -44,6 +45,7 @@ from ingest_pipeline.landing.stored_files import (
 )
 
 _QUARANTINE = "_quarantine"
+_RAW = "_raw"
 
 _logger = logging.getLogger(__name__)
 
@@ -164,15 +166,20 @@ class Landed:
 
 
 class LandingStore:
-    """The landing store of raw exports.
+    """The landing store of raw exports, and beside them the raw store.
 
     Args:
         root: A folder or an fsspec URL.
+
+    Attributes:
+        root: The store's root.
+        raw: What the bot and Discord's REST interface told, in the folder `_raw`.
     """
 
     def __init__(self, root: str) -> None:
         """Point at the root; nothing is touched yet."""
         self.root = open_root(root)
+        self.raw = RawStore(self.root / _RAW)
 
     def document(self, session_id: str, key: str, window: Window, channel_id: int) -> Landed:
         """Return the place of a document, whether it is there or not."""
@@ -245,7 +252,7 @@ class LandingStore:
 
     def session_ids(self) -> list[str]:
         """Return the sessions that have a folder here."""
-        return sorted(folder.name for folder in subfolders(self.root) if folder.name != _QUARANTINE)
+        return sorted(folder.name for folder in subfolders(self.root) if not folder.name.startswith("_"))
 
     def quarantine(self, damaged: Path, reason: str) -> UPath:
         """Put a file that must not be taken for good aside, with the reason beside it."""

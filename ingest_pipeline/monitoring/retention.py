@@ -1,4 +1,4 @@
-"""Retention: deletes events, raw exports and expired invitations past their age.
+"""Retention: deletes events, raw exports, raw readings and expired invitations past their age.
 
 The table of messages and what the ledger proves are never touched. A dry run counts what would go.
 """
@@ -23,7 +23,7 @@ from ingest_pipeline.storage.messages.sessions import list_sessions
 from ingest_pipeline.storage.runs.events import count_events, forget_events
 
 _QUARANTINE = "_quarantine"
-_NORMALIZED = "_normalized"
+_LATE = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,9 @@ class Retention:
         sessions: Sessions whose raw exports and normalized files are past their age.
         kept: Sessions whose files are past it and stay, with why.
         quarantined: Refused exports past their age.
-        files: Files of both.
+        raw_files: Files of raw readings past their age.
+        raw_days: Days of channels whose raw readings were put into one file, which deletes nothing.
+        files: Files of all three.
         size_bytes: Size of these files.
     """
 
@@ -45,13 +47,15 @@ class Retention:
     sessions: tuple[str, ...] = ()
     kept: dict[str, str] = field(default_factory=dict)
     quarantined: int = 0
+    raw_files: int = 0
+    raw_days: int = 0
     files: int = 0
     size_bytes: int = 0
 
     @property
     def is_empty(self) -> bool:
-        """Whether there is nothing to delete."""
-        return not (self.events or self.sessions or self.quarantined)
+        """Whether there is nothing to do."""
+        return not (self.events or self.sessions or self.quarantined or self.raw_files or self.raw_days)
 
     def as_dict(self) -> dict[str, Any]:
         """Return it as JSON values."""
@@ -61,6 +65,8 @@ class Retention:
             "sessions": list(self.sessions),
             "kept": self.kept,
             "quarantined": self.quarantined,
+            "raw_files": self.raw_files,
+            "raw_days": self.raw_days,
             "files": self.files,
             "bytes": self.size_bytes,
         }
@@ -70,7 +76,8 @@ def apply_retention(services: Services, *, dry_run: bool, now: datetime | None =
     """Delete what the settings say is past its age, or count it.
 
     Raw exports go a session at a time, and only of a session that is sealed and has not changed since:
-    until then they may be the only copy. Their normalized files go with them.
+    until then they may be the only copy. Their normalized files go with them. Raw readings go a day at a
+    time; those of a day that stays are put into one file for each channel.
 
     Args:
         dry_run: Whether to leave everything as it is.
@@ -87,7 +94,7 @@ def apply_retention(services: Services, *, dry_run: bool, now: datetime | None =
     if settings.retain_landings_days:
         before = moment - timedelta(days=settings.retain_landings_days)
         done = _delete_landings(services, before, done)
-    return done
+    return _tidy_raw(services, moment, done)
 
 
 def purge_expired_intents(services: Services, *, dry_run: bool, now: datetime | None = None) -> int:
@@ -137,9 +144,21 @@ def _delete_landings(services: Services, before: datetime, done: Retention) -> R
     return done
 
 
+def _tidy_raw(services: Services, now: datetime, done: Retention) -> Retention:
+    """Delete raw readings that are past their age, and put those of days that are past together."""
+    store, days = services.landing.raw, services.settings.retain_raw_days
+    if days:
+        found = store.forget((now - timedelta(days=days)).date(), dry_run=done.dry_run)
+        size_bytes = done.size_bytes + found.size_bytes
+        done = replace(done, raw_files=found.files, files=done.files + found.files, size_bytes=size_bytes)
+    # A batch that began before midnight may still land.
+    today = (now - _LATE).date()
+    return replace(done, raw_days=store.compact(today, dry_run=done.dry_run))
+
+
 def _session_folders(roots: Iterable[UPath]) -> list[str]:
     found = {folder.name for root in roots for folder in subfolders(root)}
-    return sorted(found - {_QUARANTINE, _NORMALIZED})
+    return sorted(name for name in found if not name.startswith("_"))
 
 
 def _is_old(session: Session | None, trees: Iterable[Tree], before: datetime) -> bool:

@@ -72,10 +72,10 @@ def prune(
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Delete data past its age in the settings: events, raw exports, expired install intents.
+    """Delete data past its age in the settings: events, raw exports and readings, expired install intents.
 
-    Raw exports are deleted only for sessions that are sealed and unchanged since. Messages are never
-    deleted.
+    Raw exports are deleted only for sessions that are sealed and unchanged since. Raw readings of each day
+    that is past are put into one file. Messages are never deleted.
     """
     settings = begin(context, as_json=as_json)
     with open_services(settings) as services:
@@ -89,8 +89,12 @@ def prune(
     verb = "would delete" if dry_run else "deleted"
     typer.echo(
         f"{verb} {done.events} events, {intents} install intents, the raw exports of {len(done.sessions)} "
-        f"sessions and {done.quarantined} refused ones ({done.files} files, {done.size_bytes:,} bytes)"
+        f"sessions, {done.quarantined} refused ones and {done.raw_files} files of raw readings ({done.files} "
+        f"files, {done.size_bytes:,} bytes)"
     )
+    if done.raw_days:
+        verb = "would put" if dry_run else "put"
+        typer.echo(f"{verb} the raw readings of {done.raw_days} days of channels together")
     for name, reason in done.kept.items():
         typer.echo(cell_text(f"kept the raw exports of {name}: {reason}"), err=True)
 

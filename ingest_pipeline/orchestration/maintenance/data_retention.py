@@ -32,24 +32,28 @@ class DryRunConfig(dg.Config):
 def delete_old_data(
     context: dg.OpExecutionContext, config: DryRunConfig, services: dg.ResourceParam[Services]
 ) -> None:
-    """Delete events and raw exports past their age."""
+    """Delete events, raw exports and raw readings past their age."""
     with ingest_errors_as_failures(context):
         done = apply_retention(services, dry_run=config.dry_run)
     context.log.info(
-        "%s %d events, the raw exports of %d sessions and %d refused ones (%d files, %d bytes); kept %d "
-        "sessions past their age",
+        "%s %d events, the raw exports of %d sessions, %d refused ones and %d files of raw readings "
+        "(%d files, %d bytes); kept %d sessions past their age; put the raw readings of %d days together",
         "would delete" if done.dry_run else "deleted",
         done.events,
         len(done.sessions),
         done.quarantined,
+        done.raw_files,
         done.files,
         done.size_bytes,
         len(done.kept),
+        done.raw_days,
     )
     described = {
         "dry_run": dg.MetadataValue.bool(done.dry_run),
         "events": dg.MetadataValue.int(done.events),
         "refused_exports": dg.MetadataValue.int(done.quarantined),
+        "raw_files": dg.MetadataValue.int(done.raw_files),
+        "raw_days": dg.MetadataValue.int(done.raw_days),
         "files": dg.MetadataValue.int(done.files),
         "bytes": dg.MetadataValue.int(done.size_bytes),
         "sessions": dg.MetadataValue.md("\n".join(f"- {escaped(name)}" for name in done.sessions) or "none"),
@@ -75,7 +79,8 @@ def delete_expired_intents(
     name=PRUNE_DATA_JOB,
     tags=single_tags(PRUNE_DATA_JOB),
     description=(
-        "Delete events and raw exports that are past their age. The table of messages is never touched. "
+        "Delete events, raw exports and raw readings that are past their age, and put the raw readings of "
+        "each day that is past into one file. The table of messages is never touched. "
         "With `dry_run: true` it only counts."
     ),
 )
@@ -101,12 +106,21 @@ def build_data_schedules(settings: Settings) -> list[dg.ScheduleDefinition]:
     """Return the schedules of both jobs."""
     events = f"events older than {settings.retain_events_days} days" if settings.retain_events_days else ""
     raw = f"raw exports older than {settings.retain_landings_days} days"
-    wanted = [each for each in (events, raw if settings.retain_landings_days else "") if each]
+    readings = f"raw readings older than {settings.retain_raw_days} days"
+    wanted = [
+        each
+        for each in (
+            events,
+            raw if settings.retain_landings_days else "",
+            readings if settings.retain_raw_days else "",
+        )
+        if each
+    ]
     return [
         build_single_schedule(
             prune_data_job,
             cron=settings.retention_cron,
-            description=f"Deletes {' and '.join(wanted) or 'nothing'} (INGEST_RETENTION_CRON).",
+            description=f"Deletes {', '.join(wanted) or 'nothing'} (INGEST_RETENTION_CRON).",
             why_not=_nothing_old,
         ),
         build_single_schedule(

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import dagster as dg
+import msgspec
 import pytest
 
 from ingest_pipeline.completeness.sealing import seal_now
 from ingest_pipeline.events import Event, EventType
 from ingest_pipeline.ingestion.imports import backfill_session
+from ingest_pipeline.landing.raw_store import RawReading, write_segment
 from ingest_pipeline.monitoring.retention import apply_retention
 from ingest_pipeline.storage.catalogue.install_intents import create_intent, find_intent
 from ingest_pipeline.storage.runs.events import count_events, publish
@@ -115,6 +119,28 @@ def test_refused_exports_in_quarantine_go_with_their_age(deployment: Deployment,
     done = apply_retention(deployment.services, dry_run=False, now=NOW + timedelta(days=31))
     assert (done.quarantined, done.files) == (1, 2)
     assert not kept.exists()
+
+
+def test_raw_readings_are_put_together_by_day_and_go_with_their_age(
+    tmp_path: Path, instance: dg.DagsterInstance
+) -> None:
+    """By default none goes, and a day that is past becomes one file for each channel."""
+    deployment = deploy(tmp_path, instance)
+    store = deployment.services.landing.raw
+    reading = RawReading(NOW, "gateway", "MESSAGE_CREATE", msgspec.Raw(b"{}"))
+    for age in (0, 2, 2, 40):
+        for segment in store.segments({(7, 500): [reading]}, f"c{age}", NOW - timedelta(days=age)):
+            write_segment(replace(segment, path=segment.path.with_name(f"{uuid4().hex}.jsonl.zst")))
+    shown = run(deployment, "prune_data", dry_run=True)
+    assert (shown["raw_days"], shown["raw_files"], len(store.files((7, 500)))) == (2, 0, 4)
+    assert run(deployment, "prune_data")["raw_days"] == 2
+    assert len(store.files((7, 500))) == 3
+    aged = replace(
+        deployment.services, settings=deployment.settings.model_copy(update={"retain_raw_days": 30})
+    )
+    done = apply_retention(aged, dry_run=False)
+    assert (done.raw_files, done.files, len(store.files((7, 500)))) == (1, 1, 2)
+    assert apply_retention(aged, dry_run=True).is_empty
 
 
 def test_old_events_go_and_the_schedule_rests_without_any(

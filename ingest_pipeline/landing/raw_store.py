@@ -1,0 +1,346 @@
+"""The raw store: message objects and deletions as the bot and Discord's REST interface gave them.
+
+Each is a line of JSON in a file that is compressed with zstd, by guild, channel and UTC day of landing:
+
+    <root>/<guild>/<channel>/<day>/<time>-<correlation id>.jsonl.zst    a segment, of one batch
+    <root>/<guild>/<channel>/<day>.jsonl.zst                            a day that is past, of its segments
+
+A segment is written whole or not at all, and never changed, except where an author is erased. The first line
+of a day's file names the segments that it was made of, so a kill before these are deleted doubles nothing.
+"""
+
+from __future__ import annotations
+
+import io
+import logging
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import date, datetime
+from itertools import chain
+from pathlib import Path
+
+import msgspec
+import pyarrow as pa
+from upath import UPath
+
+from ingest_pipeline.errors import BadInput, IngestError
+from ingest_pipeline.landing.store_errors import is_local, store_errors
+from ingest_pipeline.landing.stored_files import (
+    file_exists,
+    file_facts,
+    files_in,
+    new_version,
+    open_file,
+    subfolders,
+)
+
+ChannelRef = tuple[int | None, int]
+"""A guild, None for none, and a channel of it."""
+ABSENT = "ABSENT"
+"""The event of a message that is gone: Discord was asked for it and did not have it."""
+READ = "MESSAGE"
+"""The event of a message in an answer to a request."""
+
+_SUFFIX = ".jsonl.zst"
+_FRAME_BYTES = 4 << 20
+# A segment is small and written while others wait, a day is large and written once.
+_SEGMENT_LEVEL, _DAY_LEVEL = 3, 9
+_logger = logging.getLogger(__name__)
+
+
+class RawReading(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What was read of one message, or the deletion of some.
+
+    Attributes:
+        received_at: When an event was received or an answer asked for, aware UTC; of a message that is gone,
+            by when it was deleted.
+        source: `gateway` or `history`.
+        event: The gateway's name of the event, `MESSAGE` or `ABSENT`.
+        payload: The event's or the message's JSON.
+        correlation_id: The journey it belongs to; None when each message has its own.
+    """
+
+    received_at: datetime
+    source: str
+    event: str
+    payload: msgspec.Raw
+    correlation_id: str | None = None
+
+
+class _DayHead(msgspec.Struct):
+    segments: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A file to be written.
+
+    Attributes:
+        path: Where to.
+        content: Its bytes, compressed.
+        readings: How many readings it holds.
+    """
+
+    path: UPath
+    content: bytes
+    readings: int
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """Some files of the store.
+
+    Attributes:
+        files: How many.
+        size_bytes: Their size.
+    """
+
+    files: int = 0
+    size_bytes: int = 0
+
+
+_ENCODER = msgspec.json.Encoder()
+_DECODER = msgspec.json.Decoder(RawReading)
+_HEAD = b'{"segments":'
+
+
+class RawStore:
+    """The raw store.
+
+    Args:
+        root: Its folder.
+    """
+
+    def __init__(self, root: UPath) -> None:
+        """Point at the root; nothing is touched yet."""
+        self.root = root
+
+    def segments(
+        self, readings: Mapping[ChannelRef, Sequence[RawReading]], correlation_id: str, now: datetime
+    ) -> list[Segment]:
+        """Return the segments of a batch, one for each channel; nothing is written.
+
+        Args:
+            readings: Those of each channel, in the order they were received.
+            correlation_id: The batch's.
+            now: The time of landing, aware UTC: segments are read in its order.
+        """
+        name = f"{now:%H%M%S%f}-{correlation_id}{_SUFFIX}"
+        codec = pa.Codec("zstd", compression_level=_SEGMENT_LEVEL)
+        return [
+            Segment(
+                self._folder(channel) / f"{now:%Y-%m-%d}" / name,
+                codec.compress(_ENCODER.encode_lines(each), asbytes=True),
+                len(each),
+            )
+            for channel, each in readings.items()
+        ]
+
+    def channels(self) -> list[ChannelRef]:
+        """Return the channels that something has landed of, in order.
+
+        Raises:
+            StorageUnavailable: The store does not answer.
+        """
+        return [
+            (int(guild.name) or None, int(channel.name))
+            for guild in subfolders(self.root)
+            for channel in subfolders(guild)
+        ]
+
+    def files(self, channel: ChannelRef, since: date | None = None) -> list[UPath]:
+        """Return the files of a channel in the order of landing.
+
+        Args:
+            channel: The channel.
+            since: The first day, UTC; from the beginning when None.
+
+        Raises:
+            StorageUnavailable: The store does not answer.
+        """
+        found = files_in(self._folder(channel), f"**/*{_SUFFIX}")
+        wanted = [path for path in found if since is None or _day(path) >= since.isoformat()]
+        return sorted(wanted, key=lambda path: (_day(path), _is_segment(path), path.name))
+
+    def read(self, channel: ChannelRef, since: date | None = None) -> Iterator[RawReading]:
+        """Read what has landed of a channel, in the order of landing; some of it may come twice.
+
+        Raises:
+            BadInput: A file is damaged, or was put into its day's while this went on.
+            StorageUnavailable: The store does not answer.
+        """
+        for path in self.files(channel, since):
+            for line in _lines(path):
+                yield _decoded(path, line)
+
+    def compact(self, before: date, *, dry_run: bool = False) -> int:
+        """Put the segments of each day that is past into one file; return of how many days.
+
+        A day with a damaged segment stays as it is, which is logged.
+
+        Args:
+            before: The first day that is not past, UTC.
+            dry_run: Whether to count these days and leave them as they are.
+
+        Raises:
+            StorageRejected: The store cannot be written.
+            StorageUnavailable: The store does not answer.
+        """
+        days = [
+            day
+            for channel in self.channels()
+            for day in subfolders(self._folder(channel))
+            if day.name < before.isoformat()
+        ]
+        for day in () if dry_run else days:
+            try:
+                _compact(day)
+            except BadInput as error:
+                _logger.error("the raw readings in %s stay as they are: %s", day, error)  # noqa: TRY400
+        return len(days)
+
+    def forget(self, before: date, *, dry_run: bool) -> Files:
+        """Delete what landed before a day, or count it.
+
+        Raises:
+            StorageRejected: The store refuses.
+            StorageUnavailable: The store does not answer.
+        """
+        found = Files()
+        for channel in self.channels():
+            for path in self.files(channel):
+                if _day(path) < before.isoformat():
+                    found = Files(found.files + 1, found.size_bytes + file_facts(path).size_bytes)
+                    if not dry_run:
+                        _delete(path)
+        return found
+
+    def erase_author(self, author_id: int) -> int:
+        """Delete what an author wrote, and what others quote of it, from every file.
+
+        Returns:
+            How many readings were deleted or changed.
+
+        Raises:
+            BadInput: A file is damaged; those before it are done.
+            StorageRejected: The store cannot be written.
+            StorageUnavailable: The store does not answer.
+        """
+        erased = 0
+        for channel in self.channels():
+            for path in self.files(channel):
+                lines = list(_lines(path, with_head=True))
+                kept = [_without(path, line, author_id) for line in lines]
+                changed = sum(before != after for before, after in zip(lines, kept, strict=True))
+                if changed:
+                    _write_lines(path, [line for line in kept if line is not None])
+                erased += changed
+        return erased
+
+    def _folder(self, channel: ChannelRef) -> UPath:
+        guild_id, channel_id = channel
+        return self.root / str(guild_id or 0) / str(channel_id)
+
+
+def write_segment(segment: Segment) -> None:
+    """Write a segment, whole or not at all.
+
+    Raises:
+        StorageRejected: The store cannot be written.
+        StorageUnavailable: The store does not answer.
+    """
+    with new_version(segment.path) as draft:
+        draft.write_bytes(segment.content)
+
+
+def _is_segment(path: UPath) -> bool:
+    # Ids have no hyphens.
+    return "-" in path.parent.name
+
+
+def _day(path: UPath) -> str:
+    return path.parent.name if _is_segment(path) else path.name.removesuffix(_SUFFIX)
+
+
+def _lines(path: UPath, *, with_head: bool = False) -> Iterator[bytes]:
+    """Yield the lines of a file, without what a day's file begins with."""
+    try:
+        with open_file(path) as file, pa.CompressedInputStream(file, "zstd") as stream:
+            for line in io.BufferedReader(stream):
+                if with_head or not line.startswith(_HEAD):
+                    yield line
+    except IngestError:
+        raise
+    except FileNotFoundError as error:
+        raise BadInput(f"{path} was put into its day's file meanwhile: run it again") from error
+    except OSError as error:
+        raise BadInput(f"{path} is damaged ({error}): restore it from a backup or delete it") from error
+
+
+def _decoded(path: UPath, line: bytes) -> RawReading:
+    try:
+        return _DECODER.decode(line)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise BadInput(f"{path} is damaged ({error}): restore it from a backup or delete it") from error
+
+
+def _compact(folder: UPath) -> None:
+    target = folder.parent / f"{folder.name}{_SUFFIX}"
+    segments = files_in(folder, f"*{_SUFFIX}")
+    contained: list[str] = []
+    earlier: Iterable[bytes] = ()
+    if file_exists(target):
+        head = next(_lines(target, with_head=True), b"")
+        contained = msgspec.json.decode(head, type=_DayHead).segments if head.startswith(_HEAD) else []
+        earlier = _lines(target)
+    fresh = [path for path in segments if path.name not in contained]
+    if fresh:
+        head = _ENCODER.encode(_DayHead([*contained, *(path.name for path in fresh)])) + b"\n"
+        _write_lines(target, chain([head], earlier, chain.from_iterable(map(_lines, fresh))))
+    for path in segments:
+        _delete(path)
+    if is_local(folder):
+        # A segment may have come meanwhile.
+        with suppress(OSError):
+            Path(folder.path).rmdir()
+
+
+def _write_lines(path: UPath, lines: Iterable[bytes]) -> None:
+    codec = pa.Codec("zstd", compression_level=_DAY_LEVEL)
+    with new_version(path) as draft, draft.open("wb") as file:
+        block: list[bytes] = []
+        held = 0
+        for line in lines:
+            block.append(line)
+            held += len(line)
+            if held >= _FRAME_BYTES:
+                file.write(codec.compress(b"".join(block), asbytes=True))
+                block, held = [], 0
+        file.write(codec.compress(b"".join(block), asbytes=True))
+
+
+def _delete(path: UPath) -> None:
+    with store_errors(path, "deleted"):
+        path.fs.rm_file(path.path)
+
+
+def _without(path: UPath, line: bytes, author_id: int) -> bytes | None:
+    """Return a line without what an author wrote; None when nothing is left of it."""
+    if str(author_id).encode() not in line or line.startswith(_HEAD):
+        return line
+    reading = _decoded(path, line)
+    payload = msgspec.json.decode(reading.payload)
+    if not isinstance(payload, dict):
+        return line
+    if _is_by(payload, author_id):
+        return None
+    if not _is_by(payload.get("referenced_message"), author_id):
+        return line
+    quoting_none = msgspec.Raw(_ENCODER.encode(payload | {"referenced_message": None}))
+    return _ENCODER.encode(msgspec.structs.replace(reading, payload=quoting_none)) + b"\n"
+
+
+def _is_by(message: object, author_id: int) -> bool:
+    author = message.get("author") if isinstance(message, dict) else None
+    return isinstance(author, dict) and str(author.get("id")) == str(author_id)
