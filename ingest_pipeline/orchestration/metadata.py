@@ -25,7 +25,7 @@ from ingest_pipeline.ingestion.normalized_store import StoredDocument, taken_row
 from ingest_pipeline.ingestion.refresh import Exported, session_windows
 from ingest_pipeline.ingestion.services import Services
 from ingest_pipeline.orchestration.audit import count_landed
-from ingest_pipeline.orchestration.pictures import as_markdown, messages_per_minute_svg
+from ingest_pipeline.reporting.charts import as_markdown, messages_chart
 from ingest_pipeline.storage.engine.columns import values_of
 from ingest_pipeline.storage.engine.database import Connection
 from ingest_pipeline.storage.messages.coverage import proven_until
@@ -284,7 +284,8 @@ def _picture(
     end = min(
         session.end_time, max(datetime.now(UTC), window.end if window else session.start_time + _MINUTE)
     )
-    svg = messages_per_minute_svg(minutes, Window(session.start_time, end), window, session.session_id)
+    span = Window(session.start_time, end)
+    svg = messages_chart(minutes, span, session.session_id, highlighted=window)
     return dg.MetadataValue.md(as_markdown(svg, f"messages per minute of {session.session_id}"))
 
 

@@ -5,7 +5,6 @@ Every picture has its figures beside it as a table, so nothing is told by a pict
 
 from __future__ import annotations
 
-from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -19,6 +18,7 @@ from ingest_pipeline.ingestion.services import Services
 from ingest_pipeline.landing.stored_files import new_version
 from ingest_pipeline.reporting.charts import (
     bar_width,
+    data_uri,
     drivers_chart,
     latency_chart,
     messages_chart,
@@ -49,20 +49,20 @@ class _Section:
     heading: str
     sentence: str
     tables: Sequence[_Table] = ()
-    picture: str = ""  # PNG, base64
+    picture: str = ""  # address that holds an SVG
     alternative: str = ""
 
 
-def report_page(facts: SessionFacts, pictures: Mapping[str, bytes]) -> str:
+def report_page(facts: SessionFacts, pictures: Mapping[str, str]) -> str:
     """Return the page.
 
     Args:
         facts: What it tells.
-        pictures: PNG bytes by name: `messages`, and `drivers` and `latency` where there is anything to draw.
+        pictures: SVG documents by name: `messages`, and `drivers` and `latency` if there is anything to draw.
     """
     from ingest_pipeline.reporting.templates import load_template
 
-    encoded = {name: b64encode(picture).decode() for name, picture in pictures.items()}
+    encoded = {name: data_uri(picture) for name, picture in pictures.items()}
     sections = [
         _minutes_section(facts, encoded["messages"]),
         _highlights_section(facts),
@@ -220,12 +220,12 @@ class SessionReport:
 
     Attributes:
         page: The HTML file.
-        pictures: PNG bytes by name, as they stand beside it: `messages`, `drivers`, `latency`.
+        pictures: SVG documents by name, as they stand beside it: `messages`, `drivers`, `latency`.
         facts: What it tells.
     """
 
     page: Path
-    pictures: dict[str, bytes]
+    pictures: dict[str, str]
     facts: SessionFacts
 
 
@@ -240,18 +240,19 @@ def write_session_report(services: Services, session: Session, now: datetime | N
     moment = now or datetime.now(UTC)
     with services.database.read() as connection:
         facts = read_facts(connection, session, moment, live_within=_LIVE_WITHIN)
-    pictures = {"messages": messages_chart(facts)}
+    messages = messages_chart(facts.minutes, facts.span, session.session_id, unproven=facts.gaps)
+    pictures = {"messages": messages}
     if facts.talks:
         pictures["drivers"] = drivers_chart(facts.talks)
     if facts.latencies_seconds:
         pictures["latency"] = latency_chart(facts)
     folder = services.settings.data_dir / "reports" / session.session_id
-    contents = {f"{name}.png": picture for name, picture in pictures.items()}
-    contents["index.html"] = report_page(facts, pictures).encode()
+    contents = {f"{name}.svg": picture for name, picture in pictures.items()}
+    contents["index.html"] = report_page(facts, pictures)
     for name, content in contents.items():
         with new_version(UPath(folder / name)) as draft:
-            draft.write_bytes(content)
-    for name in ("drivers", "latency"):
-        if name not in pictures:
-            (folder / f"{name}.png").unlink(missing_ok=True)
+            draft.write_text(content, encoding="utf-8")
+    # Charts that there is nothing for any more, and the PNG files of version 0.1.
+    for old in {*folder.glob("*.svg"), *folder.glob("*.png")}.difference(folder / name for name in contents):
+        old.unlink(missing_ok=True)
     return SessionReport(folder / "index.html", pictures, facts)

@@ -5,7 +5,6 @@ What a report tells and how it looks is in `reporting/`.
 
 import json
 import warnings
-from base64 import b64encode
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
@@ -19,7 +18,7 @@ from ingest_pipeline.ingestion.services import Services
 from ingest_pipeline.orchestration.failures import TRANSIENT_RETRIES, ingest_errors_as_failures
 from ingest_pipeline.orchestration.metadata import Metadata
 from ingest_pipeline.orchestration.partitions import SESSION_PARTITIONS, requested_sessions
-from ingest_pipeline.reporting.charts import bar_width, width_name
+from ingest_pipeline.reporting.charts import as_markdown, bar_width, width_name
 from ingest_pipeline.reporting.report import SessionReport, write_session_report
 from ingest_pipeline.storage.content.queries import last_changes
 from ingest_pipeline.storage.engine.database import Connection
@@ -70,14 +69,12 @@ def report_metadata(report: SessionReport) -> Metadata:
     if facts.median_latency_seconds is not None:
         described["median_seconds_to_stored"] = round(facts.median_latency_seconds, 3)
     titles = {"messages": f"Messages per {width_name(bar_width(facts.span))}", **_TITLES}
-    pictures = [_markdown(titles[name], picture) for name, picture in report.pictures.items()]
+    pictures = [
+        f"#### {titles[name]}\n\n{as_markdown(picture, titles[name])}"
+        for name, picture in report.pictures.items()
+    ]
     described["pictures"] = dg.MetadataValue.md("\n\n".join(pictures))
     return described
-
-
-def _markdown(title: str, picture: bytes) -> str:
-    source = f"data:image/png;base64,{b64encode(picture).decode()}"
-    return f"#### {title}\n\n![{title}]({source})"
 
 
 def session_report_sensor(
@@ -138,7 +135,7 @@ def build_report_assets() -> list[dg.AssetsDefinition]:
                 deps=["messages", *(kind.value for kind in ContentKind)],
                 group_name="content",
                 owners=["team:ingest"],
-                kinds={"html", "matplotlib"},
+                kinds={"html", "python"},
                 partitions_def=dg.DynamicPartitionsDefinition(name=SESSION_PARTITIONS),
                 backfill_policy=dg.BackfillPolicy.single_run(),
                 retry_policy=TRANSIENT_RETRIES,

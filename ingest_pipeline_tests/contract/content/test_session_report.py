@@ -2,29 +2,21 @@
 
 from __future__ import annotations
 
-import io
 import re
+from base64 import b64decode
 from dataclasses import replace
 from datetime import timedelta
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from matplotlib.image import imread
 
 from ingest_pipeline.content.extraction import extract_for
 from ingest_pipeline.domain.message import Attachment, Author, Emoji, Reaction
-from ingest_pipeline.domain.session import Session
 from ingest_pipeline.domain.window import Window
 from ingest_pipeline.errors import StorageRejected
 from ingest_pipeline.ingestion.services import Services, build_services
-from ingest_pipeline.reporting.charts import (
-    bar_width,
-    drivers_chart,
-    latency_chart,
-    messages_chart,
-    width_name,
-)
+from ingest_pipeline.reporting.charts import drivers_chart, messages_chart
 from ingest_pipeline.reporting.facts import Highlight, SessionFacts, Talk, read_facts
 from ingest_pipeline.reporting.report import report_page, write_session_report
 from ingest_pipeline.settings import Settings
@@ -91,7 +83,7 @@ def test_an_empty_session_has_a_report(database: Database) -> None:
     with database.write() as connection:
         save_sessions(connection, [SESSION], now=at(0))
         facts = read_facts(connection, SESSION, OVER, live_within=LIVE)
-    page = report_page(facts, {"messages": messages_chart(facts)})
+    page = report_page(facts, {"messages": messages_chart(facts.minutes, facts.span, "monza")})
     assert "0 messages, 1 time range not proven complete." in page
     assert page.count("<img") == 1
 
@@ -151,18 +143,15 @@ def test_a_report_is_a_page_that_needs_nothing_else_and_its_pictures(services: S
     assert report.page == folder / "index.html"
     assert {path.name for path in folder.iterdir()} == {
         "index.html",
-        "messages.png",
-        "drivers.png",
-        "latency.png",
+        "messages.svg",
+        "drivers.svg",
+        "latency.svg",
     }
-    for name, picture in report.pictures.items():
-        assert (folder / f"{name}.png").read_bytes() == picture
-        height, width, _ = imread(io.BytesIO(picture)).shape
-        assert width > 900
-        assert height > 100
     page = _Page(report.page.read_text(encoding="utf-8"))
+    for source, (name, picture) in zip(page.sources, report.pictures.items(), strict=True):
+        assert (folder / f"{name}.svg").read_text(encoding="utf-8") == picture
+        assert b64decode(source.removeprefix("data:image/svg+xml;base64,")).decode() == picture
     assert page.open == []
-    assert all(source.startswith("data:image/png;base64,") for source in page.sources)
     assert len(page.sources) == len([each for each in page.alternatives if each]) == 3
     assert page.headings[0] == "h1"
     assert set(page.headings[1:]) == {"h2"}
@@ -171,14 +160,15 @@ def test_a_report_is_a_page_that_needs_nothing_else_and_its_pictures(services: S
 
 
 def test_a_report_replaces_the_one_before(services: Services) -> None:
-    """Pictures that there is nothing for any more go."""
-    write_session_report(services, SESSION, OVER)
+    """Pictures that there is nothing for any more go, and those of the version that drew PNG."""
+    first = write_session_report(services, SESSION, OVER)
+    (first.page.parent / "messages.png").write_bytes(b"of an earlier version")
     services.database.run(lambda connection: delete(connection, [id_at(30), id_at(60), id_at(61)]))
     report = write_session_report(services, SESSION, OVER)
     assert {path.name for path in report.page.parent.iterdir()} == {
         "index.html",
-        "messages.png",
-        "latency.png",
+        "messages.svg",
+        "latency.svg",
     }
 
 
@@ -211,59 +201,14 @@ def facts_of(**changes: object) -> SessionFacts:
 
 
 def test_whatever_messages_say_stays_text() -> None:
-    """In the page, and in pictures, where a dollar sign would begin a formula and letters may lack a font."""
+    """In the page and in its charts."""
     evil = "<script>alert('x')</script> $x_{ & \U0001f3ce 漢字"
     highlight = Highlight(at(1), evil, evil, 0.9, (evil,), "https://discord.com/channels/1/2/3")
     session = replace(SESSION, event_name=evil, location=evil)
     facts = facts_of(
         session=session, talks=(Talk(evil, None, 3),), highlights=(highlight,), setups=((evil, 1),)
     )
-    page = report_page(facts, {"messages": messages_chart(facts), "drivers": drivers_chart(facts.talks)})
+    messages = messages_chart(facts.minutes, facts.span, "monza")
+    page = report_page(facts, {"messages": messages, "drivers": drivers_chart(facts.talks)})
     assert "<script>" not in page
     assert _Page(page).text.count(evil) >= 5
-
-
-def test_a_session_of_days_and_one_of_seconds_are_drawn() -> None:
-    """Bars are of several minutes where there would be too many."""
-    for length in (timedelta(seconds=20), timedelta(days=3), timedelta(days=40)):
-        session = Session("long", SESSION.start_time, SESSION.start_time + length, (CHANNEL,))
-        facts = facts_of(session=session, span=session.window, gaps=(Window(at(0), at(5)),))
-        assert messages_chart(facts).startswith(b"\x89PNG")
-
-
-@pytest.mark.parametrize("delays", [(3.0,), (1.0, 2.0, 900.0), (0.0, 0.0)])
-def test_delays_are_drawn_however_few(delays: tuple[float, ...]) -> None:
-    """One message has a median and no 95 of 100."""
-    facts = facts_of(latencies_seconds=delays)
-    assert latency_chart(facts).startswith(b"\x89PNG")
-    assert (facts.slow_latency_seconds is None) == (len(delays) == 1)
-
-
-def test_the_same_facts_are_the_same_pictures() -> None:
-    """Nothing of the version or the moment is in them."""
-    facts = facts_of(talks=(Talk("A", "B", 1),))
-    assert messages_chart(facts) == messages_chart(facts)
-    assert drivers_chart(facts.talks) == drivers_chart(facts.talks)
-
-
-def test_bars_are_of_round_lengths_and_few_enough() -> None:
-    """A race is told by the minute, an archive of years by the week; both say so."""
-    lengths = [timedelta(hours=2), timedelta(hours=7), timedelta(days=3), timedelta(days=575)]
-    names = [width_name(bar_width(Window(at(0), at(0) + length))) for length in lengths]
-    assert names == ["minute", "2 minutes", "15 minutes", "7 days"]
-    for days in range(1, 3000, 97):
-        length = timedelta(days=days)
-        assert length / bar_width(Window(at(0), at(0) + length)) <= 360
-
-
-def test_messages_are_seen_where_nothing_is_proven() -> None:
-    """The shade of a gap lies behind the bars, not over them."""
-    facts = facts_of(minutes=((at(0), 3), (at(60), 5)))
-
-    def blue(shown: SessionFacts) -> int:
-        pixels = imread(io.BytesIO(messages_chart(shown)))
-        return int(((pixels[..., 2] > 0.6) & (pixels[..., 0] < 0.1)).sum())
-
-    everywhere = replace(facts, gaps=(facts.span,))
-    assert blue(everywhere) > 1000
-    assert blue(replace(everywhere, minutes=())) == 0

