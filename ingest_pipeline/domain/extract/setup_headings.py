@@ -1,20 +1,16 @@
-"""Headings of trade setups, and the days that they name.
+"""Headings of trade setups: headers, tickers, rules.
 
 A wrong ticker is worse than a missing setup. So a line that looks like a heading but names no
 ticker (`Tsla`, `SPY / QQQ`, `3) Oil`) ends the section above it: setups below it stay without a
 ticker instead of being given to the one before.
-
-A date is never made up: where the text allows two days, contradicts itself, or lies absurdly far
-from the time of posting, there is no day but a problem that says why.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
 
+from ingest_pipeline.domain.extract.setup_dates import names_a_day, without_day
 from ingest_pipeline.domain.extract.setup_tokens import (
     LEADING_WORDS,
     VOCABULARY,
@@ -24,32 +20,22 @@ from ingest_pipeline.domain.extract.setup_tokens import (
     tokenize,
 )
 
-_MONTH = (
-    r"(?P<{0}>jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?"
-    r"|sept?(?:ember)?|oct(?:ober)?|nov(?:ember)?|dec(?:ember)?)\.?"
+_BULLETS = frozenset("-\u2013\u2014\u2022\u00b7\u2023\u25aa\u25e6#>|+=")
+_NUMBERING = re.compile(
+    r"[0-9]{1,2}[.)](?=\s|$|[A-Za-z$])|[0-9]\u20e3|\([0-9]{1,2}\)(?=\s)|#[0-9]{1,2}[.):]?(?=\s)"
+    r"|[0-9]{1,2}\s?[-\u2013\u2014:](?=\s+\$?[A-Z])"
 )
-_DATE = re.compile(
-    r"(?<![0-9])(?P<iso_year>20[0-9]{2})[-/](?P<iso_month>[0-9]{1,2})[-/](?P<iso_day>[0-9]{1,2})(?![0-9])"
-    rf"|\b{_MONTH.format('month_first')}\s*(?P<day_second>[0-9]{{1,2}})(?:st|nd|rd|th)?\b"
-    r"(?:\s*,?\s*(?P<year_a>20[0-9]{2})\b)?"
-    rf"|\b(?P<day_first>[0-9]{{1,2}})(?:st|nd|rd|th)?\s+(?:of\s+)?{_MONTH.format('month_second')}(?!\w)"
-    r"(?:\s*,?\s*(?P<year_b>20[0-9]{2})\b)?"
-    r"|(?<![\w./-])(?P<left>[0-9]{1,2})(?P<mark>[/.-])(?P<right>[0-9]{1,2})"
-    r"(?:(?P=mark)(?P<year_c>20[0-9]{2}|[0-9]{2}))?(?![\w/-]|\.[0-9])",
+# What numbers or corrects a setup, where one follows: `Setup 1:`, `Plan B -`, `EDIT:`.
+_LABEL = re.compile(
+    r"(?:(?:setup|trade|idea|play|plan|option|scenario)\s*(?:#?[0-9]{1,2}|[a-z])|edit(?:ed)?|updated?|correction)"
+    r"\s*[:\u2013\u2014-]\s*(?=.*(?:break|reject|bounc|long|short|above|over|below|under|bias|bullish|bearish))",
     re.IGNORECASE,
 )
-_WEEKDAY = re.compile(
-    r"\b(?:(mon)|(tues?)|(wed(?:s|nes)?)|(thu(?:rs?)?)|(fri)|(sat(?:ur)?)|(sun))(?:day)?\b", re.IGNORECASE
+_DIVIDER = re.compile(
+    r"(?:(?=.{3})|(?=[\u2014\u2015\u2500-\u257f\u25ac\u2796]{2}))"
+    r"[-\u2010-\u2015\u2500-\u257f\u25ac\u2796\u23af_=*~.\u2022\u00b7\s]+"
 )
-_MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
-
-# A plan is posted for a day close by; beyond this a date without a year is another year's or a slip.
-_FARTHEST = timedelta(days=60)
-# Between 5 June and May 6 the one within a week of posting is meant, if only one is.
-_CLOSE = timedelta(days=7)
-_BULLETS = frozenset("-\u2013\u2014\u2022\u00b7\u2023\u25aa\u25e6#>|+")
-_NUMBERING = re.compile(r"[0-9]{1,2}[.)](?=\s|$|[A-Za-z$])|[0-9]\u20e3")
-_DIVIDER = re.compile(r"(?=.{3})[-\u2010-\u2015\u2500-\u257f_=*~.\u2022\u00b7\s]+")
+_BLANK = re.compile(r"[>\s]*(?:```[a-z]*|_\s+_)\s*")
 
 _QUOTES = "USD[TC]?|EUR|GBP|JPY|CHF|CAD|AUD|NZD|BTC|ETH|PERP"
 _TICKER = (
@@ -57,13 +43,14 @@ _TICKER = (
     rf"(?:\.[A-Za-z]{{1,2}}|-[A-Za-z]|[/-]?(?:{_QUOTES}))?)(?![A-Za-z0-9])!?"
 )
 _ALONE = re.compile(
-    rf"{_TICKER}\s*[:\-\u2013\u2014.]*\s*"
-    r"(?:\([^()]*\)|(?:@\s*)?\$?[0-9][0-9,]*(?:\.[0-9]+)?|levels|setups?|scalps?|plan)?\s*[:\-\u2013\u2014]*",
+    rf"(?:(?:[Tt]icker|TICKER|[Ss]ymbol|SYMBOL)\s*:\s*)?[\[(]?{_TICKER}[\])]?\s*[:\-\u2013\u2014.=|]*\s*"
+    r"(?:\([^()]*\)|(?:@\s*)?\$?[0-9][0-9,]*(?:\.[0-9]+)?|levels|setups?|scalps?|plan)?\s*[:\-\u2013\u2014=|]*",
     re.ASCII,
 )
 _PREFIX = re.compile(
     rf"{_TICKER}(?P<separator>\s*[:|]\s*|\s+[-\u2013\u2014]+\s*|\s*)(?P<rest>\S.*)", re.ASCII
 )
+_TARGET_SIGNS = frozenset({Sign.UP, Sign.DOWN, Sign.ONWARD, Sign.OPENING})
 _BIAS_WORDS = frozenset({"bias", "bullish", "bearish", "neutral", "leaning"})
 # Words in capitals that are hardly ever meant as a ticker; written `$OPEN`, they are.
 _NOT_TICKERS = frozenset(
@@ -75,136 +62,31 @@ _NOT_TICKERS = frozenset(
         FED FOMC CPI PPI NFP GDP VWAP EMA SMA RSI ATH HOD LOD PMH PML PDH PDL
         BUY SELL HOLD WAIT EXIT OPEN CLOSE HIGH LOW UP DOWN CALLS PUTS SWING BULL BULLS BEAR BEARS
         A ALL ALSO AND I NO YES OK GO GOOD NICE GM GL GG HI HEY TY THX LFG LETS LOL LMAO OMG WOW WTF
-        YOLO FOMO RIP BOOM MOON FREE
+        YOLO FOMO RIP BOOM MOON FREE IDEAS CHART RULES LOTTO TREND CHOP MACRO
         """,
     )
 )
 _HEADER = re.compile(
-    r"(?:(?:today'?s|tomorrow'?s|daily|my|the|updated?)\s+)*(?P<grade>a\+\s*)?"
-    r"(?P<kinds>(?:(?:scalp(?:ing)?|trad(?:e|es|ing)|day|swing|options?|test|draft)\s+)*)set-?ups?\b(?P<rest>.*)",
+    r"(?:(?:today'?s|tomorrow'?s|daily|weekly|morning|pre-?market|my|the|updated?)\s+)*"
+    r"(?P<grade>a(?:\+|[\s-]?plus)\s*)?"
+    r"(?P<kinds>(?:(?:scalp(?:ing)?|trad(?:e|es|ing)|day|swing|options?|test|draft|key|price|game)\s+)*)"
+    r"(?:(?P<setups>set-?ups?)|plans?|ideas|plays|levels|scalps|trades|watch\s?list)\b(?P<rest>.*)",
     re.IGNORECASE,
 )
+_TIME = re.compile(
+    r"\b[0-9]{1,2}(?::[0-9]{2}(?:\s*[ap]\.?m\b\.?)?|\s*[ap]\.?m\b\.?)(?:\s*(?:e[sd]?t|utc|gmt)\b)?",
+    re.IGNORECASE,
+)
+# Words of the chat between setups; a name is hardly ever made of them.
+_CHAT_WORDS = frozenset(
+    {
+        *("be", "luck", "good", "great", "nice", "patient", "patience", "careful", "stay", "safe", "lets"),
+        *("guys", "gm", "gn", "thanks", "please", "no", "not", "is", "are", "we", "it", "this", "that"),
+        *("to", "you", "me", "your", "volume", "chasing"),
+    }
+)
+_SIDED = re.compile(r"\b(?:above|over|below|under|beneath)[\s:$@=~(-]*[0-9.]", re.IGNORECASE)
 _SUBHEADINGS = frozenset({"setups", "notes", "note", "plan", "update", "edit", "edited"})
-
-
-@dataclass(frozen=True, slots=True)
-class DayReading:
-    """A mention of the trading day in a text.
-
-    Attributes:
-        day: The day, or None.
-        problem: Why there is no day; None when there is.
-    """
-
-    day: date | None
-    problem: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class _Mention:
-    text: str
-    year: int | None
-    options: frozenset[tuple[int, int]]
-
-
-def read_day(text: str, posted_at: datetime) -> DayReading:
-    """Read the trading day out of a header.
-
-    Args:
-        text: The header.
-        posted_at: When the message was posted; a date without a year is the nearest to it.
-
-    Returns:
-        The day, or why there is none.
-    """
-    mentions = list(_mentions(text))
-    weekdays = _weekdays(text)
-    if not mentions:
-        return _problem("names a weekday but no date" if weekdays else "names no date")
-    if len({(mention.year, mention.options) for mention in mentions}) > 1:
-        return _problem("names several dates: " + ", ".join(mention.text for mention in mentions))
-    mention = mentions[0]
-    posted = posted_at.date()
-    days = {day for option in mention.options if (day := _nearest(mention.year, *option, posted))}
-    if not days:
-        return _problem(f"{mention.text!r} is not a day of the calendar near the time of posting")
-    if weekdays:
-        return _with_weekday(mention, days, weekdays, posted)
-    return _choose(mention, days, posted)
-
-
-def names_a_day(text: str) -> bool:
-    """Return whether a text holds a date, however written."""
-    return next(_mentions(text), None) is not None
-
-
-def without_day(text: str) -> str:
-    """Return a text without its dates and weekdays."""
-    return _WEEKDAY.sub(" ", _DATE.sub(" ", text))
-
-
-def _problem(text: str) -> DayReading:
-    return DayReading(None, text)
-
-
-def _weekdays(text: str) -> set[int]:
-    return {match.lastindex - 1 for match in _WEEKDAY.finditer(text) if match.lastindex}
-
-
-def _mentions(text: str) -> Iterator[_Mention]:
-    for match in _DATE.finditer(text):
-        found = match.groupdict()
-        if found["iso_year"]:
-            yield _mention(match, found["iso_year"], [(found["iso_month"], found["iso_day"])])
-        elif found["left"]:
-            # A dot or hyphen without a year is a price or a range far more often than a date.
-            if found["mark"] == "/" or found["year_c"]:
-                pair = (found["left"], found["right"])
-                yield _mention(match, found["year_c"], [pair, pair[::-1]])
-        else:
-            month = found["month_first"] or found["month_second"]
-            number = str(_MONTHS.index(month[:3].lower()) + 1)
-            day = found["day_second"] or found["day_first"]
-            yield _mention(match, found["year_a"] or found["year_b"], [(number, day)])
-
-
-def _mention(match: re.Match[str], year: str | None, options: list[tuple[str, str]]) -> _Mention:
-    full_year = None if year is None else int(year) % 2000 + 2000
-    return _Mention(match[0], full_year, frozenset((int(month), int(day)) for month, day in options))
-
-
-def _nearest(year: int | None, month: int, day: int, posted: date) -> date | None:
-    """Return the day of the year given, or of the year that brings it nearest to the posting."""
-    years = [year] if year is not None else [posted.year - 1, posted.year, posted.year + 1]
-    days = [found for candidate in years if (found := _calendar_day(candidate, month, day))]
-    if year is None:
-        days = [found for found in days if abs(found - posted) <= _FARTHEST]
-    return min(days, key=lambda found: abs(found - posted), default=None)
-
-
-def _calendar_day(year: int, month: int, day: int) -> date | None:
-    try:
-        return date(year, month, day)
-    except ValueError:
-        return None
-
-
-def _with_weekday(mention: _Mention, days: set[date], weekdays: set[int], posted: date) -> DayReading:
-    if len(weekdays) > 1:
-        return _problem(f"names several weekdays beside {mention.text!r}")
-    agreeing = {day for day in days if day.weekday() in weekdays}
-    if not agreeing:
-        actual = " or ".join(f"{day:%A} {day.isoformat()}" for day in sorted(days))
-        return _problem(f"the weekday contradicts {mention.text!r}, which is {actual}")
-    return _choose(mention, agreeing, posted)
-
-
-def _choose(mention: _Mention, days: set[date], posted: date) -> DayReading:
-    close = {day for day in days if abs(day - posted) <= _CLOSE}
-    for candidates in (days, close):
-        if len(candidates) == 1:
-            return DayReading(next(iter(candidates)), None)
-    return _problem(f"{mention.text!r} may be " + " or ".join(day.isoformat() for day in sorted(days)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,18 +120,31 @@ def take_apart(line: str) -> Lead:
             symbols, position = symbols + line[position], position + 1
         elif line[position].isspace() or line[position] in _BULLETS:
             position += 1
+        elif label := _LABEL.match(line, position):
+            position = label.end()
         else:
             break
     return Lead(symbols, numbered, line[position:])
 
 
 def is_header(text: str) -> bool:
-    """Return whether a line announces trade setups: `A+ Scalp Trade Setups`, with or without a date."""
-    match = _HEADER.fullmatch(text)
-    if match is None or not (match["grade"] or match["kinds"] or names_a_day(text)):
+    """Return whether a line announces trade setups: `A+ Scalp Trade Setups`, `Trade Plan for May 15`.
+
+    `Setups` needs a grade, a kind or a date beside it; any other word for them needs a date.
+    """
+    dated = names_a_day(text)
+    body = without_day(text).lstrip(" ,:|()-\u2013\u2014") if dated else text
+    match = _HEADER.fullmatch(body)
+    if match is None or not (dated or (match["setups"] and (match["grade"] or match["kinds"]))):
         return False
-    rest = re.sub(r"\([^)]*\)", " ", without_day(match["rest"]))
+    rest = _TIME.sub(" ", re.sub(r"\([^)]*\)", " ", without_day(match["rest"])))
     return len(re.findall(r"\w+", rest)) <= 2
+
+
+def ticker_header(text: str) -> str | None:
+    """Return the ticker of a header that begins with it: `NVDA Setups, May 15`."""
+    match = _PREFIX.fullmatch(text)
+    return _ticker(match) if match and names_a_day(text) and is_header(match["rest"]) else None
 
 
 def is_date_line(text: str) -> bool:
@@ -260,6 +155,11 @@ def is_date_line(text: str) -> bool:
 def is_divider(line: str) -> bool:
     """Return whether a line, as written, is a rule of dashes or the like."""
     return _DIVIDER.fullmatch(line) is not None
+
+
+def is_blank(line: str) -> bool:
+    """Return whether a line, as written, shows nothing: the fence of a code block, or `_ _`."""
+    return _BLANK.fullmatch(line) is not None
 
 
 def ticker_alone(text: str) -> str | None:
@@ -287,9 +187,17 @@ def ticker_prefix(lead: Lead) -> tuple[str, Lead] | None:
 def looks_like_setup(lead: Lead) -> bool:
     """Return whether a line should be read as a setup: it names a kind, a direction or how aggressive."""
     tokens = tokenize(lead.with_symbols)
-    if any(token.sign is Sign.WORD and token.text in LEADING_WORDS for token in tokens):
+    leading = [token for token in tokens if token.sign is Sign.WORD and token.text in LEADING_WORDS]
+    if any(not token.slip for token in leading):
+        return True
+    if leading and any(token.sign in {Sign.UP, Sign.DOWN} for token in tokens):
         return True
     return bool(tokens) and tokens[0].sign in {Sign.UP, Sign.DOWN}
+
+
+def names_a_side(text: str) -> bool:
+    """Return whether a cleaned line names a level by its side alone: `Above 103.60`."""
+    return _SIDED.search(text) is not None
 
 
 def ends_section(lead: Lead) -> bool:
@@ -299,7 +207,8 @@ def ends_section(lead: Lead) -> bool:
         return False
     if words[0].lower() in VOCABULARY | _SUBHEADINGS:
         return False
-    return lead.numbered or len(words) <= 3 or may_begin_with_ticker(lead)
+    said = not lead.text.isupper() and _CHAT_WORDS.intersection(word.lower() for word in words)
+    return lead.numbered or (len(words) <= 3 and not said) or may_begin_with_ticker(lead)
 
 
 def may_begin_with_ticker(lead: Lead) -> bool:
@@ -323,4 +232,9 @@ def _begins_a_setup(rest: str) -> bool:
     if is_symbol(rest[0]):
         return True
     tokens = tokenize(rest)
-    return bool(tokens) and tokens[0].start == 0 and tokens[0].text in LEADING_WORDS | _BIAS_WORDS
+    if not tokens or tokens[0].start != 0:
+        return False
+    return tokens[0].text in LEADING_WORDS | _BIAS_WORDS or (
+        _SIDED.match(rest) is not None
+        and any(token.sign in _TARGET_SIGNS or token.is_target_word for token in tokens)
+    )

@@ -1,9 +1,5 @@
 """The parsed trade-setups message that `parse_setups` of `trade_setups.py` returns.
 
-The stance is the one that is stated outright. `only bullish above 600`, `flips bearish`, `below 590
-bearish` and `not bullish` state conditions, not a stance; `bullish above 600, bearish below 590` states
-two, which leaves it open.
-
 `parse_setups` reads any text, and in a channel of chat it leaves every line unparsed. Lines are worth
 keeping only of a message that means to plan trades:
 
@@ -18,92 +14,42 @@ import re
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
-from typing import Literal
 
+from ingest_pipeline.domain.extract.setup_bias import Stance
 from ingest_pipeline.domain.extract.setup_tokens import Aggressiveness, Direction, Kind
 
-Stance = Literal["bullish", "bearish", "neutral"]
-
-WARNING_SIGN = "\u26a0"
-
-_STANCES: dict[str, Stance] = {
-    "bullish": "bullish",
-    "bearish": "bearish",
-    "neutral": "neutral",
-    "mixed": "neutral",
-    "sideways": "neutral",
-    "choppy": "neutral",
-}
-_CONDITIONS = frozenset(
-    {
-        *("not", "no", "never", "only", "less", "if", "unless", "until", "flip", "flips", "turn", "turns"),
-        *("become", "becomes", "shift", "shifts", "isn't", "isnt", "back", "then", "once", "when"),
-        *("above", "over", "below", "under"),
-    }
-)
-_OPENING = re.compile(
-    r"(?P<whole>(?:(?:overall|market|general|daily)\s+)+)?bias\b\s*(?:is\b)?\s*[:=\-\u2013\u2014]*\s*",
-    re.IGNORECASE,
-)
-_STATED = re.compile(r"(?:leaning\s+)?(?:bullish|bearish|neutral)\b|(?:long|short)\s+bias\b", re.IGNORECASE)
-_WORDS = re.compile(r"[0-9]+(?:[.,][0-9]+)*|[^\W\d_][\w']*|[,;:.|/()\u2013\u2014-]")
-_LEANING = re.compile(
-    r"(long|short)\s*(?:(?:bias|above|over|below|under|only)\b|[,;.:\u2013\u2014]|\Z)", re.IGNORECASE
-)
 # What `parse_setups` says of lines that do not even try to be a setup, and of a whole one without ticker.
-_CHAT = frozenset({"is no header, ticker, setup or bias", "is a rule between sections", "is struck through"})
+_CHAT = frozenset({"is no header, ticker, setup or bias", "is struck through"})
 _ONLY_THE_TICKER_IS_MISSING = "stands under no ticker"
 
 # Markup and invisible characters may stand inside a word, as `setup_tokens.clean` allows.
 _INVISIBLE = re.compile("[\u200b\u200c\u200d\u2060\ufe0e\ufe0f\ufeff]")
-_HINTS = re.compile(
-    r"set-?up|break|bias|bullish|bearish|neutral|arrow_|triangle|warning:"
-    r"|(?<![^\W\d_])(?:reject(?:s|ions?|ing)?|bounc(?:es?|ing)|longs?|shorts?|aggr?|aggressive"
-    r"|cons?|conserv|conservative)(?![^\W_])"
-    "|[\u26a0\U0001f53c\U0001f53a\U0001f199\U0001f4c8\u2b06\u2191\u23eb\u25b2\u25b3"
-    "\U0001f53b\U0001f53d\U0001f4c9\u2b07\u2193\u23ec\u25bc\u25bd]"
+_HINTS = (
+    *(
+        "setup",
+        "set-up",
+        "break",
+        "bias",
+        "bullish",
+        "bearish",
+        "neutral",
+        "bulls",
+        "bears",
+        "buyers",
+        "sellers",
+    ),
+    *("arrow_", "triangle", "warning:", "chart_with"),
 )
-
-
-def is_bias(symbols: str, text: str) -> bool:
-    """Return whether a line states a bias: by its warning sign, or by its first words."""
-    return WARNING_SIGN in symbols or bool(_OPENING.match(text) or _STATED.match(text))
-
-
-def concerns_market(text: str) -> bool:
-    """Return whether a bias is said of the market as a whole: `Overall bias: bullish`."""
-    match = _OPENING.match(text)
-    return match is not None and match["whole"] is not None
-
-
-def bias_text(text: str) -> str:
-    """Return a bias line without the word that announces it."""
-    return _OPENING.sub("", text, count=1) if _OPENING.match(text) else text
-
-
-def read_stance(text: str) -> Stance | None:
-    """Return the stance a bias states outright, or None.
-
-    Args:
-        text: The bias without its announcing word.
-    """
-    leaning = _LEANING.match(text)
-    if leaning:
-        return "bullish" if leaning[1].lower() == "long" else "bearish"
-    words = _WORDS.findall(text.lower().replace("\u2019", "'"))
-    stated = {
-        stance
-        for index, word in enumerate(words)
-        if (stance := _STANCES.get(word))
-        and not _CONDITIONS.intersection(_clause(words[max(index - 2, 0) : index]))
-    }
-    return stated.pop() if len(stated) == 1 else None
-
-
-def _clause(near: list[str]) -> list[str]:
-    """Return the words after the last comma, dash or the like."""
-    breaks = [index for index, word in enumerate(near) if not word[0].isalnum()]
-    return near[breaks[-1] + 1 :] if breaks else near
+# Whole words, looked for only where their beginnings are.
+_STEMS = ("reject", "bounc", "long", "short", "agg", "con", "above", "over", "below", "under", "beneath")
+_WORD_HINTS = re.compile(
+    r"(?<![^\W\d_])(?:reject(?:s|ions?|ing)?|bounc(?:es?|ing)|longs?|shorts?|aggr?|aggressive"
+    r"|cons?|conserv|conservative)(?![^\W_])|(?:above|over|below|under|beneath)[\W_]*[0-9]"
+)
+_SIGN_HINTS = re.compile(
+    "[\u26a0\U0001f53c\U0001f53a\U0001f199\U0001f4c8\u2b06\u2191\u2197\u2934\u23eb\u25b2\u25b3"
+    "\U0001f53b\U0001f53d\U0001f4c9\u2b07\u2193\u2198\u2935\u23ec\u25bc\u25bd]"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,13 +173,18 @@ class UnparsedLine:
 
 @dataclass(frozen=True, slots=True)
 class SetupMessage:
-    """Everything in one message; each tuple in the order of its lines."""
+    """Everything in one message; each tuple in the order of its lines.
+
+    Attributes:
+        kind_lines: Numbers of the lines that name the kind of the setups below them: `Breakdown`.
+    """
 
     headers: tuple[Header, ...]
     ticker_lines: tuple[TickerLine, ...]
     setups: tuple[TradeSetup, ...]
     biases: tuple[Bias, ...]
     unparsed: tuple[UnparsedLine, ...]
+    kind_lines: tuple[int, ...] = ()
 
     @property
     def trading_day(self) -> date | None:
@@ -257,7 +208,13 @@ class SetupMessage:
 
 def may_plan_trades(content: str) -> bool:
     """Return whether a text is worth parsing; False is certain, and most chat is told by one look."""
-    return _HINTS.search(_INVISIBLE.sub("", content).casefold()) is not None
+    ascii_only = content.isascii()
+    text = content.lower() if ascii_only else _INVISIBLE.sub("", content).casefold()
+    if any(map(text.__contains__, _HINTS)):
+        return True
+    if any(map(text.__contains__, _STEMS)) and _WORD_HINTS.search(text):
+        return True
+    return not ascii_only and _SIGN_HINTS.search(text) is not None
 
 
 def plans_trades(message: SetupMessage) -> bool:

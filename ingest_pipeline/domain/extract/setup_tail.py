@@ -6,20 +6,35 @@ be taken. Rules and refusals are described in `setup_grammar.py`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 
 from ingest_pipeline.domain.extract.setup_tokens import (
+    AGGRESSIVENESS,
     CONJUNCTIONS,
     LIST_OPENERS,
     SIDES,
     WITHDRAWN,
     ZONES,
+    Aggressiveness,
     Direction,
     Sign,
     Token,
+    tokenize,
 )
+
+NAMES_NO_PRICE = "names no price"
+# A time, or the length of a candle; in a note it is plainly no price.
+_TIME = re.compile(r"[0-9]{1,2}(?::[0-9]{2}|[ap]m|m|min|mins|h|hr)", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why a line is no setup; reads on after "the line …"."""
+
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,15 +57,17 @@ class Tail:
         stop: The stop level.
         note: Words that belong to neither; those in parentheses are left out.
         zone: Whether a word right after the level calls it a zone.
+        degrees: How aggressive, where it stands in parentheses or right after the level.
     """
 
     text: str
-    tokens: list[Token]
+    tokens: Sequence[Token]
     direction: Direction
     targets: list[Decimal] = field(default_factory=list)
     stop: Decimal | None = None
     note: list[str] = field(default_factory=list)
     zone: bool = False
+    degrees: set[Aggressiveness] = field(default_factory=set)
     _position: int = 0
     _listing: bool = False
     _outer: list[bool] = field(default_factory=list)
@@ -71,6 +88,8 @@ class Tail:
             Sign.ONWARD: self._arrow,
             Sign.OPENING: self._open,
             Sign.CLOSING: self._close,
+            Sign.HALT: self._halt,
+            Sign.MARK: self._mark,
         }
         while self._position < len(self.tokens):
             token = self.tokens[self._position]
@@ -100,7 +119,19 @@ class Tail:
         return None
 
     def _odd(self, token: Token) -> str | None:
+        noted = self._outer or (self.targets and not self._listing)
+        if noted and _TIME.fullmatch(token.text):
+            self._listing = False
+            return None
         return f"has {token.text!r}, which cannot be read as a price"
+
+    def _halt(self, _token: Token) -> str | None:
+        return self._read_stop() if self._next_is(Sign.NUMBER) else None
+
+    def _mark(self, _token: Token) -> str | None:
+        """End the targets at a sign that may make anything of the number behind it."""
+        self._listing = self._listing and not self.targets
+        return None
 
     def _arrow(self, token: Token) -> str | None:
         if token.sign is (Sign.DOWN if self.direction == "long" else Sign.UP):
@@ -138,6 +169,10 @@ class Tail:
     def _note(self, token: Token) -> str | None:
         if token.text in WITHDRAWN:
             return f"is withdrawn: {token.text!r}"
+        if token.text in AGGRESSIVENESS and self._states_degree():
+            self.degrees.add(AGGRESSIVENESS[token.text])
+            self._listing = False
+            return None
         if any(character.isnumeric() for character in token.text):
             return f"has {token.text!r}, which the grammar does not know"
         if not self.targets and token.text in ZONES | {"support", "resistance", "level"}:
@@ -147,6 +182,10 @@ class Tail:
         if not self._outer:
             self.note.append(token.text)
         return None
+
+    def _states_degree(self) -> bool:
+        """Return whether the word just taken opens a parenthesis or the tail: `141.33 (Aggressive)`."""
+        return self._position == 1 or self.tokens[self._position - 2].sign is Sign.OPENING
 
     def _skip_index(self) -> None:
         """Pass over the 1 of `Target 1: 185`."""
@@ -175,3 +214,51 @@ class Tail:
         self._position += 1
         self.stop = token.value
         return None
+
+
+def read_arrow(text: str, direction: Direction) -> Details | None:
+    """Read a line that is an arrow and numbers, the targets of the setup right above it; or None.
+
+    Args:
+        text: The cleaned line.
+        direction: The direction of that setup.
+    """
+    tokens = tokenize(text)
+    if (
+        not tokens
+        or tokens[0].sign not in {Sign.UP, Sign.DOWN, Sign.ONWARD}
+        or {token.sign for token in tokens[1:]} != {Sign.NUMBER}
+    ):
+        return None
+    tail = Tail(text, tokens, direction)
+    return None if tail.read() else tail.details
+
+
+def read_prices(text: str) -> tuple[Decimal, ...]:
+    """Return the prices of a line that holds nothing else, or none."""
+    tokens = tokenize(text)
+    return tuple(token.value for token in tokens) if {token.sign for token in tokens} == {Sign.NUMBER} else ()
+
+
+def read_details(text: str, direction: Direction) -> Details | Refusal | None:
+    """Read a line that only adds targets or a stop to the setup above it.
+
+    Args:
+        text: The cleaned line.
+        direction: The direction of that setup.
+
+    Returns:
+        What it adds, why it cannot be read, or None for a line that does not begin like one.
+    """
+    tokens = tokenize(text)
+    if [token.sign for token in tokens] != [Sign.HALT, Sign.NUMBER]:
+        words = [token for token in tokens if token.sign is Sign.WORD]
+        if not words or not (words[0].is_target_word or words[0].is_stop_word):
+            return None
+        if any(token.sign in {Sign.NUMBER, Sign.ODD} for token in tokens[: tokens.index(words[0])]):
+            return None
+    tail = Tail(text, tokens, direction)
+    problem = tail.read()
+    if problem:
+        return Refusal(problem)
+    return tail.details if tail.targets or tail.stop is not None else Refusal(NAMES_NO_PRICE)

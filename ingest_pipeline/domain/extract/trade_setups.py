@@ -7,10 +7,11 @@
     🔄 Bounce Zone 138.50-139.00 🔼 142.00, 143.80
     ⚠️ Bias — bearish into open
 
-Each line that is not blank ends up in exactly one place: a header, a ticker, a setup, a bias, or the
-unparsed lines with the reason. A line that begins with its ticker (`1) SPY: Rejection Near 528.8`)
-counts as what follows the ticker. A line that only adds targets or a stop to the setup right above
-it, and a dash line that goes on with the bias right above it, belong to these (`continued_on`).
+Each line that says something ends up in exactly one place: a header, a ticker, the kind of the setups
+below, a setup, a bias, or the unparsed lines with the reason. Blank lines, rules of dashes, the fences of
+code blocks and lone mentions say nothing. A line that begins with its ticker (`1) SPY: Rejection Near
+528.8`) counts as what follows the ticker. A line that only adds targets or a stop to the setup right
+above it, and a dash line that goes on with the bias right above it, belong to these (`continued_on`).
 
 How one setup is read, and when it is refused, stands in `setup_grammar.py`; headings in
 `setup_headings.py`, the day in `setup_dates.py`, the stance in `setup_bias.py`.
@@ -21,15 +22,17 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 
-from ingest_pipeline.domain.extract import setup_headings, setup_message
+from ingest_pipeline.domain.extract import setup_bias, setup_headings
+from ingest_pipeline.domain.extract.setup_dates import names_a_day, read_day
 from ingest_pipeline.domain.extract.setup_grammar import (
-    Refusal,
     SetupLine,
     distance_problem,
-    read_details,
+    is_heading,
+    names_itself,
+    read_below,
     read_setup,
 )
-from ingest_pipeline.domain.extract.setup_headings import Lead, names_a_day, read_day
+from ingest_pipeline.domain.extract.setup_headings import Lead
 from ingest_pipeline.domain.extract.setup_message import (
     Bias,
     Header,
@@ -38,8 +41,15 @@ from ingest_pipeline.domain.extract.setup_message import (
     TradeSetup,
     UnparsedLine,
 )
-from ingest_pipeline.domain.extract.setup_tail import Details
-from ingest_pipeline.domain.extract.setup_tokens import Direction, clean
+from ingest_pipeline.domain.extract.setup_tail import (
+    NAMES_NO_PRICE,
+    Details,
+    Refusal,
+    read_arrow,
+    read_details,
+    read_prices,
+)
+from ingest_pipeline.domain.extract.setup_tokens import Direction, Sign, clean, is_mention, tokenize
 from ingest_pipeline.errors import BadInput
 
 __all__ = [
@@ -53,22 +63,23 @@ __all__ = [
     "parse_setups",
 ]
 
-SETUP_PARSER_VERSION = 2
+SETUP_PARSER_VERSION = 3
 
-# A cross leads rejections; before any other setup it says that the setup failed or no longer holds.
+# A cross leads rejections; any other setup it declares failed.
+_CHAT = "is no header, ticker, setup or bias"
 _CROSSES = frozenset("\u274c\u274e\u2716\U0001f6ab")
 
 
 def parse_setups(content: str, posted_at: datetime) -> SetupMessage:
-    """Read one message.
+    r"""Read one message.
 
     Args:
         content: The whole content as Discord delivers it.
         posted_at: Aware time of posting, by which a date without a year is completed.
 
     Returns:
-        What it plans, with lines counted from 1 as `str.splitlines` splits them. Any text can be
-        read; one that plans nothing is all unparsed lines.
+        What it plans, with lines counted from 1 as Discord breaks them, at `\n` alone. Any text can
+        be read; one that plans nothing is all unparsed lines.
 
     Raises:
         BadInput: `posted_at` has no time zone.
@@ -76,7 +87,7 @@ def parse_setups(content: str, posted_at: datetime) -> SetupMessage:
     if posted_at.tzinfo is None:
         raise BadInput(f"posted_at {posted_at.isoformat()} has no time zone: pass an aware UTC time")
     reader = _Reader(posted_at.astimezone(UTC))
-    for number, line in enumerate(content.splitlines(), start=1):
+    for number, line in enumerate(content.split("\n"), start=1):
         reader.read(number, line.strip())
     return reader.message()
 
@@ -91,10 +102,14 @@ class _Reader:
     setups: list[TradeSetup] = field(default_factory=list)
     biases: list[Bias] = field(default_factory=list)
     unparsed: list[UnparsedLine] = field(default_factory=list)
+    kind_lines: list[int] = field(default_factory=list)
     ticker: str | None = None
     section_start: int = 0
     above: str = ""
     targets_below: bool = False
+    heading: str = ""
+    # The last unparsed line, while what is below may yet explain it: a heading, or `Targets:`.
+    open_line: UnparsedLine | None = None
 
     def message(self) -> SetupMessage:
         return SetupMessage(
@@ -103,28 +118,38 @@ class _Reader:
             tuple(self.setups),
             tuple(self.biases),
             tuple(self.unparsed),
+            tuple(self.kind_lines),
         )
 
     def read(self, number: int, line: str) -> None:
-        """Read one line into exactly one place; a blank one only separates."""
-        if not line:
-            self.above = "setup" if self.above == "setup" else "blank"
-        elif setup_headings.is_divider(line):
-            self._divide(number, line)
+        """Read one line into exactly one place; one that says nothing only separates."""
+        text = clean(line)
+        ruled = setup_headings.is_divider(line)
+        if setup_headings.is_blank(line) or is_mention(line) or not (text or ruled):
+            self._separate()
+        elif ruled:
+            self._divide()
         elif "~~" in line:
-            self._leave(
-                number, line, "is struck through", setup_headings.take_apart(clean(line.replace("~~", "")))
-            )
+            struck = setup_headings.take_apart(clean(line.replace("~~", "")))
+            self._leave(number, line, "is struck through", struck)
         else:
-            self._read_text(number, line, clean(line))
+            self._read_text(number, line, text)
+
+    def _separate(self) -> None:
+        self.above = self.above if self.above in {"setup", "targets"} else "blank"
 
     def _read_text(self, number: int, line: str, text: str) -> None:
         lead = setup_headings.take_apart(text)
-        if self._is_header(lead.text):
+        if not lead.with_symbols:
+            self._separate()
+        elif self._is_header(lead.text):
             self._section(None)
             self._add_header(line, (number,))
         elif setup_headings.is_date_line(lead.text) and self._awaits_day():
             self._day_line(number, line)
+        elif ticker := setup_headings.ticker_header(lead.text):
+            self._section(ticker)
+            self._add_header(line, (number,))
         elif ticker := setup_headings.ticker_alone(lead.text):
             self._section(ticker)
             self.ticker_lines.append(TickerLine(ticker, number))
@@ -140,31 +165,58 @@ class _Reader:
             self._read_plan(number, line, lead)
 
     def _read_plan(self, number: int, line: str, lead: Lead) -> None:
-        if setup_message.is_bias(lead.symbols, lead.text):
+        if setup_bias.is_bias(lead.symbols, lead.text):
             self._bias(number, lead)
             return
-        details = read_details(lead.with_symbols, self._direction_above())
+        details = self._details(lead)
         if details is not None:
-            problem = self._attach(number, details)
+            below, problem = self.above == "setup", self._attach(number, details)
             if problem:
                 self._leave(number, line, problem)
-        elif setup_headings.looks_like_setup(lead):
-            setup = read_setup(lead.with_symbols)
-            if isinstance(setup, Refusal):
-                heading = lead if setup_headings.may_begin_with_ticker(lead) else None
-                self._leave(number, line, setup.reason, heading)
-            elif setup.kind != "rejection" and _CROSSES.intersection(lead.symbols):
-                self._leave(
-                    number, line, f"is crossed out by its emoji, being no rejection but a {setup.kind}"
-                )
-            else:
-                self._setup(number, line, setup)
+                self._open_targets(lead, below=below and problem == NAMES_NO_PRICE)
+        elif is_heading(lead.with_symbols):
+            self._leave(number, line, "names no level")
+            self.heading, self.open_line = lead.with_symbols, self.unparsed[-1]
         else:
-            self._leave(number, line, "is no header, ticker, setup or bias", lead)
+            self._read_setup(number, line, lead)
+
+    def _details(self, lead: Lead) -> Details | Refusal | None:
+        """Read a line of targets or a stop; its numbers alone do below `Targets:`, an arrow below a setup."""
+        if self.above == "targets":
+            prices = read_prices(lead.with_symbols)
+            if prices:
+                return Details(prices, None)
+        if self.above in {"setup", "targets"} and (self.targets_below or not self.setups[-1].targets):
+            found = read_arrow(lead.with_symbols, self._direction_above())
+            if found is not None:
+                setup = replace(self.setups[-1], targets=found.targets)
+                return Refusal("has targets not beyond the level above") if setup.suspect_targets else found
+        return read_details(lead.with_symbols, self._direction_above())
+
+    def _read_setup(self, number: int, line: str, lead: Lead) -> None:
+        tries = setup_headings.looks_like_setup(lead)
+        setup: SetupLine | Refusal = Refusal(_CHAT)
+        if tries or setup_headings.names_a_side(lead.text):
+            setup = read_setup(lead.with_symbols)
+        symbols = lead.symbols
+        if self.heading and not (isinstance(setup, SetupLine) and names_itself(lead.text)):
+            below = read_below(self.heading, lead.symbols, lead.text)
+            # What the heading contradicts is no setup, though it reads as one without the heading.
+            if tries or isinstance(setup, SetupLine) or isinstance(below, SetupLine):
+                setup, symbols = below, self.heading + lead.symbols
+        if not tries and self.ticker is None:
+            setup = Refusal(_CHAT)
+        if isinstance(setup, Refusal):
+            heading = lead if not tries or setup_headings.may_begin_with_ticker(lead) else None
+            self._leave(number, line, setup.reason if tries else _CHAT, heading)
+        elif setup.kind != "rejection" and _CROSSES.intersection(symbols):
+            self._leave(number, line, f"is crossed out by its emoji, being no rejection but a {setup.kind}")
+        else:
+            self._setup(number, line, setup, under_heading=symbols is not lead.symbols)
 
     def _section(self, ticker: str | None) -> None:
         self.ticker = ticker
-        self.above = ""
+        self.above, self.heading, self.open_line = "", "", None
         self.section_start = len(self.setups)
 
     def _day(self) -> date | None:
@@ -178,14 +230,13 @@ class _Reader:
         if heading is not None and setup_headings.ends_section(heading):
             self._section(None)
         self.unparsed.append(UnparsedLine(line, reason, self.ticker, number))
-        self.above = "unparsed"
+        self.above, self.heading, self.open_line = "unparsed", "", None
 
-    def _divide(self, number: int, line: str) -> None:
+    def _divide(self) -> None:
         # A rule under a ticker underlines it; anywhere else it ends the section.
         underline, self.above = self.above == "ticker", "divider"
         if not underline:
             self._section(None)
-        self.unparsed.append(UnparsedLine(line, "is a rule between sections", self.ticker, number))
 
     def _is_header(self, text: str) -> bool:
         """Return whether a line is a header; below the first one, or below a ticker, it must name a day."""
@@ -208,10 +259,10 @@ class _Reader:
         self.above = "header"
 
     def _bias(self, number: int, lead: Lead) -> None:
-        ticker = None if setup_message.concerns_market(lead.text) else self.ticker
-        text = setup_message.bias_text(lead.text)
-        self.biases.append(Bias(ticker, self._day(), text, setup_message.read_stance(text), number))
-        self.above = "bias"
+        ticker = None if setup_bias.concerns_market(lead.text) else self.ticker
+        text = setup_bias.bias_text(lead.text)
+        self.biases.append(Bias(ticker, self._day(), text, setup_bias.read_stance(text), number))
+        self.above, self.heading = "bias", ""
 
     def _goes_on(self, text: str) -> bool:
         """Return whether a line continues the bias above: by its dash, or because that is still empty."""
@@ -228,14 +279,18 @@ class _Reader:
         self.biases[-1] = replace(
             bias,
             text=whole,
-            stance=bias.stance or setup_message.read_stance(whole),
+            stance=bias.stance or setup_bias.read_stance(whole),
             continued_on=(*bias.continued_on, number),
         )
 
-    def _setup(self, number: int, line: str, found: SetupLine) -> None:
+    def _setup(self, number: int, line: str, found: SetupLine, *, under_heading: bool) -> None:
         if self.ticker is None:
             self._leave(number, line, "stands under no ticker")
             return
+        if under_heading:
+            self.kind_lines += self._explain()
+        else:
+            self.heading, self.open_line = "", None
         single = found.low == found.high
         self.setups.append(
             TradeSetup(
@@ -255,11 +310,26 @@ class _Reader:
         )
         self.above, self.targets_below = "setup", False
 
+    def _explain(self) -> tuple[int, ...]:
+        """Take the open line off the unparsed ones, since what stands below explains it."""
+        if self.open_line is None:
+            return ()
+        line, self.open_line = self.open_line, None
+        self.unparsed.remove(line)
+        return (line.line_number,)
+
+    def _open_targets(self, lead: Lead, *, below: bool) -> None:
+        """Take a lone `Targets:` right below a setup as the heading of its targets."""
+        setup = self.setups[-1] if self.setups else None
+        words = [token for token in tokenize(lead.text) if token.sign is Sign.WORD]
+        if setup and below and not setup.targets and len(words) == 1 and words[0].is_target_word:
+            self.above, self.open_line = "targets", self.unparsed[-1]
+
     def _attach(self, number: int, details: Details | Refusal) -> str | None:
         """Add targets or a stop to the setup right above; return why not."""
         if isinstance(details, Refusal):
             return details.reason
-        if self.above != "setup":
+        if self.above not in {"setup", "targets"}:
             return "has targets or a stop but no setup right above it"
         *others, setup = self.setups[self.section_start :]
         repeated = bool(details.targets and setup.targets) and not self.targets_below
@@ -275,6 +345,6 @@ class _Reader:
             setup,
             targets=setup.targets + details.targets,
             stop=setup.stop if details.stop is None else details.stop,
-            continued_on=(*setup.continued_on, number),
+            continued_on=(*setup.continued_on, *self._explain(), number),
         )
         return None

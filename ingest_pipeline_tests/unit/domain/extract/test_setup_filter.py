@@ -89,6 +89,8 @@ def test_what_the_cheap_look_dismisses_plans_nothing(words: list[str], glue: str
         ("\u26a0\ufe0f yellow flag in sector 2", False),
         ("Box, box. Long stint ahead", False),
         ("an aggressive move into turn 3", False),
+        ("over 100 \u2192 105 viewers!", False),
+        ("NVDA over 100 \u2192 105", True),
         ("DRS", False),
         ("NVDA\nTarget: soon", False),
         ("\u2014\u2014\u2014", False),

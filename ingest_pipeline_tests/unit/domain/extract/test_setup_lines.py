@@ -6,8 +6,8 @@ from decimal import Decimal
 
 import pytest
 
-from ingest_pipeline.domain.extract.setup_grammar import Refusal, SetupLine, read_details, read_setup
-from ingest_pipeline.domain.extract.setup_tail import Details
+from ingest_pipeline.domain.extract.setup_grammar import SetupLine, read_setup
+from ingest_pipeline.domain.extract.setup_tail import Details, Refusal, read_details
 from ingest_pipeline.domain.extract.setup_tokens import clean
 
 

@@ -8,29 +8,23 @@ from decimal import Decimal
 
 import pytest
 
-from ingest_pipeline.domain.extract.setup_grammar import Refusal, SetupLine, read_setup
+from ingest_pipeline.domain.extract.setup_bias import bias_text, concerns_market, is_bias, read_stance
+from ingest_pipeline.domain.extract.setup_dates import DayReading, read_day
+from ingest_pipeline.domain.extract.setup_grammar import SetupLine, read_setup
 from ingest_pipeline.domain.extract.setup_headings import (
-    DayReading,
     ends_section,
     is_date_line,
     is_divider,
     is_header,
     looks_like_setup,
     may_begin_with_ticker,
-    read_day,
     take_apart,
     ticker_alone,
     ticker_prefix,
 )
-from ingest_pipeline.domain.extract.setup_message import (
-    bias_text,
-    concerns_market,
-    is_bias,
-    may_plan_trades,
-    plans_trades,
-    read_stance,
-)
-from ingest_pipeline.domain.extract.setup_tokens import clean, is_symbol, is_target_word, tokenize
+from ingest_pipeline.domain.extract.setup_message import may_plan_trades, plans_trades
+from ingest_pipeline.domain.extract.setup_tail import Refusal
+from ingest_pipeline.domain.extract.setup_tokens import EMOJI, clean, is_symbol, is_target_word, tokenize
 from ingest_pipeline.domain.extract.trade_setups import parse_setups
 
 POSTED = datetime(2026, 5, 15, 12, 30, tzinfo=UTC)
@@ -181,9 +175,9 @@ def test_every_sign_and_shortcode() -> None:
         "arrows_counterclockwise": "\U0001f504",
         "warning": "\u26a0",
         "dart": "\U0001f3af",
-        "smile": ":smile:",
+        "smile": EMOJI,
     }.items():
-        assert clean(f":{name}:" if name != "smile" else ":smile:") == sign
+        assert clean(f":{name}:") == sign
     assert [is_symbol(each) for each in "\u2192\u2191\u20e3\U0001f525\u25b2`aA1"] == [True] * 6 + [False] * 3
 
 
@@ -250,6 +244,27 @@ def test_every_word_for_a_stance_and_for_a_condition() -> None:
         assert read_stance(f"we {word} very bullish") is None
         assert read_stance(f"{word} we are bullish") == "bullish"
         assert read_stance(f"{word}, bullish") == "bullish"
+    for text, stance in {
+        "bulls in charge": "bullish",
+        "Sellers have the upper hand": "bearish",
+        "bears are still firmly in the driver's seat": "bearish",
+        "buyers remain in full control above 590": "bullish",
+        "to the downside": "bearish",
+        "upside favored": "bullish",
+        "range-bound": "neutral",
+        "down": "bearish",
+        "higher, slowly": "bullish",
+    }.items():
+        assert read_stance(text) == stance, text
+    for text in (
+        *("bulls need 590", "bulls no longer in control", "if 590 holds, bulls in charge", "up move"),
+        *("long only if", "above 590: upside", "above 590 for upside", "downside risk", "limited upside"),
+        *("bullish only above 590", "long above 590, short below 580", "bulls in charge, bears in control"),
+        *("under 590 on volume bears in control", "could turn out bearish", "losing upside momentum"),
+        "590 for bullish continuation",
+    ):
+        assert read_stance(text) is None, text
+    assert read_stance("If 590 holds we wait. Bearish") == "bearish"
     assert read_stance("bullish and bearish") is None
     assert read_stance("bullish, very bullish") == "bullish"
     assert read_stance("longer") is None
@@ -367,11 +382,13 @@ def test_every_hint_that_a_message_may_plan_trades() -> None:
         "aggressive",
     ]
     hints += ["con", "cons", "conserv", "conservative", "LONG", "lo\u200bng"]
+    hints += ["bulls", "bears", "buyers", "sellers", ":chart_with_upwards_trend:", "\u2197", "\u2198"]
+    hints += ["above 5", "over **5", "below_5", "under\n5", "beneath $5"]
     hints += "\u26a0\U0001f53c\U0001f53a\U0001f199\U0001f4c8\u2b06\u2191\u23eb\u25b2\u25b3"
     hints += "\U0001f53b\U0001f53d\U0001f4c9\u2b07\u2193\u23ec\u25bc\u25bd"
     for hint in hints:
         assert may_plan_trades(f"x {hint} y"), hint
-    for chat in ("hello", "along", "shorter", "second", "bounced", "\U0001f525"):
+    for chat in ("hello", "over it", "above us", "along", "shorter", "second", "bounced", "\U0001f525"):
         assert not may_plan_trades(chat), chat
 
 

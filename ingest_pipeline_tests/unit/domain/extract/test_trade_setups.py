@@ -11,6 +11,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from ingest_pipeline.domain.extract.setup_headings import is_blank, is_divider, take_apart
+from ingest_pipeline.domain.extract.setup_tokens import clean, is_mention
 from ingest_pipeline.domain.extract.trade_setups import (
     SetupMessage,
     TradeSetup,
@@ -45,7 +47,16 @@ def places(message: SetupMessage) -> Counter[int]:
     """Count in how many places each line number stands."""
     parts = (*message.headers, *message.setups, *message.biases)
     numbers = [part.line_number for part in (*parts, *message.ticker_lines, *message.unparsed)]
-    return Counter([*numbers, *(number for part in parts for number in part.continued_on)])
+    return Counter(
+        [*numbers, *message.kind_lines, *(number for part in parts for number in part.continued_on)]
+    )
+
+
+def says(line: str) -> bool:
+    """Return whether a line is more than a rule, a fence, mentions, bullets and markup."""
+    if is_divider(line) or is_blank(line) or is_mention(line):
+        return False
+    return bool(take_apart(clean(line)).with_symbols)
 
 
 def facts(setup: TradeSetup) -> tuple[object, ...]:
@@ -87,7 +98,7 @@ def test_a_whole_plan_is_read() -> None:
     ]
     assert message.biases[1].text == "watching the 592 zone — retest is more likely"
     assert message.biases[1].continued_on == (13,)
-    assert reasons(message) == {14: "is no header, ticker, setup or bias"}
+    assert reasons(message) == {}
 
 
 def test_a_setup_carries_everything_a_row_needs() -> None:
@@ -257,6 +268,74 @@ def test_targets_of_uncertain_origin_stay_unparsed(lines: str, says: str) -> Non
     message = parse(f"SPY\n{lines}")
     assert says in message.unparsed[-1].reason
     assert message.unparsed[-1].text == lines.rsplit("\n", 1)[-1]
+
+
+def test_a_heading_holds_for_the_lines_below_it() -> None:
+    """Until another heading, ticker, remark or bias; it is unparsed if nothing stands below it."""
+    message = parse("SPY\nBreakdown\nBelow 590 🔻 588\n\nAgg 585 🔻 583\nBias: up\n580 🔻 578\nBreakout")
+    assert [(setup.kind, setup.low, setup.label) for setup in message.setups] == [
+        ("breakdown", Decimal(590), "Breakdown Below"),
+        ("breakdown", Decimal(585), "Breakdown Agg"),
+    ]
+    assert message.kind_lines == (2,)
+    assert reasons(message) == {7: "is no header, ticker, setup or bias", 8: "names no level"}
+    for between in ("QQQ", "so be careful out there my friends", "-----", "⚠️ wait", "Rejection 595 🔻 593"):
+        found = parse(f"SPY\nBreakdown\n{between}\n590 🔻 588")
+        assert Decimal(590) not in [setup.low for setup in found.setups], between
+
+
+def test_a_crossed_heading_crosses_out_what_is_below() -> None:
+    """Unless it is one of rejections, which a cross leads anyway."""
+    assert parse("SPY\n❌ Breakout\nAbove 590 🔼 595").setups == ()
+    assert [setup.low for setup in parse("SPY\n❌ Rejection\n595 🔻 590").setups] == [Decimal(595)]
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        *("Breakdown 590\n🔻 588, 592", "Breakdown 590\n🔼 588", "Breakdown 590\n🔻 588 🔻 586", "🔻 588"),
+        *(
+            "Breakdown 590 🔻 588\n🔻 586",
+            "Breakdown 590\n588, 586",
+            "Breakdown\n590",
+            "Rejection\nAbove 590 🔻 588",
+        ),
+        *("Breakdown 590\nwatch volume\n🔻 588", "Breakdown 590\nTargets:\nwatch\n588"),
+    ],
+)
+def test_a_line_of_numbers_is_not_attached_where_it_may_mean_something_else(lines: str) -> None:
+    """An arrow adds to the setup right above, which has no targets yet; numbers only below their word."""
+    message = parse(f"SPY\n{lines}")
+    assert message.unparsed[-1].text == lines.rsplit("\n", 1)[-1]
+    assert all(len(setup.targets) <= 1 for setup in message.setups)
+
+
+def test_only_a_line_feed_ends_a_line() -> None:
+    """Discord shows the other separators of lines inside the line, and so are lines counted."""
+    message = parse("SPY\u2028\x0b\x85\x1c\r\n\nBreakout\u2028590 🔼 595")
+    assert [(setup.low, setup.line_number) for setup in message.setups] == [(Decimal(590), 3)]
+
+
+@pytest.mark.parametrize(
+    "line", ["-----", "——", "━━━", "@everyone", "<@&12> @here", "||@here||", "```", "```md", "_ _", ">"]
+)
+def test_what_says_nothing_is_no_unparsed_line(line: str) -> None:
+    """Rules, mentions, fences and empty quotes are dropped; a mention among words is not."""
+    assert parse(f"SPY\n{line}\nBreakout 590 🔼 595").unparsed == ()
+    assert len(parse(f"SPY\n{line} ask @Ann for more of it\nBreakout 590 🔼 595").unparsed) == 1
+
+
+def test_a_sign_before_a_number_makes_it_no_target() -> None:
+    """A stop sign makes it the stop; a cross or an emoji of the server may mean anything."""
+    message = parse(
+        "SPY\nBreakout 590 🔼 595 🛑 588\nBreakdown 580 🔻 578\n🛑 581\n"
+        "Breakout 600 🔼 605 <:sl:123456789012345678> 598"
+    )
+    assert [(setup.targets, setup.stop) for setup in message.setups] == [
+        ((Decimal(595),), Decimal(588)),
+        ((Decimal(578),), Decimal(581)),
+    ]
+    assert "598 after the level without a mark" in reasons(message)[5]
 
 
 def test_a_cross_withdraws_what_is_no_rejection() -> None:
@@ -475,8 +554,8 @@ def written(text: str) -> Counter[Decimal]:
 @example("\x0c\x1c1\x85🔼")
 @settings(max_examples=200, deadline=None)
 def test_every_line_of_any_text_ends_up_in_exactly_one_place(content: str) -> None:
-    """No text fails; no line that is not blank is dropped or counted twice."""
-    expected = {number for number, line in enumerate(content.splitlines(), start=1) if line.strip()}
+    """No text fails; no line that says something is dropped or counted twice."""
+    expected = {number for number, line in enumerate(content.split("\n"), start=1) if says(line.strip())}
     assert places(parse(content)) == Counter(expected)
 
 
@@ -484,7 +563,7 @@ def test_every_line_of_any_text_ends_up_in_exactly_one_place(content: str) -> No
 @settings(max_examples=200, deadline=None)
 def test_no_number_is_made_up_and_none_of_a_setup_line_is_lost(content: str) -> None:
     """A setup's level, targets and stop are exactly the numbers of its lines, but for list numbering."""
-    source = dict(enumerate(content.splitlines(), start=1))
+    source = dict(enumerate(content.split("\n"), start=1))
     for setup in parse(content).setups:
         text = "\n".join(source[number] for number in (setup.line_number, *setup.continued_on))
         ends = [setup.trigger] if setup.trigger is not None else [setup.zone_low, setup.zone_high]
