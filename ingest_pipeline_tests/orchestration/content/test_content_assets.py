@@ -197,12 +197,13 @@ def test_highlights_fill_the_flag_of_their_messages(monza: Deployment) -> None:
 def test_the_catalogue_tells_what_each_content_asset_is(deployment: Deployment) -> None:
     """Group, owner, kinds, description, parser version and single-run backfills are set."""
     graph = deployment.definitions.resolve_asset_graph()
+    versions = {"clips": "2", "team_radio": "2", "trade_setups": "3"}
     for key in (*KINDS, "clip_files", "session_report"):
         node = graph.get(dg.AssetKey(key))
         assert node.group_name == "content"
         assert node.owners == ["team:ingest"]
         assert node.description
-        assert node.code_version == ("2" if key in {"clips", "team_radio", "trade_setups"} else "1")
+        assert node.code_version == versions.get(key, "1")
         assert node.backfill_policy == dg.BackfillPolicy.single_run()
     assert graph.get(dg.AssetKey("clips")).kinds == {"duckdb", "python"}
     assert graph.get(dg.AssetKey("clips")).pools == {"ingest_database_writer"}
