@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter
+import csv
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest_pipeline.domain.extract.drivers import Driver, DriverTable, load_drivers
+from ingest_pipeline.domain.extract.driver_entries import Driver
+from ingest_pipeline.domain.extract.drivers import DriverTable, load_drivers
 from ingest_pipeline.errors import ConfigurationError
 
 DRIVERS_FILE = Path(__file__).parents[4] / "data" / "drivers.yaml"
+EXPECTED = Path(__file__).parents[3] / "fixtures" / "drivers_expected.csv"
 
 
 def entry(name: str = "Charles Leclerc", code: str = "LEC", number: int = 16, **more: Any) -> dict[str, Any]:
@@ -37,6 +40,11 @@ def name_of(driver: Driver | None) -> str | None:
     return driver.name if driver else None
 
 
+def car_of(driver: Driver | None) -> tuple[int | None, str | None] | None:
+    """Return a found driver's number and team."""
+    return (driver.number, driver.team) if driver else None
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -50,6 +58,13 @@ def name_of(driver: Driver | None) -> str | None:
         "Car 16",
         "C. Leclerc",
         "lec:",
+        "LEC - 16",
+        "lec (16)",
+        "16 LEC",
+        "#16 Leclerc",
+        "Charles Leclerc No. 16",
+        "Car 16: Leclerc",
+        "L\u200bEC\ufeff",
     ],
 )
 def test_every_way_to_write_a_driver_means_the_same_one(grid: DriverTable, text: str) -> None:
@@ -69,6 +84,9 @@ def test_every_way_to_write_a_driver_means_the_same_one(grid: DriverTable, text:
         ("Checo", "Sergio Pérez"),
         ("Kimi", "Kimi Antonelli"),
         ("Ollie Bearman", "Oliver Bearman"),
+        ("oward", "Patricio O'Ward"),
+        ("O’Ward", "Patricio O'Ward"),
+        ("Ryo Hirakawa", "Ryō Hirakawa"),
     ],
 )
 def test_accents_and_nicknames_do_not_matter(grid: DriverTable, text: str, name: str) -> None:
@@ -76,7 +94,7 @@ def test_accents_and_nicknames_do_not_matter(grid: DriverTable, text: str, name:
     assert name_of(grid.resolve(text)) == name
 
 
-@pytest.mark.parametrize("text", ["", " ", "???", "Senna", "SEN", "999", "Leclerc Hamilton", "🎙️"])
+@pytest.mark.parametrize("text", ["", " ", "???", "Senna", "SEN", "999", "Leclerc Hamilton", "softs", "🎙️"])
 def test_an_unknown_name_is_none(grid: DriverTable, text: str) -> None:
     """What nobody goes by is left to the caller to report."""
     assert grid.resolve(text) is None
@@ -96,26 +114,89 @@ def test_a_number_holds_for_its_own_season_only(grid: DriverTable) -> None:
     assert grid.resolve("16", season=1999) is None
 
 
-def test_a_season_gives_that_years_team_and_none_the_newest(grid: DriverTable) -> None:
-    """The same person has another team in another year."""
-    teams = [driver.team for season in (2025, 2026, None) if (driver := grid.resolve("Hadjar", season))]
-    assert teams == ["Racing Bulls", "Red Bull", "Red Bull"]
+@pytest.mark.parametrize("text", ["44 VER", "HAM (4)", "Leclerc - 39", "3 16"])
+def test_a_name_with_the_number_of_another_is_nobodys(grid: DriverTable, text: str) -> None:
+    """Which of the two is meant is not guessed."""
+    assert grid.resolve(text, season=2025) is None
 
 
-def test_a_reserve_outside_the_seasons_grid_is_found_by_name(grid: DriverTable) -> None:
-    """Who drives a free practice is known from another season."""
+def test_a_name_may_stand_with_a_number_of_another_season(grid: DriverTable) -> None:
+    """A bot that still writes the champion's number means the driver, whose number is the season's."""
+    assert car_of(grid.resolve("VER - 1", season=2025)) == (1, "Red Bull")
+    assert car_of(grid.resolve("VER - 1", season=2026)) == (3, "Red Bull")
+
+
+def test_the_number_written_tells_which_car(grid: DriverTable) -> None:
+    """A driver of two cars in a season has the one whose number stands there, alone or with the name."""
+    assert car_of(grid.resolve("IWA 40", season=2025)) == (40, "Racing Bulls")
+    assert car_of(grid.resolve("37", season=2025)) == (37, "Red Bull")
+
+
+def test_number_and_team_are_of_the_season_or_not_told(grid: DriverTable) -> None:
+    """The same person has another team in another year, and none where the year is not known."""
+    cars = [car_of(grid.resolve("Hadjar", season)) for season in (2025, 2026, 2024, None)]
+    assert cars == [(6, "Racing Bulls"), (6, "Red Bull"), (None, None), (None, None)]
+
+
+def test_a_driver_of_another_season_is_known_without_car(grid: DriverTable) -> None:
+    """Who drives a free practice is identified, and neither number, team nor season is told."""
     doohan = grid.resolve("Doohan", season=2026)
     assert doohan is not None
-    assert (doohan.code, doohan.season) == ("DOO", 2025)
+    assert (doohan.code, doohan.number, doohan.team, doohan.season) == ("DOO", None, None, None)
+
+
+@pytest.mark.parametrize(
+    ("text", "day", "car"),
+    [
+        ("Tsunoda", date(2025, 3, 23), (22, "Racing Bulls")),
+        ("Tsunoda", date(2025, 4, 6), (22, "Red Bull")),
+        ("Tsunoda", None, (22, None)),
+        ("LAW", date(2025, 3, 26), (30, "Red Bull")),
+        ("30", date(2025, 3, 27), (30, "Racing Bulls")),
+        ("Iwasa", date(2025, 4, 11), (37, "Red Bull")),
+        ("Iwasa", date(2025, 7, 1), (None, None)),
+        ("Hirakawa", date(2025, 12, 5), (50, "Haas")),
+        ("Lawson", date(2026, 8, 21), (30, "Red Bull")),
+        ("Lawson", date(2026, 9, 6), (30, None)),
+    ],
+)
+def test_a_driver_who_changed_cars_has_the_one_of_the_day(
+    grid: DriverTable, text: str, day: date | None, car: tuple[int | None, str | None]
+) -> None:
+    """Without a day, or on one in neither car, only what both cars have in common is told."""
+    assert car_of(grid.resolve(text, (day or date(2025, 1, 1)).year, day)) == car
+
+
+def test_a_number_that_changed_hands_is_that_of_the_day(grid: DriverTable) -> None:
+    """38 was Beganovic's in June and Fuoco's in October; between them it is nobody's."""
+    days = [date(2025, 6, 27), date(2025, 10, 24), date(2025, 8, 1), None]
+    found = [name_of(grid.resolve("38", 2025, day)) for day in days]
+    assert found == ["Dino Beganovic", "Antonio Fuoco", None, None]
+
+
+@pytest.mark.parametrize("column", ["text", "code", "name"])
+def test_drivers_of_first_practices_are_as_recorded(grid: DriverTable, column: str) -> None:
+    """Name, code, number and team of each season come out as in the list, empty ones too."""
+    with EXPECTED.open(encoding="utf-8") as file:
+        expected = list(csv.DictReader(file))
+    assert len(expected) == 11
+    for row in expected:
+        found = grid.resolve(row[column], int(row["season"]))
+        assert found is not None, row
+        assert [found.code, found.name, str(found.number or ""), found.team or ""] == [
+            row[each] for each in ("code", "name", "number", "team")
+        ]
 
 
 def test_the_shipped_grids_are_complete(grid: DriverTable) -> None:
-    """Ten teams in 2025 and eleven in 2026, two cars each, plus one driver replaced within 2025."""
-    seats = Counter((driver.season, driver.team) for driver in grid.drivers)
+    """On its days of racing each team has two of the season's twenty or twenty-two drivers."""
     assert grid.seasons == (2025, 2026)
-    assert sum(1 for season, _ in seats if season == 2025) == 10
-    assert sum(1 for season, _ in seats if season == 2026) == 11
-    assert {team: count for team, count in seats.items() if count != 2} == {(2025, "Alpine"): 3}
+    for day, teams in ((date(2025, 3, 16), 10), (date(2025, 12, 7), 10), (date(2026, 3, 8), 11)):
+        cars = [driver for driver in grid.drivers if driver.season == day.year and driver.drives_on(day)]
+        assert len({driver.team for driver in cars if driver.team}) == teams
+        assert all(
+            sum(driver.team == team for driver in cars) >= 2 for team in {each.team for each in cars} - {None}
+        )
 
 
 def test_a_plain_list_serves_any_sport() -> None:
@@ -169,6 +250,8 @@ def test_a_name_that_meant_another_in_another_season_needs_its_season() -> None:
         (entry("Lewis Hamilton", "HAM", 44, aliases=["#16"]), "alias '#16' means both"),
         (entry("Lewis Hamilton", "HAM", 44, aliases=["Leclerc"]), "'leclerc' means both"),
         (entry("charles leclerc", "CHA", 17), "listed twice: keep one entry"),
+        (entry("charles leclerc", "LEC", 17, **{"from": date(2026, 5, 1)}), "so that they do not overlap"),
+        (entry("Lewis Hamilton", "HAM", 16, to=date(2026, 5, 1)), "number '16' means both"),
         (entry("Lewis Hamilton", "HAM", 44, aliases=["Lewis", "lewis"]), "repeats what the entry has anyway"),
         (entry("Lewis Hamilton", "HAM", 44, aliases=["ham"]), "alias 'ham' repeats"),
     ],
@@ -178,6 +261,29 @@ def test_an_ambiguous_name_is_refused(second: dict[str, Any], says: str) -> None
     with pytest.raises(ConfigurationError) as refused:
         table(entry(), second)
     assert says in str(refused.value)
+
+
+def test_a_number_and_a_driver_may_change_cars_by_date() -> None:
+    """`to` is the first day after, so that one entry begins where the other ends."""
+    day = date(2026, 5, 1)
+    drivers = table(
+        entry(to=day), entry(number=17, **{"from": day}), entry("Lewis Hamilton", "HAM", 16, **{"from": day})
+    )
+    before = date(2026, 4, 30)
+    assert [car_of(drivers.resolve("LEC", None, each)) for each in (before, day)] == [
+        (16, "Ferrari"),
+        (17, "Ferrari"),
+    ]
+    assert [name_of(drivers.resolve("16", None, each)) for each in (before, day)] == [
+        "Charles Leclerc",
+        "Lewis Hamilton",
+    ]
+
+
+def test_a_reserve_needs_no_car() -> None:
+    """An entry of name and code alone is a driver without number and team."""
+    drivers = table({"name": "Zhou Guanyu", "code": "ZHO"}, {"name": "Antonio Giovinazzi", "code": "GIO"})
+    assert car_of(drivers.resolve("zho")) == (None, None)
 
 
 def test_two_seasons_may_share_everything() -> None:
@@ -198,8 +304,13 @@ def test_two_seasons_may_share_everything() -> None:
         ({"seasons": {"2026": []}}, "season '2026' must be a year"),
         ({"seasons": {True: []}}, "season True must be a year"),
         ({"seasons": {2026: {}}}, "season 2026 must be a list"),
-        ({"drivers": ["Leclerc"]}, "must be a mapping with the keys name, code, number, team"),
-        ({"drivers": [{"name": "Leclerc", "code": "LEC"}]}, "lacks number, lacks team"),
+        ({"drivers": ["Leclerc"]}, "must be a mapping with the keys name, code"),
+        ({"drivers": [{"name": "Leclerc"}]}, "lacks code"),
+        ({"drivers": [{"name": "Leclerc", "code": "LEC", "number": 16}]}, "lacks team"),
+        ({"drivers": [{"name": "Leclerc", "code": "LEC", "team": "Ferrari"}]}, "lacks number"),
+        ({"drivers": [entry(to="2026-05-01")]}, "to must be a date such as 2026-03-06, not '2026-05-01'"),
+        ({"drivers": [entry(to=datetime(2026, 5, 1, 12, tzinfo=UTC))]}, "to must be a date"),
+        ({"drivers": [entry(to=date(2026, 5, 1), **{"from": date(2026, 5, 1)})]}, "is not after `from`"),
         ({"drivers": [entry(nick="Charlie")]}, "unknown key 'nick'"),
         ({"drivers": [entry(name="  ")]}, "name must be a text"),
         ({"drivers": [entry(name=44)]}, "name must be a text, not 44"),
@@ -222,7 +333,9 @@ def test_a_wrong_table_is_refused_with_what_is_wrong(obj: object, says: str) -> 
     assert says in str(refused.value)
 
 
-@pytest.mark.parametrize("text", [b"drivers: [", b"\xff\xfe\x00", b"drivers:\n  - {name: Leclerc}"])
+@pytest.mark.parametrize(
+    "text", [b"drivers: [", b"\xff\xfe\x00", b"drivers:\n  - {name: Leclerc}", b"drivers: [2026-02-30]"]
+)
 def test_a_wrong_file_is_named(tmp_path: Path, text: bytes) -> None:
     """What cannot be read, decoded or accepted is said together with the file."""
     path = tmp_path / "drivers.yaml"
