@@ -42,7 +42,7 @@ def radio_rows(sources: Sources, drivers: DriverTable, settings: Mapping[int, Se
     rows = []
     for source, (driver, text) in _each(sources, lambda source: _radio(source, settings)):
         if driver:
-            known = drivers.resolve(driver, source["season"])
+            known = drivers.resolve(driver, source["season"], source["posted_at"].date())
             found = (known.code, known.name, known.number, known.team, known.season) if known else (None,) * 5
             rows.append((source["discord_id"], driver, text, *found, RADIO_PARSER_VERSION))
     return rows

@@ -22,6 +22,7 @@ Value = bool | int | float | str | tuple[str, ...]
 Values = Mapping[str, Value]
 
 HIGHLIGHTS = "highlights"
+KNOWN_DRIVERS_ONLY = "known_drivers_only"
 _DEFAULT = "default"
 _FLAGS = {"true": True, "false": False, "yes": True, "no": False, "on": True, "off": False}
 _PLACES = ("content", "author_name")
@@ -88,6 +89,11 @@ class SettingsInForce:
     def policy(self) -> ChannelPolicy:
         """The policy of the channel."""
         return ChannelPolicy(**{name: self.find(name).value for name in ChannelPolicy.__slots__})  # type: ignore[arg-type]
+
+    @property
+    def known_drivers_only(self) -> bool:
+        """Whether the report counts only drivers whom the driver table knows."""
+        return bool(self.find(KNOWN_DRIVERS_ONLY).value)
 
     @property
     def highlights(self) -> HighlightRule:
@@ -226,6 +232,7 @@ def _settings() -> Iterator[Setting]:
     policy = ChannelPolicy()
     yield Setting("keep_media_only", policy.keep_media_only, "true or false", _flag)
     yield Setting("driver_from", policy.driver_from, " or ".join(_PLACES), _place)
+    yield Setting(KNOWN_DRIVERS_ONLY, True, "true or false", _flag)
     rule = HighlightRule()
     for name in (item.name for item in fields(rule) if item.init):
         form, read = ("a list of texts", _texts) if name == "keywords" else ("a number from 0", _number)

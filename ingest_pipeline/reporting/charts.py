@@ -102,7 +102,7 @@ def drivers_chart(talks: Sequence[Talk]) -> str:
     for place, talk in enumerate(shown):
         y = 10 + 20 * place
         end = left + (right - left) * talk.messages / most
-        colour = _BLUE if talk.team else _GREY
+        colour = _BLUE if talk.is_known else _GREY
         parts += [
             _text(left - 6, y + 12, _short(talk.driver), _END),
             f'<path d="M{left} {y}H{end:.1f}v16H{left}z" fill="{colour}"/>',

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from statistics import median, quantiles
 from typing import Any
 
+from ingest_pipeline.domain.channel_settings import SettingsInForce
 from ingest_pipeline.domain.session import Session
 from ingest_pipeline.domain.snowflake import created_at
 from ingest_pipeline.domain.window import Window
@@ -35,13 +36,15 @@ class Talk:
 
     Attributes:
         driver: The full name, or for a driver nobody knows the name as written.
-        team: The team, or None for an unknown driver.
+        team: The team, or None for an unknown driver and for one without a car.
         messages: How often.
+        is_known: Whether the driver table has the driver.
     """
 
     driver: str
     team: str | None
     messages: int
+    is_known: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +78,9 @@ class SessionFacts:
         now: When this was read, aware UTC.
         minutes: Live messages by UTC minute; minutes without any are left out.
         gaps: Stretches of time without proof that they are complete, joined over all channels.
-        talks: Drivers by messages, the most frequent first.
+        talks: Drivers by messages, the most frequent first; without those that are not counted.
+        uncounted: What stands in a driver's place in channels that count known drivers only, the most
+            frequent first.
         latencies_seconds: From posting to the table, of messages that came while the session was live or
             soon after; messages that a later import brought say nothing about live delay.
         later: How many messages came with a later import.
@@ -99,6 +104,7 @@ class SessionFacts:
     setups: tuple[tuple[str, int], ...]
     unparsed_lines: int
     clips: int
+    uncounted: tuple[str, ...] = ()
 
     @property
     def messages(self) -> int:
@@ -124,12 +130,18 @@ class SessionFacts:
 
 
 def read_facts(
-    connection: Connection, session: Session, now: datetime, *, live_within: timedelta
+    connection: Connection,
+    session: Session,
+    now: datetime,
+    *,
+    live_within: timedelta,
+    settings: Mapping[int, SettingsInForce],
 ) -> SessionFacts:
     """Read what a report tells.
 
     Args:
         live_within: Messages that came into the table within this time after being posted count as live.
+        settings: By channel, whether it counts known drivers only.
     """
     end = min(session.end_time, max(now, session.start_time + timedelta(minutes=1)))
     span, channels = Window(session.start_time, end), session.channel_ids
@@ -138,13 +150,19 @@ def read_facts(
     live = tuple(max(delay, 0.0) for delay in delays if delay <= live_within.total_seconds())
     stood_out = [row for row in highlights_in_window(connection, channels, span) if row["is_candidate"]]
     setups = Counter(row["ticker"] for row in setups_in_window(connection, channels, span))
+    radio = radio_in_window(connection, channels, span)
+    counted: list[dict[str, Any]] = []
+    uncounted: list[dict[str, Any]] = []
+    for row in radio:
+        is_counted = row["driver_code"] or not settings[row["channel_id"]].known_drivers_only
+        (counted if is_counted else uncounted).append(row)
     return SessionFacts(
         session=session,
         span=span,
         now=now,
         minutes=tuple(messages_per_minute(connection, channels, span)),
         gaps=tuple(_unproven(connection, channels, span)),
-        talks=tuple(_talks(radio_in_window(connection, channels, span))),
+        talks=tuple(_talks(counted)),
         latencies_seconds=live,
         later=len(delays) - len(live),
         highlights=tuple(_highlight(row) for row in stood_out[:TOP_HIGHLIGHTS]),
@@ -152,6 +170,7 @@ def read_facts(
         setups=tuple(sorted(setups.items(), key=lambda item: (-item[1], item[0]))),
         unparsed_lines=len(unparsed_in_window(connection, channels, span)),
         clips=len(clips_in_window(connection, channels, span)),
+        uncounted=tuple(talk.driver for talk in _talks(uncounted)),
     )
 
 
@@ -172,11 +191,16 @@ def _unproven(connection: Connection, channels: Sequence[int], span: Window) -> 
 
 
 def _talks(radio: Sequence[dict[str, Any]]) -> list[Talk]:
-    counts = Counter((row["driver_name"] or row["driver"], row["driver_team"]) for row in radio)
-    return [
-        Talk(driver, team, messages)
-        for (driver, team), messages in sorted(counts.items(), key=lambda item: (-item[1], item[0][0]))
+    """Count messages by driver; the team is the one of all of the driver's messages, if there is one."""
+    by_driver: dict[tuple[str, bool], list[str | None]] = {}
+    for row in radio:
+        key = row["driver_name"] or row["driver"], row["driver_code"] is not None
+        by_driver.setdefault(key, []).append(row["driver_team"])
+    talks = [
+        Talk(driver, teams[0] if len(set(teams)) == 1 else None, len(teams), is_known)
+        for (driver, is_known), teams in by_driver.items()
     ]
+    return sorted(talks, key=lambda talk: (-talk.messages, talk.driver))
 
 
 def _highlight(row: dict[str, Any]) -> Highlight:

@@ -26,8 +26,11 @@ from ingest_pipeline.reporting.charts import (
     width_name,
 )
 from ingest_pipeline.reporting.facts import SessionFacts, read_facts
+from ingest_pipeline.userconfig.effective_settings import settings_in_force
+from ingest_pipeline.userconfig.settings_file import load_settings_file
 
 _SHOWN_GAPS = 20
+_SHOWN_UNCOUNTED = 20
 # What came later than this was not brought by a live poll, however slow.
 _LIVE_WITHIN = timedelta(minutes=15)
 
@@ -160,13 +163,21 @@ def _highlights_section(facts: SessionFacts) -> _Section:
 
 
 def _drivers_section(facts: SessionFacts, picture: str | None) -> _Section:
+    uncounted = ", ".join(facts.uncounted[:_SHOWN_UNCOUNTED])
+    if len(facts.uncounted) > _SHOWN_UNCOUNTED:
+        uncounted += f" and {len(facts.uncounted) - _SHOWN_UNCOUNTED:,} more"
+    left_out = f" Not counted, since data/drivers.yaml does not have them: {uncounted}." if uncounted else ""
     if picture is None:
-        return _Section("Team radio by driver", "No message names a driver.")
-    unknown = [talk.driver for talk in facts.talks if talk.team is None]
+        return _Section("Team radio by driver", f"No message names a driver.{left_out}")
+    unknown = [talk.driver for talk in facts.talks if not talk.is_known]
     sentence = f"{len(facts.talks)} drivers, {facts.talks[0].driver} most often."
     if unknown:
         sentence += f" Grey: not in data/drivers.yaml: {', '.join(unknown)}."
-    rows = [(talk.driver, talk.team or "unknown", f"{talk.messages:,}") for talk in facts.talks]
+    sentence += left_out
+    rows = [
+        (talk.driver, talk.team or ("" if talk.is_known else "unknown"), f"{talk.messages:,}")
+        for talk in facts.talks
+    ]
     columns = [("driver", ""), ("team", ""), ("messages", "number")]
     tables = [_Table("Messages by driver", columns, rows, "Figures as a table")]
     alternative = "Bar chart: messages of each driver"
@@ -233,13 +244,16 @@ def write_session_report(services: Services, session: Session, now: datetime | N
     """Write a session's report to `reports/<session id>/` in the data folder, in place of an older one.
 
     Raises:
+        ConfigurationError: The settings of channels are wrong.
         StorageRejected: The folder cannot be written.
         DatabaseBusy: Another process held the database for too long.
         DatabaseUnavailable: The database cannot be reached.
     """
     moment = now or datetime.now(UTC)
+    file = load_settings_file(services.settings.settings_file, groups=False)
     with services.database.read() as connection:
-        facts = read_facts(connection, session, moment, live_within=_LIVE_WITHIN)
+        settings = settings_in_force(connection, file, session.channel_ids)
+        facts = read_facts(connection, session, moment, live_within=_LIVE_WITHIN, settings=settings)
     messages = messages_chart(facts.minutes, facts.span, session.session_id, unproven=facts.gaps)
     pictures = {"messages": messages}
     if facts.talks:

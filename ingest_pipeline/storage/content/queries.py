@@ -19,8 +19,9 @@ def radio_in_window(connection: Connection, channel_ids: Sequence[int], window: 
     """Return team radio, oldest first.
 
     Returns:
-        `discord_id`, `posted_at` (aware UTC), `driver` as written, `driver_code`, `driver_name` and
-        `driver_team` (null for an unknown driver) and `radio_text`.
+        `discord_id`, `channel_id`, `posted_at` (aware UTC), `driver` as written, `driver_code` and
+        `driver_name` (null for an unknown driver), `driver_team` (null also for one without a car on that
+        day) and `radio_text`.
     """
     return _in_window(connection, "radio_in_window", channel_ids, window)
 

@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 
 from ingest_pipeline.content.extraction import extract_for
+from ingest_pipeline.domain.channel_settings import Layer, SettingsInForce
+from ingest_pipeline.domain.extract.drivers import DriverTable
 from ingest_pipeline.domain.message import Attachment, Author, Emoji, Reaction
 from ingest_pipeline.domain.window import Window
 from ingest_pipeline.errors import StorageRejected
@@ -29,6 +31,7 @@ from ingest_pipeline_tests.contract.readings import CHANNEL, at
 
 LIVE = timedelta(minutes=15)
 OVER = at(3 * 3600)
+DEFAULTS = {CHANNEL: SettingsInForce()}
 
 
 def fill(connection: Connection) -> list[int]:
@@ -55,11 +58,12 @@ def test_the_facts_are_those_of_the_tables(database: Database) -> None:
     """Live messages, one driver under two names, delays of what came live, and what nothing proves."""
     with database.write() as connection:
         ids = fill(connection)
-        facts = read_facts(connection, SESSION, OVER, live_within=LIVE)
+        facts = read_facts(connection, SESSION, OVER, live_within=LIVE, settings=DEFAULTS)
     assert facts.minutes == ((at(0), 1), (at(60), 2), (at(120), 2))
     assert facts.gaps == (Window(at(600), at(1200)),)
     assert not facts.is_proven
-    assert facts.talks == (Talk("Charles Leclerc", "Ferrari", 2), Talk("Senna", None, 1))
+    assert facts.talks == (Talk("Charles Leclerc", "Ferrari", 2),)
+    assert facts.uncounted == ("Senna",)
     assert facts.latencies_seconds == (4.0, 10.0, 2.0, 1.0)
     assert (facts.later, facts.median_latency_seconds) == (1, 3.0)
     assert (facts.messages, facts.candidates, facts.clips, facts.unparsed_lines) == (5, 1, 1, 1)
@@ -69,11 +73,42 @@ def test_the_facts_are_those_of_the_tables(database: Database) -> None:
     assert highlight.url == f"https://discord.com/channels/7/{CHANNEL}/{ids[1]}"
 
 
+def test_unknown_drivers_count_where_a_channel_says_so(database: Database) -> None:
+    """With `known_drivers_only` off every name in a driver's place is counted, and marked as unknown."""
+    all_names = {CHANNEL: SettingsInForce((Layer("settings.yaml", {"known_drivers_only": False}),))}
+    with database.write() as connection:
+        fill(connection)
+        facts = read_facts(connection, SESSION, OVER, live_within=LIVE, settings=all_names)
+    assert facts.talks == (
+        Talk("Charles Leclerc", "Ferrari", 2),
+        Talk("Senna", None, 1, is_known=False),
+    )
+    assert not facts.uncounted
+
+
+def test_a_driver_of_two_teams_or_none_is_one_known_driver(database: Database) -> None:
+    """A team is told where all of the driver's messages agree on it; without one nobody is unknown."""
+    day = SESSION.start_time.date() + timedelta(days=1)
+    entries = [
+        {"name": "Yuki Tsunoda", "code": "TSU", "number": 22, "team": "Racing Bulls", "to": day},
+        {"name": "Yuki Tsunoda", "code": "TSU", "number": 22, "team": "Red Bull", "from": day},
+        {"name": "Sergio Pérez", "code": "PER"},
+    ]
+    rules = replace(RULES, drivers=DriverTable.from_mapping({"seasons": {2025: entries}}))
+    session = replace(SESSION, end_time=at(2 * 86400))
+    with database.write() as connection:
+        save_sessions(connection, [session], now=at(0))
+        ids = merge(connection, said(5, "`TSU` Box."), said(86400, "`22 TSU` Copy."), said(9, "`Perez` Go."))
+        extract_for(connection, ids, rules, now=OVER)
+        facts = read_facts(connection, session, at(3 * 86400), live_within=LIVE, settings=DEFAULTS)
+    assert facts.talks == (Talk("Yuki Tsunoda", None, 2), Talk("Sergio Pérez", None, 1))
+
+
 def test_a_live_session_is_told_up_to_now(database: Database) -> None:
     """What is to come is no gap."""
     with database.write() as connection:
         fill(connection)
-        facts = read_facts(connection, SESSION, at(300), live_within=LIVE)
+        facts = read_facts(connection, SESSION, at(300), live_within=LIVE, settings=DEFAULTS)
     assert facts.span == Window(at(0), at(300))
     assert facts.is_proven
 
@@ -82,7 +117,7 @@ def test_an_empty_session_has_a_report(database: Database) -> None:
     """Nothing is divided by nothing, and there is a picture of nothing."""
     with database.write() as connection:
         save_sessions(connection, [SESSION], now=at(0))
-        facts = read_facts(connection, SESSION, OVER, live_within=LIVE)
+        facts = read_facts(connection, SESSION, OVER, live_within=LIVE, settings=DEFAULTS)
     page = report_page(facts, {"messages": messages_chart(facts.minutes, facts.span, "monza")})
     assert "0 messages, 1 time range not proven complete." in page
     assert page.count("<img") == 1
@@ -206,7 +241,11 @@ def test_whatever_messages_say_stays_text() -> None:
     highlight = Highlight(at(1), evil, evil, 0.9, (evil,), "https://discord.com/channels/1/2/3")
     session = replace(SESSION, event_name=evil, location=evil)
     facts = facts_of(
-        session=session, talks=(Talk(evil, None, 3),), highlights=(highlight,), setups=((evil, 1),)
+        session=session,
+        talks=(Talk(evil, None, 3, is_known=False),),
+        uncounted=(evil,),
+        highlights=(highlight,),
+        setups=((evil, 1),),
     )
     messages = messages_chart(facts.minutes, facts.span, "monza")
     page = report_page(facts, {"messages": messages, "drivers": drivers_chart(facts.talks)})

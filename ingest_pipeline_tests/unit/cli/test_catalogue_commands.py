@@ -220,7 +220,7 @@ def test_everything_in_force_is_shown(cli: Cli) -> None:
     assert next(value for key, value, _ in shown if key == "highlights.keywords").startswith(
         "[crash, collision"
     )
-    assert len(lines(cli("settings", "get", "highlights"))) == len(shown) - 2
+    assert len(lines(cli("settings", "get", "highlights"))) == len(shown) - 3
 
 
 @pytest.mark.parametrize(

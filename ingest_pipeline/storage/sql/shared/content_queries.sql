@@ -1,6 +1,7 @@
 -- name: radio_in_window
 -- The team radio of some channels posted in [start, end).
-SELECT m.discord_id, m.posted_at, r.driver, r.driver_code, r.driver_name, r.driver_team, r.radio_text
+SELECT
+    m.discord_id, m.channel_id, m.posted_at, r.driver, r.driver_code, r.driver_name, r.driver_team, r.radio_text
 FROM radio_messages AS r
 INNER JOIN live_messages AS m ON m.discord_id = r.discord_id
 WHERE
