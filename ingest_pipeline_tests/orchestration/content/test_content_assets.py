@@ -10,6 +10,9 @@ import dagster as dg
 import pytest
 
 from ingest_pipeline.content.extraction import ContentKind
+from ingest_pipeline.domain.extract.clips import CLIPS_PARSER_VERSION
+from ingest_pipeline.domain.extract.team_radio import RADIO_PARSER_VERSION
+from ingest_pipeline.domain.extract.trade_setups import SETUP_PARSER_VERSION
 from ingest_pipeline.orchestration.partitions import RANGE_END, RANGE_START
 from ingest_pipeline.storage.content.queries import highlights_in_window, radio_in_window, setups_in_window
 from ingest_pipeline_tests.orchestration.deployments import (
@@ -197,13 +200,17 @@ def test_highlights_fill_the_flag_of_their_messages(monza: Deployment) -> None:
 def test_the_catalogue_tells_what_each_content_asset_is(deployment: Deployment) -> None:
     """Group, owner, kinds, description, parser version and single-run backfills are set."""
     graph = deployment.definitions.resolve_asset_graph()
-    versions = {"clips": "2", "team_radio": "2", "trade_setups": "3"}
+    versions = {
+        "clips": CLIPS_PARSER_VERSION,
+        "team_radio": RADIO_PARSER_VERSION,
+        "trade_setups": SETUP_PARSER_VERSION,
+    }
     for key in (*KINDS, "clip_files", "session_report"):
         node = graph.get(dg.AssetKey(key))
         assert node.group_name == "content"
         assert node.owners == ["team:ingest"]
         assert node.description
-        assert node.code_version == versions.get(key, "1")
+        assert node.code_version == str(versions.get(key, 1))
         assert node.backfill_policy == dg.BackfillPolicy.single_run()
     assert graph.get(dg.AssetKey("clips")).kinds == {"duckdb", "python"}
     assert graph.get(dg.AssetKey("clips")).pools == {"ingest_database_writer"}
