@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
-# Two rules about files that no linter knows: nothing names a machine's paths or a package registry's
-# address, and no module of the package is longer than 350 lines.
+# Three rules about files that no linter knows: nothing names a machine's paths or a package registry's
+# address, no module of the package is longer than 350 lines, and no function longer than 60.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 longest=350
+longest_function=60
 # The brackets keep the patterns from finding themselves.
 paths='(^|[^A-Za-z0-9_.~/-])/([w]ork/|[r]oot/|[h]ome/[a-z]+/|[U]sers/[A-Za-z]+/|[o]pt/(wheels|pypi))'
 registries='[p]ypi\.org|[p]ythonhosted|[r]egistry\.npmjs|[-]-(extra-)?index-url|[-]-find-links'
@@ -33,5 +34,19 @@ while IFS= read -r file; do
   esac
 done < <(files)
 
-[ "$status" -eq 0 ] && echo "no machine paths, no registry addresses, no module over $longest lines"
+files | grep '\.py$' | python3 -c '
+import ast, os, sys
+longest, found = int(sys.argv[1]), False
+for path in filter(os.path.exists, sys.stdin.read().splitlines()):
+    for node in ast.walk(ast.parse(open(path, encoding="utf-8").read())):
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            lines = node.end_lineno - node.lineno + 1
+            if lines > longest:
+                found = True
+                print(f"{path}:{node.lineno}: {node.name} has {lines} lines, more than {longest}")
+sys.exit(found)
+' "$longest_function" || status=1
+
+[ "$status" -eq 0 ] && echo "no machine paths, no registry addresses, no module over $longest lines," \
+  "no function over $longest_function"
 exit "$status"

@@ -7,9 +7,10 @@ between any two steps repeats a batch, which changes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 from ingest_pipeline.bot.gateway_events import SOURCE, Events, interpret, windows_of
 from ingest_pipeline.content.rules import ContentRules
@@ -124,48 +125,67 @@ def ingest_spooled(
     events = interpret(records, is_monitored)
     latest = max(record.received_at for record in records)
     correlation_id = new_correlation_id()
-    provenance = Provenance(None, SOURCE, latest, correlation_id)
     landed = services.raw.first_unlanded(reader.identity, after, len(records))
     services.raw.land(_raw(events, landed), correlation_id)
-    known: set[int] = set()
-    skipped: dict[int, datetime] = {}
-    policies: dict[int, ChannelPolicy] = {}
-    touched = _touched(events)
+    stored = _Stored()
 
     def before_merge(connection: Connection) -> None:
-        lock_messages(connection, events.message_ids)
-        # Another try after a conflict knows no less than the one before.
-        known.update(known_among(connection, events.created_ids))
-        skipped.update(skipped_among(connection, events.created_ids))
-        policies.update(services.policies(connection, {channel_id for _, channel_id in events.messages}))
+        stored.read(connection, services, events)
         tombstone_messages(connection, events.deletions)
         queue_refetches(connection, events.partial_updates, latest, quiet)
-        windows = windows_of(touched, parents_of(connection, touched), sessions, services.grid)
-        mark_windows_dirty(connection, windows, now=datetime.now(UTC))
+        _mark_windows(connection, services, events, sessions)
         record_gap(connection, events.channels_to_rescan, since=latest, now=latest)
         note_activities(connection, events.newest_ids)
         reader.move_to(connection, position)
 
-    def after_merge(connection: Connection) -> list[Event]:
-        recorded = message_events(events, correlation_id)
-        if rules:
-            gone = {each.discord_id for each in events.deletions}
-            recorded += extract_for_events(
-                connection, journeys(events), gone, rules, batch=correlation_id, now=datetime.now(UTC)
-            )
-        return recorded
-
     report = ingest_documents(
         services.database,
-        _documents(events, policies=policies, provenance=provenance, known=known, skipped=skipped),
+        _documents(events, stored, Provenance(None, SOURCE, latest, correlation_id)),
         correlation_id=correlation_id,
         settle=services.settings.settle,
         batch_rows=services.settings.batch_rows,
         before_merge=before_merge,
-        after_merge=after_merge,
+        after_merge=partial(_extract, events=events, rules=rules, batch=correlation_id),
     )
     received_at = tuple(record.received_at for record in records)
     return SpoolBatch(events, report, position, received_at, datetime.now(UTC))
+
+
+@dataclass(frozen=True, slots=True)
+class _Stored:
+    """The database's state of a batch's messages and channels, read within the transaction."""
+
+    known: set[int] = field(default_factory=set)
+    skipped: dict[int, datetime] = field(default_factory=dict)
+    policies: dict[int, ChannelPolicy] = field(default_factory=dict)
+
+    def read(self, connection: Connection, services: Services, events: Events) -> None:
+        lock_messages(connection, events.message_ids)
+        # Another try after a conflict knows no less than the one before.
+        self.known.update(known_among(connection, events.created_ids))
+        self.skipped.update(skipped_among(connection, events.created_ids))
+        self.policies.update(services.policies(connection, {channel_id for _, channel_id in events.messages}))
+
+
+def _mark_windows(
+    connection: Connection, services: Services, events: Events, sessions: Sequence[Session]
+) -> None:
+    touched = _touched(events)
+    windows = windows_of(touched, parents_of(connection, touched), sessions, services.grid)
+    mark_windows_dirty(connection, windows, now=datetime.now(UTC))
+
+
+def _extract(
+    connection: Connection, *, events: Events, rules: ContentRules | None, batch: str
+) -> list[Event]:
+    """Extract the content of a batch's messages, and return the events of single messages."""
+    recorded = message_events(events, batch)
+    if rules:
+        gone = {each.discord_id for each in events.deletions}
+        recorded += extract_for_events(
+            connection, journeys(events), gone, rules, batch=batch, now=datetime.now(UTC)
+        )
+    return recorded
 
 
 def journeys(events: Events) -> list[MessageJourney]:
@@ -221,24 +241,17 @@ def _raw(events: Events, first: int) -> dict[ChannelRef, list[RawReading]]:
     return found
 
 
-def _documents(
-    events: Events,
-    *,
-    policies: Mapping[int, ChannelPolicy],
-    provenance: Provenance,
-    known: Collection[int],
-    skipped: Mapping[int, datetime],
-) -> list[PayloadDocument]:
+def _documents(events: Events, stored: _Stored, provenance: Provenance) -> list[PayloadDocument]:
     return [
         PayloadDocument(
             channel_id=channel_id,
             guild_id=guild_id,
             messages=messages,
-            policies=policies,
+            policies=stored.policies,
             provenance=provenance,
             own_journeys=True,
-            known=known,
-            skipped=skipped,
+            known=stored.known,
+            skipped=stored.skipped,
         )
         for (guild_id, channel_id), messages in events.messages.items()
     ]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -114,74 +114,114 @@ def ingest_documents(
 ) -> IngestReport:
     """Merge documents and record what they prove.
 
-    A damaged document leaves the table as it was. A chunk of rows (see `ChunkSizes`), and whatever belongs to
-    `before_merge` or `after_merge`, are merged in one transaction, proofs included. More rows are merged in
-    several, each complete in itself with what is derived from it, and the proofs come with the last: what a
-    crash leaves behind is rows that nothing claims to be complete, and they are unchanged when they are read
-    again. A transaction is tried again by the database when another process was in the way.
+    A damaged document leaves the table as it was. A chunk of rows (see `ChunkSizes`), and everything where
+    there is a `before_merge` or `after_merge`, is merged in one transaction, proofs included. More rows are
+    merged in several, each complete with what is derived from it, and the proofs come with the last: a crash
+    leaves rows that nothing claims to be complete, and they are unchanged when they are read again. The
+    database tries a transaction again when another process was in the way.
 
     Args:
         database: Where to.
-        documents: What; each is read once, or with `before_merge` or `after_merge` once for each try, in the
-            transaction.
+        documents: Each is read once; where everything is one transaction, once for each try, within it.
         settle: How long after its end a window may still change (see `Settings.settle_seconds`).
         batch_rows: Rows for each merge statement.
-        chunk_sizes: Rows for each transaction, without `before_merge` and `after_merge`.
+        chunk_sizes: Rows for each transaction where there may be several.
         now: Time of the merge, aware UTC; the present by default.
         progress: Called with the number of messages read so far.
         before_merge: What else belongs into the transaction (a cursor, a checkpoint, deletions); called
             before the documents are read, once for each try.
         after_merge: What is made of the merged rows, in the same transaction; called once for each try. The
             events it returns are recorded with those of the batch.
-        on_rows_merged: What is made of the rows of each transaction, in it, given their ids, skipped
-            messages' too.
+        on_rows_merged: What is made of the rows of each transaction, in it, given their ids, also of skipped
+            messages.
 
     Raises:
         BadInput: A document is damaged.
         DatabaseBusy: Another process held the database for too long.
         DatabaseUnavailable: The database cannot be reached.
     """
-    began = time.monotonic()
-    moment = now or datetime.now(UTC)
-    batch = Batch.of(documents, correlation_id, moment)
-    parents = {each.channel_id: each.parent_id for each in documents if each.parent_id is not None}
-    merge = partial(_merge, batch_rows=batch_rows, now=moment, on_rows_merged=on_rows_merged, parents=parents)
-
-    def passed() -> datetime:
-        return moment + timedelta(seconds=time.monotonic() - began)
-
-    def work(connection: Connection, rows: _Rows, earlier: MergeCounts) -> tuple[_Merged, list[Event]]:
-        counts = earlier + merge(connection, rows.tables)
-        proofs = _prove(connection, documents, rows.tallies, settle)
-        merged = _Merged(counts, rows.tallies, proofs)
-        events = list(after_merge(connection)) if after_merge else []
+    began = now or datetime.now(UTC)
+    batch = Batch.of(documents, correlation_id, began)
+    work = _Ingestion(
+        documents, batch, settle, batch_rows, began, progress, before_merge, after_merge, on_rows_merged
+    )
+    try:
+        merged, events = work.run(database, chunk_sizes)
+    except Exception as error:
         if batch:
-            events += batch.completed(merged.numbers(), passed())
-        publish(connection, events)
-        return merged, events
+            record_failure(database, batch, error, began + work.elapsed())
+        raise
+    log_events(events)
+    return _report(documents, merged, correlation_id, work.elapsed().total_seconds())
 
-    def single_transaction(connection: Connection) -> tuple[_Merged, list[Event]]:
-        if before_merge:
-            before_merge(connection)
-        return work(connection, _read(documents, progress), MergeCounts())
 
-    def chunked() -> tuple[_Merged, list[Event]]:
-        every = _read(documents, progress)
+@dataclass(frozen=True, slots=True)
+class _Ingestion:
+    """Documents on their way into the table, with what belongs to them; see `ingest_documents`."""
+
+    documents: Sequence[Document]
+    batch: Batch | None
+    settle: timedelta
+    batch_rows: int
+    began_at: datetime
+    progress: Progress | None
+    before_merge: Callable[[Connection], None] | None
+    after_merge: Callable[[Connection], Sequence[Event]] | None
+    on_rows_merged: OnRowsMerged | None
+    began: float = field(default_factory=time.monotonic)
+
+    def run(self, database: Database, chunk_sizes: ChunkSizes) -> tuple[_Merged, list[Event]]:
+        if self.before_merge or self.after_merge:
+            return database.run(self._single_transaction)
+        every = _read(self.documents, self.progress)
         counts = MergeCounts()
         with read_in_chunks(every.tables, chunk_sizes) as (earlier, last):
             for tables in earlier:
-                counts += database.run(partial(merge, tables=tables))
+                counts += database.run(partial(self._merge, tables=tables))
             waiting = _Rows(every.tallies, last)
-            return database.run(lambda connection: work(connection, waiting, counts))
+            return database.run(partial(self._finish, rows=waiting, earlier=counts))
 
-    try:
-        merged, events = database.run(single_transaction) if before_merge or after_merge else chunked()
-    except Exception as error:
-        if batch:
-            record_failure(database, batch, error, passed())
-        raise
-    log_events(events)
-    return _report(documents, merged, correlation_id, time.monotonic() - began)
+    def elapsed(self) -> timedelta:
+        return timedelta(seconds=time.monotonic() - self.began)
+
+    def _single_transaction(self, connection: Connection) -> tuple[_Merged, list[Event]]:
+        if self.before_merge:
+            self.before_merge(connection)
+        return self._finish(connection, _read(self.documents, self.progress), MergeCounts())
+
+    def _finish(
+        self, connection: Connection, rows: _Rows, earlier: MergeCounts
+    ) -> tuple[_Merged, list[Event]]:
+        counts = earlier + self._merge(connection, rows.tables)
+        merged = _Merged(counts, rows.tallies, self._prove(connection, rows.tallies))
+        events = list(self.after_merge(connection)) if self.after_merge else []
+        if self.batch:
+            events += self.batch.completed(merged.numbers(), self.began_at + self.elapsed())
+        publish(connection, events)
+        return merged, events
+
+    def _merge(self, connection: Connection, tables: Iterable[pa.Table]) -> MergeCounts:
+        parents = {each.channel_id: each.parent_id for each in self.documents if each.parent_id is not None}
+        keep_parents(connection, parents, now=self.began_at)
+        counts = MergeCounts()
+        merged_ids: list[int] = []
+        for rows in rebatch(tables, self.batch_rows):
+            counts += merge_messages(connection, rows, now=self.began_at)
+            if self.on_rows_merged:
+                merged_ids.extend(rows["discord_id"].to_pylist())
+        if self.on_rows_merged and merged_ids:
+            self.on_rows_merged(connection, merged_ids)
+        return counts
+
+    def _prove(self, connection: Connection, tallies: Sequence[Tally]) -> list[Proof]:
+        proofs = [
+            proof
+            for document, tally in zip(self.documents, tallies, strict=True)
+            if (proof := _proof(document, tally, self.settle))
+        ]
+        for proof in proofs:
+            record_proof(connection, proof)
+        return proofs
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,40 +257,6 @@ class _Merged:
     def skipped(self) -> Counter[str]:
         """Messages that became no row, or whose rows were not taken, by reason."""
         return sum((tally.skipped for tally in self.tallies), Counter(self.counts.skipped))
-
-
-def _merge(
-    connection: Connection,
-    tables: Iterable[pa.Table],
-    *,
-    batch_rows: int,
-    now: datetime,
-    on_rows_merged: OnRowsMerged | None,
-    parents: Mapping[int, int],
-) -> MergeCounts:
-    keep_parents(connection, parents, now=now)
-    counts = MergeCounts()
-    merged_ids: list[int] = []
-    for rows in rebatch(tables, batch_rows):
-        counts += merge_messages(connection, rows, now=now)
-        if on_rows_merged:
-            merged_ids.extend(rows["discord_id"].to_pylist())
-    if on_rows_merged and merged_ids:
-        on_rows_merged(connection, merged_ids)
-    return counts
-
-
-def _prove(
-    connection: Connection, documents: Sequence[Document], tallies: Sequence[Tally], settle: timedelta
-) -> list[Proof]:
-    proofs = [
-        proof
-        for document, tally in zip(documents, tallies, strict=True)
-        if (proof := _proof(document, tally, settle))
-    ]
-    for proof in proofs:
-        record_proof(connection, proof)
-    return proofs
 
 
 def _report(

@@ -107,9 +107,15 @@ def test_without_a_fitting_python_the_way_to_one_is_said(tmp_path: Path) -> None
         ("pins.txt", "https://py{nothing}pi.org/simple", "pins.txt:1"),
         ("ingest_pipeline/long.py", "x = 1\n" * 351, "351 lines"),
         ("ingest_pipeline/fine.py", "x = 1\n" * 350, ""),
+        (
+            "long.py",
+            "class A:\n    async def work(self):\n" + "        x = 1\n" * 60,
+            "long.py:2: work has 61",
+        ),
+        ("fine.py", "def work():\n" + "    x = 1\n" * 59, ""),
     ],
 )
-def test_machine_paths_registries_and_long_modules_are_found(
+def test_machine_paths_registries_long_modules_and_long_functions_are_found(
     tmp_path: Path, name: str, text: str, finding: str
 ) -> None:
     """What no linter knows is found in a checkout, with file and line."""

@@ -446,8 +446,8 @@ def test_a_ticker_before_its_setup() -> None:
         assert ticker_prefix(take_apart(text)) is None, text
 
 
-def test_what_announces_setups_and_what_parts_them() -> None:
-    """A grade, a kind or a day beside the word; rules of dashes; and lines that end a section."""
+def test_what_announces_setups() -> None:
+    """A grade, a kind or a day beside the word."""
     for text in (
         "A+ setups",
         "Scalp setups",
@@ -471,6 +471,10 @@ def test_what_announces_setups_and_what_parts_them() -> None:
         assert is_header(f"{kind} setups"), kind
     for text in ("setups", "trade setups one two three", "the setups", "trade set"):
         assert not is_header(text), text
+
+
+def test_what_parts_setups() -> None:
+    """Rules of dashes, and lines that end a section."""
     assert [is_divider(each) for each in ("---", "===", "~ ~", "\u2500\u2500\u2500", "--", "- x -")] == [
         *(True, True, True, True),
         *(False, False),
