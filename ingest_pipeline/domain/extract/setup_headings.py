@@ -48,7 +48,7 @@ _ALONE = re.compile(
     re.ASCII,
 )
 _PREFIX = re.compile(
-    rf"{_TICKER}(?P<separator>\s*[:|]\s*|\s+[-\u2013\u2014]+\s*|\s*)(?P<rest>\S.*)", re.ASCII
+    rf"{_TICKER}(?P<separator>\s*[:|]\s*|\s+[-\u2013\u2014]+\s*|,?\s*)(?P<rest>\S.*)", re.ASCII
 )
 _TARGET_SIGNS = frozenset({Sign.UP, Sign.DOWN, Sign.ONWARD, Sign.OPENING})
 _BIAS_WORDS = frozenset({"bias", "bullish", "bearish", "neutral", "leaning"})
@@ -86,7 +86,12 @@ _CHAT_WORDS = frozenset(
     }
 )
 _SIDED = re.compile(r"\b(?:above|over|below|under|beneath)[\s:$@=~(-]*[0-9.]", re.IGNORECASE)
-_SUBHEADINGS = frozenset({"setups", "notes", "note", "plan", "update", "edit", "edited"})
+_SUBHEADINGS = frozenset(
+    {
+        *("setups", "notes", "note", "plan", "update", "edit", "edited"),
+        *("upside", "downside", "bulls", "bears"),
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +157,11 @@ def is_date_line(text: str) -> bool:
     return names_a_day(text) and not re.search(r"\w", without_day(text))
 
 
+def heads_date(above: str, text: str) -> bool:
+    """Return whether a line is the header of the date that stands alone in the cleaned line above it."""
+    return is_date_line(take_apart(above).text) and is_header(text)
+
+
 def is_divider(line: str) -> bool:
     """Return whether a line, as written, is a rule of dashes or the like."""
     return _DIVIDER.fullmatch(line) is not None
@@ -177,7 +187,7 @@ def ticker_prefix(lead: Lead) -> tuple[str, Lead] | None:
     if match is None or ticker is None:
         return None
     rest = match["rest"]
-    separated = bool(match["separator"].strip()) and rest[0] not in "$.0123456789"
+    separated = bool(match["separator"].strip(" ,")) and rest[0] not in "$.0123456789"
     if not (separated or _begins_a_setup(rest)):
         return None
     inner = take_apart(rest)

@@ -145,7 +145,7 @@ class _Reader:
         elif self._is_header(lead.text):
             self._section(None)
             self._add_header(line, (number,))
-        elif setup_headings.is_date_line(lead.text) and self._awaits_day():
+        elif self._completes_header(lead.text):
             self._day_line(number, line)
         elif ticker := setup_headings.ticker_header(lead.text):
             self._section(ticker)
@@ -182,23 +182,22 @@ class _Reader:
 
     def _details(self, lead: Lead) -> Details | Refusal | None:
         """Read a line of targets or a stop; its numbers alone do below `Targets:`, an arrow below a setup."""
+        direction: Direction = self.setups[-1].direction if self.setups else "long"
         if self.above == "targets":
             prices = read_prices(lead.with_symbols)
             if prices:
                 return Details(prices, None)
         if self.above in {"setup", "targets"} and (self.targets_below or not self.setups[-1].targets):
-            found = read_arrow(lead.with_symbols, self._direction_above())
+            found = read_arrow(lead.with_symbols, direction)
             if found is not None:
                 setup = replace(self.setups[-1], targets=found.targets)
                 return Refusal("has targets not beyond the level above") if setup.suspect_targets else found
-        return read_details(lead.with_symbols, self._direction_above())
+        return read_details(lead.with_symbols, direction)
 
     def _read_setup(self, number: int, line: str, lead: Lead) -> None:
-        tries = setup_headings.looks_like_setup(lead)
-        setup: SetupLine | Refusal = Refusal(_CHAT)
-        if tries or setup_headings.names_a_side(lead.text):
-            setup = read_setup(lead.with_symbols)
-        symbols = lead.symbols
+        tries, symbols = setup_headings.looks_like_setup(lead), lead.symbols
+        sided = tries or setup_headings.names_a_side(lead.text)
+        setup = read_setup(lead.with_symbols) if sided else Refusal(_CHAT)
         if self.heading and not (isinstance(setup, SetupLine) and names_itself(lead.text)):
             below = read_below(self.heading, lead.symbols, lead.text)
             # What the heading contradicts is no setup, though it reads as one without the heading.
@@ -222,9 +221,6 @@ class _Reader:
     def _day(self) -> date | None:
         return self.headers[-1].trading_day if self.headers else None
 
-    def _direction_above(self) -> Direction:
-        return self.setups[-1].direction if self.setups else "long"
-
     def _leave(self, number: int, line: str, reason: str, heading: Lead | None = None) -> None:
         """Keep a line as unparsed; one that may be a heading ends its section."""
         if heading is not None and setup_headings.ends_section(heading):
@@ -243,8 +239,13 @@ class _Reader:
         above = bool(self.headers or self.ticker or self.setups)
         return setup_headings.is_header(text) and (not above or names_a_day(text))
 
-    def _awaits_day(self) -> bool:
-        return not self.ticker and not self.setups and not (self.headers and self.headers[-1].trading_day)
+    def _completes_header(self, text: str) -> bool:
+        """Return whether a line is the day of the header above, or the header of the day above."""
+        if self.ticker or self.setups:
+            return False
+        if self.headers and self.headers[-1].trading_day:
+            return setup_headings.heads_date(clean(self.headers[-1].text), text)
+        return setup_headings.is_date_line(text)
 
     def _day_line(self, number: int, line: str) -> None:
         above = self.headers.pop() if self.headers else None
@@ -320,9 +321,8 @@ class _Reader:
 
     def _open_targets(self, lead: Lead, *, below: bool) -> None:
         """Take a lone `Targets:` right below a setup as the heading of its targets."""
-        setup = self.setups[-1] if self.setups else None
         words = [token for token in tokenize(lead.text) if token.sign is Sign.WORD]
-        if setup and below and not setup.targets and len(words) == 1 and words[0].is_target_word:
+        if below and not self.setups[-1].targets and len(words) == 1 and words[0].is_target_word:
             self.above, self.open_line = "targets", self.unparsed[-1]
 
     def _attach(self, number: int, details: Details | Refusal) -> str | None:
