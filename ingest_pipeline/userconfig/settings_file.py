@@ -36,7 +36,7 @@ from ingest_pipeline.domain.channel_settings import (
     unknown_key,
 )
 from ingest_pipeline.errors import BadInput, ConfigurationError
-from ingest_pipeline.settings import Settings
+from ingest_pipeline.settings import PROJECT_ROOT, Settings
 from ingest_pipeline.userconfig.edited_files import (
     decode_text,
     is_null,
@@ -114,7 +114,7 @@ def default_channel(settings: Settings) -> int | None:
     if settings.default_channel_id is not None:
         return settings.default_channel_id
     with suppress(ConfigurationError):
-        return load_settings_file(settings.settings_file, groups=False).default_channel_id
+        return _own_or_shipped(settings).default_channel_id
     return None
 
 
@@ -126,7 +126,13 @@ def first_monitors(settings: Settings) -> tuple[str, ...]:
     """
     if settings.bot_monitor is not None:
         return tuple(settings.bot_monitor.split())
-    return load_settings_file(settings.settings_file, groups=False).monitor
+    return _own_or_shipped(settings).monitor
+
+
+def _own_or_shipped(settings: Settings) -> SettingsFile:
+    # A data folder of before had no need of the file for these.
+    own = settings.settings_file
+    return load_settings_file(own if own.exists() else PROJECT_ROOT / "data" / "settings.yaml", groups=False)
 
 
 @lru_cache(maxsize=4)

@@ -176,6 +176,14 @@ def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:
     assert (default_channel(of_both), first_monitors(of_both)) == (8, ("setups", "!old"))
 
 
+def test_a_data_folder_without_the_file_has_the_shipped_defaults(tmp_path: Path) -> None:
+    """As before they stood in the file; an empty file of its own has none."""
+    settings = load_settings(data_dir=tmp_path)
+    assert (default_channel(settings), first_monitors(settings)) == (1101802452224856174, ("*aplus-setups*",))
+    (tmp_path / "settings.yaml").touch()
+    assert (default_channel(settings), first_monitors(settings)) == (None, ())
+
+
 @pytest.mark.parametrize("text", ["default_channel_id: radio", "monitor: {a: b}", "monitor: ['']"])
 def test_a_default_that_is_none_is_refused_with_its_line(tmp_path: Path, text: str) -> None:
     """A name in the place of an id, or something else than a list."""
