@@ -29,7 +29,7 @@ from ingest_pipeline.ingestion.services import Services, read_by_bot_else_export
 from ingest_pipeline.sources.discord.discovery import view_guild
 from ingest_pipeline.sources.discord.rest import DiscordRest
 from ingest_pipeline.storage.catalogue.guilds import list_channels
-from ingest_pipeline.storage.messages.coverage import Proof, gaps, proofs
+from ingest_pipeline.storage.messages.coverage import Proof, gaps, proofs, read_without_words
 from ingest_pipeline.storage.messages.sessions import find_session
 from ingest_pipeline.storage.runs.scan_runs import RunKind, ScanRun, unfinished_runs
 
@@ -46,6 +46,7 @@ class GapReason(StrEnum):
         NO_HISTORY: The bot lacks Read Message History.
         FORBIDDEN: The bot does not see the channel.
         MISSING: The channel is gone.
+        WITHOUT_WORDS: It was read by a version that took no words of embeds, forwards, components and polls.
     """
 
     NEVER_READ = "never_read"
@@ -56,6 +57,7 @@ class GapReason(StrEnum):
     NO_HISTORY = "no_permission_for_history"
     FORBIDDEN = "channel_not_visible"
     MISSING = "channel_gone"
+    WITHOUT_WORDS = "read_without_words"
 
 
 _BARRED = {
@@ -138,6 +140,29 @@ def list_gaps(services: Services, scope: Scope | None = None, now: datetime | No
     return found
 
 
+def list_without_words(services: Services, scope: Scope | None = None) -> list[Gap]:
+    """Return what history was read by a version that left words out, by channel and id.
+
+    No message need be missing there, so these are no gaps; a repair reads them again all the same.
+    """
+    with services.database.read() as connection:
+        known = {channel.channel_id: channel for channel in list_channels(connection)}
+        return [
+            Gap(
+                channel_id=expected.channel_id,
+                guild_id=channel.guild_id,
+                channel_name=channel.name,
+                low=low,
+                high=high,
+                reason=_BARRED.get(channel.reading_state, GapReason.WITHOUT_WORDS),
+                session_id=expected.session_id,
+            )
+            for expected in expectations(connection, datetime.now(UTC), services.settings.settle, scope)
+            if (channel := known.get(expected.channel_id))
+            for low, high in read_without_words(connection, expected.channel_id, expected.low, expected.high)
+        ]
+
+
 def repair_now(
     services: Services, scope: Scope | None = None, progress: Callable[[str], None] | None = None
 ) -> list[Gap]:
@@ -179,9 +204,9 @@ async def repair_gaps(
     concurrency: int = DEFAULT_CONCURRENCY,
     progress: RunProgress | None = None,
 ) -> list[ScanRun]:
-    """Ask Discord what there is, then read every gap that the bot can read.
+    """Ask Discord what there is, then read what the bot can read of gaps and of what was read without words.
 
-    What is left afterwards, `list_gaps` tells.
+    What is left afterwards, `list_gaps` and `list_without_words` tell.
 
     Args:
         scope: What to look at.
@@ -195,8 +220,10 @@ async def repair_gaps(
         TokenRejected: Discord does not accept the bot any more.
     """
     await refresh_catalogue(services, rest)
-    wanted = [gap for gap in await asyncio.to_thread(list_gaps, services, scope) if is_repairable(gap)]
-
+    found = await asyncio.to_thread(
+        lambda: [*list_gaps(services, scope), *list_without_words(services, scope)]
+    )
+    wanted = [gap for gap in found if is_repairable(gap)]
     ranges = [
         IdRange(gap.channel_id, gap.guild_id, gap.low, gap.high) for gap in wanted if gap.guild_id is not None
     ]

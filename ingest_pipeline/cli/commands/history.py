@@ -13,6 +13,7 @@ from ingest_pipeline.cli.commands.history_output import (
     print_import,
     print_seals,
     print_verification,
+    print_without_words,
 )
 from ingest_pipeline.cli.invocation import CHANNEL, JsonOption, begin, open_services, read_channel
 from ingest_pipeline.cli.output import describing, print_json
@@ -77,22 +78,28 @@ def gaps(
 ) -> None:
     """List ranges that no complete reading covers, with the reason of each, or repair them.
 
-    The command covers monitored and imported channels, and sessions. The exit code is 10 if something is,
-    or stays, missing.
+    The command covers monitored and imported channels, and sessions. Ranges that an earlier version has read
+    without the words of embeds, forwards, components and polls are listed apart, and read again by a repair.
+    The exit code is 10 if something is, or stays, missing.
     """
     settings = begin(context, as_json=as_json)
     scope = _scope(guild, channel)
     with open_services(settings) as services:
-        from ingest_pipeline.completeness.gap_repair import list_gaps, repair_now
+        from ingest_pipeline.completeness.gap_repair import list_gaps, list_without_words, repair_now
 
         before = list_gaps(services, scope)
         with describing() as progress:
             found = repair_now(services, scope, progress) if repair else before
+        wordless = list_without_words(services, scope)
     if as_json:
-        missing = [gap.as_dict() for gap in found]
-        print_json({"before": len(before), "gaps": missing} if repair else {"gaps": missing})
+        listed = {
+            "gaps": [gap.as_dict() for gap in found],
+            "read_without_words": [each.as_dict() for each in wordless],
+        }
+        print_json({"before": len(before), **listed} if repair else listed)
     else:
         print_gaps(found, repaired_from=len(before) if repair else None)
+        print_without_words(wordless)
     _exit_unless(not any(gap.is_deficit for gap in found))
 
 

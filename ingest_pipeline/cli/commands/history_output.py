@@ -108,6 +108,16 @@ def print_gaps(found: Sequence[Gap], *, repaired_from: int | None) -> None:
         typer.echo("no gaps", err=True)
 
 
+def print_without_words(found: Sequence[Gap]) -> None:
+    """Print which ranges an earlier version has read without all words."""
+    for each in found:
+        typer.echo(
+            f"channel {each.channel_id} ({each.channel_name}): ids {each.low} to {each.high} were read "
+            "before words in embeds, forwards, components and polls were taken; --repair reads them again",
+            err=True,
+        )
+
+
 def print_verification(report: VerificationReport) -> None:
     """Print how the table stands to Discord, channel by channel, and every difference listed."""
     from ingest_pipeline.completeness.verdicts import percent_text

@@ -8,14 +8,18 @@ covers is a gap.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 
+from ingest_pipeline.domain.normalize import NORMALIZER_VERSION
 from ingest_pipeline.domain.snowflake import MAX_SNOWFLAKE
 from ingest_pipeline.storage.engine.database import Connection
 from ingest_pipeline.storage.runs.state import get_state, set_state
 
 _KEY = "last_verification"
+_HISTORY = "history"
+_FIRST_READER_OF_WORDS = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +33,7 @@ class Proof:
         source: `export` or `history`.
         observed_at: When Discord was read, aware UTC.
         correlation_id: The journey of the reading.
+        reader_version: Which `NORMALIZER_VERSION` read the messages; None if that was before it was noted.
     """
 
     channel_id: int
@@ -37,13 +42,34 @@ class Proof:
     source: str
     observed_at: datetime
     correlation_id: str
+    reader_version: int | None = NORMALIZER_VERSION
+
+    @property
+    def lacks_words(self) -> bool:
+        """Whether history was read without words outside contents; exports are read again from landing."""
+        return self.source == _HISTORY and (self.reader_version or 0) < _FIRST_READER_OF_WORDS
 
 
 def record_proof(connection: Connection, proof: Proof) -> None:
-    """Record an interval. Those of the channel wholly inside it are replaced by it, others are kept."""
+    """Record an interval. Those of the channel wholly inside it are replaced by it, others are kept.
+
+    Of a reading that another version of the program has begun, only the rest is recorded.
+    """
     connection.execute("lock_coverage", channel_id=proof.channel_id)
-    connection.execute("absorb_proofs", channel_id=proof.channel_id, low=proof.low, high=proof.high)
-    connection.execute("insert_proof", **asdict(proof))
+    stated = asdict(proof)
+    begun = {key: value for key, value in stated.items() if key != "observed_at"}
+    before = connection.fetch_one("read_by_another_version", **begun)
+    if before and before["high"] is not None:
+        stated["low"] = before["high"]
+    connection.execute(
+        "absorb_proofs",
+        channel_id=proof.channel_id,
+        low=stated["low"],
+        high=proof.high,
+        source=proof.source,
+        first_reader_of_words=_FIRST_READER_OF_WORDS,
+    )
+    connection.execute("insert_proof", **stated)
 
 
 def proofs(connection: Connection, channel_id: int) -> list[Proof]:
@@ -57,6 +83,33 @@ def gaps(connection: Connection, channel_id: int, low: int, high: int) -> list[t
         return []
     rows = connection.fetch_all("find_gaps", channel_id=channel_id, low=low, high=high)
     return [(row["low"], row["high"]) for row in rows]
+
+
+def read_without_words(connection: Connection, channel_id: int, low: int, high: int) -> list[tuple[int, int]]:
+    """Return the parts of `(low, high]` that history has read without all words, and not again, in order."""
+    known = proofs(connection, channel_id)
+    whole = [each for each in known if each.source == _HISTORY and not each.lacks_words]
+    found: list[tuple[int, int]] = []
+    reached = low
+    for each in known:
+        if each.lacks_words:
+            for start, end in _without(max(each.low, reached), min(each.high, high), whole):
+                adjoins = bool(found) and found[-1][1] == start
+                found.append((found.pop()[0] if adjoins else start, end))
+            reached = max(reached, each.high)
+    return found
+
+
+def _without(low: int, high: int, proven: Sequence[Proof]) -> Iterator[tuple[int, int]]:
+    """Yield the parts of `(low, high]` outside intervals, which are ordered."""
+    for each in proven:
+        if each.low >= high:
+            break
+        if low < each.low:
+            yield low, each.low
+        low = max(low, each.high)
+    if low < high:
+        yield low, high
 
 
 def proven_until(connection: Connection, channel_id: int, low: int) -> int:

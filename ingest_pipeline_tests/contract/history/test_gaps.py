@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -11,6 +12,7 @@ from ingest_pipeline.completeness.gap_repair import (
     GapReason,
     is_repairable,
     list_gaps,
+    list_without_words,
     refresh_catalogue,
     repair_gaps,
 )
@@ -18,7 +20,7 @@ from ingest_pipeline.domain.session import Session
 from ingest_pipeline.domain.snowflake import created_at
 from ingest_pipeline.history.history_import import import_history
 from ingest_pipeline.storage.catalogue.guilds import set_monitors
-from ingest_pipeline.storage.messages.coverage import Proof, record_proof
+from ingest_pipeline.storage.messages.coverage import Proof, proofs, record_proof
 from ingest_pipeline.storage.messages.sessions import save_sessions
 from ingest_pipeline_tests.archive import Archive
 from ingest_pipeline_tests.fake_discord import permissions
@@ -251,6 +253,23 @@ def test_a_guild_that_throws_the_bot_out_meanwhile_keeps_no_other_from_being_rea
     server.faults.before_answering(lambda _: server.guilds.remove(elsewhere), Requests("my_guilds"))
     server.faults.fail(403, Requests("guild", skip=1))
     assert repaired(archive) == []
+
+
+def test_history_read_without_words_is_read_again_and_is_no_gap(
+    archive: Archive, server: DiscordServer, guild: int, radio: int
+) -> None:
+    """Of before the version that takes words of embeds, forwards, components and polls."""
+    ids = server.messages.bulk_load(radio, 10, ends=datetime.now(UTC) - AGO)
+    imported(archive, guild)
+    assert list_without_words(archive.services) == []
+    [proof] = archive.read(lambda connection: proofs(connection, radio))
+    archive.write(lambda connection: record_proof(connection, replace(proof, reader_version=None)))
+    [wordless] = list_without_words(archive.services)
+    assert (wordless.low, wordless.high, wordless.reason) == (0, ids[-1], GapReason.WITHOUT_WORDS)
+    server.journal.requests.clear()
+    assert repaired(archive) == []
+    assert sum(record.messages for record in server.journal.select(HISTORY)) >= len(ids)
+    assert list_without_words(archive.services) == []
 
 
 def _millisecond(moment: datetime) -> datetime:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -11,7 +12,14 @@ from hypothesis import strategies as st
 
 from ingest_pipeline.domain.snowflake import MAX_SNOWFLAKE
 from ingest_pipeline.storage.engine.database import Connection, Database
-from ingest_pipeline.storage.messages.coverage import Proof, gaps, proofs, proven_until, record_proof
+from ingest_pipeline.storage.messages.coverage import (
+    Proof,
+    gaps,
+    proofs,
+    proven_until,
+    read_without_words,
+    record_proof,
+)
 from ingest_pipeline_tests.contract.messages.test_merge_order import trial
 from ingest_pipeline_tests.contract.readings import at
 from ingest_pipeline_tests.contract.waiters import wait_for_waiting_writer
@@ -130,3 +138,35 @@ def test_gaps_and_proofs_tile_an_interval(
         reached = proven_until(connection, 1, low)
         assert all(each in proven for each in range(low + 1, reached + 1))
         assert reached + 1 not in proven
+
+
+def history(low: int, high: int, version: int | None, correlation_id: str = "run") -> Proof:
+    """Return a proof of (low, high] that history was read for by a version of the normaliser."""
+    proven = proof(low, high, correlation_id=correlation_id)
+    return replace(proven, source="history", reader_version=version)
+
+
+def test_what_history_read_without_words_stays_known(database: Database) -> None:
+    """Until history has read it again: exports carry less, so they do not tell of all words."""
+    record(
+        database, history(0, 10, None), history(10, 20, 1, "other"), proof(30, 40), proof(0, 10), proof(0, 50)
+    )
+    with database.read() as connection:
+        assert gaps(connection, 1, 0, 50) == []
+        assert read_without_words(connection, 1, 0, 50) == [(0, 20)]
+        assert read_without_words(connection, 1, 5, 15) == [(5, 15)]
+        assert read_without_words(connection, 1, 20, 50) == []
+    record(database, history(4, 12, 2, "repair"))
+    with database.read() as connection:
+        assert read_without_words(connection, 1, 0, 50) == [(0, 4), (12, 20)]
+    record(database, history(0, 20, 2, "again"))
+    with database.read() as connection:
+        assert read_without_words(connection, 1, 0, 50) == []
+
+
+def test_a_reading_that_another_version_began_is_two_proofs(database: Database) -> None:
+    """The interval of a run grows; what was read before the program was changed keeps its version."""
+    record(database, history(0, 10, None), history(0, 15, 2), history(0, 30, 2))
+    with database.read() as connection:
+        assert proofs(connection, 1) == [history(0, 10, None), history(10, 30, 2)]
+        assert read_without_words(connection, 1, 0, 30) == [(0, 10)]

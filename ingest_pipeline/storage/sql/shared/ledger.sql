@@ -1,19 +1,42 @@
 -- name: absorb_proofs
 -- Forget a channel's intervals that lie wholly inside (low, high].
+-- Where history was read by a version that left words out, only history read again tells of all of them.
 DELETE FROM coverage
-WHERE channel_id = $channel_id::BIGINT AND low >= $low::BIGINT AND high <= $high::BIGINT;
+WHERE
+    channel_id = $channel_id::BIGINT
+    AND low >= $low::BIGINT
+    AND high <= $high::BIGINT
+    AND (
+        $source::TEXT = 'history'
+        OR source <> 'history'
+        OR coalesce(reader_version, 0) >= $first_reader_of_words::INTEGER
+    );
+
+-- name: read_by_another_version
+-- Up to which id another version of the normaliser has read what the same journey now proves from the same id on.
+SELECT max(high) AS high
+FROM coverage
+WHERE
+    channel_id = $channel_id::BIGINT
+    AND low = $low::BIGINT
+    AND high < $high::BIGINT
+    AND source = $source::TEXT
+    AND correlation_id = $correlation_id::TEXT
+    AND reader_version IS DISTINCT FROM $reader_version::INTEGER;
 
 -- name: insert_proof
 -- Record one interval.
-INSERT INTO coverage (channel_id, low, high, source, observed_at, correlation_id)
+INSERT INTO coverage (channel_id, low, high, source, observed_at, correlation_id, reader_version)
 VALUES (
     $channel_id::BIGINT, $low::BIGINT, $high::BIGINT,
-    $source::TEXT, $observed_at::TIMESTAMPTZ, $correlation_id::TEXT
-);
+    $source::TEXT, $observed_at::TIMESTAMPTZ, $correlation_id::TEXT, $reader_version::INTEGER
+)
+-- Only an interval that is not to be forgotten can be there still.
+ON CONFLICT (channel_id, low, high) DO NOTHING;
 
 -- name: list_proofs
 -- A channel's intervals in order.
-SELECT channel_id, low, high, source, observed_at, correlation_id
+SELECT channel_id, low, high, source, observed_at, correlation_id, reader_version
 FROM coverage
 WHERE channel_id = $channel_id::BIGINT
 ORDER BY low, high;
