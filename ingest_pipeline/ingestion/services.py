@@ -103,7 +103,7 @@ def build_services(settings: Settings) -> Services:
             settings.exporter_path,
             settings.exporter_token,
             timeout_seconds=settings.exporter_timeout_seconds,
-            quarantine_dir=settings.data_dir / "quarantine",
+            quarantine=landing.quarantined,
         ),
     )
 

@@ -23,7 +23,6 @@ from itertools import groupby
 from pathlib import Path
 from tempfile import TemporaryDirectory, gettempdir
 from typing import Any, BinaryIO
-from uuid import uuid4
 
 import msgspec
 from upath import UPath
@@ -33,6 +32,7 @@ from ingest_pipeline.domain.window import Window
 from ingest_pipeline.errors import ExportMismatch, StorageRejected, StorageUnavailable
 from ingest_pipeline.landing.export_header import ExportHeader
 from ingest_pipeline.landing.export_reader import read_document, read_header
+from ingest_pipeline.landing.quarantine import quarantine
 from ingest_pipeline.landing.raw_store import RawStore
 from ingest_pipeline.landing.stored_files import (
     file_exists,
@@ -41,10 +41,8 @@ from ingest_pipeline.landing.stored_files import (
     open_root,
     replace_file,
     subfolders,
-    write_text,
 )
 
-_QUARANTINE = "_quarantine"
 _RAW = "_raw"
 
 _logger = logging.getLogger(__name__)
@@ -179,6 +177,7 @@ class LandingStore:
     def __init__(self, root: str) -> None:
         """Point at the root; nothing is touched yet."""
         self.root = open_root(root)
+        self.quarantined = self.root / "_quarantine"
         self.raw = RawStore(self.root / _RAW)
 
     def document(self, session_id: str, key: str, window: Window, channel_id: int) -> Landed:
@@ -256,10 +255,7 @@ class LandingStore:
 
     def quarantine(self, damaged: Path, reason: str) -> UPath:
         """Put a file that must not be taken for good aside, with the reason beside it."""
-        folder = self.root / _QUARANTINE / f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{uuid4().hex}"
-        replace_file(folder / damaged.name, damaged)
-        write_text(folder / "reason.json", json.dumps({"file": damaged.name, "reason": reason}))
-        return folder
+        return quarantine(self.quarantined, damaged, reason)
 
     def _landed_at(self, place: Landed) -> datetime:
         if not file_exists(place.path):

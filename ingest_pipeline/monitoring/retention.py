@@ -22,7 +22,6 @@ from ingest_pipeline.storage.messages.manifests import is_as_sealed, newest_mani
 from ingest_pipeline.storage.messages.sessions import list_sessions
 from ingest_pipeline.storage.runs.events import count_events, forget_events
 
-_QUARANTINE = "_quarantine"
 _LATE = timedelta(hours=1)
 
 
@@ -135,7 +134,7 @@ def _delete_landings(services: Services, before: datetime, done: Retention) -> R
     done = replace(
         _with(done, [tree for name in gone for tree in trees[name]]), sessions=tuple(gone), kept=kept
     )
-    quarantined = [look_at_tree(folder) for folder in subfolders(services.landing.root / _QUARANTINE)]
+    quarantined = [look_at_tree(folder) for folder in subfolders(services.landing.quarantined)]
     old = [tree for tree in quarantined if tree.modified_at and tree.modified_at < before]
     done = replace(_with(done, old), quarantined=len(old))
     if not done.dry_run:

@@ -18,6 +18,7 @@ from tempfile import TemporaryDirectory
 from uuid import uuid4
 
 from pydantic import SecretStr
+from upath import UPath
 
 from ingest_pipeline.domain.window import Window
 from ingest_pipeline.errors import (
@@ -28,6 +29,7 @@ from ingest_pipeline.errors import (
     StorageRejected,
 )
 from ingest_pipeline.landing.export_header import ExportHeader
+from ingest_pipeline.landing.quarantine import quarantine
 from ingest_pipeline.redaction import guard, redact
 from ingest_pipeline.sources.exporter.export_request import ExportRequest, check_export, write_empty_export
 from ingest_pipeline.sources.exporter.output import (
@@ -35,7 +37,7 @@ from ingest_pipeline.sources.exporter.output import (
     reports_empty_range,
     warnings_of,
 )
-from ingest_pipeline.sources.exporter.process import FinishedRun, quarantine, run_exporter
+from ingest_pipeline.sources.exporter.process import FinishedRun, run_exporter
 
 __all__ = ["ChatExporter", "ExportRequest", "ExportResult"]
 
@@ -43,7 +45,6 @@ logger = logging.getLogger(__name__)
 
 NO_MESSAGES = "no message in the window; a channel whose history the account may not read looks the same"
 VERSION_SECONDS = 30.0
-QUARANTINED_FILES = 100
 STDERR_CHARACTERS = 8_000
 
 
@@ -81,7 +82,7 @@ class ChatExporter:
         token: The account's token; handed over by environment variable only.
         timeout_seconds: Time limit of one export.
         grace_seconds: After the time limit, how long SIGINT, then SIGTERM, then SIGKILL may take.
-        quarantine_dir: Where files of failed runs are moved, each with its reason; None deletes them.
+        quarantine: Where files of failed runs are kept, each with its reason; None deletes them.
     """
 
     def __init__(
@@ -91,7 +92,7 @@ class ChatExporter:
         *,
         timeout_seconds: float = 120.0,
         grace_seconds: float = 5.0,
-        quarantine_dir: Path | None = None,
+        quarantine: UPath | None = None,
     ) -> None:
         """Keep the settings; nothing is started or checked yet."""
         if token:
@@ -100,7 +101,7 @@ class ChatExporter:
         self._token = token
         self._timeout_seconds = timeout_seconds
         self._grace_seconds = grace_seconds
-        self._quarantine_dir = quarantine_dir
+        self._quarantine = quarantine
 
     def export(self, request: ExportRequest, directory: Path) -> ExportResult:
         """Export one channel's window into a new, complete file.
@@ -188,20 +189,23 @@ class ChatExporter:
         return check_export(part, request)
 
     def _put_aside(self, part: Path, request: ExportRequest, run: FinishedRun, error: IngestError) -> None:
-        if not part.exists() or self._quarantine_dir is None:
+        if not part.exists() or self._quarantine is None:
             return
-        reason = {
-            "error": type(error).__name__,
-            "message": str(error),
-            "exit_code": run.exit_code,
-            "stderr": redact(run.stderr)[-STDERR_CHARACTERS:],
-            "seconds": round(run.seconds, 3),
-            "channel_id": str(request.channel_id),
-            "start": request.window.start.isoformat(),
-            "end": request.window.end.isoformat(),
-            "time": datetime.now(UTC).isoformat(),
-        }
-        quarantine(part, self._quarantine_dir, reason, keep=QUARANTINED_FILES)
+        try:
+            quarantine(
+                self._quarantine,
+                part,
+                str(error),
+                error=type(error).__name__,
+                exit_code=run.exit_code,
+                stderr=redact(run.stderr)[-STDERR_CHARACTERS:],
+                seconds=round(run.seconds, 3),
+                channel_id=str(request.channel_id),
+                start=request.window.start.isoformat(),
+                end=request.window.end.isoformat(),
+            )
+        except IngestError as failure:
+            logger.warning("a damaged export could not be kept (%s): it was deleted", failure)
 
 
 def _arguments(request: ExportRequest, output: Path) -> list[str]:

@@ -131,7 +131,7 @@ def test_an_export_older_than_one_read_in_the_future_is_quarantined(
         "file": "export.json",
         "reason": f"an export of {to_come.isoformat()}, in the future, has landed already",
     }
-    assert re.fullmatch(r"\d{8}T\d{6}Z-[0-9a-f]{32}", reason.parent.name)
+    assert re.fullmatch(r"\d{8}T\d{12}Z-[0-9a-f]{32}", reason.parent.name)
     with pytest.raises(ExportMismatch, match="_quarantine/") as refused:
         store.land(
             write_export(tmp_path / "one.json", []),

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import SecretStr
+from upath import UPath
 
 from ingest_pipeline.demo.fake_exporter import main
 from ingest_pipeline.demo.session import install_stand_in
@@ -69,7 +70,7 @@ def exporter(
         SecretStr(token),
         timeout_seconds=timeout_seconds,
         grace_seconds=0.5,
-        quarantine_dir=folder / "quarantine",
+        quarantine=UPath(folder / "quarantine"),
     )
 
 

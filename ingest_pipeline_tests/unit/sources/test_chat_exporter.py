@@ -119,8 +119,7 @@ def test_every_known_failure_is_a_typed_error_that_names_its_remedy(
     assert f"channel {CHANNEL_ID}" in str(caught.value)
     assert list((tmp_path / "out").iterdir()) == [good]
     quarantined = files_in(tmp_path / "quarantine")
-    assert len(quarantined) == (2 if leaves_file else 0)
-    assert not [path for path in quarantined if path.name.endswith(".json") and ".reason." not in path.name]
+    assert [path.name for path in quarantined] == (["export.json", "reason.json"] if leaves_file else [])
     seen = f"{caught.value!r} {caplog.text}" + "".join(
         path.read_text(errors="replace") for path in quarantined
     )
@@ -134,12 +133,12 @@ def test_a_quarantined_file_has_its_reason_beside_it(tmp_path: Path) -> None:
         exporter(tmp_path, fault="rate-limited").export(REQUEST, tmp_path / "out")
     damaged, sidecar = files_in(tmp_path / "quarantine")
     reason = json.loads(sidecar.read_text())
-    assert sidecar.name == damaged.name + ".reason.json"
+    assert sidecar == damaged.with_name("reason.json")
     # The trap itself: a whole document whose count agrees, of a run that failed.
     assert json.loads(damaged.read_text())["messageCount"] == 1
     assert reason["file"] == damaged.name
     assert reason["error"] == "RateLimited"
-    assert reason["message"] == str(caught.value)
+    assert reason["reason"] == str(caught.value)
     assert reason["exit_code"] == 1
     assert "too many requests" in reason["stderr"]
     assert (reason["channel_id"], reason["start"]) == (str(CHANNEL_ID), WINDOW.start.isoformat())
@@ -238,7 +237,7 @@ def test_a_directory_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
 
 def test_the_quarantine_keeps_the_newest_files_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A poll that fails for days does not fill the disk."""
-    monkeypatch.setattr("ingest_pipeline.sources.exporter.chat_exporter.QUARANTINED_FILES", 2)
+    monkeypatch.setattr("ingest_pipeline.landing.quarantine.KEPT", 2)
     runner = exporter(tmp_path, fault="partial")
     for _ in range(4):
         with pytest.raises(ExporterFailed):
