@@ -18,7 +18,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from ingest_pipeline.bot.gateway_events import sessions_of, windows_at
 from ingest_pipeline.bot.watchlist import Watchlist
 from ingest_pipeline.domain.guild import Channel, ChannelAccess
 from ingest_pipeline.domain.snowflake import created_at, first_id_at
@@ -26,6 +25,7 @@ from ingest_pipeline.events import Event, EventType, log_events
 from ingest_pipeline.history.channel_scan import run_scans
 from ingest_pipeline.history.scan_plans import IdRange, queue_ranges
 from ingest_pipeline.ingestion.batch_events import bot_event
+from ingest_pipeline.ingestion.gateway_events import sessions_of, windows_at
 from ingest_pipeline.ingestion.ingest import new_correlation_id
 from ingest_pipeline.ingestion.services import Services
 from ingest_pipeline.sources.discord.rest import DiscordRest

@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
-from ingest_pipeline.bot.gateway_events import SOURCE, Events, interpret, windows_of
 from ingest_pipeline.content.rules import ContentRules
 from ingest_pipeline.content.sessions import MessageJourney, extract_for_events
 from ingest_pipeline.domain.normalize import ChannelPolicy
@@ -20,6 +19,7 @@ from ingest_pipeline.domain.session import Session
 from ingest_pipeline.events import Event, EventType
 from ingest_pipeline.ingestion.batch_events import message_event
 from ingest_pipeline.ingestion.documents import Provenance
+from ingest_pipeline.ingestion.gateway_events import SOURCE, Events, interpret, windows_of
 from ingest_pipeline.ingestion.ingest import IngestReport, ingest_documents, new_correlation_id
 from ingest_pipeline.ingestion.payload_documents import PayloadDocument, correlation_of
 from ingest_pipeline.ingestion.services import Services

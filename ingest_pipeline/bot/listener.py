@@ -19,7 +19,6 @@ from pydantic import SecretStr
 
 from ingest_pipeline.bot.catch_up import CatchUp
 from ingest_pipeline.bot.check import invite_link
-from ingest_pipeline.bot.gateway_events import CAPTURED
 from ingest_pipeline.bot.gateway_ingest import SpoolBatch, SpoolReader
 from ingest_pipeline.bot.gateway_state import GatewayState
 from ingest_pipeline.bot.heartbeat import BotLife
@@ -35,6 +34,7 @@ from ingest_pipeline.bot.supervision import (
 from ingest_pipeline.bot.watchlist import BotCatalogue, Watchlist
 from ingest_pipeline.domain.backoff import Backoff, FailureCount
 from ingest_pipeline.errors import IngestError, IntentMissing, TokenRejected, TransientError
+from ingest_pipeline.ingestion.gateway_events import CAPTURED
 from ingest_pipeline.ingestion.ingest import new_correlation_id
 from ingest_pipeline.ingestion.services import Services
 from ingest_pipeline.landing.spool import Spool, own_spool

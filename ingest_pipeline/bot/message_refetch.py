@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import chain, groupby
 
-from ingest_pipeline.bot.gateway_events import windows_of
 from ingest_pipeline.content.rules import ContentRules
 from ingest_pipeline.content.sessions import MessageJourney, extract_for_events
 from ingest_pipeline.domain.backoff import Backoff
@@ -23,6 +22,7 @@ from ingest_pipeline.errors import ChannelNotFound, DiscordRejected, IngestError
 from ingest_pipeline.events import Event
 from ingest_pipeline.history.channel_scan import SOURCE
 from ingest_pipeline.ingestion.documents import Provenance
+from ingest_pipeline.ingestion.gateway_events import windows_of
 from ingest_pipeline.ingestion.ingest import ingest_documents, new_correlation_id
 from ingest_pipeline.ingestion.payload_documents import ObservedMessage, PayloadDocument, correlation_of
 from ingest_pipeline.ingestion.raw_landing import answers_of

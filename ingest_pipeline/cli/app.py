@@ -36,6 +36,7 @@ app = typer.Typer(
 app.command("import-messages")(imports.import_messages)
 app.command("poll-recent-messages")(imports.poll_recent_messages)
 app.command("backfill")(imports.backfill)
+app.command("reread")(imports.reread)
 app.command("messages")(messages.messages)
 app.command("export")(messages.export)
 app.command("trace")(operations.trace)

@@ -116,14 +116,16 @@ TIME = "TIME"
 CHANNEL = "CHANNEL"
 
 
-def read_bounds(start: str | None, end: str | None) -> tuple[datetime | None, datetime | None]:
-    """Return the times of `--start` and `--end`, aware UTC, or None where absent.
+def read_bounds(
+    start: str | None, end: str | None, names: tuple[str, str] = ("--start", "--end")
+) -> tuple[datetime | None, datetime | None]:
+    """Return the times of two options, given by their names, aware UTC, or None where absent.
 
     Raises:
         WindowInvalid: One is no time or has no offset, or the end is not after the start.
     """
-    first = None if start is None else parse_moment(start, "--start")
-    last = None if end is None else parse_moment(end, "--end")
+    first = None if start is None else parse_moment(start, names[0])
+    last = None if end is None else parse_moment(end, names[1])
     if first is not None and last is not None:
         Window(first, last)
     return first, last

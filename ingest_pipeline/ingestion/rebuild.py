@@ -1,8 +1,8 @@
-"""The rebuild of a database from landed documents.
+"""The rebuild of a database from what has landed.
 
-A damaged DuckDB file is read as far as it can be; then every landed document of every session goes the way of
-any other into a new file beside it, which takes its place when it is complete. On PostgreSQL the
-documents are merged into the tables as they are.
+A damaged DuckDB file is read as far as it can be; then every landed document of every session, and every raw
+reading of the bot and of history, goes the way of any other into a new file beside it, which takes its place
+when it is complete. On PostgreSQL they are merged into the tables as they are.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -19,15 +19,11 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ingest_pipeline.domain.session import Session
 from ingest_pipeline.errors import BadInput
-from ingest_pipeline.ingestion.export_document import ExportDocument
-from ingest_pipeline.ingestion.imports import merge_documents
-from ingest_pipeline.ingestion.ingest import OnRowsMerged, new_correlation_id
-from ingest_pipeline.ingestion.refresh import landed_documents
+from ingest_pipeline.ingestion.ingest import OnRowsMerged
+from ingest_pipeline.ingestion.reread import RereadReport, reread
 from ingest_pipeline.ingestion.services import Services
 from ingest_pipeline.storage.engine.duckdb.engine import DuckDBDatabase
-from ingest_pipeline.storage.messages.sessions import list_sessions
 from ingest_pipeline.storage.transfer.backup import Salvaged, salvage
 from ingest_pipeline.userconfig.session_files import sync_sessions_file
 
@@ -41,13 +37,14 @@ class RebuildReport:
     Attributes:
         sessions: Sessions whose landed documents were merged.
         documents: Landed documents that were merged.
+        readings: Raw readings of the bot and of history that were merged.
         messages: Messages stored now.
         kept_tables: Rows by table that could be read of the file that was there.
         lost_tables: Its tables that could not, and those that say nothing without them.
         unreadable: Why nothing of it could be read; None when something could, or there was none.
         lost_messages: Messages that it had and nothing that has landed holds, by how they were first read;
             None when that cannot be told.
-        damaged_documents: Landed documents that were refused, and why.
+        damaged_documents: Landed documents and files of raw readings that were refused, and why.
         unknown_sessions: Landed sessions that are stored nowhere, so that nobody knows their times.
         replaced: Where the file that was there is kept.
         seconds: Wall time.
@@ -55,6 +52,7 @@ class RebuildReport:
 
     sessions: int
     documents: int
+    readings: int
     messages: int
     kept_tables: dict[str, int]
     lost_tables: tuple[str, ...]
@@ -77,8 +75,9 @@ def rebuild_database(
 ) -> RebuildReport:
     """Make the database again from what has landed, and say what could not be.
 
-    Nothing is read from Discord. A message that came by the bot or from history, or from a file that was
-    imported, is there afterwards only if it could be read of the old file or has landed, too.
+    Nothing is read from Discord. A message from a file that was imported, or that came by the bot or from
+    history before raw readings were kept, is there afterwards only if it could be read of the old file or has
+    landed, too.
 
     Args:
         reading: Returns what brings the content of messages in line with them, as `reading_content` does.
@@ -111,90 +110,33 @@ def rebuild_database(
     return replace(report, replaced=str(replaced) if replaced else None, seconds=time.monotonic() - began)
 
 
-@dataclass(slots=True)
-class _Found:
-    """The content of the landing store."""
-
-    sessions: int = 0
-    documents: int = 0
-    damaged: dict[str, str] = field(default_factory=dict)
-    unknown: tuple[str, ...] = ()
-
-
-def _merge_all(services: Services, on_rows_merged: OnRowsMerged | None, report_progress: Progress) -> _Found:
-    found = _Found()
+def _merge_all(
+    services: Services, on_rows_merged: OnRowsMerged | None, report_progress: Progress
+) -> RereadReport:
+    refused: dict[str, str] = {}
     try:
         sync_sessions_file(services.database, services.settings, datetime.now(UTC))
     except BadInput as error:
-        _note(found, str(services.settings.sessions_file), error)
-    with services.database.read() as connection:
-        sessions = list_sessions(connection)
-    known = {session.session_id for session in sessions}
-    found.unknown = tuple(sorted(set(services.landing.session_ids()) - known))
-    for number, session in enumerate(sessions, 1):
-        report_progress(f"session {session.session_id}, {number} of {len(sessions)}")
-        documents = _merge_session(services, session, on_rows_merged, found)
-        found.documents += documents
-        found.sessions += documents > 0
+        refused[str(services.settings.sessions_file)] = str(error)
+    found = reread(services, on_rows_merged, progress=report_progress)
+    found.damaged = refused | found.damaged
     return found
 
 
-def _merge_session(
-    services: Services, session: Session, on_rows_merged: OnRowsMerged | None, found: _Found
-) -> int:
-    correlation_id = new_correlation_id()
-    keys = services.grid.keys
-    try:
-        documents = [each for _, each in landed_documents(services, session, keys, correlation_id)]
-    except BadInput:
-        documents = _readable(services, session, correlation_id, found)
-    if not documents:
-        return 0
-    try:
-        merge_documents(services, documents, correlation_id, on_rows_merged=on_rows_merged)
-    except BadInput:
-        # One of them is damaged: each by itself, so that the others are there.
-        merged = 0
-        for document in documents:
-            try:
-                merge_documents(services, [document], correlation_id, on_rows_merged=on_rows_merged)
-                merged += 1
-            except BadInput as error:
-                _note(found, document.name, error)
-        return merged
-    return len(documents)
-
-
-def _readable(
-    services: Services, session: Session, correlation_id: str, found: _Found
-) -> list[ExportDocument]:
-    """Return the landed documents of a session whose beginning can be read."""
-    documents = []
-    for key in services.grid.keys:
-        try:
-            documents += [each for _, each in landed_documents(services, session, [key], correlation_id)]
-        except BadInput as error:
-            _note(found, f"{session.session_id} {key}", error)
-    return documents
-
-
-def _note(found: _Found, name: str, error: BadInput) -> None:
-    found.damaged[name] = str(error)
-
-
-def _report(services: Services, found: _Found, salvaged: Salvaged, began: float) -> RebuildReport:
+def _report(services: Services, found: RereadReport, salvaged: Salvaged, began: float) -> RebuildReport:
     with services.database.read() as connection:
         stored = connection.fetch_arrow("list_message_sources")
     return RebuildReport(
         sessions=found.sessions,
         documents=found.documents,
+        readings=found.readings,
         messages=stored.num_rows,
         kept_tables=salvaged.kept,
         lost_tables=salvaged.lost,
         unreadable=salvaged.reason,
         lost_messages=_lost(salvaged.messages, stored),
         damaged_documents=found.damaged,
-        unknown_sessions=found.unknown,
+        unknown_sessions=found.unknown_sessions,
         replaced=None,
         seconds=time.monotonic() - began,
     )

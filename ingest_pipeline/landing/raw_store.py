@@ -164,15 +164,8 @@ class RawStore:
         return sorted(wanted, key=lambda path: (_day(path), _is_segment(path), path.name))
 
     def read(self, channel: ChannelRef, since: date | None = None) -> Iterator[RawReading]:
-        """Read what has landed of a channel, in the order of landing; some of it may come twice.
-
-        Raises:
-            BadInput: A file is damaged, or was put into its day's while this went on.
-            StorageUnavailable: The store does not answer.
-        """
-        for path in self.files(channel, since):
-            for line in _lines(path):
-                yield _decoded(path, line)
+        """Read what has landed of a channel, in the order of landing; see `files` and `read_file`."""
+        return chain.from_iterable(map(read_file, self.files(channel, since)))
 
     def compact(self, before: date, *, dry_run: bool = False) -> int:
         """Put the segments of each day that is past into one file; return of how many days.
@@ -241,6 +234,16 @@ class RawStore:
     def _folder(self, channel: ChannelRef) -> UPath:
         guild_id, channel_id = channel
         return self.root / str(guild_id or 0) / str(channel_id)
+
+
+def read_file(path: UPath) -> Iterator[RawReading]:
+    """Read a file of the store.
+
+    Raises:
+        BadInput: It is damaged, or was put into its day's while this went on.
+        StorageUnavailable: The store does not answer.
+    """
+    return (_decoded(path, line) for line in _lines(path))
 
 
 def write_segment(segment: Segment) -> None:

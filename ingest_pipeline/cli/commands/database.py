@@ -149,7 +149,7 @@ def restore(
 
 @app.command("rebuild")
 def rebuild(context: typer.Context, as_json: JsonOption = False) -> None:
-    """Rebuild the database from landed documents, without asking Discord.
+    """Rebuild the database from landed documents and raw readings, without asking Discord.
 
     Readable rows of a damaged DuckDB file are kept. The command names what is lost, and where the old
     file is.
@@ -183,7 +183,8 @@ def _print_saved(saved: Saved, what: str, *, as_json: bool) -> None:
 def _print_rebuilt(report: RebuildReport) -> None:
     typer.echo(
         f"{report.messages:,} messages from {report.documents:,} landed documents of {report.sessions:,} "
-        f"sessions and readable rows of the old file, in {report.seconds:.1f} s"
+        f"sessions, {report.readings:,} raw readings and readable rows of the old file, in "
+        f"{report.seconds:.1f} s"
     )
     if report.unreadable:
         typer.echo(f"nothing of the old file could be read: {report.unreadable}")
@@ -192,8 +193,8 @@ def _print_rebuilt(report: RebuildReport) -> None:
     if report.lost_messages is None:
         if report.replaced:
             typer.echo(
-                "messages from the bot, from history or from imported files have not landed and are "
-                "missing: import them again"
+                "messages from imported files, and from the bot and history before raw readings were kept, "
+                "have not landed and are missing: import them again"
             )
     else:
         for source, count in sorted(report.lost_messages.items()):

@@ -1,4 +1,4 @@
-"""Commands that bring messages in: import-messages, poll-recent-messages, backfill."""
+"""Commands that bring messages in: import-messages, poll-recent-messages, backfill, reread."""
 
 from __future__ import annotations
 
@@ -140,3 +140,49 @@ def backfill(context: typer.Context, session_id: SessionOption, as_json: JsonOpt
         print_json(report.as_dict())
     else:
         print_report(report)
+
+
+def reread(
+    context: typer.Context,
+    *,
+    session_id: Annotated[
+        str | None,
+        typer.Option(help="Read a session's channels and time; everything by default.", metavar="ID"),
+    ] = None,
+    channel_id: Annotated[str | None, typer.Option(help="Read this channel only.", metavar=CHANNEL)] = None,
+    since: Annotated[
+        str | None,
+        typer.Option(help="Read what was posted then or later, with Z or an offset.", metavar=TIME),
+    ] = None,
+    until: Annotated[str | None, typer.Option(help="Read what was posted before.", metavar=TIME)] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Read everything that has landed again, without asking Discord.
+
+    Landed exports and raw readings of the bot and of history are merged again, as they were read; skipped
+    messages that have words in what is stored of them are taken. A second run changes nothing.
+    """
+    settings = begin(context, as_json=as_json)
+    first, last = read_bounds(since, until, ("--since", "--until"))
+    channel = read_channel(channel_id)
+    with open_services(settings) as services, describing() as progress:
+        from ingest_pipeline.content.sessions import reading_content
+        from ingest_pipeline.ingestion import reread as rereading
+
+        scope = rereading.RereadScope(session_id, channel, first, last)
+        report = rereading.reread(services, reading_content(services), scope, progress)
+    if as_json:
+        print_json(report.as_dict())
+        return
+    typer.echo(
+        f"{report.documents:,} landed documents and {report.readings:,} raw readings with "
+        f"{report.messages:,} messages: {report.created:,} created, {report.updated:,} updated, "
+        f"{report.unchanged:,} unchanged, {report.stale:,} stale, {report.skipped:,} skipped, "
+        f"in {report.seconds:.1f} s"
+    )
+    if report.decided_again:
+        typer.echo(f"{report.decided_again:,} skipped messages have words and are taken now")
+    for name, reason in report.damaged.items():
+        typer.echo(f"not merged: {name}: {reason}")
+    for unknown in report.unknown_sessions:
+        typer.echo(f"not merged: session {unknown!r} is not known; add it and read again")

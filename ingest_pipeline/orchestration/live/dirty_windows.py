@@ -14,10 +14,10 @@ from uuid import uuid4
 
 import dagster as dg
 
-from ingest_pipeline.bot.gateway_events import SOURCE
 from ingest_pipeline.content.extraction import ContentKind
 from ingest_pipeline.content.sessions import read_relinked
 from ingest_pipeline.errors import SessionNotFound, TransientError, WindowInvalid
+from ingest_pipeline.ingestion.gateway_events import SOURCE
 from ingest_pipeline.ingestion.services import Services
 from ingest_pipeline.orchestration.content.metadata import describe_window
 from ingest_pipeline.orchestration.metadata import ROWS, Metadata

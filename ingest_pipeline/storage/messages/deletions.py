@@ -81,11 +81,33 @@ def release(connection: Connection) -> pa.Table | None:
         return None
     kept = connection.fetch_arrow("read_skipped")
     connection.execute("release_skipped")
+    return _taken(pa.concat_tables([_first_readings(kept), kept]))
+
+
+def list_skipped_with_words(connection: Connection, start: datetime, end: datetime) -> list[tuple[int, int]]:
+    """Return the messages posted in `[start, end)`, aware, whose words an earlier version left out.
+
+    Returns:
+        Message and channel, by message; a message that was seen in two channels comes twice.
+    """
+    rows = connection.fetch_all("list_skipped_with_words", start=start, end=end)
+    return [(row["discord_id"], row["channel_id"]) for row in rows]
+
+
+def skipped_readings(connection: Connection, message_ids: Collection[int]) -> pa.Table:
+    """Return the first readings of the contents kept of some messages, of `STAGING_SCHEMA`, as taken ones."""
+    kept = connection.fetch_arrow("read_skipped_among", discord_ids=sorted(message_ids))
+    return _taken(_first_readings(kept))
+
+
+def _first_readings(kept: pa.Table) -> pa.Table:
     place = kept.schema.get_field_index("observed_at")
-    first = kept.set_column(place, "observed_at", kept["first_observed_at"])
-    both = pa.concat_tables([first, kept])
+    return kept.set_column(place, "observed_at", kept["first_observed_at"])
+
+
+def _taken(kept: pa.Table) -> pa.Table:
     arrays = [
-        both[each.name] if each.name in _KEPT else repeated(_AT_RELEASE[each.name], each.type, len(both))
+        kept[each.name] if each.name in _KEPT else repeated(_AT_RELEASE[each.name], each.type, len(kept))
         for each in STAGING_SCHEMA
     ]
     return pa.table(arrays, names=STAGING_SCHEMA.names).cast(STAGING_SCHEMA)
@@ -127,6 +149,15 @@ def known_among(connection: Connection, message_ids: Collection[int]) -> set[int
         return set()
     rows = connection.fetch_all("known_among", discord_ids=sorted(message_ids))
     return {row["discord_id"] for row in rows}
+
+
+def gateway_readings_among(connection: Connection, message_ids: Collection[int]) -> dict[int, set[datetime]]:
+    """Return when the first readings of contents of some messages were received, of those by the gateway."""
+    found: dict[int, set[datetime]] = {}
+    if message_ids:
+        for row in connection.fetch_all("gateway_readings_among", discord_ids=sorted(message_ids)):
+            found.setdefault(row["discord_id"], set()).add(row["received_at"])
+    return found
 
 
 def note_activities(connection: Connection, newest: Mapping[int, int]) -> None:

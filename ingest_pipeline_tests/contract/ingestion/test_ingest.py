@@ -11,7 +11,6 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from ingest_pipeline.bot.gateway_events import interpret
 from ingest_pipeline.domain.message_details import DETAIL_COLUMNS
 from ingest_pipeline.domain.normalize import ChannelPolicy
 from ingest_pipeline.domain.snowflake import first_id_at
@@ -21,6 +20,7 @@ from ingest_pipeline.events import Event, EventType
 from ingest_pipeline.ingestion.chunks import ChunkSizes
 from ingest_pipeline.ingestion.documents import Provenance, Tally
 from ingest_pipeline.ingestion.export_document import ExportDocument
+from ingest_pipeline.ingestion.gateway_events import interpret
 from ingest_pipeline.ingestion.ingest import IngestReport, ingest_documents
 from ingest_pipeline.ingestion.normalized_store import NormalizedStore
 from ingest_pipeline.ingestion.payload_documents import PayloadDocument

@@ -131,3 +131,27 @@ WHERE
     discord_id IN (SELECT unnest($discord_ids::BIGINT[]))
     AND first_observed_at <> '2015-01-01 00:00:00+00'::TIMESTAMPTZ
 GROUP BY discord_id;
+
+-- name: list_skipped_with_words
+-- The messages posted in [start, end) that were skipped for want of words, and that have some in what is stored.
+SELECT DISTINCT discord_id, channel_id
+FROM skipped_messages
+WHERE
+    skip_reason IN ('no_content', 'media_only')
+    AND (embed_count > 0 OR message_text <> '' OR coalesce(parts::TEXT, '[]') <> '[]')
+    AND posted_at >= $start::TIMESTAMPTZ
+    AND posted_at < $end::TIMESTAMPTZ
+ORDER BY discord_id;
+
+-- name: read_skipped_among
+-- Every content kept of some messages.
+SELECT
+    discord_id, content_digest, channel_id, guild_id, posted_at, edited_at, driver, author_id, author_name,
+    author_nickname, author_is_bot, raw_content, message_text, message_type, is_pinned, reference_id,
+    attachments, attachment_count, embeds, embed_count, stickers, reactions, reaction_count,
+    parts, forwarded, author_roles, inline_emojis, normalizer_version, source,
+    correlation_id, skip_reason,
+    first_observed_at, observed_at
+FROM skipped_messages
+WHERE discord_id IN (SELECT unnest($discord_ids::BIGINT[]))
+ORDER BY discord_id, content_digest;
