@@ -14,8 +14,10 @@ from typing import Any, BinaryIO
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ingest_pipeline.domain.mentions import readable
 from ingest_pipeline.domain.session import Session
 from ingest_pipeline.reporting.formats import ExportFormat
+from ingest_pipeline.storage.catalogue.names import names_in
 from ingest_pipeline.storage.engine.database import Connection
 from ingest_pipeline.storage.messages.queries import EXPORT_SCHEMA, message_pages
 
@@ -27,7 +29,7 @@ Pages = Iterator[pa.Table]
 
 
 def export_session(connection: Connection, session: Session, kind: ExportFormat, stream: BinaryIO) -> int:
-    """Write a session's live messages, oldest first.
+    """Write a session's live messages, oldest first, with names for mentions in `message_text`.
 
     Args:
         connection: An open transaction, of which the file is a snapshot.
@@ -45,10 +47,17 @@ def export_session(connection: Connection, session: Session, kind: ExportFormat,
         nonlocal counted
         for page in message_pages(connection, session.session_id):
             counted += page.num_rows
-            yield page
+            yield _with_names(connection, page)
 
     _WRITERS[kind](pages(), session, stream)
     return counted
+
+
+def _with_names(connection: Connection, page: pa.Table) -> pa.Table:
+    texts = page["message_text"].to_pylist()
+    names = names_in(connection, texts)
+    shown = pa.array([readable(text, names) for text in texts], pa.string())
+    return page.set_column(page.schema.get_field_index("message_text"), "message_text", shown)
 
 
 def _write_csv(pages: Pages, session: Session, stream: BinaryIO) -> None:

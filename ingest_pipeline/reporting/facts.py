@@ -11,9 +11,11 @@ from statistics import median, quantiles
 from typing import Any
 
 from ingest_pipeline.domain.channel_settings import SettingsInForce
+from ingest_pipeline.domain.mentions import Names, readable
 from ingest_pipeline.domain.session import Session
 from ingest_pipeline.domain.snowflake import created_at
 from ingest_pipeline.domain.window import Window
+from ingest_pipeline.storage.catalogue.names import names_in
 from ingest_pipeline.storage.content.queries import (
     arrivals_in_window,
     clips_in_window,
@@ -149,6 +151,7 @@ def read_facts(
     delays = [(row["created_at"] - row["posted_at"]).total_seconds() for row in arrivals]
     live = tuple(max(delay, 0.0) for delay in delays if delay <= live_within.total_seconds())
     stood_out = [row for row in highlights_in_window(connection, channels, span) if row["is_candidate"]]
+    names = names_in(connection, [row["message_text"] for row in stood_out[:TOP_HIGHLIGHTS]])
     setups = Counter(row["ticker"] for row in setups_in_window(connection, channels, span))
     radio = radio_in_window(connection, channels, span)
     counted: list[dict[str, Any]] = []
@@ -165,7 +168,7 @@ def read_facts(
         talks=tuple(_talks(counted)),
         latencies_seconds=live,
         later=len(delays) - len(live),
-        highlights=tuple(_highlight(row) for row in stood_out[:TOP_HIGHLIGHTS]),
+        highlights=tuple(_highlight(row, names) for row in stood_out[:TOP_HIGHLIGHTS]),
         candidates=len(stood_out),
         setups=tuple(sorted(setups.items(), key=lambda item: (-item[1], item[0]))),
         unparsed_lines=len(unparsed_in_window(connection, channels, span)),
@@ -203,13 +206,13 @@ def _talks(radio: Sequence[dict[str, Any]]) -> list[Talk]:
     return sorted(talks, key=lambda talk: (-talk.messages, talk.driver))
 
 
-def _highlight(row: dict[str, Any]) -> Highlight:
+def _highlight(row: dict[str, Any], names: Names) -> Highlight:
     # Discord's own form of a link to a message; "@me" stands where there is no guild.
     guild = row["guild_id"] or "@me"
     return Highlight(
         posted_at=row["posted_at"],
         who=row["driver_name"] or row["driver"] or row["author_name"] or "",
-        text=row["message_text"],
+        text=readable(row["message_text"], names),
         score=row["score"],
         reasons=tuple(json.loads(row["reasons"])),
         url=f"https://discord.com/channels/{guild}/{row['channel_id']}/{row['discord_id']}",

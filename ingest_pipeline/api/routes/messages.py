@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
@@ -22,7 +23,10 @@ from ingest_pipeline.api.fields import (
     message_of,
 )
 from ingest_pipeline.api.problems import documented
+from ingest_pipeline.domain.mentions import readable
 from ingest_pipeline.errors import NothingFound
+from ingest_pipeline.storage.catalogue.names import names_in
+from ingest_pipeline.storage.engine.database import Connection
 from ingest_pipeline.storage.messages.queries import MessageFilter, find_message, search_messages
 
 router = APIRouter(prefix="/messages", tags=["messages"])
@@ -50,6 +54,7 @@ class MessageModel(BaseModel):
     author_is_bot: bool
     raw_content: str
     message_text: str
+    shown_text: str = Field(description="`message_text` with names for mentions, emojis and times.")
     message_type: str
     is_pinned: bool
     reference_id: ShownId | None
@@ -63,6 +68,12 @@ class MessageModel(BaseModel):
     observed_at: ShownTime
     created_at: ShownTime
     updated_at: ShownTime
+
+
+def shown_messages(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> list[MessageModel]:
+    """Return rows of `messages` as they are shown."""
+    names = names_in(connection, [row["message_text"] for row in rows])
+    return [MessageModel(**row, shown_text=readable(row["message_text"], names)) for row in rows]
 
 
 class MessagePage(BaseModel):
@@ -98,10 +109,11 @@ def found_messages(
     def look() -> MessagePage:
         with services.database.read() as connection:
             rows = search_messages(connection, wanted, after=after, limit=limit + 1)
-        page = rows[:limit]
+            page = rows[:limit]
+            items = shown_messages(connection, page)
         is_last = len(rows) <= limit
         return MessagePage(
-            items=[MessageModel(**row) for row in page],
+            items=items,
             next_cursor=None if is_last else cursor_of(page[-1]["discord_id"]),
         )
 
@@ -113,6 +125,7 @@ def one_message(message_id: GivenId, services: ServicesDep) -> MessageModel:
     """Show a message, deleted or not."""
     with services.database.read() as connection:
         row = find_message(connection, message_id)
-    if row is None:
-        raise NothingFound(f"message {message_id} is not in the table")
-    return MessageModel(**row)
+        if row is None:
+            raise NothingFound(f"message {message_id} is not in the table")
+        [shown] = shown_messages(connection, [row])
+    return shown

@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 from ingest_pipeline.api.access import ServicesDep
 from ingest_pipeline.api.fields import ShownTime
 from ingest_pipeline.api.problems import documented
-from ingest_pipeline.api.routes.messages import MessageModel
+from ingest_pipeline.api.routes.messages import MessageModel, shown_messages
 from ingest_pipeline.monitoring.tracing import trace
 
 router = APIRouter(prefix="/trace", tags=["trace"])
@@ -50,6 +50,7 @@ def journey(
     """Return the journey of a message, by its Discord id, or of a batch, by its correlation or run id."""
     with services.database.read() as connection:
         found = trace(connection, identifier)
+        shown = shown_messages(connection, [found.message] if found.message else [])
     return JourneyModel(
         identifier=found.identifier,
         kind="message" if found.kind == "message" else "batch",
@@ -69,6 +70,6 @@ def journey(
             for stage in found.stages
         ],
         run_id=found.run_id,
-        message=MessageModel(**found.message) if found.message else None,
+        message=next(iter(shown), None),
         messages=found.messages,
     )

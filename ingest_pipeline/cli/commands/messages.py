@@ -33,12 +33,15 @@ def messages(
     """Show a session's messages, oldest first."""
     settings = begin(context, as_json=as_json)
     with open_services(settings) as services:
+        from ingest_pipeline.domain.mentions import readable
+        from ingest_pipeline.storage.catalogue.names import names_in
         from ingest_pipeline.storage.messages.deletions import list_messages
         from ingest_pipeline.storage.messages.sessions import find_session
 
         with services.database.read() as connection:
             find_session(connection, session_id)
             rows = list_messages(connection, session_id, driver=driver, limit=limit)
+            names = names_in(connection, [row["message_text"] for row in rows])
     if as_json:
         shown = [message_json(row) for row in rows]
         print_json({"session_id": session_id, "count": len(shown), "messages": shown})
@@ -46,7 +49,13 @@ def messages(
     print_rows(
         ("posted", "id", "driver", "author", "text"),
         [
-            (row["posted_at"], row["discord_id"], row["driver"], row["author_name"], row["message_text"])
+            (
+                row["posted_at"],
+                row["discord_id"],
+                row["driver"],
+                row["author_name"],
+                readable(row["message_text"], names),
+            )
             for row in rows
         ],
     )

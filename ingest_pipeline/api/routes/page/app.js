@@ -133,7 +133,7 @@ function showMessages(items) {
   const lines = items.map((each) => {
     const line = made("li", isFirst || seen.has(each.discord_id) ? "" : "new"), time = made("time", "", clockTime(each.posted_at, true));
     time.dateTime = each.posted_at;
-    line.append(time, made("span", "driver", each.driver || each.author_nickname || each.author_name || ""), made("span", "text", each.message_text || each.raw_content));
+    line.append(time, made("span", "driver", each.driver || each.author_nickname || each.author_name || ""), made("span", "text", each.shown_text || each.raw_content));
     return line;
   });
   byId("messages").replaceChildren(...(lines.length ? lines : [made("li", "empty", "No message yet.")]));
