@@ -11,7 +11,7 @@ from ingest_pipeline.domain.channel_settings import SettingsInForce
 from ingest_pipeline.domain.extract.clips import CLIPS_PARSER_VERSION, Clip, find_clips
 from ingest_pipeline.domain.extract.drivers import DriverTable
 from ingest_pipeline.domain.extract.setup_message import may_plan_trades, plans_trades
-from ingest_pipeline.domain.extract.team_radio import RADIO_PARSER_VERSION, split_radio
+from ingest_pipeline.domain.extract.team_radio import RADIO_PARSER_VERSION
 from ingest_pipeline.domain.extract.trade_setups import (
     SETUP_PARSER_VERSION,
     SetupMessage,
@@ -20,6 +20,7 @@ from ingest_pipeline.domain.extract.trade_setups import (
 )
 from ingest_pipeline.domain.message_details import attachment_facts, media_of
 from ingest_pipeline.domain.message_parts import words_of
+from ingest_pipeline.domain.message_words import IN_EMBEDS, said_in_embed, said_in_text
 from ingest_pipeline.storage.content.rows import Row
 
 Source = Mapping[str, Any]
@@ -61,12 +62,15 @@ def _each(sources: Sources, read: Callable[[Source], Result]) -> Iterator[tuple[
 
 def _radio(source: Source, settings: Mapping[int, SettingsInForce]) -> tuple[str | None, str]:
     driver_from = settings[source["channel_id"]].policy.driver_from
+    if driver_from in IN_EMBEDS:
+        driver, words, _ = said_in_embed(_parts(source), driver_from)
+        return driver, words
     text = source["raw_content"].strip()
     if not text:
         # Bots that write no content of their own forward it, or write text displays.
         spoken = (part["text"] for part in _parts(source) if part["at"] in _SPOKEN_PARTS)
         text = next(spoken, "")
-    return (source["author_name"], text) if driver_from == "author_name" else split_radio(text)
+    return said_in_text(text, source["author_name"], driver_from)
 
 
 def _parts(source: Source) -> list[dict[str, str]]:

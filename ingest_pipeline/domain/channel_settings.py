@@ -12,9 +12,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from difflib import get_close_matches
 from functools import lru_cache
-from typing import Any
+from typing import Any, get_args
 
 from ingest_pipeline.domain.extract.highlights import HighlightRule
+from ingest_pipeline.domain.message_words import DriverFrom
 from ingest_pipeline.domain.normalize import ChannelPolicy
 from ingest_pipeline.errors import BadInput, ConfigurationError
 
@@ -25,7 +26,7 @@ HIGHLIGHTS = "highlights"
 KNOWN_DRIVERS_ONLY = "known_drivers_only"
 _DEFAULT = "default"
 _FLAGS = {"true": True, "false": False, "yes": True, "no": False, "on": True, "off": False}
-_PLACES = ("content", "author_name")
+_PLACES = get_args(DriverFrom)
 _LONGEST_SHOWN = 60
 
 
@@ -231,7 +232,7 @@ def _texts(value: object) -> Value | None:
 def _settings() -> Iterator[Setting]:
     policy = ChannelPolicy()
     yield Setting("keep_media_only", policy.keep_media_only, "true or false", _flag)
-    yield Setting("driver_from", policy.driver_from, " or ".join(_PLACES), _place)
+    yield Setting("driver_from", policy.driver_from, f"{', '.join(_PLACES[:-1])} or {_PLACES[-1]}", _place)
     yield Setting(KNOWN_DRIVERS_ONLY, True, "true or false", _flag)
     rule = HighlightRule()
     for name in (item.name for item in fields(rule) if item.init):

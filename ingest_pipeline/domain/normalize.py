@@ -16,7 +16,7 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from hashlib import blake2b
 from struct import unpack
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -42,7 +42,7 @@ from ingest_pipeline.domain.message_parts import (
     total,
     words_of,
 )
-from ingest_pipeline.domain.message_words import said_in
+from ingest_pipeline.domain.message_words import DriverFrom, said_in
 from ingest_pipeline.domain.snowflake import MAX_SNOWFLAKE, parse_snowflake
 from ingest_pipeline.domain.window import Window
 
@@ -55,7 +55,7 @@ _DIGEST = blake2b(digest_size=8)
 _NOBODY = Author()
 _NONE: list[dict[str, Any]] = []
 _NO_PARTS: list[dict[str, str]] = []
-NORMALIZER_VERSION = 2
+NORMALIZER_VERSION = 3
 """Rises when rows are made in another way; rows of earlier versions are made again when next read."""
 Part = TypeVar("Part")
 
@@ -99,12 +99,12 @@ class ChannelPolicy:
     Attributes:
         keep_media_only: Keep messages that have no text but carry media; off as in the "Message
             Ingestion Design" notes, on for a channel of clips.
-        driver_from: Where the driver stands: the first backticked span of the content, or the
-            (webhook) author's name.
+        driver_from: Where the driver stands: the first backticked span of the content, the (webhook)
+            author's name, or an embed's title, author or field.
     """
 
     keep_media_only: bool = False
-    driver_from: Literal["content", "author_name"] = "content"
+    driver_from: DriverFrom = "content"
 
 
 @dataclass(frozen=True, slots=True)

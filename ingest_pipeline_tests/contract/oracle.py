@@ -354,7 +354,18 @@ def _time(value: object) -> datetime | None:
 
 
 def split(content: str) -> tuple[str | None, str]:
-    """Return the driver, who is the first inline code, and the rest without leading emoji."""
+    """Return the driver, who is the first inline code, and the rest without leading emoji.
+
+    Bars of spoilers, zero-width spaces and colons at the edges go where there is a driver.
+    """
+    driver, text = _first_code(re.sub("\\|\\||[\u200b\u2060\ufeff]", "", content))
+    driver = driver and re.sub(r"^:+|:+$", "", driver).strip()
+    if not driver:
+        return None, _first_code(content)[1]
+    return driver, re.sub(r"^(?:(?!:[\w+-]{1,64}:):\s*)+", "", text)
+
+
+def _first_code(content: str) -> tuple[str | None, str]:
     text = content.strip()
     leading = _EMOJI.match(text)
     text = text[leading.end() :] if leading else text
@@ -374,8 +385,9 @@ def split(content: str) -> tuple[str | None, str]:
 def _around(before: str, after: str) -> str:
     emphasis = re.search(r"[*_~|]*$", before)
     hugging = emphasis[0] if emphasis else ""
-    if hugging and after.startswith(hugging[::-1]):
-        before, after = before[: -len(hugging)], after[len(hugging) :]
+    closing = re.match(f":*{re.escape(hugging[::-1])}", after)
+    if hugging and closing:
+        before, after = before[: -len(hugging)], after[closing.end() :]
     if before.endswith(" ") and after.startswith(" "):
         after = after[1:]
     return (before + after).strip()

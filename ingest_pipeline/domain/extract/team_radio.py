@@ -15,7 +15,9 @@ The rules, exactly:
   closes are an empty span. An empty or blank span is taken out of the text and names no driver.
 - Runs of three or more backticks open a code block, which is not a driver: it stays in the text.
 - An opening backtick that nothing closes is plain text.
-- Emphasis wrapped tightly around the span (``**`Leclerc`**``) goes with it.
+- Emphasis wrapped tightly around the span (``**`Leclerc`**``, ``**`Leclerc`:**``) goes with it.
+- Of a message that names a driver, spoiler bars (``||``) and zero-width spaces go wherever they are, colons
+  at the start of the text and at either end of the driver. Messages that name none stay as written.
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-RADIO_PARSER_VERSION = 2
+RADIO_PARSER_VERSION = 3
 
 # Emoji by block, since the standard library carries no emoji property (Unicode 16, emoji-data.txt).
 _ALWAYS_EMOJI = (
@@ -48,6 +50,7 @@ _LEADING_EMOJI = re.compile(
 )
 _BACKTICKS = re.compile("`+")
 _SHORTCODE = re.compile(r":[\w+-]{1,64}:\s*+")
+_HIDDEN = re.compile("\\|\\||[\u200b\u2060\ufeff]")
 _LAST_PLAIN_LETTER = "\u1fff"
 
 
@@ -61,12 +64,41 @@ def split_radio(content: str) -> tuple[str | None, str]:
         The driver's name as written, trimmed, or None; and the text without leading emoji and
         without the driver's span, stripped.
     """
+    if "`" in content and _HIDDEN.search(content):
+        driver, text = _split(_HIDDEN.sub("", content))
+        if driver:
+            return driver, text
+    return _split(content)
+
+
+def tidy_driver(name: str) -> str | None:
+    """Return a driver's name without what hides it or leads to it; None when nothing is left."""
+    return _HIDDEN.sub("", name).strip().strip(":").strip() or None
+
+
+def tidy_words(text: str) -> str:
+    """Return what a driver says without what hides it or leads to it: bars, zero-width spaces, colons."""
+    return _without_colon(_HIDDEN.sub("", text).strip())
+
+
+def driver_in_title(title: str) -> str | None:
+    """Return the driver whom a whole title names: in backticks, or without them after leading emoji."""
+    driver, rest = split_radio(_HIDDEN.sub("", title))
+    return driver or tidy_driver(rest)
+
+
+def words_in_description(text: str) -> str:
+    """Return what is said in a text that names nobody: without leading emoji, and tidied."""
+    return tidy_words(_LEADING_EMOJI.sub("", _HIDDEN.sub("", text), count=1))
+
+
+def _split(content: str) -> tuple[str | None, str]:
     text = content.strip()
     if not text:
         return None, ""
     parts = text.split("`", 3)
     if len(parts) == 3 and parts[1] and (not parts[0] or _is_shortcode(parts[0])):
-        return parts[1].strip() or None, parts[2].strip()
+        return _named(parts[1], parts[2].strip())
     first = text[0]
     # Most messages start with a letter and hold no backtick: they must cost next to nothing.
     if not (first.isalpha() and first <= _LAST_PLAIN_LETTER):
@@ -77,7 +109,19 @@ def split_radio(content: str) -> tuple[str | None, str]:
     if span is None:
         return None, text
     start, end, name = span
-    return name or None, _join(text, start, end)
+    return _named(name, _join(text, start, end))
+
+
+def _named(span: str, text: str) -> tuple[str | None, str]:
+    driver = span.strip().strip(":").strip()
+    return (driver, _without_colon(text)) if driver else (None, text)
+
+
+def _without_colon(text: str) -> str:
+    # A colon may also begin the shortcode of an emoji, which is part of what is said.
+    while text.startswith(":") and not _SHORTCODE.match(text):
+        text = text[1:].lstrip()
+    return text
 
 
 @lru_cache(maxsize=256)
@@ -119,8 +163,9 @@ def _join(text: str, start: int, end: int) -> str:
     before, after = text[:start], text[end:]
     plain = before.rstrip("*_~|")
     emphasis = before[len(plain) :]
-    if emphasis and after.startswith(emphasis[::-1]):
-        before, after = plain, after[len(emphasis) :]
+    closing = after.lstrip(":")
+    if emphasis and closing.startswith(emphasis[::-1]):
+        before, after = plain, closing[len(emphasis) :]
     if before.endswith(" ") and after.startswith(" "):
         after = after[1:]
     return (before + after).strip()

@@ -13,9 +13,10 @@ import pytest
 from ingest_pipeline.content.extraction import ContentKind, ContentReport, extract_for, extract_window
 from ingest_pipeline.content.rules import ContentRules
 from ingest_pipeline.domain.extract.drivers import DriverTable
-from ingest_pipeline.domain.extract.team_radio import split_radio
+from ingest_pipeline.domain.extract.team_radio import RADIO_PARSER_VERSION
 from ingest_pipeline.domain.extract.trade_setups import SETUP_PARSER_VERSION
 from ingest_pipeline.domain.message import Attachment, Author, Embed, Picture
+from ingest_pipeline.domain.message_words import DriverFrom, Said, said_in_text
 from ingest_pipeline.domain.window import Window
 from ingest_pipeline.storage.content.rows import Changes
 from ingest_pipeline.storage.engine.database import Connection, Database
@@ -66,9 +67,9 @@ def test_team_radio_names_the_driver_as_written_and_as_known(database: Database)
         "driver_number": 16,
         "driver_team": "Ferrari",
         "driver_season": 2025,
-        "parser_version": 2,
+        "parser_version": RADIO_PARSER_VERSION,
     }
-    unknown = {**dict.fromkeys(known), "parser_version": 2}
+    unknown = {**dict.fromkeys(known), "parser_version": RADIO_PARSER_VERSION}
     assert rows == [
         {"discord_id": ids[0], "driver": "Leclerc", "radio_text": "Box, box.", **known},
         {"discord_id": ids[1], "driver": "16", "radio_text": "Copy.", **known},
@@ -366,12 +367,12 @@ def test_a_parser_that_fails_costs_what_one_message_says(
 ) -> None:
     """Not the messages beside it, nor the transaction that stores it; and it is said which one it was."""
 
-    def split(content: str) -> tuple[str | None, str]:
+    def said_in(content: str, name: str | None, driver_from: DriverFrom) -> Said:
         if content == "poison":
             raise RecursionError
-        return split_radio(content)
+        return said_in_text(content, name, driver_from)
 
-    monkeypatch.setattr("ingest_pipeline.content.rows.split_radio", split)
+    monkeypatch.setattr("ingest_pipeline.content.rows.said_in_text", said_in)
     with database.write() as connection:
         ids = merge(connection, said(1, "`Leclerc` Box."), said(2, "poison"), said(3, "`16` Copy."))
         report = extract(connection, *ids)

@@ -24,6 +24,8 @@ from ingest_pipeline.ingestion.documents import Tally, normalized_rows, rows_tab
 from ingest_pipeline.sources.discord.payloads import raw_message
 from ingest_pipeline.storage.engine.database import Connection, Database
 from ingest_pipeline.storage.messages.merge import MergeCounts, merge_messages
+from ingest_pipeline.userconfig.settings_file import SettingsFile
+from ingest_pipeline_tests.contract.content_messages import contents
 from ingest_pipeline_tests.contract.readings import stored_messages
 
 FORMS = Path(__file__).resolve().parents[2] / "fixtures" / "forms"
@@ -113,19 +115,38 @@ CASES: dict[str, tuple[dict[str, Any], dict[str, Any], str, str | None]] = {
 }
 SOURCES = ("gateway", "history", "export")
 
+WORDS = "\U0001f399\ufe0f: Box, ||box||.\u200b"
+# By where the driver is named: the embed of a bot, the same for every source.
+EMBEDS: dict[str, dict[str, Any]] = {
+    "embed_title": {"title": "\U0001f399\ufe0f Leclerc:", "description": WORDS},
+    "embed_author": {"author": {"name": "`Leclerc`"}, "description": WORDS},
+    "embed_field": {"fields": [{"name": "\u200b", "value": "x"}, {"name": "Leclerc", "value": WORDS}]},
+}
+
 
 def read(
     connection: Connection, source: str, form: str, hour: float, *, keep_media: bool = False
 ) -> MergeCounts:
     """Merge one reading of a message by a source."""
     live, export, _, _ = CASES[form]
+    return merge_form(connection, source, live, export, ChannelPolicy(keep_media_only=keep_media), hour)
+
+
+def merge_form(
+    connection: Connection,
+    source: str,
+    live: dict[str, Any],
+    export: dict[str, Any],
+    policy: ChannelPolicy,
+    hour: float = 0,
+) -> MergeCounts:
+    """Merge one reading of a message, given as Discord's own object and as an export, by a source."""
     raw = (
         msgspec.convert(exported(**export), RawMessage)
         if source == "export"
         else raw_message(payload(**live))
     )
     tally = Tally()
-    policy = ChannelPolicy(keep_media_only=keep_media)
     rows = normalized_rows(build_normalizer(0, policy, None), [raw], tally)
     shared = {
         "guild_id": GUILD,
@@ -257,3 +278,32 @@ def test_a_forward_that_an_old_exporter_writes_empty_changes_nothing(database: D
     rows = build_normalizer(0, ChannelPolicy(), None)([raw])
     assert rows.skipped == [SkipReason.FORWARD_NOT_EXPORTED]
     assert not rows.kept
+
+
+@pytest.mark.parametrize("source", SOURCES)
+@pytest.mark.parametrize("place", EMBEDS)
+@pytest.mark.parametrize("is_forwarded", [False, True])
+def test_a_bots_embed_is_team_radio_where_the_channel_says_so(
+    database: Database, source: str, place: str, *, is_forwarded: bool
+) -> None:
+    """The driver and the words are those of the embed: in the message and in its radio row alike."""
+    embed = {**EMBEDS[place], "footer": {"text": "Lap 54"}}
+    policy = ChannelPolicy(driver_from=place)  # type: ignore[arg-type]
+    settings = SettingsFile(channels={CHANNEL: {"driver_from": place}})
+    link = {"type": 1, "message_id": "7", "channel_id": "8", "guild_id": "9"}
+    sent = {"embeds": [embed]}
+    told = {"embeds": [embed]}
+    if is_forwarded:
+        sent = {"message_reference": link, "message_snapshots": [{"message": {**sent, "content": ""}}]}
+        told = {
+            "reference": {"type": "Forward", "messageId": "7", "channelId": "8", "guildId": "9"},
+            "forwardedMessage": {**told, "content": "", "timestamp": "2026-09-06T12:00:00+00:00"},
+        }
+    with database.write() as connection:
+        merge_form(connection, source, sent, told, policy)
+        extract_for(connection, [int(ID)], ContentRules(settings=settings), now=NOW)
+        [row] = stored_messages(connection)
+        [radio] = contents(connection, "radio_messages")["radio_messages"]
+    others = "\u200b\nx\nLap 54" if place == "embed_field" else "Lap 54"
+    assert (row["driver"], row["message_text"]) == ("Leclerc", f"Box, box.\n{others}")
+    assert (radio["driver"], radio["radio_text"]) == ("Leclerc", "Box, box.")

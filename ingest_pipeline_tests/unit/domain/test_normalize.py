@@ -127,7 +127,7 @@ def test_team_radio_is_split_into_driver_and_text() -> None:
 
 def test_the_driver_may_be_the_authors_name() -> None:
     """For channels where a webhook takes the driver's name."""
-    kept = row(message(content="Box `now`"), ChannelPolicy(driver_from="author_name"))
+    kept = row(message(content=" :\u200b ||Box|| `now`"), ChannelPolicy(driver_from="author_name"))
     assert (kept["driver"], kept["message_text"]) == ("radio", "Box `now`")
 
 

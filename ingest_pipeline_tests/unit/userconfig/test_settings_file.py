@@ -120,7 +120,7 @@ def test_a_changed_file_is_read_again_and_an_unchanged_one_is_not(tmp_path: Path
         ("channels:\n  11: {keep_media_only: [true]}", "write true or false"),
         (
             "defaults: {driver_from: title}",
-            "driver_from of defaults is 'title': write content or author_name",
+            "'title': write content, author_name, embed_title, embed_author or embed_field",
         ),
         ("channels: [11]", "channels must be a mapping"),
         ("channels: {11: true}", "channel 11 must be a mapping"),
