@@ -8,8 +8,8 @@ from typing import TypeVar
 
 Found = TypeVar("Found")
 
-PATIENCE_SECONDS = 120.0
-_LOOK_SECONDS = 0.02
+PATIENCE_SECONDS = 240.0
+_LOOK_SECONDS = 0.05
 
 
 def wait_until(

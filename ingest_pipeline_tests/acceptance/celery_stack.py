@@ -12,8 +12,7 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -32,26 +31,13 @@ from ingest_pipeline.ingestion.services import window_grid
 from ingest_pipeline.orchestration.partitions import SESSION_PARTITIONS, range_tags
 from ingest_pipeline.settings import PROJECT_ROOT, Settings
 from ingest_pipeline.stack.processes import kill
+from ingest_pipeline_tests.waiting import PATIENCE_SECONDS, wait_until
 
 DEPLOY = PROJECT_ROOT / "deploy" / "celery"
 REDELIVERY_SECONDS = 12
 # Twelve windows instead of 72: less to record, for a test in less time.
 GRID = {"window_minutes": 10, "session_max_hours": 2}
-_PATIENCE_SECONDS = 240
 _NOW = datetime(2026, 3, 8, tzinfo=UTC)
-
-
-def wait_until(what: str, condition: Callable[[], object], seconds: float = _PATIENCE_SECONDS) -> None:
-    """Wait for a condition to hold.
-
-    Raises:
-        TimeoutError: It did not come to hold.
-    """
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"{what}: not within {seconds:.0f} s")
-        time.sleep(0.2)
 
 
 def build_world(folder: Path) -> Demo:
@@ -118,7 +104,7 @@ class Stack:
             cwd=self.settings.data_dir,
             check=True,
             capture_output=True,
-            timeout=_PATIENCE_SECONDS,
+            timeout=PATIENCE_SECONDS,
         )
 
     def finished_run(self, session: Session) -> dg.DagsterRun:
@@ -128,6 +114,7 @@ class Stack:
         wait_until(
             f"the run of {session.session_id}",
             lambda: all(run.is_finished for run in self.instance.get_runs(of_session)),
+            look_seconds=0.2,
         )
         (run,) = self.instance.get_runs(of_session)
         return run
@@ -198,6 +185,7 @@ def running_stack(
                 {session.session_id for session in sessions}
                 <= set(instance.get_dynamic_partitions(SESSION_PARTITIONS))
             ),
+            look_seconds=0.2,
         )
         yield Stack(settings, instance, sessions, workers, own)
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import os
 import subprocess
-import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -29,10 +28,10 @@ from ingest_pipeline.stack.dagster_home import CODE_LOCATION, prepare_dagster_ho
 from ingest_pipeline.stack.processes import kill
 from ingest_pipeline.stack.services import answers_on_socket, dagster_services
 from ingest_pipeline_tests.cli_runs import OURS
+from ingest_pipeline_tests.waiting import wait_until
 
 REPOSITORY = {"repositoryLocationName": CODE_LOCATION, "repositoryName": "__repository__"}
 NEIGHBOUR = "neighbour"
-_PATIENCE_SECONDS = 240
 
 BACKFILL = """
 mutation($backfillParams: LaunchBackfillParams!) { launchPartitionBackfill(backfillParams: $backfillParams) {
@@ -152,7 +151,7 @@ class DagsterStack:
             found[:] = [run] if run else self.instance.get_runs(of_backfill)
             return len(found) >= count and all(each.is_finished for each in found)
 
-        wait_until(f"the end of {launched}", over)
+        wait_until(f"the end of {launched}", over, look_seconds=0.2)
         return found
 
     def evaluate(self, sensor: str, cursor: str | None = None) -> SensorExecutionData:
@@ -201,19 +200,6 @@ class DagsterStack:
             data = event.step_failure_data.user_failure_data
             found[str(event.step_key)] = str(data.description) if data else event.message or ""
         return found
-
-
-def wait_until(what: str, condition: Callable[[], object], seconds: float = _PATIENCE_SECONDS) -> None:
-    """Wait for a condition to hold.
-
-    Raises:
-        TimeoutError: It did not come to hold.
-    """
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"{what}: not within {seconds:.0f} s")
-        time.sleep(0.2)
 
 
 @contextmanager

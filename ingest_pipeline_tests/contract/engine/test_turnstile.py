@@ -20,6 +20,7 @@ from ingest_pipeline.storage.messages.deletions import table_summary
 from ingest_pipeline.storage.messages.merge import merge_messages
 from ingest_pipeline_tests.contract.processes import finished, start, tell
 from ingest_pipeline_tests.contract.readings import Reading, at, staged
+from ingest_pipeline_tests.waiting import wait_until
 
 READERS = 3
 
@@ -98,10 +99,7 @@ def test_a_reader_that_reads_again_does_not_wait_for_a_writer_that_waits_for_it(
     with database.read():
         writer = start("hold", "after", settings=settings)
         lock = settings.database_path.with_name(f"{settings.database_path.name}.lock")
-        deadline = time.monotonic() + 60
-        while not lock.read_text().startswith(f"{writer.pid} "):
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
+        wait_until("the writer's turn", lambda: lock.read_text().startswith(f"{writer.pid} "))
         with database.read() as again:
             assert table_summary(again)["rows"] == 1
     tell(writer)

@@ -15,7 +15,7 @@ import pytest
 from ingest_pipeline.settings import PROJECT_ROOT
 from ingest_pipeline.stack.processes import kill
 from ingest_pipeline.stack.services import answers_http
-from ingest_pipeline_tests.acceptance.dagster_stack import wait_until
+from ingest_pipeline_tests.waiting import wait_until
 
 QUERY = json.dumps({"query": "{ __typename }"})
 WEBSOCKET = {

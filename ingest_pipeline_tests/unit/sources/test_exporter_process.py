@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import threading
-import time
 from pathlib import Path
 
 import pytest
@@ -15,6 +14,7 @@ from ingest_pipeline.errors import ConfigurationError, ExporterFailed, ExporterT
 from ingest_pipeline.sources.exporter.chat_exporter import ChatExporter
 from ingest_pipeline.sources.exporter.process import run_exporter
 from ingest_pipeline_tests.unit.sources.exporter_worlds import REQUEST, TOKEN, exporter, files_in
+from ingest_pipeline_tests.waiting import wait_until
 
 
 def processes_with(text: str) -> list[Path]:
@@ -31,22 +31,15 @@ def processes_with(text: str) -> list[Path]:
 
 def started(text: str) -> Path:
     """Wait for a process whose command line holds a text."""
-    deadline = time.monotonic() + 90
-    while time.monotonic() < deadline:
-        if found := processes_with(text):
-            return found[0]
-        time.sleep(0.02)
-    raise AssertionError(text)
+    return wait_until(f"a process with {text}", lambda: processes_with(text))[0]
 
 
 def writing(folder: Path) -> None:
     """Wait for an export that has begun to be written below a folder."""
-    deadline = time.monotonic() + 90
-    while time.monotonic() < deadline:
-        if any(path.stat().st_size for path in folder.rglob("export.json")):
-            return
-        time.sleep(0.02)
-    raise AssertionError(folder)
+    wait_until(
+        f"an export in {folder}",
+        lambda: any(path.stat().st_size for path in folder.rglob("export.json")),
+    )
 
 
 def test_past_the_time_limit_the_exporter_is_stopped_gently(tmp_path: Path) -> None:
