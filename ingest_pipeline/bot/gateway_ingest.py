@@ -23,7 +23,8 @@ from ingest_pipeline.ingestion.gateway_events import SOURCE, Events, interpret, 
 from ingest_pipeline.ingestion.ingest import IngestReport, ingest_documents, new_correlation_id
 from ingest_pipeline.ingestion.payload_documents import PayloadDocument, correlation_of
 from ingest_pipeline.ingestion.services import Services
-from ingest_pipeline.landing.raw_store import ChannelRef, RawReading
+from ingest_pipeline.landing.raw_reading import RawReading
+from ingest_pipeline.landing.raw_store import ChannelRef
 from ingest_pipeline.landing.spool import Position, Spool
 from ingest_pipeline.storage.engine.database import Connection
 from ingest_pipeline.storage.gateway.dirty_windows import mark_windows_dirty

@@ -27,7 +27,7 @@ from ingest_pipeline.ingestion.ingest import ingest_documents, new_correlation_i
 from ingest_pipeline.ingestion.payload_documents import ObservedMessage, PayloadDocument, correlation_of
 from ingest_pipeline.ingestion.raw_landing import answers_of
 from ingest_pipeline.ingestion.services import Services
-from ingest_pipeline.landing.raw_store import RawReading
+from ingest_pipeline.landing.raw_reading import RawReading
 from ingest_pipeline.sources.discord.rest import PAGE_LIMIT, DiscordRest, Payload
 from ingest_pipeline.storage.engine.database import Connection
 from ingest_pipeline.storage.gateway.dirty_windows import mark_windows_dirty

@@ -20,11 +20,11 @@ from ingest_pipeline.domain.message_details import Payload
 from ingest_pipeline.errors import IngestError
 from ingest_pipeline.events import Event as ToldEvent
 from ingest_pipeline.events import EventType, log_events
+from ingest_pipeline.landing.raw_reading import RawReading
 from ingest_pipeline.landing.raw_store import (
     ABSENT,
     READ,
     ChannelRef,
-    RawReading,
     RawStore,
     Segment,
     write_segment,

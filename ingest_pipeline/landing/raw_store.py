@@ -15,7 +15,7 @@ import io
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from itertools import chain
 from pathlib import Path
@@ -25,6 +25,7 @@ import pyarrow as pa
 from upath import UPath
 
 from ingest_pipeline.errors import BadInput, IngestError
+from ingest_pipeline.landing.raw_reading import RawReading, decoded_reading
 from ingest_pipeline.landing.store_errors import is_local, store_errors
 from ingest_pipeline.landing.stored_files import (
     file_exists,
@@ -47,25 +48,6 @@ _FRAME_BYTES = 4 << 20
 # A segment is small and written while others wait, a day is large and written once.
 _SEGMENT_LEVEL, _DAY_LEVEL = 3, 9
 _logger = logging.getLogger(__name__)
-
-
-class RawReading(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What was read of one message, or the deletion of some.
-
-    Attributes:
-        received_at: When an event was received or an answer asked for, aware UTC; of a message that is gone,
-            by when it was deleted.
-        source: `gateway` or `history`.
-        event: The gateway's name of the event, `MESSAGE` or `ABSENT`.
-        payload: The event's or the message's JSON.
-        correlation_id: The journey it belongs to; None when each message has its own.
-    """
-
-    received_at: datetime
-    source: str
-    event: str
-    payload: msgspec.Raw
-    correlation_id: str | None = None
 
 
 class _DayHead(msgspec.Struct):
@@ -101,7 +83,6 @@ class Files:
 
 
 _ENCODER = msgspec.json.Encoder()
-_DECODER = msgspec.json.Decoder(RawReading)
 _HEAD = b'{"segments":'
 
 
@@ -283,8 +264,8 @@ def _lines(path: UPath, *, with_head: bool = False) -> Iterator[bytes]:
 
 def _decoded(path: UPath, line: bytes) -> RawReading:
     try:
-        return _DECODER.decode(line)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        return decoded_reading(line)
+    except (msgspec.DecodeError, ValueError) as error:
         raise BadInput(f"{path} is damaged ({error}): restore it from a backup or delete it") from error
 
 
@@ -341,7 +322,7 @@ def _without(path: UPath, line: bytes, author_id: int) -> bytes | None:
     if not _is_by(payload.get("referenced_message"), author_id):
         return line
     quoting_none = msgspec.Raw(_ENCODER.encode(payload | {"referenced_message": None}))
-    return _ENCODER.encode(msgspec.structs.replace(reading, payload=quoting_none)) + b"\n"
+    return _ENCODER.encode(replace(reading, payload=quoting_none)) + b"\n"
 
 
 def _is_by(message: object, author_id: int) -> bool:

@@ -23,7 +23,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
@@ -36,7 +36,6 @@ from ingest_pipeline.domain.channel_settings import (
     unknown_key,
 )
 from ingest_pipeline.errors import BadInput, ConfigurationError
-from ingest_pipeline.settings import PROJECT_ROOT, Settings
 from ingest_pipeline.userconfig.edited_files import (
     decode_text,
     is_null,
@@ -46,6 +45,9 @@ from ingest_pipeline.userconfig.edited_files import (
     yaml_root,
 )
 from ingest_pipeline.userconfig.session_rows import parse_channel_id
+
+if TYPE_CHECKING:
+    from ingest_pipeline.settings import Settings
 
 _SECTIONS = ("default_channel_id", "monitor", "defaults", "channels")
 _GROUPS = tuple(dict.fromkeys(key.split(".")[0] for key in SETTINGS if "." in key))
@@ -130,6 +132,8 @@ def first_monitors(settings: Settings) -> tuple[str, ...]:
 
 
 def _own_or_shipped(settings: Settings) -> SettingsFile:
+    from ingest_pipeline.settings import PROJECT_ROOT
+
     # A data folder of before had no need of the file for these.
     own = settings.settings_file
     return load_settings_file(own if own.exists() else PROJECT_ROOT / "data" / "settings.yaml", groups=False)

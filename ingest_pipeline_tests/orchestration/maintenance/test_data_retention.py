@@ -15,7 +15,8 @@ import pytest
 from ingest_pipeline.completeness.sealing import seal_now
 from ingest_pipeline.events import Event, EventType
 from ingest_pipeline.ingestion.imports import backfill_session
-from ingest_pipeline.landing.raw_store import RawReading, write_segment
+from ingest_pipeline.landing.raw_reading import RawReading
+from ingest_pipeline.landing.raw_store import write_segment
 from ingest_pipeline.monitoring.retention import apply_retention
 from ingest_pipeline.storage.catalogue.install_intents import create_intent, find_intent
 from ingest_pipeline.storage.runs.events import count_events, publish

@@ -11,7 +11,8 @@ import pytest
 from upath import UPath
 
 from ingest_pipeline.errors import BadInput
-from ingest_pipeline.landing.raw_store import RawReading, RawStore, write_segment
+from ingest_pipeline.landing.raw_reading import RawReading
+from ingest_pipeline.landing.raw_store import RawStore, write_segment
 
 NOON = datetime(2026, 9, 6, 12, 0, 0, 123456, tzinfo=UTC)
 DAY = timedelta(days=1)
