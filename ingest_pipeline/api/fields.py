@@ -8,7 +8,15 @@ from datetime import UTC, datetime
 from typing import Annotated
 
 from fastapi import Query
-from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field, PlainSerializer
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+)
 
 from ingest_pipeline.domain.snowflake import parse_snowflake
 from ingest_pipeline.errors import BadInput
@@ -42,6 +50,12 @@ ShownTime = Annotated[AwareDatetime, PlainSerializer(lambda moment: moment.astim
 GivenText = Annotated[str, Field(min_length=1, max_length=200, pattern=_NO_NUL)]
 GivenKey = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[A-Za-z0-9._-]+$")]
 PageSize = Annotated[int, Query(ge=1, le=500, description="How many at most.")]
+
+
+class Shown(BaseModel):
+    """An answer's form of an object: `model_validate` reads the object's attributes of the same names."""
+
+    model_config = ConfigDict(from_attributes=True)
 
 
 def cursor_of(message_id: int) -> str:

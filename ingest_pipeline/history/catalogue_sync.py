@@ -61,10 +61,6 @@ class CatalogueSync:
     channels: Synced
     users: Synced
 
-    def as_dict(self) -> dict[str, Any]:
-        """Return the counts by kind."""
-        return asdict(self)
-
 
 async def sync_catalogue(services: Services) -> CatalogueSync:
     """Synchronise guilds, channels and users with Discord and the stored messages.

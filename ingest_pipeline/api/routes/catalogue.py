@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
 from ingest_pipeline.api.access import Now, ServicesDep
-from ingest_pipeline.api.fields import GivenId, GivenTime, ShownId, ShownTime
+from ingest_pipeline.api.fields import GivenId, GivenTime, Shown, ShownId, ShownTime
 from ingest_pipeline.api.problems import documented
 from ingest_pipeline.domain.channel_settings import SETTINGS
 from ingest_pipeline.domain.guild import ChannelAccess
@@ -124,20 +126,8 @@ def proven(channel_id: GivenId, services: ServicesDep) -> Proofs:
     """List the intervals of ids that were read completely; none for a channel never read."""
     with services.database.read() as connection:
         found = proofs(connection, channel_id)
-    return Proofs(
-        items=[
-            ProofModel(
-                low=str(proof.low),
-                high=str(proof.high),
-                start=created_at(proof.low),
-                end=created_at(proof.high),
-                source=proof.source,
-                observed_at=proof.observed_at,
-                correlation_id=proof.correlation_id,
-            )
-            for proof in found
-        ]
-    )
+    items = [{**asdict(each), "start": created_at(each.low), "end": created_at(each.high)} for each in found]
+    return Proofs.model_validate({"items": items})
 
 
 @router.get("/channels/{channel_id}/gaps", summary="What is missing", responses=documented(422))
@@ -156,7 +146,7 @@ def missing(
     )
 
 
-class SettingModel(BaseModel):
+class SettingModel(Shown):
     """A setting."""
 
     key: str
@@ -181,16 +171,5 @@ def in_force(
     with services.database.read() as connection:
         place = find_scope(connection, guild_id, channel_id)
         settings = settings_at(connection, file, place)
-    found = [settings.find(key) for key in SETTINGS]
-    return SettingsModel(
-        guild_id=None if place.guild_id is None else str(place.guild_id),
-        channel_id=None if place.channel_id is None else str(place.channel_id),
-        items=[
-            SettingModel(
-                key=each.key,
-                value=list(each.value) if isinstance(each.value, tuple) else each.value,
-                origin=each.origin,
-            )
-            for each in found
-        ],
-    )
+    items = [settings.find(key) for key in SETTINGS]
+    return SettingsModel.model_validate({**asdict(place), "items": items})

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends
 from pydantic import BaseModel, Field
 
 from ingest_pipeline.api.access import Now, ServicesDep, WritingRoute, require_writer
-from ingest_pipeline.api.fields import GivenId, GivenKey, PageSize, ShownId, ShownTime
+from ingest_pipeline.api.fields import GivenId, GivenKey, PageSize, Shown, ShownId, ShownTime
 from ingest_pipeline.api.problems import documented
 from ingest_pipeline.errors import BadInput, NothingFound
 from ingest_pipeline.history.scan_plans import plan_catch_up, plan_import
@@ -34,7 +34,7 @@ writing = APIRouter(
 )
 
 
-class ScanRunModel(BaseModel):
+class ScanRunModel(Shown):
     """The reading of ids in `(lower_id, head_id]` of a channel."""
 
     scan_run_id: str
@@ -52,11 +52,6 @@ class ScanRunModel(BaseModel):
     queued_at: ShownTime
     started_at: ShownTime | None
     finished_at: ShownTime | None
-
-    @classmethod
-    def of(cls, run: ScanRun) -> ScanRunModel:
-        """Describe a run."""
-        return cls(**{name: getattr(run, name) for name in cls.model_fields})
 
 
 class ScanRuns(BaseModel):
@@ -79,7 +74,7 @@ def latest_runs(services: ServicesDep, guild_id: GivenId | None = None, limit: P
     """List the latest scan runs of a guild or of all."""
     with services.database.read() as connection:
         found = list_runs(connection, guild_id, limit=limit)
-    return ScanRuns(items=[ScanRunModel.of(run) for run in found])
+    return ScanRuns(items=[ScanRunModel.model_validate(run) for run in found])
 
 
 @router.get("/{scan_run_id}", summary="One scan run", responses=documented(404, 422))
@@ -87,7 +82,7 @@ def one_run(scan_run_id: GivenKey, services: ServicesDep) -> ScanRunModel:
     """Show a scan run."""
     with services.database.read() as connection:
         try:
-            return ScanRunModel.of(find_run(connection, scan_run_id))
+            return ScanRunModel.model_validate(find_run(connection, scan_run_id))
         except LookupError as error:
             raise NothingFound(str(error)) from None
 
@@ -119,4 +114,4 @@ def queue_run(wanted: WantedScan, services: ServicesDep, now: Now) -> ScanRunMod
         request_scan(connection, planned[0].scan_run_id, now=now)
         return planned[0]
 
-    return ScanRunModel.of(services.database.run(work))
+    return ScanRunModel.model_validate(services.database.run(work))

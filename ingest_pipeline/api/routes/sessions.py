@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from datetime import datetime
 from typing import Literal
 
 from fastapi import APIRouter
-from pydantic import BaseModel, Field
+from pydantic import AliasPath, BaseModel, Field
 from starlette.responses import Response
 
 from ingest_pipeline.api.access import Now, ServicesDep, Shared
-from ingest_pipeline.api.fields import GivenKey, ShownId, ShownTime
+from ingest_pipeline.api.fields import GivenKey, Shown, ShownId, ShownTime
 from ingest_pipeline.api.problems import documented
 from ingest_pipeline.domain.guild import ChannelAccess as ChannelState
 from ingest_pipeline.domain.session import Session
-from ingest_pipeline.domain.window import Window
 from ingest_pipeline.events import Event
-from ingest_pipeline.monitoring.permissions import UnreadableChannel
 from ingest_pipeline.monitoring.session_progress import (
     SessionProgress,
     WindowState,
     session_activity,
     session_progress,
 )
-from ingest_pipeline.monitoring.status import BotState, BotStatus, IngestHealth, IngestState, Status, Totals
+from ingest_pipeline.monitoring.status import BotState, IngestHealth, IngestState, Status, Totals
 from ingest_pipeline.settings import Settings
 from ingest_pipeline.storage.messages.sessions import find_session, list_sessions
 
@@ -48,20 +47,8 @@ class SessionModel(BaseModel):
     @classmethod
     def of(cls, session: Session, now: datetime) -> SessionModel:
         """Describe a session at a time."""
-        is_over = session.end_time <= now
-        return cls(
-            session_id=session.session_id,
-            state="live" if session.is_live(now) else "finished" if is_over else "upcoming",
-            start_time=session.start_time,
-            end_time=session.end_time,
-            channel_ids=[str(channel_id) for channel_id in session.channel_ids],
-            year=session.year,
-            round_number=session.round_number,
-            session_type=session.session_type,
-            event_name=session.event_name,
-            location=session.location,
-            country=session.country,
-        )
+        state = "live" if session.is_live(now) else "finished" if session.end_time <= now else "upcoming"
+        return cls.model_validate({**asdict(session), "state": state})
 
 
 class StretchModel(BaseModel):
@@ -70,15 +57,12 @@ class StretchModel(BaseModel):
     start: ShownTime
     end: ShownTime
 
-    @classmethod
-    def of(cls, window: Window) -> StretchModel:
-        """Describe a window."""
-        return cls(start=window.start, end=window.end)
 
-
-class WindowModel(StretchModel):
+class WindowModel(BaseModel):
     """A window of a session."""
 
+    start: ShownTime = Field(validation_alias=AliasPath("window", "start"))
+    end: ShownTime = Field(validation_alias=AliasPath("window", "end"))
     key: str
     state: WindowState
 
@@ -97,18 +81,7 @@ class ProgressModel(BaseModel):
     @classmethod
     def of(cls, progress: SessionProgress, now: datetime) -> ProgressModel:
         """Describe a session's progress at a time."""
-        return cls(
-            session=SessionModel.of(progress.session, now),
-            elapsed_seconds=progress.elapsed_seconds,
-            proven_seconds=progress.proven_seconds,
-            lag_seconds=progress.lag_seconds,
-            missing=[StretchModel.of(window) for window in progress.missing],
-            windows=[
-                WindowModel(key=each.key, state=each.state, start=each.window.start, end=each.window.end)
-                for each in progress.windows
-            ],
-            messages=progress.messages,
-        )
+        return cls.model_validate({**asdict(progress), "session": SessionModel.of(progress.session, now)})
 
 
 class BatchModel(BaseModel):
@@ -156,14 +129,14 @@ class ReadingModel(BaseModel):
         )
 
 
-class OperationModel(BaseModel):
+class OperationModel(Shown):
     """Something that goes on."""
 
     tag: str = Field(description="What, such as `sync:guilds`, `sync:channels` or `catch-up:channels`.")
     since: ShownTime
 
 
-class BotModel(BaseModel):
+class BotModel(Shown):
     """The state of the bot."""
 
     state: BotState = Field(description="`lost`: its heartbeat is missing, and it did not stop in order.")
@@ -172,39 +145,16 @@ class BotModel(BaseModel):
     reason: str | None = Field(description="The reason for which it gave up.")
     operations: list[OperationModel] = Field(description="Its running operations, the oldest first.")
 
-    @classmethod
-    def of(cls, bot: BotStatus) -> BotModel:
-        """Describe how the bot is."""
-        return cls(
-            state=bot.state,
-            since=bot.since,
-            heartbeat_at=bot.heartbeat_at,
-            reason=bot.reason,
-            operations=[OperationModel(tag=each.tag, since=each.since) for each in bot.operations],
-        )
 
-
-class UnreadableModel(BaseModel):
+class UnreadableModel(Shown):
     """A monitored channel that the bot cannot read."""
 
-    guild_id: ShownId
+    guild_id: ShownId = Field(validation_alias=AliasPath("channel", "guild_id"))
     guild_name: str
-    channel_id: ShownId
-    channel_name: str
-    reading_state: ChannelState
+    channel_id: ShownId = Field(validation_alias=AliasPath("channel", "channel_id"))
+    channel_name: str = Field(validation_alias=AliasPath("channel", "name"))
+    reading_state: ChannelState = Field(validation_alias=AliasPath("channel", "reading_state"))
     remedy: str = Field(description="What to grant.")
-
-    @classmethod
-    def of(cls, found: UnreadableChannel) -> UnreadableModel:
-        """Describe one."""
-        return cls(
-            guild_id=str(found.channel.guild_id),
-            guild_name=found.guild_name,
-            channel_id=str(found.channel.channel_id),
-            channel_name=found.channel.name,
-            reading_state=found.channel.reading_state,
-            remedy=found.remedy,
-        )
 
 
 class StatusModel(BaseModel):
@@ -235,8 +185,8 @@ class StatusModel(BaseModel):
             upcoming=SessionModel.of(status.upcoming, now) if status.upcoming else None,
             latest=ProgressModel.of(status.latest, now) if status.latest else None,
             reading=ReadingModel.of(status.reading),
-            bot=BotModel.of(status.bot),
-            unreadable_channels=[UnreadableModel.of(each) for each in status.unreadable],
+            bot=BotModel.model_validate(status.bot),
+            unreadable_channels=[UnreadableModel.model_validate(each) for each in status.unreadable],
             messages=dict(totals.messages),
         )
 

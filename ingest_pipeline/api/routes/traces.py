@@ -8,7 +8,7 @@ from fastapi import APIRouter, Path
 from pydantic import BaseModel, Field
 
 from ingest_pipeline.api.access import ServicesDep
-from ingest_pipeline.api.fields import ShownTime
+from ingest_pipeline.api.fields import Shown, ShownTime
 from ingest_pipeline.api.problems import documented
 from ingest_pipeline.api.routes.messages import MessageModel, shown_messages
 from ingest_pipeline.monitoring.tracing import trace
@@ -16,7 +16,7 @@ from ingest_pipeline.monitoring.tracing import trace
 router = APIRouter(prefix="/trace", tags=["trace"])
 
 
-class StageModel(BaseModel):
+class StageModel(Shown):
     """One step of a journey."""
 
     name: str
@@ -51,25 +51,5 @@ def journey(
     with services.database.read() as connection:
         found = trace(connection, identifier)
         shown = shown_messages(connection, [found.message] if found.message else [])
-    return JourneyModel(
-        identifier=found.identifier,
-        kind="message" if found.kind == "message" else "batch",
-        status=found.status,  # type: ignore[arg-type]
-        correlation_id=found.correlation_id,
-        correlation_ids=list(found.correlation_ids),
-        completed_stages=found.completed_stages,
-        stages=[
-            StageModel(
-                name=stage.name,
-                at=stage.at,
-                seconds=stage.seconds,
-                source=stage.source,
-                correlation_id=stage.correlation_id,
-                data=stage.data,
-            )
-            for stage in found.stages
-        ],
-        run_id=found.run_id,
-        message=next(iter(shown), None),
-        messages=found.messages,
-    )
+    values = {name: getattr(found, name) for name in JourneyModel.model_fields}
+    return JourneyModel.model_validate({**values, "message": next(iter(shown), None)})

@@ -164,7 +164,7 @@ def rebuild(context: typer.Context, as_json: JsonOption = False) -> None:
     with closing(services.database), describing() as show:
         report = rebuild_database(services, reading_content, show)
     if as_json:
-        print_json(report.as_dict())
+        print_json(asdict(report))
     else:
         _print_rebuilt(report)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -125,11 +126,11 @@ def sync(context: typer.Context, as_json: JsonOption = False) -> None:
     with open_services(settings) as services:
         from ingest_pipeline.history.catalogue_sync import sync_catalogue
 
-        report = asyncio.run(sync_catalogue(services))
+        report = asdict(asyncio.run(sync_catalogue(services)))
     if as_json:
-        print_json(report.as_dict())
+        print_json(report)
         return
-    for name, counts in report.as_dict().items():
+    for name, counts in report.items():
         listed = ", ".join(f"{what} {count}" for what, count in counts.items())
         typer.echo(f"{name}: {listed}")
 
