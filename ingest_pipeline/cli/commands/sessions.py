@@ -24,7 +24,6 @@ from ingest_pipeline.cli.output import cell_text, print_json, print_rows
 from ingest_pipeline.domain.session import Session
 from ingest_pipeline.errors import BadInput, SessionInvalid
 from ingest_pipeline.userconfig.session_rows import SessionRow, build_sessions
-from ingest_pipeline.userconfig.settings_file import default_channel
 
 if TYPE_CHECKING:
     from ingest_pipeline.settings import Settings
@@ -47,6 +46,7 @@ def import_sessions(
 ) -> None:
     """Import sessions from a file; existing ones take the file's values, none is removed."""
     from ingest_pipeline.userconfig.session_files import read_sessions
+    from ingest_pipeline.userconfig.settings_file import default_channel
 
     settings = begin(context, as_json=as_json)
     default_channel_id = read_channel(channel_id) or default_channel(settings)
@@ -93,6 +93,8 @@ def add_session(
     as_json: JsonOption = False,
 ) -> None:
     """Add one session; adding the same again changes nothing."""
+    from ingest_pipeline.userconfig.settings_file import default_channel
+
     settings = begin(context, as_json=as_json)
     row = SessionRow(
         "the command line",
