@@ -13,7 +13,7 @@ from subprocess import Popen
 
 import pytest
 
-from ingest_pipeline.ingestion.ingest import ingest_documents
+from ingest_pipeline.ingestion.ingest import _Ingestion, ingest_documents
 from ingest_pipeline.landing.store import LandingStore
 from ingest_pipeline.orchestration.messages import assets
 from ingest_pipeline.orchestration.partitions import record_windows
@@ -37,9 +37,8 @@ from ingest_pipeline_tests.acceptance.sweeps import (
     evenly,
 )
 
-WORK = f"{place_of(ingest_documents)}.<locals>.work"
 RENAME = "pathlib:Path.replace > replace"
-WRITTEN = Boundary(event="return", place=WORK)
+WRITTEN = leaving(_Ingestion._finish)
 # In the order in which a run comes to them.
 STEPS = {
     "the exporter runs": entering(Popen.communicate),
