@@ -40,13 +40,13 @@ def retries(result: dg.ExecuteInProcessResult) -> int:
 
 
 def files(deployment: Deployment) -> dict[str, bytes]:
-    """Return every landed and normalized file."""
+    """Return every landed and normalized file; what is refused is set aside in a folder of its own."""
     data = deployment.settings.data_dir
     return {
         str(path.relative_to(data)): path.read_bytes()
         for part in ("landing", "normalized")
         for path in sorted((data / part).rglob("*"))
-        if path.is_file()
+        if path.is_file() and "_quarantine" not in path.parts
     }
 
 

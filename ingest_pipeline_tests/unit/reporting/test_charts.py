@@ -123,7 +123,9 @@ def test_messages_are_seen_where_nothing_is_proven() -> None:
 def test_the_longest_bar_is_the_most_frequent_driver_and_an_unknown_one_is_grey() -> None:
     """Names are text whatever they hold, and are cut where they would leave the picture."""
     evil = "<b>&\x00 \x1b[31m"
-    svg = drivers_chart([Talk("A", "Ferrari", 1200), Talk(evil, None, 300), Talk("L" * 40, "X", 3)])
+    svg = drivers_chart(
+        [Talk("A", "Ferrari", 1200), Talk(evil, None, 300, is_known=False), Talk("L" * 40, "X", 3)]
+    )
     assert texts(svg) == ["A", "1,200", "<b>& [31m", "300", "L" * 24 + "…", "3"]
     drawn = list(ET.fromstring(svg).iter(PATH))  # noqa: S314
     assert [path.get("fill") for path in drawn] == ["#0072b2", "#aeb4bf", "#0072b2"]
