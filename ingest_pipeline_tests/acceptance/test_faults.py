@@ -13,6 +13,7 @@ from subprocess import Popen
 
 import pytest
 
+from ingest_pipeline.ingestion.imports import merge_documents
 from ingest_pipeline.ingestion.ingest import _Ingestion, ingest_documents
 from ingest_pipeline.landing.store import LandingStore
 from ingest_pipeline.orchestration.messages import assets
@@ -56,7 +57,7 @@ STEPS = {
     ),
     "the rows are merged and not proven": entering(record_proof),
     "all is written and not committed": WRITTEN,
-    "all is committed and not told to Dagster": leaving(assets.merge_documents),
+    "all is committed and not told to Dagster": leaving(merge_documents),
     "all is told to Dagster": leaving(assets.messages),
 }
 # Of each work, evenly spread; `kill_sweep.py` tries as many as one likes.

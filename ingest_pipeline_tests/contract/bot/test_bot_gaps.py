@@ -129,7 +129,7 @@ def test_what_cannot_be_read_is_said_and_waited_for(
         server.permissions.revoke(radio, permissions.READ_MESSAGE_HISTORY)
         server.messages.react(radio, ids[0], "🔥")
         bot.wait_for(lambda: "grant it Read Message History" in caplog.text, "a warning")
-        bot.wait_for(lambda: server.journal.select("message", status=403), "a refused read")
+        bot.wait_for(lambda: bool(server.journal.select("message", status=403)), "a refused read")
         server.permissions.grant(radio, permissions.READ_MESSAGE_HISTORY)
         bot.settle()
     assert caplog.text.count("grant it Read Message History") == 1

@@ -244,6 +244,7 @@ def test_what_belongs_to_a_transaction_makes_one_of_many_rows(database: Database
         if table_summary(connection)["rows"] == 30:
             raise LookupError
 
+    hooks: dict[str, Any] = {hook: nothing}
     with pytest.raises(LookupError):
         ingest_documents(
             database,
@@ -252,7 +253,7 @@ def test_what_belongs_to_a_transaction_makes_one_of_many_rows(database: Database
             settle=SETTLE,
             chunk_sizes=ChunkSizes(5, 2),
             on_rows_merged=fail_at_the_end,
-            **{hook: nothing},
+            **hooks,
         )
     with database.read() as connection:
         assert table_summary(connection)["rows"] == 0

@@ -291,8 +291,8 @@ def test_a_bots_embed_is_team_radio_where_the_channel_says_so(
     policy = ChannelPolicy(driver_from=place)  # type: ignore[arg-type]
     settings = SettingsFile(channels={CHANNEL: {"driver_from": place}})
     link = {"type": 1, "message_id": "7", "channel_id": "8", "guild_id": "9"}
-    sent = {"embeds": [embed]}
-    told = {"embeds": [embed]}
+    sent: dict[str, Any] = {"embeds": [embed]}
+    told: dict[str, Any] = {"embeds": [embed]}
     if is_forwarded:
         sent = {"message_reference": link, "message_snapshots": [{"message": {**sent, "content": ""}}]}
         told = {

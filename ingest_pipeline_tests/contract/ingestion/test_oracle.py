@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -46,7 +46,7 @@ class _Within:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    def run(self, work: Any) -> Result:
+    def run(self, work: Callable[[Connection], Result]) -> Result:
         return work(self._connection)
 
     @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import pytest
@@ -25,7 +26,7 @@ def instance(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
 def claims(deployment: Deployment, run_id: str) -> bool:
     """Ask for a place as a run's step does, again and again; return whether it has one now."""
     storage = deployment.instance.event_log_storage
-    return storage.claim_concurrency_slot(WRITER_POOL, run_id, "messages").is_claimed
+    return bool(storage.claim_concurrency_slot(WRITER_POOL, run_id, "messages").is_claimed)
 
 
 def free(deployment: Deployment, run_id: str) -> None:
@@ -38,7 +39,7 @@ def test_a_step_that_asked_as_the_last_place_was_freed_gets_it_with_the_next_tic
 ) -> None:
     """It saw no place, and who freed it saw nobody waiting."""
     deployment = deploy(tmp_path, instance)
-    storage = instance.event_log_storage
+    storage: Any = instance.event_log_storage
     look = storage.has_unassigned_slots
 
     def freed_right_after(pool: str) -> bool:

@@ -19,7 +19,7 @@ DRIVERS_FILE = Path(__file__).parents[4] / "data" / "drivers.yaml"
 EXPECTED = Path(__file__).parents[3] / "fixtures" / "drivers_expected.csv"
 
 
-def entry(name: str = "Charles Leclerc", code: str = "LEC", number: int = 16, **more: Any) -> dict[str, Any]:
+def entry(name: Any = "Charles Leclerc", code: Any = "LEC", number: Any = 16, **more: Any) -> dict[str, Any]:
     """Return a driver's entry as a YAML file would hold it."""
     return {"name": name, "code": code, "number": number, "team": "Ferrari", **more}
 
