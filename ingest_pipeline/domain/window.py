@@ -166,16 +166,21 @@ class WindowGrid:
         Raises:
             WindowInvalid: The key is not one of this grid's.
         """
+        return [part for part, _ in self.part_windows(key, session)]
+
+    def part_windows(self, key: str, session: Window) -> list[tuple[str, Window]]:
+        """Return a window's parts as `parts` does, each with its time."""
         window = self.window(key, session)
         if window is None:
             return []
         if "/" in key or window.end - window.start <= self.width:
-            return [key]
-        keys, offset = [], self.offset(key)
-        while session.start + offset < window.end:
-            keys.append(f"{key}/{_offset_key(offset)}")
-            offset += self._part_width(offset)
-        return keys
+            return [(key, window)]
+        parts, offset = [], self.offset(key)
+        while (start := session.start + offset) < window.end:
+            width = self._part_width(offset)
+            parts.append((f"{key}/{_offset_key(offset)}", Window(start, min(start + width, session.end))))
+            offset += width
+        return parts
 
     def parts_touching(self, span: Window, session: Window) -> list[str]:
         """Return the keys, in order, of the parts of a session's windows that share time with a span."""

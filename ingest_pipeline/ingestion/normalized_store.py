@@ -22,7 +22,8 @@ from ingest_pipeline.domain.window import Window
 from ingest_pipeline.errors import TransientError
 from ingest_pipeline.ingestion.chunks import rebatch
 from ingest_pipeline.ingestion.documents import Document, Provenance, Tally
-from ingest_pipeline.landing.stored_files import files_in, new_version, open_file, open_root
+from ingest_pipeline.landing.listings import existing_files, files_in
+from ingest_pipeline.landing.stored_files import new_version, open_file, open_root
 from ingest_pipeline.storage.engine.columns import column, repeated
 from ingest_pipeline.storage.messages.schema import MERGED_SCHEMA, STAGING_SCHEMA
 
@@ -107,9 +108,14 @@ class NormalizedStore:
         Raises:
             FileNotFoundError: It never was.
         """
-        path = self.path(session_id, key, channel_id)
-        with open_file(path) as stream, pq.ParquetFile(stream) as file:
-            return _described(file, path, channel_id)
+        return self._opened(self.path(session_id, key, channel_id))
+
+    def stored(
+        self, session_id: str, keys: Sequence[str], channel_ids: Sequence[int]
+    ) -> list[StoredDocument]:
+        """Open the documents of some windows and channels of a session that were saved."""
+        names = [f"{key}/{channel_id}.parquet" for key in keys for channel_id in channel_ids]
+        return [self._opened(path) for path in existing_files(self.root / session_id, names).values()]
 
     def _present(self, session_id: str, key: str, channel_id: int) -> StoredDocument | None:
         """Return the document that is there; one that cannot be read is as good as none."""
@@ -117,6 +123,10 @@ class NormalizedStore:
             return self.load(session_id, key, channel_id)
         except (FileNotFoundError, pa.ArrowException, KeyError, ValueError):
             return None
+
+    def _opened(self, path: UPath) -> StoredDocument:
+        with open_file(path) as stream, pq.ParquetFile(stream) as file:
+            return _described(file, path, int(path.stem))
 
     def frame(self, session_id: str, keys: Sequence[str]) -> pd.DataFrame:
         """Return the stored rows of some windows as one pandas frame, ordered by time and id.

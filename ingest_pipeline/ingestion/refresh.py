@@ -24,7 +24,6 @@ from ingest_pipeline.ingestion.normalized_store import StoredDocument
 from ingest_pipeline.ingestion.services import Services
 from ingest_pipeline.landing.export_header import ExportHeader
 from ingest_pipeline.landing.store import Landed
-from ingest_pipeline.landing.stored_files import file_exists
 from ingest_pipeline.sources.exporter.chat_exporter import ExportRequest
 
 
@@ -71,8 +70,10 @@ def document_windows(
 
     There is one for each window, or for each part of a window that has several, as far as they have begun.
     """
-    parts = {part for key in keys for part in services.grid.parts(key, session.window)}
-    return [(document_key(part), window) for part, window in session_windows(services, session, parts, now)]
+    moment = now or datetime.now(UTC)
+    parts = {part for key in keys for part in services.grid.part_windows(key, session.window)}
+    begun = [(part, window) for part, window in parts if window.start <= moment]
+    return [(document_key(part), window) for part, window in sorted(begun, key=lambda each: each[1].start)]
 
 
 def refresh_landing(
@@ -189,12 +190,11 @@ def normalize_windows(
 
 def stored_documents(services: Services, session: Session, keys: Sequence[str]) -> list[StoredDocument]:
     """Return the normalized documents of some windows that exist."""
-    return [
-        services.normalized.load(session.session_id, key, channel_id)
-        for key, _ in document_windows(services, session, keys)
-        for channel_id in session.channel_ids
-        if file_exists(services.normalized.path(session.session_id, key, channel_id))
-    ]
+    return services.normalized.stored(
+        session.session_id,
+        [key for key, _ in document_windows(services, session, keys)],
+        session.channel_ids,
+    )
 
 
 def _landed_document(

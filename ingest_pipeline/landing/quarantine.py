@@ -9,7 +9,8 @@ from uuid import uuid4
 
 from upath import UPath
 
-from ingest_pipeline.landing.stored_files import remove_tree, replace_file, subfolders, write_text
+from ingest_pipeline.landing.listings import subfolders
+from ingest_pipeline.landing.stored_files import remove_tree, replace_file, write_text
 
 # A poll that fails twice a minute would fill the disk.
 KEPT = 100

@@ -25,16 +25,10 @@ import pyarrow as pa
 from upath import UPath
 
 from ingest_pipeline.errors import BadInput, IngestError
+from ingest_pipeline.landing.listings import files_in, subfolders
 from ingest_pipeline.landing.raw_reading import RawReading, decoded_reading
 from ingest_pipeline.landing.store_errors import is_local, store_errors
-from ingest_pipeline.landing.stored_files import (
-    file_exists,
-    file_facts,
-    files_in,
-    new_version,
-    open_file,
-    subfolders,
-)
+from ingest_pipeline.landing.stored_files import file_exists, file_facts, new_version, open_file
 
 ChannelRef = tuple[int | None, int]
 """A guild, None for none, and a channel of it."""

@@ -32,16 +32,10 @@ from ingest_pipeline.domain.window import Window
 from ingest_pipeline.errors import ExportMismatch, StorageRejected, StorageUnavailable
 from ingest_pipeline.landing.export_header import ExportHeader
 from ingest_pipeline.landing.export_reader import read_document, read_header
+from ingest_pipeline.landing.listings import existing_files, subfolders
 from ingest_pipeline.landing.quarantine import quarantine
 from ingest_pipeline.landing.raw_store import RawStore
-from ingest_pipeline.landing.stored_files import (
-    file_exists,
-    file_facts,
-    open_file,
-    open_root,
-    replace_file,
-    subfolders,
-)
+from ingest_pipeline.landing.stored_files import file_exists, file_facts, open_file, open_root, replace_file
 
 _RAW = "_raw"
 
@@ -242,12 +236,15 @@ class LandingStore:
         self, session_id: str, windows: Sequence[tuple[str, Window]], channel_ids: Sequence[int]
     ) -> list[Landed]:
         """Return the documents that are there, of some windows and channels of a session."""
-        places = [
-            self.document(session_id, key, window, channel_id)
+        documents = {
+            f"{key}/{channel_id}.json": (key, window, channel_id)
             for key, window in windows
             for channel_id in channel_ids
+        }
+        return [
+            Landed(session_id, *documents[name], path)
+            for name, path in existing_files(self.root / session_id, list(documents)).items()
         ]
-        return [place for place in places if file_exists(place.path)]
 
     def session_ids(self) -> list[str]:
         """Return the sessions that have a folder here."""

@@ -10,9 +10,7 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from fnmatch import fnmatchcase
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from tempfile import TemporaryDirectory, TemporaryFile
 from typing import Any, BinaryIO, cast
 from uuid import uuid4
@@ -83,7 +81,7 @@ def file_exists(path: UPath) -> bool:
             return path.is_file()
         try:
             # `UPath.is_file` says no when the store does not answer.
-            return _is_file(path.fs.info(path.path))
+            return is_file_entry(path.fs.info(path.path))
         except FileNotFoundError:
             return False
 
@@ -110,32 +108,6 @@ def file_facts(path: UPath) -> FileFacts:
     with store_errors(path, "read"):
         found = path.stat()
     return FileFacts(int(found.st_size))
-
-
-def files_in(folder: UPath, pattern: str) -> list[UPath]:
-    """Return the files of a folder whose names fit a pattern, by path; none when there is no folder.
-
-    Args:
-        pattern: For names, such as `*.json`; with `**/` before it also for those in folders below.
-
-    Raises:
-        StorageRejected: The store refuses.
-        StorageUnavailable: The store does not answer.
-    """
-    with store_errors(folder, "read"):
-        if is_local(folder):
-            return sorted(path for path in folder.glob(pattern) if path.is_file())
-        try:
-            # A glob would leave out a file beside which there is a folder of the same name.
-            if pattern.startswith("**/"):
-                found = list(folder.fs.find(folder.path, detail=True).values())
-            else:
-                found = folder.fs.ls(folder.path, detail=True)
-        except FileNotFoundError:
-            return []
-    root = folder.fs._strip_protocol(folder.path)  # noqa: SLF001 - fsspec's own way to compare paths
-    paths = {PurePosixPath(each["name"]).relative_to(root) for each in found if _is_file(each)}
-    return sorted(folder / str(path) for path in paths if fnmatchcase(path.name, pattern.removeprefix("**/")))
 
 
 def write_text(path: UPath, text: str) -> None:
@@ -204,48 +176,6 @@ class _FileElsewhere(io.BufferedIOBase):
         super().close()
 
 
-@dataclass(frozen=True, slots=True)
-class Tree:
-    """The files below a folder.
-
-    Attributes:
-        folder: The folder.
-        files: How many; 0 when there is no such folder.
-        size_bytes: Their size.
-        modified_at: When the newest was written, aware UTC, or None without any.
-    """
-
-    folder: UPath
-    files: int
-    size_bytes: int
-    modified_at: datetime | None
-
-
-def subfolders(folder: UPath) -> list[UPath]:
-    """Return the folders in a folder by name; none when it is not there.
-
-    Raises:
-        StorageUnavailable: The store does not answer.
-    """
-    with store_errors(folder, "read"):
-        if not folder.exists():
-            return []
-        return sorted((each for each in folder.iterdir() if each.is_dir()), key=lambda each: each.name)
-
-
-def look_at_tree(folder: UPath) -> Tree:
-    """Count the files below a folder.
-
-    Raises:
-        StorageUnavailable: The store does not answer.
-    """
-    with store_errors(folder, "read"):
-        everything = folder.fs.find(folder.path, detail=True).values() if folder.exists() else []
-    found = [each for each in everything if _is_file(each)]
-    times = [_modified_at(each) for each in found]
-    return Tree(folder, len(times), sum(int(each["size"]) for each in found), max(times, default=None))
-
-
 def remove_tree(folder: UPath) -> None:
     """Delete a folder with everything below it; one that is not there is not an error.
 
@@ -257,15 +187,9 @@ def remove_tree(folder: UPath) -> None:
             folder.fs.rm(folder.path, recursive=True)
 
 
-def _is_file(described: Mapping[str, Any]) -> bool:
+def is_file_entry(described: Mapping[str, Any]) -> bool:
     """Tell a file from a folder and from the empty object, with a name like a folder's, that marks one."""
     return described["type"] == "file" and not str(described["name"]).endswith("/")
-
-
-def _modified_at(described: Mapping[str, Any]) -> datetime:
-    """Return when a file was written, from what a local folder or S3 tells of it."""
-    stated = described.get("mtime", described.get("LastModified"))
-    return stated if isinstance(stated, datetime) else datetime.fromtimestamp(float(stated or 0), UTC)
 
 
 def replace_file(target: UPath, source: Path) -> None:

@@ -14,7 +14,8 @@ from upath import UPath
 
 from ingest_pipeline.domain.session import Session
 from ingest_pipeline.ingestion.services import Services
-from ingest_pipeline.landing.stored_files import Tree, look_at_tree, remove_tree, subfolders
+from ingest_pipeline.landing.listings import Tree, look_at_tree, subfolders
+from ingest_pipeline.landing.stored_files import remove_tree
 from ingest_pipeline.settings import Settings
 from ingest_pipeline.storage.catalogue.install_intents import count_purgeable_intents, purge_intents
 from ingest_pipeline.storage.engine.database import Connection

@@ -18,17 +18,15 @@ from ingest_pipeline.errors import BadInput, LandingRefused, LandingUnavailable
 from ingest_pipeline.ingestion.documents import Provenance
 from ingest_pipeline.ingestion.export_document import ExportDocument
 from ingest_pipeline.ingestion.normalized_store import NormalizedStore
+from ingest_pipeline.landing.listings import existing_files, files_in, look_at_tree, subfolders
 from ingest_pipeline.landing.store import Landed, LandingStore
 from ingest_pipeline.landing.stored_files import (
     PART_BYTES,
-    files_in,
-    look_at_tree,
     new_version,
     open_file,
     open_root,
     remove_tree,
     replace_file,
-    subfolders,
     try_store,
 )
 from ingest_pipeline_tests.contract.object_store import ObjectStore, running_object_store
@@ -250,6 +248,20 @@ def test_a_sessions_documents_can_be_counted_and_deleted(store: LandingStore, tm
     assert beside.exists()
     assert look_at_tree(tree.folder).modified_at is None
     assert subfolders(store.root / "none") == []
+
+
+def test_few_and_many_names_are_found_alike(store: LandingStore, tmp_path: Path) -> None:
+    """A session of years has more hours than documents: its folder is listed."""
+    for root in (store, LandingStore(str(tmp_path / "store"))):
+        land(root, tmp_path / "exports", [message(1)])
+        folder = root.root / "monza"
+        names = [f"{key}/{CHANNEL_ID}.json" for key, _ in WINDOWS]
+        absent = [f"T+{minute}m/{CHANNEL_ID}.json" for minute in range(1000, 2000)]
+        few = existing_files(folder, [absent[0], *names, folder.name])
+        assert list(few) == names
+        assert existing_files(folder, [*absent, *names, folder.name]) == few
+        assert [path.name for path in few.values()] == [f"{CHANNEL_ID}.json"] * len(names)
+        assert existing_files(root.root / "none", absent) == {}
 
 
 def test_a_folder_marker_of_a_console_is_no_file(store: LandingStore, bucket: str, tmp_path: Path) -> None:
