@@ -173,10 +173,19 @@ class ReportingGroup(TyperGroup):
         except IngestError as error:
             _report(ctx, error, str(error))
             raise typer.Exit(error.exit_code) from None
+        except OSError as error:
+            if error.filename is None:
+                raise _unexpected(ctx, error) from None
+            reason = f"{error.filename} cannot be used ({error.strerror})"
+            _report(ctx, error, f"{reason}: name another file, or fix its permissions")
+            raise typer.Exit(ExitCode.BAD_INPUT) from None
         except Exception as error:  # noqa: BLE001 - the one place where no traceback may pass
-            text = f"unexpected {type(error).__name__}: {error}. `ingest --verbose …` shows where"
-            _report(ctx, error, text)
-            raise typer.Exit(ExitCode.UNEXPECTED) from None
+            raise _unexpected(ctx, error) from None
+
+
+def _unexpected(ctx: Any, error: Exception) -> typer.Exit:
+    _report(ctx, error, f"unexpected {type(error).__name__}: {error}. `ingest --verbose …` shows where")
+    return typer.Exit(ExitCode.UNEXPECTED)
 
 
 def _report(ctx: Any, error: Exception, text: str) -> None:

@@ -45,6 +45,14 @@ def test_wrong_usage_ends_with_two_and_the_usage(cli: Cli, arguments: list[str],
     assert outcome.stderr.startswith("Usage: ingest")
 
 
+@pytest.mark.parametrize("command", ["backup", "restore"])
+def test_a_file_that_the_system_refuses_is_named(cli: Cli, command: str) -> None:
+    """It is an error of the argument, with the system's reason."""
+    outcome = cli("database", command, "x" * 300)
+    assert outcome.code == ExitCode.BAD_INPUT
+    assert f"error: {'x' * 300} cannot be used (File name too long): name another file" in outcome.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
