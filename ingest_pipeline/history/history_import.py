@@ -17,8 +17,16 @@ from typing import Any
 from ingest_pipeline.domain.guild import Channel, ChannelAccess, monitored_ids
 from ingest_pipeline.errors import ChannelForbidden, ChannelNotFound
 from ingest_pipeline.history.catalogue_sync import save_view
-from ingest_pipeline.history.channel_scan import BATCH_ROWS, DEFAULT_CONCURRENCY, RunProgress, run_scans
+from ingest_pipeline.history.channel_scan import (
+    BATCH_ROWS,
+    DEFAULT_CONCURRENCY,
+    SOURCE,
+    RunProgress,
+    run_scans,
+)
 from ingest_pipeline.history.scan_plans import ImportPlan, plan_import
+from ingest_pipeline.ingestion.batch_events import failures_recorded
+from ingest_pipeline.ingestion.ingest import new_correlation_id
 from ingest_pipeline.ingestion.services import Services
 from ingest_pipeline.sources.discord.discovery import GuildView, view_guild
 from ingest_pipeline.sources.discord.rest import DiscordRest, open_rest
@@ -106,7 +114,10 @@ def import_history_now(
     concurrency: int = DEFAULT_CONCURRENCY,
     progress: RunProgress | None = None,
 ) -> HistoryReport:
-    """Log in, import, log out; see `import_history`."""
+    """Log in, import, log out; see `import_history`.
+
+    What ends the import before a channel is read is recorded as the failure of a batch, as a channel's is.
+    """
 
     async def work() -> HistoryReport:
         async with open_rest(services.settings.discord_bot_token) as rest:
@@ -120,7 +131,8 @@ def import_history_now(
                 progress=progress,
             )
 
-    return asyncio.run(work())
+    with failures_recorded(services.database, new_correlation_id(), SOURCE, channel_ids=sorted(channel_ids)):
+        return asyncio.run(work())
 
 
 async def import_history(

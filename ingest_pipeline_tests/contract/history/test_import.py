@@ -10,9 +10,9 @@ import pytest
 from ingest_pipeline.domain.guild import ChannelAccess
 from ingest_pipeline.domain.session import Session
 from ingest_pipeline.domain.snowflake import created_at
-from ingest_pipeline.errors import TokenRejected
+from ingest_pipeline.errors import ChannelNotFound, TokenRejected
 from ingest_pipeline.events import Event, EventType
-from ingest_pipeline.history.history_import import HistoryReport, import_history
+from ingest_pipeline.history.history_import import HistoryReport, import_history, import_history_now
 from ingest_pipeline.storage.catalogue.guilds import list_channels
 from ingest_pipeline.storage.messages.coverage import gaps, proofs, proven_until
 from ingest_pipeline.storage.messages.deletions import list_messages, table_summary
@@ -87,6 +87,14 @@ def test_an_import_is_noted_with_its_total(
     assert found.import_start_time <= found.import_end_time
     assert found.correlation_id == report.correlation_id
     assert {row["correlation_id"] for row in archive.rows(radio).values()} == {report.correlation_id}
+
+
+def test_an_import_that_cannot_begin_is_a_failed_batch(archive: Archive) -> None:
+    """It is recorded once, with its reason, though no channel was read."""
+    with pytest.raises(ChannelNotFound):
+        import_history_now(archive.services, 1, channel_ids=[7])
+    (event,) = failed_batches(archive)
+    assert (event.source, event.data["error"]) == (HISTORY, "ChannelNotFound")
 
 
 def test_importing_again_reads_only_what_is_new(
