@@ -16,7 +16,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
-from itertools import chain
 from typing import TypeVar
 
 from ingest_pipeline.content.extraction import extract_for
@@ -268,19 +267,17 @@ async def _store(scanner: Scanner, run: ScanRun, pages: Sequence[Page]) -> None:
         read = sum(len(page.messages) for page in pages)
         advance_run(connection, run.scan_run_id, cursor_id=high, messages_read=read)
 
-    def after_merge(connection: Connection) -> list[Event]:
+    def on_rows_merged(connection: Connection, changed_ids: Sequence[int]) -> None:
         if scanner.rules:
-            read = chain.from_iterable(page.ids for page in pages)
-            extract_for(connection, [*read, *gone], scanner.rules)
+            extract_for(connection, changed_ids, scanner.rules)
+
+    def after_merge(connection: Connection) -> list[Event]:
+        on_rows_merged(connection, [*gone])
         return []
 
     documents = [
         page_document(
-            run.channel_id,
-            run.guild_id,
-            page,
-            policies=policies,
-            correlation_id=run.correlation_id,
+            run.channel_id, run.guild_id, page, policies=policies, correlation_id=run.correlation_id
         )
         for page in pages
         if page.messages
@@ -299,6 +296,7 @@ async def _store(scanner: Scanner, run: ScanRun, pages: Sequence[Page]) -> None:
             batch_rows=scanner.services.settings.batch_rows,
             before_merge=before_merge,
             after_merge=after_merge,
+            on_rows_merged=on_rows_merged,
         )
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from secrets import token_hex
@@ -132,8 +132,8 @@ def ingest_documents(
             before the documents are read, once for each try.
         after_merge: What is made of the merged rows, in the same transaction; called once for each try. The
             events it returns are recorded with those of the batch.
-        on_rows_merged: What is made of the rows of each transaction, in it, given their ids, also of skipped
-            messages.
+        on_rows_merged: What is made of the rows of each transaction, in it, given the ids of the messages
+            that it created or changed; not called where no row was read.
 
     Raises:
         BadInput: A document is damaged.
@@ -204,14 +204,14 @@ class _Ingestion:
         parents = {each.channel_id: each.parent_id for each in self.documents if each.parent_id is not None}
         keep_parents(connection, parents, now=self.began_at)
         counts = MergeCounts()
-        merged_ids: list[int] = []
+        rows_read = 0
         for rows in rebatch(tables, self.batch_rows):
             counts += merge_messages(connection, rows, now=self.began_at)
-            if self.on_rows_merged:
-                merged_ids.extend(rows["discord_id"].to_pylist())
-        if self.on_rows_merged and merged_ids:
-            self.on_rows_merged(connection, merged_ids)
-        return counts
+            rows_read += len(rows)
+        if self.on_rows_merged and rows_read:
+            self.on_rows_merged(connection, sorted(counts.changed_ids))
+        # Those of all transactions together would take as much memory as a chunk of rows.
+        return replace(counts, changed_ids=frozenset())
 
     def _prove(self, connection: Connection, tallies: Sequence[Tally]) -> list[Proof]:
         proofs = [

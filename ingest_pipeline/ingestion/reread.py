@@ -277,7 +277,7 @@ def _decide_again(reader: _Reader) -> None:
         rows = _with_words(rows, policies)
         counts = merge_messages(connection, rows, now=datetime.now(UTC))
         if reader.on_rows_merged and len(rows):
-            reader.on_rows_merged(connection, rows["discord_id"].to_pylist())
+            reader.on_rows_merged(connection, sorted(counts.changed_ids))
         return counts
 
     for place in range(0, len(ids), _SKIPPED_AT_ONCE):

@@ -65,6 +65,8 @@ class MergeCounts:
         unchanged: Rows with the content that was there already, or that another row brought.
         stale: Rows with a content older than what the table has now.
         skipped: Rows of messages that no policy has taken, by reason.
+        changed_ids: Messages of which anything is other than before, apart from when they were last seen:
+            also such as count as unchanged, for example one that moved to another channel.
     """
 
     created: int = 0
@@ -72,6 +74,7 @@ class MergeCounts:
     unchanged: int = 0
     stale: int = 0
     skipped: Counter[str] = field(default_factory=Counter)
+    changed_ids: frozenset[int] = field(default=frozenset(), compare=False, repr=False)
 
     def __add__(self, other: MergeCounts) -> MergeCounts:
         """Add the counts of two merges."""
@@ -81,6 +84,7 @@ class MergeCounts:
             self.unchanged + other.unchanged,
             self.stale + other.stale,
             self.skipped + other.skipped,
+            self.changed_ids | other.changed_ids,
         )
 
 
@@ -112,7 +116,12 @@ def merge_messages(connection: Connection, rows: pa.Table, *, now: datetime) -> 
     if any_details(connection):
         compose(connection, set(rows["discord_id"].to_pylist()), changed, now=now)
     # Their content is there already, their details are not.
-    return replace(counts, updated=counts.updated + updated, unchanged=counts.unchanged - updated)
+    return replace(
+        counts,
+        updated=counts.updated + updated,
+        unchanged=counts.unchanged - updated,
+        changed_ids=counts.changed_ids | changed,
+    )
 
 
 def _merge_staged(connection: Connection, readings: pa.Table, now: datetime) -> MergeCounts:
@@ -121,23 +130,31 @@ def _merge_staged(connection: Connection, readings: pa.Table, now: datetime) -> 
     released = release(connection) if actions["any_skipped"] else None
     if actions["touched"]:
         connection.execute("update_last_seen")
+    new_ids: list[int] = []
     if actions["inserted"]:
         new = _rows_of_action(connection, readings, "insert", actions["inserted"])
+        new_ids = new["discord_id"].to_pylist()
         connection.load("messages", _new_messages(connection, new, now))
     unchanged = len(readings) - actions["inserted"] - actions["resolved"]
-    counts = MergeCounts(actions["inserted"], unchanged=unchanged)
+    counts = MergeCounts(actions["inserted"], unchanged=unchanged, changed_ids=frozenset(new_ids))
     if actions["outdated"]:
         counts += _normalize_again(connection, readings, now)
     if actions["resolved"]:
         unresolved = _rows_of_action(connection, readings, "resolve", actions["resolved"])
         counts += _resolve_versions(connection, unresolved, now)
+    if actions["outdated"] or actions["moved"]:
+        counts += MergeCounts(changed_ids=_ids(connection, "list_outdated_or_moved"))
     if actions["resolved"] or actions["moved"]:
         link_merged(connection, now=now)
     connection.execute("drop_staged_actions")
     if released:
         # Each was counted when it was skipped, and the message itself by the row that took it.
-        merge_messages(connection, released, now=now)
+        counts += MergeCounts(changed_ids=merge_messages(connection, released, now=now).changed_ids)
     return counts
+
+
+def _ids(connection: Connection, query: str) -> frozenset[int]:
+    return frozenset(row["discord_id"] for row in connection.fetch_all(query))
 
 
 def _normalize_again(connection: Connection, readings: pa.Table, now: datetime) -> MergeCounts:
@@ -188,13 +205,14 @@ def _resolve_versions(connection: Connection, readings: pa.Table, now: datetime)
     connection.execute("resolve_versions")
     counts = connection.fetch_one("count_outcomes") or {}
     found = connection.fetch_one("count_changes") or {}
+    changed_ids = _ids(connection, "list_changed")
     if found["changes"]:
         is_all = found["staged"] == len(readings)
         to_write = readings if is_all else _listed(readings, connection.fetch_all("list_staged_versions"))
         _write_changes(connection, to_write, now)
     connection.execute("update_last_seen_resolved")
     connection.execute("drop_ranked_versions")
-    return MergeCounts(**counts)
+    return MergeCounts(**counts, changed_ids=changed_ids)
 
 
 def _write_changes(connection: Connection, readings: pa.Table, now: datetime) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from itertools import pairwise
+from typing import Any
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -77,6 +78,12 @@ def histories(draw: st.DrawFn) -> list[list[Reading | Tombstone]]:
     return [order[start:end] for start, end in pairwise([0, *cuts, len(order)])]
 
 
+def unseen(connection: Connection) -> dict[int, dict[str, Any]]:
+    """Return the rows of messages without when they were last seen."""
+    rows = stored_messages(connection)
+    return {row["discord_id"]: {k: v for k, v in row.items() if k != "observed_at"} for row in rows}
+
+
 class _Undone(Exception):
     """Raised to leave a transaction without a trace."""
 
@@ -98,7 +105,10 @@ def trial(database: Database) -> Iterator[Connection]:
 def test_the_tables_are_a_function_of_the_set_of_readings(
     database: Database, history: list[list[Reading | Tombstone]]
 ) -> None:
-    """All but created_at, updated_at and recorded_at is as the plain model says, and counts add up."""
+    """All but created_at, updated_at and recorded_at is as the plain model says, and counts add up.
+
+    A merge names the messages that it changed, apart from those whose details alone became others.
+    """
     everything = [part for batch in history for part in batch]
     read = [part for part in everything if isinstance(part, Reading)]
     deleted = [part for part in everything if isinstance(part, Tombstone)]
@@ -106,7 +116,14 @@ def test_the_tables_are_a_function_of_the_set_of_readings(
         counts, unknown = MergeCounts(), 0
         for number, batch in enumerate(history):
             rows = staged(part for part in batch if isinstance(part, Reading))
+            before = unseen(connection)
             merged = merge_messages(connection, rows, now=at(1000 + number))
+            after = unseen(connection)
+            changed = {each for each, row in after.items() if before.get(each) != row}
+            read_now = [part for part in batch if isinstance(part, Reading)]
+            detailed = {reading.discord_id for reading in read_now if reading.details is not None}
+            assert changed <= merged.changed_ids <= changed | detailed
+            assert not merge_messages(connection, rows, now=at(1000 + number)).changed_ids
             total = merged.created + merged.updated + merged.unchanged + merged.stale
             assert total + merged.skipped.total() == rows.num_rows
             counts += merged

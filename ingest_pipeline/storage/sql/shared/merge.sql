@@ -71,6 +71,10 @@ SELECT staging_row FROM staged_actions WHERE merge_action = $merge_action ORDER 
 -- List the rows whose content is there already, as an earlier version of the normalizer made it.
 SELECT staging_row FROM staged_actions WHERE is_outdated ORDER BY staging_row;
 
+-- name: list_outdated_or_moved
+-- List the messages whose content is there already, but made by an earlier normalizer or in another channel.
+SELECT discord_id FROM staged_actions WHERE is_outdated OR is_moved;
+
 -- name: count_outdated
 -- Count those that are made in another way now.
 SELECT count(*) AS n
@@ -203,6 +207,13 @@ FROM outcomes;
 SELECT count(*) AS changes, count(*) FILTER (WHERE origin = 'staged') AS staged
 FROM ranked_versions
 WHERE NOT ((origin = 'current' AND version_rank = 1) OR (origin = 'revision' AND version_rank > 1));
+
+-- name: list_changed
+-- List the messages whose row becomes another, apart from when it was last seen.
+SELECT c.discord_id
+FROM ranked_versions AS c
+LEFT JOIN messages AS m ON m.discord_id = c.discord_id
+WHERE c.version_rank = 1 AND (c.origin <> 'current' OR m.channel_id <> c.channel_id);
 
 -- name: list_staged_versions
 -- List the staged rows whose texts are needed.
