@@ -134,7 +134,8 @@ class GatewayState:
         self.changed_guilds.add(change.guild_id)
         self.threads.update((each.channel_id, each) for each in change.channels if each.is_thread)
         self.deleted |= change.deleted
-        if lost or found or change.is_gone:
+        is_new = not self._watchlist.knows_guild(change.guild_id)
+        if lost or found or change.is_gone or is_new:
             self.guilds_changed.set()
 
     def record_possible_gap(self, channel_ids: frozenset[int] | None, since: datetime | None) -> None:

@@ -157,14 +157,14 @@ class BotRuntime:
         self._refetch_now()
 
     async def follow_guilds(self) -> None:
-        """Wait until a guild changes in a way that matters, look at it, and ask for a catch-up."""
+        """Wait until a guild changes in a way that matters, and look at it."""
         await self.gateway.guilds_changed.wait()
         await asyncio.sleep(self.options.refetch_poll_seconds)
         self.gateway.guilds_changed.clear()
         await self._refresh_changed()
-        self.gateway.catch_up_wanted.set()
 
     async def _refresh_changed(self) -> None:
+        """Look at the guilds that have changed, and ask for a catch-up on what is watched there now."""
         guilds, self.gateway.changed_guilds = self.gateway.changed_guilds, set()
         try:
             await self._note_threads()
@@ -173,6 +173,7 @@ class BotRuntime:
             self.gateway.changed_guilds |= guilds
             self.gateway.guilds_changed.set()
             raise
+        self.gateway.catch_up_wanted.set()
         self._refetch_now()
 
     async def _note_threads(self) -> None:

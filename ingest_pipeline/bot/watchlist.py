@@ -101,6 +101,10 @@ class Watchlist:
         """Return whether a channel's messages are taken, or the channel is not known yet."""
         return channel_id in self._wanted or channel_id not in self._view.channels
 
+    def knows_guild(self, guild_id: int) -> bool:
+        """Return whether a guild has been looked at, so that its patterns are known."""
+        return guild_id in self._view.patterns
+
     def is_monitored(self, channel_id: int) -> bool:
         """Return whether a channel is taken for a pattern's sake, and so expected whole."""
         return channel_id in self._monitored

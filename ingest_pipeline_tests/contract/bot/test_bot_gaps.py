@@ -154,11 +154,16 @@ def test_a_guild_that_goes_dark_and_comes_back_is_caught_up_on(
 def test_guilds_are_joined_and_left_while_the_bot_runs(
     archive: Archive, server: DiscordServer, guild: int, radio: int
 ) -> None:
-    """A new guild is monitored by the patterns and caught up on; one that is left stays in the catalogue."""
+    """A new guild is monitored by the patterns and caught up on; one that is left stays in the catalogue.
+
+    At once, not when the bot next looks at its guilds.
+    """
     other = server.guilds.create("Pit wall", joined=False)
     channel = server.channels.create(other, "strategy")
     server.messages.bulk_load(channel, 5)
-    with RunningBot(archive, LAZY) as bot:
+    with RunningBot(archive, replace(LAZY, upkeep_seconds=NEVER)) as bot:
+        server.messages.post(radio, "the guilds have been looked at")
+        bot.settle_exactly(radio)
         server.guilds.join(other)
         bot.wait_for(lambda: len(archive.live_ids(channel)) == 5, "the history of the new guild")
         server.messages.post(channel, "live")
