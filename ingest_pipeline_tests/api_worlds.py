@@ -26,7 +26,7 @@ from ingest_pipeline.ingestion.ingest import IngestReport, ingest_documents
 from ingest_pipeline.ingestion.services import Services, build_services
 from ingest_pipeline.landing.export_reader import read_header
 from ingest_pipeline.settings import Settings
-from ingest_pipeline.storage.catalogue.guilds import save_channels, save_guild, set_monitors
+from ingest_pipeline.storage.catalogue.guilds import save_channels, save_guild, set_monitor_patterns
 from ingest_pipeline.storage.engine.database import Connection
 from ingest_pipeline.storage.messages.sessions import save_sessions
 from ingest_pipeline_tests.exports import CHANNEL_ID, GUILD_ID, START, as_bytes, export, message
@@ -57,7 +57,7 @@ def fill(services: Services) -> IngestReport:
             Channel(CHANNEL_ID + 1, GUILD_ID, "forum", channel_type="forum", position=1),
         ]
         save_channels(connection, channels, now=NOW)
-        set_monitors(connection, GUILD_ID, ["*radio*"], now=NOW)
+        set_monitor_patterns(connection, GUILD_ID, ["*radio*"], now=NOW)
 
     services.database.run(catalogue)
     said = [

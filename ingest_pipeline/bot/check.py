@@ -14,7 +14,7 @@ from ingest_pipeline.errors import NothingFound
 from ingest_pipeline.ingestion.services import Services
 from ingest_pipeline.sources.discord.discovery import READ_MESSAGE_HISTORY, VIEW_CHANNEL, view_guild
 from ingest_pipeline.sources.discord.rest import DiscordRest, open_rest
-from ingest_pipeline.storage.catalogue.guilds import find_guild, list_monitors
+from ingest_pipeline.storage.catalogue.guilds import find_guild, list_monitor_patterns
 from ingest_pipeline.storage.engine.database import Connection
 from ingest_pipeline.storage.messages.sessions import list_sessions
 
@@ -157,4 +157,4 @@ def _patterns(connection: Connection, guild_id: int, default_patterns: Collectio
         is_chosen = find_guild(connection, guild_id)["monitors_chosen_at"] is not None
     except NothingFound:
         is_chosen = False
-    return list_monitors(connection, guild_id) if is_chosen else default_patterns
+    return list_monitor_patterns(connection, guild_id) if is_chosen else default_patterns

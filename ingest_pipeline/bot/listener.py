@@ -88,7 +88,7 @@ async def _live(runtime: BotRuntime, stop: asyncio.Event) -> None:
             await _run_steps(runtime, stop)
     finally:
         await _end([showing])
-        await _flush_news(runtime)
+        await _flush_events(runtime)
 
 
 async def _log_watched(runtime: BotRuntime) -> None:
@@ -233,7 +233,7 @@ async def _logged_in(
         yield opened[0] if opened else None
 
 
-async def _flush_news(runtime: BotRuntime) -> None:
+async def _flush_events(runtime: BotRuntime) -> None:
     """Write the last pending events; losing them with the database does not fail the stop."""
     try:
         await runtime.flush_events()

@@ -253,9 +253,9 @@ def _postpone(
     """Leave messages waiting: longer after each failure, and longest where the bot may not read."""
     if not waiting:
         return
-    tries = max(each.tries for each in waiting)
+    attempts = max(each.attempts for each in waiting)
     is_refused = isinstance(error, DiscordRejected)
-    pause = timedelta(seconds=_PAUSES.longest_seconds if is_refused else _PAUSES.delay(tries + 1))
+    pause = timedelta(seconds=_PAUSES.longest_seconds if is_refused else _PAUSES.delay(attempts + 1))
     services.database.run(
         lambda connection: postpone_refetches(
             connection,

@@ -52,7 +52,7 @@ class BotOptions:
         archive_seconds: How often archived threads are listed.
         retry_seconds: How long after a reading that failed another is made.
         canary_interval_seconds: How often a live channel's newest message is compared with what was heard.
-        grace_seconds: How long the gateway may be behind before it counts as deaf.
+        grace_seconds: How long the gateway may be behind before it counts as stale.
         ready_timeout_seconds: How long discord.py waits for further guilds.
         drain_seconds: How long a stop waits for the last events to be stored.
         beat_seconds: How often the bot notes that it lives.
@@ -87,7 +87,7 @@ class BotRuntime:
         catching_up: How it catches up.
         detector: The hearing of a session.
         detector_session: That session.
-        stale_session: The session found deaf last.
+        stale_session: The session found stale last.
         archive_listed_at: When archived threads were last listed, on the monotonic clock.
         refetch_due_at: When to look for messages to be read again, aware UTC.
         shown_operations: What was last noted to go on.

@@ -34,10 +34,10 @@ from ingest_pipeline.storage.catalogue.guilds import (
     find_guild,
     list_channels,
     list_guilds,
-    list_monitors,
+    list_monitor_patterns,
     mark_guild_left,
     save_channels,
-    set_monitors,
+    set_monitor_patterns,
     set_reading_state,
 )
 from ingest_pipeline.storage.engine.database import Connection
@@ -73,7 +73,7 @@ def view_catalogue(connection: Connection) -> CatalogueView:
     present = [row["guild_id"] for row in list_guilds(connection) if row["left_at"] is None]
     return CatalogueView(
         channels={channel.channel_id: channel for channel in list_channels(connection)},
-        patterns={guild_id: list_monitors(connection, guild_id) for guild_id in present},
+        patterns={guild_id: list_monitor_patterns(connection, guild_id) for guild_id in present},
         sessions=tuple(list_sessions(connection)),
     )
 
@@ -254,7 +254,7 @@ class BotCatalogue:
         guild_id = view.guild.guild_id
         save_view(connection, view)
         if self.default_patterns and find_guild(connection, guild_id)["monitors_chosen_at"] is None:
-            set_monitors(connection, guild_id, self.default_patterns, now=view.seen_at)
+            set_monitor_patterns(connection, guild_id, self.default_patterns, now=view.seen_at)
         readable = [channel.channel_id for channel in view.channels if channel.is_readable]
         hasten_refetches(connection, readable, now=view.seen_at)
 

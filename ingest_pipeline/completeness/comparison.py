@@ -113,7 +113,7 @@ class FreshReading:
     skipped: Counter[str]
 
     @property
-    def stretches(self) -> list[tuple[int, int]]:
+    def ranges(self) -> list[tuple[int, int]]:
         """What the pages cover, as `(low, high]`, adjoining ones joined."""
         joined: list[tuple[int, int]] = []
         for page in self.pages:

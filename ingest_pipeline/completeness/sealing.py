@@ -254,15 +254,15 @@ class NextSeal:
     Attributes:
         session: The session, or None.
         reason: Why none.
-        tries: What to remember.
+        retries: What to remember.
     """
 
     session: Session | None
     reason: str
-    tries: RetrySchedule
+    retries: RetrySchedule
 
 
-def next_to_seal(services: Services, tries: RetrySchedule, now: datetime) -> NextSeal:
+def next_to_seal(services: Services, retries: RetrySchedule, now: datetime) -> NextSeal:
     """Choose the session to seal now.
 
     That is one that is over, settled and not sealed as it is, and either ended less than
@@ -270,20 +270,20 @@ def next_to_seal(services: Services, tries: RetrySchedule, now: datetime) -> Nex
     """
     settings = services.settings
     if settings.discord_bot_token is None and settings.discord_oauth_token is None:
-        return NextSeal(None, "neither DISCORD_OAUTH_TOKEN nor DISCORD_BOT_TOKEN is set", tries)
+        return NextSeal(None, "neither DISCORD_OAUTH_TOKEN nor DISCORD_BOT_TOKEN is set", retries)
     recently = now - timedelta(hours=settings.post_session_hours)
     late = settings.settle + timedelta(seconds=_LATE_POLLS * settings.poll_interval_seconds)
     unsealed = sessions_to_seal(services, now)
     if not unsealed:
-        return NextSeal(None, "every session that is over is sealed and unchanged", tries.retain(()))
+        return NextSeal(None, "every session that is over is sealed and unchanged", retries.retain(()))
     with services.database.read() as connection:
         for live in live_sessions(list_sessions(connection), now):
             if any(gap.start < now - late for gap in missing_time(connection, live, now)):
-                return NextSeal(None, f"the live session {live.session_id} is caught up first", tries)
+                return NextSeal(None, f"the live session {live.session_id} is caught up first", retries)
         due = [
             each for each in unsealed if each.end_time > recently or not missing_time(connection, each, now)
         ]
-    kept = tries.retain([each.session_id for each in due])
+    kept = retries.retain([each.session_id for each in due])
     ready = next((each for each in due if kept.is_due(each.session_id, now)), None)
     if ready is None:
         waiting = f"{len(due)} sessions will be tried again later" if due else "no session is due"

@@ -156,10 +156,10 @@ class _Job:
         expected = self.expectation
         oldest = await asyncio.to_thread(self._oldest)
         low = min(max(expected.low, oldest - 1), high)
-        for place in sorted(random.randint(low, high) for _ in range(count)):
-            if place >= low:
+        for start in sorted(random.randint(low, high) for _ in range(count)):
+            if start >= low:
                 async with aclosing(
-                    read_history(self.scanner.rest, expected.channel_id, place, high, newest)
+                    read_history(self.scanner.rest, expected.channel_id, start, high, newest)
                 ) as pages:
                     async for page in pages:
                         yield page
@@ -191,7 +191,7 @@ class _Job:
         with self.scanner.services.database.read() as connection:
             stored = {
                 discord_id: version
-                for low, high in reading.stretches
+                for low, high in reading.ranges
                 for discord_id, version in stored_between(connection, reading.channel_id, low, high).items()
             }
             unproven = gaps(connection, reading.channel_id, reading.low, reading.high)

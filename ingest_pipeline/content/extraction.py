@@ -26,7 +26,7 @@ from ingest_pipeline.content.rows import (
     unparsed_rows,
 )
 from ingest_pipeline.content.rules import ContentRules
-from ingest_pipeline.domain.channel_settings import SettingsInForce
+from ingest_pipeline.domain.channel_settings import EffectiveSettings
 from ingest_pipeline.domain.window import Window
 from ingest_pipeline.errors import ConfigurationError
 from ingest_pipeline.storage.content.rows import (
@@ -243,7 +243,7 @@ def _scorers(
             # A later change of the file can contradict a value set by command. Then the file alone
             # decides, since content must not keep messages from the table.
             _say_once(str(error))
-            scorers[channel_id] = SettingsInForce(settings.layers[:1]).highlights
+            scorers[channel_id] = EffectiveSettings(settings.layers[:1]).highlights
     return scorers
 
 

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, TypeVar
 
-from ingest_pipeline.domain.channel_settings import SettingsInForce
+from ingest_pipeline.domain.channel_settings import EffectiveSettings
 from ingest_pipeline.domain.extract.clips import CLIPS_PARSER_VERSION, Clip, find_clips
 from ingest_pipeline.domain.extract.drivers import DriverTable
 from ingest_pipeline.domain.extract.setup_message import may_plan_trades, plans_trades
@@ -32,7 +32,9 @@ _SPOKEN_PARTS = frozenset({"forwarded.content", "component.text", "forwarded.com
 _logger = logging.getLogger(__name__)
 
 
-def radio_rows(sources: Sources, drivers: DriverTable, settings: Mapping[int, SettingsInForce]) -> list[Row]:
+def radio_rows(
+    sources: Sources, drivers: DriverTable, settings: Mapping[int, EffectiveSettings]
+) -> list[Row]:
     """Return rows of `radio_messages` for the messages that name a driver.
 
     Args:
@@ -60,7 +62,7 @@ def _each(sources: Sources, read: Callable[[Source], Result]) -> Iterator[tuple[
             yield source, result
 
 
-def _radio(source: Source, settings: Mapping[int, SettingsInForce]) -> tuple[str | None, str]:
+def _radio(source: Source, settings: Mapping[int, EffectiveSettings]) -> tuple[str | None, str]:
     driver_from = settings[source["channel_id"]].policy.driver_from
     if driver_from in IN_EMBEDS:
         driver, words, _ = said_in_embed(_parts(source), driver_from)

@@ -12,12 +12,12 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 
-from ingest_pipeline.domain.channel_settings import SettingsInForce
+from ingest_pipeline.domain.channel_settings import EffectiveSettings
 from ingest_pipeline.domain.extract.drivers import DriverTable, load_drivers
 from ingest_pipeline.errors import ConfigurationError
 from ingest_pipeline.settings import PROJECT_ROOT, Settings
 from ingest_pipeline.storage.engine.database import Connection
-from ingest_pipeline.userconfig.effective_settings import settings_in_force
+from ingest_pipeline.userconfig.effective_settings import effective_settings
 from ingest_pipeline.userconfig.settings_file import SettingsFile, load_settings_file
 
 _logger = logging.getLogger(__name__)
@@ -38,13 +38,13 @@ class ContentRules:
     drivers: DriverTable = field(default_factory=lambda: DriverTable([]))
     settings: SettingsFile = field(default_factory=SettingsFile)
 
-    def of(self, connection: Connection, channel_ids: Collection[int]) -> dict[int, SettingsInForce]:
+    def of(self, connection: Connection, channel_ids: Collection[int]) -> dict[int, EffectiveSettings]:
         """Return the settings of some channels: where the driver is named, and what stands out there.
 
         Raises:
             ConfigurationError: What is set by command is wrong.
         """
-        return settings_in_force(connection, self.settings, channel_ids)
+        return effective_settings(connection, self.settings, channel_ids)
 
 
 def load_content_rules(settings: Settings) -> ContentRules:

@@ -55,15 +55,15 @@ class FailureCount:
 
 @dataclass(frozen=True, slots=True)
 class RetrySchedule:
-    """Counts of tries and the time of the last one, aware UTC, by what was tried.
+    """Counts of attempts and the time of the last one, aware UTC, by what was tried.
 
     Attributes:
-        backoff: The pauses after each try.
-        tries: The counts.
+        backoff: The pauses after each attempt.
+        attempts: The counts.
     """
 
     backoff: Backoff
-    tries: dict[str, tuple[int, datetime]] = field(default_factory=dict)
+    attempts: dict[str, tuple[int, datetime]] = field(default_factory=dict)
 
     def read(self, text: str | None) -> RetrySchedule:
         """Return what `to_text` wrote, with these pauses; what cannot be read is as good as nothing."""
@@ -78,23 +78,23 @@ class RetrySchedule:
 
     def to_text(self) -> str:
         """Write it."""
-        return json.dumps({key: [count, at.isoformat()] for key, (count, at) in self.tries.items()})
+        return json.dumps({key: [count, at.isoformat()] for key, (count, at) in self.attempts.items()})
 
     def is_due(self, key: str, now: datetime) -> bool:
         """Return whether a pause is over; a clock that was set back counts as if it were."""
-        count, at = self.tries.get(key, (0, now))
+        count, at = self.attempts.get(key, (0, now))
         if count == 0 or now < at:
             return True
         return (now - at).total_seconds() >= self.backoff.delay(count)
 
     def retain(self, keys: Collection[str]) -> RetrySchedule:
         """Forget all but these."""
-        return self._with({key: each for key, each in self.tries.items() if key in keys})
+        return self._with({key: each for key, each in self.attempts.items() if key in keys})
 
     def record_attempt(self, key: str, now: datetime) -> RetrySchedule:
-        """Count another try."""
-        count, _ = self.tries.get(key, (0, now))
-        return self._with({**self.tries, key: (count + 1, now)})
+        """Count another attempt."""
+        count, _ = self.attempts.get(key, (0, now))
+        return self._with({**self.attempts, key: (count + 1, now)})
 
-    def _with(self, tries: dict[str, tuple[int, datetime]]) -> RetrySchedule:
-        return RetrySchedule(self.backoff, tries)
+    def _with(self, attempts: dict[str, tuple[int, datetime]]) -> RetrySchedule:
+        return RetrySchedule(self.backoff, attempts)

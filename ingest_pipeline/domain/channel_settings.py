@@ -70,7 +70,7 @@ class InForce:
 
 
 @dataclass(frozen=True, slots=True)
-class SettingsInForce:
+class EffectiveSettings:
     """The settings of one channel, or of all that say nothing themselves.
 
     Attributes:

@@ -57,7 +57,7 @@ _NONE: list[dict[str, Any]] = []
 _NO_PARTS: list[dict[str, str]] = []
 NORMALIZER_VERSION = 3
 """Rises when rows are made in another way; rows of earlier versions are made again when next read."""
-Part = TypeVar("Part")
+Item = TypeVar("Item")
 
 Normalizer = Callable[[Sequence[RawMessage | None]], "Rows"]
 _Decide = Callable[[RawMessage | None, int | None], "tuple[RawMessage, int, datetime] | SkipReason"]
@@ -279,13 +279,13 @@ def _columns(raws: Sequence[RawMessage], policy: ChannelPolicy) -> dict[str, Seq
 
 
 def _projected(
-    project: Callable[[Part], dict[str, Any]], values: Iterable[Sequence[Part] | None]
+    project: Callable[[Item], dict[str, Any]], values: Iterable[Sequence[Item] | None]
 ) -> list[list[dict[str, Any]]]:
     return [[project(item) for item in items] if items else _NONE for items in values]
 
 
 def _with_forwarded(
-    project: Callable[[Part], dict[str, Any]], raws: Sequence[RawMessage], name: str
+    project: Callable[[Item], dict[str, Any]], raws: Sequence[RawMessage], name: str
 ) -> list[list[dict[str, Any]]]:
     """Project what hangs on each message, and after it what hangs on the message that it forwards."""
     values = _projected(project, [getattr(raw, name) for raw in raws])

@@ -31,8 +31,8 @@ from ingest_pipeline.ingestion.services import Services
 from ingest_pipeline.sources.discord.discovery import GuildView, view_guild
 from ingest_pipeline.sources.discord.rest import DiscordRest, open_rest
 from ingest_pipeline.storage.catalogue.guilds import (
+    list_monitor_patterns,
     list_monitored,
-    list_monitors,
 )
 from ingest_pipeline.storage.engine.database import Connection
 from ingest_pipeline.storage.runs.scan_runs import (
@@ -201,7 +201,7 @@ def _enter(services: Services, view: GuildView, channel_ids: Collection[int]) ->
     def work(connection: Connection) -> list[Channel]:
         save_view(connection, view)
         guild_id = view.guild.guild_id
-        if channel_ids or not list_monitors(connection, guild_id):
+        if channel_ids or not list_monitor_patterns(connection, guild_id):
             return list(view.channels)
         monitored = {channel.channel_id for channel in list_monitored(connection, guild_id)}
         return [channel for channel in view.channels if channel.channel_id in monitored]

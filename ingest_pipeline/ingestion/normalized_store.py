@@ -165,7 +165,7 @@ def taken_rows(path: UPath, columns: Sequence[str]) -> pa.Table:
         return rows
     reasons = rows[_REASON]
     if reasons.null_count < len(rows):
-        places = [place for place, reason in enumerate(reasons.to_pylist()) if reason is None]
+        places = [position for position, reason in enumerate(reasons.to_pylist()) if reason is None]
         rows = rows.take(column(places, pa.int64()))
     return rows.drop_columns([_REASON])
 
@@ -174,8 +174,8 @@ def _in_current_form(table: pa.Table) -> pa.Table:
     """Return rows as of `STAGING_SCHEMA`; files written before it had `skip_reason` hold taken rows only."""
     if _REASON not in table.column_names:
         types = column(list(map(type_name, table["message_type"].to_pylist())), pa.string())
-        place = table.schema.get_field_index("message_type")
-        table = table.set_column(place, "message_type", types)
+        index = table.schema.get_field_index("message_type")
+        table = table.set_column(index, "message_type", types)
         table = table.append_column(_REASON, repeated(None, pa.string(), len(table)))
     for field in STAGING_SCHEMA:
         if field.name not in table.column_names:

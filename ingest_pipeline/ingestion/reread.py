@@ -280,8 +280,8 @@ def _decide_again(reader: _Reader) -> None:
             reader.on_rows_merged(connection, sorted(counts.changed_ids))
         return counts
 
-    for place in range(0, len(ids), _SKIPPED_AT_ONCE):
-        counts = services.database.run(partial(work, ids[place : place + _SKIPPED_AT_ONCE]))
+    for first in range(0, len(ids), _SKIPPED_AT_ONCE):
+        counts = services.database.run(partial(work, ids[first : first + _SKIPPED_AT_ONCE]))
         reader.report.decided_again += counts.created
         reader.report.created += counts.created
 

@@ -21,7 +21,7 @@ from ingest_pipeline.sources.discord.rest import DiscordRest, open_rest
 from ingest_pipeline.sources.exporter.chat_exporter import ChatExporter
 from ingest_pipeline.storage.engine.database import Connection, Database
 from ingest_pipeline.storage.engine.open import open_database
-from ingest_pipeline.userconfig.effective_settings import settings_in_force
+from ingest_pipeline.userconfig.effective_settings import effective_settings
 from ingest_pipeline.userconfig.settings_file import load_settings_file
 
 Result = TypeVar("Result")
@@ -59,7 +59,7 @@ class Services:
             ConfigurationError: `data/settings.yaml` or what is set by command is wrong.
         """
         file = load_settings_file(self.settings.settings_file, groups=False)
-        in_force = settings_in_force(connection, file, channel_ids)
+        in_force = effective_settings(connection, file, channel_ids)
         return {channel_id: settings.policy for channel_id, settings in in_force.items()}
 
     def settings_problem(self, *, groups: bool) -> str | None:

@@ -129,15 +129,15 @@ class Halves:
 
     def first(self) -> BinaryIO:
         """Return the first part, closed to a document without `messageCount`."""
-        return io.BufferedReader(_Stretch(self.file, 0, self.cut, after=b"]}"))
+        return io.BufferedReader(_Segment(self.file, 0, self.cut, after=b"]}"))
 
     def second(self) -> BinaryIO:
         """Return the second part, to the document's end, with a header that names no real channel."""
         opening = b'{"channel":{"id":"1"},"messages":['
-        return io.BufferedReader(_Stretch(self.file, self.cut + 1, self.size, before=opening))
+        return io.BufferedReader(_Segment(self.file, self.cut + 1, self.size, before=opening))
 
 
-class _Stretch(io.RawIOBase):
+class _Segment(io.RawIOBase):
     """Some bytes of a file, with others before and after them."""
 
     def __init__(self, file: int, begin: int, end: int, before: bytes = b"", after: bytes = b"") -> None:
@@ -178,5 +178,5 @@ def halves_of(stream: BinaryIO) -> Halves | None:
         return None
     middle = (size + min(HEAD_START_BYTES, size // 2)) // 2
     mark = opening[1] + b"},"
-    place = os.pread(file, _SEARCH_BYTES, middle).find(mark)
-    return None if place < 0 else Halves(file, size, middle + place + len(mark) - 1)
+    at = os.pread(file, _SEARCH_BYTES, middle).find(mark)
+    return None if at < 0 else Halves(file, size, middle + at + len(mark) - 1)

@@ -175,7 +175,7 @@ class LandingStore:
         self.raw = RawStore(self.root / _RAW)
 
     def document(self, session_id: str, key: str, window: Window, channel_id: int) -> Landed:
-        """Return the place of a document, whether it is there or not."""
+        """Return a document of a session, whether it is there or not."""
         path = self.root / session_id / key / f"{channel_id}.json"
         return Landed(session_id, key, window, channel_id, path)
 
@@ -187,7 +187,7 @@ class LandingStore:
         channel_id: int,
         read_at: datetime,
     ) -> list[Landed]:
-        """Split a complete export by window and put each part in its place, unless a newer one is there.
+        """Split a complete export by window and put each part in the store, unless a newer one is there.
 
         Args:
             export: The exporter's file, complete and checked.
@@ -205,32 +205,35 @@ class LandingStore:
             StorageRejected: The store cannot be written.
             StorageUnavailable: The store does not answer.
         """
-        places = [self.document(session_id, key, window, channel_id) for key, window in windows]
+        documents = [self.document(session_id, key, window, channel_id) for key, window in windows]
         with _store_errors(str(self.root)):
-            self._refuse_before(places, export, read_at)
-            with split_export(export, [place.window for place in places], read_at) as parts:
-                for place, part in zip(places, parts, strict=True):
-                    self._put(place, part, read_at)
-        return places
+            self._refuse_before(documents, export, read_at)
+            with split_export(export, [document.window for document in documents], read_at) as parts:
+                for document, part in zip(documents, parts, strict=True):
+                    self._put(document, part, read_at)
+        return documents
 
-    def _refuse_before(self, places: Sequence[Landed], export: Path, read_at: datetime) -> None:
-        newest = max(self._landed_at(place) for place in places)
+    def _refuse_before(self, documents: Sequence[Landed], export: Path, read_at: datetime) -> None:
+        newest = max(self._landed_at(document) for document in documents)
         if newest > max(read_at, datetime.now(UTC)):
             kept = self.quarantine(
                 export, f"an export of {newest.isoformat()}, in the future, has landed already"
             )
             raise ExportMismatch(
-                f"the export of channel {places[0].channel_id} of {read_at.isoformat()} is older than what "
-                f"session {places[0].session_id!r} has landed, which was read at {newest.isoformat()}, in "
-                f"the future: check this machine's clock; the export is in quarantine at {kept}"
+                f"the export of channel {documents[0].channel_id} of {read_at.isoformat()} is older than "
+                f"what session {documents[0].session_id!r} has landed, which was read at "
+                f"{newest.isoformat()}, in the future: check this machine's clock; the "
+                f"export is in quarantine at {kept}"
             )
 
-    def _put(self, place: Landed, part: Path, read_at: datetime) -> None:
-        landed_at = self._landed_at(place)
+    def _put(self, document: Landed, part: Path, read_at: datetime) -> None:
+        landed_at = self._landed_at(document)
         if landed_at > read_at:
-            _logger.info("%s was read again meanwhile, at %s, and stays", place.path, landed_at.isoformat())
+            _logger.info(
+                "%s was read again meanwhile, at %s, and stays", document.path, landed_at.isoformat()
+            )
         else:
-            replace_file(place.path, part)
+            replace_file(document.path, part)
 
     def landed(
         self, session_id: str, windows: Sequence[tuple[str, Window]], channel_ids: Sequence[int]
@@ -254,11 +257,11 @@ class LandingStore:
         """Put a file that must not be taken for good aside, with the reason beside it."""
         return quarantine(self.quarantined, damaged, reason)
 
-    def _landed_at(self, place: Landed) -> datetime:
-        if not file_exists(place.path):
+    def _landed_at(self, document: Landed) -> datetime:
+        if not file_exists(document.path):
             return datetime.min.replace(tzinfo=UTC)
         try:
-            return place.header().read_at or datetime.min.replace(tzinfo=UTC)
+            return document.header().read_at or datetime.min.replace(tzinfo=UTC)
         except (StorageRejected, StorageUnavailable, OSError):
             # Nothing is known of a document that cannot be read now; it may well be the newer one.
             raise

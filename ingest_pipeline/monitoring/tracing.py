@@ -220,7 +220,7 @@ def _scan_stages(run: ScanRun) -> Iterable[Stage]:
 
 
 def _timed(stages: Iterable[Stage]) -> tuple[Stage, ...]:
-    order = {name: place for place, name in enumerate(_ORDER)}
+    order = {name: position for position, name in enumerate(_ORDER)}
     ordered = sorted(stages, key=lambda stage: (stage.at, order.get(stage.name, len(_ORDER))))
     befores = [None, *ordered[:-1]]
     return tuple(

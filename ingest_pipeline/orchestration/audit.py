@@ -77,7 +77,7 @@ class _Part:
     window, and parts of it may have been read again since.
     """
 
-    place: str
+    label: str
     channel_id: int
     window: Window
     landed: Landed
@@ -151,7 +151,7 @@ class Audit:
         self.findings.windows += 1
         self.findings.rows += stored.tally.taken if stored else 0
         return _Part(
-            place=f"{session.session_id} {key} channel {channel_id}",
+            label=f"{session.session_id} {key} channel {channel_id}",
             channel_id=channel_id,
             window=of if is_whole and of else window,
             landed=self._services.landing.document(session.session_id, key, window, channel_id),
@@ -221,7 +221,7 @@ class Audit:
             )
 
     def _report(self, rule: Rule, part: _Part, problem: str) -> None:
-        self.findings.problems[rule].append(f"{part.place} {problem}")
+        self.findings.problems[rule].append(f"{part.label} {problem}")
 
 
 def count_landed(document: Landed) -> int:

@@ -99,8 +99,8 @@ def drivers_chart(talks: Sequence[Talk]) -> str:
     most = max(talk.messages for talk in shown)
     left, right = 190, _RIGHT - 48
     parts: list[str] = []
-    for place, talk in enumerate(shown):
-        y = 10 + 20 * place
+    for row, talk in enumerate(shown):
+        y = 10 + 20 * row
         end = left + (right - left) * talk.messages / most
         colour = _BLUE if talk.is_known else _GREY
         parts += [
@@ -117,7 +117,8 @@ def latency_chart(facts: SessionFacts) -> str:
     last = max(seconds[-1] * 1.05, 1)
     # One point for each place on the axis: a session of a hundred thousand messages has no more.
     shares = {
-        round(_LEFT + _WIDTH * each / last, 1): place / len(seconds) for place, each in enumerate(seconds, 1)
+        round(_LEFT + _WIDTH * each / last, 1): position / len(seconds)
+        for position, each in enumerate(seconds, 1)
     }
     curve = "".join(f"H{x}V{_BASE - _HEIGHT * share:.1f}" for x, share in shares.items())
     parts = [

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from statistics import median, quantiles
 from typing import Any
 
-from ingest_pipeline.domain.channel_settings import SettingsInForce
+from ingest_pipeline.domain.channel_settings import EffectiveSettings
 from ingest_pipeline.domain.mentions import Names, readable
 from ingest_pipeline.domain.session import Session
 from ingest_pipeline.domain.snowflake import created_at
@@ -79,7 +79,7 @@ class SessionFacts:
         span: From its start to its end, or to now while it is live.
         now: When this was read, aware UTC.
         minutes: Live messages by UTC minute; minutes without any are left out.
-        gaps: Stretches of time without proof that they are complete, joined over all channels.
+        gaps: Time ranges without proof that they are complete, joined over all channels.
         talks: Drivers by messages, the most frequent first; without those that are not counted.
         uncounted: What stands in a driver's place in channels that count known drivers only, the most
             frequent first.
@@ -137,7 +137,7 @@ def read_facts(
     now: datetime,
     *,
     live_within: timedelta,
-    settings: Mapping[int, SettingsInForce],
+    settings: Mapping[int, EffectiveSettings],
 ) -> SessionFacts:
     """Read what a report tells.
 

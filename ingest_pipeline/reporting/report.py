@@ -26,7 +26,7 @@ from ingest_pipeline.reporting.charts import (
     width_name,
 )
 from ingest_pipeline.reporting.facts import SessionFacts, read_facts
-from ingest_pipeline.userconfig.effective_settings import settings_in_force
+from ingest_pipeline.userconfig.effective_settings import effective_settings
 from ingest_pipeline.userconfig.settings_file import load_settings_file
 
 _SHOWN_GAPS = 20
@@ -123,8 +123,8 @@ def _minutes_section(facts: SessionFacts, picture: str) -> _Section:
     if busiest:
         form = "%Y-%m-%d %H:%M" if spans_days(facts.span) else "%H:%M"
         sentence += f", the busiest minute {busiest[0]:{form}} UTC with {busiest[1]}"
-    stretches = "1 time range" if len(facts.gaps) == 1 else f"{len(facts.gaps)} time ranges"
-    sentence += f", {stretches} not proven complete." if facts.gaps else ", proven complete."
+    ranges = "1 time range" if len(facts.gaps) == 1 else f"{len(facts.gaps)} time ranges"
+    sentence += f", {ranges} not proven complete." if facts.gaps else ", proven complete."
     rows = [(f"{minute:%Y-%m-%d %H:%M}", f"{count:,}") for minute, count in facts.minutes]
     columns = [("minute", ""), ("messages", "number")]
     tables = [_Table("Messages by minute, UTC", columns, rows, "Figures as a table")]
@@ -134,7 +134,7 @@ def _minutes_section(facts: SessionFacts, picture: str) -> _Section:
             for gap in facts.gaps[:_SHOWN_GAPS]
         ]
         columns = [("from", ""), ("to", ""), ("length", "")]
-        tables.append(_Table("UTC", columns, gaps, "Stretches without proof"))
+        tables.append(_Table("UTC", columns, gaps, "Time ranges without proof"))
     heading = f"Messages per {width_name(bar_width(facts.span))}"
     return _Section(heading, sentence, tables, picture, "Bar chart")
 
@@ -252,7 +252,7 @@ def write_session_report(services: Services, session: Session, now: datetime | N
     moment = now or datetime.now(UTC)
     file = load_settings_file(services.settings.settings_file, groups=False)
     with services.database.read() as connection:
-        settings = settings_in_force(connection, file, session.channel_ids)
+        settings = effective_settings(connection, file, session.channel_ids)
         facts = read_facts(connection, session, moment, live_within=_LIVE_WITHIN, settings=settings)
     messages = messages_chart(facts.minutes, facts.span, session.session_id, unproven=facts.gaps)
     pictures = {"messages": messages}

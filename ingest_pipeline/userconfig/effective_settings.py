@@ -12,7 +12,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from ingest_pipeline.domain.channel_settings import Layer, SettingsInForce, Value, Values
+from ingest_pipeline.domain.channel_settings import EffectiveSettings, Layer, Value, Values
 from ingest_pipeline.errors import BadInput, ConfigurationError, NothingFound
 from ingest_pipeline.storage.catalogue.guilds import find_channel, find_guild
 from ingest_pipeline.storage.catalogue.setting_overrides import (
@@ -30,9 +30,9 @@ from ingest_pipeline.storage.engine.database import Connection
 from ingest_pipeline.userconfig.settings_file import SettingsFile
 
 
-def settings_in_force(
+def effective_settings(
     connection: Connection, file: SettingsFile, channel_ids: Collection[int]
-) -> dict[int, SettingsInForce]:
+) -> dict[int, EffectiveSettings]:
     """Return the settings of some channels, whether the catalogue has them or not.
 
     Args:
@@ -43,7 +43,7 @@ def settings_in_force(
     """
     stored = override_layers(connection, channel_ids) if channel_ids else {}
     return {
-        channel_id: SettingsInForce(_layered(file, channel_id, stored.get(channel_id, ())))
+        channel_id: EffectiveSettings(_layered(file, channel_id, stored.get(channel_id, ())))
         for channel_id in channel_ids
     }
 
@@ -95,14 +95,14 @@ def find_scope(connection: Connection, guild_id: int | None, channel_id: int | N
     return Scope(own, channel_id)
 
 
-def settings_at(connection: Connection, file: SettingsFile, scope: Scope) -> SettingsInForce:
+def settings_at(connection: Connection, file: SettingsFile, scope: Scope) -> EffectiveSettings:
     """Return the settings in effect at a scope."""
     if scope.channel_id is not None:
-        return settings_in_force(connection, file, [scope.channel_id])[scope.channel_id]
+        return effective_settings(connection, file, [scope.channel_id])[scope.channel_id]
     if scope.guild_id is not None:
         own = guild_layer(scope.guild_id, guild_settings(connection, scope.guild_id))
-        return SettingsInForce((file.default_layer(), own))
-    return SettingsInForce((file.default_layer(),))
+        return EffectiveSettings((file.default_layer(), own))
+    return EffectiveSettings((file.default_layer(),))
 
 
 def change_settings(
@@ -112,7 +112,7 @@ def change_settings(
     changes: Mapping[str, Value | None],
     *,
     now: datetime,
-) -> SettingsInForce:
+) -> EffectiveSettings:
     """Set values at a scope and return what is in effect there now.
 
     Args:
@@ -145,10 +145,10 @@ def _changed(values: Values, changes: Mapping[str, Value | None]) -> dict[str, V
     return {key: value for key, value in {**values, **changes}.items() if value is not None}
 
 
-def _check(connection: Connection, file: SettingsFile, scope: Scope, in_force: SettingsInForce) -> None:
+def _check(connection: Connection, file: SettingsFile, scope: Scope, in_force: EffectiveSettings) -> None:
     below = channels_with_settings(connection, scope.guild_id) if scope.guild_id is not None else []
     try:
-        for settings in (in_force, *settings_in_force(connection, file, below).values()):
+        for settings in (in_force, *effective_settings(connection, file, below).values()):
             _ = settings.highlights
     except ConfigurationError as error:
         raise BadInput(str(error)) from error

@@ -29,8 +29,8 @@ import yaml
 
 from ingest_pipeline.domain.channel_settings import (
     SETTINGS,
+    EffectiveSettings,
     Layer,
-    SettingsInForce,
     Values,
     flatten,
     unknown_key,
@@ -120,7 +120,7 @@ def default_channel(settings: Settings) -> int | None:
     return None
 
 
-def first_monitors(settings: Settings) -> tuple[str, ...]:
+def default_monitor_patterns(settings: Settings) -> tuple[str, ...]:
     """Return what the bot monitors in a guild that it sees for the first time, wherever that is set.
 
     Raises:
@@ -244,4 +244,4 @@ def _check_together(name: str, defaults: Values, channels: Mapping[int, Values])
     """
     everywhere = Layer(name, defaults)
     for own in ({}, *channels.values()):
-        _ = SettingsInForce((everywhere, Layer(name, own))).highlights
+        _ = EffectiveSettings((everywhere, Layer(name, own))).highlights

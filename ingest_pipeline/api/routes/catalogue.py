@@ -155,7 +155,7 @@ class SettingModel(Shown):
 
 
 class SettingsModel(BaseModel):
-    """The settings in effect at a place."""
+    """The settings in effect for a scope."""
 
     guild_id: ShownId | None
     channel_id: ShownId | None
@@ -169,7 +169,7 @@ def in_force(
     """Show the settings of a channel, of a guild, or of all that say nothing themselves."""
     file = load_settings_file(services.settings.settings_file)
     with services.database.read() as connection:
-        place = find_scope(connection, guild_id, channel_id)
-        settings = settings_at(connection, file, place)
+        scope = find_scope(connection, guild_id, channel_id)
+        settings = settings_at(connection, file, scope)
     items = [settings.find(key) for key in SETTINGS]
-    return SettingsModel.model_validate({**asdict(place), "items": items})
+    return SettingsModel.model_validate({**asdict(scope), "items": items})

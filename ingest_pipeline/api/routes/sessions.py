@@ -51,7 +51,7 @@ class SessionModel(BaseModel):
         return cls.model_validate({**asdict(session), "state": state})
 
 
-class StretchModel(BaseModel):
+class TimeRangeModel(BaseModel):
     """A time range, its end excluded."""
 
     start: ShownTime
@@ -74,7 +74,7 @@ class ProgressModel(BaseModel):
     elapsed_seconds: float = Field(description="How much of it is over.")
     proven_seconds: float = Field(description="The part of it that is proven complete.")
     lag_seconds: float = Field(description="How far its newest proof is behind now, or its end.")
-    missing: list[StretchModel] = Field(description="Past time that is not proven.")
+    missing: list[TimeRangeModel] = Field(description="Past time that is not proven.")
     windows: list[WindowModel]
     messages: int
 

@@ -64,9 +64,9 @@ def bot(
         return
     with open_services(settings) as services:
         from ingest_pipeline.bot.runtime import BotOptions
-        from ingest_pipeline.userconfig.settings_file import first_monitors
+        from ingest_pipeline.userconfig.settings_file import default_monitor_patterns
 
-        patterns = tuple(monitor or first_monitors(settings))
+        patterns = tuple(monitor or default_monitor_patterns(settings))
         if check:
             _check(services, settings.discord_bot_token, patterns, as_json=as_json)
             return

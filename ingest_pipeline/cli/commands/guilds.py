@@ -79,11 +79,15 @@ def monitor(
     """
     guild_id = read_guild(guild)
     with open_services(begin(context, as_json=as_json)) as services:
-        from ingest_pipeline.storage.catalogue.guilds import add_monitors, find_guild, set_monitors
+        from ingest_pipeline.storage.catalogue.guilds import (
+            add_monitor_patterns,
+            find_guild,
+            set_monitor_patterns,
+        )
 
         def work(connection: Connection) -> None:
             find_guild(connection, guild_id)
-            change = set_monitors if only else add_monitors
+            change = set_monitor_patterns if only else add_monitor_patterns
             change(connection, guild_id, patterns, now=datetime.now(UTC))
 
         services.database.run(work)
@@ -103,13 +107,13 @@ def unmonitor(
     """Remove patterns from a guild, or all of them; stored messages stay."""
     guild_id = read_guild(guild)
     with open_services(begin(context, as_json=as_json)) as services:
-        from ingest_pipeline.storage.catalogue.guilds import drop_monitors, list_monitors
+        from ingest_pipeline.storage.catalogue.guilds import list_monitor_patterns, remove_monitor_patterns
 
         def work(connection: Connection) -> None:
-            wanted = patterns or list_monitors(connection, guild_id)
-            unknown = drop_monitors(connection, guild_id, wanted, now=datetime.now(UTC))
+            wanted = patterns or list_monitor_patterns(connection, guild_id)
+            unknown = remove_monitor_patterns(connection, guild_id, wanted, now=datetime.now(UTC))
             if unknown:
-                present = " ".join(list_monitors(connection, guild_id)) or "none"
+                present = " ".join(list_monitor_patterns(connection, guild_id)) or "none"
                 raise BadInput(
                     f"guild {guild_id} has no pattern {' '.join(sorted(unknown))}: its patterns are {present}"
                 )
@@ -160,7 +164,7 @@ def forget(context: typer.Context, guild: GuildArgument) -> None:
 
 def _counted(connection: Connection, guilds: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Add to guilds how many channels they have, how many are monitored, and by which patterns."""
-    from ingest_pipeline.storage.catalogue.guilds import list_channels, list_monitored, list_monitors
+    from ingest_pipeline.storage.catalogue.guilds import list_channels, list_monitor_patterns, list_monitored
 
     channels = Counter(channel.guild_id for channel in list_channels(connection))
     monitored = Counter(channel.guild_id for channel in list_monitored(connection))
@@ -169,16 +173,16 @@ def _counted(connection: Connection, guilds: list[dict[str, Any]]) -> list[dict[
             **row,
             "channels": channels[row["guild_id"]],
             "monitored": monitored[row["guild_id"]],
-            "patterns": list_monitors(connection, row["guild_id"]),
+            "patterns": list_monitor_patterns(connection, row["guild_id"]),
         }
         for row in guilds
     ]
 
 
 def _show_monitored(connection: Connection, guild_id: int, *, as_json: bool) -> None:
-    from ingest_pipeline.storage.catalogue.guilds import list_monitored, list_monitors
+    from ingest_pipeline.storage.catalogue.guilds import list_monitor_patterns, list_monitored
 
-    present, channels = list_monitors(connection, guild_id), list_monitored(connection, guild_id)
+    present, channels = list_monitor_patterns(connection, guild_id), list_monitored(connection, guild_id)
     if as_json:
         shown = [{"channel_id": str(channel.channel_id), "name": channel.name} for channel in channels]
         print_json({"guild_id": str(guild_id), "patterns": present, "channels": shown})

@@ -13,7 +13,7 @@ from ingest_pipeline.cli.output import print_json, print_rows
 from ingest_pipeline.errors import BadInput
 
 if TYPE_CHECKING:
-    from ingest_pipeline.domain.channel_settings import SettingsInForce, Value
+    from ingest_pipeline.domain.channel_settings import EffectiveSettings, Value
     from ingest_pipeline.storage.engine.database import Connection
     from ingest_pipeline.userconfig.effective_settings import Scope
 
@@ -108,7 +108,7 @@ def _change(
 
         file = load_settings_file(settings.settings_file)
 
-        def work(connection: Connection) -> tuple[Scope, SettingsInForce]:
+        def work(connection: Connection) -> tuple[Scope, EffectiveSettings]:
             scope = find_scope(connection, *given)
             return scope, change_settings(connection, file, scope, changes, now=datetime.now(UTC))
 
@@ -128,7 +128,7 @@ def _written(value: str) -> Any:
     return written(yaml_root(value, "the value"))
 
 
-def _show(scope: Scope, in_force: SettingsInForce, keys: list[str], *, as_json: bool) -> None:
+def _show(scope: Scope, in_force: EffectiveSettings, keys: list[str], *, as_json: bool) -> None:
     found = [in_force.find(key) for key in keys]
     if as_json:
         shown = [{"key": each.key, "value": each.value, "origin": each.origin} for each in found]

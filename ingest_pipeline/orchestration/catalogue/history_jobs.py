@@ -24,7 +24,7 @@ from ingest_pipeline.storage.runs.scan_runs import RunStatus, ScanRun, requested
 IMPORT_JOB = "import_history"
 SCAN_JOB = "read_scan_runs"
 NO_BOT = "skipped: DISCORD_BOT_TOKEN is not set"
-_TRIES = RetrySchedule(Backoff(first_seconds=60, longest_seconds=3600))
+_RETRIES = RetrySchedule(Backoff(first_seconds=60, longest_seconds=3600))
 _EVERY_SECONDS = 30
 _WITHOUT_BOT_SECONDS = 600
 _LOG_EVERY_SECONDS = 5.0
@@ -192,7 +192,7 @@ def scan_runs_sensor(
     context: dg.SensorEvaluationContext, tick_services: dg.ResourceParam[Services]
 ) -> dg.SensorResult:
     """Ask for one run when somebody asked for readings; less and less often for one that keeps failing."""
-    tries, now = _TRIES.read(context.cursor), datetime.now(UTC)
+    retries, now = _RETRIES.read(context.cursor), datetime.now(UTC)
     if tick_services.settings.discord_bot_token is None:
         return dg.SensorResult(skip_reason=NO_BOT)
     reason = run_under_way(context.instance, SCAN_JOB)
@@ -203,13 +203,13 @@ def scan_runs_sensor(
             wanted = [run.scan_run_id for run in requested_runs(connection)]
     except TransientError as error:
         return dg.SensorResult(skip_reason=f"skipped this time: {error}", cursor=context.cursor)
-    tries = tries.retain(wanted)
-    if not any(tries.is_due(each, now) for each in wanted):
+    retries = retries.retain(wanted)
+    if not any(retries.is_due(each, now) for each in wanted):
         reason = f"{len(wanted)} scan runs will be tried again later" if wanted else "no scan run is queued"
-        return dg.SensorResult(skip_reason=reason, cursor=tries.to_text())
+        return dg.SensorResult(skip_reason=reason, cursor=retries.to_text())
     for each in wanted:
-        tries = tries.record_attempt(each, now)
-    return dg.SensorResult(run_requests=[dg.RunRequest()], cursor=tries.to_text())
+        retries = retries.record_attempt(each, now)
+    return dg.SensorResult(run_requests=[dg.RunRequest()], cursor=retries.to_text())
 
 
 def build_scan_runs_sensor(settings: Settings) -> dg.SensorDefinition:

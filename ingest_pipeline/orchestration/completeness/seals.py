@@ -131,12 +131,12 @@ def session_seal_sensor(
     except TransientError as error:
         return dg.SensorResult(skip_reason=f"skipped this time: {error}", cursor=context.cursor)
     if chosen.session is None:
-        return dg.SensorResult(skip_reason=chosen.reason, cursor=chosen.tries.to_text())
+        return dg.SensorResult(skip_reason=chosen.reason, cursor=chosen.retries.to_text())
     session_id = chosen.session.session_id
     if session_id not in context.instance.get_dynamic_partitions(SESSION_PARTITIONS):
         return dg.SensorResult(skip_reason=f"{session_id} is not a partition yet", cursor=context.cursor)
     request = dg.RunRequest(partition_key=session_id, tags={SESSION_TAG: session_id})
-    return dg.SensorResult(run_requests=[request], cursor=chosen.tries.to_text())
+    return dg.SensorResult(run_requests=[request], cursor=chosen.retries.to_text())
 
 
 def build_seal_assets() -> list[dg.AssetsDefinition]:

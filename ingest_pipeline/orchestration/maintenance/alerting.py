@@ -1,7 +1,7 @@
 """The decision to alert about a failure, and its text; `webhook.py` delivers it.
 
-Runs are grouped by job and session. A group is told of once it has failed so often in a row, and once
-more when it works again. What is told of one session at one time is one message.
+Runs are grouped by job and session. An alert is sent once a group has failed a number of times in
+a row, and another when it works again. All alerts about one session at one time are one message.
 """
 
 from __future__ import annotations
@@ -25,9 +25,11 @@ _FORGOTTEN = timedelta(days=30)
 _UNDELIVERABLE = timedelta(days=1)
 _MOST_PENDING = 20
 _LISTED = 8
-TRIES = 3
+ATTEMPTS = 3
 TIMEOUT_SECONDS = 5.0
 PAUSE_SECONDS = 1.0
+# In cursors since the first release; another name would alert again about all that fails at an upgrade.
+_ALERTED_KEY = "is_told"
 # The front of some services refuses Python's own name.
 _USER_AGENT = "ingest_pipeline (alerts)"
 
@@ -67,7 +69,7 @@ class Streak:
         last: End of the last of them, aware UTC.
         run_id: The last of them.
         problem: What went wrong in it.
-        is_told: Whether somebody was told.
+        is_alerted: Whether an alert was sent.
     """
 
     job: str
@@ -77,7 +79,7 @@ class Streak:
     last: datetime
     run_id: str
     problem: str
-    is_told: bool = False
+    is_alerted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,10 +114,7 @@ class AlertState:
         """Read a state; one that cannot be read is as good as none."""
         try:
             stated = json.loads(text or "{}")
-            streaks = [
-                Streak(**{**each, "since": _moment(each["since"]), "last": _moment(each["last"])})
-                for each in stated.get("streaks", ())
-            ]
+            streaks = [_streak(each) for each in stated.get("streaks", ())]
             pending = [Alert(_moment(at), dict(body)) for at, body in stated.get("pending", ())]
             seen = stated.get("seen")
         except (ValueError, TypeError, KeyError, AttributeError):
@@ -134,7 +133,7 @@ class AlertState:
                 "last": each.last.isoformat(),
                 "run_id": each.run_id,
                 "problem": each.problem,
-                "is_told": each.is_told,
+                _ALERTED_KEY: each.is_alerted,
             }
             for each in self.streaks.values()
         ]
@@ -142,11 +141,11 @@ class AlertState:
         return json.dumps({"seen": self.seen, "streaks": streaks, "pending": pending})
 
     def after(self, outcomes: Iterable[Outcome], *, threshold: int, now: datetime) -> AlertState:
-        """Return the state that follows from runs that ended since, with what is to be told of them.
+        """Return the state that follows from runs that ended since, with the alerts that are due.
 
         Args:
             outcomes: In the order in which they ended.
-            threshold: Failures in a row before those of a repeated run are told; others are told at once.
+            threshold: Failures in a row before those of a repeated run are alerted; others are at once.
         """
         streaks = {group: each for group, each in self.streaks.items() if abs(now - each.last) < _FORGOTTEN}
         failed: dict[str, Streak] = {}
@@ -156,14 +155,14 @@ class AlertState:
             if outcome.problem is None:
                 for healed in (group, *(_group(replace(outcome, job=job)) for job in outcome.heals)):
                     before = streaks.pop(healed, None)
-                    # What failed and works again since the last look is not worth a message.
-                    is_news = failed.pop(healed, None) is None
-                    if before and before.is_told and is_news:
+                    # A failure that is over before its alert went out needs neither alert nor recovery.
+                    was_sent = failed.pop(healed, None) is None
+                    if before and before.is_alerted and was_sent:
                         recovered.append((before, outcome.ended_at))
                 continue
             streak = _longer(streaks.get(group), outcome, outcome.problem)
-            if not streak.is_told and streak.failures >= (threshold if outcome.is_repeated else 1):
-                failed[group] = streak = replace(streak, is_told=True)
+            if not streak.is_alerted and streak.failures >= (threshold if outcome.is_repeated else 1):
+                failed[group] = streak = replace(streak, is_alerted=True)
             streaks[group] = streak
         alerts = _messages([streaks[group] for group in failed], recovered, now)
         pending = [alert for alert in self.pending if abs(now - alert.at) < _UNDELIVERABLE]
@@ -179,7 +178,7 @@ def _longer(before: Streak | None, outcome: Outcome, problem: str) -> Streak:
         last=outcome.ended_at,
         run_id=outcome.run_id,
         problem=problem[:_LONGEST_LINE],
-        is_told=before is not None and before.is_told,
+        is_alerted=before is not None and before.is_alerted,
     )
 
 
@@ -245,6 +244,13 @@ def _group(subject: Outcome | Streak) -> str:
     return f"{subject.job}|{subject.session_id or ''}"
 
 
+def _streak(stated: Mapping[str, Any]) -> Streak:
+    fields = dict(stated)
+    is_alerted = fields.pop(_ALERTED_KEY, False)
+    moments: dict[str, Any] = {name: _moment(fields.pop(name)) for name in ("since", "last")}
+    return Streak(**fields, **moments, is_alerted=is_alerted)
+
+
 def _moment(text: str) -> datetime:
     moment = datetime.fromisoformat(text)
     if moment.tzinfo is None:
@@ -264,9 +270,9 @@ def post(url: SecretStr, body: Mapping[str, Any], *, pause_seconds: float = PAUS
         None when it was taken, or else why not, without the address.
     """
     problem = None
-    for attempt in range(1, TRIES + 1):
+    for attempt in range(1, ATTEMPTS + 1):
         problem, is_transient = _post_once(url, body)
-        if problem is None or not is_transient or attempt == TRIES:
+        if problem is None or not is_transient or attempt == ATTEMPTS:
             return problem
         time.sleep(Backoff(pause_seconds).delay(attempt))
     return problem

@@ -62,7 +62,7 @@ def alert_sensor(
     settings, now = tick_services.settings, datetime.now(UTC)
     before = AlertState.from_text(context.cursor)
     if before.seen is None:
-        # What failed before anybody asked to be told is old news.
+        # Failures from before alerts were set up are not reported.
         state = replace(before, seen=_newest(context.instance))
         return dg.SensorResult(skip_reason="alerts start now", cursor=state.to_text())
     ended, seen = _ended_runs(context, before.seen)
@@ -189,6 +189,6 @@ def _deliver(settings: Settings, pending: tuple[Alert, ...]) -> tuple[tuple[Aler
 def _skip_reason(state: AlertState, *, sent: int, left: int, problem: str | None) -> str:
     parts = [f"alerts sent: {sent}"] if sent else []
     parts += [f"{left} wait for the next tick: {problem}"] if problem else []
-    alerted = sum(streak.is_told for streak in state.streaks.values())
+    alerted = sum(streak.is_alerted for streak in state.streaks.values())
     parts += [f"still failing: {len(state.streaks)}, {alerted} of them alerted"] if state.streaks else []
     return "; ".join(parts) or "nothing failed"

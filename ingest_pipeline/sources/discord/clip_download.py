@@ -102,11 +102,11 @@ def _check_status(response: Response, where: str) -> None:
 def _check(url: str, limits: DownloadLimits) -> None:
     try:
         parts = urlsplit(url)
-        place = f"{parts.hostname}:{parts.port or _PORTS.get(parts.scheme)}"
+        server = f"{parts.hostname}:{parts.port or _PORTS.get(parts.scheme)}"
     except ValueError as error:
         raise _no_address(url) from error
     allowed = {host if ":" in host else f"{host}:{_PORTS['https']}" for host in limits.hosts}
-    if parts.scheme not in _PORTS or place not in allowed or "@" in parts.netloc:
+    if parts.scheme not in _PORTS or server not in allowed or "@" in parts.netloc:
         listed = ", ".join(sorted(limits.hosts))
         raise BadInput(
             f"{_where(url)} is not on an allowed host and port: allow it in the configuration of "

@@ -45,7 +45,7 @@ _WITH_THREADS = frozenset({"text", "news", "forum", "media"})
 
 @dataclass(frozen=True, slots=True)
 class Membership:
-    """The bot's place in a guild.
+    """The bot's membership in a guild.
 
     Attributes:
         guild_id: The guild, whose id is also that of its @everyone role.
@@ -63,7 +63,7 @@ class Membership:
 
 
 def membership(guild: Payload, member: Payload, user_id: int, now: datetime) -> Membership:
-    """Return a bot's place in a guild.
+    """Return a bot's membership in a guild.
 
     Args:
         guild: The guild object, with `roles` and `owner_id`.
@@ -84,41 +84,41 @@ def membership(guild: Payload, member: Payload, user_id: int, now: datetime) -> 
     return Membership(guild_id, user_id, role_ids, base, is_timed_out)
 
 
-def channel_permissions(place: Membership, channel: Payload) -> int:
+def channel_permissions(bot: Membership, channel: Payload) -> int:
     """Return the permission bits a bot has in a channel.
 
     Args:
-        place: The bot's place in the channel's guild.
+        bot: The bot's membership in the channel's guild.
         channel: The channel object; for a thread its parent's, which holds the overwrites.
 
     Returns:
         The bits; none without View Channel, nor in a voice channel without Connect.
     """
-    if place.base == EVERYTHING:
+    if bot.base == EVERYTHING:
         return EVERYTHING
     overwrites = {int(item["id"]): item for item in channel.get("permission_overwrites") or ()}
-    bits = place.base
-    for targets in ({place.guild_id}, place.role_ids, {place.user_id}):
+    bits = bot.base
+    for targets in ({bot.guild_id}, bot.role_ids, {bot.user_id}):
         found = [overwrites[target] for target in targets if target in overwrites]
         for item in found:
             bits &= ~int(item["deny"])
         for item in found:
             bits |= int(item["allow"])
-    if place.is_timed_out:
+    if bot.is_timed_out:
         bits &= _KEPT_IN_TIMEOUT
     needed = VIEW_CHANNEL | (CONNECT if channel.get("type") in _VOICE_TYPES else 0)
     return bits if bits & needed == needed else 0
 
 
-def reading_state(place: Membership, channel: Payload, parent: Payload | None = None) -> ChannelAccess:
+def reading_state(bot: Membership, channel: Payload, parent: Payload | None = None) -> ChannelAccess:
     """Return whether a bot can read what was posted in a channel before.
 
     Args:
-        place: The bot's place in the channel's guild.
+        bot: The bot's membership in the channel's guild.
         channel: The channel or thread object; a thread the bot belongs to carries `member`.
         parent: The channel of a thread.
     """
-    bits = channel_permissions(place, channel if parent is None else parent)
+    bits = channel_permissions(bot, channel if parent is None else parent)
     if not bits & VIEW_CHANNEL:
         return ChannelAccess.FORBIDDEN
     if channel.get("type") == _PRIVATE_THREAD and "member" not in channel and not bits & MANAGE_THREADS:
@@ -185,12 +185,12 @@ async def view_guild(rest: DiscordRest, guild_id: int, *, archived: bool = True)
     """
     seen_at = datetime.now(UTC)
     guild, member = await rest.guild(guild_id), await rest.membership(guild_id)
-    place = membership(guild, member, rest.user_id, seen_at)
+    bot = membership(guild, member, rest.user_id, seen_at)
     channels = {payload["id"]: payload for payload in await rest.channels(guild_id)}
     threads = {payload["id"]: payload for payload in await rest.active_threads(guild_id)}
     unlisted: list[int] = []
     for parent in channels.values() if archived else ():
-        found, is_whole = await _archived_threads(rest, place, parent)
+        found, is_whole = await _archived_threads(rest, bot, parent)
         threads.update((payload["id"], payload) for payload in found)
         if not is_whole:
             unlisted.append(int(parent["id"]))
@@ -200,9 +200,9 @@ async def view_guild(rest: DiscordRest, guild_id: int, *, archived: bool = True)
         # A thread that was archived when the active ones were listed may have become active before
         # its channel's turn came.
         threads.update((payload["id"], payload) for payload in await rest.active_threads(guild_id))
-    states = [(payload, reading_state(place, payload)) for payload in channels.values()]
+    states = [(payload, reading_state(bot, payload)) for payload in channels.values()]
     states += [
-        (payload, reading_state(place, payload, channels.get(payload.get("parent_id"))))
+        (payload, reading_state(bot, payload, channels.get(payload.get("parent_id"))))
         for payload in threads.values()
     ]
     found_channels = tuple(channel_from(payload, guild_id, state) for payload, state in states)
@@ -225,20 +225,20 @@ async def reading_state_now(rest: DiscordRest, channel_id: int) -> ChannelAccess
         return ChannelAccess.FORBIDDEN
     except ChannelNotFound:
         return ChannelAccess.MISSING
-    place = membership(guild, member, rest.user_id, datetime.now(UTC))
-    return reading_state(place, channel, parent)
+    bot = membership(guild, member, rest.user_id, datetime.now(UTC))
+    return reading_state(bot, channel, parent)
 
 
 async def _archived_threads(
-    rest: DiscordRest, place: Membership, parent: Payload
+    rest: DiscordRest, bot: Membership, parent: Payload
 ) -> tuple[list[Payload], bool]:
     """Return a channel's archived threads, and whether these are all that the bot can read."""
     if _TYPE_NAMES.get(parent["type"]) not in _WITH_THREADS:
         return [], True
-    if reading_state(place, parent) is not ChannelAccess.READABLE:
+    if reading_state(bot, parent) is not ChannelAccess.READABLE:
         return [], False
     channel_id = int(parent["id"])
-    has_all_private = bool(channel_permissions(place, parent) & MANAGE_THREADS)
+    has_all_private = bool(channel_permissions(bot, parent) & MANAGE_THREADS)
     kinds = ["public"]
     if _TYPE_NAMES[parent["type"]] == "text":
         kinds.append("private" if has_all_private else "joined")

@@ -45,13 +45,13 @@ class _Head(msgspec.Struct):
     d: msgspec.Raw = msgspec.Raw(b"null")
 
 
-class _Place(msgspec.Struct):
+class _EventIds(msgspec.Struct):
     channel_id: Any = None
     id: Any = None
 
 
 _HEAD = msgspec.json.Decoder(_Head)
-_PLACE = msgspec.json.Decoder(_Place)
+_EVENT_IDS = msgspec.json.Decoder(_EventIds)
 
 
 class GatewayListener(Protocol):
@@ -179,10 +179,10 @@ class GatewayClient(discord.Client):
 
     def _capture(self, raw: bytes, head: _Head, received_at: datetime) -> None:
         try:
-            place = _PLACE.decode(head.d)
+            ids = _EVENT_IDS.decode(head.d)
         except msgspec.DecodeError:
-            place = _Place()
-        channel_id, message_id = parse_snowflake(place.channel_id), parse_snowflake(place.id)
+            ids = _EventIds()
+        channel_id, message_id = parse_snowflake(ids.channel_id), parse_snowflake(ids.id)
         if channel_id is not None:
             if head.t == _CREATION and message_id is not None:
                 self.newest_ids[channel_id] = max(self.newest_ids.get(channel_id, 0), message_id)

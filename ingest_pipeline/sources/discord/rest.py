@@ -67,15 +67,17 @@ class DiscordRest:
     Args:
         http: A client that is logged in, such as a bot's `client.http`, whose rate limits it shares.
         user_id: The bot's user id.
-        tries: How often a request is sent before a transient failure is passed on. discord.py itself
+        attempts: How often a request is sent before a transient failure is passed on. discord.py itself
             repeats some (500, 502, 504, 524, 429), but neither a 503 nor a broken connection.
         pause_seconds: Pause after the first failure, doubled after each further one.
     """
 
-    def __init__(self, http: HTTPClient, user_id: int, *, tries: int = 5, pause_seconds: float = 1.0) -> None:
+    def __init__(
+        self, http: HTTPClient, user_id: int, *, attempts: int = 5, pause_seconds: float = 1.0
+    ) -> None:
         """Send nothing yet."""
         self._http = http
-        self.tries = tries
+        self.attempts = attempts
         self.pause_seconds = pause_seconds
         self.user_id = user_id
 
@@ -187,7 +189,7 @@ class DiscordRest:
 
     async def _get(self, path: str, kind: type, query: Query | None, ids: dict[str, int]) -> Any:
         backoff = Backoff(self.pause_seconds)
-        for attempt in range(1, self.tries):
+        for attempt in range(1, self.attempts):
             try:
                 return await self._get_once(path, kind, query, ids)
             except (RateLimited, AddressBlocked):

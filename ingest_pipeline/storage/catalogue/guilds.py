@@ -50,7 +50,7 @@ def forget_guild(connection: Connection, guild_id: int) -> bool:
     Returns:
         Whether there was such a guild.
     """
-    for what in ("channels", "monitors", "settings", "import"):
+    for what in ("channels", "monitor_patterns", "settings", "import"):
         connection.execute(f"delete_guild_{what}", guild_id=guild_id)
     return bool(connection.execute("delete_guild", guild_id=guild_id))
 
@@ -214,22 +214,24 @@ def list_monitored(connection: Connection, guild_id: int | None = None) -> list[
     return [_channel(row) for row in rows if row["is_monitored"]]
 
 
-def list_monitors(connection: Connection, guild_id: int) -> list[str]:
+def list_monitor_patterns(connection: Connection, guild_id: int) -> list[str]:
     """Return a guild's patterns (see `monitored_ids`)."""
-    return [row["pattern"] for row in connection.fetch_all("list_monitors", guild_id=guild_id)]
+    return [row["pattern"] for row in connection.fetch_all("list_monitor_patterns", guild_id=guild_id)]
 
 
-def set_monitors(connection: Connection, guild_id: int, patterns: Collection[str], *, now: datetime) -> None:
+def set_monitor_patterns(
+    connection: Connection, guild_id: int, patterns: Collection[str], *, now: datetime
+) -> None:
     """Give a guild these patterns in place of those it had, and mark its channels by them."""
     connection.execute("name_guilds", guild_ids=[guild_id], now=now)
-    connection.execute("choose_monitors", guild_id=guild_id, now=now)
-    connection.execute("delete_guild_monitors", guild_id=guild_id)
-    connection.execute("insert_monitors", guild_id=guild_id, patterns=sorted(set(patterns)))
+    connection.execute("mark_monitors_chosen", guild_id=guild_id, now=now)
+    connection.execute("delete_guild_monitor_patterns", guild_id=guild_id)
+    connection.execute("insert_monitor_patterns", guild_id=guild_id, patterns=sorted(set(patterns)))
     _mark_monitored(connection, guild_id, now)
 
 
 def _mark_monitored(connection: Connection, guild_id: int, now: datetime) -> None:
-    ids = monitored_ids(list_channels(connection, guild_id), list_monitors(connection, guild_id))
+    ids = monitored_ids(list_channels(connection, guild_id), list_monitor_patterns(connection, guild_id))
     connection.execute("set_monitored", guild_id=guild_id, channel_ids=sorted(ids), now=now)
 
 
@@ -269,17 +271,21 @@ def list_users(connection: Connection) -> list[dict[str, Any]]:
     return connection.fetch_all("list_users")
 
 
-def add_monitors(connection: Connection, guild_id: int, patterns: Collection[str], *, now: datetime) -> None:
+def add_monitor_patterns(
+    connection: Connection, guild_id: int, patterns: Collection[str], *, now: datetime
+) -> None:
     """Give a guild patterns beside those it has.
 
     Raises:
         NothingFound: It is not in the catalogue.
     """
     find_guild(connection, guild_id)
-    set_monitors(connection, guild_id, {*list_monitors(connection, guild_id), *patterns}, now=now)
+    set_monitor_patterns(
+        connection, guild_id, {*list_monitor_patterns(connection, guild_id), *patterns}, now=now
+    )
 
 
-def drop_monitors(
+def remove_monitor_patterns(
     connection: Connection, guild_id: int, patterns: Collection[str], *, now: datetime
 ) -> set[str]:
     """Take patterns from a guild and return those that it did not have.
@@ -288,8 +294,8 @@ def drop_monitors(
         NothingFound: It is not in the catalogue.
     """
     find_guild(connection, guild_id)
-    present = set(list_monitors(connection, guild_id))
-    set_monitors(connection, guild_id, present.difference(patterns), now=now)
+    present = set(list_monitor_patterns(connection, guild_id))
+    set_monitor_patterns(connection, guild_id, present.difference(patterns), now=now)
     return set(patterns) - present
 
 
@@ -314,7 +320,7 @@ def unmonitor_channel(connection: Connection, channel_id: int, *, now: datetime)
 def _settle(connection: Connection, channel_id: int, *, is_wanted: bool, now: datetime) -> None:
     guild_id = find_channel(connection, channel_id).guild_id
     own, exception = str(channel_id), f"{EXCEPT}{channel_id}"
-    patterns = set(list_monitors(connection, guild_id)) - {own, exception}
+    patterns = set(list_monitor_patterns(connection, guild_id)) - {own, exception}
     if (channel_id in monitored_ids(list_channels(connection, guild_id), patterns)) is not is_wanted:
         patterns.add(own if is_wanted else exception)
-    set_monitors(connection, guild_id, patterns, now=now)
+    set_monitor_patterns(connection, guild_id, patterns, now=now)

@@ -24,7 +24,7 @@ def override_layers(
     """Return what is set for some channels: for their guild, for what they are in, and for themselves.
 
     Returns:
-        By channel, what each place says, the farthest first, with the place's channel id, None for a
+        By channel, what each scope sets, the farthest first, with the scope's channel id, None for a
         guild; channels that are not in the catalogue are left out.
 
     Raises:
@@ -35,12 +35,12 @@ def override_layers(
     for row in rows:
         guild_id = row["guild_id"]
         guild = guild_layer(guild_id, _parsed(row["guild_settings"], f"guild {guild_id}"))
-        places: list[tuple[int | None, Layer]] = [(None, guild)]
+        scopes: list[tuple[int | None, Layer]] = [(None, guild)]
         for id_column, settings_column in _LINEAGE:
-            if (place := row[id_column]) is not None:
-                origin = f"channel {place}"
-                places.append((place, Layer(origin, _parsed(row[settings_column], origin))))
-        found[row["channel_id"]] = places
+            if (scope_id := row[id_column]) is not None:
+                origin = f"channel {scope_id}"
+                scopes.append((scope_id, Layer(origin, _parsed(row[settings_column], origin))))
+        found[row["channel_id"]] = scopes
     return found
 
 

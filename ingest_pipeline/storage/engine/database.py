@@ -19,7 +19,7 @@ from ingest_pipeline.errors import DatabaseBusy, DatabaseUnavailable
 
 Result = TypeVar("Result")
 
-MAX_TRIES = 20
+MAX_ATTEMPTS = 20
 RETRIES = Backoff(first_seconds=0.05, longest_seconds=5.0, jitter=0.9)
 _logger = logging.getLogger(__name__)
 
@@ -137,13 +137,13 @@ class Database(Protocol):
 def run_transaction(
     write: Callable[[], AbstractContextManager[Connection]], work: Callable[[Connection], Result]
 ) -> Result:
-    """Do work in one write transaction, again after a transient failure, `MAX_TRIES` times at most."""
-    for tries in range(1, MAX_TRIES):
+    """Do work in one write transaction, again after a transient failure, `MAX_ATTEMPTS` times at most."""
+    for attempt in range(1, MAX_ATTEMPTS):
         try:
             with write() as connection:
                 return work(connection)
         except (TransactionConflict, ConnectionLost) as error:
-            pause = RETRIES.delay(tries)
+            pause = RETRIES.delay(attempt)
             _logger.info("transaction rolled back (%s); repeating it in %.2f s", error, pause)
             time.sleep(pause)
     with write() as connection:

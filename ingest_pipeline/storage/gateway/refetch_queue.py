@@ -43,14 +43,14 @@ class PendingRefetch:
         guild_id: Its guild, or None.
         last_event_at: When the latest event about it was received, aware UTC: a reading that was
             asked for later knows what the event told.
-        tries: How often reading it has failed.
+        attempts: How often reading it has failed.
     """
 
     message_id: int
     channel_id: int
     guild_id: int | None
     last_event_at: datetime
-    tries: int
+    attempts: int
 
 
 def queue_refetches(

@@ -63,8 +63,8 @@ def admit(connection: Connection, rows: pa.Table, *, now: datetime) -> Admission
     if not left_out:
         return Admission(rows)
     places: dict[bool, list[int]] = {True: [], False: []}
-    for place, (discord_id, _) in enumerate(read):
-        places[discord_id in left_out].append(place)
+    for position, (discord_id, _) in enumerate(read):
+        places[discord_id in left_out].append(position)
     _keep(connection, rows.take(column(places[True], pa.int64())), now)
     skipped = Counter(reason for discord_id, reason in read if discord_id in left_out)
     return Admission(rows.take(column(places[False], pa.int64())), skipped)
@@ -101,8 +101,8 @@ def skipped_readings(connection: Connection, message_ids: Collection[int]) -> pa
 
 
 def _first_readings(kept: pa.Table) -> pa.Table:
-    place = kept.schema.get_field_index("observed_at")
-    return kept.set_column(place, "observed_at", kept["first_observed_at"])
+    column = kept.schema.get_field_index("observed_at")
+    return kept.set_column(column, "observed_at", kept["first_observed_at"])
 
 
 def _taken(kept: pa.Table) -> pa.Table:

@@ -216,7 +216,7 @@ def _skipped(connection: Connection, session: Session) -> pa.Table:
         return skipped
     parts = [skipped[name].combine_chunks() for name in ("channel_id", "posted_at")]
     owners = sessions_at(connection, *parts).to_pylist()
-    mine = [place for place, owner in enumerate(owners) if owner == session.session_id]
+    mine = [position for position, owner in enumerate(owners) if owner == session.session_id]
     return skipped.take(column(mine, pa.int64()))
 
 

@@ -92,7 +92,7 @@ def link_merged(connection: Connection, *, now: datetime) -> None:
 
 def relink(
     connection: Connection,
-    stretches: Iterable[ChannelTime],
+    ranges: Iterable[ChannelTime],
     *,
     now: datetime,
     session_ids: Collection[str] = (),
@@ -108,7 +108,7 @@ def relink(
         now: Time of the change, aware UTC.
         session_ids: Sessions whose values have changed, whether or not their messages have.
     """
-    connection.execute("find_mislinked", **_pieces(connection, stretches))
+    connection.execute("find_mislinked", **_pieces(connection, ranges))
     connection.execute("link_mislinked")
     found = [row["session_id"] for row in connection.fetch_all("list_relinked_sessions")]
     concerned = sorted({*session_ids, *found})
@@ -153,10 +153,10 @@ def count_mislinked(connection: Connection, session: Session | None = None) -> i
         session: Look only at the messages that the session takes or has; all by default.
     """
     session_id = session.session_id if session else None
-    stretches = times_of(session) if session else []
+    ranges = times_of(session) if session else []
     for row in connection.fetch_all("list_member_times", session_id=session_id):
-        stretches.append(ChannelTime(row["channel_id"], row["first_at"], row["last_at"] + _MICROSECOND))
-    counted = connection.fetch_one("count_mislinked", **_pieces(connection, stretches)) or {"n": 0}
+        ranges.append(ChannelTime(row["channel_id"], row["first_at"], row["last_at"] + _MICROSECOND))
+    counted = connection.fetch_one("count_mislinked", **_pieces(connection, ranges)) or {"n": 0}
     return int(counted["n"])
 
 
@@ -219,13 +219,13 @@ def _spans(
     return {channel_id: spans_of(each) for channel_id, each in claims.items()}
 
 
-def _pieces(connection: Connection, stretches: Iterable[ChannelTime]) -> dict[str, list[Any]]:
+def _pieces(connection: Connection, ranges: Iterable[ChannelTime]) -> dict[str, list[Any]]:
     """Cut some channels' time, and that of their threads, into pieces of one session or of none each.
 
     Returns:
         `channel_ids`, `starts`, `ends` and `session_ids`, a value for each piece. No message is in two.
     """
-    concerned = list(_joined(_with_threads(connection, list(stretches))))
+    concerned = list(_joined(_with_threads(connection, list(ranges))))
     pieces: list[tuple[int, datetime, datetime, str | None]] = []
     if concerned:
         since, until = min(each.start for each in concerned), max(each.end for each in concerned)
@@ -244,21 +244,21 @@ def _pieces(connection: Connection, stretches: Iterable[ChannelTime]) -> dict[st
     return dict(zip(names, map(list, columns), strict=False)) or {name: [] for name in names}
 
 
-def _with_threads(connection: Connection, stretches: list[ChannelTime]) -> list[ChannelTime]:
-    channel_ids = sorted({each.channel_id for each in stretches})
+def _with_threads(connection: Connection, ranges: list[ChannelTime]) -> list[ChannelTime]:
+    channel_ids = sorted({each.channel_id for each in ranges})
     threads: dict[int, list[int]] = {}
     for row in connection.fetch_all("list_threads", channel_ids=channel_ids):
         threads.setdefault(row["parent_id"], []).append(row["thread_id"])
-    return stretches + [
+    return ranges + [
         each._replace(channel_id=thread_id)
-        for each in stretches
+        for each in ranges
         for thread_id in threads.get(each.channel_id, ())
     ]
 
 
-def _joined(stretches: list[ChannelTime]) -> Iterator[ChannelTime]:
+def _joined(ranges: list[ChannelTime]) -> Iterator[ChannelTime]:
     """Join what overlaps or adjoins, so that no message is in two ranges."""
-    for channel_id, mine in groupby(sorted(stretches), key=itemgetter(0)):
+    for channel_id, mine in groupby(sorted(ranges), key=itemgetter(0)):
         start, end = None, None
         for each in mine:
             if start is None or end is None:

@@ -26,8 +26,8 @@ from ingest_pipeline.storage.messages.sessions import save_sessions
 from ingest_pipeline.userconfig.effective_settings import (
     Scope,
     change_settings,
+    effective_settings,
     find_scope,
-    settings_in_force,
 )
 from ingest_pipeline.userconfig.settings_file import SettingsFile, load_settings_file
 from ingest_pipeline_tests.contract.content_messages import RULES, contents, merge, said
@@ -65,7 +65,7 @@ def put(
 def found(database: Database, key: str, channel: int) -> tuple[Value, str]:
     """Return what is in effect for a channel, and where it is from."""
     with database.read() as connection:
-        value = settings_in_force(connection, FILE, [channel])[channel].find(key)
+        value = effective_settings(connection, FILE, [channel])[channel].find(key)
     return value.value, value.origin
 
 
@@ -125,7 +125,7 @@ def test_what_somebody_wrote_by_hand_is_refused_with_its_place(
         pytest.raises(ConfigurationError, match=f"channel {RADIO}") as refused,
         catalogue.read() as connection,
     ):
-        settings_in_force(connection, FILE, [LAP])
+        effective_settings(connection, FILE, [LAP])
     assert said in str(refused.value)
 
 

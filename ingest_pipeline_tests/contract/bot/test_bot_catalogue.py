@@ -13,9 +13,9 @@ from ingest_pipeline.storage.catalogue.guilds import (
     describe_channels,
     find_guild,
     list_guilds,
-    list_monitors,
+    list_monitor_patterns,
     save_guild,
-    set_monitors,
+    set_monitor_patterns,
 )
 from ingest_pipeline.storage.catalogue.setting_overrides import save_channel_settings, save_guild_settings
 from ingest_pipeline_tests.archive import Archive
@@ -123,10 +123,10 @@ def test_what_somebody_chose_is_not_replaced_by_the_default(
     asked, now = server.guilds.create("Asked"), datetime.now(UTC)
     view = archive.run(lambda rest: rest.guild(guild))
     archive.write(lambda connection: save_guild(connection, guild_from(view), now=now))
-    archive.write(lambda connection: set_monitors(connection, asked, [], now=now))
+    archive.write(lambda connection: set_monitor_patterns(connection, asked, [], now=now))
     with RunningBot(archive, replace(QUICK, patterns=("*radio*",))):
         patterns = [
-            archive.read(lambda connection, each=each: list_monitors(connection, each))
+            archive.read(lambda connection, each=each: list_monitor_patterns(connection, each))
             for each in (guild, asked)
         ]
     assert patterns == [["*radio*"], []]

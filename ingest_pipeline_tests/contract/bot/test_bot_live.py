@@ -10,7 +10,7 @@ import pytest
 from ingest_pipeline.bot.listener import SPOOL_FOLDER
 from ingest_pipeline.domain.session import Session
 from ingest_pipeline.events import EventType
-from ingest_pipeline.storage.catalogue.guilds import list_monitored, set_monitors
+from ingest_pipeline.storage.catalogue.guilds import list_monitored, set_monitor_patterns
 from ingest_pipeline.storage.gateway.dirty_windows import unreported_windows
 from ingest_pipeline.storage.messages.coverage import proven_until
 from ingest_pipeline.storage.messages.deletions import list_messages
@@ -173,7 +173,9 @@ def test_monitoring_another_channel_takes_effect_while_the_bot_runs(
     other = server.channels.create(guild, "pit-wall")
     server.messages.bulk_load(other, 3)
     with RunningBot(archive, replace(QUICK, patterns=("*radio*",))) as bot:
-        archive.write(lambda connection: set_monitors(connection, guild, ["*"], now=datetime.now(UTC)))
+        archive.write(
+            lambda connection: set_monitor_patterns(connection, guild, ["*"], now=datetime.now(UTC))
+        )
         bot.wait_for(lambda: len(archive.live_ids(other)) == 3, "the channel's history")
         server.messages.post(other, "and live")
         bot.settle_exactly(other)

@@ -75,12 +75,12 @@ def test_what_could_not_be_read_is_tried_again_later_or_as_soon_as_it_can_be(dat
     database.run(
         lambda c: postpone_refetches(c, [1, 2, 3], asked_at=NOW + 3 * SECOND, due_at=later, error="forbidden")
     )
-    assert [(each.message_id, each.tries) for each in due(database, NOW + 60 * SECOND)] == [(2, 0)]
-    assert [(each.message_id, each.tries) for each in due(database, later)] == [(1, 1), (2, 0), (3, 1)]
+    assert [(each.message_id, each.attempts) for each in due(database, NOW + 60 * SECOND)] == [(2, 0)]
+    assert [(each.message_id, each.attempts) for each in due(database, later)] == [(1, 1), (2, 0), (3, 1)]
     database.run(lambda c: hasten_refetches(c, [10], now=NOW + 60 * SECOND))
     assert [each.message_id for each in due(database, NOW + 60 * SECOND)] == [1, 2]
     queue(database, NOW + 70 * SECOND, PartialUpdate(20, 3))
-    assert [(each.message_id, each.tries) for each in due(database, NOW + 72 * SECOND)][-1] == (3, 0)
+    assert [(each.message_id, each.attempts) for each in due(database, NOW + 72 * SECOND)][-1] == (3, 0)
 
 
 def test_nothing_to_queue_is_nothing_to_do(database: Database) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from ingest_pipeline.content.extraction import extract_for
-from ingest_pipeline.domain.channel_settings import Layer, SettingsInForce
+from ingest_pipeline.domain.channel_settings import EffectiveSettings, Layer
 from ingest_pipeline.domain.extract.drivers import DriverTable
 from ingest_pipeline.domain.message import Attachment, Author, Emoji, Reaction
 from ingest_pipeline.domain.window import Window
@@ -31,7 +31,7 @@ from ingest_pipeline_tests.contract.readings import CHANNEL, at
 
 LIVE = timedelta(minutes=15)
 OVER = at(3 * 3600)
-DEFAULTS = {CHANNEL: SettingsInForce()}
+DEFAULTS = {CHANNEL: EffectiveSettings()}
 
 
 def fill(connection: Connection) -> list[int]:
@@ -75,7 +75,7 @@ def test_the_facts_are_those_of_the_tables(database: Database) -> None:
 
 def test_unknown_drivers_count_where_a_channel_says_so(database: Database) -> None:
     """With `known_drivers_only` off every name in a driver's place is counted, and marked as unknown."""
-    all_names = {CHANNEL: SettingsInForce((Layer("settings.yaml", {"known_drivers_only": False}),))}
+    all_names = {CHANNEL: EffectiveSettings((Layer("settings.yaml", {"known_drivers_only": False}),))}
     with database.write() as connection:
         fill(connection)
         facts = read_facts(connection, SESSION, OVER, live_within=LIVE, settings=all_names)

@@ -10,7 +10,7 @@ import pytest
 from ingest_pipeline.domain.guild import Channel
 from ingest_pipeline.domain.session import Session
 from ingest_pipeline.errors import ConfigurationError, CopyDiffers
-from ingest_pipeline.storage.catalogue.guilds import save_channels, set_monitors
+from ingest_pipeline.storage.catalogue.guilds import save_channels, set_monitor_patterns
 from ingest_pipeline.storage.engine import migrations
 from ingest_pipeline.storage.engine.database import Connection, Database
 from ingest_pipeline.storage.engine.migrations import list_tables, own_tables
@@ -59,7 +59,7 @@ def fill(connection: Connection) -> None:
     tombstone_messages(connection, [tombstone(3, 4), tombstone(99, 4)])
     record_proof(connection, Proof(CHANNEL, 0, 2**62, "export", at(3), "c1"))
     save_channels(connection, [Channel(CHANNEL, 7, "team-radio")], now=at(0))
-    set_monitors(connection, 7, ["*radio*"], now=at(0))
+    set_monitor_patterns(connection, 7, ["*radio*"], now=at(0))
     set_state(connection, "digest", "tab\tback\\slash\nline \\N")
     set_state(connection, "empty", "")
 

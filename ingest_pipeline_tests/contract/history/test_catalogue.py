@@ -14,14 +14,14 @@ from ingest_pipeline.storage.catalogue.guilds import (
     forget_guild,
     list_channels,
     list_guilds,
+    list_monitor_patterns,
     list_monitored,
-    list_monitors,
     mark_channels_missing,
     mark_guild_left,
     note_activity,
     save_channels,
     save_guild,
-    set_monitors,
+    set_monitor_patterns,
     set_reading_state,
 )
 from ingest_pipeline.storage.catalogue.setting_overrides import save_guild_settings
@@ -135,10 +135,10 @@ def test_what_a_listing_lacks_is_missing(database: Database) -> None:
 def test_monitors_mark_channels_present_and_to_come(database: Database) -> None:
     """Patterns hold for channels that are there, for threads below them, and for channels seen later."""
     save(database, RADIO, THREAD, replace(RADIO, channel_id=9, name="general"))
-    database.run(lambda connection: set_monitors(connection, GUILD, ["*radio*"], now=NOW))
+    database.run(lambda connection: set_monitor_patterns(connection, GUILD, ["*radio*"], now=NOW))
     with database.read() as connection:
         assert list_monitored(connection, GUILD) == [RADIO, THREAD]
-        assert list_monitors(connection, GUILD) == ["*radio*"]
+        assert list_monitor_patterns(connection, GUILD) == ["*radio*"]
     save(database, replace(RADIO, channel_id=10, name="radio-2"))
     with database.read() as connection:
         assert [channel.channel_id for channel in list_monitored(connection)] == [
@@ -146,7 +146,7 @@ def test_monitors_mark_channels_present_and_to_come(database: Database) -> None:
             RADIO.channel_id,
             THREAD.channel_id,
         ]
-    database.run(lambda connection: set_monitors(connection, GUILD, [], now=LATER))
+    database.run(lambda connection: set_monitor_patterns(connection, GUILD, [], now=LATER))
     with database.read() as connection:
         assert list_monitored(connection) == []
 
@@ -196,7 +196,7 @@ def belongings(connection: Connection) -> dict[str, int]:
 def fill(connection: Connection) -> None:
     """Put a guild with everything that belongs to one, and a message, into the database."""
     save_channels(connection, [RADIO, THREAD], now=NOW)
-    set_monitors(connection, GUILD, ["*radio*"], now=NOW)
+    set_monitor_patterns(connection, GUILD, ["*radio*"], now=NOW)
     save_guild_settings(connection, GUILD, {"keep_media_only": True}, now=NOW)
     mark_import_started(connection, GUILD, correlation_id="c1", now=NOW)
     merge_messages(connection, staged([Reading()]), now=NOW)

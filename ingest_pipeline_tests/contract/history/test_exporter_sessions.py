@@ -20,7 +20,7 @@ from ingest_pipeline.domain.snowflake import first_id_at
 from ingest_pipeline.errors import ConfigurationError
 from ingest_pipeline.ingestion.services import Services, build_services
 from ingest_pipeline.settings import Settings
-from ingest_pipeline.storage.catalogue.guilds import set_monitors
+from ingest_pipeline.storage.catalogue.guilds import set_monitor_patterns
 from ingest_pipeline.storage.engine.database import Database
 from ingest_pipeline.storage.messages.manifests import Changes
 from ingest_pipeline.storage.messages.sessions import save_sessions
@@ -99,7 +99,7 @@ def test_what_the_bot_cannot_see_is_left_to_the_exporter(
     together = replace(services, settings=both)
     archive = Archive(together, server)
     server.messages.bulk_load(radio, 10)
-    archive.write(lambda connection: set_monitors(connection, guild, ["*"], now=datetime.now(UTC)))
+    archive.write(lambda connection: set_monitor_patterns(connection, guild, ["*"], now=datetime.now(UTC)))
     assert repair_now(together) == []
     assert archive.differences(server.truth(radio)) == []
     assert len(archive.live_ids(CHANNEL)) == 3

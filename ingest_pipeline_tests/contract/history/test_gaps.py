@@ -19,7 +19,7 @@ from ingest_pipeline.completeness.gap_repair import (
 from ingest_pipeline.domain.session import Session
 from ingest_pipeline.domain.snowflake import created_at
 from ingest_pipeline.history.history_import import import_history
-from ingest_pipeline.storage.catalogue.guilds import set_monitors
+from ingest_pipeline.storage.catalogue.guilds import set_monitor_patterns
 from ingest_pipeline.storage.messages.coverage import Proof, proofs, record_proof
 from ingest_pipeline.storage.messages.sessions import save_sessions
 from ingest_pipeline_tests.archive import Archive
@@ -55,7 +55,7 @@ def reasons(archive: Archive) -> list[GapReason]:
 def monitor(archive: Archive, guild: int, *patterns: str) -> None:
     """Give a guild monitors."""
     refreshed(archive)
-    archive.write(lambda connection: set_monitors(connection, guild, patterns, now=datetime.now(UTC)))
+    archive.write(lambda connection: set_monitor_patterns(connection, guild, patterns, now=datetime.now(UTC)))
 
 
 def add_session(archive: Archive, name: str, start: datetime, end: datetime, *channels: int) -> None:

@@ -10,7 +10,7 @@ import pytest
 from ingest_pipeline.domain.guild import ChannelAccess
 from ingest_pipeline.errors import ChannelForbidden, ChannelNotFound
 from ingest_pipeline.history.history_import import HistoryReport, import_history
-from ingest_pipeline.storage.catalogue.guilds import list_channels, set_monitors
+from ingest_pipeline.storage.catalogue.guilds import list_channels, set_monitor_patterns
 from ingest_pipeline.storage.messages.coverage import proofs
 from ingest_pipeline.storage.runs.scan_runs import RunStatus, find_import
 from ingest_pipeline_tests.archive import Archive
@@ -87,7 +87,9 @@ def test_monitors_choose_what_is_imported(
     thread = server.threads.create(radio, "lap 1")
     for channel in (radio, other, thread):
         server.messages.post(channel, "Box, box.")
-    archive.write(lambda connection: set_monitors(connection, guild, ["*radio*"], now=datetime.now(UTC)))
+    archive.write(
+        lambda connection: set_monitor_patterns(connection, guild, ["*radio*"], now=datetime.now(UTC))
+    )
     assert set(statuses(imported(archive, guild))) == {radio, thread}
     assert set(statuses(imported(archive, guild, channel_ids=[other]))) == {other}
     assert set(statuses(imported(archive, guild, channel_ids=[thread]))) == {thread}

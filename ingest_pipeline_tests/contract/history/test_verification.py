@@ -18,7 +18,7 @@ from ingest_pipeline.domain.session import Session
 from ingest_pipeline.domain.snowflake import created_at
 from ingest_pipeline.errors import TokenRejected
 from ingest_pipeline.history.history_import import import_history
-from ingest_pipeline.storage.catalogue.guilds import set_monitors
+from ingest_pipeline.storage.catalogue.guilds import set_monitor_patterns
 from ingest_pipeline.storage.engine.database import Connection
 from ingest_pipeline.storage.messages.deletions import Tombstone, tombstone_messages
 from ingest_pipeline.storage.messages.sessions import save_sessions
@@ -287,7 +287,7 @@ def test_long_lists_of_differences_are_cut_and_counted_whole(
 ) -> None:
     """A channel never imported differs in every message: a thousand are listed."""
     server.messages.bulk_load(radio, 1_100)
-    archive.write(lambda connection: set_monitors(connection, guild, ["*"], now=datetime.now(UTC)))
+    archive.write(lambda connection: set_monitor_patterns(connection, guild, ["*"], now=datetime.now(UTC)))
     verdict = only(verified(archive))
     assert verdict.reasons == {"not_read": 1_100}
     assert len(verdict.differences) == 1_000

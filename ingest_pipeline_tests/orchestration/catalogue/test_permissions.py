@@ -14,7 +14,7 @@ from pydantic import SecretStr
 from ingest_pipeline.domain.guild import Channel, ChannelAccess, Guild
 from ingest_pipeline.history.history_import import import_history_now
 from ingest_pipeline.monitoring.permissions import unreadable_channels
-from ingest_pipeline.storage.catalogue.guilds import save_channels, save_guild, set_monitors
+from ingest_pipeline.storage.catalogue.guilds import save_channels, save_guild, set_monitor_patterns
 from ingest_pipeline_tests.api_worlds import client_of
 from ingest_pipeline_tests.fake_discord import permissions
 from ingest_pipeline_tests.fake_discord.attach import attached
@@ -51,7 +51,7 @@ def paddock(
     deployment = deploy(tmp_path, instance, DISCORD_BOT_TOKEN=SecretStr(server.token))
     import_history_now(deployment.services, guild)
     now = datetime.now(UTC)
-    deployment.services.database.run(lambda c: set_monitors(c, guild, ["team-*"], now=now))
+    deployment.services.database.run(lambda c: set_monitor_patterns(c, guild, ["team-*"], now=now))
     return deployment
 
 
@@ -101,7 +101,7 @@ def test_the_schedule_rests_without_monitored_channels_and_without_a_bot(
 ) -> None:
     """One line says why; without a bot it is off, and the job looks at nothing."""
     assert isinstance(paddock.tick_schedule(SCHEDULE), dg.RunRequest)
-    paddock.services.database.run(lambda c: set_monitors(c, guild, [], now=datetime.now(UTC)))
+    paddock.services.database.run(lambda c: set_monitor_patterns(c, guild, [], now=datetime.now(UTC)))
     assert paddock.tick_schedule(SCHEDULE) == "no channel is monitored"
     assert deployment.tick_schedule(SCHEDULE) == "skipped: DISCORD_BOT_TOKEN is not set"
     schedule = deployment.definitions.resolve_schedule_def(SCHEDULE)
@@ -130,7 +130,7 @@ def test_each_state_has_its_remedy(deployment: Deployment) -> None:
     with deployment.services.database.write() as connection:
         save_guild(connection, Guild(1, "Paddock"), now=now)
         save_channels(connection, channels, now=now)
-        set_monitors(connection, 1, ["*"], now=now)
+        set_monitor_patterns(connection, 1, ["*"], now=now)
     with deployment.services.database.read() as connection:
         found = {each.channel.name: each.remedy for each in unreadable_channels(connection)}
     assert set(found) == {"voice", "thread", "gone"}

@@ -98,7 +98,7 @@ def test_a_session_that_cannot_be_read_fails_and_is_tried_less_and_less_often(mo
     tries = SEAL_RETRIES.read(asked.cursor)
     in_ten = next_to_seal(monza.services, tries, datetime.now(UTC) + timedelta(minutes=10))
     assert in_ten.session is not None
-    assert not in_ten.tries.is_due("monza", datetime.now(UTC) + timedelta(minutes=25))
+    assert not in_ten.retries.is_due("monza", datetime.now(UTC) + timedelta(minutes=25))
     monza.add_sessions(session("spa", start=START + timedelta(minutes=20)))
     [request] = tick(monza, asked.cursor).run_requests or []
     assert request.partition_key == "spa"

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -126,6 +128,28 @@ def test_a_live_session_that_keeps_failing_is_told_of_once_and_when_it_is_well(
     assert (recovery["event"], recovery["problems"][0]["failures"]) == ("recovery", 3)
     assert "works again" in recovery["content"]
     assert alerts.tick() == "nothing failed"
+
+
+def test_an_alert_of_an_earlier_version_is_followed_by_its_recovery(
+    alerts: Alerts, receiver: Receiver
+) -> None:
+    """The cursor of a version before is read: the failure is not alerted again, its end is."""
+    streak = {
+        "job": "ingest_job",
+        "session_id": "monza",
+        "failures": 2,
+        "since": datetime.now(UTC).isoformat(),
+        "last": datetime.now(UTC).isoformat(),
+        "run_id": "0" * 36,
+        "problem": "channel 42: forbidden",
+        "is_told": True,
+    }
+    alerts.cursor = json.dumps({**json.loads(alerts.cursor or ""), "streaks": [streak]})
+    alerts.poll("monza", "channel 42: forbidden")
+    assert alerts.tick() == "still failing: 1, 1 of them alerted"
+    alerts.poll("monza")
+    alerts.tick()
+    assert [(body["event"], body["problems"][0]["failures"]) for body in receiver.bodies] == [("recovery", 3)]
 
 
 def test_sessions_do_not_count_for_each_other_and_each_has_one_message(

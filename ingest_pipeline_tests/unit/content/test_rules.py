@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ingest_pipeline.content.rules import ContentRules, load_content_rules
-from ingest_pipeline.domain.channel_settings import SettingsInForce
+from ingest_pipeline.domain.channel_settings import EffectiveSettings
 from ingest_pipeline.domain.extract.highlights import HighlightRule
 from ingest_pipeline.domain.extract.trade_setups import parse_setups
 from ingest_pipeline.errors import ConfigurationError
@@ -21,9 +21,9 @@ def settings(tmp_path: Path) -> Settings:
     return Settings(_env_file=None, data_dir=tmp_path)
 
 
-def in_force(rules: ContentRules) -> SettingsInForce:
+def in_force(rules: ContentRules) -> EffectiveSettings:
     """Return the settings of a channel that nothing is set for."""
-    return SettingsInForce((rules.settings.default_layer(),))
+    return EffectiveSettings((rules.settings.default_layer(),))
 
 
 def test_the_project_itself_ships_the_default_rule() -> None:

@@ -56,12 +56,12 @@ def radio(server: DiscordServer, guild: int) -> int:
     return server.channels.create(guild, "team-radio")
 
 
-def ask(server: DiscordServer, work: Callable[[DiscordRest], Awaitable[Any]], *, tries: int = 3) -> Any:
+def ask(server: DiscordServer, work: Callable[[DiscordRest], Awaitable[Any]], *, attempts: int = 3) -> Any:
     """Log in, do work, log out."""
 
     async def logged_in() -> Any:
         async with open_rest(SecretStr(server.token)) as rest:
-            rest.tries, rest.pause_seconds = tries, 0.01
+            rest.attempts, rest.pause_seconds = attempts, 0.01
             return await work(rest)
 
     return asyncio.run(logged_in())
@@ -150,10 +150,10 @@ def test_a_passing_failure_is_not_noticed(server: DiscordServer, radio: int, arm
 
 
 def test_a_lasting_failure_is_transient(server: DiscordServer, radio: int) -> None:
-    """After its tries the client gives up, saying that it may work later."""
+    """After its attempts the client gives up, saying that it may work later."""
     server.faults.fail(503, Requests(HISTORY, times=None))
     with pytest.raises(DiscordUnavailable, match="503"):
-        ask(server, lambda rest: rest.history(radio), tries=2)
+        ask(server, lambda rest: rest.history(radio), attempts=2)
     assert len(server.journal.select(HISTORY)) == 2
 
 

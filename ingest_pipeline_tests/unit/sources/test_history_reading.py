@@ -52,7 +52,7 @@ def ask(server: DiscordServer, work: Callable[[DiscordRest], Awaitable[Any]]) ->
 
     async def logged_in() -> Any:
         async with open_rest(SecretStr(server.token)) as rest:
-            rest.tries, rest.pause_seconds = 2, 0.01
+            rest.attempts, rest.pause_seconds = 2, 0.01
             return await work(rest)
 
     return asyncio.run(logged_in())

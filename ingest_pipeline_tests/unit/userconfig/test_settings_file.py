@@ -17,7 +17,7 @@ from ingest_pipeline.settings import load_settings
 from ingest_pipeline.userconfig.settings_file import (
     SettingsFile,
     default_channel,
-    first_monitors,
+    default_monitor_patterns,
     load_settings_file,
 )
 
@@ -171,17 +171,20 @@ def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:
     """For the channel of sessions that name none, and for what the bot monitors first."""
     (tmp_path / "settings.yaml").write_text("default_channel_id: 7\nmonitor: [radio, '*clips*']\n")
     of_file = load_settings(data_dir=tmp_path)
-    assert (default_channel(of_file), first_monitors(of_file)) == (7, ("radio", "*clips*"))
+    assert (default_channel(of_file), default_monitor_patterns(of_file)) == (7, ("radio", "*clips*"))
     of_both = load_settings(data_dir=tmp_path, default_channel_id=8, bot_monitor="setups !old")
-    assert (default_channel(of_both), first_monitors(of_both)) == (8, ("setups", "!old"))
+    assert (default_channel(of_both), default_monitor_patterns(of_both)) == (8, ("setups", "!old"))
 
 
 def test_a_data_folder_without_the_file_has_the_shipped_defaults(tmp_path: Path) -> None:
     """As before they stood in the file; an empty file of its own has none."""
     settings = load_settings(data_dir=tmp_path)
-    assert (default_channel(settings), first_monitors(settings)) == (1101802452224856174, ("*aplus-setups*",))
+    assert (default_channel(settings), default_monitor_patterns(settings)) == (
+        1101802452224856174,
+        ("*aplus-setups*",),
+    )
     (tmp_path / "settings.yaml").touch()
-    assert (default_channel(settings), first_monitors(settings)) == (None, ())
+    assert (default_channel(settings), default_monitor_patterns(settings)) == (None, ())
 
 
 @pytest.mark.parametrize("text", ["default_channel_id: radio", "monitor: {a: b}", "monitor: ['']"])

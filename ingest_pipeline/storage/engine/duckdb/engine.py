@@ -229,7 +229,7 @@ class DuckDBDatabase:
         except (duckdb.IOException, duckdb.ConnectionException) as error:
             if not _is_in_use(error):
                 raise
-            # A try costs some 10 ms of computing: one thread of this process tries for all that wait.
+            # An attempt costs some 10 ms of computing: one thread of this process tries for all that wait.
             if not self._lock.trying.acquire(timeout=max(deadline - time.monotonic(), 0)):
                 raise self._busy(error) from error
         try:
@@ -240,15 +240,15 @@ class DuckDBDatabase:
     def _connected_in_time(
         self, connect: Callable[[], duckdb.DuckDBPyConnection], deadline: float
     ) -> duckdb.DuckDBPyConnection:
-        tries = 0
+        attempts = 0
         while True:
             try:
                 return connect()
             except (duckdb.IOException, duckdb.ConnectionException) as error:
                 if not _is_in_use(error):
                     raise
-                tries += 1
-                pause = min(RETRIES.delay(tries), _LONGEST_POLL_SECONDS)
+                attempts += 1
+                pause = min(RETRIES.delay(attempts), _LONGEST_POLL_SECONDS)
                 if time.monotonic() + pause > deadline:
                     raise self._busy(error) from error
                 time.sleep(pause)

@@ -49,8 +49,8 @@ class Undo:
         """Return the copy of a block, None when there is none or it is damaged itself."""
         if block not in self.digests:
             return None
-        place = _head_bytes(len(self.digests)) + list(self.digests).index(block) * self.block_bytes
-        content = os.pread(self.file, self.block_bytes, place)
+        offset = _head_bytes(len(self.digests)) + list(self.digests).index(block) * self.block_bytes
+        content = os.pread(self.file, self.block_bytes, offset)
         is_right = _digest(content) == self.digests[block] and is_whole(content)
         return content if is_right else None
 
@@ -77,16 +77,16 @@ def save(path: Path, file: int, headers: Headers) -> None:
     is_new = not target.exists()
     undo = os.open(target, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        place = _head_bytes(len(contents))
+        offset = _head_bytes(len(contents))
         entries = []
         for block, content in contents.items():
-            if os.pread(undo, headers.block_bytes, place) != content:
-                _write(undo, content, place)
+            if os.pread(undo, headers.block_bytes, offset) != content:
+                _write(undo, content, offset)
             entries.append(_ENTRY.pack(block, _digest(content)))
-            place += headers.block_bytes
+            offset += headers.block_bytes
         head = _HEAD.pack(headers.digest, headers.block_bytes, len(contents)) + b"".join(entries)
         _write(undo, _MAGIC + _digest(head) + head, 0)
-        os.ftruncate(undo, place)
+        os.ftruncate(undo, offset)
         os.fdatasync(undo)
     finally:
         os.close(undo)
@@ -146,9 +146,9 @@ def _digest(content: bytes) -> bytes:
     return blake2b(content, digest_size=_DIGEST_BYTES).digest()
 
 
-def _write(file: int, content: bytes, place: int) -> None:
+def _write(file: int, content: bytes, offset: int) -> None:
     left = memoryview(content)
     while left:
-        written = os.pwrite(file, left, place)
-        place += written
+        written = os.pwrite(file, left, offset)
+        offset += written
         left = left[written:]

@@ -198,13 +198,13 @@ class PostgresDatabase:
     def _wait_for_server(self) -> None:
         """Connect once, trying again with growing pauses, so that what is wrong is said and not timed out."""
         deadline = time.monotonic() + (self._wait_seconds if self._is_patient else 0)
-        tries = 0
+        attempts = 0
         while True:
             try:
                 psycopg.connect(**_connection_options(self._url)).close()
             except psycopg.OperationalError as error:
-                tries += 1
-                pause = RETRIES.delay(tries)
+                attempts += 1
+                pause = RETRIES.delay(attempts)
                 remedy = next((text for sign, text in _HOPELESS.items() if re.search(sign, str(error))), None)
                 if remedy:
                     raise ConfigurationError(
@@ -212,7 +212,7 @@ class PostgresDatabase:
                     ) from None
                 if time.monotonic() + pause > deadline:
                     raise self._unreachable(error) from None
-                level = logging.WARNING if tries == 1 else logging.DEBUG
+                level = logging.WARNING if attempts == 1 else logging.DEBUG
                 _logger.log(level, "PostgreSQL cannot be reached, trying again: %s", self._reason(error))
                 time.sleep(pause)
             except psycopg.ProgrammingError:

@@ -4,22 +4,22 @@ SELECT pg_advisory_xact_lock(1768842612, 0);
 
 -- name: lock_staged
 -- Take turns with every transaction that merges or deletes ids near the staged ones, in one order for all.
-SELECT pg_advisory_xact_lock(1768842613, stretch)
+SELECT pg_advisory_xact_lock(1768842613, shard)
 FROM (
-    -- Stretches of 4.7 hours (2^46 of an id), folded into 256 so that no batch takes more locks.
-    SELECT DISTINCT ((discord_id >> 46) % 256)::INTEGER AS stretch
+    -- Ranges of 4.7 hours (2^46 of an id), folded into 256 so that no batch takes more locks.
+    SELECT DISTINCT ((discord_id >> 46) % 256)::INTEGER AS shard
     FROM staged_readings
-    ORDER BY stretch
-) AS stretches;
+    ORDER BY shard
+) AS shards;
 
 -- name: lock_ids
 -- Take turns with every transaction that merges or deletes ids near these, in the order of lock_staged.
-SELECT pg_advisory_xact_lock(1768842613, stretch)
+SELECT pg_advisory_xact_lock(1768842613, shard)
 FROM (
-    SELECT DISTINCT ((discord_id >> 46) % 256)::INTEGER AS stretch
+    SELECT DISTINCT ((discord_id >> 46) % 256)::INTEGER AS shard
     FROM unnest($discord_ids::BIGINT[]) AS ids (discord_id)
-    ORDER BY stretch
-) AS stretches;
+    ORDER BY shard
+) AS shards;
 
 -- name: lock_sessions
 -- Take turns with every transaction that changes sessions, or merges by them.

@@ -189,19 +189,19 @@ WHERE
     guild_id = $guild_id::BIGINT
     AND is_monitored <> (channel_id IN (SELECT unnest($channel_ids::BIGINT[])));
 
--- name: list_monitors
+-- name: list_monitor_patterns
 -- A guild's patterns.
 SELECT pattern FROM guild_monitors WHERE guild_id = $guild_id::BIGINT ORDER BY pattern;
 
--- name: delete_guild_monitors
+-- name: delete_guild_monitor_patterns
 -- Forget a guild's patterns.
 DELETE FROM guild_monitors WHERE guild_id = $guild_id::BIGINT;
 
--- name: choose_monitors
--- Note that it was said what of a guild is monitored.
+-- name: mark_monitors_chosen
+-- Note that somebody has chosen what of a guild is monitored.
 UPDATE guilds SET monitors_chosen_at = $now::TIMESTAMPTZ WHERE guild_id = $guild_id::BIGINT;
 
--- name: insert_monitors
+-- name: insert_monitor_patterns
 -- Give a guild patterns.
 INSERT INTO guild_monitors (guild_id, pattern)
 SELECT $guild_id::BIGINT, pattern

@@ -23,7 +23,7 @@ ON CONFLICT (message_id) DO UPDATE SET
 
 -- name: due_refetches
 -- Messages whose time to be read again has come, by channel and id.
-SELECT message_id, channel_id, guild_id, last_event_at, tries
+SELECT message_id, channel_id, guild_id, last_event_at, tries AS attempts
 FROM (
     SELECT message_id, channel_id, guild_id, last_event_at, tries
     FROM pending_reads
