@@ -97,7 +97,7 @@ def _sessions(connection: Connection, settled: datetime) -> Iterable[Expectation
     for session in list_sessions(connection):
         window = session.window
         high = min(window.high, first_id_at(settled) - 1)
-        if high > window.low:
+        if high > window.low and not session.is_cancelled:
             for channel_id in session.channel_ids:
                 yield Expectation(channel_id, window.low, high, session.session_id)
 

@@ -103,7 +103,7 @@ def sessions_to_verify(
     over = {
         session.session_id
         for session in list_sessions(connection)
-        if session.end_time + settings.settle <= now
+        if session.end_time + settings.settle <= now and not session.is_cancelled
     }
     found = expectations(connection, now, settings.settle, scope)
     return [each for each in found if each.session_id in over]

@@ -181,6 +181,7 @@ def sessions_to_seal(services: Services, now: datetime | None = None) -> list[Se
             session
             for session in list_sessions(connection)
             if session.end_time + services.settings.settle <= moment
+            and not session.is_cancelled
             and (
                 session.session_id not in sealed
                 or (
@@ -193,6 +194,10 @@ def sessions_to_seal(services: Services, now: datetime | None = None) -> list[Se
 
 def _settled(services: Services, session_id: str, now: datetime) -> Session:
     session = load_session(services, session_id)
+    if session.is_cancelled:
+        raise SessionInvalid(
+            f"session {session_id!r} is cancelled and has no messages: there is nothing to seal"
+        )
     settled_at = session.end_time + services.settings.settle
     if now < settled_at:
         raise SessionInvalid(

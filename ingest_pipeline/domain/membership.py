@@ -1,9 +1,9 @@
 """Session membership of a message: a function of the sessions, the parents of threads, its channel and time.
 
 A message belongs to the session whose channels hold its channel - or, for a message of a thread, the
-thread's parent - and whose `[start, end)` holds its time of posting. Of several it is the one that starts
-first, and of those the one whose id sorts first by its characters' codes. No reading carries it; how the
-rows of the table follow is in `storage/messages/membership.py`.
+thread's parent - and whose `[start, end)` holds its time of posting; a cancelled one takes none. Of several
+it is the one that starts first, and of those the one whose id sorts first by its characters' codes. No
+reading carries it; how the rows of the table follow is in `storage/messages/membership.py`.
 """
 
 from __future__ import annotations
@@ -81,7 +81,8 @@ def overlaps(sessions: Iterable[Session], *, of: Collection[str]) -> list[Overla
         of: The ids of those that are asked about.
     """
     found = []
-    ordered = sorted(sessions, key=lambda each: (each.start_time, each.session_id))
+    there = (session for session in sessions if not session.is_cancelled)
+    ordered = sorted(there, key=lambda each: (each.start_time, each.session_id))
     for at, first in enumerate(ordered, 1):
         for second in islice(ordered, at, None):
             if second.start_time >= first.end_time:

@@ -33,6 +33,7 @@ class Session:
         event_name: Such as `Italian Grand Prix`.
         location: Such as `Monza`.
         country: Such as `Italy`.
+        is_cancelled: Whether it does not take place: it stays listed, takes no messages and is not read.
 
     Raises:
         SessionInvalid: An id is illegal, a time is naive, the end is not after the start, or no
@@ -49,6 +50,7 @@ class Session:
     event_name: str | None = None
     location: str | None = None
     country: str | None = None
+    is_cancelled: bool = False
 
     def __post_init__(self) -> None:
         """Check every rule; bring times to UTC and channels into order."""
@@ -69,8 +71,8 @@ class Session:
         return Window(self.start_time, self.end_time)
 
     def is_live(self, now: datetime) -> bool:
-        """Return whether `start_time <= now < end_time`."""
-        return now in self.window
+        """Return whether `start_time <= now < end_time`, unless it is cancelled."""
+        return not self.is_cancelled and now in self.window
 
 
 def validate_session_id(session_id: str) -> str:
@@ -98,5 +100,5 @@ def live_sessions(sessions: Iterable[Session], now: datetime) -> list[Session]:
 
 def next_session(sessions: Iterable[Session], now: datetime) -> Session | None:
     """Return the session that starts next, or None."""
-    coming = [session for session in sessions if session.start_time > now]
+    coming = [session for session in sessions if session.start_time > now and not session.is_cancelled]
     return min(coming, key=lambda session: (session.start_time, session.session_id), default=None)

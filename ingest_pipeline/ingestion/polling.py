@@ -72,7 +72,9 @@ def plan_poll(
 
 def ended_within(sessions: Iterable[Session], now: datetime, span: timedelta) -> list[Session]:
     """Return the sessions that ended within a span before now, the last to end first."""
-    ended = [session for session in sessions if now - span < session.end_time <= now]
+    ended = [
+        session for session in sessions if now - span < session.end_time <= now and not session.is_cancelled
+    ]
     return sorted(ended, key=lambda session: session.end_time, reverse=True)
 
 
@@ -105,9 +107,12 @@ def missing_by_channel(
 
 
 def missing_time(connection: Connection, session: Session, now: datetime) -> list[Window]:
-    """Return the ranges of a session, up to now, that some channel has no proof for."""
+    """Return the ranges of a session, up to now, that some channel has no proof for.
+
+    A cancelled session has none.
+    """
     end = min(session.end_time, now)
-    if end <= session.start_time:
+    if end <= session.start_time or session.is_cancelled:
         return []
     span = Window(session.start_time, end)
     return [

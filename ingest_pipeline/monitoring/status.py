@@ -173,7 +173,7 @@ def look_up_status(services: Services, now: datetime) -> Status:
             session_progress(connection, session, services.grid, now)
             for session in live_sessions(sessions, now)
         )
-        ended = [session for session in sessions if session.end_time <= now]
+        ended = [session for session in sessions if session.end_time <= now and not session.is_cancelled]
         latest = max(ended, key=lambda session: (session.end_time, session.session_id), default=None)
         return Status(
             as_of=now,

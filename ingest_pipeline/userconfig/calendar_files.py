@@ -1,45 +1,54 @@
-"""Sessions from iCalendar files (RFC 5545): one session for each VEVENT.
+"""Sessions from iCalendar files (RFC 5545): one for each VEVENT, and for each occurrence of one that recurs.
 
 | property | field |
 |---|---|
-| `UID` | `session_id`, made legal as `session_id_of` says |
+| `UID` | `session_id`, made legal as `session_id_of` says; with the date for an occurrence of a series |
 | `DTSTART`, `DTEND` or `DURATION` | `start_time`, `end_time`; `TZID` by `VTIMEZONE`, IANA or Windows name |
 | `SUMMARY`, `LOCATION`, first of `CATEGORIES` | `event_name`, `location`, `session_type` |
 | `X-INGEST-<FIELD>` | any field, over the above: `X-INGEST-SESSION-ID`, `X-INGEST-CHANNEL-IDS`, … |
+| `SEQUENCE`, then `DTSTAMP` or `LAST-MODIFIED` | how new the event is |
 
-Cancelled events are left out with a warning. Floating times, whole days and recurring events are
-refused: a session has one start and one end.
+An event that is no session is named with the reason; the others come in. What happens to stored sessions is
+decided in `domain/schedule_plan.py`.
 """
 
 from __future__ import annotations
 
-import logging
 import re
 import warnings
-from collections.abc import Iterator, Sequence
-from datetime import UTC, date, datetime, timedelta
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from ingest_pipeline.domain.schedule import (
+    Cancellation,
+    LeftOut,
+    Schedule,
+    ScheduledSession,
+    Version,
+    newest_of,
+)
+from ingest_pipeline.domain.session import Session
 from ingest_pipeline.errors import BadInput, SessionInvalid
-from ingest_pipeline.userconfig.session_rows import SessionRow, Value, field_name, shown
+from ingest_pipeline.userconfig.calendar_series import LIBRARY_ERRORS, RECURRING, expand
+from ingest_pipeline.userconfig.calendar_times import bounds, calendar_zone, written_at
+from ingest_pipeline.userconfig.schedule_options import ScheduleOptions
+from ingest_pipeline.userconfig.session_rows import (
+    SessionRow,
+    Value,
+    convert_row,
+    describe_problems,
+    field_name,
+    shown,
+)
 
 if TYPE_CHECKING:
     from icalendar import Component
 
-_logger = logging.getLogger(__name__)
-
-_RECURRING = ("RRULE", "RDATE", "RECURRENCE-ID")
 _OWN = "X-INGEST-"
-# What icalendar 7 raises on input that is not iCalendar; it has no base class of its own for them.
-_PARSER_ERRORS = (
-    ValueError,
-    TypeError,
-    LookupError,
-    AttributeError,
-    ArithmeticError,
-    RecursionError,
-)
 
 
 def session_id_of(uid: str) -> str:
@@ -56,33 +65,209 @@ def session_id_of(uid: str) -> str:
     return f"{stem}-{digest}" if stem else digest
 
 
-def calendar_rows(text: str, name: str) -> list[SessionRow]:
-    """Return a row for each event of a calendar that is not cancelled.
+def read_calendar(text: str, name: str, options: ScheduleOptions) -> Schedule:
+    """Read a calendar.
+
+    Args:
+        text: The file's content.
+        name: The file's name in messages.
+        options: How it is read.
 
     Raises:
-        BadInput: The text is not iCalendar, or holds no event.
+        BadInput: The text is not iCalendar, holds no event, or no event of it can be a session.
     """
-    events = [
-        (event, str(calendar.get("METHOD", "")).upper() == "CANCEL")
-        for calendar in _calendars(text, name)
+    events = list(_events(text, name, options))
+    if not events:
+        raise BadInput(f"{name} holds no VEVENT: export a calendar with the sessions' events")
+    reader = _Reader(options)
+    by_uid: dict[str, list[_Event]] = {}
+    for event in events:
+        by_uid.setdefault(event.uid or event.where, []).append(event)
+    for group in by_uid.values():
+        reader.read(group)
+    sessions, rivals = newest_of(reader.sessions)
+    left_out = (*reader.left_out, *rivals)
+    if left_out and not sessions and not reader.cancelled:
+        raise SessionInvalid(describe_problems(name, [str(each) for each in left_out]))
+    return Schedule(
+        options.source,
+        tuple(sessions),
+        tuple(reader.cancelled),
+        left_out,
+        frozenset(reader.series),
+        frozenset(reader.partial),
+        options.since,
+        options.until,
+        options.is_whole,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Event:
+    """One VEVENT, or one occurrence of it.
+
+    Attributes:
+        component: As the parser gives it.
+        where: Its place in the file.
+        is_cancelled: Whether it or its calendar says that it is cancelled.
+        zone: The zone that its calendar states for all.
+        suffix: What its session's id has besides the UID.
+        version: How new it is.
+    """
+
+    component: Component
+    where: str
+    is_cancelled: bool
+    zone: str | None
+    version: Version
+    suffix: str = ""
+
+    @property
+    def uid(self) -> str | None:
+        return _text(self.component, "UID")
+
+    @property
+    def name(self) -> str:
+        return _text(self.component, "SUMMARY") or self.uid or ""
+
+    @property
+    def is_tentative(self) -> bool:
+        return str(self.component.get("STATUS", "")).upper() == "TENTATIVE"
+
+    @property
+    def session_id(self) -> str:
+        own = _text(self.component, f"{_OWN}SESSION-ID")
+        return f"{own}{self.suffix}" if own else session_id_of(f"{self.uid or ''}{self.suffix}")
+
+
+@dataclass(slots=True)
+class _Reader:
+    """Collects what a file's events are."""
+
+    options: ScheduleOptions
+    sessions: list[ScheduledSession] = field(default_factory=list)
+    cancelled: list[Cancellation] = field(default_factory=list)
+    left_out: list[LeftOut] = field(default_factory=list)
+    series: set[str] = field(default_factory=set)
+    partial: set[str] = field(default_factory=set)
+
+    def read(self, group: Sequence[_Event]) -> None:
+        """Read the events of one UID: the newest of each, and their occurrences."""
+        changed = _newest(each for each in group if "RECURRENCE-ID" in each.component)
+        plain = _newest(each for each in group if "RECURRENCE-ID" not in each.component)
+        recurring = [each for each in plain if any(name in each.component for name in RECURRING)]
+        if not recurring and not changed:
+            for event in plain:
+                self._take(event, is_series=True)
+            return
+        master = plain[0] if plain else None
+        if master is not None and (
+            master.is_cancelled or (master.is_tentative and not self.options.tentative)
+        ):
+            self._take(master, is_series=True)
+            return
+        self._read_series(master, changed)
+
+    def _read_series(self, master: _Event | None, changed: Sequence[_Event]) -> None:
+        first = master or changed[0]
+        uid = first.uid or first.where
+        self.series.add(uid)
+        if master is None:
+            self.partial.add(uid)
+        by_component = {id(each.component): each for each in changed}
+        try:
+            if master is not None:
+                bounds(master.component, self.options, master.zone)
+            found = expand(
+                master.component if master else None,
+                [each.component for each in changed],
+                first.zone,
+                self.options.since,
+                self.options.until,
+            )
+        except SessionInvalid as error:
+            self._leave_out(first, str(error))
+            return
+        dates = Counter(_day(each.original) for each in found)
+        for occurrence in found:
+            day = _day(occurrence.original)
+            is_alone = dates[day] == 1 or not isinstance(occurrence.original, datetime)
+            event = by_component.get(id(occurrence.source), first)
+            self._take(
+                replace(
+                    event,
+                    component=occurrence.event,
+                    where=f"{event.where}, {day}",
+                    suffix=f"-{day}" if is_alone else f"-{day}T{occurrence.original:%H%M}",
+                    version=max(event.version, first.version, key=lambda version: version.rank),
+                )
+            )
+
+    def _take(self, event: _Event, *, is_series: bool = False) -> None:
+        uid = event.uid or event.where
+        if event.is_cancelled:
+            self.cancelled.append(
+                Cancellation(
+                    uid, event.session_id, event.name, event.version, event.where, is_series=is_series
+                )
+            )
+        elif event.is_tentative and not self.options.tentative:
+            self._leave_out(event, "it is tentative: --tentative takes such events")
+        else:
+            values, problems = convert_row(
+                _row(event, self.options), default_channel_id=self.options.default_channel_id
+            )
+            if problems:
+                self._leave_out(event, "; ".join(problems))
+            else:
+                self.sessions.append(ScheduledSession(Session(**values), uid, event.version, event.where))
+
+    def _leave_out(self, event: _Event, reason: str) -> None:
+        self.left_out.append(LeftOut(event.where, event.name, reason, event.uid or event.where))
+
+
+def _newest(events: Iterable[_Event]) -> list[_Event]:
+    """Return the newest event of each occurrence; several that are equally new all stay."""
+    best: dict[str, list[_Event]] = {}
+    for event in events:
+        stated = event.component.get("RECURRENCE-ID")
+        rivals = best.setdefault("" if stated is None else _written(stated), [])
+        if rivals and event.version.rank > rivals[0].version.rank:
+            rivals.clear()
+        if not rivals or event.version.rank == rivals[0].version.rank:
+            rivals.append(event)
+    return [event for rivals in best.values() for event in rivals]
+
+
+def _written(value: object) -> str:
+    return value.to_ical().decode(errors="replace") if hasattr(value, "to_ical") else str(value)
+
+
+def _events(text: str, name: str, options: ScheduleOptions) -> Iterator[_Event]:
+    calendars = _calendars(text, name)
+    components = [
+        (event, calendar)
+        for calendar in calendars
         for event in calendar.subcomponents
         if event.name == "VEVENT"
     ]
-    if not events:
-        raise BadInput(f"{name} holds no VEVENT: export a calendar with the sessions' events")
     lines = [
         number for number, line in enumerate(text.splitlines(), 1) if line.strip().upper() == "BEGIN:VEVENT"
     ]
-    places = lines if len(lines) == len(events) else range(1, len(events) + 1)
+    places = lines if len(lines) == len(components) else range(1, len(components) + 1)
     unit = "line" if places is lines else "event"
-    rows = [
-        _row(event, f"{unit} {place}")
-        for (event, cancelled), place in zip(events, places, strict=True)
-        if not cancelled and str(event.get("STATUS", "")).upper() != "CANCELLED"
-    ]
-    if len(rows) < len(events):
-        _logger.warning("%s: %d cancelled events left out", name, len(events) - len(rows))
-    return rows
+    for (event, calendar), place in zip(components, places, strict=True):
+        status, method = (
+            str(of.get(key, "")).upper() for of, key in ((event, "STATUS"), (calendar, "METHOD"))
+        )
+        sequence = event.get("SEQUENCE")
+        yield _Event(
+            event,
+            f"{unit} {place}",
+            status == "CANCELLED" or method == "CANCEL",
+            calendar_zone(calendar, options),
+            Version(sequence if isinstance(sequence, int) else 0, written_at(event)),
+        )
 
 
 def _calendars(text: str, name: str) -> Sequence[Component]:
@@ -96,7 +281,7 @@ def _calendars(text: str, name: str) -> Sequence[Component]:
             warnings.simplefilter("ignore")
             # As bytes: a one-line string would be taken for a path and that file read.
             calendars = icalendar.Calendar.from_ical(text.encode(), multiple=True)
-    except _PARSER_ERRORS as error:
+    except LIBRARY_ERRORS as error:
         raise BadInput(f"{name} is not iCalendar: {shown(str(error))}. Export the calendar again") from error
     if not calendars:
         raise BadInput(
@@ -106,28 +291,26 @@ def _calendars(text: str, name: str) -> Sequence[Component]:
 
 
 # What icalendar cannot read it keeps as text, any attribute of which raises; hence `isinstance(…, str)`.
-def _row(event: Component, where: str) -> SessionRow:
-    fields: dict[str, Value] = {}
+def _row(event: _Event, options: ScheduleOptions) -> SessionRow:
+    component = event.component
+    fields: dict[str, Value] = {
+        "session_id": event.session_id if event.uid or event.suffix else None,
+        "event_name": _text(component, "SUMMARY"),
+        "location": _text(component, "LOCATION"),
+        "session_type": _first_category(component),
+    }
     problems: list[str] = []
-    uid = _text(event, "UID")
-    fields["session_id"] = session_id_of(uid) if uid else None
-    fields["event_name"] = _text(event, "SUMMARY")
-    fields["location"] = _text(event, "LOCATION")
-    fields["session_type"] = _first_category(event)
-    recurring = next((name for name in _RECURRING if name in event), None)
-    if recurring:
-        problems.append(f"the event recurs ({recurring}): export each occurrence as an event of its own")
     try:
-        start, end = _bounds(event)
+        start, end = bounds(component, options, event.zone)
         fields |= {"start_time": start.isoformat(), "end_time": end.isoformat()}
     except SessionInvalid as error:
         problems.append(str(error))
-    for name, value in _own_fields(event):
+    for name, value in _own_fields(component):
         try:
-            fields[field_name(name)] = value
+            fields[field_name(name)] = event.session_id if name == "SESSION-ID" else value
         except SessionInvalid as error:
             problems.append(f"{_OWN}{name}: {error}")
-    return SessionRow(where, tuple(fields.items()), tuple(problems))
+    return SessionRow(event.where, tuple(fields.items()), tuple(problems))
 
 
 def _own_fields(event: Component) -> Iterator[tuple[str, Value]]:
@@ -158,55 +341,5 @@ def _first_category(event: Component) -> str | None:
     return next((str(category) for category in getattr(value, "cats", ())), None)
 
 
-def _bounds(event: Component) -> tuple[datetime, datetime]:
-    """Return an event's start and end in UTC.
-
-    Raises:
-        SessionInvalid: One is absent, unreadable, a whole day or without a known zone.
-    """
-    start = _moment(event, "DTSTART")
-    if "DTEND" in event:
-        return start, _moment(event, "DTEND")
-    length = _value(event, "DURATION") if "DURATION" in event else None
-    if not isinstance(length, timedelta):
-        raise SessionInvalid("the event has neither DTEND nor DURATION: give it an end")
-    try:
-        return start, start + length
-    except OverflowError as error:
-        raise SessionInvalid(f"DURATION {length} reaches past the last possible time: shorten it") from error
-
-
-def _moment(event: Component, name: str) -> datetime:
-    value = _value(event, name)
-    if not isinstance(value, datetime):
-        if isinstance(value, date):
-            raise SessionInvalid(
-                f"{name} {value.isoformat()} is a whole day: give it times, such as {value:%Y%m%d}T130000Z"
-            )
-        raise SessionInvalid(f"{name} {shown(str(value))} is not a time: write it such as 20260906T130000Z")
-    if value.tzinfo is None:
-        zone = event[name].params.get("TZID")
-        if zone:
-            raise SessionInvalid(
-                f"{name} is in the unknown time zone {shown(str(zone))}: use an IANA name such as "
-                "Europe/Rome, or add its VTIMEZONE"
-            )
-        raise SessionInvalid(
-            f"{name} {value:%Y%m%dT%H%M%S} has no time zone: write {value:%Y%m%dT%H%M%S}Z or add a TZID"
-        )
-    try:
-        return value.astimezone(UTC)
-    except (ValueError, OverflowError) as error:
-        raise SessionInvalid(
-            f"{name} {value.isoformat()} is outside the range of UTC: check the year"
-        ) from error
-
-
-def _value(event: Component, name: str) -> Any:
-    """Return the Python value of a time property that must stand once."""
-    value = event.get(name)
-    if value is None:
-        raise SessionInvalid(f"{name} is missing: give one")
-    if isinstance(value, list):
-        raise SessionInvalid(f"{name} is given {len(value)} times: keep one")
-    return str(value) if isinstance(value, str) else getattr(value, "dt", str(value))
+def _day(moment: date) -> str:
+    return f"{moment:%Y-%m-%d}"

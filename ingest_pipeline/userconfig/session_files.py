@@ -2,7 +2,7 @@
 
 YAML holds a list of sessions, at the top or under `sessions:`. CSV has a header line; comma,
 semicolon and tab all separate cells. Field names are `Session`'s, with the aliases of
-`session_rows.ALIASES`. For iCalendar see `session_calendar.py`.
+`session_rows.ALIASES`. For iCalendar see `calendar_files.py`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,6 @@ from ingest_pipeline.settings import Settings
 from ingest_pipeline.storage.engine.database import Connection, Database
 from ingest_pipeline.storage.messages.sessions import SessionChanges, save_sessions
 from ingest_pipeline.storage.runs.state import get_state, set_state
-from ingest_pipeline.userconfig.calendar_files import calendar_rows
 from ingest_pipeline.userconfig.edited_files import (
     decode_text,
     is_null,
@@ -50,7 +49,7 @@ def read_sessions(path: Path, *, default_channel_id: int | None) -> list[Session
     """Read the sessions of a file, in the file's order.
 
     Args:
-        path: A `.yaml`, `.yml`, `.csv` or `.ics` file.
+        path: A `.yaml`, `.yml` or `.csv` file.
         default_channel_id: The channel of sessions that name none.
 
     Raises:
@@ -73,8 +72,6 @@ def parse_sessions(content: bytes, name: str, *, default_channel_id: int | None)
             rows = _yaml_rows(decode_text(content, name), name)
         case ".csv":
             rows = list(_csv_rows(decode_text(content, name), name))
-        case ".ics":
-            rows = calendar_rows(decode_text(content, name), name)
         case suffix:
             raise BadInput(f"{name} ends in {suffix!r}: sessions are read from files ending in {_SUFFIXES}")
     return build_sessions(rows, name, default_channel_id=default_channel_id)

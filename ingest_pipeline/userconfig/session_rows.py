@@ -1,7 +1,7 @@
 """Sessions from rows of text: the same rules for every file format and for the command line.
 
 A reader of a format yields `SessionRow`s; here the fields are named, converted and checked, and all
-problems of a file are told at once. Formats belong to `session_files.py` and `session_calendar.py`.
+problems of a file are told at once. Formats belong to `session_files.py` and `calendar_files.py`.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ ALIASES = {
     "channel_id": "channel_ids",
     "channel": "channel_ids",
     "channels": "channel_ids",
+    "cancelled": "is_cancelled",
 }
 REQUIRED = ("session_id", "start_time", "end_time")
 MAX_PROBLEMS = 20
@@ -76,7 +77,7 @@ def build_sessions(rows: Iterable[SessionRow], name: str, *, default_channel_id:
     problems: list[str] = []
     places: dict[str, str] = {}
     for row in rows:
-        values, row_problems = _convert(row)
+        values, row_problems = convert_row(row, default_channel_id=default_channel_id)
         session_id = values.get("session_id")
         if session_id in places:
             row_problems.append(
@@ -84,11 +85,6 @@ def build_sessions(rows: Iterable[SessionRow], name: str, *, default_channel_id:
             )
         elif session_id is not None:
             places[session_id] = row.where
-        if not row_problems:
-            if default_channel_id is not None:
-                values.setdefault("channel_ids", (default_channel_id,))
-            elif "channel_ids" not in values:
-                row_problems.append(_NO_CHANNEL)
         label = row.where if session_id is None else f"{row.where}, session {session_id!r}"
         problems += [f"{label}: {problem}" for problem in row_problems]
         if not row_problems:
@@ -168,20 +164,21 @@ def shown(value: object) -> str:
     return text if len(text) <= 80 else f"{text[:79]}…"
 
 
-def _convert(row: SessionRow) -> tuple[dict[str, Any], list[str]]:
-    """Return a row's converted values and its problems."""
+def convert_row(row: SessionRow, *, default_channel_id: int | None) -> tuple[dict[str, Any], list[str]]:
+    """Return a row's converted values by field, and its problems.
+
+    Args:
+        default_channel_id: The channel when the row names none; None when there is no such channel.
+    """
     written, problems = _by_field(row)
     values: dict[str, Any] = {}
     for field, value in written.items():
         try:
-            converted = _CONVERTERS[field](field, value)
+            values[field] = _CONVERTERS[field](field, value)
         except BadInput as error:
             problems.append(str(error))
-        else:
-            if converted is not None:
-                values[field] = converted
-            elif field in REQUIRED:
-                problems.append(f"{field} is empty: give one")
+    problems += [f"{field} is empty: give one" for field in REQUIRED if values.get(field, "") is None]
+    values = {field: value for field, value in values.items() if value is not None}
     if not row.problems:
         problems += [f"{field} is missing: give one" for field in REQUIRED if field not in written]
     if "start_time" in values and "end_time" in values:
@@ -189,6 +186,10 @@ def _convert(row: SessionRow) -> tuple[dict[str, Any], list[str]]:
             Window(values["start_time"], values["end_time"])
         except WindowInvalid as error:
             problems.append(str(error))
+    if default_channel_id is not None:
+        values.setdefault("channel_ids", (default_channel_id,))
+    elif "channel_ids" not in values and not problems:
+        problems.append(_NO_CHANNEL)
     return values, problems
 
 
@@ -241,6 +242,13 @@ def _number(field: str, value: Value) -> int | None:
     return int(text)
 
 
+def _flag(field: str, value: Value) -> bool | None:
+    text = (_text(field, value) or "").lower()
+    if text not in {"", "true", "false", "yes", "no"}:
+        raise SessionInvalid(f"{field} {shown(text)} is neither true nor false")
+    return text in {"true", "yes"} if text else None
+
+
 def _channels(field: str, value: Value) -> tuple[int, ...] | None:
     """Return the channel ids of a list, or of text that separates them by spaces, `;` or `,`."""
     texts = value if isinstance(value, list) else _SEPARATORS.split(_text(field, value) or "")
@@ -258,4 +266,5 @@ _CONVERTERS: dict[str, Callable[[str, Value], Any]] = {
     "event_name": _text,
     "location": _text,
     "country": _text,
+    "is_cancelled": _flag,
 }

@@ -33,7 +33,7 @@ class SessionModel(BaseModel):
     """A session."""
 
     session_id: str
-    state: Literal["upcoming", "live", "finished"]
+    state: Literal["upcoming", "live", "finished", "cancelled"]
     start_time: ShownTime
     end_time: ShownTime
     channel_ids: list[ShownId]
@@ -48,6 +48,8 @@ class SessionModel(BaseModel):
     def of(cls, session: Session, now: datetime) -> SessionModel:
         """Describe a session at a time."""
         state = "live" if session.is_live(now) else "finished" if session.end_time <= now else "upcoming"
+        if session.is_cancelled:
+            state = "cancelled"
         return cls.model_validate({**asdict(session), "state": state})
 
 

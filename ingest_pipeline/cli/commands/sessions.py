@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Sequence
 from dataclasses import asdict
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ingest_pipeline.cli.commands.schedules import (
+    AssumeZoneOption,
+    DefaultLengthOption,
+    DryRunOption,
+    FromOption,
+    TentativeOption,
+    ToOption,
+    WholeDaysOption,
+    apply_schedule,
+    changes_json,
+    schedule_options,
+    warn_of_long_ones,
+)
 from ingest_pipeline.cli.invocation import (
     CHANNEL,
     TIME,
@@ -30,8 +41,6 @@ if TYPE_CHECKING:
     from ingest_pipeline.storage.engine.database import Connection
     from ingest_pipeline.storage.messages.sessions import SessionChanges
 
-_logger = logging.getLogger(__name__)
-
 app = typer.Typer(name="sessions", help="Import, add, list, show and remove sessions.", no_args_is_help=True)
 
 
@@ -39,21 +48,64 @@ app = typer.Typer(name="sessions", help="Import, add, list, show and remove sess
 def import_sessions(
     context: typer.Context,
     file: Annotated[Path, typer.Argument(metavar="FILE", help="A .yaml, .csv or .ics file.")],
+    *,
     channel_id: Annotated[
         str | None, typer.Option(help="Channel of sessions that name none.", metavar=CHANNEL)
     ] = None,
+    since: FromOption = None,
+    until: ToOption = None,
+    default_length: DefaultLengthOption = None,
+    assume_zone: AssumeZoneOption = None,
+    tentative: TentativeOption = False,
+    whole_days: WholeDaysOption = False,
+    dry_run: DryRunOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Import sessions from a file; existing ones take the file's values, none is removed."""
+    """Import sessions from a file; existing ones take the file's values, none is removed.
+
+    The options from --from on are for calendars: an event that is no session is named with the reason, and
+    the others come in.
+    """
+    settings = begin(context, as_json=as_json)
+    given = {
+        "--from": since,
+        "--to": until,
+        "--default-length": default_length,
+        "--assume-zone": assume_zone,
+        "--tentative": tentative,
+        "--whole-days": whole_days,
+        "--dry-run": dry_run,
+    }
+    if file.suffix.lower() == ".ics":
+        from ingest_pipeline.userconfig.calendar_files import read_calendar
+        from ingest_pipeline.userconfig.edited_files import decode_text, read_edited_file
+
+        options = schedule_options(
+            settings,
+            channel_id=read_channel(channel_id),
+            since=since,
+            until=until,
+            default_length=default_length,
+            assume_zone=assume_zone,
+            tentative=tentative,
+            whole_days=whole_days,
+        )
+        schedule = read_calendar(decode_text(read_edited_file(file), str(file)), str(file), options)
+        apply_schedule(settings, schedule, str(file), dry_run=dry_run, as_json=as_json)
+        return
+    if unfit := next((name for name, value in given.items() if value), None):
+        raise BadInput(f"{unfit} is for calendars, and {file} is none: leave it out")
+    _import_file(settings, file, read_channel(channel_id), as_json=as_json)
+
+
+def _import_file(settings: Settings, file: Path, channel_id: int | None, *, as_json: bool) -> None:
     from ingest_pipeline.userconfig.session_files import read_sessions
     from ingest_pipeline.userconfig.settings_file import default_channel
 
-    settings = begin(context, as_json=as_json)
-    default_channel_id = read_channel(channel_id) or default_channel(settings)
-    found = read_sessions(file, default_channel_id=default_channel_id)
+    found = read_sessions(file, default_channel_id=channel_id or default_channel(settings))
     if not found:
         raise BadInput(f"{file} holds no sessions: add some")
-    _warn_of_long_ones(settings, found)
+    warn_of_long_ones(settings, found)
     with open_services(settings) as services:
         from ingest_pipeline.content.sessions import read_relinked
         from ingest_pipeline.storage.messages.sessions import save_sessions
@@ -62,7 +114,7 @@ def import_sessions(
         changes = services.database.run(lambda connection: save_sessions(connection, found, now=now))
         read_relinked(services)
     if as_json:
-        print_json({**_changes_json(changes), "session_ids": [session.session_id for session in found]})
+        print_json({**changes_json(changes), "session_ids": [session.session_id for session in found]})
     else:
         typer.echo(
             f"{len(found)} sessions: created {changes.created}, updated {changes.updated}, "
@@ -112,7 +164,7 @@ def add_session(
         ),
     )
     [session] = build_sessions([row], "sessions add", default_channel_id=default_channel(settings))
-    _warn_of_long_ones(settings, [session])
+    warn_of_long_ones(settings, [session])
     with open_services(settings) as services:
         from ingest_pipeline.content.sessions import read_relinked
         from ingest_pipeline.storage.messages.sessions import list_sessions, save_sessions
@@ -128,7 +180,7 @@ def add_session(
     result = "created" if changes.created else "updated" if changes.updated else "unchanged"
     if as_json:
         shown = {"result": result, "session": session_json(session)}
-        print_json({**shown, "overlaps": _changes_json(changes)["overlaps"]})
+        print_json({**shown, "overlaps": changes_json(changes)["overlaps"]})
     else:
         typer.echo(f"session {session.session_id} {result}")
 
@@ -201,21 +253,6 @@ def remove(context: typer.Context, session_id: SessionArgument, as_json: JsonOpt
         typer.echo(f"session {session_id} removed; its messages stay")
 
 
-def _changes_json(changes: SessionChanges) -> dict[str, Any]:
-    """Return what saving sessions did as JSON values."""
-    overlaps = [
-        {
-            **each._asdict(),
-            "channel_ids": list(map(str, each.channel_ids)),
-            "start": each.start.isoformat(),
-            "end": each.end.isoformat(),
-        }
-        for each in changes.overlaps
-    ]
-    counts = {"created": changes.created, "updated": changes.updated, "unchanged": changes.unchanged}
-    return {**counts, "overlaps": overlaps}
-
-
 def session_json(session: Session, now: datetime | None = None) -> dict[str, Any]:
     """Return a session as JSON values: channel ids as strings, times as ISO 8601 in UTC."""
     values = {
@@ -228,19 +265,11 @@ def session_json(session: Session, now: datetime | None = None) -> dict[str, Any
 
 
 def _state(session: Session, now: datetime) -> str:
+    if session.is_cancelled:
+        return "cancelled"
     if session.is_live(now):
         return "live"
     return "coming" if session.start_time > now else "ended"
-
-
-def _warn_of_long_ones(settings: Settings, found: Sequence[Session]) -> None:
-    for session in found:
-        if session.end_time - session.start_time > timedelta(hours=settings.session_max_hours):
-            _logger.warning(
-                "session %s is longer than INGEST_SESSION_MAX_HOURS (%d): its last window holds the rest",
-                session.session_id,
-                settings.session_max_hours,
-            )
 
 
 def _refuse_other_values(stored: Session | None, session: Session) -> None:

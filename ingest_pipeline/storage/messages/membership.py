@@ -161,7 +161,9 @@ def count_mislinked(connection: Connection, session: Session | None = None) -> i
 
 
 def times_of(session: Session) -> list[ChannelTime]:
-    """Return the time that a session takes of each of its channels."""
+    """Return the time that a session takes of each of its channels; none when it is cancelled."""
+    if session.is_cancelled:
+        return []
     return [ChannelTime(each, session.start_time, session.end_time) for each in session.channel_ids]
 
 

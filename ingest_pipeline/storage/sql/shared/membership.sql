@@ -2,7 +2,7 @@
 -- The sessions that take messages of some time of [since, until]; and the parents of some threads.
 SELECT session_id, start_time, end_time, channel_ids, NULL::BIGINT AS thread_id, NULL::BIGINT AS parent_id
 FROM sessions
-WHERE start_time <= $until::TIMESTAMPTZ AND end_time > $since::TIMESTAMPTZ
+WHERE start_time <= $until::TIMESTAMPTZ AND end_time > $since::TIMESTAMPTZ AND is_cancelled IS NOT TRUE
 UNION ALL
 SELECT NULL AS session_id, NULL AS start_time, NULL AS end_time, NULL AS channel_ids, thread_id, parent_id
 FROM thread_parents

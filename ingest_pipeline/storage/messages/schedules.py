@@ -1,0 +1,61 @@
+"""Schedules taken over into the stored sessions; `domain/schedule_plan.py` decides what changes."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from ingest_pipeline.domain.schedule import Schedule, Version
+from ingest_pipeline.domain.schedule_plan import Origin, SchedulePlan, plan_changes
+from ingest_pipeline.storage.engine.database import Connection
+from ingest_pipeline.storage.messages.sessions import SessionChanges, list_sessions, save_sessions
+
+
+def plan_schedule(connection: Connection, schedule: Schedule, *, now: datetime) -> SchedulePlan:
+    """Return what a schedule changes; nothing is written.
+
+    Args:
+        schedule: What a source says.
+        now: The present, aware UTC.
+    """
+    stored = {session.session_id: session for session in list_sessions(connection)}
+    return plan_changes(schedule, stored, _origins(connection), now)
+
+
+def save_schedule(
+    connection: Connection, schedule: Schedule, *, now: datetime
+) -> tuple[SchedulePlan, SessionChanges]:
+    """Create, update and cancel sessions as a schedule says; messages are linked as `save_sessions` does.
+
+    Args:
+        connection: An open write transaction.
+        schedule: What a source says.
+        now: Time of the change, aware UTC.
+    """
+    plan = plan_schedule(connection, schedule, now=now)
+    changes = save_sessions(connection, [change.after for change in plan.changes], now=now)
+    for origin in plan.origins:
+        connection.execute(
+            "save_session_origin",
+            session_id=origin.session_id,
+            entry_id=origin.entry_id,
+            source=origin.source,
+            uid=origin.uid,
+            sequence=origin.version.sequence,
+            written_at=origin.version.written_at,
+            digest=origin.digest,
+        )
+    return plan, changes
+
+
+def _origins(connection: Connection) -> list[Origin]:
+    return [
+        Origin(
+            row["session_id"],
+            row["entry_id"],
+            row["source"],
+            row["uid"],
+            Version(row["sequence"], row["written_at"]),
+            row["digest"],
+        )
+        for row in connection.fetch_all("list_session_origins")
+    ]

@@ -1,0 +1,72 @@
+"""Options of reading a schedule: its channels, how far ahead it is read, what is made of gaps in it."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from ingest_pipeline.errors import BadInput
+from ingest_pipeline.userconfig.session_rows import shown
+
+DEFAULT_REACH = timedelta(days=366)
+"""How far before and after the present a recurring event is followed when nobody says."""
+
+_LENGTH = re.compile(r"(?:(?P<hours>\d{1,3})h)?(?:(?P<minutes>\d{1,4})m(?:in)?)?", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class ScheduleOptions:
+    """How a schedule is read.
+
+    Attributes:
+        since: From when on recurring events are followed, aware UTC.
+        until: Until when, aware UTC, exclusive.
+        default_channel_id: The channel of sessions that name none.
+        default_length: The length of an event without an end; None leaves it out.
+        assume_zone: The zone of times that name none; None leaves them out.
+        tentative: Whether events that are not confirmed are taken.
+        whole_days: Whether whole days are taken, from midnight to midnight.
+        source: What the schedule is called.
+        is_whole: Whether what is missing from it is cancelled.
+    """
+
+    since: datetime
+    until: datetime
+    default_channel_id: int | None = None
+    default_length: timedelta | None = None
+    assume_zone: ZoneInfo | None = None
+    tentative: bool = False
+    whole_days: bool = False
+    source: str = "file"
+    is_whole: bool = False
+
+
+def parse_length(text: str, what: str) -> timedelta:
+    """Return a length of time such as `2h`, `90m` or `1h30m`.
+
+    Raises:
+        BadInput: It is not one, or nothing.
+    """
+    match = _LENGTH.fullmatch(text.strip())
+    length = (
+        timedelta(**{name: int(value) for name, value in match.groupdict("0").items()}) if match else None
+    )
+    if not length:
+        raise BadInput(f"{what} {shown(text)} is not a length of time: write it such as 2h, 90m or 1h30m")
+    return length
+
+
+def parse_zone(text: str, what: str) -> ZoneInfo:
+    """Return a time zone by its IANA name.
+
+    Raises:
+        BadInput: There is none of this name.
+    """
+    try:
+        return ZoneInfo(text.strip())
+    except (LookupError, ValueError, OSError):
+        raise BadInput(
+            f"{what} {shown(text)} is no time zone: write an IANA name such as Europe/Rome or UTC"
+        ) from None
