@@ -12,6 +12,7 @@ from ingest_pipeline.cli.commands import (
     bot,
     channels,
     database,
+    file_import,
     guilds,
     history,
     imports,
@@ -33,6 +34,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
+app.command("import")(file_import.import_files)
 app.command("import-messages")(imports.import_messages)
 app.command("poll-recent-messages")(imports.poll_recent_messages)
 app.command("backfill")(imports.backfill)

@@ -136,6 +136,27 @@ def describing() -> Iterator[Callable[[str], None] | None]:
 
 
 @contextmanager
+def filling(total_bytes: int) -> Iterator[Callable[[int, str], None] | None]:
+    """Show a bar of bytes with the time that is left on standard error; None without a terminal."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (
+        BarColumn(),
+        DownloadColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.description}", markup=False),
+    )
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, transient=True, speed_estimate_period=120) as bar:
+        task = bar.add_task("reading", total=total_bytes)
+        yield lambda done, name: bar.update(task, completed=done, description=cell_text(name))
+
+
+@contextmanager
 def _bar(template: str, description: str) -> Iterator[Callable[..., None] | None]:
     if not sys.stderr.isatty():
         yield None

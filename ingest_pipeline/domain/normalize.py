@@ -116,11 +116,13 @@ class Rows:
             are aware UTC, lists are JSON text. `skip_reason` is None where the policy takes the message.
         kept: For each row, the position of its message among those given.
         skipped: A reason for each message that became no row.
+        ids: The ids of all messages that have one.
     """
 
     columns: Mapping[str, Sequence[Any]]
     kept: Sequence[int]
     skipped: Sequence[SkipReason]
+    ids: Sequence[int]
 
 
 def parse_timestamp(value: object) -> datetime | None:
@@ -209,7 +211,7 @@ def _rows(messages: Sequence[RawMessage | None], decide: _Decide, policy: Channe
         "skip_reason": [policy_skip(raw, policy) for raw, _, _ in accepted],
         **_columns([raw for raw, _, _ in accepted], policy),
     }
-    return Rows(columns, kept, skipped)
+    return Rows(columns, kept, skipped, [each for each in ids if each])
 
 
 def _has_media(raw: RawMessage) -> bool:

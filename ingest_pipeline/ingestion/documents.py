@@ -24,6 +24,7 @@ from ingest_pipeline.domain.normalize import (
 )
 from ingest_pipeline.domain.window import Window
 from ingest_pipeline.landing.export_reader import read_export
+from ingest_pipeline.landing.member_streams import Damage
 from ingest_pipeline.storage.engine.columns import column, repeated
 from ingest_pipeline.storage.messages.schema import STAGING_SCHEMA
 
@@ -38,6 +39,8 @@ class Tally:
         highest_id: Largest id among the rows, 0 without any.
         skipped: Messages that became no row, by reason.
         not_taken: Rows that the channel's policy does not take, by reason.
+        first_id: Smallest id of all messages, whatever became of them, 0 without any.
+        last_id: Largest id of all messages, 0 without any.
     """
 
     received: int = 0
@@ -45,6 +48,8 @@ class Tally:
     highest_id: int = 0
     skipped: Counter[str] = dataclasses.field(default_factory=Counter)
     not_taken: Counter[str] = dataclasses.field(default_factory=Counter)
+    first_id: int = 0
+    last_id: int = 0
 
     @property
     def taken(self) -> int:
@@ -63,6 +68,13 @@ class Tally:
         self.highest_id = max(self.highest_id, other.highest_id)
         self.skipped += other.skipped
         self.not_taken += other.not_taken
+        self.saw([each for each in (other.first_id, other.last_id) if each])
+
+    def saw(self, ids: Sequence[int]) -> None:
+        """Widen the range of ids by those of more messages."""
+        if ids:
+            self.first_id = min(self.first_id or ids[0], *ids)
+            self.last_id = max(self.last_id, *ids)
 
     def as_dict(self) -> dict[str, Any]:
         """Return the tally as JSON values."""
@@ -145,6 +157,7 @@ class ExportReader:
         policy: How the channel's messages are taken.
         window: Bounds on the time of posting, or None.
         provenance: Where its rows come from.
+        damage: Where to note a fault, before which the messages are taken; None to raise it.
     """
 
     name: str
@@ -153,6 +166,7 @@ class ExportReader:
     policy: ChannelPolicy
     window: Window | None
     provenance: Provenance
+    damage: Damage | None = None
 
     def rows(
         self, stream: BinaryIO, tally: Tally, before: Callable[[], int] = lambda: 0
@@ -164,7 +178,7 @@ class ExportReader:
             tally: Where to count.
             before: Asked for the number of messages of the document that came before the part.
         """
-        _, slices = read_export(stream, self.name, before)
+        _, slices = read_export(stream, self.name, before, self.damage)
         yield from normalized_batches(
             slices,
             guild_id=self.guild_id,
@@ -212,6 +226,7 @@ def normalized_rows(normalize: Normalizer, messages: Sequence[RawMessage | None]
     tally.skipped.update(reason.value for reason in rows.skipped)
     tally.not_taken.update(reason.value for reason in rows.columns["skip_reason"] if reason)
     tally.highest_id = max(tally.highest_id, *rows.columns["discord_id"], 0)
+    tally.saw(rows.ids)
     return rows
 
 

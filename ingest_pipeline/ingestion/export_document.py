@@ -30,6 +30,7 @@ from ingest_pipeline.ingestion.chunks import blocks_of, write_rows
 from ingest_pipeline.ingestion.documents import ExportReader, Provenance, Tally
 from ingest_pipeline.landing.export_header import ExportHeader
 from ingest_pipeline.landing.export_reader import read_header
+from ingest_pipeline.landing.member_streams import Damage
 from ingest_pipeline.landing.slices import Halves, halves_of
 
 _MODULE = "ingest_pipeline.ingestion.export_document"
@@ -144,6 +145,7 @@ class ExportDocument:
         window: Bounds on the time of posting.
         complete: See `Document`.
         provenance: See `Document`.
+        damage: See `ExportReader`; a document that is read with one is read by one process.
     """
 
     opener: Callable[[], BinaryIO]
@@ -153,6 +155,7 @@ class ExportDocument:
     window: Window | None
     complete: bool
     provenance: Provenance
+    damage: Damage | None = None
 
     @property
     def channel_id(self) -> int:
@@ -177,6 +180,7 @@ class ExportDocument:
             policy=self.policy,
             window=self.window,
             provenance=self.provenance,
+            damage=self.damage,
         )
         with self.opener() as stream:
             # Time, bounds and completeness of one document would be taken for those of another.
@@ -185,7 +189,7 @@ class ExportDocument:
                     f"{self.name} was replaced while it was read: the next try reads the new one"
                 )
             stream.seek(0)
-            halves = halves_of(stream) if has_spare_core() else None
+            halves = halves_of(stream) if self.damage is None and has_spare_core() else None
             yield from _by_two(reader, halves, tally) if halves else reader.rows(stream, tally)
 
 

@@ -33,7 +33,9 @@ from ingest_pipeline.ingestion.ingest import (
 from ingest_pipeline.ingestion.polling import missing_time
 from ingest_pipeline.ingestion.refresh import landed_documents, refresh_landing
 from ingest_pipeline.ingestion.services import Services
+from ingest_pipeline.landing.export_header import ExportHeader
 from ingest_pipeline.landing.export_reader import read_header
+from ingest_pipeline.landing.member_streams import Damage
 from ingest_pipeline.sources.exporter.chat_exporter import ExportRequest, ExportResult
 from ingest_pipeline.storage.engine.database import Connection
 from ingest_pipeline.storage.messages.sessions import find_session, list_sessions, save_sessions
@@ -137,7 +139,7 @@ def import_messages(
     recorded = partial(failures_recorded, services.database, correlation_id, session_id=session_id)
     if file is not None:
         with recorded("file", channel_ids=[channel_id] if channel_id else []):
-            document = _file_document(
+            document = _named_file(
                 services, session, file, window=window, channel_id=channel_id, correlation_id=correlation_id
             )
         _add_channel(services, session, document.channel_id, document.parent_id)
@@ -261,7 +263,35 @@ def _export_document(
     )
 
 
-def _file_document(
+def file_document(
+    opener: Callable[[], BinaryIO],
+    name: str,
+    header: ExportHeader,
+    *,
+    policy: ChannelPolicy,
+    window: Window | None,
+    correlation_id: str,
+    session_id: str | None = None,
+    damage: Damage | None = None,
+) -> ExportDocument:
+    """Return a user's file as a document; it proves nothing, as nobody saw how its export ended.
+
+    When it was read is known only from what it says itself: a copy of a file has a time of its own.
+
+    Args:
+        opener: Opens it.
+        name: What to call it in errors.
+        header: What it says of itself.
+        policy: How its channel's messages are taken.
+        window: Bounds on the time of posting, or None.
+        session_id: The session it is imported for, or None.
+        damage: Where to note a fault before which the messages are taken; None to refuse the file for it.
+    """
+    provenance = Provenance(session_id, "file", header.read_at or OBSERVED_AT_UNKNOWN, correlation_id)
+    return ExportDocument(opener, name, header, policy, window, False, provenance, damage)
+
+
+def _named_file(
     services: Services,
     session: Session,
     file: Path,
@@ -270,10 +300,6 @@ def _file_document(
     channel_id: int | None,
     correlation_id: str,
 ) -> ExportDocument:
-    """Return a user's file as a document; it proves nothing, as nobody saw how its export ended.
-
-    When it was read is known only from what it says itself: a copy of a file has a time of its own.
-    """
     try:
         with file.open("rb") as stream:
             header = read_header(stream, str(file))
@@ -284,16 +310,14 @@ def _file_document(
             f"{file} is an export of channel {header.channel_id}, not of {channel_id}: "
             "leave --channel-id out, or give the other channel's file"
         )
-    return ExportDocument(
-        opener=partial(_open, file),
-        name=str(file),
-        header=header,
+    return file_document(
+        partial(_open, file),
+        str(file),
+        header,
         policy=services.read_policies([header.channel_id])[header.channel_id],
         window=window,
-        complete=False,
-        provenance=Provenance(
-            session.session_id, "file", header.read_at or OBSERVED_AT_UNKNOWN, correlation_id
-        ),
+        correlation_id=correlation_id,
+        session_id=session.session_id,
     )
 
 

@@ -20,12 +20,15 @@ from typing import Any, BinaryIO, TypeVar
 import msgspec
 import pyarrow as pa
 
-from ingest_pipeline.domain.message import RawMessage
-from ingest_pipeline.errors import ExportMalformed, ExportTruncated
+from ingest_pipeline.domain.message import Id, RawMessage
+from ingest_pipeline.domain.snowflake import parse_snowflake
+from ingest_pipeline.errors import BadInput, ExportMalformed, ExportTruncated
 from ingest_pipeline.landing.export_header import Envelope, ExportHeader, header_of
+from ingest_pipeline.landing.member_streams import Damage
 from ingest_pipeline.landing.slices import CHUNK_BYTES, elements, slices
 
 _OPENING = re.compile(rb'"messages"\s*:\s*\[')
+_BETWEEN = re.compile(r"[\s,]*")
 # The work on a slice has a fixed cost too, so a slice is many runs; a run fits the processor's cache.
 _SLICE_BYTES = 512 * 1024
 _HEADER_BYTES = 4 * 1024 * 1024
@@ -35,7 +38,7 @@ _BOM = b"\xef\xbb\xbf"
 
 
 def read_export(
-    stream: BinaryIO, name: str, before: Callable[[], int] = int
+    stream: BinaryIO, name: str, before: Callable[[], int] = int, damage: Damage | None = None
 ) -> tuple[ExportHeader, Iterator[list[RawMessage | None]]]:
     """Read an export's header and offer its messages in slices, in the file's order.
 
@@ -43,6 +46,7 @@ def read_export(
         stream: The document's bytes, read once from here to the end.
         name: What to call it in errors.
         before: Tells, when the last message was read, how many of the document are not in the stream.
+        damage: Where to note a fault among the messages, before which they end then; None to raise it.
 
     Returns:
         The header, and an iterator of slices (some hundred messages each), where None stands for
@@ -56,7 +60,9 @@ def read_export(
     head, buffer = _split_head(stream, name)
     header = header_of(_decode_envelope(head, name), name)
     decoder = msgspec.json.Decoder(list[RawMessage])
-    return header, _decoded(stream, buffer, name, lambda run: _decode_run(decoder, run, name), before)
+    return header, _decoded(
+        stream, buffer, name, lambda run: _decode_run(decoder, run, name), before=before, damage=damage
+    )
 
 
 def read_header(stream: BinaryIO, name: str) -> ExportHeader:
@@ -67,6 +73,33 @@ def read_header(stream: BinaryIO, name: str) -> ExportHeader:
         ExportTruncated: The document ends before its messages.
     """
     return header_of(_decode_envelope(_split_head(stream, name)[0], name), name)
+
+
+class _Identity(msgspec.Struct):
+    """A message of which only the id matters."""
+
+    id: Id = None
+
+
+def read_ids(stream: BinaryIO, name: str) -> Iterator[list[int]]:
+    """Read an export for the ids of its messages alone, in slices, in the file's order.
+
+    Raises:
+        ExportMalformed: As for `read_export`.
+        ExportTruncated: As for `read_export`.
+    """
+    _, buffer = _split_head(stream, name)
+    decoder = msgspec.json.Decoder(list[_Identity])
+
+    def decode(run: bytes) -> list[int]:
+        try:
+            found = decoder.decode(b"[" + run + b"]")
+        except (msgspec.DecodeError, RecursionError):
+            return []
+        return [number for each in found if (number := parse_snowflake(each.id))]
+
+    for run, is_rest in slices(stream, buffer):
+        yield decode(_split_rest(run, name)[0] if is_rest else run)
 
 
 def read_document(stream: BinaryIO, name: str) -> tuple[dict[str, Any], Iterator[list[bytes]]]:
@@ -137,31 +170,70 @@ def _decoded(
     buffer: bytes,
     name: str,
     decode: Callable[[bytes], list[Element]],
+    *,
     before: Callable[[], int] = int,
+    damage: Damage | None = None,
 ) -> Iterator[list[Element]]:
     """Yield the elements, those of some runs at a time, and check at the end that the document is whole."""
     count = pending_bytes = 0
     pending: list[Element] = []
     trailer = b"}"
     for run, is_rest in slices(stream, buffer):
-        body = run
-        if is_rest:
-            body, trailer = _split_rest(run, name)
-        else:
-            _require_utf8(run, name)
-        if body.strip():
-            pending += decode(body)
-            pending_bytes += len(body)
+        try:
+            elements_of_run, trailer = _decode_part(run, name, decode, is_rest=is_rest)
+        except BadInput as error:
+            if damage is None:
+                raise
+            damage.note(error)
+            yield pending + [each for whole in _whole_elements(run) for each in decode(whole)]
+            return
+        pending += elements_of_run
+        pending_bytes += len(run)
         if is_rest or pending_bytes >= _SLICE_BYTES:
             count += len(pending)
             yield pending
             pending, pending_bytes = [], 0
+    try:
+        _require_count(trailer, count + before(), name)
+    except BadInput as error:
+        if damage is None:
+            raise
+        damage.note(error)
+
+
+def _decode_part(
+    run: bytes, name: str, decode: Callable[[bytes], list[Element]], *, is_rest: bool
+) -> tuple[list[Element], bytes]:
+    """Return the elements of a part of the array, and what follows the array if it is the last."""
+    body, trailer = run, b"}"
+    if is_rest:
+        body, trailer = _split_rest(run, name)
+    else:
+        _require_utf8(run, name)
+    return decode(body) if body.strip() else [], trailer
+
+
+def _require_count(trailer: bytes, count: int, name: str) -> None:
     stated = _decode_envelope(b"{" + trailer, name).message_count
-    count += before()
     if stated is not None and stated != count:
         raise ExportTruncated(
             f"{name} states messageCount {stated} and holds {count} messages: export it again"
         )
+
+
+def _whole_elements(run: bytes) -> Iterator[bytes]:
+    """Yield the elements of a damaged part that stand whole before the damage."""
+    try:
+        text = run.decode()
+    except UnicodeDecodeError as error:
+        text = run[: error.start].decode()
+    position = 0
+    while gap := _BETWEEN.match(text, position):
+        try:
+            _, position = _DECODER.raw_decode(text, gap.end())
+        except (ValueError, RecursionError):
+            return
+        yield text[gap.end() : position].encode()
 
 
 def _split_rest(rest: bytes, name: str) -> tuple[bytes, bytes]:

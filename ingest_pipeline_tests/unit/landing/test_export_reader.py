@@ -15,6 +15,7 @@ from ingest_pipeline.domain.message import RawMessage
 from ingest_pipeline.errors import BadInput, ExportMalformed, ExportTruncated
 from ingest_pipeline.landing import slices as slices_module
 from ingest_pipeline.landing.export_reader import read_document, read_export, read_header
+from ingest_pipeline.landing.member_streams import Damage
 from ingest_pipeline_tests.exports import CHANNEL_ID, GUILD_ID, REAL, START, as_bytes, export, message
 
 
@@ -123,6 +124,32 @@ def test_a_document_cut_anywhere_is_truncated(indent: int | None) -> None:
     for length in range(len(document)):
         with pytest.raises(ExportTruncated):
             read(document[:length])
+
+
+@pytest.mark.parametrize("indent", [None, 2])
+def test_of_a_document_cut_anywhere_every_whole_message_can_be_salvaged(indent: int | None) -> None:
+    """No more and no fewer than stand whole before the cut, and the fault is told."""
+    document = as_bytes(export([message(1, "\U0001f4fb é"), message(2), message(3)]), indent)
+    ends = [document.index(element) + len(element) for element in cut(document)]
+    for length in range(document.index(b"[", document.index(b'"messages"')) + 1, len(document)):
+        damage = Damage()
+        _, slices = read_export(io.BytesIO(document[:length]), "test.json", damage=damage)
+        assert len([item for batch in slices for item in batch]) == sum(end <= length for end in ends)
+        assert isinstance(damage.error, ExportTruncated)
+
+
+@pytest.mark.parametrize("chunk", [64, 128 * 1024])
+def test_messages_before_damage_in_the_middle_can_be_salvaged(
+    chunk: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A block of zeros ends what can be believed."""
+    monkeypatch.setattr(slices_module, "CHUNK_BYTES", chunk)
+    document = as_bytes(export([message(second, f"text {second}") for second in range(5)]))
+    damaged = document.replace(b"text 3", b"\0" * 6)
+    damage = Damage()
+    _, slices = read_export(io.BytesIO(damaged), "test.json", damage=damage)
+    assert [item and item.content for batch in slices for item in batch] == ["text 0", "text 1", "text 2"]
+    assert isinstance(damage.error, ExportMalformed)
 
 
 def test_a_message_count_that_disagrees_is_truncated() -> None:
