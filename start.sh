@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs what is missing and runs the whole stack until Ctrl-C.
+# Installs what is missing and runs the whole stack until Ctrl-C: `ingest start` in this checkout.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 
@@ -33,4 +33,4 @@ source scripts/bootstrap.sh
 install_requirements requirements.txt
 
 # .env is read there, by the parser that all services share: nothing in it is executed.
-exec "$venv_python" -m ingest_pipeline.stack.start "$@"
+exec "$venv_python" -m ingest_pipeline.cli.app start "$@"

@@ -12,7 +12,6 @@ from statistics import median
 
 import dagster as dg
 
-from benchmarks.jobs import PROJECT
 from benchmarks.stack import Stack, running_stack
 from ingest_pipeline.domain.session import Session
 from ingest_pipeline.ingestion.services import build_services
@@ -84,7 +83,7 @@ def _fill(settings: Settings, sessions: int) -> None:
     ]
     with services.database.write() as connection:
         save_sessions(connection, rows, now=datetime.now(UTC))
-    home = prepare_dagster_home(settings.dagster_home, PROJECT / "dagster.yaml", os.environ)
+    home = prepare_dagster_home(settings.dagster_home, os.environ)
     with dg.DagsterInstance.from_config(str(home.folder)) as instance:
         instance.add_dynamic_partitions(SESSION_PARTITIONS, names)
         pairs = [partition_key(name, key) for name in names for key in services.grid.keys]

@@ -14,7 +14,6 @@ from pathlib import Path
 
 import dagster as dg
 
-from benchmarks.jobs import PROJECT
 from ingest_pipeline.orchestration.maintenance.run_retention import prune_runs
 from ingest_pipeline.orchestration.partitions import partition_key
 from ingest_pipeline.stack.dagster_home import prepare_dagster_home
@@ -38,7 +37,7 @@ def measure(folder: Path, ticks: int, say: Callable[[str], None]) -> dict[str, o
     folder = (folder / "history").absolute()
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    home = prepare_dagster_home(folder / "dagster", PROJECT / "dagster.yaml", os.environ)
+    home = prepare_dagster_home(folder / "dagster", os.environ)
     with dg.DagsterInstance.from_config(str(home.folder)) as instance:
         deployment = deploy(folder, instance)
         deployment.add_sessions(session(_NAME, _START, minutes=90))

@@ -94,7 +94,7 @@ def running_stack(folder: Path, *, demo: bool, environment: dict[str, str] | Non
     with log.open("wb") as output:
         process = subprocess.Popen(
             [
-                *(sys.executable, "-m", "ingest_pipeline.stack.start"),
+                *(sys.executable, "-m", "ingest_pipeline.cli.app", "start"),
                 *(["--demo"] if demo else []),
                 *("--port", str(port), "--api-port", str(api_port)),
             ],

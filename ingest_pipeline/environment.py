@@ -6,7 +6,7 @@ Exactly one file is read, and below the environment:
 2. that of the current folder, for a command that is run in the data folder or in its demo's;
 3. that of the data folder, when the environment names that folder or it is the default one;
 4. that of any other current folder, for a command; it may not name what is executed or connected to;
-5. the project's.
+5. the project's; that of the default data folder where the package was installed without a checkout.
 
 Reading two would let the demo write to the real database.
 """
@@ -23,8 +23,8 @@ from pathlib import Path
 
 from ingest_pipeline.env_file import read_env_file
 from ingest_pipeline.errors import ConfigurationError
+from ingest_pipeline.installation import DEFAULT_DATA_DIR, HOME_FOLDER
 from ingest_pipeline.settings import (
-    PROJECT_ROOT,
     RENAMED_VARIABLES,
     Settings,
     settings_from,
@@ -136,10 +136,10 @@ def find_env_file(environment: Mapping[str, str], folder: Path | None = None) ->
                 f"{ENV_FILE_VARIABLE} names {path}, which does not exist: correct or unset it"
             )
         return EnvFile(path)
-    project = PROJECT_ROOT / ".env"
-    data_dir = Path(environment.get(_DATA_DIR) or PROJECT_ROOT / "data").absolute()
+    project = HOME_FOLDER / ".env"
+    data_dir = Path(environment.get(_DATA_DIR) or DEFAULT_DATA_DIR).absolute()
     here = folder.absolute() / ".env" if folder else project
-    if here.is_file() and not _is_same(here.parent, PROJECT_ROOT):
+    if here.is_file() and not _is_same(here.parent, HOME_FOLDER):
         for place in (_named_data_dir(environment, project) or data_dir, data_dir):
             if _is_same(here.parent, place) or _is_same(here.parent, place / "demo"):
                 return EnvFile(here, here.parent)
@@ -147,7 +147,7 @@ def find_env_file(environment: Mapping[str, str], folder: Path | None = None) ->
     if own.is_file():
         return EnvFile(own, data_dir)
     if here.is_file():
-        return EnvFile(here, is_trusted=_is_same(here.parent, PROJECT_ROOT))
+        return EnvFile(here, is_trusted=_is_same(here.parent, HOME_FOLDER))
     return EnvFile(project) if project.is_file() else None
 
 

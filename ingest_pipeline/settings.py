@@ -21,9 +21,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from ingest_pipeline.env_file import has_control_character, read_env_file
 from ingest_pipeline.errors import ConfigurationError
+from ingest_pipeline.installation import DEFAULT_DATA_DIR, HOME_FOLDER
 from ingest_pipeline.redaction import guard
-
-PROJECT_ROOT = Path(__file__).resolve().parent.parent
 
 RENAMED_VARIABLES = {"INGEST_SWEEP_HOURS": "INGEST_POST_SESSION_HOURS"}
 """Old names of variables, which are read for one version more, by the new ones."""
@@ -113,7 +112,7 @@ class Settings(BaseSettings):
         retain_runs_days: Age at which the record of a run that did not fail may be deleted.
         retain_failed_runs_days: The same for runs that failed.
         prune_cron: When such records are deleted, in UTC.
-        prune_dagster: Whether that is done by itself; `./start.sh` sets it, for its instance is our own.
+        prune_dagster: Whether that is done by itself; `ingest start` sets it, for its instance is our own.
         api_token: Needed to write by the HTTP interface; without it nobody can.
         api_read_token: Needed to read by it; without it everybody who reaches it can.
         retain_events_days: Age at which an event may be deleted; 0 for never.
@@ -141,7 +140,7 @@ class Settings(BaseSettings):
         env_prefix="INGEST_", frozen=True, extra="ignore", env_ignore_empty=True, populate_by_name=True
     )
 
-    data_dir: Path = PROJECT_ROOT / "data"
+    data_dir: Path = DEFAULT_DATA_DIR
     database_url: SecretStr | None = None
     landing_url: str | None = None
     discord_oauth_token: SecretStr | None = Field(None, validation_alias="DISCORD_OAUTH_TOKEN")
@@ -149,7 +148,7 @@ class Settings(BaseSettings):
     bot_monitor: str | None = None
     bot_catch_up_hours: Annotated[float, Field(ge=0, le=10_000)] = 24
     poll_interval_seconds: PositiveInt = Field(30, validation_alias="POLL_INTERVAL_SECONDS")
-    exporter_path: Path = PROJECT_ROOT / "discord_msg_fetcher" / "DiscordChatExporter.Cli"
+    exporter_path: Path = HOME_FOLDER / "discord_msg_fetcher" / "DiscordChatExporter.Cli"
     exporter_follow_latest: bool = False
     exporter_timeout_seconds: PositiveInt = 120
     window_minutes: PositiveInt = 5

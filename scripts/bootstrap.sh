@@ -36,6 +36,27 @@ is_installed() {
   cat "$1" pyproject.toml 2>/dev/null | cmp -s - "$venv/installed-$1"
 }
 
+# show_progress FILE: how many of the file's packages pip has fetched, from what pip says; on a terminal in
+# one line that changes.
+show_progress() {
+  local total fetched=0 line end='\n'
+  total=$(grep -c '^[^ #]*==' "$1")
+  if [ -t 1 ]; then
+    end='\033[K\r'
+  fi
+  while IFS= read -r line; do
+    case $line in
+      Collecting*)
+        fetched=$((fetched + 1))
+        if [ -t 1 ] || [ $((fetched % 20)) -eq 0 ]; then
+          printf "  fetched %d of about %d$end" "$fetched" "$total"
+        fi
+        ;;
+      "Installing collected"*) printf "  fetched %d, now unpacking them$end" "$fetched" ;;
+    esac
+  done
+}
+
 # install_requirements FILE: FILE is requirements.txt, or requirements-dev.txt, which contains it.
 install_requirements() {
   if [ -x "$venv_python" ] && is_installed "$1"; then
@@ -44,8 +65,8 @@ install_requirements() {
   make_venv
   echo "Installing the packages pinned in $1 into $venv: about a minute the first time …"
   rm -f "$venv"/installed-*
-  if ! PIP_DISABLE_PIP_VERSION_CHECK=1 "$venv_python" -m pip install --quiet --no-input \
-    --require-hashes --requirement "$1"; then
+  if ! PIP_DISABLE_PIP_VERSION_CHECK=1 "$venv_python" -m pip install --no-input --progress-bar off \
+    --require-hashes --requirement "$1" | show_progress "$1"; then
     echo "The packages could not be installed; what pip said is above. Without a network or behind a" >&2
     echo "mirror, set PIP_INDEX_URL (and PIP_CERT), then run $0 again: it goes on from there." >&2
     return 3

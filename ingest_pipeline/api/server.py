@@ -1,6 +1,6 @@
 """The HTTP server: its socket, its limits, and bad requests answered as problems.
 
-The stack of `./start.sh` runs it as a program. As such it reads its settings from the environment alone: an
+The stack of `ingest start` runs it as a program. As such it reads its settings from the environment alone: an
 `.env` file could lead from the demo to real data.
 
 Uvicorn waits for the rest of a request for ever, so that whoever begins many and ends none takes every

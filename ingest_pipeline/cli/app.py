@@ -20,6 +20,7 @@ from ingest_pipeline.cli.commands import (
     operations,
     sessions,
     settings,
+    stack,
 )
 from ingest_pipeline.cli.invocation import invocation_of
 from ingest_pipeline.cli.output import ReportingGroup
@@ -35,6 +36,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command("import")(file_import.import_files)
+app.command("start")(stack.start)
+app.command("demo")(stack.demo)
 app.command("import-messages")(imports.import_messages)
 app.command("poll-recent-messages")(imports.poll_recent_messages)
 app.command("backfill")(imports.backfill)

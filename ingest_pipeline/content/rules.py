@@ -15,7 +15,8 @@ from pathlib import Path
 from ingest_pipeline.domain.channel_settings import EffectiveSettings
 from ingest_pipeline.domain.extract.drivers import DriverTable, load_drivers
 from ingest_pipeline.errors import ConfigurationError
-from ingest_pipeline.settings import PROJECT_ROOT, Settings
+from ingest_pipeline.installation import SHIPPED_FILES
+from ingest_pipeline.settings import Settings
 from ingest_pipeline.storage.engine.database import Connection
 from ingest_pipeline.userconfig.effective_settings import effective_settings
 from ingest_pipeline.userconfig.settings_file import SettingsFile, load_settings_file
@@ -55,7 +56,7 @@ def load_content_rules(settings: Settings) -> ContentRules:
     Raises:
         ConfigurationError: A file cannot be read or breaks a rule; the message names value and remedy.
     """
-    drivers = _stamp(settings.data_dir / "drivers.yaml") or _stamp(PROJECT_ROOT / "data" / "drivers.yaml")
+    drivers = _stamp(settings.data_dir / "drivers.yaml") or _stamp(SHIPPED_FILES / "drivers.yaml")
     return ContentRules(
         drivers=_drivers(drivers) if drivers else DriverTable([]),
         settings=load_settings_file(settings.settings_file),

@@ -32,7 +32,9 @@ HEAD_START = timedelta(minutes=4)
 # Not a secret: the fake accepts any token.
 DEMO_TOKEN = "demo-account-token"  # noqa: S105
 
-_SESSIONS_HEAD = "# Written by the demo at every start. Your own sessions belong into data/sessions.yaml.\n"
+_SESSIONS_HEAD = (
+    "# Written by the demo at every start. Your own sessions belong into sessions.yaml of the folder above.\n"
+)
 
 
 def install_stand_in(folder: Path, world: Path, python: Path | None = None) -> Path:

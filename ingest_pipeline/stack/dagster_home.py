@@ -1,6 +1,6 @@
 """Dagster's own folder: its configuration, its workspace and the code server's socket.
 
-The checkout's `dagster.yaml` holds everything but the choice of storage. That choice is made here,
+The package's `dagster.yaml` holds everything but the choice of storage. That choice is made here,
 from the environment: nothing said means SQLite in the folder itself; with
 `INGEST_DAGSTER_POSTGRES_URL` set, runs, events and schedules live in that PostgreSQL database. The
 written file names the variable, never its value.
@@ -21,6 +21,7 @@ from ingest_pipeline.private_files import make_private_folder
 
 POSTGRES_VARIABLE = "INGEST_DAGSTER_POSTGRES_URL"
 CODE_LOCATION = "ingest_pipeline.definitions"
+TEMPLATE = Path(__file__).with_name("dagster.yaml")
 # Linux allows 107 bytes in a socket's path, macOS 103 (unix(7), sys/un.h).
 LONGEST_SOCKET_PATH_BYTES = 100
 
@@ -78,21 +79,20 @@ class WatchedHome:
         )
 
 
-def prepare_dagster_home(folder: Path, template: Path, environment: Mapping[str, str]) -> DagsterHome:
+def prepare_dagster_home(folder: Path, environment: Mapping[str, str]) -> DagsterHome:
     """Write Dagster's configuration into its home where it differs from what is there.
 
     Args:
         folder: The home; made when absent.
-        template: The checkout's `dagster.yaml`.
         environment: Says whether Dagster keeps its own state in PostgreSQL.
 
     Raises:
-        ConfigurationError: The folder cannot be written or the template cannot be read, or somebody else has
+        ConfigurationError: The folder cannot be written, or somebody else has
             taken the socket's place.
     """
     home = DagsterHome(folder, folder / "workspace.yaml", _code_socket(folder))
     try:
-        configuration = template.read_text(encoding="utf-8")
+        configuration = TEMPLATE.read_text(encoding="utf-8")
         if environment.get(POSTGRES_VARIABLE):
             configuration += POSTGRES_STORAGE
         folder.mkdir(parents=True, exist_ok=True)

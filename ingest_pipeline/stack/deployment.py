@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import shutil
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,7 +16,8 @@ import yaml
 from ingest_pipeline.env_file import env_line
 from ingest_pipeline.environment import NO_ENV_FILE
 from ingest_pipeline.errors import ConfigurationError
-from ingest_pipeline.settings import PROJECT_ROOT, Settings
+from ingest_pipeline.installation import DEFAULT_DATA_DIR, HOME_FOLDER, SHIPPED_FILES
+from ingest_pipeline.settings import Settings
 from ingest_pipeline.stack.dagster_home import POSTGRES_VARIABLE
 
 # What leads to real data or real accounts. The demo runs without any of it, and brings its own.
@@ -64,6 +66,19 @@ def real_deployment(settings: Settings, environment: Mapping[str, str]) -> Deplo
     if settings.landing_url and "://" not in settings.landing_url:
         paths["INGEST_LANDING_URL"] = str(Path(settings.landing_url).absolute())
     return Deployment(data_dir, _completed({**environment, **paths}, data_dir), is_demo=False)
+
+
+def write_missing_files(data_dir: Path) -> None:
+    """Put the files that a user edits into the data folder, with their examples, where they are missing.
+
+    The table of drivers stays with the package alone: a copy would keep the table of the first start.
+
+    Args:
+        data_dir: The data folder, which exists and can be written.
+    """
+    for name in ("sessions.yaml", "settings.yaml"):
+        if not (data_dir / name).exists():
+            shutil.copyfile(SHIPPED_FILES / name, data_dir / name)
 
 
 def demo_deployment(settings: Settings, environment: Mapping[str, str]) -> Deployment:
@@ -153,7 +168,7 @@ def banner(deployment: Deployment, url: str, live_url: str | None = None) -> str
 def _demo_rows() -> list[tuple[str, str]]:
     return [
         ("Shows", "a simulated session that is live now, new messages all the time, and a finished one"),
-        ("Real", "put DISCORD_OAUTH_TOKEN=… into .env (see .env.example) and start again"),
+        ("Real", f"put DISCORD_OAUTH_TOKEN=… into {_short(HOME_FOLDER / '.env')} and start again"),
     ]
 
 
@@ -170,7 +185,7 @@ def _query(deployment: Deployment) -> str:
     # From its own folder, whose .env speaks of the demo: elsewhere the command is about real data. That file
     # is trusted in the data folder only, which must be named when it is not the usual one.
     inside = os.path.relpath(command, deployment.data_dir)
-    if deployment.data_dir != PROJECT_ROOT / "data" / "demo":
+    if deployment.data_dir != DEFAULT_DATA_DIR / "demo":
         inside = f"INGEST_DATA_DIR={shlex.quote(str(deployment.data_dir))} {inside}"
     session = _latest_session(deployment.data_dir / "sessions.yaml")
     wanted = f"messages --session-id {session} --limit 5" if session else "sessions list"

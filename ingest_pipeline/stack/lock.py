@@ -13,7 +13,7 @@ from typing import TextIO
 from filelock import lock_descriptor
 
 from ingest_pipeline.errors import ConfigurationError
-from ingest_pipeline.settings import PROJECT_ROOT
+from ingest_pipeline.installation import PROJECT_ROOT
 
 TAKEOVER_SECONDS = 15.0
 LOOK_EVERY_SECONDS = 0.2

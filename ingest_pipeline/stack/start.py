@@ -1,22 +1,23 @@
 """The whole stack: web interface, daemon with its sensor, their code server, and the HTTP interface.
 
-`./start.sh` ends here. Without a Discord token the demo runs instead of the real sessions. How parts
-are started, kept and stopped is in `stack/`.
+`ingest start` and `./start.sh` end here. Without a Discord token the demo runs instead of the real sessions.
+How parts are started, kept and stopped is in `stack/`.
 """
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TextIO
 
 from ingest_pipeline.environment import file_variables
 from ingest_pipeline.errors import ConfigurationError, ExitCode, IngestError
 from ingest_pipeline.private_files import keep_files_private
-from ingest_pipeline.settings import PROJECT_ROOT, Settings, settings_from
+from ingest_pipeline.settings import Settings, settings_from
 from ingest_pipeline.stack.dagster_home import WatchedHome, prepare_dagster_home
 from ingest_pipeline.stack.deployment import (
     Deployment,
@@ -24,6 +25,7 @@ from ingest_pipeline.stack.deployment import (
     demo_deployment,
     real_deployment,
     require_login,
+    write_missing_files,
 )
 from ingest_pipeline.stack.lock import OrphanReaper, hold_folder
 from ingest_pipeline.stack.services import (
@@ -36,50 +38,53 @@ from ingest_pipeline.stack.services import (
 )
 from ingest_pipeline.stack.supervisor import Console, StopRequest, Supervisor
 
-DEFAULT_HOST = "127.0.0.1"
-DEFAULT_PORT = 3000
-DEFAULT_API_PORT = 8000
-HIGHEST_PORT = 65535
+
+@dataclass(frozen=True, slots=True)
+class StartOptions:
+    """What is chosen at a start.
+
+    Attributes:
+        demo: Run the demo even when a token is set.
+        host: Address of the web interface and of the HTTP interface.
+        port: Port of the web interface.
+        api_port: Port of the HTTP interface and the live page.
+        without_login: Let in everybody who reaches `host` when that is an address of the network.
+    """
+
+    demo: bool
+    host: str
+    port: int
+    api_port: int
+    without_login: bool
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def start_stack(options: StartOptions) -> ExitCode:
     """Run the stack until it is stopped.
 
-    Args:
-        arguments: Command line; the process's own when None.
-
     Returns:
-        0 after an orderly stop, 130 when parts had to be killed, or the code of the error that
-        prevented the start.
+        `OK` after an orderly stop, `INTERRUPTED` when parts had to be killed.
+
+    Raises:
+        IngestError: What prevented the start.
     """
-    options = _parse(arguments)
     keep_files_private()
-    sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]
-    try:
-        variables = file_variables(os.environ)
-        settings = settings_from(variables)
-        demo = options.demo or settings.exporter_token is None
-        if demo and not options.demo:
-            print("no Discord token is set: starting the demo (a simulated live session)")  # noqa: T201
-        with hold_folder((settings.data_dir / "demo") if demo else settings.data_dir) as lock:
-            require_login(options.host, has_login=False, is_accepted=options.without_login)
-            require_free_port(options.host, options.port)
-            deployment = (demo_deployment if demo else real_deployment)(settings, {**os.environ, **variables})
-            return _run(deployment, settings, lock, options)
-    except IngestError as error:
-        print(f"cannot start: {error}", file=sys.stderr)  # noqa: T201
-        return int(error.exit_code)
-    except KeyboardInterrupt:
-        return int(ExitCode.INTERRUPTED)
+    variables = file_variables(os.environ, Path.cwd())
+    settings = settings_from(variables)
+    demo = options.demo or settings.exporter_token is None
+    if demo and not options.demo:
+        print("no Discord token is set: starting the demo (a simulated live session)")  # noqa: T201
+    with hold_folder((settings.data_dir / "demo") if demo else settings.data_dir) as lock:
+        require_login(options.host, has_login=False, is_accepted=options.without_login)
+        require_free_port(options.host, options.port)
+        deployment = (demo_deployment if demo else real_deployment)(settings, {**os.environ, **variables})
+        return _run(deployment, settings, lock, options)
 
 
-def _run(deployment: Deployment, settings: Settings, lock: TextIO, options: argparse.Namespace) -> int:
+def _run(deployment: Deployment, settings: Settings, lock: TextIO, options: StartOptions) -> ExitCode:
     host, port = options.host, options.port
     logs = deployment.data_dir / "logs"
     watched = WatchedHome(
-        lambda: prepare_dagster_home(
-            deployment.data_dir / "dagster", PROJECT_ROOT / "dagster.yaml", deployment.environment
-        )
+        lambda: prepare_dagster_home(deployment.data_dir / "dagster", deployment.environment)
     )
     home = watched.home
     logs.mkdir(exist_ok=True)
@@ -89,6 +94,7 @@ def _run(deployment: Deployment, settings: Settings, lock: TextIO, options: argp
     stop.listen()
     console.say(f"starting on {deployment.data_dir}")
     if not deployment.is_demo:
+        write_missing_files(deployment.data_dir)
         _bootstrap_exporter(settings, console.say)
     reaper = OrphanReaper(lock)
     api = _api_services(host, options.api_port, console.say)
@@ -116,7 +122,7 @@ def _run(deployment: Deployment, settings: Settings, lock: TextIO, options: argp
     finally:
         reaper.dismiss()
         console.close()
-    return int(ExitCode.OK if orderly else ExitCode.INTERRUPTED)
+    return ExitCode.OK if orderly else ExitCode.INTERRUPTED
 
 
 def _bot_services(
@@ -161,29 +167,3 @@ def _ensure_exporter(settings: Settings, say: Callable[[str], None]) -> None:
         return
     state = "installed" if installation.updated else "is there"
     say(f"exporter {installation.version} {state} in {folder}")
-
-
-def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="./start.sh", description=__doc__, allow_abbrev=False)
-    parser.add_argument("--demo", action="store_true", help="run the demo even when a token is set")
-    parser.add_argument("--host", default=DEFAULT_HOST, help="address of the web interface")
-    parser.add_argument(
-        "--without-login",
-        action="store_true",
-        help="let in everybody who reaches --host when that is an address of the network",
-    )
-    parser.add_argument("--port", type=_port, default=DEFAULT_PORT, help="port of the web interface")
-    parser.add_argument(
-        "--api-port", type=_port, default=DEFAULT_API_PORT, help="port of the HTTP interface and live page"
-    )
-    return parser.parse_args(arguments)
-
-
-def _port(text: str) -> int:
-    if not text.isdecimal() or not 0 < int(text) <= HIGHEST_PORT:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a port: give a number from 1 to {HIGHEST_PORT}")
-    return int(text)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -36,6 +36,7 @@ from ingest_pipeline.domain.channel_settings import (
     unknown_key,
 )
 from ingest_pipeline.errors import BadInput, ConfigurationError
+from ingest_pipeline.installation import SHIPPED_FILES
 from ingest_pipeline.userconfig.edited_files import (
     decode_text,
     is_null,
@@ -132,11 +133,9 @@ def default_monitor_patterns(settings: Settings) -> tuple[str, ...]:
 
 
 def _own_or_shipped(settings: Settings) -> SettingsFile:
-    from ingest_pipeline.settings import PROJECT_ROOT
-
     # A data folder of before had no need of the file for these.
     own = settings.settings_file
-    return load_settings_file(own if own.exists() else PROJECT_ROOT / "data" / "settings.yaml", groups=False)
+    return load_settings_file(own if own.exists() else SHIPPED_FILES / "settings.yaml", groups=False)
 
 
 @lru_cache(maxsize=4)

@@ -28,8 +28,9 @@ import yaml
 from ingest_pipeline.demo.session import DEMO_TOKEN, Demo, build_demo
 from ingest_pipeline.domain.session import Session
 from ingest_pipeline.ingestion.services import window_grid
+from ingest_pipeline.installation import PROJECT_ROOT
 from ingest_pipeline.orchestration.partitions import SESSION_PARTITIONS, range_tags
-from ingest_pipeline.settings import PROJECT_ROOT, Settings
+from ingest_pipeline.settings import Settings
 from ingest_pipeline.stack.processes import kill
 from ingest_pipeline_tests.waiting import PATIENCE_SECONDS, wait_until
 

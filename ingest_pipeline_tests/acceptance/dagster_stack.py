@@ -22,8 +22,8 @@ from dagster._core.workspace.context import WorkspaceProcessContext
 from dagster._core.workspace.load_target import WorkspaceFileTarget
 from dagster_graphql.schema import create_schema
 
+from ingest_pipeline.installation import PROJECT_ROOT
 from ingest_pipeline.orchestration.messages.assets import WRITER_POOL
-from ingest_pipeline.settings import PROJECT_ROOT
 from ingest_pipeline.stack.dagster_home import CODE_LOCATION, prepare_dagster_home
 from ingest_pipeline.stack.processes import kill
 from ingest_pipeline.stack.services import answers_on_socket, dagster_services
@@ -213,7 +213,7 @@ def running_dagster(
         settings: The deployment's environment variables.
         neighbour: A file with definitions of another team, which are loaded into the same instance.
     """
-    home = prepare_dagster_home(folder / "home", PROJECT_ROOT / "dagster.yaml", {})
+    home = prepare_dagster_home(folder / "home", {})
     if neighbour:
         theirs = f"  - python_file: {{relative_path: {neighbour}, location_name: {NEIGHBOUR}}}\n"
         home.workspace.write_text(home.workspace.read_text() + theirs)

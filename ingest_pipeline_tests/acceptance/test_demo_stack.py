@@ -18,7 +18,8 @@ from typing import Any
 
 import pytest
 
-from ingest_pipeline.settings import PROJECT_ROOT, load_settings
+from ingest_pipeline.installation import PROJECT_ROOT
+from ingest_pipeline.settings import load_settings
 from ingest_pipeline_tests.acceptance.watch_demo import kill_daemon, live_scene, stored_ids
 from ingest_pipeline_tests.cli_runs import OURS
 
@@ -55,7 +56,7 @@ class Stack:
         self.log = folder / "start.log"
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "ingest_pipeline.stack.start", "--demo", "--port", str(port)],
+                [sys.executable, "-m", "ingest_pipeline.cli.app", "demo", "--port", str(port)],
                 cwd=PROJECT_ROOT,
                 env=environment,
                 stdout=log,

@@ -24,7 +24,8 @@ from statistics import median, quantiles
 from ingest_pipeline.demo.simulated_session import Scene
 from ingest_pipeline.domain.session import live_sessions
 from ingest_pipeline.domain.snowflake import created_at
-from ingest_pipeline.settings import PROJECT_ROOT, Settings, load_settings
+from ingest_pipeline.installation import PROJECT_ROOT
+from ingest_pipeline.settings import Settings, load_settings
 from ingest_pipeline.storage.engine.open import open_database
 from ingest_pipeline.storage.messages.sessions import list_sessions
 

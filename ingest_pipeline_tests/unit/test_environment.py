@@ -15,7 +15,7 @@ import pytest
 from ingest_pipeline import environment
 from ingest_pipeline.environment import file_variables, find_env_file, load_environment
 from ingest_pipeline.errors import ConfigurationError
-from ingest_pipeline.settings import PROJECT_ROOT
+from ingest_pipeline.installation import PROJECT_ROOT
 from ingest_pipeline_tests.cli_runs import OURS
 
 TOKEN = "tok-abcdefghijklmnop"
@@ -103,12 +103,13 @@ DOORS = {
 }
 # The stack's parts are given an environment that says all, and run in another folder.
 PARTS = {"api": _API, "bot": _COMMAND, "code location": f"{_CODE_LOCATION}each_file(load)"}
-# start.sh ends in this module.
+# start.sh ends in this command.
 _STACK = """
-import json, sys
+import json
+from ingest_pipeline.cli.app import app
 from ingest_pipeline.stack import start
 start._run = lambda deployment, *_: print("parts", json.dumps(deployment.environment)) or 0
-sys.exit(start.main([]))
+app(["start"])
 """
 
 
@@ -124,7 +125,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     python.parent.mkdir(parents=True)
     (folder / "stack.py").write_text(_STACK)
     python.write_text(
-        f'#!/bin/sh\n[ "$2" = ingest_pipeline.stack.start ] && exec {sys.executable} stack.py\n'
+        f'#!/bin/sh\n[ "$2 $3" = "ingest_pipeline.cli.app start" ] && exec {sys.executable} stack.py\n'
     )
     python.chmod(0o755)
     installed = [(folder / name).read_text() for name in ("requirements.txt", "pyproject.toml")]
@@ -175,7 +176,7 @@ def test_start_gives_its_parts_what_the_entry_points_take(checkout: Path, tmp_pa
         (checkout / ".env").write_bytes(content.encode())
         stdout, stderr = run(checkout, [str(checkout / "start.sh")], tmp_path)
         if name in REFUSED:
-            assert stderr.startswith(f"cannot start: {checkout}/.env, {REFUSED[name]}: "), (name, stderr)
+            assert stderr.startswith(f"error: {checkout}/.env, {REFUSED[name]}: "), (name, stderr)
         else:
             environments[name] = json.loads(stdout.partition("parts ")[2])
     assert environments.keys() | REFUSED.keys() == ODD_FILES.keys()
@@ -202,7 +203,8 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         monkeypatch.delenv(name)
     folder = tmp_path / "project"
     (folder / "data" / "demo").mkdir(parents=True)
-    monkeypatch.setattr(environment, "PROJECT_ROOT", folder)
+    monkeypatch.setattr(environment, "HOME_FOLDER", folder)
+    monkeypatch.setattr(environment, "DEFAULT_DATA_DIR", folder / "data")
     return folder
 
 

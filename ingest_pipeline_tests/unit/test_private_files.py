@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from ingest_pipeline.errors import ConfigurationError
+from ingest_pipeline.installation import PROJECT_ROOT
 from ingest_pipeline.private_files import is_open_to_others, keep_files_private, make_private_folder
-from ingest_pipeline.settings import PROJECT_ROOT
 from ingest_pipeline.stack.dagster_home import prepare_dagster_home
 from ingest_pipeline.stack.lock import hold_folder
 from ingest_pipeline_tests.cli_runs import Cli
@@ -52,15 +52,15 @@ def test_the_commands_write_for_their_user_alone(tmp_path: Path) -> None:
 _DEMO = """
 import os, subprocess, sys
 from pathlib import Path
+from ingest_pipeline.cli.app import app
 from ingest_pipeline.stack import start
 os.umask(0)
 def parts(deployment, settings, lock, options):
     child = "import ingest_pipeline.definitions as d; d.defs(); open('made', 'w').close()"
-    home = start.prepare_dagster_home(
-        deployment.data_dir / "dagster", start.PROJECT_ROOT / "dagster.yaml", deployment.environment)
+    home = start.prepare_dagster_home(deployment.data_dir / "dagster", deployment.environment)
     return subprocess.call([sys.executable, "-c", child], cwd=home.folder, env=deployment.environment)
 start._run = parts
-sys.exit(start.main(["--demo"]))
+app(["demo"])
 """
 
 
@@ -116,8 +116,7 @@ def test_a_socket_is_not_put_into_a_folder_of_somebody_else(
     """Whoever made it first could replace the code server."""
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     deep = tmp_path / ("deep" * 40)
-    template = PROJECT_ROOT / "dagster.yaml"
-    socket = prepare_dagster_home(deep, template, {}).code_socket
+    socket = prepare_dagster_home(deep, {}).code_socket
     os.chown(socket.parent, 12345, 12345)
     with pytest.raises(ConfigurationError, match="not a folder of this user"):
-        prepare_dagster_home(deep, template, {})
+        prepare_dagster_home(deep, {})

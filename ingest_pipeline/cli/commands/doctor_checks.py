@@ -96,7 +96,7 @@ def check_token(settings: Settings) -> Check:
         missing = "neither DISCORD_OAUTH_TOKEN nor DISCORD_BOT_TOKEN is set"
         if settings.executor == "celery":
             return Check("token", State.WARN, missing, _WORKERS_REMEDY)
-        remedy = "put one into .env; without it, `./start.sh` runs the demo"
+        remedy = "put one into .env; without it, `ingest start` runs the demo"
         return Check("token", State.FAIL, missing, remedy)
     if not _TOKEN.fullmatch(settings.exporter_token.get_secret_value()):
         return Check(
@@ -116,7 +116,7 @@ def check_exporter(settings: Settings) -> Check:
     if not path.is_file():
         if settings.executor == "celery":
             return Check("exporter", State.WARN, f"{path} does not exist", _WORKERS_REMEDY)
-        remedy = "run ./start.sh, which fetches it, or set INGEST_EXPORTER_PATH"
+        remedy = "run `ingest exporter`, which fetches it, or set INGEST_EXPORTER_PATH"
         return Check("exporter", State.FAIL, f"{path} does not exist", remedy)
     if not os.access(path, os.X_OK):
         return Check("exporter", State.FAIL, f"{path} is not executable", f"run `chmod +x {path}`")
@@ -193,13 +193,15 @@ def check_dagster_home(settings: Settings) -> Check:
     """Check that Dagster's folder exists and is writable, and that its dagster.yaml is readable."""
     home = Path(os.environ.get("DAGSTER_HOME") or settings.dagster_home)
     if not home.is_dir():
-        return Check("dagster home", State.WARN, f"{home} does not exist", "run ./start.sh, which makes it")
+        return Check(
+            "dagster home", State.WARN, f"{home} does not exist", "run `ingest start`, which makes it"
+        )
     if not os.access(home, os.W_OK):
         remedy = "give this user the right to write there, or set INGEST_DATA_DIR"
         return Check("dagster home", State.FAIL, f"{home} cannot be written", remedy)
     config = home / "dagster.yaml"
     if not config.is_file():
-        remedy = "run ./start.sh, which puts it there"
+        remedy = "run `ingest start`, which puts it there"
         return Check("dagster home", State.WARN, f"{config} does not exist", remedy)
     root = yaml_root(decode_text(read_edited_file(config), str(config)), str(config))
     if root is not None:
@@ -219,11 +221,12 @@ def check_bot(settings: Settings) -> Check:
     finally:
         database.close()
     if bot.since is None:
-        remedy = "`ingest bot --check` shows its permissions and what is missing; ./start.sh starts it"
+        remedy = "`ingest bot --check` shows its permissions and what is missing; `ingest start` starts it"
         return Check("bot", State.WARN, "DISCORD_BOT_TOKEN is set, and the bot never ran", remedy)
     detail = f"{bot.state.value} since {moment_text(bot.since)}" + (f": {bot.reason}" if bot.reason else "")
     if bot.state in {BotState.STOPPED, BotState.LOST}:
-        return Check("bot", State.WARN, detail, "./start.sh starts it; its log is bot.log in data/logs")
+        remedy = f"`ingest start` starts it; its log is {settings.data_dir / 'logs' / 'bot.log'}"
+        return Check("bot", State.WARN, detail, remedy)
     return Check("bot", State.OK, detail)
 
 

@@ -150,7 +150,7 @@ def exporter(
     check: Annotated[bool, typer.Option("--check", help="Show what would change, change nothing.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Install the exporter's pinned version, as ./start.sh does, or the latest if the settings ask for it."""
+    """Install the exporter's pinned version, or the latest if the settings ask for it."""
     settings = begin(context, as_json=as_json)
     from ingest_pipeline.sources.exporter.release import (
         VERSION,

@@ -94,7 +94,7 @@ _TRAPS = (
     _trap(
         r"missing required option.*\s.*--token",
         ConfigurationError,
-        "set DISCORD_OAUTH_TOKEN in .env, or start the demo with ./start.sh --demo",
+        "set DISCORD_OAUTH_TOKEN in .env, or start the demo with `ingest demo`",
     ),
     _trap(
         r"missing the MESSAGE_CONTENT|message content intent",
@@ -139,12 +139,12 @@ _TRAPS = (
     _trap(
         r"error while loading shared libraries|must install .*\.NET|libhostfxr|version .GLIBC",
         ExporterUnavailable,
-        "install the release asset for this system: delete the exporter's folder and run ./start.sh",
+        "install the release asset for this system: delete the exporter's folder and run `ingest exporter`",
     ),
     _trap(
         r"unrecognized option|cannot be set from the provided argument|unknown command",
         ExporterUnavailable,
-        "2.41 or newer is needed: delete the exporter's folder and run ./start.sh",
+        "2.41 or newer is needed: delete the exporter's folder and run `ingest exporter`",
     ),
 )
 _FAILURE = re.compile(

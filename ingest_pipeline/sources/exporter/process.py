@@ -162,11 +162,11 @@ def _cannot_start(executable: Path, error: OSError) -> ExporterUnavailable | Exp
     if error.errno in _OUT_OF_RESOURCES:
         return ExporterFailed(f"{executable} could not be started now ({error.strerror}): try again")
     if error.errno == errno.ENOEXEC:
-        remedy = "it is for another processor or damaged: delete its folder and run ./start.sh"
+        remedy = "it is for another processor or damaged: delete its folder and run `ingest exporter`"
     elif isinstance(error, PermissionError):
         remedy = f"make it executable: chmod +x {executable}"
     elif executable.exists():
         remedy = "its loader is missing (a glibc build on a musl system?): install the asset for this system"
     else:
-        remedy = "run ./start.sh to install it, or set INGEST_EXPORTER_PATH"
+        remedy = "run `ingest exporter` to install it, or set INGEST_EXPORTER_PATH"
     return ExporterUnavailable(f"the exporter {executable} cannot be started ({error.strerror}): {remedy}")

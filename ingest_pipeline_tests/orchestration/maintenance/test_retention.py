@@ -13,7 +13,7 @@ from sqlalchemy import select
 
 from ingest_pipeline.orchestration.build import build_definitions
 from ingest_pipeline.orchestration.maintenance.run_retention import PRUNE_JOB, PRUNE_OP, prune_runs
-from ingest_pipeline.settings import PROJECT_ROOT, Settings
+from ingest_pipeline.settings import Settings
 from ingest_pipeline.stack.dagster_home import POSTGRES_VARIABLE, prepare_dagster_home
 from ingest_pipeline_tests.contract.postgres_server import fresh_schema
 
@@ -45,7 +45,7 @@ def instance(
         if request.param == "postgres":
             url = stack.enter_context(fresh_schema(request.getfixturevalue("postgres_url")))
             monkeypatch.setenv(POSTGRES_VARIABLE, url)
-        home = prepare_dagster_home(tmp_path, PROJECT_ROOT / "dagster.yaml", os.environ)
+        home = prepare_dagster_home(tmp_path, os.environ)
         yield stack.enter_context(dg.DagsterInstance.from_config(str(home.folder)))
 
 

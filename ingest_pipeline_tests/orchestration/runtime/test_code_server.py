@@ -11,7 +11,6 @@ import dagster as dg
 import pytest
 
 from ingest_pipeline.orchestration.runtime.code_server import LAUNCHED_THROUGH, settle_abandoned_runs
-from ingest_pipeline.settings import PROJECT_ROOT
 from ingest_pipeline.stack.dagster_home import POSTGRES_VARIABLE, prepare_dagster_home
 from ingest_pipeline_tests.contract.postgres_server import fresh_schema
 
@@ -80,7 +79,7 @@ def test_runs_of_other_servers_stay_as_they_are(instance: dg.DagsterInstance, so
 
 def test_an_abandoned_runs_place_in_a_pool_is_free_again(tmp_path: Path) -> None:
     """The next live tick does not wait for a dead writer."""
-    home = prepare_dagster_home(tmp_path, PROJECT_ROOT / "dagster.yaml", {})
+    home = prepare_dagster_home(tmp_path, {})
     with dg.DagsterInstance.from_config(str(home.folder)) as instance:
         storage = instance.event_log_storage
         storage.initialize_concurrency_limit_to_default("ingest_database_writer")
@@ -93,7 +92,7 @@ def test_an_abandoned_runs_place_in_a_pool_is_free_again(tmp_path: Path) -> None
 
 def test_the_embedded_home_needs_nothing(tmp_path: Path) -> None:
     """Dagster accepts the configuration, keeps its state in the folder and asks for every daemon."""
-    home = prepare_dagster_home(tmp_path, PROJECT_ROOT / "dagster.yaml", {})
+    home = prepare_dagster_home(tmp_path, {})
     with dg.DagsterInstance.from_config(str(home.folder)) as instance:
         assert type(instance.run_storage).__name__ == "SqliteRunStorage"
         run = a_run(instance, dg.DagsterRunStatus.NOT_STARTED)
@@ -110,7 +109,7 @@ def test_with_postgresql_named_all_of_dagsters_state_lives_there(
     """One variable moves runs, events and schedules; the folder holds no database then."""
     with fresh_schema(postgres_url) as url:
         monkeypatch.setenv(POSTGRES_VARIABLE, url)
-        home = prepare_dagster_home(tmp_path / "home", PROJECT_ROOT / "dagster.yaml", os.environ)
+        home = prepare_dagster_home(tmp_path / "home", os.environ)
         with dg.DagsterInstance.from_config(str(home.folder)) as instance:
             run = a_run(instance, dg.DagsterRunStatus.STARTED)
             assert settle_abandoned_runs(instance, SOCKET) == [run.run_id]

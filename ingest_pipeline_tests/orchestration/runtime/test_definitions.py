@@ -11,8 +11,9 @@ import dagster as dg
 import pytest
 
 from ingest_pipeline.ingestion.services import Services
+from ingest_pipeline.installation import PROJECT_ROOT
 from ingest_pipeline.orchestration.resources import build_resources
-from ingest_pipeline.settings import PROJECT_ROOT, Settings
+from ingest_pipeline.settings import Settings
 from ingest_pipeline_tests.orchestration.deployments import ASSETS, Deployment, deploy
 
 _SNAPSHOT = """

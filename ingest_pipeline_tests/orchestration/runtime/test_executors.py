@@ -10,10 +10,11 @@ import pytest
 from dagster_shared.serdes import serialize_value
 
 from ingest_pipeline.errors import ConfigurationError, ExitCode
+from ingest_pipeline.installation import PROJECT_ROOT
 from ingest_pipeline.orchestration.build import build_definitions
 from ingest_pipeline.orchestration.runtime.celery_worker import build_app
 from ingest_pipeline.orchestration.runtime.executors import build_executor, celery_options
-from ingest_pipeline.settings import PROJECT_ROOT, Settings
+from ingest_pipeline.settings import Settings
 
 REDIS = "redis://:hush-hush@broker:6379/0"
 RABBITMQ = "amqp://ingest:hush-hush@broker:5672//"

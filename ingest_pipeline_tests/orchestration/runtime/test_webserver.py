@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from ingest_pipeline.settings import PROJECT_ROOT
+from ingest_pipeline.installation import PROJECT_ROOT
 from ingest_pipeline.stack.processes import kill
 from ingest_pipeline.stack.services import answers_http
 from ingest_pipeline_tests.waiting import wait_until

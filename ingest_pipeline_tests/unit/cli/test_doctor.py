@@ -144,7 +144,7 @@ def test_a_failure_makes_the_exit_code_three_and_says_what_to_do(cli: Cli) -> No
     outcome = cli("doctor")
     assert outcome.code == ExitCode.CONFIGURATION
     assert f"fail exporter      {cli.folder / 'none'} does not exist\n" in outcome.stdout
-    assert "run ./start.sh, which fetches it" in outcome.stdout
+    assert "run `ingest exporter`, which fetches it" in outcome.stdout
     assert "ok   disk" in outcome.stdout
 
 

@@ -14,7 +14,8 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
-from ingest_pipeline.settings import PROJECT_ROOT, Settings
+from ingest_pipeline.installation import PROJECT_ROOT
+from ingest_pipeline.settings import Settings
 
 PIN = re.compile(r"^([A-Za-z0-9_.-]+)(?:\[[^]]+\])?==(\S+)", re.MULTILINE)
 

@@ -18,7 +18,8 @@ from packaging.utils import canonicalize_name
 
 from ingest_pipeline.env_file import read_env_file
 from ingest_pipeline.errors import ExitCode
-from ingest_pipeline.settings import PROJECT_ROOT, Settings
+from ingest_pipeline.installation import PROJECT_ROOT
+from ingest_pipeline.settings import Settings
 from ingest_pipeline.stack.services import bot_service
 from ingest_pipeline_tests.unit.project.test_checkout import declared, pins
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ingest_pipeline.settings import PROJECT_ROOT
+from ingest_pipeline.installation import PROJECT_ROOT
 
 TESTS = PROJECT_ROOT / "ingest_pipeline_tests"
 ROW = re.compile(r"^\| (?!guarantee|---)(?P<claim>[^|]+) \| (?P<test>[^|]+) \|$", re.MULTILINE)

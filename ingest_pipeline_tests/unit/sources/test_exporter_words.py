@@ -47,7 +47,7 @@ STICKER = (
     "this version does not know a sticker in the channel: install a newer one",
 )
 REJECTED = (TokenRejected, "put a valid token into DISCORD_OAUTH_TOKEN")
-NO_TOKEN = (ConfigurationError, "set DISCORD_OAUTH_TOKEN in .env, or start the demo with ./start.sh --demo")
+NO_TOKEN = (ConfigurationError, "set DISCORD_OAUTH_TOKEN in .env, or start the demo with `ingest demo`")
 INTENT = (
     IntentMissing,
     "switch on the Message Content Intent of the bot in Discord's developer portal",
@@ -67,11 +67,11 @@ READ_ONLY = (StorageRejected, "make the folder writable for this user, or set IN
 ICU = (ExporterUnavailable, "install the system's ICU library (libicu, icu-libs)")
 OTHER_SYSTEM = (
     ExporterUnavailable,
-    "install the release asset for this system: delete the exporter's folder and run ./start.sh",
+    "install the release asset for this system: delete the exporter's folder and run `ingest exporter`",
 )
 TOO_OLD = (
     ExporterUnavailable,
-    "2.41 or newer is needed: delete the exporter's folder and run ./start.sh",
+    "2.41 or newer is needed: delete the exporter's folder and run `ingest exporter`",
 )
 SAYINGS: list[tuple[str, tuple[type[IngestError], str]]] = [
     (f"{REQUEST} too many requests. Response content: <html>", BLOCKED),

@@ -11,7 +11,6 @@ import sys
 from pathlib import Path
 
 from ingest_pipeline.errors import IngestError
-from ingest_pipeline.settings import PROJECT_ROOT
 from ingest_pipeline.stack.dagster_home import WatchedHome, prepare_dagster_home
 from ingest_pipeline.stack.lock import OrphanReaper, hold_folder
 from ingest_pipeline.stack.services import ServiceSpec
@@ -34,9 +33,7 @@ def main() -> int:
         return int(error.exit_code)
     reaper = OrphanReaper(lock)
     chosen = os.environ.get("DAGSTER_HOME")
-    home = chosen and WatchedHome(
-        lambda: prepare_dagster_home(Path(chosen), PROJECT_ROOT / "dagster.yaml", os.environ)
-    )
+    home = chosen and WatchedHome(lambda: prepare_dagster_home(Path(chosen), os.environ))
     supervisor = Supervisor(
         parts,
         environment=os.environ,

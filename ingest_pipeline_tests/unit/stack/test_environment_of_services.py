@@ -12,13 +12,14 @@ import yaml
 
 from ingest_pipeline.environment import file_variables
 from ingest_pipeline.errors import ConfigurationError
-from ingest_pipeline.settings import PROJECT_ROOT, load_settings
-from ingest_pipeline.stack.dagster_home import prepare_dagster_home
+from ingest_pipeline.settings import load_settings
+from ingest_pipeline.stack.dagster_home import TEMPLATE, prepare_dagster_home
 from ingest_pipeline.stack.deployment import (
     REAL_DATA_VARIABLES,
     banner,
     demo_deployment,
     real_deployment,
+    write_missing_files,
 )
 from ingest_pipeline.stack.services import (
     answers_http,
@@ -27,13 +28,12 @@ from ingest_pipeline.stack.services import (
     require_free_port,
     web_url,
 )
-
-TEMPLATE = PROJECT_ROOT / "dagster.yaml"
+from ingest_pipeline.userconfig.session_files import read_sessions
 
 
 def test_dagsters_home_defaults_to_storage_in_itself(tmp_path: Path) -> None:
     """Nothing said means the checkout's configuration as it is, without a storage section."""
-    home = prepare_dagster_home(tmp_path / "dagster", TEMPLATE, {})
+    home = prepare_dagster_home(tmp_path / "dagster", {})
     assert (home.folder / "dagster.yaml").read_text() == TEMPLATE.read_text()
     assert "storage" not in yaml.safe_load(TEMPLATE.read_text())
 
@@ -41,7 +41,7 @@ def test_dagsters_home_defaults_to_storage_in_itself(tmp_path: Path) -> None:
 def test_postgresql_for_dagster_is_named_but_its_address_not_written(tmp_path: Path) -> None:
     """The file names the variable; the password stays in the environment."""
     environment = {"INGEST_DAGSTER_POSTGRES_URL": "postgresql://me:p4ssword@host/dagster"}
-    home = prepare_dagster_home(tmp_path / "dagster", TEMPLATE, environment)
+    home = prepare_dagster_home(tmp_path / "dagster", environment)
     text = (home.folder / "dagster.yaml").read_text()
     assert yaml.safe_load(text)["storage"]["postgres"]["postgres_url"] == {
         "env": "INGEST_DAGSTER_POSTGRES_URL"
@@ -51,25 +51,25 @@ def test_postgresql_for_dagster_is_named_but_its_address_not_written(tmp_path: P
 
 def test_unchanged_configuration_is_not_written_again(tmp_path: Path) -> None:
     """A second start leaves the files alone, and a change arrives."""
-    home = prepare_dagster_home(tmp_path, TEMPLATE, {})
+    home = prepare_dagster_home(tmp_path, {})
     before = {path.name: path.stat().st_ino for path in tmp_path.iterdir()}
-    prepare_dagster_home(tmp_path, TEMPLATE, {})
+    prepare_dagster_home(tmp_path, {})
     assert {path.name: path.stat().st_ino for path in tmp_path.iterdir()} == before
     (tmp_path / "dagster.yaml").write_text("old: true\n")
-    prepare_dagster_home(tmp_path, TEMPLATE, {})
+    prepare_dagster_home(tmp_path, {})
     assert (home.folder / "dagster.yaml").read_text() == TEMPLATE.read_text()
 
 
 def test_the_workspace_points_to_the_code_servers_socket(tmp_path: Path) -> None:
     """Webserver and daemon find the one code server under the code location's name."""
-    home = prepare_dagster_home(tmp_path, TEMPLATE, {})
+    home = prepare_dagster_home(tmp_path, {})
     server = yaml.safe_load(home.workspace.read_text())["load_from"][0]["grpc_server"]
     assert server == {"socket": str(home.code_socket), "location_name": "ingest_pipeline.definitions"}
 
 
 def test_a_long_data_folder_still_gets_a_socket_that_can_be_bound(tmp_path: Path) -> None:
     """Socket paths are short by law of the kernel; the folder may be deep."""
-    home = prepare_dagster_home(tmp_path / ("deep" * 40), TEMPLATE, {})
+    home = prepare_dagster_home(tmp_path / ("deep" * 40), {})
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(str(home.code_socket))
         server.listen()
@@ -83,7 +83,7 @@ def test_a_home_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     """The message names the folder and the way out."""
     (tmp_path / "file").write_text("")
     with pytest.raises(ConfigurationError, match="INGEST_DATA_DIR"):
-        prepare_dagster_home(tmp_path / "file" / "dagster", TEMPLATE, {})
+        prepare_dagster_home(tmp_path / "file" / "dagster", {})
 
 
 def test_the_demo_sees_nothing_of_real_data(tmp_path: Path) -> None:
@@ -145,6 +145,16 @@ def test_real_parts_get_absolute_paths(tmp_path: Path, monkeypatch: pytest.Monke
     assert environment["HOME"] == "h"
     bucket = real_deployment(load_settings(landing_url="s3://bucket/x"), {}).environment
     assert "INGEST_LANDING_URL" not in bucket
+
+
+def test_the_files_that_a_user_edits_are_written_once(tmp_path: Path) -> None:
+    """With their examples, and never over what is there; the driver table stays with the package."""
+    (tmp_path / "settings.yaml").write_text("monitor: [mine]\n")
+    write_missing_files(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["sessions.yaml", "settings.yaml"]
+    assert (tmp_path / "settings.yaml").read_text() == "monitor: [mine]\n"
+    assert "start_time" in (tmp_path / "sessions.yaml").read_text()
+    assert read_sessions(tmp_path / "sessions.yaml", default_channel_id=None) == []
 
 
 def test_no_secret_stands_in_a_command(tmp_path: Path) -> None:

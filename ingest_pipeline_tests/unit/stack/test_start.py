@@ -16,9 +16,9 @@ from pathlib import Path
 
 import pytest
 
-from ingest_pipeline.settings import PROJECT_ROOT
-from ingest_pipeline.stack import start
+from ingest_pipeline.installation import PROJECT_ROOT
 from ingest_pipeline.stack.processes import kill
+from ingest_pipeline_tests.cli_runs import Cli
 
 PATIENCE_SECONDS = 90.0
 PROGRAM = Path(__file__).with_name("supervised_program.py")
@@ -201,52 +201,42 @@ def test_a_second_supervisor_on_the_same_folder_is_refused(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("option", [["--port", "0"], ["--port", "65536"], ["--port", "x"], ["--dem"]])
-def test_wrong_usage_is_refused(option: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_wrong_usage_is_refused(option: list[str], tmp_path: Path) -> None:
     """A wrong port or an unknown option ends with usage, before anything is touched."""
-    with pytest.raises(SystemExit) as ending:
-        start.main(option)
-    assert ending.value.code == 2
-    assert "usage: ./start.sh" in capsys.readouterr().err
+    outcome = Cli(tmp_path)("start", *option)
+    assert outcome.code == 2
+    assert "Usage: ingest start" in outcome.stderr
 
 
 @pytest.mark.parametrize("variable", ["DISCORD_OAUTH_TOKEN", "DISCORD_BOT_TOKEN"])
-def test_a_port_in_use_is_named_with_the_remedy(
-    variable: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_port_in_use_is_named_with_the_remedy(variable: str, tmp_path: Path) -> None:
     """The message names the port and the option to change it, and nothing is started, no demo either."""
-    monkeypatch.setenv("INGEST_DATA_DIR", str(tmp_path))
-    monkeypatch.setenv(variable, "invented-token")
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        assert start.main(["--port", str(port)]) == 3
-    message = capsys.readouterr().err
-    assert f"port {port}" in message
-    assert "--port" in message
-    assert not (tmp_path / "dagster").exists()
-    assert not (tmp_path / "demo").exists()
+        outcome = Cli(tmp_path, {variable: "invented-token"})("start", "--port", str(port))
+    assert outcome.code == 3
+    assert f"port {port}" in outcome.stderr
+    assert "--port" in outcome.stderr
+    assert not (tmp_path / "data" / "dagster").exists()
+    assert not (tmp_path / "data" / "demo").exists()
 
 
-def test_an_address_of_the_network_needs_the_word_that_nobody_is_asked_who_they_are(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_an_address_of_the_network_needs_the_word_that_nobody_is_asked_who_they_are(tmp_path: Path) -> None:
     """The message names it, and nothing is started; with it, the next obstacle is the port."""
-    monkeypatch.setenv("INGEST_DATA_DIR", str(tmp_path))
     everywhere = "0.0.0.0"  # noqa: S104 - nothing comes to listen
-    assert start.main(["--demo", "--host", everywhere]) == 3
-    assert "add --without-login" in capsys.readouterr().err
-    assert [path.name for path in (tmp_path / "demo").iterdir() if path.is_dir()] == []
+    refused = Cli(tmp_path)("demo", "--host", everywhere)
+    assert (refused.code, "add --without-login" in refused.stderr) == (3, True)
+    assert [path.name for path in (tmp_path / "data" / "demo").iterdir() if path.is_dir()] == []
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
-        assert start.main(["--demo", "--host", everywhere, "--without-login", "--port", port]) == 3
-    assert f"port {port}" in capsys.readouterr().err
+        outcome = Cli(tmp_path)("demo", "--host", everywhere, "--without-login", "--port", port)
+    assert (outcome.code, f"port {port}" in outcome.stderr) == (3, True)
 
 
-def test_an_unwritable_data_folder_is_named_with_the_remedy(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_an_unwritable_data_folder_is_named_with_the_remedy(tmp_path: Path) -> None:
     """A data folder that cannot be made is no traceback."""
     obstacle = tmp_path / "file"
     obstacle.write_text("")
-    monkeypatch.setenv("INGEST_DATA_DIR", str(obstacle / "data"))
-    assert start.main([]) == 3
-    assert "INGEST_DATA_DIR" in capsys.readouterr().err
+    outcome = Cli(tmp_path, {"INGEST_DATA_DIR": str(obstacle / "data")})("start")
+    assert outcome.code == 3
+    assert "INGEST_DATA_DIR" in outcome.stderr
