@@ -102,6 +102,13 @@ SessionArgument = Annotated[str, typer.Argument(metavar="ID", help="The session'
 DriverOption = Annotated[str | None, typer.Option(help="Only this driver's.", callback=_storable)]
 GuildOption = Annotated[str | None, typer.Option("--guild", metavar="GUILD", help="Only this guild's.")]
 GuildArgument = Annotated[str, typer.Argument(metavar="GUILD", help="The guild's id.")]
+OfSession = Annotated[
+    str | None, typer.Option("--session-id", help="Only this session's.", metavar="ID", callback=_storable)
+]
+OfChannel = Annotated[str | None, typer.Option("--channel", help="Only this channel's.", metavar="CHANNEL")]
+OfAuthor = Annotated[str | None, typer.Option("--author", help="Only this author's, by id.", metavar="USER")]
+Since = Annotated[str | None, typer.Option(help="Posted then or later, with Z or an offset.", metavar="TIME")]
+Until = Annotated[str | None, typer.Option(help="Posted earlier.", metavar="TIME")]
 PatternsArgument = Annotated[
     list[str],
     typer.Argument(
@@ -141,6 +148,20 @@ def read_guild(text: str) -> int:
     if guild_id is None:
         raise BadInput(f"guild id {shown(text)} is not a Discord id: write its digits")
     return guild_id
+
+
+def read_author(text: str) -> int:
+    """Return the author of an option.
+
+    Raises:
+        BadInput: The text is no Discord id.
+    """
+    author_id = parse_snowflake(text)
+    if author_id is None:
+        raise BadInput(
+            f"author id {shown(text)} is not a Discord id: write its digits; `ingest messages --json` has it"
+        )
+    return author_id
 
 
 def read_channel(text: str | None) -> int | None:

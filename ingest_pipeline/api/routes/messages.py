@@ -95,6 +95,7 @@ def found_messages(
     since: GivenTime | None = None,
     until: GivenTime | None = None,
     text: GivenText | None = None,
+    guild_id: GivenId | None = None,
     cursor: _Cursor = None,
     limit: PageSize = 50,
 ) -> Response:
@@ -103,7 +104,7 @@ def found_messages(
     Filters that are left out let every message pass; `since` is included, `until` is not; `driver` and
     `text` (a part of the message as it was written) go by letters, whatever their case.
     """
-    wanted = MessageFilter(session_id, channel_id, driver, author_id, since, until, text)
+    wanted = MessageFilter(session_id, channel_id, driver, author_id, since, until, text, guild_id)
     after = None if cursor is None else message_of(cursor)
 
     def look() -> MessagePage:

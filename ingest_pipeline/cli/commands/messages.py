@@ -7,40 +7,76 @@ import os
 import shutil
 import sys
 from collections.abc import Callable
+from dataclasses import asdict, replace
 from pathlib import Path
 from tempfile import NamedTemporaryFile, TemporaryFile
-from typing import Annotated, Any, BinaryIO, cast
+from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, cast
 
 import typer
 
-from ingest_pipeline.cli.invocation import DriverOption, JsonOption, SessionOption, begin, open_services
-from ingest_pipeline.cli.output import print_json, print_rows
+from ingest_pipeline.cli.invocation import (
+    DriverOption,
+    GuildOption,
+    JsonOption,
+    OfAuthor,
+    OfChannel,
+    OfSession,
+    Since,
+    Until,
+    begin,
+    open_services,
+    read_author,
+    read_bounds,
+    read_channel,
+    read_guild,
+)
+from ingest_pipeline.cli.output import cell_text, print_json, print_rows
 from ingest_pipeline.errors import BadInput
 from ingest_pipeline.reporting.formats import ExportFormat
 
+if TYPE_CHECKING:
+    from ingest_pipeline.storage.messages.queries import MessageFilter
+
+_ALL = 10**12
 _JSON_COLUMNS = ("attachments", "embeds", "stickers", "reactions")
 
 
 def messages(
     context: typer.Context,
-    session_id: SessionOption,
+    *,
+    session_id: OfSession = None,
+    channel: OfChannel = None,
+    guild: GuildOption = None,
+    author: OfAuthor = None,
+    since: Since = None,
+    until: Until = None,
     driver: DriverOption = None,
     limit: Annotated[
         int | None, typer.Option(help="Only the newest N messages.", min=1, max=10**9, metavar="N")
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show a session's messages, oldest first."""
+    """Show messages, oldest first: those of a session, channel, guild, author or time."""
     settings = begin(context, as_json=as_json)
+    wanted = _wanted(
+        session_id,
+        channel=channel,
+        guild=guild,
+        author=author,
+        bounds=(since, until),
+        driver=driver,
+        is_limited=limit is not None,
+    )
     with open_services(settings) as services:
         from ingest_pipeline.domain.mentions import readable
         from ingest_pipeline.storage.catalogue.names import names_in
-        from ingest_pipeline.storage.messages.deletions import list_messages
+        from ingest_pipeline.storage.messages.queries import search_messages
         from ingest_pipeline.storage.messages.sessions import find_session
 
         with services.database.read() as connection:
-            find_session(connection, session_id)
-            rows = list_messages(connection, session_id, driver=driver, limit=limit)
+            if session_id is not None:
+                find_session(connection, session_id)
+            rows = search_messages(connection, wanted, limit=limit or _ALL)[::-1]
             names = names_in(connection, [row["message_text"] for row in rows])
     if as_json:
         shown = [message_json(row) for row in rows]
@@ -82,7 +118,14 @@ def _json_value(column: str, value: Any) -> Any:
 
 def export(
     context: typer.Context,
-    session_id: SessionOption,
+    *,
+    session_id: OfSession = None,
+    channel: OfChannel = None,
+    guild: GuildOption = None,
+    author: OfAuthor = None,
+    since: Since = None,
+    until: Until = None,
+    driver: DriverOption = None,
     kind: Annotated[
         ExportFormat | None,
         typer.Option("--format", help="By default from the output's suffix, or else csv."),
@@ -94,7 +137,7 @@ def export(
         ),
     ] = None,
 ) -> None:
-    """Write a session's messages as CSV, Parquet, JSON or a web page.
+    """Write messages of a session, channel, guild, author or time as CSV, Parquet, JSON or a web page.
 
     The file is a snapshot of one moment.
     """
@@ -102,19 +145,67 @@ def export(
     if output is None and kind is ExportFormat.PARQUET and sys.stdout.isatty():
         raise typer.BadParameter("Parquet is not text: name a file with --output, or redirect the output")
     settings = begin(context)
+    wanted = _wanted(
+        session_id, channel=channel, guild=guild, author=author, bounds=(since, until), driver=driver
+    )
     with open_services(settings) as services:
-        from ingest_pipeline.reporting.export import export_session
+        from ingest_pipeline.reporting.export import Heading, export_messages, session_heading
         from ingest_pipeline.storage.messages.sessions import find_session
 
         def write(stream: BinaryIO) -> int:
             with services.database.read() as connection:
-                return export_session(connection, find_session(connection, session_id), kind, stream)
+                if session_id is None:
+                    heading = Heading(f"Messages of {_described(wanted)}")
+                else:
+                    heading = session_heading(find_session(connection, session_id))
+                return export_messages(connection, wanted, heading, kind, stream)
 
         if output is None:
             _to_stream(sys.stdout.buffer, write)
             return
         count = _to_file(output, write)
-    typer.echo(f"{count} messages of {session_id} written to {output}", err=True)
+    typer.echo(f"{count} messages of {session_id or _described(wanted)} written to {output}", err=True)
+
+
+def _wanted(
+    session_id: str | None,
+    *,
+    channel: str | None,
+    guild: str | None,
+    author: str | None,
+    bounds: tuple[str | None, str | None],
+    driver: str | None,
+    is_limited: bool = False,
+) -> MessageFilter:
+    """Return the filter of a command.
+
+    Raises:
+        typer.BadParameter: There is none.
+        BadInput: An id or a time is none.
+    """
+    from ingest_pipeline.storage.messages.queries import MessageFilter
+
+    first, last = read_bounds(*bounds, ("--since", "--until"))
+    wanted = MessageFilter(
+        session_id,
+        read_channel(channel),
+        driver,
+        None if author is None else read_author(author),
+        first,
+        last,
+        guild_id=None if guild is None else read_guild(guild),
+    )
+    if not is_limited and replace(wanted, driver=None) == MessageFilter():
+        raise typer.BadParameter(
+            "say which messages: --session-id, --channel, --guild, --author, --since or --until"
+        )
+    return wanted
+
+
+def _described(wanted: MessageFilter) -> str:
+    """Return what a filter lets pass, in words."""
+    stated = {name.removesuffix("_id"): value for name, value in asdict(wanted).items() if value is not None}
+    return ", ".join(f"{name} {cell_text(value)}" for name, value in stated.items())
 
 
 def _format_of(output: Path | None) -> ExportFormat:

@@ -61,28 +61,6 @@ EXPORT_SCHEMA: pa.Schema = pa.schema(
 highlight. `attachments`, `embeds`, `stickers`, `reactions` and `highlight_reasons` are JSON text."""
 
 
-def message_pages(connection: Connection, session_id: str, page_rows: int = 10_000) -> Iterator[pa.Table]:
-    """Return a session's live messages, oldest first, as tables of `EXPORT_SCHEMA`.
-
-    Args:
-        page_rows: Rows of a page, which bounds memory.
-    """
-    after = _BEFORE_ALL, 0
-    while True:
-        page = connection.fetch_arrow(
-            "export_messages",
-            session_id=session_id,
-            after_posted_at=after[0],
-            after_id=after[1],
-            maximum=page_rows,
-        ).cast(EXPORT_SCHEMA)
-        if page.num_rows:
-            yield page
-        if page.num_rows < page_rows:
-            return
-        after = page["posted_at"][-1].as_py(), page["discord_id"][-1].as_py()
-
-
 @dataclass(frozen=True, slots=True)
 class MessageFilter:
     """Filters of messages; None matches any.
@@ -95,6 +73,7 @@ class MessageFilter:
         since: Posted then or later, aware UTC.
         until: Posted earlier, aware UTC.
         text: Holds this text, whatever the case of its letters.
+        guild_id: The guild.
     """
 
     session_id: str | None = None
@@ -104,6 +83,32 @@ class MessageFilter:
     since: datetime | None = None
     until: datetime | None = None
     text: str | None = None
+    guild_id: int | None = None
+
+
+def message_pages(
+    connection: Connection, wanted: MessageFilter, page_rows: int = 10_000
+) -> Iterator[pa.Table]:
+    """Return live messages, oldest first, as tables of `EXPORT_SCHEMA`.
+
+    Args:
+        wanted: Which.
+        page_rows: Rows of a page, which bounds memory.
+    """
+    after = _BEFORE_ALL, 0
+    while True:
+        page = connection.fetch_arrow(
+            "export_messages",
+            **asdict(wanted),
+            after_posted_at=after[0],
+            after_id=after[1],
+            maximum=page_rows,
+        ).cast(EXPORT_SCHEMA)
+        if page.num_rows:
+            yield page
+        if page.num_rows < page_rows:
+            return
+        after = page["posted_at"][-1].as_py(), page["discord_id"][-1].as_py()
 
 
 def search_messages(

@@ -24,7 +24,7 @@ from ingest_pipeline.reporting.report import report_page, write_session_report
 from ingest_pipeline.settings import Settings
 from ingest_pipeline.storage.engine.database import Connection, Database
 from ingest_pipeline.storage.messages.coverage import Proof, record_proof
-from ingest_pipeline.storage.messages.queries import EXPORT_SCHEMA, message_pages
+from ingest_pipeline.storage.messages.queries import EXPORT_SCHEMA, MessageFilter, message_pages
 from ingest_pipeline.storage.messages.sessions import save_sessions
 from ingest_pipeline_tests.contract.content_messages import PLAN, RULES, SESSION, delete, id_at, merge, said
 from ingest_pipeline_tests.contract.readings import CHANNEL, at
@@ -127,7 +127,7 @@ def test_exported_pages_have_the_same_types_on_both_engines(database: Database) 
     """As they are written to Parquet."""
     with database.write() as connection:
         fill(connection)
-        [page] = message_pages(connection, "monza")
+        [page] = message_pages(connection, MessageFilter("monza"))
     assert page.schema.equals(EXPORT_SCHEMA)
     assert page["driver_code"].to_pylist() == ["LEC", "LEC", None, None, None]
     assert page["highlight_score"].to_pylist()[1] == 0.76

@@ -15,7 +15,7 @@ from ingest_pipeline.domain.snowflake import first_id_at
 from ingest_pipeline.errors import DatabaseBusy, ExitCode
 from ingest_pipeline.ingestion import imports
 from ingest_pipeline_tests.cli_runs import Cli
-from ingest_pipeline_tests.exports import CHANNEL_ID, message, write_export
+from ingest_pipeline_tests.exports import CHANNEL_ID, GUILD_ID, message, write_export
 
 
 @pytest.fixture
@@ -188,6 +188,29 @@ def test_messages_can_be_limited_to_a_driver_and_to_the_newest(cli: Cli, export:
     assert [row["message_text"] for row in of_driver] == ["Box, box.", "Understood. 👍"]
     newest = cli("messages", "--session-id", "race", "--limit", "2", "--json").json["messages"]
     assert [row["driver"] for row in newest] == ["Leclerc", None]
+
+
+def test_messages_without_a_session_are_found_by_channel_author_and_time(cli: Cli, export: Path) -> None:
+    """A command without any filter is refused with the options; filters narrow each other."""
+    cli("import", str(export))
+    refused = cli("messages")
+    assert refused.code == ExitCode.USAGE
+    assert "--channel" in refused.stderr
+    ways: dict[tuple[str, ...], int] = {
+        ("--channel", str(CHANNEL_ID)): 5,
+        ("--guild", str(GUILD_ID), "--since", "2026-09-06T13:00:20Z"): 4,
+        ("--author", "594020924865620473", "--until", "2026-09-06T13:00:20Z"): 1,
+        ("--channel", "11"): 0,
+        ("--limit", "2"): 2,
+    }
+    for options, count in ways.items():
+        assert cli("messages", *options, "--json").json["count"] == count
+    rows = json.loads(
+        cli("export", "--channel", str(CHANNEL_ID), "--driver", "norris", "--format", "json").stdout
+    )
+    assert [row["driver"] for row in rows] == ["Norris"]
+    page = cli("export", "--guild", str(GUILD_ID), "--format", "html").stdout
+    assert f"Messages of guild {GUILD_ID}" in page
 
 
 def test_a_poll_without_a_live_session_names_the_next_one(cli: Cli) -> None:

@@ -17,7 +17,7 @@ import pytest
 from ingest_pipeline.errors import ExitCode
 from ingest_pipeline.ingestion.services import build_services
 from ingest_pipeline.settings import Settings
-from ingest_pipeline.storage.messages.queries import EXPORT_SCHEMA, message_pages
+from ingest_pipeline.storage.messages.queries import EXPORT_SCHEMA, MessageFilter, message_pages
 from ingest_pipeline_tests.cli_runs import Cli
 from ingest_pipeline_tests.exports import CHANNEL_ID, START, message, write_export
 
@@ -177,9 +177,9 @@ def test_pages_join_without_a_seam(cli: Cli) -> None:
     assert cli("import-messages", "--session-id", "race", "--file", str(export)).code == 0
     services = build_services(Settings(_env_file=None, data_dir=cli.folder / "data"))
     with services.database.read() as connection:
-        whole = pa.concat_tables(message_pages(connection, "race"))
+        whole = pa.concat_tables(message_pages(connection, MessageFilter("race")))
         for rows in (1, 2, 3, 8):
-            pages = list(message_pages(connection, "race", rows))
+            pages = list(message_pages(connection, MessageFilter("race"), rows))
             assert pa.concat_tables(pages) == whole
             assert max(page.num_rows for page in pages) == rows
     assert whole.num_rows == 8

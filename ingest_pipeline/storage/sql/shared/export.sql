@@ -1,5 +1,5 @@
 -- name: export_messages
--- The next live messages of a session by time and id, with driver and highlight as far as they are known.
+-- The next live messages that match, by time and id; a filter that is null lets everything pass.
 SELECT
     m.discord_id, m.session_id, m.guild_id, m.channel_id, m.posted_at, m.edited_at,
     m.driver, r.driver_code, r.driver_name, r.driver_number, r.driver_team,
@@ -12,7 +12,14 @@ FROM live_messages AS m
 LEFT JOIN radio_messages AS r ON r.discord_id = m.discord_id
 LEFT JOIN highlights AS h ON h.discord_id = m.discord_id
 WHERE
-    m.session_id = $session_id::TEXT
+    ($session_id::TEXT IS NULL OR m.session_id = $session_id::TEXT)
+    AND ($guild_id::BIGINT IS NULL OR m.guild_id = $guild_id::BIGINT)
+    AND ($channel_id::BIGINT IS NULL OR m.channel_id = $channel_id::BIGINT)
+    AND ($driver::TEXT IS NULL OR lower(m.driver) = lower($driver::TEXT))
+    AND ($author_id::BIGINT IS NULL OR m.author_id = $author_id::BIGINT)
+    AND ($since::TIMESTAMPTZ IS NULL OR m.posted_at >= $since::TIMESTAMPTZ)
+    AND ($until::TIMESTAMPTZ IS NULL OR m.posted_at < $until::TIMESTAMPTZ)
+    AND ($text::TEXT IS NULL OR position(lower($text::TEXT) IN lower(m.raw_content)) > 0)
     AND (m.posted_at, m.discord_id) > ($after_posted_at::TIMESTAMPTZ, $after_id::BIGINT)
 ORDER BY m.posted_at, m.discord_id
 LIMIT $maximum::BIGINT;

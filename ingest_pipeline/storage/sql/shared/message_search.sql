@@ -4,6 +4,7 @@ SELECT *
 FROM live_messages
 WHERE
     ($session_id::TEXT IS NULL OR session_id = $session_id::TEXT)
+    AND ($guild_id::BIGINT IS NULL OR guild_id = $guild_id::BIGINT)
     AND ($channel_id::BIGINT IS NULL OR channel_id = $channel_id::BIGINT)
     AND ($driver::TEXT IS NULL OR lower(driver) = lower($driver::TEXT))
     AND ($author_id::BIGINT IS NULL OR author_id = $author_id::BIGINT)
