@@ -29,7 +29,7 @@ def read_env_file(path: Path, names: Collection[str] | None = None) -> dict[str,
 
     Args:
         path: The file: UTF-8, with or without a byte order mark, with line ends of any system.
-        names: The variables to read, whatever else the file holds; all of them when None.
+        names: The variables to read of the file; all of them when None.
 
     Returns:
         Values by name, in the order of the file; the last line of a name counts.

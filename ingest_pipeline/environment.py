@@ -73,7 +73,7 @@ class EnvFile:
 
 
 def load_environment(folder: Path | None = None) -> Settings:
-    """Load the settings, and add to this process's environment what the file says beside them.
+    """Load the settings, and add the file's other values to this process's environment.
 
     Such are the variables of libraries: credentials of an object store, proxies, certificates.
 

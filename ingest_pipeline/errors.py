@@ -71,7 +71,7 @@ class IngestError(Exception):
     Attributes:
         exit_code: What the `ingest` command returns when this error ends it.
         retryable: Whether the same call may succeed later without anyone acting.
-        is_recorded: Whether an event tells of it already.
+        is_recorded: Whether an event reports it already.
     """
 
     exit_code: ExitCode = ExitCode.UNEXPECTED

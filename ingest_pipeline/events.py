@@ -1,7 +1,7 @@
 """Events, with the same content in the table `events` and in the log.
 
 Types and channels are those of the "Discord Bot Feature" notes. All events of one journey carry one
-correlation id. They are written by `storage/runs/events.py`, in the transaction of what they tell of, and
+correlation id. They are written by `storage/runs/events.py`, in the transaction of what they report, and
 logged once that transaction has been committed.
 """
 
@@ -80,12 +80,12 @@ class Event:
     Attributes:
         event_type: What.
         correlation_id: The journey it belongs to.
-        source: Who tells: `export`, `file`, `history`, `gateway`, `bot`, or another part's name.
+        source: Who reports it: `export`, `file`, `history`, `gateway`, `bot`, or another part's name.
         created_at: When, aware UTC.
         message_id: The message it is about, or None.
         session_id: The session it is about, or None.
         run_id: The Dagster run it happened in, or None.
-        data: What else there is to say, as JSON values.
+        data: Further figures, as JSON values.
         event_id: Its own id.
     """
 
@@ -128,7 +128,7 @@ def dagster_run_id(correlation_id: str) -> str | None:
 
 
 def log_events(events: Iterable[Event]) -> None:
-    """Log events, one line of JSON each; those that tell of a failure as warnings."""
+    """Log events, one line of JSON each; those of failures as warnings."""
     for event in events:
         level = logging.WARNING if event.event_type.is_failure else logging.INFO
         _logger.log(level, "%s", _Line(event))

@@ -12,7 +12,7 @@ from ingest_pipeline.redaction import redact
 from ingest_pipeline.settings import Settings
 
 _OURS = "ingest_pipeline"
-# Rate limits and heartbeats that come late are told by nobody else.
+# discord.py alone logs rate limits and late heartbeats.
 _DISCORD = "discord"
 # A lost connection is an event of this project, in one line instead of a traceback; nothing here speaks.
 _LEFT_OUT = ("Attempting a reconnect in ", "PyNaCl is not installed", "davey is not installed")
@@ -23,7 +23,7 @@ def start_logging(settings: Settings, *, is_verbose: bool = False, as_json: bool
 
     Args:
         settings: They name the levels.
-        is_verbose: Log our own debug messages, whatever the settings say of our level.
+        is_verbose: Log our own debug messages, in place of the level in the settings.
         as_json: Write one JSON object a line instead of text.
 
     Raises:
@@ -45,9 +45,9 @@ def start_logging(settings: Settings, *, is_verbose: bool = False, as_json: bool
     logging.getLogger(_OURS).setLevel(level)
     logging.getLogger(_DISCORD).setLevel("WARNING")
     logging.getLogger(f"{_DISCORD}.client").addFilter(_is_kept)
-    # Events repeat as JSON what a command tells in words.
-    is_told_in_words = not as_json and level != "DEBUG"
-    logging.getLogger(f"{_OURS}.events").setLevel("ERROR" if is_told_in_words else "NOTSET")
+    # Events repeat as JSON what a command prints in words.
+    is_readable = not as_json and level != "DEBUG"
+    logging.getLogger(f"{_OURS}.events").setLevel("ERROR" if is_readable else "NOTSET")
     set_component_levels(settings)
 
 

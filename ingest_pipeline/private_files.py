@@ -1,6 +1,6 @@
 """Private files: 0600, in folders with 0700, for the user who runs this.
 
-Messages, tokens of runs and logs are nobody else's business on a shared machine. A process says so once, for
+Messages, tokens of runs and logs are nobody else's business on a shared machine. A process sets it once, for
 itself and for all that it starts; a user who wants to share a file or folder can open it afterwards.
 """
 

@@ -1,7 +1,7 @@
 """Redaction of secrets in every text that leaves this process: logs, errors, events, alerts, output.
 
-What is secret belongs to the process, as in Airflow's secrets masker: whoever learns of a secret says so
-with `guard`, and every text passes through `redact`. Settings do so for all of theirs when they are made.
+The process has a list of secrets, as in Airflow's secrets masker: each part that reads a secret registers
+it with `guard`, and every text passes through `redact`. Settings register all of theirs when they are made.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ SHORT_CHARACTERS = 6
 _LEAST_BASE64 = 8
 _SECRET_PARAMETER = re.compile(r"pass|pwd|token|key|secret|sig", re.IGNORECASE)
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
-# What is a secret by its form, whoever's it is; `user:password` and `Bearer …` are how our own messages say
+# Secrets by their form, of any service; `user:password` and `Bearer …` are how our own messages write
 # what to write.
 _FORMS = re.compile(
     r"(?P<url>://)(?!user(?::password)?@)[^\s/@]+@"
@@ -49,7 +49,7 @@ _known = _Known()
 
 
 def guard(*secrets: str) -> None:
-    """Keep secrets out of everything that this process says from now on, its logs included.
+    """Keep secrets out of everything that this process prints from now on, its logs included.
 
     Args:
         *secrets: Whole secrets, or URLs with one in them: of those the password, secret parameters and, for
@@ -163,11 +163,11 @@ def _pattern(texts: Iterable[str]) -> re.Pattern[str]:
 
 
 def _clean_record(*arguments: Any, **named: Any) -> logging.LogRecord:
-    """Make a log record without secrets, whichever logger it is of."""
+    """Make a log record of any logger without secrets."""
     record: logging.LogRecord = _known.former_factory(*arguments, **named)
     try:
         message = record.getMessage()
-    except Exception:  # noqa: BLE001 - logging tells of a message that does not fit its arguments
+    except Exception:  # noqa: BLE001 - logging reports a message that does not fit its arguments
         return record
     if (clean := redact(message)) != message:
         record.msg, record.args = clean, ()

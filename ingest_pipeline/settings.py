@@ -130,8 +130,8 @@ class Settings(BaseSettings):
         web_hosts: Names under which a proxy makes the web servers known, with commas between.
         web_prefix: What comes before the paths of Dagster's web interface, such as `/dagster`.
         api_prefix: What comes before those of the HTTP interface and its page, such as `/radio`.
-        alert_webhook_url: Where failures are told; without it nowhere.
-        alert_after_failures: Failures in a row of a live session's polls before they are told.
+        alert_webhook_url: Where alerts are sent; without it nowhere.
+        alert_after_failures: Failures in a row of a live session's polls before an alert is sent.
         log_level: Level of our own loggers.
         log_levels: Levels of components, as `name=level` with commas between; they win over `log_level`.
     """
@@ -225,7 +225,7 @@ class Settings(BaseSettings):
         return value
 
     def model_post_init(self, context: Any, /) -> None:
-        """Keep every secret out of what this process says."""
+        """Keep every secret out of what this process logs and prints."""
         del context
         values = (getattr(self, name) for name in type(self).model_fields)
         guard(*(value.get_secret_value() for value in values if isinstance(value, SecretStr)))

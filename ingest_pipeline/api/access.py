@@ -40,7 +40,7 @@ _bearer = HTTPBearer(auto_error=False, description="`INGEST_API_TOKEN`, or `INGE
 Credentials = Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
 LOOPBACK_NAMES = ("localhost", "127.0.0.1", "[::1]")
 ANY_HOST = "*"
-# Orchestrators ask by an address that nobody told us.
+# Orchestrators ask by an address that no setting names.
 PROBES = frozenset({"/livez", "/readyz", "/health", "/server_info"})
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})
 # Dagster's GraphQL changes things with GET, too (dagster-webserver 1.13, graphql.py).
@@ -161,7 +161,7 @@ def _require(credentials: HTTPAuthorizationCredentials | None, *allowed: SecretS
         detail = "send the token in the header Authorization: Bearer …"
         raise Refusal(401, "token-missing", detail, _CHALLENGE)
     given = credentials.credentials.encode()
-    # Every token is compared, in constant time each: how long it takes tells nothing.
+    # Every token is compared, in constant time each: the time it takes discloses nothing.
     fits = [hmac.compare_digest(given, token.get_secret_value().encode()) for token in allowed if token]
     if not any(fits):
         raise Refusal(401, "token-wrong", "this token is not accepted", _CHALLENGE)
@@ -231,7 +231,7 @@ class Guard:
         if origin is None:
             return True
         came_from = urlsplit(origin)
-        # A proxy may listen on another port than it tells of; on this machine each port is another site.
+        # A proxy may listen on another port than it forwards; on this machine each port is another site.
         is_known = _name(came_from.netloc) in self._hosts.difference(LOOPBACK_NAMES)
         return came_from.netloc.lower() == host.lower() or is_known
 

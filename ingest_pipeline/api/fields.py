@@ -43,7 +43,7 @@ _ID_SCHEMA = {"type": "string", "pattern": "^[0-9]{1,19}$", "examples": ["110180
 
 # What a request gives: checked, and an integer from then on.
 GivenId = Annotated[int, BeforeValidator(_snowflake), Field(json_schema_extra=_ID_SCHEMA)]
-# What an answer tells: 64-bit integers lose digits in many JSON readers.
+# Fields of answers: 64-bit integers lose digits in many JSON readers.
 ShownId = Annotated[str, BeforeValidator(str), Field(pattern=r"^[0-9]+$")]
 GivenTime = Annotated[AwareDatetime, AfterValidator(_utc)]
 ShownTime = Annotated[AwareDatetime, PlainSerializer(lambda moment: moment.astimezone(UTC).isoformat())]

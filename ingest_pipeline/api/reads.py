@@ -4,7 +4,7 @@ On DuckDB a read keeps writers out, and opening the file costs more than most qu
 open page would cost every import its share. An answer is kept as the bytes that are sent, until somebody
 commits.
 
-A database that is stopped does not refuse: it keeps whoever asks waiting, and with them every thread and
+A database that is stopped does not refuse: it keeps its clients waiting, and with them every thread and
 connection of a pool. So each look-up has a thread of its own, one at a time, and those who ask wait for it
 on the event loop.
 
@@ -62,7 +62,7 @@ class SharedReads:
         self._answers: OrderedDict[Hashable, Future[bytes]] = OrderedDict()
 
     def get(self, question: Hashable, look: Callable[[], BaseModel]) -> Response:
-        """Return the answer to a question, looked up by whoever asks first.
+        """Return the answer to a question, looked up by the request that asks first.
 
         Args:
             question: What is asked, with all that the answer depends on besides the database.
@@ -237,7 +237,7 @@ class TtlCache(Generic[Value]):
 
     Args:
         look: Looks it up.
-        fresh_seconds: How long it is told again without looking.
+        fresh_seconds: How long it is returned again without looking.
     """
 
     def __init__(self, look: Callable[[], Value], fresh_seconds: float) -> None:

@@ -3,7 +3,7 @@
 The stack of `ingest start` runs it as a program. As such it reads its settings from the environment alone: an
 `.env` file could lead from the demo to real data.
 
-Uvicorn waits for the rest of a request for ever, so that whoever begins many and ends none takes every
+Uvicorn waits for the rest of a request for ever, so that a client that begins many and ends none takes every
 connection; and it refuses what it cannot parse, and WebSockets where there are none, in plain text.
 """
 

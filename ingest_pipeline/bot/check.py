@@ -113,7 +113,7 @@ def check_bot_now(services: Services, token: SecretStr, default_patterns: Collec
     """Log in, look, log out.
 
     Args:
-        default_patterns: What a guild for which nobody has chosen patterns is watched by.
+        default_patterns: The patterns of a guild without patterns of its own.
 
     Raises:
         TokenRejected: Discord does not accept the token.

@@ -110,7 +110,7 @@ def ingest_spooled(
         sessions: All sessions, whose windows are noted as touched.
         rules: What the messages' content is read by; None to leave it as it is.
         limit: How many events at most.
-        quiet: A message that is to be read again waits until nothing has come about it for so long.
+        quiet: A message that is to be read again waits until nothing has come about it for this time.
 
     Returns:
         What happened, or None when nothing is waiting.
@@ -199,9 +199,9 @@ def journeys(events: Events) -> list[MessageJourney]:
 
 
 def message_events(events: Events, batch: str) -> list[Event]:
-    """Return the events that tell of single messages: those received, and those deleted.
+    """Return the events of single messages: those received, and those deleted.
 
-    Whether and when a message was stored, its row tells.
+    Its row shows whether and when a message was stored.
 
     Args:
         events: The gateway's.

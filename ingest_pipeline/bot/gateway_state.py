@@ -1,10 +1,10 @@
 """The state of the gateway connection, and the canary that finds a connection that delivers nothing.
 
-The connection tells on the event loop and must not be kept waiting, so here things are only noted:
-what may have been missed, which guilds have changed, what is to be told of the bot's life.
+The connection calls on the event loop and must not be kept waiting, so its calls only note things:
+possible gaps, changed guilds, events of the bot's life.
 
 Discord's REST API is asked for the newest message of each live channel. One that the gateway has not
-told of, and still not a while later, means that it does not tell any more.
+delivered, and still not a while later, means that the gateway delivers nothing any more.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class PossibleGap:
 
     Attributes:
         channel_ids: Where; None for every watched channel.
-        since: The time, aware UTC; None for when the bot last heard.
+        since: The time, aware UTC; None for when the bot last received an event.
     """
 
     channel_ids: frozenset[int] | None
@@ -44,7 +44,7 @@ class PossibleGap:
 
 
 class GatewayState:
-    """Is told by the connection; see `GatewayListener`. For one event loop.
+    """The listener of the connection; see `GatewayListener`. For one event loop.
 
     Args:
         ingester: Is woken when events are durable.
@@ -53,7 +53,7 @@ class GatewayState:
     Attributes:
         missed: What may have been missed and is not noted in the database yet.
         changed_guilds: Guilds whose channels are to be looked at again.
-        threads: Threads as they were last told of, which a look at a guild does not show once archived.
+        threads: Threads as events last reported them; a look at a guild does not show archived ones.
         deleted: Threads that were deleted.
         pending_events: Events of the bot's life that are not written yet.
         sessions_begun: How many gateway sessions there were.
@@ -98,7 +98,7 @@ class GatewayState:
         self.record(EventType.BOT_READY, {"resumed": True})
 
     def disconnected(self) -> None:
-        """See `GatewayListener`; told once for each interruption."""
+        """See `GatewayListener`; reported once for each interruption."""
         if self._was_connected:
             self._was_connected = False
             interrupted = "the connection to Discord's gateway is interrupted"
@@ -107,7 +107,7 @@ class GatewayState:
             self.record(EventType.SYSTEM_CONNECTION_LOST, {"message": interrupted})
 
     def connection_failed(self, error: IngestError) -> None:
-        """Note that a connection was refused by Discord or could not be kept; the same is told once."""
+        """Note that a connection was refused by Discord or could not be kept; the same is reported once."""
         failure = (connection_event(error), str(error))
         if failure != self._failure:
             self._failure = failure
@@ -156,8 +156,8 @@ class StaleGatewayDetector:
     Attributes:
         grace_seconds: How long the gateway may be behind REST.
         known: The newest message of each channel when it was first looked at in this session.
-        undelivered: Messages the gateway has not told of, by channel, with when that was first seen, on the
-            monotonic clock.
+        undelivered: Messages the gateway has not delivered, by channel, with when that was first seen, on
+            the monotonic clock.
     """
 
     grace_seconds: float
@@ -170,7 +170,7 @@ class StaleGatewayDetector:
         """Ask for the newest message of some channels; those that cannot be read are left out.
 
         Args:
-            last_received: The newest message that the gateway told of in each channel.
+            last_received: The newest message that the gateway delivered of each channel.
 
         Raises:
             DiscordUnavailable: Discord did not answer.
@@ -196,7 +196,7 @@ class StaleGatewayDetector:
         )
 
     def _note(self, channel_id: int, newest: int, last_received: int, now: float) -> None:
-        # What was there when the session began was never to be heard of in it.
+        # The session delivers no message that was there when it began.
         known = self.known.setdefault(channel_id, newest)
         earlier = self.undelivered.get(channel_id)
         if earlier and last_received >= earlier[0]:

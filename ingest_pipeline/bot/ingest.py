@@ -59,7 +59,7 @@ class SpoolIngester:
         *,
         quiet: timedelta = QUIET,
     ) -> None:
-        """Begin where the database says the spool is processed to, once the first round runs."""
+        """Begin at the database's position in the spool, once the first round runs."""
         self.rules = CurrentRules(services.settings)
         self._services = services
         self._reader = reader

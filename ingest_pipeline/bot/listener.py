@@ -2,8 +2,8 @@
 
 The order of the "Discord Bot Feature" notes, with one change that closes its gap: the environment
 is checked, guilds and channels are discovered and the catalogue is updated; then the bot connects,
-and only then catches up, so that whatever is posted meanwhile is heard. Each part runs for itself
-and fails for itself (`bot_supervision.py`); all they share is the spool and the database.
+and only then catches up, so that messages posted meanwhile are received. Each part runs and
+fails independently (`supervision.py`); all they share is the spool and the database.
 """
 
 from __future__ import annotations

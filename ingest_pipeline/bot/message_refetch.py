@@ -148,7 +148,7 @@ async def _ask(rest: DiscordRest, channel_id: int, message_ids: list[int], resul
             if message_id in there:
                 _found(result, message_id, there[message_id], page.requested_at)
             else:
-                # Missing from a page it says nothing yet: the page may be empty for want of a permission.
+                # Missing from a page proves nothing yet: the page may be empty for want of a permission.
                 await _ask_for_one(rest, channel_id, message_id, result)
         left = left[len(covered) :]
 

@@ -44,7 +44,7 @@ class BotOptions:
         lookback: How long before it stopped hearing messages are read again; also how far back it
             reads in a channel that was never read.
         patterns: What a guild seen for the first time is monitored by.
-        quiet: A message that is to be read again waits until nothing has come about it for so long.
+        quiet: A message that is to be read again waits until nothing has come about it for this time.
         refetch_poll_seconds: How often such messages are looked for, and how long a guild that changes is
             left to change further.
         coverage_read_seconds: How often what was heard is proven by reading it.
@@ -82,7 +82,7 @@ class BotRuntime:
         options: How the bot behaves.
         catalogue: Guilds and channels.
         ingester: From the spool into the table.
-        gateway: What the connection tells.
+        gateway: The state of the connection.
         reconnector: The connection.
         catching_up: How it catches up.
         detector: The hearing of a session.
@@ -177,7 +177,7 @@ class BotRuntime:
         self._refetch_now()
 
     async def _note_threads(self) -> None:
-        """Keep what was told of threads, before a look at their guild tells what is newer."""
+        """Store threads as events reported them, before a look at their guild finds newer values."""
         threads, deleted = dict(self.gateway.threads), set(self.gateway.deleted)
         if threads or deleted:
             await self.catalogue.note_threads(list(threads.values()), deleted)
@@ -256,7 +256,7 @@ class BotRuntime:
             await self._reconnect(client)
 
     async def _reconnect(self, client: GatewayClient) -> None:
-        """Resume the session, which brings back what it did not tell; failing that, begin a new one."""
+        """Resume the session, which replays what it did not deliver; failing that, begin a new one."""
         self.detector = StaleGatewayDetector(self.options.grace_seconds, known=self.detector.known)
         silent = "the gateway delivers no events: reconnecting"
         _logger.warning(silent)
@@ -291,7 +291,7 @@ class BotRuntime:
         await self.flush_events()
 
     async def flush_events(self) -> None:
-        """Write what there is to tell."""
+        """Write the pending events."""
         self.gateway.has_pending_events.clear()
         pending_events, self.gateway.pending_events = self.gateway.pending_events, []
         if not pending_events:

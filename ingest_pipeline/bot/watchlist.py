@@ -1,7 +1,7 @@
 """The watchlist: channels whose messages the bot takes, kept in step with the catalogue.
 
 The answer is needed for each frame, so it is kept in memory: read from the catalogue, and added to
-the moment the gateway tells of a new channel or thread, whose first messages follow at once.
+the moment the gateway reports a new channel or thread, whose first messages follow at once.
 
 `BotCatalogue` decides what is watched, notes each watched channel, and says which of them cannot be read.
 """
@@ -126,18 +126,18 @@ class Watchlist:
     def replace(self, view: CatalogueView) -> set[int]:
         """Take over a fresh view and return the channels that are wanted now and were not before.
 
-        Channels that the gateway told of and that the view does not have yet are kept.
+        Channels that the gateway reported and that the view does not have yet are kept.
         """
         self._received = {key: channel for key, channel in self._received.items() if key not in view.channels}
         return self._take(CatalogueView({**view.channels, **self._received}, view.patterns, view.sessions))
 
     def learn(self, channels: Iterable[Channel]) -> set[int]:
-        """Take over channels that the gateway told of; return those that are wanted and were not before."""
+        """Take over channels that the gateway reported; return those that are wanted now and were not."""
         received = {channel.channel_id: channel for channel in channels}
         changed = {
             channel_id: channel
             for channel_id, channel in received.items()
-            if _place(self._view.channels.get(channel_id)) != _place(channel)
+            if _monitor_key(self._view.channels.get(channel_id)) != _monitor_key(channel)
         }
         if not changed:
             return set()
@@ -152,14 +152,14 @@ class Watchlist:
             own = [channel for channel in view.channels.values() if channel.guild_id == guild_id]
             monitored |= monitored_ids(own, patterns) if patterns else set()
         in_sessions = {channel_id for session in view.sessions for channel_id in session.channel_ids}
-        # Assigned in this order: whoever asks in between takes a frame too many and none too few.
+        # Assigned in this order: a reader in between takes a frame too many and none too few.
         self._wanted = frozenset(monitored | in_sessions)
         self._monitored = frozenset(monitored)
         self._view = view
         return set(self._wanted - before)
 
 
-def _place(channel: Channel | None) -> tuple[str, int | None] | None:
+def _monitor_key(channel: Channel | None) -> tuple[str, int | None] | None:
     """Return what decides whether a channel is monitored."""
     return None if channel is None else (channel.name, channel.parent_id)
 
@@ -172,9 +172,9 @@ class BotCatalogue:
         services: The services.
         rest: Discord.
         watchlist: What is watched; kept up here.
-        default_patterns: What a guild is monitored by for which nobody has chosen anything.
-        reported: The state of each watched channel that was last told of.
-        mistakes: What was last said to be wrong with the sessions file.
+        default_patterns: The patterns of a guild without patterns of its own.
+        reported: The state of each watched channel as it was last reported.
+        mistakes: The problems of the sessions file as they were last reported.
         present: The guilds the bot was in when it last looked.
         operations: What goes on.
     """
@@ -226,7 +226,7 @@ class BotCatalogue:
             await asyncio.to_thread(self.services.database.run, partial(self._save, view=view))
 
     async def note_threads(self, threads: Sequence[Channel], deleted: Collection[int]) -> None:
-        """Keep threads as they were told of, and which are gone."""
+        """Store threads as events reported them, and which are gone."""
         now = datetime.now(UTC)
 
         def work(connection: Connection) -> None:

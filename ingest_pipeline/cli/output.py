@@ -69,7 +69,7 @@ def print_rows(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None
 
 
 def print_fields(fields: Mapping[str, object]) -> None:
-    """Print one thing, a line for each of its fields that says something."""
+    """Print one thing, a line for each of its fields that is not empty."""
     texts = {name: plain_text(value) for name, value in fields.items()}
     print_rows(
         ("field", "value"), [(name, value) for name, value in texts.items() if value not in {None, ""}]

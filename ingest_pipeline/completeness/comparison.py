@@ -1,8 +1,8 @@
 """Differences between the table and a fresh reading of the same ids: missing, extra or stale messages.
 
-What is compared is what the channel's policy says of every message that Discord has. One that it takes is a
-row; one that it does not take is none and may be kept as skipped, unless it was known before: then its row is
-what it is now on Discord, too.
+The policy of the channel is applied to every message that Discord has, and the result is compared. A
+message that it takes is a row. One that it does not take is no row and may be kept as skipped, unless it was
+known before: then its row is what it is now on Discord, too.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from ingest_pipeline.storage.engine.columns import values_of
 from ingest_pipeline.storage.messages.queries import StoredVersion
 
 _COMPARED = ("discord_id", "content_digest", "details_digest", "posted_at", "skip_reason")
-# These say nothing of the message: the policy cannot be asked about it.
+# For these reasons there are no values of the message that the policy could be applied to.
 _UNREADABLE = (
     SkipReason.MALFORMED,
     SkipReason.NO_ID,

@@ -1,7 +1,7 @@
 """Verification of sessions against a fresh export, without a bot or where the bot may not read.
 
-An export cannot tell a deleted message from one that is hidden, so what the table has beyond it is told
-and is no deficit.
+An export cannot distinguish a deleted message from one that is hidden, so what the table has beyond it is
+reported and is no deficit.
 """
 
 from __future__ import annotations

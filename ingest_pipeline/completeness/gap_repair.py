@@ -206,7 +206,7 @@ async def repair_gaps(
 ) -> list[ScanRun]:
     """Ask Discord what there is, then read what the bot can read of gaps and of what was read without words.
 
-    What is left afterwards, `list_gaps` and `list_without_words` tell.
+    `list_gaps` and `list_without_words` return what is left afterwards.
 
     Args:
         scope: What to look at.

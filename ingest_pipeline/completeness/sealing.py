@@ -1,8 +1,8 @@
 """The seal of a session: once it is over and settled it is read once more and gets a manifest.
 
-A manifest says, for each channel, how many messages the session has, the first and the last, and a
+A manifest records, for each channel, how many messages the session has, the first and the last, and a
 digest over all their versions. A session that has changed since is sealed again as the next version,
-which says what changed.
+which records what changed.
 """
 
 from __future__ import annotations
@@ -149,7 +149,7 @@ async def seal_session(
 def seal_from_export(services: Services, session_id: str, now: datetime | None = None) -> SealReport:
     """Read a session again with the exporter and seal it.
 
-    Deletions are not looked for: an export cannot tell a deleted message from one that the account
+    Deletions are not looked for: an export cannot distinguish a deleted message from one that the account
     may not read.
 
     Raises:
@@ -271,7 +271,7 @@ def next_to_seal(services: Services, retries: RetrySchedule, now: datetime) -> N
     """Choose the session to seal now.
 
     That is one that is over, settled and not sealed as it is, and either ended less than
-    `Settings.post_session_hours` ago or is proven complete: other old sessions are read by nobody unasked.
+    `Settings.post_session_hours` ago or is proven complete: other old sessions are read on request only.
     """
     settings = services.settings
     if settings.discord_bot_token is None and settings.discord_oauth_token is None:

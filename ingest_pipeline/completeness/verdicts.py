@@ -154,7 +154,7 @@ def agreeing_percent(verdicts: Iterable[ChannelVerdict]) -> float | None:
 
     Returns:
         100 only when everything agrees. None when there is nothing to compare, or when something could not
-        be read, so that nobody knows what either side has.
+        be read, so that the content of neither side is known.
     """
     looked_at = list(verdicts)
     compared = sum(each.compared for each in looked_at)

@@ -74,7 +74,7 @@ async def verify(
 
     Args:
         scope: What to look at.
-        sample: Read about so many messages of each channel, at places drawn at random, in place of all.
+        sample: How many messages of each channel are read, at points drawn at random, in place of all.
         concurrency: How many channels are read at the same time.
         batch_rows: Messages compared at a time, which bounds memory.
         grace_seconds: What differs is looked up once more in the table after this time, in which a
@@ -152,7 +152,7 @@ class _Job:
         return verdict
 
     async def _sample(self, high: int, newest: Newest, count: int, random: Random) -> AsyncIterator[Page]:
-        """Read so many pages at random places; where they would overlap, fewer."""
+        """Read a number of pages at random points; where they would overlap, fewer."""
         expected = self.expectation
         oldest = await asyncio.to_thread(self._oldest)
         low = min(max(expected.low, oldest - 1), high)

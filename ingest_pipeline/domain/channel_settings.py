@@ -2,7 +2,7 @@
 
 A setting has a dotted key, `highlights.threshold` for what stands under `highlights:` as `threshold`.
 Values are layered: the project's defaults, those of `data/settings.yaml`, then the guild's, the
-category's, the channel's and the thread's own. The nearest layer that says something of a key decides.
+category's, the channel's and the thread's own. The nearest layer that sets a key decides.
 Where the layers come from is no business of this module.
 """
 
@@ -36,7 +36,7 @@ class Setting:
 
     Attributes:
         key: Its dotted key.
-        default: Its value when nobody says anything.
+        default: Its value when no layer sets it.
         form: What its values look like, for people.
         read: Returns a value out of what was written or given, or None when it is not one.
     """
@@ -62,7 +62,7 @@ class Layer:
 
 @dataclass(frozen=True, slots=True)
 class InForce:
-    """A value that is in effect, and the place that says so."""
+    """A value that is in effect, and the layer that sets it."""
 
     key: str
     value: Value
@@ -71,10 +71,10 @@ class InForce:
 
 @dataclass(frozen=True, slots=True)
 class EffectiveSettings:
-    """The settings of one channel, or of all that say nothing themselves.
+    """The settings of one channel, or of all without settings of their own.
 
     Attributes:
-        layers: What each place says, the farthest first.
+        layers: What each layer sets, the farthest first.
     """
 
     layers: tuple[Layer, ...] = ()
@@ -190,7 +190,7 @@ def nest(values: Values) -> dict[str, Any]:
 
 
 def unknown_key(key: str, known: Sequence[str]) -> str:
-    """Return what to say of a key that is not one."""
+    """Return the error message for a key that is not one."""
     near = get_close_matches(key, known, n=1, cutoff=0.5)
     remedy = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(known)}"
     return f"unknown key {_shown(key)}: {remedy}"

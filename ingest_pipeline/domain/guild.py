@@ -45,8 +45,8 @@ class Guild:
         guild_id: Its id.
         name: Its name.
         icon: Hash of its icon, or None.
-        owner_id: Its owner, or None when not told.
-        joined_at: When the bot joined, aware UTC, or None when not told.
+        owner_id: Its owner, or None when unknown.
+        joined_at: When the bot joined, aware UTC, or None when unknown.
     """
 
     guild_id: int

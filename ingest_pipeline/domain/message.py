@@ -23,7 +23,7 @@ import msgspec
 
 from ingest_pipeline.domain.snowflake import DISCORD_EPOCH
 
-# When a message was read, where nothing says so: earlier than any time at which one can have been. So such a
+# When a message was read, where no source has it: earlier than any time at which one can have been. So such a
 # version never wins over one whose time is known, and is never taken for the first to have been read.
 OBSERVED_AT_UNKNOWN = DISCORD_EPOCH
 

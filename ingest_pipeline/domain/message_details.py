@@ -135,7 +135,7 @@ def media_of(values: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def attachment_facts(values: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """Return what details say of attachments, forwarded ones too, by id as text."""
+    """Return the details of attachments, forwarded ones too, by id as text."""
     forwarded = values.get("forwarded") or {}
     described = (*values.get("attachments", ()), *forwarded.get("attachments", ()))
     return {item["id"]: {"is_clip": False, **item} for item in described if item["id"]}
@@ -172,7 +172,7 @@ def _time(value: object) -> str | None:
 def _components(
     value: object, parts: list[dict[str, str]], prefix: str, depth: int
 ) -> Iterator[dict[str, Any]]:
-    """Yield components that say or show something, in reading order, and add their words."""
+    """Yield components with words or media, in reading order, and add their words."""
     if depth > _DEEPEST:
         return
     for item in _objects(value):
@@ -253,7 +253,7 @@ def _poll(value: object, parts: list[dict[str, str]]) -> dict[str, Any]:
 
 
 def _attachments(holder: Payload, parts: list[dict[str, str]], prefix: str) -> list[dict[str, Any]]:
-    """Return what Discord says of each attachment, by its id; those of which it says nothing are left out."""
+    """Return Discord's details of each attachment, by its id; attachments without any are left out."""
     described = []
     for number, item in enumerate(_objects(holder.get("attachments"))):
         found: dict[str, Any] = {}

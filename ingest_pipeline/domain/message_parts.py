@@ -94,7 +94,7 @@ def _type_of(name: str) -> str | None:
 
 
 def embed(item: Embed) -> dict[str, Any]:
-    """Project an embed on what every source tells of it, without what changes between two reads."""
+    """Project an embed on what every source has of it, without what changes between two reads."""
     full = {
         "title": clean(item.title),
         "url": unsigned(item.url),

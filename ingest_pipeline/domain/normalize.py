@@ -310,7 +310,7 @@ def _identity(item: dict[str, Any]) -> tuple[str | None, str | None, int]:
 
 
 def _digests(*columns: Sequence[object]) -> Sequence[int]:
-    """Return a signed 64-bit digest of each row; within one id it only has to tell versions apart."""
+    """Return a signed 64-bit digest of each row; within one id it only has to distinguish versions."""
     digests = []
     for encoded in _ENCODER.encode_lines(zip(*columns, strict=True)).splitlines():
         digest = _DIGEST.copy()

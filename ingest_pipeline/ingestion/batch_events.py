@@ -42,7 +42,7 @@ class Batch:
 
     @classmethod
     def of(cls, documents: Sequence[Document], correlation_id: str, began_at: datetime) -> Batch | None:
-        """Describe documents; None when there are none, of which nothing is told."""
+        """Describe documents; None when there are none, which makes no events."""
         if not documents:
             return None
         provenance = documents[0].provenance

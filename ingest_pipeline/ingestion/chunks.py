@@ -56,7 +56,7 @@ def read_in_chunks(
     """Read tables of `STAGING_SCHEMA` to their end and offer their rows again.
 
     Args:
-        tables: Read once, whatever is done with the chunks.
+        tables: Read once.
         sizes: How many rows make a chunk.
 
     Yields:

@@ -1,4 +1,4 @@
-"""Documents of normalized rows: what every import, whatever its source, hands to the merge.
+"""Documents of normalized rows: the input of the merge, from every source.
 
 A document reads one landed export (or one stored Parquet file of it) as often as asked, in batches
 of Arrow rows, and keeps a tally of what became of each message.
@@ -116,7 +116,7 @@ class Document(Protocol):
 
     @property
     def parent_id(self) -> int | None:
-        """The channel or forum of a thread, where the document tells it."""
+        """The channel or forum of a thread, where the document names it."""
         ...
 
     @property

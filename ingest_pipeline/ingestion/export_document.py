@@ -1,8 +1,8 @@
 """Exports as documents: read by this process, or in halves by two if large.
 
-The process is told what to read through its standard input and writes rows to a file that it inherits. Its
+The process gets its task through standard input and writes rows to a file that it inherits. Its
 last word is a tally of them, or the error that the half is damaged with. One that ends without a word, killed
-for its memory say, has cost time only: the half is read where the first one was.
+for its memory for example, has cost time only: the half is read where the first one was.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class ParallelReader:
     spool: BinaryIO
 
     def tally(self, before: int) -> Tally | None:
-        """Wait for its end, having told how many messages came before its half.
+        """Send how many messages came before its half, and wait for its end.
 
         Returns:
             What it counted; None when it ended without a word.
@@ -114,7 +114,7 @@ def _count_before() -> int:
 
 
 def main() -> None:
-    """Read the half that standard input tells of."""
+    """Read the half that standard input names."""
     # Ctrl-C is for the process that waits for this one.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     reader, halves, spool = pickle.load(sys.stdin.buffer)  # noqa: S301 - of the parent process
@@ -140,7 +140,7 @@ class ExportDocument:
     Attributes:
         opener: Opens the bytes.
         name: What to call it in errors.
-        header: What it says of itself.
+        header: The export's header.
         policy: How its channel's messages are taken.
         window: Bounds on the time of posting.
         complete: See `Document`.

@@ -1,9 +1,9 @@
-"""Batches of gateway events: what each frame says, as documents, deletions and touched windows.
+"""Batches of gateway events: documents, deletions and touched windows made of frames.
 
 Frames come from the spool as they were received. Nothing here fails on a frame: one that cannot be
-understood is counted, and where it says of which message or channel it is, that is read again.
+understood is counted, and where it names its message or channel, that is read again.
 
-An event tells what a message was when Discord sent it, and events may come late, twice and in any
+An event shows a message as it was when Discord sent it, and events may come late, twice and in any
 order. Edits are ordered by their own time, deletions are final and a creation is the first version
 there is. Everything else that changes a message (previews, pins, reactions) comes without an order,
 so a message it happened to is read again once it is quiet: the reading is newer than all of them.
@@ -46,7 +46,7 @@ MESSAGES = frozenset({CREATION, "MESSAGE_UPDATE"})
 DELETES = frozenset({"MESSAGE_DELETE", "MESSAGE_DELETE_BULK"})
 CAPTURED = MESSAGES | DELETES | REACTIONS
 LANDED = MESSAGES | DELETES
-"""What is kept as it came. A reaction says nothing in words, and its message is read again."""
+"""Events that are kept as they came. A reaction has no words, and its message is read again."""
 
 _INSTANT = timedelta(microseconds=1)
 
@@ -75,7 +75,7 @@ class Events:
 
     @property
     def message_ids(self) -> set[int]:
-        """Every message that something is told of."""
+        """Every message that an event is about."""
         seen = {each.message_id for messages in self.messages.values() for each in messages}
         return (
             seen
@@ -141,7 +141,7 @@ def interpret(records: Iterable[Record], is_monitored: Callable[[int], bool]) ->
 
 
 def _sort_in(events: Events, kind: str, data: Payload, channel: ChannelRef, received_at: datetime) -> bool:
-    """Take what a frame tells; return whether it said which messages it is about."""
+    """Take a frame; return whether it named the messages it is about."""
     if kind in MESSAGES:
         return _sort_message(events, kind, data, channel, received_at)
     if kind in REACTIONS:

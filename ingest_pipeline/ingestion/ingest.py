@@ -241,7 +241,7 @@ class _Merged:
     proofs: list[Proof]
 
     def numbers(self) -> dict[str, int]:
-        """Return what the end of a batch is told with."""
+        """Return the data of the event that ends a batch."""
         received = sum(tally.received for tally in self.tallies)
         counts = self.counts
         return {

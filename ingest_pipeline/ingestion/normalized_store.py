@@ -193,7 +193,7 @@ def to_frame(table: pa.Table) -> pd.DataFrame:
 
 
 def _described(file: pq.ParquetFile, path: UPath, channel_id: int) -> StoredDocument:
-    """Return what a file says of itself."""
+    """Return a file's metadata."""
     stated = json.loads((file.metadata.metadata or {})[_METADATA])
     window = stated["window"]
     return StoredDocument(

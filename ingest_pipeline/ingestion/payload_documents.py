@@ -57,9 +57,9 @@ class PayloadDocument:
         provenance: Where the rows come from; each was read when its message was seen.
         own_journeys: Whether each message has a journey of its own, see `correlation_of`.
         known: Messages that the table has already. It is filled inside the transaction, before the
-            document is read: a creation tells nothing about such a message.
+            document is read: a creation is no news of such a message.
         skipped: When the messages that were read and never taken were first read (aware UTC), by id;
-            filled likewise. A creation may tell the text that such a message had before.
+            filled likewise. A creation may bring the text that such a message had before.
         parent_id: See `Document`; the catalogue knows it.
     """
 
@@ -80,7 +80,7 @@ class PayloadDocument:
 
         Discord names a message's channel itself, so a message with its thread's id is a forum post's
         first one and not, as in an export, a copy of what the parent channel has. It is kept: the
-        normalizer is not told the channel that it would compare with.
+        normalizer does not get the channel that it would compare with.
         """
         policy = self.policies[self.channel_id]
         normalize = build_normalizer(_NO_CHANNEL, policy, None)
@@ -99,7 +99,7 @@ class PayloadDocument:
             )
 
     def _informative(self, policy: ChannelPolicy) -> Iterator[tuple[RawMessage, datetime]]:
-        """Return the messages with the times they count as read at, without creations that tell nothing.
+        """Return the messages with the times they count as read at, without creations that are no news.
 
         Those are of messages seen before, in the table or in this document. A message of which only readings
         were seen that are not taken is the exception: its creation, which is older than all of them, may be.

@@ -1,7 +1,7 @@
 """The next windows to read: those of a session, or parts of its last one, that are not proven yet.
 
-Nothing remembers which polls succeeded. The coverage ledger says what is proven, and the plan is
-whatever is missing up to now, so an outage of any length heals at the next poll.
+Nothing remembers which polls succeeded. The coverage ledger records what is proven, and the plan is
+everything that is missing up to now, so an outage of any length heals at the next poll.
 """
 
 from __future__ import annotations

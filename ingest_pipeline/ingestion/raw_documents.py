@@ -54,7 +54,7 @@ def id_of(reading: RawReading) -> int | None:
 def batched_readings(readings: Iterable[RawReading]) -> Iterator[list[RawReading]]:
     """Cut readings into batches to be merged one after the other.
 
-    A creation tells nothing of a message that is known already, so it is never merged together with a reading
+    A creation is no news of a message that is known already, so it is never merged together with a reading
     that came before it.
     """
     batch: list[RawReading] = []

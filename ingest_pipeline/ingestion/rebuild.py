@@ -39,10 +39,10 @@ class RebuildReport:
         readings: Raw readings of the bot and of history that were merged.
         messages: Messages stored now.
         kept_tables: Rows by table that could be read of the file that was there.
-        lost_tables: Its tables that could not, and those that say nothing without them.
+        lost_tables: Its tables that could not, and those that are not true without them.
         unreadable: Why nothing of it could be read; None when something could, or there was none.
         lost_messages: Messages that it had and nothing that has landed holds, by how they were first read;
-            None when that cannot be told.
+            None when that is unknown.
         damaged_documents: Landed documents and files of raw readings that were refused, and why.
         unknown_sessions: Landed sessions that are stored nowhere, so that nobody knows their times.
         replaced: Where the file that was there is kept.
@@ -68,7 +68,7 @@ def rebuild_database(
     reading: Callable[[Services], OnRowsMerged | None],
     progress: Progress | None = None,
 ) -> RebuildReport:
-    """Make the database again from what has landed, and say what could not be.
+    """Make the database again from what has landed, and report what could not be.
 
     Nothing is read from Discord. A message from a file that was imported, or that came by the bot or from
     history before raw readings were kept, is there afterwards only if it could be read of the old file or has

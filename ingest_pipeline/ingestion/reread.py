@@ -142,7 +142,7 @@ class _Reader:
     scope: _Scope
     on_rows_merged: OnRowsMerged | None
     report: RereadReport
-    tell: Progress
+    progress: Progress
     correlation_id: str
 
 
@@ -196,7 +196,7 @@ def _scope(connection: Connection, scope: RereadScope) -> _Scope:
 def _read_documents(reader: _Reader) -> None:
     sessions = reader.scope.sessions
     for number, session in enumerate(sessions, 1):
-        reader.tell(f"session {session.session_id}, {number} of {len(sessions)}")
+        reader.progress(f"session {session.session_id}, {number} of {len(sessions)}")
         documents = [each for each in _documents(reader, session) if reader.scope.takes_document(each)]
         merged = _merge_documents(reader, documents)
         reader.report.documents += merged
@@ -251,7 +251,7 @@ def _read_raw(reader: _Reader) -> None:
                 merge_readings(reader.services, channel, batch, reader.correlation_id, reader.on_rows_merged)
             )
             report.readings += len(batch)
-            reader.tell(f"channel {channel[1]}: {report.readings:,} raw readings")
+            reader.progress(f"channel {channel[1]}: {report.readings:,} raw readings")
 
 
 def _readings(reader: _Reader, channel: ChannelRef) -> Iterator[RawReading]:
@@ -296,8 +296,8 @@ def _with_words(rows: pa.Table, policies: dict[int, ChannelPolicy]) -> pa.Table:
         )
         if row["raw_content"].strip() or words_of(parts):
             words = {"driver": driver or None, "message_text": text}
-            told = msgspec.json.encode(parts).decode()
-            kept.append(row | words | {"parts": told, "normalizer_version": NORMALIZER_VERSION})
+            stored = msgspec.json.encode(parts).decode()
+            kept.append(row | words | {"parts": stored, "normalizer_version": NORMALIZER_VERSION})
     return pa.Table.from_pylist(kept, rows.schema)
 
 

@@ -34,7 +34,7 @@ class Services:
     Attributes:
         settings: The settings they were built from.
         database: Sessions, messages and the coverage ledger.
-        landing: Raw exports, and what the bot and REST told.
+        landing: Raw exports, and messages as the gateway and REST sent them.
         raw: The way into the raw store.
         normalized: Normalized Parquet files.
         exporter: Runs of the exporter.
@@ -125,7 +125,7 @@ def read_by_bot_else_exporter(
 
     Raises:
         ConfigurationError: There is neither a bot's nor an account's token.
-        IngestError: As for whichever reads.
+        IngestError: As of the source that reads.
     """
     settings = services.settings
     if settings.discord_bot_token is None and settings.discord_oauth_token is None:

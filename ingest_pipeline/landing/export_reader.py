@@ -66,7 +66,7 @@ def read_export(
 
 
 def read_header(stream: BinaryIO, name: str) -> ExportHeader:
-    """Read only what an export says of itself before its messages.
+    """Read only an export's header, which stands before its messages.
 
     Raises:
         ExportMalformed: Not JSON of the exporter's shape.
@@ -239,7 +239,7 @@ def _whole_elements(run: bytes) -> Iterator[bytes]:
 def _split_rest(rest: bytes, name: str) -> tuple[bytes, bytes]:
     """Split the end of a document into its last elements and what follows the closing bracket.
 
-    Only the end is parsed in the ordinary way, because only there the position of a fault tells a
+    Only the end is parsed in the ordinary way, because only there the position of a fault distinguishes a
     document that was cut off from one that is damaged.
     """
     try:

@@ -113,6 +113,6 @@ def look_at_tree(folder: UPath) -> Tree:
 
 
 def _modified_at(described: Mapping[str, Any]) -> datetime:
-    """Return when a file was written, from what a local folder or S3 tells of it."""
+    """Return when a file was written, from what a local folder or S3 lists of it."""
     stated = described.get("mtime", described.get("LastModified"))
     return stated if isinstance(stated, datetime) else datetime.fromtimestamp(float(stated or 0), UTC)

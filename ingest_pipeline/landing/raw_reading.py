@@ -1,4 +1,4 @@
-"""Raw readings: what Discord said of one message, as it is landed."""
+"""Raw readings: one message as Discord sent it, as it is landed."""
 
 from __future__ import annotations
 

@@ -152,7 +152,7 @@ class Landed:
         return file_facts(self.path).size_bytes
 
     def header(self) -> ExportHeader:
-        """Read what the document says of itself."""
+        """Read the document's header."""
         with self.open() as stream:
             return read_header(stream, str(self.path))
 
@@ -165,7 +165,7 @@ class LandingStore:
 
     Attributes:
         root: The store's root.
-        raw: What the bot and Discord's REST interface told, in the folder `_raw`.
+        raw: Messages as the gateway and Discord's REST interface sent them, in the folder `_raw`.
     """
 
     def __init__(self, root: str) -> None:

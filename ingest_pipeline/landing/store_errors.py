@@ -17,12 +17,12 @@ from ingest_pipeline.errors import (
     StorageUnavailable,
 )
 
-# What a folder of another machine says when that machine or the way to it is away.
+# Errors of a folder of another machine when that machine or the way to it is away.
 _AWAY = {
     *(errno.ESTALE, errno.ETIMEDOUT, errno.ENOTCONN, errno.ECONNREFUSED, errno.ECONNRESET),
     *(errno.EHOSTDOWN, errno.EHOSTUNREACH, errno.ENETDOWN, errno.ENETUNREACH),
 }
-# What an object store says of a request that it will refuse again; s3fs/errors.py has the codes behind.
+# Answers of an object store to a request that it will refuse again; s3fs/errors.py has the codes behind.
 _REFUSED = (FileNotFoundError, FileExistsError, PermissionError)
 _REFUSED_NUMBERS = {
     *(errno.EINVAL, errno.EPERM, errno.ENOSYS, errno.ENAMETOOLONG, errno.EMSGSIZE),
@@ -30,7 +30,7 @@ _REFUSED_NUMBERS = {
 }
 
 
-# What a store's client says of a file that is another one than when it was opened: s3fs's `FileExpired`, and
+# Errors of a store's client for a file that is another one than when it was opened: s3fs's `FileExpired`, and
 # a folder of another machine.
 _REPLACED = {errno.EBUSY, errno.ESTALE}
 

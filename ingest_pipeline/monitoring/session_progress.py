@@ -1,6 +1,6 @@
 """The progress of a session: proven and missing ranges, and the lag.
 
-Everything comes from the coverage ledger and the table, so it is true whoever did the reading.
+Everything comes from the coverage ledger and the table, so it is true for every reader.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The state of everything at one time: sessions, reading, the bot, the table.
 
-A bot that is killed, or whose machine goes down, says nothing any more. So what it said last counts only
+A bot that is killed, or whose machine goes down, reports nothing any more. So its last report counts only
 while its heartbeat, which it writes every quarter of a minute, is recent.
 """
 
@@ -23,7 +23,7 @@ from ingest_pipeline.storage.runs.events import ingested_totals, latest_events
 from ingest_pipeline.storage.runs.state import Operation, last_beginning, last_heartbeat, noted_operations
 
 SILENCE = timedelta(seconds=90)
-"""After so long without a heartbeat the bot counts as lost: six in a row are missing."""
+"""Without a heartbeat for this long the bot counts as lost: six in a row are missing."""
 
 _LOOK_BACK = 20
 # What a poll may take on top of its interval before it counts as late.
@@ -39,8 +39,8 @@ class BotState(StrEnum):
         STARTED: It runs and is not connected yet.
         READY: It is connected and hears.
         DISCONNECTED: It runs, and its connection is interrupted.
-        STOPPED: It was stopped in order, or gave up and said why.
-        LOST: It did not say that it stops, and its heart does not beat any more.
+        STOPPED: It was stopped in order, or gave up and reported why.
+        LOST: It did not report that it stops, and its heartbeat is missing.
     """
 
     UNKNOWN = "unknown"

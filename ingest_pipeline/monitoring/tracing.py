@@ -36,11 +36,11 @@ class Stage:
     """One step of a journey.
 
     Attributes:
-        name: An event's type, or what a row tells: `posted`, `edited`, `read`, `stored`, `updated`,
+        name: An event's type, or what a row shows: `posted`, `edited`, `read`, `stored`, `updated`,
             `superseded` (a content that is a revision now), `deleted`; `scan.queued`, `scan.started`,
             `scan.<status>`.
         at: When, aware UTC.
-        source: Who told.
+        source: The part that reported it.
         correlation_id: The batch or message journey that it is of; empty for what Discord did.
         data: What else is known.
         seconds: Time since the stage before; 0 for the first.
@@ -213,10 +213,10 @@ def _scan_stages(run: ScanRun) -> Iterable[Stage]:
     if run.started_at:
         yield Stage("scan.started", run.started_at, "history", run.correlation_id, data)
     if run.finished_at:
-        told = {**data, "messages_read": run.messages_read, "rows_changed": run.rows_changed}
+        figures = {**data, "messages_read": run.messages_read, "rows_changed": run.rows_changed}
         if run.error:
-            told["error"] = run.error
-        yield Stage(f"scan.{run.status.value}", run.finished_at, "history", run.correlation_id, told)
+            figures["error"] = run.error
+        yield Stage(f"scan.{run.status.value}", run.finished_at, "history", run.correlation_id, figures)
 
 
 def _timed(stages: Iterable[Stage]) -> tuple[Stage, ...]:
@@ -247,7 +247,7 @@ def _batch_status(events: Sequence[Event], scans: Sequence[ScanRun]) -> str:
         if left & {"running", "queued"}:
             return "started"
         return "failed" if left & {"failed", "blocked"} else "completed"
-    told = [ends[event.event_type] for event in events if event.event_type in ends]
-    if told:
-        return told[-1]
+    ended = [ends[event.event_type] for event in events if event.event_type in ends]
+    if ended:
+        return ended[-1]
     return "started" if events else "completed"

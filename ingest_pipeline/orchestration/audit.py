@@ -1,6 +1,6 @@
 """The audit of windows: landed documents, normalized rows, stored rows and proofs compared.
 
-Everything is counted again from the files and the table, not taken from what earlier steps said of
+Everything is counted again from the files and the table, not taken from what earlier steps reported of
 themselves. No Dagster here; `checks.py` shows the findings.
 """
 

@@ -3,7 +3,7 @@
 Counts named `run_…` are of the whole run, since all windows of a run are merged by one statement;
 everything else is of the partition.
 
-Messages, channel names, addresses and what the exporter says are written by anybody: as Markdown they could
+Messages, channel names, addresses and the exporter's messages are written by anybody: as Markdown they could
 load a picture from elsewhere, link to it, or look like words of this project.
 """
 
@@ -125,7 +125,7 @@ def as_code(text: str, longest: int = _LONGEST_TEXT) -> str:
 
 
 def escaped(text: str) -> str:
-    """Return a text in one line, with a backslash before whatever means something in Markdown."""
+    """Return a text in one line, with a backslash before each character that means something in Markdown."""
     return "".join(f"\\{each}" if each in _MARKDOWN else each for each in " ".join(text.split()))
 
 

@@ -26,7 +26,7 @@ from ingest_pipeline.orchestration.tags import FROM_TAG
 from ingest_pipeline.storage.messages.sessions import find_session
 
 SESSION = "session"
-# Dagster keeps dynamic partitions by this name for the whole instance, whoever else is in it.
+# Dagster keeps dynamic partitions by this name for the whole instance, which other projects may share.
 SESSION_PARTITIONS = "ingest_sessions"
 WINDOW = "window"
 RANGE_START = "dagster/asset_partition_range_start"
@@ -132,7 +132,7 @@ def requested_sessions(context: Context) -> list[str]:
 
 
 def requested_input_keys(context: dg.InputContext, window_keys: Sequence[str]) -> list[str]:
-    """Return the partitions of an input of session windows, for whoever loads it in a run.
+    """Return the partitions of an input of session windows, for the step that loads it in a run.
 
     Raises:
         PartitionsInvalid: The run is of no window, or not of those that its tags ask for.
@@ -144,7 +144,7 @@ def requested_input_keys(context: dg.InputContext, window_keys: Sequence[str]) -
     if of_job_backfill and given == [one]:
         return _asked(tags, context.instance, (window_keys,))
     if of_job_backfill or not given:
-        # What one of the run's partitions needs of this input does not tell what the others need.
+        # The input of one of the run's partitions does not show what the others need.
         raise PartitionsInvalid(
             f"the run loads {_some(given)} for {tags.get(RANGE_START)} to {tags.get(RANGE_END)}: backfill "
             f"the asset rather than its job. {_how_to_ask(1)}"
@@ -173,7 +173,7 @@ def record_windows(
         context: The step's.
         asset: What was materialised.
         keys: Its windows.
-        described: What there is to say of them, by key.
+        described: Their metadata, by key.
     """
     tags = context.run.tags
     alone = _tagged_partition(tags) if RANGE_START in tags else None

@@ -37,7 +37,7 @@ ingest_job = dg.define_asset_job(
 
 
 def single_tags(job_name: str) -> dict[str, str]:
-    """Return the tags of a job that runs alone, and after whatever is live."""
+    """Return the tags of a job that runs alone, and after live runs."""
     return {SINGLE_TAG: job_name, PRIORITY_TAG: "-5"}
 
 

@@ -56,7 +56,7 @@ class Highlight:
     Attributes:
         posted_at: When, aware UTC.
         who: The driver, or else the author.
-        text: What is said.
+        text: The words.
         score: Its score.
         reasons: Why, one line each.
         url: Where to read it on Discord.
@@ -84,7 +84,7 @@ class SessionFacts:
         uncounted: What stands in a driver's place in channels that count known drivers only, the most
             frequent first.
         latencies_seconds: From posting to the table, of messages that came while the session was live or
-            soon after; messages that a later import brought say nothing about live delay.
+            soon after; messages that a later import brought are no measure of live delay.
         later: How many messages came with a later import.
         highlights: The candidates with the highest scores.
         candidates: How many candidates there are.
@@ -139,7 +139,7 @@ def read_facts(
     live_within: timedelta,
     settings: Mapping[int, EffectiveSettings],
 ) -> SessionFacts:
-    """Read what a report tells.
+    """Read the facts of a report.
 
     Args:
         live_within: Messages that came into the table within this time after being posted count as live.

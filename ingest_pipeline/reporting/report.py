@@ -1,6 +1,6 @@
 """The report of a session: made, and laid out as a page.
 
-Every picture has its figures beside it as a table, so nothing is told by a picture alone.
+Every picture has its figures beside it as a table, so no picture carries information alone.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class _Table:
 
 @dataclass(frozen=True, slots=True)
 class _Section:
-    """A section; what it tells stands below its picture, or after its tables where it has none."""
+    """A section; its sentence stands below its picture, or after its tables where it has none."""
 
     heading: str
     sentence: str

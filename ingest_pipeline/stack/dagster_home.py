@@ -1,7 +1,7 @@
 """Dagster's own folder: its configuration, its workspace and the code server's socket.
 
 The package's `dagster.yaml` holds everything but the choice of storage. That choice is made here,
-from the environment: nothing said means SQLite in the folder itself; with
+from the environment: without a setting it is SQLite in the folder itself; with
 `INGEST_DAGSTER_POSTGRES_URL` set, runs, events and schedules live in that PostgreSQL database. The
 written file names the variable, never its value.
 """

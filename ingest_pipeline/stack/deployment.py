@@ -127,7 +127,7 @@ def is_loopback(host: str) -> bool:
 
 
 def require_login(host: str, *, has_login: bool, is_accepted: bool) -> None:
-    """Check that a server without a login is for this machine only, or that somebody has said otherwise.
+    """Check that a server without a login is for this machine only, or that a setting allows others.
 
     Args:
         host: The address to listen on.
@@ -135,7 +135,7 @@ def require_login(host: str, *, has_login: bool, is_accepted: bool) -> None:
         is_accepted: Whether `--without-login` was given.
 
     Raises:
-        ConfigurationError: Everybody who reaches the address would come in, and nobody said so.
+        ConfigurationError: Everybody who reaches the address would come in, and no setting allows it.
     """
     if not (has_login or is_accepted or is_loopback(host)):
         raise ConfigurationError(

@@ -22,8 +22,9 @@ from ingest_pipeline.stack.processes import ask_to_stop, is_alive, kill
 from ingest_pipeline.stack.services import ServiceSpec
 
 LINE_LIMIT_BYTES = 65_536
-# The process itself says that it lives before it becomes the program, and the pipe does not end while it has
-# it: whenever its supervisor is killed, the reaper knows of it. The inner shell alone dies when nobody reads.
+# The process itself reports that it lives before it becomes the program, and the pipe does not end while it
+# has it: whenever its supervisor is killed, the reaper knows of it. The inner shell alone dies without a
+# reader.
 _ANNOUNCED = ("/bin/sh", "-c", '(echo "+$$" >&0); exec "$@" </dev/null', "sh")
 RESTARTS = Backoff(first_seconds=1.0, longest_seconds=60.0)
 STABLE_SECONDS = 60.0
@@ -81,7 +82,7 @@ class Child:
         return self._process.poll()
 
     def finish_reading(self, timeout_seconds: float) -> None:
-        """Wait until all output was handed on, at most so long."""
+        """Wait until all output was handed on, at most this time."""
         self._reader.join(timeout_seconds)
 
     def _read(self, on_line: Callable[[str], None]) -> None:
@@ -104,7 +105,7 @@ def describe_exit(code: int) -> str:
 
 
 class Reporter(Protocol):
-    """Is told which processes of this project are gone; those that live say so themselves (see `Child`)."""
+    """Takes reports of processes that are gone; those that live report themselves (see `Child`)."""
 
     def ended(self, leader: int) -> None:
         """Note that nothing of a part is left."""
@@ -116,8 +117,8 @@ class ProcessRestarter:
     Args:
         part: What to run.
         start: Starts the part's process.
-        say: Takes a line about what happened.
-        reporter: Is told of every end.
+        log: Takes a line about what happened.
+        reporter: Takes a report of every end.
     """
 
     def __init__(
@@ -125,12 +126,12 @@ class ProcessRestarter:
         part: ServiceSpec,
         *,
         start: Callable[[ServiceSpec], Child],
-        say: Callable[[str], None],
+        log: Callable[[str], None],
         reporter: Reporter,
     ) -> None:
         self.part = part
         self._start = start
-        self._say = say
+        self._log = log
         self._reporter = reporter
         self._child: Child | None = None
         self._started_at = 0.0
@@ -191,14 +192,14 @@ class ProcessRestarter:
         self._forget(child)
         code = child.exit_code() or 0
         if code in self.part.final_codes:
-            self._say(f"{self.part.name} is off ({describe_exit(code)}): see above; everything else runs")
+            self._log(f"{self.part.name} is off ({describe_exit(code)}): see above; everything else runs")
             self._start_at = float("inf")
             return
         self._plan_restart(now, f"ended with {describe_exit(code)} after {lived:.0f} s")
 
     def _plan_restart(self, now: float, reason: str) -> None:
         pause = self._failures.next_pause()
-        self._say(f"{self.part.name} {reason}; starting it again in {pause:.0f} s")
+        self._log(f"{self.part.name} {reason}; starting it again in {pause:.0f} s")
         self._start_at = now + pause
 
     def _forget(self, child: Child) -> None:

@@ -22,7 +22,7 @@ class ServiceSpec:
         command: Program and arguments, without any secret.
         is_ready: Asks the program whether it serves; None when nothing waits for it.
         after: Name of the part whose readiness the first start waits for.
-        final_codes: Exit codes by which the part says that starting it again is of no use.
+        final_codes: Exit codes that mean that starting the part again is of no use.
     """
 
     name: str

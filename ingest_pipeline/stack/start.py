@@ -92,12 +92,12 @@ def _run(deployment: Deployment, settings: Settings, lock: TextIO, options: Star
     console = Console(sys.stdout, logs, colour=colour)
     stop = StopRequest()
     stop.listen()
-    console.say(f"starting on {deployment.data_dir}")
+    console.log(f"starting on {deployment.data_dir}")
     if not deployment.is_demo:
         write_missing_files(deployment.data_dir)
-        _bootstrap_exporter(settings, console.say)
+        _bootstrap_exporter(settings, console.log)
     reaper = OrphanReaper(lock)
-    api = _api_services(host, options.api_port, console.say)
+    api = _api_services(host, options.api_port, console.log)
     live_url = f"{web_url(host, options.api_port)}{settings.api_prefix}/" if api else None
 
     def on_ready(name: str) -> None:
@@ -108,7 +108,7 @@ def _run(deployment: Deployment, settings: Settings, lock: TextIO, options: Star
         [
             *dagster_services(home.workspace, home.code_socket, host, port, settings.web_prefix),
             *api,
-            *_bot_services(deployment, settings, console.say),
+            *_bot_services(deployment, settings, console.log),
         ],
         environment=deployment.environment,
         folder=home.folder,
@@ -126,36 +126,36 @@ def _run(deployment: Deployment, settings: Settings, lock: TextIO, options: Star
 
 
 def _bot_services(
-    deployment: Deployment, settings: Settings, say: Callable[[str], None]
+    deployment: Deployment, settings: Settings, log: Callable[[str], None]
 ) -> list[ServiceSpec]:
     """Return the real-time bot, or nothing in the demo and without its token."""
     if deployment.is_demo:
         return []
     if settings.discord_bot_token is None:
-        say("the bot is off: DISCORD_BOT_TOKEN is not set; everything else runs")
+        log("the bot is off: DISCORD_BOT_TOKEN is not set; everything else runs")
         return []
     return [bot_service()]
 
 
-def _api_services(host: str, port: int, say: Callable[[str], None]) -> list[ServiceSpec]:
+def _api_services(host: str, port: int, log: Callable[[str], None]) -> list[ServiceSpec]:
     """Return the HTTP interface, or nothing when its port is taken: all else runs without it."""
     try:
         require_free_port(host, port, "--api-port")
     except ConfigurationError as error:
-        say(f"the HTTP interface is not started, everything else runs: {error}")
+        log(f"the HTTP interface is not started, everything else runs: {error}")
         return []
     return [api_service(host, port)]
 
 
-def _bootstrap_exporter(settings: Settings, say: Callable[[str], None]) -> None:
+def _bootstrap_exporter(settings: Settings, log: Callable[[str], None]) -> None:
     """Install the exporter beside the start, which does not wait for the network."""
     if "exporter_path" in settings.model_fields_set:
-        say(f"using the exporter {settings.exporter_path}")
+        log(f"using the exporter {settings.exporter_path}")
         return
-    threading.Thread(target=_ensure_exporter, args=(settings, say), daemon=True).start()
+    threading.Thread(target=_ensure_exporter, args=(settings, log), daemon=True).start()
 
 
-def _ensure_exporter(settings: Settings, say: Callable[[str], None]) -> None:
+def _ensure_exporter(settings: Settings, log: Callable[[str], None]) -> None:
     from ingest_pipeline.sources.exporter.release import VERSION, ensure_exporter
 
     folder = settings.exporter_path.parent
@@ -163,7 +163,7 @@ def _ensure_exporter(settings: Settings, say: Callable[[str], None]) -> None:
     try:
         installation = ensure_exporter(folder, version=version)
     except IngestError as error:
-        say(f"the exporter was not updated, everything else runs: {error}")
+        log(f"the exporter was not updated, everything else runs: {error}")
         return
     state = "installed" if installation.updated else "is there"
-    say(f"exporter {installation.version} {state} in {folder}")
+    log(f"exporter {installation.version} {state} in {folder}")

@@ -62,12 +62,12 @@ class Console:
         self._files: dict[str, _PartFile] = {}
         self._readable = True
 
-    def say(self, line: str) -> None:
+    def log(self, line: str) -> None:
         """Write a line of the supervisor's own."""
         self.write(OWN_NAME, line)
 
     def write(self, name: str, line: str) -> None:
-        """Write one line that the part `name` said, with or without its line end."""
+        """Write one line that the part `name` wrote, with or without its line end."""
         text = clean(line.rstrip())
         with self._lock:
             self._file(name).handle(logging.makeLogRecord({"msg": text}))
@@ -159,7 +159,7 @@ class Supervisor:
         environment: The whole environment of every part.
         folder: Their working directory.
         console: Takes their output and our own lines.
-        reaper: Is told of every start and end.
+        reaper: Takes a report of every start and end.
         on_ready: Called with the name of each part that began to serve, once after each start of the whole.
         home: What is made again, and all parts started again, when somebody has deleted it.
     """
@@ -185,7 +185,7 @@ class Supervisor:
         self._ready: set[str] = set()
         self._probe_at = 0.0
         self._restarters = [
-            ProcessRestarter(part, start=self._start, say=console.say, reporter=reaper) for part in parts
+            ProcessRestarter(part, start=self._start, log=console.log, reporter=reaper) for part in parts
         ]
 
     def run(self, stop: StopRequest) -> bool:
@@ -235,7 +235,7 @@ class Supervisor:
 
         What still runs has files open that nobody finds any more; it would go on without a word.
         """
-        self._console.say("Dagster's home was deleted: it is prepared again, and all parts are started again")
+        self._console.log("Dagster's home was deleted: it is prepared again, and all parts are started again")
         for restarter in self._restarters:
             restarter.ask_to_stop()
         deadline = time.monotonic() + STOP_GRACE_SECONDS
@@ -248,12 +248,12 @@ class Supervisor:
         try:
             home.renew()
         except ConfigurationError as error:
-            self._console.say(f"{error}; trying again in {RENEW_AGAIN_SECONDS:.0f} s")
+            self._console.log(f"{error}; trying again in {RENEW_AGAIN_SECONDS:.0f} s")
             self._renew_at = time.monotonic() + RENEW_AGAIN_SECONDS
         return time.monotonic()
 
     def _stop_all(self, stop: StopRequest) -> bool:
-        self._console.say("stopping; Ctrl-C again kills at once")
+        self._console.log("stopping; Ctrl-C again kills at once")
         for restarter in self._restarters:
             restarter.ask_to_stop()
         asked = stop.count
@@ -262,7 +262,7 @@ class Supervisor:
             if stop.count > asked or time.monotonic() > deadline:
                 return self._kill_all()
             time.sleep(LOOK_EVERY_SECONDS)
-        self._console.say("stopped")
+        self._console.log("stopped")
         return True
 
     def _kill_all(self) -> bool:
@@ -272,7 +272,7 @@ class Supervisor:
         deadline = time.monotonic() + KILL_GRACE_SECONDS
         while not self._all_gone() and time.monotonic() < deadline:
             time.sleep(LOOK_EVERY_SECONDS)
-        self._console.say(f"killed {', '.join(left)}")
+        self._console.log(f"killed {', '.join(left)}")
         return False
 
     def _all_gone(self) -> bool:

@@ -75,7 +75,7 @@ def run_checks(settings: Settings) -> list[Check]:
     if settings.discord_bot_token is not None:
         checks["bot"] = check_bot
     found = [replace(_run(check, settings), name=name) for name, check in checks.items()]
-    # Nothing is said of what nobody needs to know.
+    # A check without a finding that a user needs prints nothing.
     more = (check_env_file(), check_variables(), check_data_files(settings), check_certificates())
     return found + [check for check in more if check is not None]
 

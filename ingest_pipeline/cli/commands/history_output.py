@@ -37,7 +37,7 @@ def importing() -> Iterator[Callable[[ScanRun], None] | None]:
 
 
 class ChannelBars:
-    """One bar for each channel; how far it is, is told by the time of the messages read."""
+    """One bar for each channel; the time of the messages read shows how far it is."""
 
     def __init__(self, bars: Progress) -> None:
         """Draw on a display."""

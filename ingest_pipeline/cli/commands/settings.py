@@ -121,7 +121,7 @@ def _given(guild: str | None, channel: str | None) -> tuple[int | None, int | No
 
 
 def _written(value: str) -> Any:
-    """Return what a value says, read as the file is: text, or a list of texts."""
+    """Return a value, read as in the file: text, or a list of texts."""
     from ingest_pipeline.userconfig.edited_files import yaml_root
     from ingest_pipeline.userconfig.settings_file import written
 

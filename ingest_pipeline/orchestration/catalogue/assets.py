@@ -134,7 +134,7 @@ def _no_bot(services: Services, _now: datetime) -> str | None:
 
 
 def _look(context: dg.AssetExecutionContext, services: Services, sync: _Sync) -> Synced | None:
-    """Sync by the bot; without one say why nothing is looked at, and return None."""
+    """Sync by the bot; without one log why nothing is looked at, and return None."""
     if services.settings.discord_bot_token is None:
         context.log.warning("%s is not updated: %s", context.asset_key.to_user_string(), _NO_BOT)
         context.log_event(
@@ -173,7 +173,7 @@ def _cell(value: object) -> str:
         return f"{value:%Y-%m-%d %H:%M:%S} UTC"
     if isinstance(value, bool):
         return "yes" if value else "no"
-    # A channel's name is whatever somebody typed.
+    # A channel's name is free text.
     return "" if value is None else escaped(str(value))
 
 

@@ -48,19 +48,19 @@ class ImportConfig(dg.Config):
 
 
 class ScanLog:
-    """Tells of readings as they go on, every few seconds for each channel.
+    """Logs the progress of readings, every few seconds for each channel.
 
     Args:
-        tell: Takes a line.
+        log: Takes a line.
     """
 
-    def __init__(self, tell: Callable[[str], None]) -> None:
-        """Have told nothing."""
-        self._log = tell
+    def __init__(self, log: Callable[[str], None]) -> None:
+        """Have logged nothing."""
+        self._log = log
         self._logged_at: dict[str, float] = {}
 
     def __call__(self, run: ScanRun) -> None:
-        """Return how far a reading is, unless that was told just now."""
+        """Log how far a reading is, unless that was logged just now."""
         now, head = time.monotonic(), run.head_id or run.cursor_id
         is_over = run.cursor_id >= head
         if not is_over and now - self._logged_at.get(run.scan_run_id, 0.0) < _LOG_EVERY_SECONDS:

@@ -42,7 +42,7 @@ def session_manifest(
     """The content of a session that is over: count, first, last and digest for each channel.
 
     The session is read again first, by the bot where it can, or else by the exporter. A session that has
-    changed since it was sealed gets a new version, which says what changed.
+    changed since it was sealed gets a new version, which records what changed.
     """
     unsealed: list[str] = []
     with ingest_errors_as_failures(context):

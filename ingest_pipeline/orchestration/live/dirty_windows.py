@@ -2,8 +2,8 @@
 
 The real-time bot wrote to them, or sessions were changed and their messages are others now. Dagster keeps
 such events like those of runs ("runless"; see
-https://docs.dagster.io/guides/build/assets/external-assets), so its pages tell one story whichever way
-a message came. Which windows there are to tell of is kept in `storage/gateway/dirty_windows.py`.
+https://docs.dagster.io/guides/build/assets/external-assets), so its pages are
+complete for messages of every source. The queue of windows is in `storage/gateway/dirty_windows.py`.
 """
 
 from collections.abc import Collection, Iterator, Mapping
@@ -67,7 +67,7 @@ def build_changed_windows_sensor(settings: Settings) -> dg.SensorDefinition:
 def changed_windows_sensor(
     context: dg.SensorEvaluationContext, tick_services: dg.ResourceParam[Services]
 ) -> dg.SensorResult:
-    """Evaluate one tick: what messages say whose session changed is read first, if nobody has yet."""
+    """Evaluate one tick; the content of messages whose session changed is extracted first."""
     acknowledged, delivery_token = context.cursor or "", uuid4().hex
     try:
         read_relinked(tick_services)
@@ -82,7 +82,7 @@ def changed_windows_sensor(
 def _report(
     services: Services, instance: dg.DagsterInstance, acknowledged: str, delivery_token: str
 ) -> Materializations:
-    """Return the events of the windows that Dagster has not been told of, and put the ticket on them."""
+    """Return the events of the windows that Dagster does not know of, and put the token on them."""
     with services.database.read() as connection:
         unreported = unreported_windows(connection, acknowledged)
     if not unreported:

@@ -102,7 +102,7 @@ def new_outcomes(
 ) -> list[RunOutcome]:
     """Return how runs ended that are newer than one already seen, in their order.
 
-    A cancelled run says nothing about its session and is left out.
+    A cancelled run shows nothing about its session and is left out.
     """
     outcomes: list[RunOutcome] = []
     for record in records:
@@ -269,7 +269,7 @@ def _take_over_sessions(services: Services, now: datetime) -> list[str]:
 
 
 def _skip_reason(context: dg.SensorEvaluationContext, decision: Decision) -> str | None:
-    """Log what somebody should know, and return the skip reason, which repeats it, if there is one."""
+    """Log the warnings, and return the skip reason, which repeats it, if there is one."""
     for warning in decision.warnings:
         context.log.warning(warning)
     return "; ".join([decision.skip_reason, *decision.warnings]) if decision.skip_reason else None

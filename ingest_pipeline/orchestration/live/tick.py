@@ -133,7 +133,7 @@ class Decision:
     Attributes:
         plan: What to read; its keys are empty when nothing is read.
         skip_reason: Why nothing is read, or None.
-        warnings: What somebody should know.
+        warnings: What an operator should know.
     """
 
     plan: PollPlan = field(default_factory=PollPlan)

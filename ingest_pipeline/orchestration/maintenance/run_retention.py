@@ -186,7 +186,7 @@ def build_prune_job(settings: Settings) -> dg.JobDefinition:
 def build_prune_schedule(job: dg.JobDefinition, settings: Settings) -> dg.ScheduleDefinition:
     """Return the schedule that runs a pruning job every night.
 
-    It runs by itself where the instance is our own; in another, somebody has to turn it on.
+    It runs automatically where the instance is our own; in another, an operator has to turn it on.
     """
     runs = settings.prune_dagster
     return dg.ScheduleDefinition(

@@ -1,6 +1,6 @@
 """Assets from raw exports to the table of messages, and their checks.
 
-What a step does is in `imports.py` and `ingest.py`, what it tells about itself in `metadata.py`.
+What a step does is in `imports.py` and `ingest.py`, its metadata in `metadata.py`.
 The docstrings of the assets are their descriptions in Dagster's catalogue.
 
 They look at what their run has read only, so that a tick stays cheap; started on their own,

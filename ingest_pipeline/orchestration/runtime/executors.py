@@ -15,7 +15,7 @@ from ingest_pipeline.errors import ConfigurationError
 from ingest_pipeline.settings import Settings
 
 # A step that is killed with its worker is lost unless acknowledged only when done. A child process
-# that is killed alone, by the kernel for its memory say, counts as its worker.
+# that is killed alone, for example by the kernel for its memory, counts as its worker.
 # https://docs.celeryq.dev/en/stable/userguide/configuration.html#task-acks-late
 _LOSE_NOTHING = {"task_acks_late": True, "task_reject_on_worker_lost": True}
 # A worker takes what it can work on now and leaves the rest to others.

@@ -2,7 +2,7 @@
 
 Threads come in several lists: active ones for the whole guild, archived ones for each channel.
 
-Discord does not tell a bot its permissions in a channel; it tells roles, overwrites and the bot's
+Discord does not send a bot its permissions in a channel; it sends roles, overwrites and the bot's
 membership. The rules are those of https://docs.discord.com/developers/topics/permissions.
 """
 

@@ -55,14 +55,14 @@ _EVENT_IDS = msgspec.json.Decoder(_EventIds)
 
 
 class GatewayListener(Protocol):
-    """Is told what the connection brings; on the event loop, and must not wait for anything."""
+    """Takes what the connection brings; on the event loop, and must not wait for anything."""
 
     def may_want(self, channel_id: int) -> bool:
         """Return whether a channel's messages are wanted, as far as is known."""
         ...
 
     def session_began(self) -> None:
-        """Note a READY: whatever happened before it may have been missed."""
+        """Note a READY: everything that happened before it may have been missed."""
         ...
 
     def session_resumed(self) -> None:
@@ -101,7 +101,7 @@ class GatewayClient(discord.Client):
     Args:
         spool: Where events go.
         captured: Names of the events to keep, such as `MESSAGE_CREATE`.
-        listener: Is told of everything else that matters.
+        listener: Takes everything else that matters.
         ready_timeout_seconds: How long after the last guild discord.py takes its cache as complete.
 
     Attributes:

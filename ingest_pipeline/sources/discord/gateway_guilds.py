@@ -1,6 +1,6 @@
 """Guild events of the gateway: channels and threads, and the bot's permissions to read.
 
-Discord sends no message events of a channel while the bot may not see it, and says nothing about
+Discord sends no message events of a channel while the bot may not see it, and sends nothing about
 that but what changed: a role, an overwrite, the bot's own membership. So after each such event the
 permissions are computed again, from discord.py's cache, and compared with those before it.
 """
@@ -35,7 +35,7 @@ _PERMISSIONS = frozenset(
     }
 )
 _THREADS = frozenset({"thread_create", "thread_join", "thread_update", "thread_remove"})
-# Also told of threads that discord.py does not know.
+# Also sent for threads that discord.py does not know.
 _THREAD_IS_GONE = "raw_thread_delete"
 
 
@@ -47,9 +47,9 @@ class GuildChange:
         guild_id: The guild.
         channels: Channels and threads as they are now, as far as the event is about them.
         lost: Channels and threads that the bot cannot read any more.
-        regained: Channels and threads that it can read now and could not, or was not told of, before:
-            whatever happened there meanwhile was missed.
-        deleted: Threads that were deleted; of other channels the next look at the guild tells.
+        regained: Channels and threads that it can read now and could not, or did not know of, before:
+            everything that happened there meanwhile was missed.
+        deleted: Threads that were deleted; the next look at the guild finds other deleted channels.
         is_gone: The bot has left the guild, or Discord has lost it for a while.
         has_left: The former.
     """
@@ -67,12 +67,12 @@ class GuildWatch:
     """Follows the guilds through the events of one client.
 
     Args:
-        tell: Called with each change, in their order.
+        notify: Called with each change, in their order.
     """
 
-    def __init__(self, tell: Callable[[GuildChange], None]) -> None:
+    def __init__(self, notify: Callable[[GuildChange], None]) -> None:
         """Begin knowing no guild."""
-        self._notify = tell
+        self._notify = notify
         self._readable: dict[int, frozenset[int]] = {}
 
     def see(self, event: str, arguments: tuple[Any, ...]) -> None:

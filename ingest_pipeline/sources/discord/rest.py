@@ -53,7 +53,7 @@ class HistoryPage:
 
     Attributes:
         messages: Message objects by ascending id.
-        requested_at: When the request was sent, aware UTC: whatever is not in the answer was not
+        requested_at: When the request was sent, aware UTC: a message that is not in the answer was not
             there at some moment after it.
     """
 
@@ -86,7 +86,7 @@ class DiscordRest:
     ) -> HistoryPage:
         """Read one page of a channel: the oldest messages after an id, or without one the newest.
 
-        An empty page proves nothing by itself: Discord answers so, too, when the bot lacks Read
+        An empty page alone proves nothing: Discord answers so, too, when the bot lacks Read
         Message History (https://docs.discord.com/developers/resources/message, "Get Channel Messages").
 
         Raises:

@@ -57,10 +57,10 @@ class ExportResult:
         window: The window asked for.
         channel_id: The channel asked for.
         exported_at: When the exporter began to write it, aware UTC, by its own word; a version that
-            does not say it gives `started_at`.
+            does not print it gives `started_at`.
         message_count: Messages in it, a few of which may be outside the window.
         seconds: How long the run took.
-        warnings: What the exporter said besides, without secrets.
+        warnings: Other output of the exporter, without secrets.
         started_at: When the run was started, aware UTC: nothing in the document was read before.
     """
 

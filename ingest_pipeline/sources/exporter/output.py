@@ -48,7 +48,7 @@ def _trap(phrase: str, error: type[IngestError], remedy: str) -> _Trap:
 
 # The first that matches decides: a rate limit may be the cause named inside another failure.
 _TRAPS = (
-    # A page in place of JSON comes from what stands before Discord, whatever it was asked for.
+    # A page in place of JSON comes from what stands before Discord, for any request.
     _trap(
         r"failed: (?:forbidden|bad request|too many requests)\W+response content:\s*(?:<|error code: 10\d\d)"
         r"|sorry, you have been blocked|attention required! \| cloudflare",
@@ -222,8 +222,8 @@ def _line_at(text: str, position: int) -> str:
 
 def _line_of_failure(text: str) -> str:
     lines = [line.strip() for line in text.splitlines() if line.strip() not in {"", "ERROR"}]
-    telling = (line for line in lines if "xception:" in line)
-    return next(telling, lines[0] if lines else "nothing")
+    errors = (line for line in lines if "xception:" in line)
+    return next(errors, lines[0] if lines else "nothing")
 
 
 def _signal_name(number: int) -> str:

@@ -17,8 +17,8 @@ from pydantic import SecretStr
 from ingest_pipeline.errors import ConfigurationError, ExporterFailed, ExporterUnavailable
 
 # Everything else, other secrets above all, stays with us. .NET reads the proxy and certificate variables
-# itself, unpacks native libraries below HOME and needs ICU unless told otherwise; its own variables begin
-# with DOTNET_, such as DOTNET_ROOT of a build that brings no .NET.
+# itself, unpacks native libraries below HOME and needs ICU unless a variable turns it off; its own variables
+# begin with DOTNET_, such as DOTNET_ROOT of a build that brings no .NET.
 _PASSED_ON = frozenset(
     {
         "PATH",

@@ -141,7 +141,7 @@ def ensure_exporter(
 ) -> ExporterInstallation:
     """Make a version of the exporter available in a folder.
 
-    The pinned version is asked for once: when it is there, nobody is asked. An executable that somebody put
+    The pinned version is asked for once: when it is there, no server is asked. An executable that was put
     there by hand is left alone and used as it is.
 
     Args:

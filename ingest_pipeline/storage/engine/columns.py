@@ -1,6 +1,6 @@
 """Arrow columns from Python values, through their buffers, and back.
 
-`pyarrow.array` and `pyarrow.scalar` import pandas as soon as it is installed, to tell whether a value
+`pyarrow.array` and `pyarrow.scalar` import pandas as soon as it is installed, to find out whether a value
 is a pandas object, and so do times of a zone that become Python's: half a second and 50 MB for every
 process that stores one message.
 """

@@ -20,7 +20,7 @@ from importlib.resources import files
 from importlib.resources.abc import Traversable
 
 _HEADER = re.compile(r"^-- name: *(\w+) *\n-- *(\S.*)\n", re.MULTILINE)
-# A statement that the linter cannot parse says so after its end.
+# A statement that the linter cannot parse is marked after its end.
 _END = re.compile(r";(?: *-- noqa\b.*)?$")
 _PARAMETER = re.compile(r"\$([a-z_][a-z0-9_]*)")
 _PLACE = re.compile(r"\{([a-z_]+)\}")

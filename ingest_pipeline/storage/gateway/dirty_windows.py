@@ -1,8 +1,8 @@
 """Dirty windows: windows of sessions that changed without a run, until Dagster is informed.
 
-Telling is at least once: a tick puts its ticket on the windows before it tells of them, and the tick
-after it, which knows by its cursor that this one was recorded, forgets them. A window that is written
-to in between loses the ticket and is told of again.
+Delivery is at least once: a tick puts its delivery token on the windows before it reports them, and the
+tick after it, which knows by its cursor that this one was recorded, deletes them. A window that is
+written to in between loses its token and is reported again.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from datetime import datetime
 from ingest_pipeline.storage.engine.database import Connection
 
 WHOLE_SESSION = "*"
-"""In the place of a window's key: whose messages are the session's has changed, in whatever windows."""
+"""In the place of a window's key: the session has other messages than before, in any of its windows."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -43,7 +43,7 @@ def mark_windows_dirty(connection: Connection, windows: Collection[DirtyWindow],
 
 
 def unreported_windows(connection: Connection, delivery_token: str) -> dict[DirtyWindow, datetime]:
-    """Return the windows that were not told of with a ticket, with the time of their last touch."""
+    """Return the windows that were not reported with this token, with the time of their last change."""
     return {
         DirtyWindow(row["session_id"], row["window_key"]): row["touched_at"]
         for row in connection.fetch_all("list_unreported_windows", ticket=delivery_token)
@@ -53,10 +53,10 @@ def unreported_windows(connection: Connection, delivery_token: str) -> dict[Dirt
 def claim_windows(
     connection: Connection, windows: Mapping[DirtyWindow, datetime], *, acknowledged: str, delivery_token: str
 ) -> None:
-    """Put a ticket on windows that are about to be told of, and forget those told of before.
+    """Put a token on windows that are about to be reported, and delete those reported before.
 
     Args:
-        windows: The windows, with the time of the touch that is told of.
+        windows: The windows, with the time of the change that is reported.
         acknowledged: The delivery token that Dagster is known to have recorded; empty for none.
         delivery_token: The new one.
     """

@@ -20,7 +20,7 @@ _LONGEST_ERROR = 500
 
 @dataclass(frozen=True, slots=True, order=True)
 class PartialUpdate:
-    """A message that an event told of without telling all of it.
+    """A message of which an event brought only a part.
 
     Attributes:
         channel_id: Its channel or thread.
@@ -42,7 +42,7 @@ class PendingRefetch:
         channel_id: Its channel or thread.
         guild_id: Its guild, or None.
         last_event_at: When the latest event about it was received, aware UTC: a reading that was
-            asked for later knows what the event told.
+            asked for later contains what the event brought.
         attempts: How often reading it has failed.
     """
 
@@ -62,7 +62,7 @@ def queue_refetches(
         connection: The write transaction of the batch that the events came in.
         partial_updates: The messages.
         event_at: When the latest of the events was received, aware UTC.
-        quiet: A message is read when nothing more has come about it for so long.
+        quiet: A message is read when nothing more has come about it for this time.
     """
     if not partial_updates:
         return

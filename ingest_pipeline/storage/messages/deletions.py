@@ -132,13 +132,13 @@ def _keep(connection: Connection, rows: pa.Table, now: datetime) -> None:
 
 
 def lock_messages(connection: Connection, message_ids: Collection[int]) -> None:
-    """Take turns, until the transaction ends, with whoever writes messages near these.
+    """Take turns, until the transaction ends, with every writer of messages near these.
 
     A batch that deletes and merges takes all its turns at once: taken one after the other they could
     cross those of another batch.
     """
     if message_ids:
-        # First, as by whoever merges: taken the other way round the two could wait for each other.
+        # First, as by every merge: taken the other way round the two could wait for each other.
         share_sessions(connection)
         connection.execute("lock_ids", discord_ids=sorted(message_ids))
 
@@ -184,7 +184,7 @@ class Tombstone:
         channel_id: Its channel.
         guild_id: Its guild, when known.
         deleted_at: When it was deleted, as near as is known, aware UTC.
-        source: What told: `gateway`, or `history` and the like when it was found missing.
+        source: What reported it: `gateway`, or `history` and the like when it was found missing.
         correlation_id: The journey the deletion arrived with.
     """
 

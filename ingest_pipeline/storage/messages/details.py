@@ -29,7 +29,7 @@ def merge_details(connection: Connection, rows: pa.Table) -> set[int]:
 
     Args:
         connection: An open write transaction; the turn of the rows' messages is taken.
-        rows: Readings, of `STAGING_SCHEMA`; those with a null `details_digest` say nothing.
+        rows: Readings, of `STAGING_SCHEMA`; those with a null `details_digest` have none.
 
     Returns:
         The messages whose details are others now.

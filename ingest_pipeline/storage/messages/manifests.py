@@ -178,9 +178,9 @@ def sealed_versions(connection: Connection) -> dict[str, SealedVersion]:
 
 
 def is_as_sealed(connection: Connection, session: Session) -> bool:
-    """Return whether a session holds what its newest manifest says.
+    """Return whether a session holds what its newest manifest records.
 
-    One that was written before skipped messages were sealed, too, says nothing about them; the next has them.
+    One that was written before skipped messages were sealed, too, has nothing about them; the next has them.
     """
     newest = newest_manifests(connection, session.session_id)
     current = _current(connection, session)

@@ -1,6 +1,6 @@
 """Stored session membership, kept equal to the function in `domain/membership.py`.
 
-A merge looks its messages' sessions up (`sessions_at`); whatever changes sessions, or the parent of a
+A merge looks its messages' sessions up (`sessions_at`); every change of sessions, or of the parent of a
 thread, has the rows that it concerns written again (`relink`). A merge shares the sessions with other
 merges and a change of them has them to itself, so on PostgreSQL too none works with sessions that another
 transaction is about to change.
@@ -122,7 +122,7 @@ def relink(
 
 
 def relinked_messages(connection: Connection, limit: int) -> list[int]:
-    """Return messages whose content is to be read again as their session is another now; so many at most."""
+    """Return messages whose content is to be read again as their session is another now."""
     return [row["discord_id"] for row in connection.fetch_all("list_relinked", maximum=limit)]
 
 

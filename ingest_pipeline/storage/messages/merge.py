@@ -9,17 +9,17 @@ same function of the set of them:
 - the row is that content's *first* reading (lowest `observed_at`, an unknown one after all others, then
   `source`, then `correlation_id`), so what is read again and again keeps the source and correlation
   that brought it; `first_observed_at` says when that was and `observed_at` when the content was last read;
-- `channel_id` is the lowest seen, whatever the version: a thread's first message is its parent channel's;
+- `channel_id` is the lowest seen, of any version: a thread's first message is its parent channel's;
 - `session_id` is the one that `domain/membership.py` gives for the row's channel and time;
 - `deleted_at` is the tombstone's, whether it came before or after;
 - `message_text` and `driver` take in the details of their highest version (see `details.py`);
 - every other content is in `message_revisions`, as first read.
 
-A message is *taken* when the policy of its channel took one of its readings, whichever. From then on every
+A message is *taken* when the policy of its channel took any of its readings. From then on every
 reading of it counts, also those in which the policy would leave it out: an edit that empties a text arrives.
 The readings of messages that were never taken wait in `skipped_messages` (see `skipped_messages.py`).
 
-Only `created_at`, `updated_at` and `recorded_at` tell when things happened here. This needs two
+Only `created_at`, `updated_at` and `recorded_at` are times of this database. This needs two
 things of the normalizer: that equal digests mean equal edit times to the millisecond, and that a
 reading is distinguished by its id, digest, `observed_at`, `source` and `correlation_id`.
 

@@ -232,7 +232,7 @@ def shows_starter(connection: Connection, channel_id: int) -> bool:
     """Return whether the history of a thread holds the message that it began with.
 
     It does in a forum, which holds no messages itself; elsewhere that message is the parent channel's, and a
-    complete reading of the thread says nothing about it.
+    complete reading of the thread does not include it.
     """
     return bool(connection.fetch_all("shows_starter", channel_id=channel_id))
 

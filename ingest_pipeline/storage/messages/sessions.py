@@ -36,7 +36,7 @@ class SessionChanges:
 
 
 def save_sessions(connection: Connection, sessions: Sequence[Session], *, now: datetime) -> SessionChanges:
-    """Create and update sessions; others stay as they are. Messages are linked as the sessions say now.
+    """Create and update sessions; others stay as they are. Messages are linked by the new sessions.
 
     What hangs on whose they are is noted with it; see `relink`.
 

@@ -19,7 +19,7 @@ def publish(connection: Connection, events: Sequence[Event]) -> None:
     """Write events.
 
     Args:
-        connection: The write transaction of what they tell of. Log them (`log_events`) when it is
+        connection: The write transaction of what they report. Log them (`log_events`) when it is
             committed, not before: it may be undone and tried again.
         events: In the order they happened.
     """

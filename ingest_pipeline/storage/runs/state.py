@@ -44,7 +44,7 @@ def note_operations(connection: Connection, running: Sequence[Operation]) -> Non
 
 
 def noted_operations(connection: Connection) -> tuple[Operation, ...]:
-    """Return what was last noted; whether it still goes on, the bot's heartbeat says."""
+    """Return what was last noted; the bot's heartbeat shows whether it still goes on."""
     stated = json.loads(get_state(connection, _OPERATIONS) or "[]")
     return tuple(Operation(tag, datetime.fromisoformat(since)) for tag, since in stated)
 

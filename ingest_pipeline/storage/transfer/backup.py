@@ -31,7 +31,7 @@ from ingest_pipeline.storage.transfer.copy import PAGE_ROWS, Progress, copy_data
 
 _WAIT_SECONDS = 60.0
 _MESSAGES = "messages"
-# What is true whether the messages are there or not. The rest says what is stored, proven or read of them:
+# Tables that are true with or without the messages. The others record what is stored, proven or read of them:
 # without them it would claim what is not so.
 _WITHOUT_MESSAGES = {
     "channels",
@@ -118,7 +118,7 @@ def back_up(database: Database, target: Path, progress: Progress | None = None) 
 def restore(database: Database, source: Path, progress: Progress | None = None) -> Saved:
     """Replace the present database by that of a file.
 
-    The file of a DuckDB database is replaced as a whole, whatever state it is in, and kept beside. A
+    The file of a DuckDB database is replaced as a whole, in any state, and kept beside. A
     PostgreSQL database must be empty.
 
     Args:
@@ -198,7 +198,7 @@ class Salvaged:
 
     Attributes:
         kept: Rows by table, of tables that could be read whole.
-        lost: Tables that could not be read, or say what is not so without those that could not.
+        lost: Tables that could not be read, or are not true without those.
         reason: Why nothing could be read at all; None when something could.
         messages: Ids and sources of the messages it had (`discord_id`, `source`); None when that cannot be
             told.

@@ -237,7 +237,7 @@ class _Copying:
 
 
 def _append(connection: Connection, table: str, page: pa.Table, position: str, copied: int) -> None:
-    """Append a page, unless a try whose end nobody saw has done so."""
+    """Append a page, unless an attempt whose end is unknown has done so."""
     done = connection.fetch_one("find_copy_progress", table_name=table)
     if done is not None and done["copied_rows"] >= copied:
         return

@@ -25,7 +25,7 @@ def test_lines_are_prefixed_on_the_console_and_dated_in_the_file(tmp_path: Path)
     stream = io.StringIO()
     console = Console(stream, tmp_path)
     console.write("webserver", "100% ready\n")
-    console.say("hello")
+    console.log("hello")
     console.close()
     assert stream.getvalue() == "webserver  │ 100% ready\nstart      │ hello\n"
     line = (tmp_path / "webserver.log").read_text()
@@ -73,8 +73,8 @@ def test_colours_of_a_part_are_removed_whole() -> None:
 def test_a_closed_console_leaves_the_files_going(tmp_path: Path) -> None:
     """A terminal that went away does not end anything."""
     console = Console(ClosedPipe(), tmp_path)
-    console.say("first")
-    console.say("second")
+    console.log("first")
+    console.log("second")
     console.close()
     assert (tmp_path / "start.log").read_text().count("\n") == 2
 

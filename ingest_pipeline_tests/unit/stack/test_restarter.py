@@ -15,7 +15,7 @@ class Starts:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.said: list[str] = []
+        self.logged: list[str] = []
         self.gone: list[int] = []
         self.children: list[Child] = []
 
@@ -41,7 +41,7 @@ class Starts:
 def restarter(starts: Starts, command: tuple[str, ...] = ("/bin/sh", "-c", "exit 3")) -> ProcessRestarter:
     """Keep a part that ends at once with exit code 3."""
     return ProcessRestarter(
-        ServiceSpec("brief", command), start=starts.start, say=starts.said.append, reporter=starts
+        ServiceSpec("brief", command), start=starts.start, log=starts.logged.append, reporter=starts
     )
 
 
@@ -53,7 +53,7 @@ def test_pauses_double_up_to_a_minute(tmp_path: Path) -> None:
     for pause in (1, 2, 4, 8, 16, 32, 60, 60):
         kept.look(now)
         kept.look(now)
-        assert starts.said[-1].endswith(f"exit code 3 after 0 s; starting it again in {pause} s")
+        assert starts.logged[-1].endswith(f"exit code 3 after 0 s; starting it again in {pause} s")
         count = len(starts.children)
         kept.look(now + pause - 0.01)
         assert len(starts.children) == count
@@ -69,7 +69,7 @@ def test_a_part_that_ran_well_starts_over_with_the_shortest_pause(tmp_path: Path
     kept.look(0)
     kept.look(1)
     kept.look(61)
-    assert starts.said[-1].endswith("after 60 s; starting it again in 1 s")
+    assert starts.logged[-1].endswith("after 60 s; starting it again in 1 s")
 
 
 def test_a_program_that_cannot_be_started_is_tried_again(tmp_path: Path) -> None:
@@ -77,9 +77,9 @@ def test_a_program_that_cannot_be_started_is_tried_again(tmp_path: Path) -> None
     starts = Starts(tmp_path)
     kept = restarter(starts, (str(tmp_path / "missing"),))
     kept.look(0)
-    assert "cannot be started" in starts.said[0]
+    assert "cannot be started" in starts.logged[0]
     kept.look(1)
-    assert starts.said[1].endswith("starting it again in 2 s")
+    assert starts.logged[1].endswith("starting it again in 2 s")
     assert kept.is_gone()
 
 
@@ -94,10 +94,10 @@ def test_a_part_that_says_it_is_of_no_use_stays_off(tmp_path: Path) -> None:
     """By its exit code; other codes start it again as ever."""
     starts = Starts(tmp_path)
     part = ServiceSpec("brief", ("/bin/sh", "-c", "exit 3"), final_codes=frozenset({0, 3}))
-    kept = ProcessRestarter(part, start=starts.start, say=starts.said.append, reporter=starts)
+    kept = ProcessRestarter(part, start=starts.start, log=starts.logged.append, reporter=starts)
     kept.look(0.0)
     kept.look(0.0)
     kept.look(10_000.0)
     assert len(starts.children) == 1
-    assert starts.said == ["brief is off (exit code 3): see above; everything else runs"]
+    assert starts.logged == ["brief is off (exit code 3): see above; everything else runs"]
     assert kept.is_gone()

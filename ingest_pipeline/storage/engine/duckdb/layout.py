@@ -154,7 +154,7 @@ def read_blocks(file: int, headers: Headers) -> Blocks:
     """Read what the blocks of an open file are used for.
 
     Raises:
-        Unreadable: A block that says so is damaged.
+        Unreadable: A block whose checksum differs is damaged.
     """
     if headers.free_list == _NOWHERE:
         return Blocks(frozenset(), ())

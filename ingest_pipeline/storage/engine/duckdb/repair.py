@@ -125,7 +125,7 @@ def refuse_damaged_log(path: Path) -> None:
     try:
         headers = read_headers(kept_open(path))
     except (OSError, Unreadable):
-        # DuckDB says what is wrong with the file itself.
+        # DuckDB reports what is wrong with the file itself.
         return
     try:
         check_log(log, headers)

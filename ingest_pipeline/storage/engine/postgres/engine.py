@@ -38,7 +38,7 @@ from ingest_pipeline.storage.engine.postgres.connection import PostgresConnectio
 
 MAX_CONNECTIONS = 10
 URL_VARIABLE = "INGEST_DATABASE_URL"
-# What the URL says otherwise wins. A server that vanishes without a word is noticed after ten seconds, by the
+# The URL's own values win. A server that vanishes without a word is noticed after ten seconds, by the
 # kernel alone after 15 minutes: keepalives while it owes an answer, tcp_user_timeout (ms) while a receipt.
 _PREFERRED = {
     "connect_timeout": 10,
@@ -48,8 +48,8 @@ _PREFERRED = {
     "tcp_user_timeout": 10_000,
     "fallback_application_name": "ingest_pipeline",
 }
-# What no waiting fixes, and the remedy; the first that fits is told. The texts are libpq's, the server's and
-# PgBouncer's, for a connection that is refused has no error code.
+# Errors that no waiting fixes, and the remedy; the first that fits is shown. The texts are libpq's, the
+# server's and PgBouncer's, for a connection that is refused has no error code.
 _TLS = r"(root|server) certificate|certificate verify|private key file|not support SSL|invalid sslmode"
 _IDENTITY = r"authentication failed|no password|does not exist|no pg_hba\.conf entry|no such (user|database)"
 _HOPELESS = {
@@ -152,7 +152,7 @@ class PostgresDatabase:
     def _transaction(
         self, isolation: IsolationLevel = IsolationLevel.READ_COMMITTED, *, read_only: bool | None = None
     ) -> Iterator[Connection]:
-        """Open a transaction; whether it may write is the server's to say when `read_only` is None."""
+        """Open a transaction; the server decides whether it may write when `read_only` is None."""
         pool = self._open_pool()
         with self._translated_errors(), pool.connection(timeout=self._wait_seconds) as raw:
             # Named in BEGIN, as a role may have other defaults.
@@ -196,7 +196,7 @@ class PostgresDatabase:
         return connection
 
     def _wait_for_server(self) -> None:
-        """Connect once, trying again with growing pauses, so that what is wrong is said and not timed out."""
+        """Connect once, trying again with growing pauses, so that an error is reported and not a timeout."""
         deadline = time.monotonic() + (self._wait_seconds if self._is_patient else 0)
         attempts = 0
         while True:
