@@ -1,8 +1,8 @@
 """Ingestion of the spool: gateway events merged in small batches, each exactly once in effect.
 
-A batch is kept as it came (`ingestion/raw_landing.py`) and merged in one transaction: deletions, rows,
-messages to read again, windows touched, how far the spool has been read, and what the messages say. A crash
-between any two steps repeats a batch, which changes nothing.
+A batch is merged in one transaction: deletions, rows, messages to read again, windows touched, how far the
+spool has been read, and what the messages say. A crash between any two steps repeats a batch, which changes
+nothing. Frames are kept as they came by `spool_landing.py`.
 """
 
 from __future__ import annotations
@@ -23,8 +23,6 @@ from ingest_pipeline.ingestion.gateway_events import SOURCE, Events, interpret, 
 from ingest_pipeline.ingestion.ingest import IngestReport, ingest_documents, new_correlation_id
 from ingest_pipeline.ingestion.payload_documents import PayloadDocument, correlation_of
 from ingest_pipeline.ingestion.services import Services
-from ingest_pipeline.landing.raw_reading import RawReading
-from ingest_pipeline.landing.raw_store import ChannelRef
 from ingest_pipeline.landing.spool import Position, Spool
 from ingest_pipeline.storage.engine.database import Connection
 from ingest_pipeline.storage.gateway.dirty_windows import mark_windows_dirty
@@ -126,8 +124,6 @@ def ingest_spooled(
     events = interpret(records, is_monitored)
     latest = max(record.received_at for record in records)
     correlation_id = new_correlation_id()
-    landed = services.raw.first_unlanded(reader.identity, after, len(records))
-    services.raw.land(_raw(events, landed), correlation_id)
     stored = _Stored()
 
     def before_merge(connection: Connection) -> None:
@@ -231,15 +227,6 @@ def message_events(events: Events, batch: str) -> list[Event]:
         for gone in events.deletions
     ]
     return recorded
-
-
-def _raw(events: Events, first: int) -> dict[ChannelRef, list[RawReading]]:
-    """Return what is to be kept of the frames from a number on, by channel."""
-    found: dict[ChannelRef, list[RawReading]] = {}
-    for number, channel, reading in events.raw:
-        if number >= first:
-            found.setdefault(channel, []).append(reading)
-    return found
 
 
 def _documents(events: Events, stored: _Stored, provenance: Provenance) -> list[PayloadDocument]:

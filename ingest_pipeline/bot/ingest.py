@@ -19,6 +19,7 @@ from ingest_pipeline.bot.gateway_ingest import (
     SpoolReader,
     ingest_spooled,
 )
+from ingest_pipeline.bot.spool_landing import SpoolLanding
 from ingest_pipeline.bot.watchlist import Watchlist
 from ingest_pipeline.content.rules import CurrentRules
 from ingest_pipeline.errors import IngestError
@@ -43,6 +44,7 @@ class SpoolIngester:
         reader: The spool.
         folder: Where an event that nothing can be done with is set aside.
         observe: Called after each batch.
+        landing: Where frames land; they are forgotten once they have.
         quiet: See `ingest_spooled`.
 
     Attributes:
@@ -57,6 +59,7 @@ class SpoolIngester:
         watchlist: Watchlist,
         observe: BatchObserver | None = None,
         *,
+        landing: SpoolLanding | None = None,
         quiet: timedelta = QUIET,
     ) -> None:
         """Begin at the database's position in the spool, once the first round runs."""
@@ -66,6 +69,7 @@ class SpoolIngester:
         self._folder = folder
         self._watchlist = watchlist
         self._observe = observe
+        self._landing = landing
         self._quiet = quiet
         self._position: Position | None = None
         self._limit = BATCH_EVENTS
@@ -139,7 +143,8 @@ class SpoolIngester:
         if batch is not None:
             self._limit = min(self._limit * 8, BATCH_EVENTS)
             self._position = batch.position
-            self._reader.spool.forget(batch.position)
+            landed = self._landing.position if self._landing else batch.position
+            self._reader.spool.forget(min(batch.position, landed))
         return batch
 
     def _begin(self) -> Position:

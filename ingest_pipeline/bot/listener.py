@@ -24,6 +24,7 @@ from ingest_pipeline.bot.gateway_state import GatewayState
 from ingest_pipeline.bot.heartbeat import BotLife
 from ingest_pipeline.bot.ingest import BatchObserver, SpoolIngester
 from ingest_pipeline.bot.runtime import BotOptions, BotRuntime
+from ingest_pipeline.bot.spool_landing import SpoolLanding
 from ingest_pipeline.bot.supervision import (
     CONNECTIONS,
     FIRST_PAUSE_SECONDS,
@@ -108,6 +109,7 @@ async def _run_steps(runtime: BotRuntime, stop: asyncio.Event) -> None:
     connection_pauses = runtime.reconnector.failures or FailureCount(CONNECTIONS)
     steps: dict[str, Callable[[], Awaitable[object]]] = {
         "ingestion": runtime.ingester.round,
+        "raw landing": runtime.land_frames,
         "catching up": runtime.catch_up,
         "following guilds": runtime.follow_guilds,
         "upkeep": runtime.periodic_refresh,
@@ -134,6 +136,16 @@ async def _run_steps(runtime: BotRuntime, stop: asyncio.Event) -> None:
         except TimeoutError:
             _logger.warning("the last events stay in the spool; the next start takes them")
         await _end(others)
+        await _land_the_rest(runtime)
+
+
+async def _land_the_rest(runtime: BotRuntime) -> None:
+    """Land the last frames if the raw store answers soon; otherwise the next start does."""
+    try:
+        async with asyncio.timeout(runtime.options.drain_seconds):
+            await runtime.landing.land_in_background()
+    except (TimeoutError, IngestError) as error:
+        _logger.warning("the last frames land at the next start: %s", error or "the raw store is slow")
 
 
 async def _end(tasks: Iterable[asyncio.Task[Any]]) -> None:
@@ -168,7 +180,10 @@ def _build(
             reader.spool, CAPTURED, gateway, ready_timeout_seconds=options.ready_timeout_seconds
         )
 
-    ingester = SpoolIngester(services, reader, folder, watchlist, observed, quiet=options.quiet)
+    landing = SpoolLanding(reader.spool, services.raw.store, folder, watchlist.has_wanted)
+    ingester = SpoolIngester(
+        services, reader, folder, watchlist, observed, landing=landing, quiet=options.quiet
+    )
     gateway = GatewayState(watchlist, ingester, life.journey)
     reconnector = GatewayReconnector(
         connect,
@@ -181,6 +196,7 @@ def _build(
         options=options,
         catalogue=BotCatalogue(services, rest, watchlist, options.patterns),
         ingester=ingester,
+        landing=landing,
         gateway=gateway,
         reconnector=reconnector,
         catching_up=CatchUp(services, rest, watchlist, options.lookback),

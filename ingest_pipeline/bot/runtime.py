@@ -16,10 +16,12 @@ from ingest_pipeline.bot.gateway_state import GatewayState, StaleGatewayDetector
 from ingest_pipeline.bot.heartbeat import CATCH_UP_CHANNELS, READ_MESSAGES
 from ingest_pipeline.bot.ingest import SpoolIngester
 from ingest_pipeline.bot.message_refetch import refetch_due
+from ingest_pipeline.bot.spool_landing import SpoolLanding
 from ingest_pipeline.bot.supervision import GatewayReconnector
 from ingest_pipeline.bot.watchlist import BotCatalogue
 from ingest_pipeline.domain.session import live_sessions
 from ingest_pipeline.domain.snowflake import DISCORD_EPOCH
+from ingest_pipeline.errors import IngestError
 from ingest_pipeline.events import EventType, log_events
 from ingest_pipeline.ingestion.services import Services
 from ingest_pipeline.sources.discord.gateway import GatewayClient
@@ -56,6 +58,7 @@ class BotOptions:
         ready_timeout_seconds: How long discord.py waits for further guilds.
         drain_seconds: How long a stop waits for the last events to be stored.
         beat_seconds: How often the bot notes that it lives.
+        landing_seconds: How often frames land in the raw store.
     """
 
     lookback: timedelta = timedelta(hours=24)
@@ -71,6 +74,7 @@ class BotOptions:
     ready_timeout_seconds: float = 2.0
     drain_seconds: float = 10.0
     beat_seconds: float = 15.0
+    landing_seconds: float = 60.0
 
 
 @dataclass(slots=True)
@@ -82,6 +86,7 @@ class BotRuntime:
         options: How the bot behaves.
         catalogue: Guilds and channels.
         ingester: From the spool into the table.
+        landing: From the spool into the raw store.
         gateway: The state of the connection.
         reconnector: The connection.
         catching_up: How it catches up.
@@ -91,12 +96,14 @@ class BotRuntime:
         archive_listed_at: When archived threads were last listed, on the monotonic clock.
         refetch_due_at: When to look for messages to be read again, aware UTC.
         shown_operations: What was last noted to go on.
+        is_landing_failing: Whether the raw store did not take the last frames.
     """
 
     services: Services
     options: BotOptions
     catalogue: BotCatalogue
     ingester: SpoolIngester
+    landing: SpoolLanding
     gateway: GatewayState
     reconnector: GatewayReconnector[GatewayClient]
     catching_up: CatchUp
@@ -106,6 +113,7 @@ class BotRuntime:
     archive_listed_at: float = float("-inf")
     refetch_due_at: datetime = DISCORD_EPOCH
     shown_operations: tuple[Operation, ...] = ()
+    is_landing_failing: bool = False
 
     def __post_init__(self) -> None:
         """Begin with a hearing that nothing is known of."""
@@ -238,6 +246,22 @@ class BotRuntime:
         async with self.catalogue.operations.running(READ_MESSAGES):
             await refetch_due(self.services, self.catalogue.rest, self.catalogue.watchlist.sessions, rules)
         self.refetch_due_at = min(self.refetch_due_at, await asyncio.to_thread(next_due))
+
+    async def land_frames(self) -> None:
+        """Land what came meanwhile; an event tells of a store that fails, once until it answers again."""
+        if not self.is_landing_failing:
+            await asyncio.sleep(self.options.landing_seconds)
+        try:
+            await self.landing.land_in_background()
+        except IngestError as error:
+            if not self.is_landing_failing:
+                self.is_landing_failing = True
+                waiting = f"frames do not land in the raw store and wait in the spool: {error}"
+                self.gateway.record(EventType.SYSTEM_ERROR, {"message": waiting})
+            raise
+        if self.is_landing_failing:
+            self.is_landing_failing = False
+            _logger.warning("the raw store answers again; what waited in the spool has landed")
 
     async def check_gateway(self) -> None:
         """Check whether the gateway still delivers events of the live channels, and reconnect if not."""

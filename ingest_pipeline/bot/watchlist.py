@@ -86,6 +86,7 @@ class Watchlist:
         self._view = CatalogueView()
         self._received: dict[int, Channel] = {}
         self._wanted: frozenset[int] = frozenset()
+        self._ever_wanted: frozenset[int] = frozenset()
         self._monitored: frozenset[int] = frozenset()
 
     @property
@@ -96,6 +97,10 @@ class Watchlist:
     def wants(self, channel_id: int) -> bool:
         """Return whether a channel's messages are taken."""
         return channel_id in self._wanted
+
+    def has_wanted(self, channel_id: int) -> bool:
+        """Return whether a channel's messages are taken, or were earlier, as those of one that is deleted."""
+        return channel_id in self._ever_wanted
 
     def may_want(self, channel_id: int) -> bool:
         """Return whether a channel's messages are taken, or the channel is not known yet."""
@@ -154,6 +159,7 @@ class Watchlist:
         in_sessions = {channel_id for session in view.sessions for channel_id in session.channel_ids}
         # Assigned in this order: a reader in between takes a frame too many and none too few.
         self._wanted = frozenset(monitored | in_sessions)
+        self._ever_wanted |= self._wanted
         self._monitored = frozenset(monitored)
         self._view = view
         return set(self._wanted - before)

@@ -62,7 +62,6 @@ class Events:
         partial_updates: Messages to read again.
         channels_to_rescan: Channels in which something happened to messages that a frame failed to name.
         skipped: Frames without effect by reason: `malformed`, `not_monitored`.
-        raw: Frames of messages and deletions as they came, with the number of the frame and their channel.
     """
 
     received: int = 0
@@ -71,7 +70,6 @@ class Events:
     partial_updates: set[PartialUpdate] = field(default_factory=set)
     channels_to_rescan: set[int] = field(default_factory=set)
     skipped: Counter[str] = field(default_factory=Counter)
-    raw: list[tuple[int, ChannelRef, RawReading]] = field(default_factory=list)
 
     @property
     def message_ids(self) -> set[int]:
@@ -108,6 +106,37 @@ _DECODER = msgspec.json.Decoder(_Frame)
 _DATA_DECODER = msgspec.json.Decoder()
 
 
+class _Place(msgspec.Struct):
+    channel_id: str | int | None = None
+    guild_id: str | int | None = None
+
+
+_PLACE_DECODER = msgspec.json.Decoder(_Place)
+
+
+def raw_readings(
+    records: Iterable[Record], is_monitored: Callable[[int], bool]
+) -> dict[ChannelRef, list[RawReading]]:
+    """Return what is kept of spooled frames as they came, by channel: messages and deletions.
+
+    Args:
+        records: Frames, in the order they were received.
+        is_monitored: Whether a channel's messages are wanted.
+    """
+    found: dict[ChannelRef, list[RawReading]] = {}
+    for record in records:
+        try:
+            frame = _DECODER.decode(record.event)
+            place = _PLACE_DECODER.decode(frame.d)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            continue
+        channel_id = parse_snowflake(place.channel_id)
+        if frame.t in LANDED and channel_id is not None and is_monitored(channel_id):
+            reading = RawReading(record.received_at, SOURCE, frame.t, frame.d)
+            found.setdefault((parse_snowflake(place.guild_id), channel_id), []).append(reading)
+    return found
+
+
 def interpret(records: Iterable[Record], is_monitored: Callable[[int], bool]) -> Events:
     """Sort spooled frames by what they mean.
 
@@ -131,9 +160,6 @@ def interpret(records: Iterable[Record], is_monitored: Callable[[int], bool]) ->
             events.skipped["not_monitored"] += 1
         else:
             channel = (parse_snowflake(data.get("guild_id")), channel_id)
-            if frame.t in LANDED:
-                reading = RawReading(record.received_at, SOURCE, frame.t, frame.d)
-                events.raw.append((events.received - 1, channel, reading))
             if not _sort_in(events, frame.t, data, channel, record.received_at):
                 events.skipped["malformed"] += 1
                 events.channels_to_rescan.add(channel_id)

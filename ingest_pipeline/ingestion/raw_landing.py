@@ -1,8 +1,9 @@
-"""Raw landing: what the bot and Discord's REST interface told is stored before it is merged.
+"""Raw landing: what Discord's REST interface answered is stored before it is merged.
 
-A batch waits for the raw store only while that answers. When it does not, the bot goes on: what was read
+A batch waits for the raw store only while that answers. When it does not, reading goes on: what was read
 waits in memory, and is written once the store answers again. What waits beyond `MOST_WAITING_BYTES`, and what
-waits when the process ends, is in the table and not in the raw store; both are logged.
+waits when the process ends, is in the table and not in the raw store; both are logged. The gateway's frames
+wait in the spool instead (`bot/spool_landing.py`).
 """
 
 from __future__ import annotations
@@ -29,7 +30,6 @@ from ingest_pipeline.landing.raw_store import (
     Segment,
     write_segment,
 )
-from ingest_pipeline.landing.spool import Position
 from ingest_pipeline.storage.engine.database import Database
 from ingest_pipeline.storage.runs.events import publish
 
@@ -67,6 +67,7 @@ class RawLanding:
         answer_seconds: How long a batch waits for the store.
 
     Attributes:
+        store: The raw store; None to land nothing.
         lost: How many readings could not be landed.
     """
 
@@ -80,7 +81,7 @@ class RawLanding:
     ) -> None:
         """Start nothing; the thread that writes begins with the first batch."""
         self.lost = 0
-        self._store = store
+        self.store = store
         self._database = database
         self._retry_seconds = retry_seconds
         self._answer_seconds = answer_seconds
@@ -88,7 +89,6 @@ class RawLanding:
         self._changed = Condition()
         self._thread: Thread | None = None
         self._is_failing = False
-        self._spooled: dict[str, tuple[Position, int]] = {}
 
     def land(self, readings: Mapping[ChannelRef, Sequence[RawReading]], correlation_id: str) -> None:
         """Write a batch, and wait until it is written if the store answers; never an error.
@@ -98,9 +98,9 @@ class RawLanding:
             correlation_id: The batch's.
         """
         read = {channel: each for channel, each in readings.items() if each}
-        if self._store is None or not read:
+        if self.store is None or not read:
             return
-        job = _Waiting(self._store.segments(read, correlation_id, datetime.now(UTC)), correlation_id)
+        job = _Waiting(self.store.segments(read, correlation_id, datetime.now(UTC)), correlation_id)
         with self._changed:
             self._waiting.append(job)
             self._make_room()
@@ -111,22 +111,6 @@ class RawLanding:
             is_failing = self._is_failing
         if not is_failing and not job.written.wait(self._answer_seconds):
             self._note_failure(f"the store does not answer within {self._answer_seconds:g} s", job)
-
-    def first_unlanded(self, spool: str, after: Position, records: int) -> int:
-        """Return how many of the records behind a position of a spool have been given to `land` before.
-
-        A batch that cannot be merged is tried again, with what has come meanwhile.
-
-        Args:
-            spool: The spool's identity.
-            after: Where the batch begins.
-            records: How many records it has.
-        """
-        with self._changed:
-            known, count = self._spooled.get(spool, (None, 0))
-            landed = min(count, records) if known == after else 0
-            self._spooled[spool] = (after, max(records, count if known == after else 0))
-        return landed
 
     def _make_room(self) -> None:
         """Give up the oldest of what waits when it is too much; the first is being written."""

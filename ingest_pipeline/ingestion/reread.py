@@ -15,6 +15,7 @@ from typing import Any
 
 import msgspec
 import pyarrow as pa
+from upath import UPath
 
 from ingest_pipeline.domain.message import Embed, EmbedField, EmbedPart, RawMessage
 from ingest_pipeline.domain.message_parts import parts_of, words_of
@@ -29,8 +30,8 @@ from ingest_pipeline.ingestion.ingest import IngestReport, OnRowsMerged, new_cor
 from ingest_pipeline.ingestion.raw_documents import batched_readings, id_of, merge_readings
 from ingest_pipeline.ingestion.refresh import landed_documents
 from ingest_pipeline.ingestion.services import Services
-from ingest_pipeline.landing.raw_reading import RawReading
-from ingest_pipeline.landing.raw_store import ChannelRef, read_file
+from ingest_pipeline.landing.raw_reading import RawReading, in_order
+from ingest_pipeline.landing.raw_store import ChannelRef, begins_at, read_file
 from ingest_pipeline.storage.engine.database import Connection
 from ingest_pipeline.storage.messages.deletions import list_skipped_with_words, skipped_readings
 from ingest_pipeline.storage.messages.membership import threads_of
@@ -257,11 +258,15 @@ def _read_raw(reader: _Reader) -> None:
 def _readings(reader: _Reader, channel: ChannelRef) -> Iterator[RawReading]:
     # What was posted had not landed before; a day is for clocks.
     since = max(reader.scope.start, DISCORD_EPOCH + _DAY) - _DAY
-    for path in reader.services.landing.raw.files(channel, since.date()):
-        try:
-            yield from filter(reader.scope.takes_reading, read_file(path))
-        except BadInput as error:
-            reader.report.damaged[str(path)] = str(error)
+    files = reader.services.landing.raw.files(channel, since.date())
+    yield from in_order((begins_at(path), _readings_in(reader, path)) for path in files)
+
+
+def _readings_in(reader: _Reader, path: UPath) -> Iterator[RawReading]:
+    try:
+        yield from filter(reader.scope.takes_reading, read_file(path))
+    except BadInput as error:
+        reader.report.damaged[str(path)] = str(error)
 
 
 def _decide_again(reader: _Reader) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import heapq
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -50,3 +52,32 @@ def decoded_reading(line: bytes) -> RawReading:
     found = _DECODER.decode(line)
     received_at = datetime.fromisoformat(found.received_at)
     return RawReading(received_at, found.source, found.event, found.payload, found.correlation_id)
+
+
+_Heap = list[tuple[datetime, int, RawReading, Iterator[RawReading]]]
+
+
+def in_order(runs: Iterable[tuple[datetime, Iterator[RawReading]]]) -> Iterator[RawReading]:
+    """Merge runs of readings by when they were received; a run's own order stays.
+
+    A run is not asked for anything before its beginning is reached, so only those that overlap are open.
+
+    Args:
+        runs: When each begins, aware UTC, and its readings; in the order of their beginnings.
+    """
+    heap: _Heap = []
+    for number, (begins, readings) in enumerate(runs):
+        yield from _received_before(heap, begins)
+        if (first := next(readings, None)) is not None:
+            heapq.heappush(heap, (first.received_at, number, first, readings))
+    yield from _received_before(heap, None)
+
+
+def _received_before(heap: _Heap, moment: datetime | None) -> Iterator[RawReading]:
+    while heap and (moment is None or heap[0][0] < moment):
+        _, number, reading, readings = heap[0]
+        if (following := next(readings, None)) is None:
+            heapq.heappop(heap)
+        else:
+            heapq.heapreplace(heap, (following.received_at, number, following, readings))
+        yield reading

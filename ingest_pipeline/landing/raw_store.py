@@ -1,9 +1,11 @@
 """The raw store: message objects and deletions as the bot and Discord's REST interface gave them.
 
-Each is a line of JSON in a file that is compressed with zstd, by guild, channel and UTC day of landing:
+Each is a line of JSON in a file that is compressed with zstd, by guild, channel and UTC day:
 
-    <root>/<guild>/<channel>/<day>/<time>-<correlation id>.jsonl.zst    a segment, of one batch
+    <root>/<guild>/<channel>/<day>/<time>-<correlation id>.jsonl.zst    a segment
     <root>/<guild>/<channel>/<day>.jsonl.zst                            a day that is past, of its segments
+
+A segment's time is that of its first frame, or the time at which answers landed.
 
 A segment is written whole or not at all, and never changed, except where an author is erased. The first line
 of a day's file names the segments that it was made of, so a kill before these are deleted doubles nothing.
@@ -16,7 +18,7 @@ import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from itertools import chain
 from pathlib import Path
 
@@ -26,7 +28,7 @@ from upath import UPath
 
 from ingest_pipeline.errors import BadInput, IngestError
 from ingest_pipeline.landing.listings import files_in, subfolders
-from ingest_pipeline.landing.raw_reading import RawReading, decoded_reading
+from ingest_pipeline.landing.raw_reading import RawReading, decoded_reading, in_order
 from ingest_pipeline.landing.store_errors import is_local, store_errors
 from ingest_pipeline.landing.stored_files import file_exists, file_facts, new_version, open_file
 
@@ -92,20 +94,20 @@ class RawStore:
         self.root = root
 
     def segments(
-        self, readings: Mapping[ChannelRef, Sequence[RawReading]], correlation_id: str, now: datetime
+        self, readings: Mapping[ChannelRef, Sequence[RawReading]], correlation_id: str, begins: datetime
     ) -> list[Segment]:
         """Return the segments of a batch, one for each channel; nothing is written.
 
         Args:
             readings: Those of each channel, in the order they were received.
             correlation_id: The batch's.
-            now: The time of landing, aware UTC: segments are read in its order.
+            begins: The time of the segments, aware UTC: that of its first frame, or of landing.
         """
-        name = f"{now:%H%M%S%f}-{correlation_id}{_SUFFIX}"
+        name = f"{begins:%H%M%S%f}-{correlation_id}{_SUFFIX}"
         codec = pa.Codec("zstd", compression_level=_SEGMENT_LEVEL)
         return [
             Segment(
-                self._folder(channel) / f"{now:%Y-%m-%d}" / name,
+                self._folder(channel) / f"{begins:%Y-%m-%d}" / name,
                 codec.compress(_ENCODER.encode_lines(each), asbytes=True),
                 len(each),
             )
@@ -125,7 +127,7 @@ class RawStore:
         ]
 
     def files(self, channel: ChannelRef, since: date | None = None) -> list[UPath]:
-        """Return the files of a channel in the order of landing.
+        """Return the files of a channel in the order of their times.
 
         Args:
             channel: The channel.
@@ -139,8 +141,8 @@ class RawStore:
         return sorted(wanted, key=lambda path: (_day(path), _is_segment(path), path.name))
 
     def read(self, channel: ChannelRef, since: date | None = None) -> Iterator[RawReading]:
-        """Read what has landed of a channel, in the order of landing; see `files` and `read_file`."""
-        return chain.from_iterable(map(read_file, self.files(channel, since)))
+        """Read what has landed of a channel, in the order of receipt; see `files` and `read_file`."""
+        return in_order((begins_at(path), read_file(path)) for path in self.files(channel, since))
 
     def compact(self, before: date, *, dry_run: bool = False) -> int:
         """Put the segments of each day that is past into one file; return of how many days.
@@ -221,6 +223,16 @@ def read_file(path: UPath) -> Iterator[RawReading]:
     return (_decoded(path, line) for line in _lines(path))
 
 
+def begins_at(path: UPath) -> datetime:
+    """Return the time of a file of the store, aware UTC; of a day's file the beginning of the day."""
+    time = path.name.partition("-")[0] if _is_segment(path) else "000000000000"
+    try:
+        return datetime.strptime(f"{_day(path)} {time}+0000", "%Y-%m-%d %H%M%S%f%z")
+    except ValueError:
+        # Not a name of ours; what the file holds decides.
+        return datetime.min.replace(tzinfo=UTC)
+
+
 def write_segment(segment: Segment) -> None:
     """Write a segment, whole or not at all.
 
@@ -267,15 +279,16 @@ def _compact(folder: UPath) -> None:
     target = folder.parent / f"{folder.name}{_SUFFIX}"
     segments = files_in(folder, f"*{_SUFFIX}")
     contained: list[str] = []
-    earlier: Iterable[bytes] = ()
+    earlier: list[UPath] = []
     if file_exists(target):
         head = next(_lines(target, with_head=True), b"")
         contained = msgspec.json.decode(head, type=_DayHead).segments if head.startswith(_HEAD) else []
-        earlier = _lines(target)
+        earlier = [target]
     fresh = [path for path in segments if path.name not in contained]
     if fresh:
         head = _ENCODER.encode(_DayHead([*contained, *(path.name for path in fresh)])) + b"\n"
-        _write_lines(target, chain([head], earlier, chain.from_iterable(map(_lines, fresh))))
+        readings = in_order((begins_at(path), read_file(path)) for path in [*earlier, *fresh])
+        _write_lines(target, chain([head], (_ENCODER.encode(each) + b"\n" for each in readings)))
     for path in segments:
         _delete(path)
     if is_local(folder):

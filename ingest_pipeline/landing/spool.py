@@ -155,6 +155,11 @@ class Spool:
             self._path(segment).unlink(missing_ok=True)
         return len(old)
 
+    def bytes_after(self, position: Position) -> int:
+        """Return how large what lies behind a position is."""
+        sizes = [self._path(each).stat().st_size for each in self._segments() if each >= position.segment]
+        return max(sum(sizes) - position.offset, 0)
+
     def _set_aside(self, position: Position, line: bytes) -> None:
         path = self._folder / DAMAGED_FOLDER / f"{position.segment:010d}-{position.offset}"
         try:

@@ -12,12 +12,22 @@ import subprocess
 import sys
 import threading
 import time
+from datetime import UTC, datetime, timedelta
+from itertools import count
 from pathlib import Path
 
+from ingest_pipeline.bot.gateway_ingest import SpoolReader
+from ingest_pipeline.bot.ingest import SpoolIngester
+from ingest_pipeline.bot.spool_landing import SpoolLanding
+from ingest_pipeline.bot.watchlist import CatalogueView, Watchlist
+from ingest_pipeline.domain.session import Session
+from ingest_pipeline.ingestion.services import build_services
+from ingest_pipeline.landing.spool import Spool, own_spool
 from ingest_pipeline.settings import Settings, load_settings
 from ingest_pipeline.storage.engine.open import open_database
 from ingest_pipeline.storage.messages.deletions import Tombstone, table_summary, tombstone_messages
 from ingest_pipeline.storage.messages.merge import merge_messages
+from ingest_pipeline_tests.contract.bot.test_gateway_ingest import CHANNEL, MESSAGE, START, frame, payload
 from ingest_pipeline_tests.contract.readings import Reading, at, staged, tombstone
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -146,6 +156,26 @@ def hold(step: str) -> None:
     database.close()
 
 
+def hear(settings: Settings, first: int, most: int | None = None) -> None:
+    """Receive messages from a number on, tell each once it is on disk, merge and land it."""
+    services, folder = build_services(settings), settings.data_dir / "gateway"
+    with own_spool(folder) as identity:
+        spool, watchlist = Spool(folder, segment_bytes=2_000), Watchlist()
+        watchlist.replace(CatalogueView(sessions=(Session("race", START, START + timedelta(1), (CHANNEL,)),)))
+        landing = SpoolLanding(spool, services.raw.store, folder, watchlist.has_wanted)
+        ingester = SpoolIngester(services, SpoolReader(spool, identity), folder, watchlist, landing=landing)
+        for number in count(first) if most is None else range(first, first + most):
+            spool.append(
+                frame("MESSAGE_CREATE", payload(f"Box {number}.", MESSAGE + number)), datetime.now(UTC)
+            )
+            spool.flush()
+            print(number, flush=True)  # noqa: T201
+            while ingester._take():
+                pass
+            if number % 2 or most:
+                landing.land()
+
+
 if __name__ == "__main__":
     match sys.argv[1:]:
         case ["write", seed]:
@@ -156,6 +186,8 @@ if __name__ == "__main__":
             read_without_pause()
         case ["migrate", _]:
             migrate()
+        case ["hear", first]:
+            hear(load_settings(), int(first))
         case ["hold", step]:
             hold(step)
         case other:

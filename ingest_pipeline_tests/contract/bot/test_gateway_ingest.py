@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from ingest_pipeline.bot.gateway_ingest import SpoolBatch, SpoolReader, ingest_spooled
 from ingest_pipeline.bot.ingest import SpoolIngester
+from ingest_pipeline.bot.spool_landing import SpoolLanding
 from ingest_pipeline.bot.watchlist import CatalogueView, Watchlist
 from ingest_pipeline.domain.guild import Channel
 from ingest_pipeline.domain.session import Session
@@ -82,6 +83,11 @@ def deletion(message_id: int = MESSAGE) -> bytes:
     )
 
 
+def wanted(channel_id: int) -> bool:
+    """Return whether a channel is monitored."""
+    return channel_id == CHANNEL
+
+
 class Gateway:
     """A spool that is filled by hand, and the table behind it."""
 
@@ -91,6 +97,7 @@ class Gateway:
         self.folder = services.settings.data_dir / uuid4().hex
         self.reader = SpoolReader(Spool(self.folder), uuid4().hex)
         self.position = Position()
+        self.landing = self.landing_anew()
         self.now = START + timedelta(minutes=7)
         self.sessions: Sequence[Session] = ()
 
@@ -100,6 +107,10 @@ class Gateway:
             self.now += SECOND
             self.reader.spool.append(each, self.now)
         self.reader.spool.flush()
+
+    def landing_anew(self) -> SpoolLanding:
+        """Return the way into the raw store, as a bot that starts goes on with it."""
+        return SpoolLanding(self.reader.spool, self.services.raw.store, self.folder, wanted)
 
     def keep(self, session: Session) -> None:
         """Store a session, and watch for it."""
@@ -112,7 +123,7 @@ class Gateway:
             self.services,
             self.reader,
             self.position,
-            is_monitored=lambda channel_id: channel_id == CHANNEL,
+            is_monitored=wanted,
             sessions=self.sessions,
             limit=limit,
         )

@@ -130,6 +130,7 @@ def test_a_kill_between_landing_and_merge_loses_nothing(
 
     with monkeypatch.context() as patched:
         patched.setattr(gateway_ingest, "ingest_documents", killed)
+        gateway.landing.land()
         with pytest.raises(KeyboardInterrupt):
             gateway.store()
     assert gateway.row() is None
@@ -146,6 +147,7 @@ def test_readings_of_an_earlier_normalizer_are_made_again(services: Services, ga
     """Creations too, which otherwise tell nothing of a known message."""
     gateway.receive(frame("MESSAGE_CREATE", payload(embeds=[{"title": "VER", "description": "Box, box."}])))
     gateway.store()
+    gateway.landing.land()
     before = tables(services.database)
     row = gateway.row()
     assert row is not None
@@ -163,6 +165,7 @@ def test_scopes_leave_the_rest_as_it_is(services: Services, gateway: Gateway, da
     later = first_id_at(POSTED + timedelta(minutes=40))
     gateway.receive(frame("MESSAGE_CREATE", payload()), frame("MESSAGE_CREATE", payload("b", later)))
     gateway.store()
+    gateway.landing.land()
     half_past = POSTED + timedelta(minutes=30)
 
     def read(**scope: Any) -> int:
@@ -224,7 +227,7 @@ def test_a_damaged_file_costs_only_itself(services: Services, gateway: Gateway) 
     """It is named, and the others are merged."""
     for number in range(2):
         gateway.receive(frame("MESSAGE_CREATE", payload(f"Box {number}.", MESSAGE + number)))
-        gateway.store()
+        gateway.landing.land()
     damaged = services.landing.raw.files((GUILD, CHANNEL))[0]
     damaged.write_bytes(damaged.read_bytes()[:-5])
     report = reread(services)
@@ -239,6 +242,7 @@ def test_a_rebuild_brings_what_the_bot_heard_back(make_settings: Callable[[str],
     gateway.receive(frame("MESSAGE_CREATE", payload()), frame("MESSAGE_CREATE", payload("b", MESSAGE + 1)))
     gateway.receive(deletion())
     gateway.store()
+    gateway.landing.land()
     before = tables(services.database)
     assert isinstance(services.database, DuckDBDatabase)
     services.database.path.unlink()

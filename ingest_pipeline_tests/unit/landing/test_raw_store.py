@@ -62,6 +62,28 @@ def test_what_landed_is_read_in_the_order_of_landing(store: RawStore) -> None:
     assert [each["id"] for _, each in contents(store, since=later.date())] == ["3"]
 
 
+def test_readings_of_overlapping_files_are_read_in_the_order_of_receipt(store: RawStore) -> None:
+    """Frames that land late stand where they were received, also in the file of their day."""
+    seconds = [NOON + timedelta(seconds=number) for number in range(8)]
+    land(store, reading(2, seconds[2]), at=seconds[3])
+    land(store, reading(5, seconds[5]), at=seconds[5])
+    land(store, reading(0, seconds[0]), reading(3, seconds[3]), reading(6, seconds[6]), at=seconds[0])
+    assert [each["id"] for _, each in contents(store)] == ["0", "2", "3", "5", "6"]
+    store.compact((NOON + DAY).date())
+    land(store, reading(4, seconds[4]), reading(7, seconds[7]), at=seconds[4])
+    assert [each["id"] for _, each in contents(store)] == ["0", "2", "3", "4", "5", "6", "7"]
+    store.compact((NOON + DAY).date())
+    assert [each["id"] for _, each in contents(store)] == ["0", "2", "3", "4", "5", "6", "7"]
+
+
+def test_a_file_with_another_name_is_read_too(store: RawStore) -> None:
+    """It may have been put there by hand."""
+    land(store, reading(1))
+    [path] = store.files(CHANNEL)
+    path.rename(path.parent / "copy.jsonl.zst")
+    assert [each["id"] for _, each in contents(store)] == ["1"]
+
+
 def test_an_absent_guild_is_none(store: RawStore) -> None:
     """Messages without a guild have a folder too."""
     for segment in store.segments({(None, 500): [reading(1)]}, "c", NOON):
