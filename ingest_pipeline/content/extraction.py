@@ -145,10 +145,12 @@ def extract_for(
     if relinked:
         lock_messages(connection, relinked)
     unique = sorted({*discord_ids, *relinked})
-    scored: set[int] = set()
     for first in range(0, len(unique), BATCH_MESSAGES):
-        batch = unique[first : first + BATCH_MESSAGES]
-        report += _extract(connection, batch, rules, kinds, moment, scored=scored)
+        report += _extract(connection, unique[first : first + BATCH_MESSAGES], rules, kinds, moment)
+    if ContentKind.HIGHLIGHTS in kinds and unique:
+        # All at once: what is usual in a session moves once, not with each batch.
+        scored = score_highlights(connection, unique, partial(_scorers, rules, connection), now=moment)
+        report += ContentReport(kinds={ContentKind.HIGHLIGHTS: scored})
     if relinked:
         forget_relinked(connection, relinked)
     return report
@@ -207,8 +209,6 @@ def _extract(
     rules: ContentRules,
     kinds: Collection[ContentKind],
     now: datetime,
-    *,
-    scored: set[int],
 ) -> ContentReport:
     sources = content_sources(connection, discord_ids)
     lock_content(connection, {source["channel_id"] for source in sources})
@@ -224,10 +224,6 @@ def _extract(
         done[ContentKind.TRADE_SETUPS] = setups.beside(others)
     if ContentKind.CLIPS in kinds:
         done[ContentKind.CLIPS] = replace_rows(connection, CLIPS, discord_ids, clip_rows(live), now=now)
-    if ContentKind.HIGHLIGHTS in kinds:
-        done[ContentKind.HIGHLIGHTS] = score_highlights(
-            connection, discord_ids, partial(_scorers, rules, connection), now=now, scored=scored
-        )
     return ContentReport(len(sources), done, setups)
 
 

@@ -139,6 +139,7 @@ class HighlightRule:
     keywords: tuple[str, ...] = DEFAULT_KEYWORDS
     _pattern: re.Pattern[str] | None = field(init=False, repr=False, compare=False, default=None)
     _plain_keywords: tuple[str, ...] = field(init=False, repr=False, compare=False, default=())
+    _leading_words: tuple[str, ...] = field(init=False, repr=False, compare=False, default=())
 
     def __post_init__(self) -> None:
         """Check every rule and prepare the keywords."""
@@ -157,6 +158,8 @@ class HighlightRule:
             )
         object.__setattr__(self, "_pattern", _keyword_pattern(self.keywords))
         object.__setattr__(self, "_plain_keywords", tuple(map(_plain, self.keywords)))
+        words = dict.fromkeys(plain.split()[0] for plain in self._plain_keywords)
+        object.__setattr__(self, "_leading_words", tuple(words))
 
     @property
     def highest_score(self) -> float:
@@ -191,6 +194,11 @@ class HighlightRule:
                 raise ConfigurationError(f"highlights: keywords must be a list, not {values['keywords']!r}")
             values["keywords"] = tuple(values["keywords"])
         return cls(**values)
+
+    def relevant_text(self, text: str) -> str:
+        """Return of a text what the verdict depends on: nothing where no keyword can be in it."""
+        folded = text.casefold()
+        return text if any(word in folded for word in self._leading_words) else ""
 
     def score(self, features: MessageFeatures) -> HighlightVerdict:
         """Judge one message.

@@ -128,6 +128,9 @@ def _merge_staged(connection: Connection, readings: pa.Table, now: datetime) -> 
     connection.execute("classify_staged")
     actions = connection.fetch_one("count_actions") or {}
     released = release(connection) if actions["any_skipped"] else None
+    if actions["any_moved"]:
+        # What is counted where they were is not right any more.
+        connection.execute("forget_rates_of_moved")
     if actions["touched"]:
         connection.execute("update_last_seen")
     new_ids: list[int] = []

@@ -6,7 +6,7 @@ import json
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -15,9 +15,9 @@ from ingest_pipeline.content import extraction
 from ingest_pipeline.content.extraction import ContentKind, extract_for
 from ingest_pipeline.content.highlighting import rule_digest, score_highlights, usual_rate
 from ingest_pipeline.content.rules import ContentRules
-from ingest_pipeline.domain.extract.highlights import HighlightRule
+from ingest_pipeline.domain.extract.highlights import HighlightRule, MessageFeatures
 from ingest_pipeline.domain.message import Emoji, RawMessage, Reaction, Reference
-from ingest_pipeline.storage.content.queries import session_rates
+from ingest_pipeline.storage.content.highlights import MinuteHistogram, session_rates
 from ingest_pipeline.storage.content.rows import Changes
 from ingest_pipeline.storage.engine.database import Connection, Database
 from ingest_pipeline.storage.messages.sessions import save_sessions
@@ -185,13 +185,13 @@ def test_without_a_session_there_is_no_burst(database: Database) -> None:
 def test_the_usual_rate_counts_silent_minutes() -> None:
     """From the session's start to the latest message."""
     minute = timedelta(minutes=1)
-    counts = {START + 2 * minute: 6, START + 3 * minute: 4}
+    counts = MinuteHistogram(START + 2 * minute, START + 3 * minute, {6: 1, 4: 1})
     assert usual_rate(counts, START) == 2.0
     assert usual_rate(counts, None) == 5.0
     assert usual_rate(counts, START + timedelta(seconds=90)) == 4.0
     assert usual_rate(counts, START + timedelta(seconds=0.5)) == 2.0
     assert usual_rate(counts, START + timedelta(hours=1)) == 5.0
-    assert usual_rate({}, START) == 0.0
+    assert usual_rate(None, START) == 0.0
 
 
 def test_silence_at_the_start_of_a_session_counts(database: Database) -> None:
@@ -242,6 +242,13 @@ def test_a_deleted_message_is_no_candidate(database: Database) -> None:
         assert (scores(connection), flagged(connection)) == ({}, set())
 
 
+def minutes(connection: Connection) -> dict[tuple[int, datetime], int]:
+    """Return the counted messages of each channel's minutes, without those that have none any more."""
+    names = {"table": "session_minutes", "columns": "*", "key": "channel_id, minute"}
+    rows = connection.fetch_all("read_first_page", names, maximum=10**6)
+    return {(row["channel_id"], row["minute"]): row["messages"] for row in rows if row["messages"]}
+
+
 def random_story(seed: int) -> list[Callable[[Connection], list[int]]]:
     """Return steps of a session: messages, replies, reactions, edits and deletions, at random."""
     choice = random.Random(seed)  # noqa: S311 - a story, no secret
@@ -285,6 +292,7 @@ def test_any_batches_give_what_scoring_everything_anew_gives(
                 touched = []
         score(connection, touched)
         batched = contents(connection, "highlights"), flagged(connection)
+        counted = minutes(connection)
         monkeypatch.undo()
         connection.execute("clear_table", {"table": "session_rates"})
         connection.execute("clear_table", {"table": "highlights"})
@@ -292,3 +300,28 @@ def test_any_batches_give_what_scoring_everything_anew_gives(
         score(connection, sorted(everything))
         assert (contents(connection, "highlights"), flagged(connection)) == batched
         assert batched[0]["highlights"]
+        assert minutes(connection) == counted
+
+
+def test_messages_count_where_they_are_now(database: Database) -> None:
+    """Not where a thread's first message was before its parent channel's own copy came."""
+    thread = CHANNEL + 1
+    session = replace(SESSION, channel_ids=(CHANNEL, thread))
+    with database.write() as connection:
+        save_sessions(connection, [session], now=NOW)
+        ids = merge(connection, *(said(second, "words", channel_id=thread) for second in (1, 2, 61)))
+        score(connection, ids)
+        assert minutes(connection) == {(thread, START): 2, (thread, at(60)): 1}
+        moved = merge(connection, said(1, "words", read=7201))
+        score(connection, moved)
+        [later] = merge(connection, said(62, "words", channel_id=thread))
+        score(connection, [later])
+        assert minutes(connection) == {(CHANNEL, START): 1, (thread, START): 1, (thread, at(60)): 2}
+
+
+def test_texts_alike_in_what_matters_are_judged_alike() -> None:
+    """A keyword is found in what is left of a text, however it is written, and only there."""
+    rule = HighlightRule(keywords=("red flag", "Straße"))
+    for text in ("RED\u2003 FLAG!", "STRASSE", "a red  flag", "reddish", "die straße"):
+        assert rule.score(MessageFeatures(rule.relevant_text(text))) == rule.score(MessageFeatures(text))
+    assert rule.relevant_text("nothing of note") == rule.relevant_text("fla") == ""

@@ -10,7 +10,7 @@ import pytest
 from pydantic import SecretStr
 
 from ingest_pipeline.orchestration.content.report_assets import session_states
-from ingest_pipeline.storage.content.queries import session_rates
+from ingest_pipeline.storage.content.highlights import session_rates
 from ingest_pipeline.storage.gateway.dirty_windows import DirtyWindow, mark_windows_dirty
 from ingest_pipeline.storage.messages.membership import relinked_messages
 from ingest_pipeline.storage.messages.sessions import list_sessions, save_sessions

@@ -71,6 +71,18 @@ SELECT
 FROM message_details
 WITH NO DATA;
 
+-- name: create_scored_messages
+-- Make the temporary table for messages whose highlights are scored; it goes with the transaction.
+CREATE TEMPORARY TABLE scored_messages ON COMMIT DROP AS
+SELECT discord_id FROM messages
+WITH NO DATA;
+
+-- name: create_wanted_highlights
+-- Make the temporary table for rows of highlights as they should be; it goes with the transaction.
+CREATE TEMPORARY TABLE wanted_highlights ON COMMIT DROP AS
+SELECT discord_id, score, is_candidate, reasons, rule_version, rule_digest FROM highlights
+WITH NO DATA;
+
 -- name: empty_staged
 -- Make room for the next batch.
 TRUNCATE {table};

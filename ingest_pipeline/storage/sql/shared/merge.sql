@@ -60,8 +60,18 @@ SELECT
     count(*) FILTER (WHERE merge_action = 'resolve') AS resolved,
     count(*) FILTER (WHERE merge_action = 'touch' AND is_moved) AS moved,
     count(*) FILTER (WHERE is_outdated) AS outdated,
+    coalesce(bool_or(is_moved), FALSE) AS any_moved,
     EXISTS(SELECT 1 FROM skipped_messages) AS any_skipped
 FROM staged_actions;
+
+-- name: forget_rates_of_moved
+-- Forget what was usual where messages were that move to another channel: it is computed again.
+DELETE FROM session_rates
+WHERE (session_id, channel_id) IN (
+    SELECT session_id, channel_id
+    FROM messages
+    WHERE session_id IS NOT NULL AND discord_id IN (SELECT discord_id FROM staged_actions WHERE is_moved)
+);
 
 -- name: list_rows_of_action
 -- List the rows of one action.
