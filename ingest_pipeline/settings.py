@@ -122,6 +122,7 @@ class Settings(BaseSettings):
         retention_cron: When they are, in UTC.
         install_intent_grace_seconds: How long an invitation stays after it has expired.
         purge_intents_cron: When those are deleted, in UTC.
+        schedules_cron: When subscribed schedules are read, in UTC.
         catalogue_cron: When guilds and channels are looked at, in UTC.
         permissions_cron: When it is asked whether the bot may still read the monitored channels, in UTC.
         verify_cron: When the table is compared with Discord, in UTC.
@@ -176,6 +177,7 @@ class Settings(BaseSettings):
     retention_cron: Cron = "45 4 * * *"
     install_intent_grace_seconds: Annotated[int, Field(ge=0)] = 300
     purge_intents_cron: Cron = "*/10 * * * *"
+    schedules_cron: Cron = "*/20 * * * *"
     catalogue_cron: Cron = "*/15 * * * *"
     permissions_cron: Cron = "5 * * * *"
     verify_cron: Cron = "15 5 * * *"

@@ -20,6 +20,7 @@ class FileServer:
         signature: What `hm` of a request must be, or None for anything.
         answers: Status codes to answer paths with instead.
         redirects: Where paths are moved to.
+        etags: The `ETag` of paths; a request that names it is answered 304.
         lengths: Content lengths to state instead of the true ones; None for none.
         requests: Paths asked for, in order.
         headers: The headers of the last request.
@@ -30,6 +31,7 @@ class FileServer:
     signature: str | None = None
     answers: dict[str, int] = field(default_factory=dict)
     redirects: dict[str, str] = field(default_factory=dict)
+    etags: dict[str, str] = field(default_factory=dict)
     lengths: dict[str, int | None] = field(default_factory=dict)
     requests: list[str] = field(default_factory=list)
     headers: dict[str, str] = field(default_factory=dict)
@@ -56,10 +58,15 @@ def running_file_server() -> Iterator[FileServer]:
             served.requests.append(parts.path)
             served.headers = dict(self.headers)
             status = served.status(parts.path, parse_qs(parts.query).get("hm", [None])[0])
+            etag = served.etags.get(parts.path)
+            if status == 200 and etag is not None and self.headers.get("If-None-Match") == etag:
+                status = 304
             body = served.files.get(parts.path, b"") if status == 200 else b""
             self.send_response(status)
             if status == 302:
                 self.send_header("Location", served.redirects[parts.path])
+            if etag is not None:
+                self.send_header("ETag", etag)
             length = served.lengths.get(parts.path, len(body))
             if length is not None:
                 self.send_header("Content-Length", str(length))

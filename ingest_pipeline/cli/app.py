@@ -18,6 +18,7 @@ from ingest_pipeline.cli.commands import (
     imports,
     messages,
     operations,
+    schedule_commands,
     sessions,
     settings,
     stack,
@@ -54,6 +55,8 @@ app.command("prune")(operations.prune)
 app.command("doctor")(operations.doctor)
 app.command("exporter")(operations.exporter)
 app.command("api")(operations.api)
+sessions.app.command("sync")(schedule_commands.sync)
+sessions.app.command("trading")(schedule_commands.trading)
 app.add_typer(sessions.app)
 app.add_typer(guilds.app)
 app.add_typer(channels.app)

@@ -113,6 +113,7 @@ class Schedule:
         since: Start of that range, aware UTC.
         until: Its end.
         is_whole: Whether it holds everything that is coming: what is no longer in it is cancelled.
+        may_be_empty: Whether that counts for an empty one too, which elsewhere is a fault of the source.
     """
 
     source: str
@@ -124,6 +125,7 @@ class Schedule:
     since: datetime = _EARLIEST
     until: datetime = _LATEST
     is_whole: bool = False
+    may_be_empty: bool = False
 
 
 def newest_of(entries: Iterable[ScheduledSession]) -> tuple[list[ScheduledSession], list[LeftOut]]:

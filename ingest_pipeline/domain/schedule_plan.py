@@ -206,14 +206,18 @@ class _Comparison:
         for entry in schedule.sessions:
             earlier = versions.get(entry.uid, entry.version)
             versions[entry.uid] = max(earlier, entry.version, key=lambda version: version.rank)
+        is_told_of_all = schedule.is_whole and bool(schedule.sessions or schedule.may_be_empty)
         present = self._entry_ids.union(each.session_id for each in schedule.cancelled)
         spared = schedule.partial.union(each.uid for each in schedule.left_out)
         for origin in self._origins.values():
             if origin.entry_id in present or origin.uid in spared or not self._is_coming(origin):
                 continue
+            # One that has begun may have been taken off the list because it is over.
+            if self._stored[origin.session_id].start_time <= self._now:
+                continue
             if origin.uid in versions:
                 self._mark(origin, versions[origin.uid], "it is no longer in its series")
-            elif schedule.is_whole and origin.source == schedule.source and schedule.sessions:
+            elif is_told_of_all and origin.source == schedule.source:
                 self._mark(origin, Version(origin.version.sequence), f"{schedule.source} no longer has it")
 
     def _is_coming(self, origin: Origin) -> bool:

@@ -36,6 +36,7 @@ from ingest_pipeline.orchestration.maintenance.data_retention import (
     purge_intents_job,
 )
 from ingest_pipeline.orchestration.maintenance.run_retention import build_prune_job, build_prune_schedule
+from ingest_pipeline.orchestration.maintenance.schedule_jobs import build_sync_schedule, sync_schedules_job
 from ingest_pipeline.orchestration.messages.assets import build_assets, message_checks
 from ingest_pipeline.orchestration.resources import build_resources
 from ingest_pipeline.orchestration.runtime.executors import build_executor
@@ -64,6 +65,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
             prune_job,
             prune_data_job,
             purge_intents_job,
+            sync_schedules_job,
             import_history_job,
             scan_runs_job,
             permissions_job,
@@ -74,6 +76,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
             build_verification_schedule(settings),
             build_permissions_schedule(settings),
             *build_data_schedules(settings),
+            build_sync_schedule(settings),
         ],
         sensors=[
             build_live_session_sensor(settings),

@@ -215,7 +215,7 @@ class _Reader:
             self._leave_out(event, "it is tentative: --tentative takes such events")
         else:
             values, problems = convert_row(
-                _row(event, self.options), default_channel_id=self.options.default_channel_id
+                _row(event, self.options), default_channel_ids=self.options.default_channel_ids
             )
             if problems:
                 self._leave_out(event, "; ".join(problems))

@@ -23,7 +23,7 @@ class ScheduleOptions:
     Attributes:
         since: From when on recurring events are followed, aware UTC.
         until: Until when, aware UTC, exclusive.
-        default_channel_id: The channel of sessions that name none.
+        default_channel_ids: The channels of sessions that name none.
         default_length: The length of an event without an end; None leaves it out.
         assume_zone: The zone of times that name none; None leaves them out.
         tentative: Whether events that are not confirmed are taken.
@@ -34,7 +34,7 @@ class ScheduleOptions:
 
     since: datetime
     until: datetime
-    default_channel_id: int | None = None
+    default_channel_ids: tuple[int, ...] = ()
     default_length: timedelta | None = None
     assume_zone: ZoneInfo | None = None
     tentative: bool = False

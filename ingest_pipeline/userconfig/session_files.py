@@ -41,7 +41,7 @@ from ingest_pipeline.userconfig.session_rows import (
 )
 from ingest_pipeline.userconfig.settings_file import default_channel
 
-_SUFFIXES = ".yaml, .yml, .csv, .ics"
+_SUFFIXES = ".yaml, .yml, .csv, .ics, .json"
 _STATE_KEY = "sessions_file_digest"
 
 

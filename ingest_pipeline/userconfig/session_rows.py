@@ -76,8 +76,9 @@ def build_sessions(rows: Iterable[SessionRow], name: str, *, default_channel_id:
     sessions: list[Session] = []
     problems: list[str] = []
     places: dict[str, str] = {}
+    defaults = () if default_channel_id is None else (default_channel_id,)
     for row in rows:
-        values, row_problems = convert_row(row, default_channel_id=default_channel_id)
+        values, row_problems = convert_row(row, default_channel_ids=defaults)
         session_id = values.get("session_id")
         if session_id in places:
             row_problems.append(
@@ -164,11 +165,12 @@ def shown(value: object) -> str:
     return text if len(text) <= 80 else f"{text[:79]}…"
 
 
-def convert_row(row: SessionRow, *, default_channel_id: int | None) -> tuple[dict[str, Any], list[str]]:
+def convert_row(row: SessionRow, *, default_channel_ids: tuple[int, ...]) -> tuple[dict[str, Any], list[str]]:
     """Return a row's converted values by field, and its problems.
 
     Args:
-        default_channel_id: The channel when the row names none; None when there is no such channel.
+        row: What is written.
+        default_channel_ids: The channels when the row names none; empty when there is no such channel.
     """
     written, problems = _by_field(row)
     values: dict[str, Any] = {}
@@ -186,8 +188,8 @@ def convert_row(row: SessionRow, *, default_channel_id: int | None) -> tuple[dic
             Window(values["start_time"], values["end_time"])
         except WindowInvalid as error:
             problems.append(str(error))
-    if default_channel_id is not None:
-        values.setdefault("channel_ids", (default_channel_id,))
+    if default_channel_ids:
+        values.setdefault("channel_ids", default_channel_ids)
     elif "channel_ids" not in values and not problems:
         problems.append(_NO_CHANNEL)
     return values, problems

@@ -13,7 +13,8 @@ channels:
 ```
 
 `defaults` and the groups beside it hold for every channel; what a channel does not say it takes from
-them. What is set by command, for guilds and channels, is in `storage/catalogue/setting_overrides.py`.
+them. Subscribed schedules are read by `subscriptions.py`. What is set by command, for guilds and channels, is
+in `storage/catalogue/setting_overrides.py`.
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ from ingest_pipeline.userconfig.session_rows import parse_channel_id
 if TYPE_CHECKING:
     from ingest_pipeline.settings import Settings
 
-_SECTIONS = ("default_channel_id", "monitor", "defaults", "channels")
+_SECTIONS = ("default_channel_id", "monitor", "defaults", "channels", "schedules")
 _GROUPS = tuple(dict.fromkeys(key.split(".")[0] for key in SETTINGS if "." in key))
 
 _Tree = dict[str, Any]

@@ -155,6 +155,10 @@ class Answers:
         guild = self._guild(call)
         return [payloads.channel(self._state, item.id) for item in self._state.channels_of(guild.id)]
 
+    def scheduled_events(self, call: Call) -> list[Payload]:
+        """Answer ``GET /guilds/{guild_id}/scheduled-events``: those that are neither over nor cancelled."""
+        return self._guild(call).scheduled_events
+
     def guild_roles(self, call: Call) -> list[Payload]:
         """Answer ``GET /guilds/{guild_id}/roles``."""
         return payloads.roles(self._guild(call))

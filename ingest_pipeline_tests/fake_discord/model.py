@@ -87,7 +87,10 @@ class Member:
 
 @dataclass(slots=True)
 class Guild:
-    """A guild; ``joined`` says whether the bot is in it, ``available`` whether Discord can serve it."""
+    """A guild; ``joined`` says whether the bot is in it, ``available`` whether Discord can serve it.
+
+    ``scheduled_events`` are payloads, which only a test makes.
+    """
 
     id: int
     name: str
@@ -97,6 +100,7 @@ class Guild:
     members: dict[int, Member]
     joined: bool = True
     available: bool = True
+    scheduled_events: list[dict[str, Any]] = field(default_factory=list)
 
 
 @dataclass(slots=True)

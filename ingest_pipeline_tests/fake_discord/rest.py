@@ -28,6 +28,7 @@ ROUTES: dict[str, tuple[str, ...]] = {
     "user": ("/users/{user_id}",),
     "guild": ("/guilds/{guild_id}",),
     "guild_channels": ("/guilds/{guild_id}/channels",),
+    "scheduled_events": ("/guilds/{guild_id}/scheduled-events",),
     "guild_roles": ("/guilds/{guild_id}/roles",),
     "guild_member": ("/guilds/{guild_id}/members/{user_id}",),
     "active_threads": ("/guilds/{guild_id}/threads/active",),

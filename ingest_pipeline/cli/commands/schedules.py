@@ -76,10 +76,11 @@ def schedule_options(
     last = parse_moment(until, "--to") if until else now + DEFAULT_REACH
     if last <= first:
         raise BadInput(f"--to {last.isoformat()} is not after --from {first.isoformat()}: give a later one")
+    default = channel_id or default_channel(settings)
     return ScheduleOptions(
         since=first,
         until=last,
-        default_channel_id=channel_id or default_channel(settings),
+        default_channel_ids=() if default is None else (default,),
         default_length=parse_length(default_length, "--default-length") if default_length else None,
         assume_zone=parse_zone(assume_zone, "--assume-zone") if assume_zone else None,
         tentative=tentative,

@@ -47,7 +47,7 @@ app = typer.Typer(name="sessions", help="Import, add, list, show and remove sess
 @app.command("import")
 def import_sessions(
     context: typer.Context,
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="A .yaml, .csv or .ics file.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A .yaml, .csv, .ics or .json file.")],
     *,
     channel_id: Annotated[
         str | None, typer.Option(help="Channel of sessions that name none.", metavar=CHANNEL)
@@ -63,8 +63,8 @@ def import_sessions(
 ) -> None:
     """Import sessions from a file; existing ones take the file's values, none is removed.
 
-    The options from --from on are for calendars: an event that is no session is named with the reason, and
-    the others come in.
+    The options from --from on are for calendars and seasons: an event that is no session is named with the
+    reason, and the others come in.
     """
     settings = begin(context, as_json=as_json)
     given = {
@@ -76,9 +76,9 @@ def import_sessions(
         "--whole-days": whole_days,
         "--dry-run": dry_run,
     }
-    if file.suffix.lower() == ".ics":
-        from ingest_pipeline.userconfig.calendar_files import read_calendar
-        from ingest_pipeline.userconfig.edited_files import decode_text, read_edited_file
+    if file.suffix.lower() in {".ics", ".json"}:
+        from ingest_pipeline.userconfig.edited_files import read_edited_file
+        from ingest_pipeline.userconfig.schedule_files import read_schedule
 
         options = schedule_options(
             settings,
@@ -90,11 +90,13 @@ def import_sessions(
             tentative=tentative,
             whole_days=whole_days,
         )
-        schedule = read_calendar(decode_text(read_edited_file(file), str(file)), str(file), options)
+        schedule = read_schedule(read_edited_file(file), str(file), options)
         apply_schedule(settings, schedule, str(file), dry_run=dry_run, as_json=as_json)
         return
     if unfit := next((name for name, value in given.items() if value), None):
-        raise BadInput(f"{unfit} is for calendars, and {file} is none: leave it out")
+        raise BadInput(
+            f"{unfit} is for calendars (.ics) and seasons (.json), and {file} is none: leave it out"
+        )
     _import_file(settings, file, read_channel(channel_id), as_json=as_json)
 
 

@@ -155,6 +155,10 @@ class DiscordRest:
         """Return a guild's channels and categories, hidden ones too, threads left out."""
         return await self._list("/guilds/{guild_id}/channels", guild_id=guild_id)
 
+    async def scheduled_events(self, guild_id: int) -> list[Payload]:
+        """Return a guild's scheduled events that are not over, those of channels that the bot sees."""
+        return await self._list("/guilds/{guild_id}/scheduled-events", guild_id=guild_id)
+
     async def active_threads(self, guild_id: int) -> list[Payload]:
         """Return the threads of a guild that are not archived and that the bot sees."""
         return _threads(await self._object("/guilds/{guild_id}/threads/active", guild_id=guild_id))

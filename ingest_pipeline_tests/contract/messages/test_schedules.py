@@ -23,7 +23,7 @@ CALENDARS = Path(__file__).parents[2] / "fixtures" / "calendars"
 NOW = at(0)
 RACE = Session("race", at(100), at(200), (CHANNEL,), event_name="Race")
 YEAR = timedelta(days=366)
-OPTIONS = ScheduleOptions(since=NOW - YEAR, until=NOW + 3 * YEAR, default_channel_id=CHANNEL)
+OPTIONS = ScheduleOptions(since=NOW - YEAR, until=NOW + 3 * YEAR, default_channel_ids=(CHANNEL,))
 
 
 def file(name: str) -> Schedule:

@@ -87,6 +87,7 @@ def test_the_code_location_holds_what_it_should_with_nothing_in_the_environment(
             "read_scan_runs",
             "session_report_job",
             "session_seal_job",
+            "sync_schedules",
             "verify_messages",
         ],
         "sensors": {

@@ -17,7 +17,7 @@ from ingest_pipeline.userconfig.schedule_options import ScheduleOptions
 
 TIMES = ("DTSTART:20260906T130000Z", "DTEND:20260906T153000Z")
 OPTIONS = ScheduleOptions(
-    since=datetime(2026, 1, 1, tzinfo=UTC), until=datetime(2027, 1, 1, tzinfo=UTC), default_channel_id=5
+    since=datetime(2026, 1, 1, tzinfo=UTC), until=datetime(2027, 1, 1, tzinfo=UTC), default_channel_ids=(5,)
 )
 ZONE = """BEGIN:VTIMEZONE
 TZID:Half/Past
