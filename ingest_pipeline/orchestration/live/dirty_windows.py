@@ -1,14 +1,14 @@
-"""The sensor that reports windows of `messages` and their content that changed without a run.
+"""The sensor that reports what changed without a run.
 
-The real-time bot wrote to them, or sessions were changed and their messages are others now. Dagster keeps
-such events like those of runs ("runless"; see
+The real-time bot wrote to a window, sessions were changed and their messages are others now, or something was
+proven complete (`ledger_report.py`). Dagster keeps such events like those of runs ("runless"; see
 https://docs.dagster.io/guides/build/assets/external-assets), so its pages are
 complete for messages of every source. The queue of windows is in `storage/gateway/dirty_windows.py`.
 """
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import NamedTuple
 from uuid import uuid4
 
@@ -20,6 +20,7 @@ from ingest_pipeline.errors import SessionNotFound, TransientError, WindowInvali
 from ingest_pipeline.ingestion.gateway_events import SOURCE
 from ingest_pipeline.ingestion.services import Services
 from ingest_pipeline.orchestration.content.metadata import describe_window
+from ingest_pipeline.orchestration.live.ledger_report import LedgerReport, report_ledger
 from ingest_pipeline.orchestration.metadata import ROWS, Metadata
 from ingest_pipeline.orchestration.partitions import partition_key
 from ingest_pipeline.settings import Settings
@@ -30,6 +31,7 @@ from ingest_pipeline.storage.gateway.dirty_windows import (
     claim_windows,
     unreported_windows,
 )
+from ingest_pipeline.storage.messages.coverage import ledger_mark
 from ingest_pipeline.storage.messages.deletions import count_in_window
 from ingest_pipeline.storage.messages.membership import threads_of
 from ingest_pipeline.storage.messages.sessions import find_session
@@ -58,8 +60,9 @@ def build_changed_windows_sensor(settings: Settings) -> dg.SensorDefinition:
         minimum_interval_seconds=settings.poll_interval_seconds,
         default_status=dg.DefaultSensorStatus.RUNNING,
         description=(
-            "Marks windows of `messages` and of their content as materialised that the real-time bot "
-            "wrote to, and windows of changed sessions, empty ones too. It starts no runs."
+            "Marks windows as materialised that the real-time bot wrote to, that are of changed sessions, or "
+            "that are proven complete, however they were read; and adds to others why they are missing. It "
+            "starts no runs."
         ),
     )(changed_windows_sensor)
 
@@ -68,25 +71,39 @@ def changed_windows_sensor(
     context: dg.SensorEvaluationContext, tick_services: dg.ResourceParam[Services]
 ) -> dg.SensorResult:
     """Evaluate one tick; the content of messages whose session changed is extracted first."""
-    acknowledged, delivery_token = context.cursor or "", uuid4().hex
+    acknowledged, _, ledger = (context.cursor or "").partition(" ")
+    delivery_token, now = uuid4().hex, datetime.now(UTC)
     try:
         read_relinked(tick_services)
-        materialised = _report(tick_services, context.instance, acknowledged, delivery_token)
+        with tick_services.database.read() as connection:
+            unreported = unreported_windows(connection, acknowledged)
+            newest = ledger_mark(connection, now - tick_services.settings.settle)
+        materialised: Materializations = []
+        if unreported:
+            materialised = _report(tick_services, context.instance, unreported, acknowledged, delivery_token)
+        proven = report_ledger(tick_services, context.instance, ledger, newest, now)
     except TransientError as error:
         return dg.SensorResult(skip_reason=f"skipped this time: {error}", cursor=context.cursor)
-    if not materialised:
-        return dg.SensorResult(skip_reason="no window has changed without a run since", cursor=acknowledged)
-    return dg.SensorResult(asset_events=materialised, cursor=delivery_token)
+    if materialised:
+        return dg.SensorResult(asset_events=materialised, cursor=f"{delivery_token} {proven.cursor}")
+    return dg.SensorResult(skip_reason=_skip_reason(proven), cursor=f"{acknowledged} {proven.cursor}")
+
+
+def _skip_reason(proven: LedgerReport) -> str:
+    waiting = f", {proven.waiting} sessions wait for the next tick" if proven.waiting else ""
+    if proven.events:
+        return f"{proven.events} windows and manifests reported from the ledger{waiting}"
+    return f"no window has changed without a run since{waiting}"
 
 
 def _report(
-    services: Services, instance: dg.DagsterInstance, acknowledged: str, delivery_token: str
+    services: Services,
+    instance: dg.DagsterInstance,
+    unreported: Collection[DirtyWindow],
+    acknowledged: str,
+    delivery_token: str,
 ) -> Materializations:
     """Return the events of the windows that Dagster does not know of, and put the token on them."""
-    with services.database.read() as connection:
-        unreported = unreported_windows(connection, acknowledged)
-    if not unreported:
-        return []
     shown: set[str] = set()
     if any(each.window_key == WHOLE_SESSION for each in unreported):
         shown = instance.get_materialized_partitions(dg.AssetKey(_ASSET))

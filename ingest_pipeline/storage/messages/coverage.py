@@ -8,11 +8,13 @@ covers is a gap.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from datetime import UTC, datetime
+from hashlib import sha256
 
 from ingest_pipeline.domain.normalize import NORMALIZER_VERSION
+from ingest_pipeline.domain.session import Session
 from ingest_pipeline.domain.snowflake import MAX_SNOWFLAKE
 from ingest_pipeline.storage.engine.database import Connection
 from ingest_pipeline.storage.runs.state import get_state, set_state
@@ -116,6 +118,35 @@ def proven_until(connection: Connection, channel_id: int, low: int) -> int:
     """Return up to which id everything above `low` is proven; `low` itself when nothing is."""
     first = next(iter(gaps(connection, channel_id, low, MAX_SNOWFLAKE)), None)
     return first[0] if first else MAX_SNOWFLAKE
+
+
+def ledger_mark(connection: Connection, settled: datetime) -> str:
+    """Return what differs whenever something was proven or sealed, or a session was changed or ended.
+
+    Args:
+        settled: The time by which sessions ended, aware UTC.
+    """
+    row = connection.fetch_one("ledger_mark", settled=settled) or {}
+    return digest_of(row.values())
+
+
+def coverage_marks(connection: Connection, sessions: Iterable[Session]) -> dict[str, str]:
+    """Return for each session with a proof what differs whenever something of it was proven."""
+    spans = [(session, channel_id) for session in sessions for channel_id in session.channel_ids]
+    rows = connection.fetch_all(
+        "coverage_of_sessions",
+        session_ids=[session.session_id for session, _ in spans],
+        channel_ids=[channel_id for _, channel_id in spans],
+        lows=[session.window.low for session, _ in spans],
+        highs=[session.window.high for session, _ in spans],
+    )
+    return {row["session_id"]: digest_of((row["ids"], row["observed_at"])) for row in rows}
+
+
+def digest_of(values: Iterable[object]) -> str:
+    """Return a short digest of some values as they are written; times have to be aware."""
+    stated = [value.astimezone(UTC).isoformat() if isinstance(value, datetime) else value for value in values]
+    return sha256(repr(stated).encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True, slots=True)

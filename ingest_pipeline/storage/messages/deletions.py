@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import pyarrow as pa
@@ -229,6 +229,26 @@ def count_in_window(connection: Connection, channel_ids: Sequence[int], window: 
     return _number(
         connection, "count_in_window", channel_ids=list(channel_ids), start=window.start, end=window.end
     )
+
+
+def count_by_part(
+    connection: Connection, channel_ids: Sequence[int], window: Window, length: timedelta
+) -> dict[int, int]:
+    """Count the live messages of some channels in a window by its parts, numbered from 0.
+
+    Empty parts are left out.
+
+    Args:
+        length: Of each part, in whole seconds.
+    """
+    rows = connection.fetch_all(
+        "count_by_part",
+        channel_ids=list(channel_ids),
+        start=window.start,
+        end=window.end,
+        part_seconds=length // timedelta(seconds=1),
+    )
+    return {row["part"]: row["n"] for row in rows}
 
 
 def ids_in_window(connection: Connection, channel_ids: Sequence[int], window: Window) -> set[int]:

@@ -10,11 +10,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from ingest_pipeline.domain.session import Session
 from ingest_pipeline.domain.snowflake import MAX_SNOWFLAKE
 from ingest_pipeline.storage.engine.database import Connection, Database
 from ingest_pipeline.storage.messages.coverage import (
     Proof,
+    coverage_marks,
     gaps,
+    ledger_mark,
     proofs,
     proven_until,
     read_without_words,
@@ -46,6 +49,40 @@ def test_nothing_is_proven_at_first(database: Database) -> None:
         assert gaps(connection, 1, 10, 20) == [(10, 20)]
         assert proven_until(connection, 1, 10) == 10
         assert gaps(connection, 1, 20, 20) == []
+
+
+def test_the_mark_differs_with_every_proof(database: Database) -> None:
+    """And is the same while nothing is proven."""
+    settled = at(0)
+    with database.read() as connection:
+        before = ledger_mark(connection, settled)
+        assert ledger_mark(connection, settled) == before
+    record(database, proof(10, 20))
+    with database.read() as connection:
+        after = ledger_mark(connection, settled)
+    assert after != before
+    record(database, proof(10, 30))
+    with database.read() as connection:
+        assert ledger_mark(connection, settled) not in {before, after}
+
+
+def test_a_sessions_mark_differs_with_its_own_proofs_only(database: Database) -> None:
+    """A session without a proof has none."""
+    race = Session("race", at(0), at(600), (1, 2))
+    other = Session("other", at(0), at(600), (3,))
+
+    def marks() -> dict[str, str]:
+        with database.read() as connection:
+            return coverage_marks(connection, [race, other])
+
+    assert marks() == {}
+    record(database, proof(race.window.low, race.window.low + 10))
+    first = marks()
+    assert first.keys() == {"race"}
+    record(database, proof(race.window.low, race.window.low + 10, channel_id=4))
+    assert marks() == first
+    record(database, proof(race.window.low, race.window.low + 20, channel_id=2))
+    assert marks()["race"] != first["race"]
 
 
 def test_proofs_round_trip(database: Database) -> None:

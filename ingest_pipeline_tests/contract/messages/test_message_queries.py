@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 
 from ingest_pipeline.domain.session import Session
 from ingest_pipeline.domain.window import Window
 from ingest_pipeline.storage.engine.database import Database
 from ingest_pipeline.storage.messages.deletions import (
+    count_by_part,
     count_in_window,
     ids_in_window,
     list_messages,
@@ -48,6 +51,15 @@ def test_a_window_holds_its_start_and_not_its_end(filled: Database) -> None:
         assert ids_in_window(connection, [CHANNEL], Window(at(60), at(61))) == {3}
         assert ids_in_window(connection, [OTHER], Window(at(3600), at(3601))) == {5}
         assert count_in_window(connection, [], HOUR) == 0
+
+
+def test_messages_are_counted_by_parts_of_a_window(filled: Database) -> None:
+    """From its start, wherever that is in a minute."""
+    with filled.read() as connection:
+        assert count_by_part(connection, [CHANNEL, OTHER], HOUR, timedelta(minutes=1)) == {0: 2, 1: 1}
+        later = Window(at(30), at(3660))
+        assert count_by_part(connection, [CHANNEL, OTHER], later, timedelta(minutes=1)) == {0: 2, 59: 1}
+        assert count_by_part(connection, [], HOUR, timedelta(minutes=1)) == {}
 
 
 def test_a_sessions_messages_are_listed_oldest_first(filled: Database) -> None:

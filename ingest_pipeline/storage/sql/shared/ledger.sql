@@ -63,3 +63,42 @@ SELECT reach AS low, low AS high
 FROM reached
 WHERE low > reach
 ORDER BY low;
+
+-- name: ledger_mark
+-- What differs whenever something was proven or sealed, or a session was changed or ended.
+SELECT
+    proven.n, proven.ids, proven.observed_at,
+    known.n AS sessions, known.ended, known.updated_at,
+    sealed.n AS manifests, sealed.sealed_at
+FROM (
+    SELECT count(*) AS n, sum(high - low)::TEXT AS ids, max(observed_at) AS observed_at FROM coverage
+) AS proven
+CROSS JOIN (
+    SELECT
+        count(*) AS n,
+        count(*) FILTER (WHERE end_time <= $settled::TIMESTAMPTZ) AS ended,
+        max(updated_at) AS updated_at
+    FROM sessions
+) AS known
+CROSS JOIN (SELECT count(*) AS n, max(sealed_at) AS sealed_at FROM session_manifests) AS sealed;
+
+-- name: coverage_of_sessions
+-- How many ids of each session are proven, in all its channels, and when the newest proof was read.
+WITH wanted AS (
+    SELECT
+        unnest($session_ids::TEXT[]) AS session_id,
+        unnest($channel_ids::BIGINT[]) AS channel_id,
+        unnest($lows::BIGINT[]) AS low,
+        unnest($highs::BIGINT[]) AS high
+)
+SELECT
+    wanted.session_id,
+    sum(least(coverage.high, wanted.high) - greatest(coverage.low, wanted.low))::TEXT AS ids,
+    max(coverage.observed_at) AS observed_at
+FROM wanted
+INNER JOIN coverage
+    ON
+        wanted.channel_id = coverage.channel_id
+        AND wanted.low < coverage.high
+        AND wanted.high > coverage.low
+GROUP BY wanted.session_id;

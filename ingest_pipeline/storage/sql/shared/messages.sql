@@ -7,6 +7,18 @@ WHERE
     AND posted_at >= $start::TIMESTAMPTZ
     AND posted_at < $end::TIMESTAMPTZ;
 
+-- name: count_by_part
+-- Count the live messages of some channels posted in [start, end) by parts of one length, numbered from 0.
+SELECT
+    floor(extract(EPOCH FROM (posted_at - $start::TIMESTAMPTZ)) / $part_seconds::BIGINT)::BIGINT AS part,
+    count(*) AS n
+FROM live_messages
+WHERE
+    channel_id IN (SELECT unnest($channel_ids::BIGINT[]))
+    AND posted_at >= $start::TIMESTAMPTZ
+    AND posted_at < $end::TIMESTAMPTZ
+GROUP BY 1;
+
 -- name: ids_in_window
 -- The ids of the live messages of some channels posted in [start, end).
 SELECT discord_id
