@@ -22,6 +22,7 @@ from ingest_pipeline.history.channel_scan import DEFAULT_CONCURRENCY, run_scans
 from ingest_pipeline.history.scan_plans import IdRange, queue_ranges
 from ingest_pipeline.ingestion.imports import backfill_session, load_session
 from ingest_pipeline.ingestion.ingest import new_correlation_id
+from ingest_pipeline.ingestion.overruns import overrunning
 from ingest_pipeline.ingestion.polling import missing_time
 from ingest_pipeline.ingestion.services import Services, read_by_bot_else_exporter
 from ingest_pipeline.sources.discord.rest import DiscordRest
@@ -177,10 +178,12 @@ def sessions_to_seal(services: Services, now: datetime | None = None) -> list[Se
             for session_id, changed_at in members_changed(connection, sealed).items()
             if changed_at >= sealed[session_id].sealed_at
         }
+        going_on = {session.session_id for session in overrunning(connection, services, moment)}
         return [
             session
             for session in list_sessions(connection)
             if session.end_time + services.settings.settle <= moment
+            and session.session_id not in going_on
             and not session.is_cancelled
             and (
                 session.session_id not in sealed

@@ -24,10 +24,12 @@ Values = Mapping[str, Value]
 
 HIGHLIGHTS = "highlights"
 KNOWN_DRIVERS_ONLY = "known_drivers_only"
+OVERRUN_MINUTES = "overrun_minutes"
 _DEFAULT = "default"
 _FLAGS = {"true": True, "false": False, "yes": True, "no": False, "on": True, "off": False}
 _PLACES = get_args(DriverFrom)
 _LONGEST_SHOWN = 60
+_MOST_MINUTES = 24 * 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +97,11 @@ class EffectiveSettings:
     def known_drivers_only(self) -> bool:
         """Whether the report counts only drivers whom the driver table knows."""
         return bool(self.find(KNOWN_DRIVERS_ONLY).value)
+
+    @property
+    def overrun_minutes(self) -> int:
+        """How long past its end a session of the channel may go on, in minutes; 0 for not at all."""
+        return int(self.find(OVERRUN_MINUTES).value)  # type: ignore[arg-type]
 
     @property
     def highlights(self) -> HighlightRule:
@@ -223,6 +230,11 @@ def _number(value: object) -> Value | None:
     return int(number) if number.is_integer() else number
 
 
+def _minutes(value: object) -> Value | None:
+    number = _number(value)
+    return number if isinstance(number, int) and number <= _MOST_MINUTES else None
+
+
 def _texts(value: object) -> Value | None:
     if not isinstance(value, list | tuple) or not all(isinstance(each, str) for each in value):
         return None
@@ -234,6 +246,7 @@ def _settings() -> Iterator[Setting]:
     yield Setting("keep_media_only", policy.keep_media_only, "true or false", _flag)
     yield Setting("driver_from", policy.driver_from, f"{', '.join(_PLACES[:-1])} or {_PLACES[-1]}", _place)
     yield Setting(KNOWN_DRIVERS_ONLY, True, "true or false", _flag)
+    yield Setting(OVERRUN_MINUTES, 0, f"whole minutes from 0 to {_MOST_MINUTES}", _minutes)
     rule = HighlightRule()
     for name in (item.name for item in fields(rule) if item.init):
         form, read = ("a list of texts", _texts) if name == "keywords" else ("a number from 0", _number)

@@ -155,6 +155,7 @@ class _Comparison:
         session_id = origin.session_id if origin else self._match(entry.session)
         before, after = self._stored.get(session_id), replace(entry.session, session_id=session_id)
         digest = digest_of(after)
+        after = after.keeping_extension(before)
         if origin and entry.version.is_older_than(origin.version):
             if digest == origin.digest:
                 self._unchanged += 1

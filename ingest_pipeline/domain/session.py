@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from ingest_pipeline.domain.window import Window
@@ -34,6 +34,7 @@ class Session:
         location: Such as `Monza`.
         country: Such as `Italy`.
         is_cancelled: Whether it does not take place: it stays listed, takes no messages and is not read.
+        scheduled_end: When it should have ended, aware UTC, if it went on; else None.
 
     Raises:
         SessionInvalid: An id is illegal, a time is naive, the end is not after the start, or no
@@ -51,6 +52,7 @@ class Session:
     location: str | None = None
     country: str | None = None
     is_cancelled: bool = False
+    scheduled_end: datetime | None = None
 
     def __post_init__(self) -> None:
         """Check every rule; bring times to UTC and channels into order."""
@@ -69,6 +71,16 @@ class Session:
     def window(self) -> Window:
         """The whole session as one window."""
         return Window(self.start_time, self.end_time)
+
+    def extended(self, end: datetime) -> Session:
+        """Return the session with a later end, which is marked as not scheduled."""
+        return replace(self, end_time=end, scheduled_end=self.scheduled_end or self.end_time)
+
+    def keeping_extension(self, stored: Session | None) -> Session:
+        """Return the session with the extension of the stored one, if it still ends when that should have."""
+        if stored is None or self.scheduled_end is not None or stored.scheduled_end != self.end_time:
+            return self
+        return replace(self, end_time=stored.end_time, scheduled_end=stored.scheduled_end)
 
     def is_live(self, now: datetime) -> bool:
         """Return whether `start_time <= now < end_time`, unless it is cancelled."""

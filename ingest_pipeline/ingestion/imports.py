@@ -30,6 +30,7 @@ from ingest_pipeline.ingestion.ingest import (
     ingest_documents,
     new_correlation_id,
 )
+from ingest_pipeline.ingestion.overruns import extend_overrunning
 from ingest_pipeline.ingestion.polling import missing_time
 from ingest_pipeline.ingestion.refresh import landed_documents, refresh_landing
 from ingest_pipeline.ingestion.services import Services
@@ -175,7 +176,7 @@ def poll_live_session(
         The report, or None when no session is live.
     """
     moment = now or datetime.now(UTC)
-
+    extend_overrunning(services, moment)
     with services.database.read() as connection:
         live = live_sessions(list_sessions(connection), moment)
         if not live:

@@ -90,6 +90,8 @@ def _when(facts: SessionFacts) -> str:
     known = [session.session_id] if session.event_name else []
     known += [each for each in named if each]
     known.append(f"{_day_and_time(session.start_time)} to {_day_and_time(session.end_time)} UTC")
+    if session.scheduled_end:
+        known.append(f"scheduled to end at {session.scheduled_end:%H:%M}")
     return " · ".join(known)
 
 

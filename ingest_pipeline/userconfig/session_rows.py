@@ -19,7 +19,8 @@ from ingest_pipeline.domain.snowflake import parse_snowflake
 from ingest_pipeline.domain.window import Window, require_utc
 from ingest_pipeline.errors import BadInput, SessionInvalid, WindowInvalid
 
-FIELD_NAMES = tuple(field.name for field in fields(Session))
+# That a session went on is found out, and not written.
+FIELD_NAMES = tuple(field.name for field in fields(Session) if field.name != "scheduled_end")
 ALIASES = {
     "id": "session_id",
     "start": "start_time",

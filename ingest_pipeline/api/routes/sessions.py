@@ -36,6 +36,7 @@ class SessionModel(BaseModel):
     state: Literal["upcoming", "live", "finished", "cancelled"]
     start_time: ShownTime
     end_time: ShownTime
+    scheduled_end: ShownTime | None = Field(description="When it should have ended, if it went on.")
     channel_ids: list[ShownId]
     year: int | None
     round_number: int | None

@@ -261,6 +261,7 @@ def session_json(session: Session, now: datetime | None = None) -> dict[str, Any
         **asdict(session),
         "start_time": session.start_time.isoformat(),
         "end_time": session.end_time.isoformat(),
+        "scheduled_end": session.scheduled_end and session.scheduled_end.isoformat(),
         "channel_ids": [str(channel_id) for channel_id in session.channel_ids],
     }
     return values if now is None else {**values, "state": _state(session, now)}

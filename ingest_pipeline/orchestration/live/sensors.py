@@ -16,6 +16,7 @@ import dagster as dg
 from ingest_pipeline.domain.session import Session
 from ingest_pipeline.domain.window import window_key
 from ingest_pipeline.errors import BadInput, TransientError
+from ingest_pipeline.ingestion.overruns import describe_extension, extend_overrunning
 from ingest_pipeline.ingestion.polling import PollPlan
 from ingest_pipeline.ingestion.services import Services
 from ingest_pipeline.orchestration.live.tick import Decision, RunOutcome, TickState, decide
@@ -236,8 +237,9 @@ def _state(context: dg.SensorEvaluationContext, runs: Sequence[dg.RunRecord], no
 def _look(
     services: Services, state: TickState, running: str | None, now: datetime
 ) -> tuple[list[Session], Decision]:
-    """Import the user's sessions, and return all sessions with the plan."""
+    """Import the user's sessions, extend those that go on, and return all sessions with the plan."""
     mistakes = _take_over_sessions(services, now)
+    mistakes += [describe_extension(session) for session in extend_overrunning(services, now)]
     problem = services.settings_problem(groups=False)
     unread_groups = None if problem else services.settings_problem(groups=True)
     if unread_groups:

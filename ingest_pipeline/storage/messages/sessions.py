@@ -40,17 +40,21 @@ def save_sessions(connection: Connection, sessions: Sequence[Session], *, now: d
 
     What hangs on whose they are is noted with it; see `relink`.
 
+    A session that went on stays extended while it is given with the end that it should have had.
+
     Two sessions that overlap in a channel are logged: both are stored.
 
     Args:
         sessions: What to store; of two with one id the last is stored.
         now: Time of the change, aware UTC.
     """
-    wanted = {session.session_id: session for session in sessions}
+    given = {session.session_id: session for session in sessions}
     stored = _stored(connection)
+    wanted = _keeping_extensions(given, stored)
     if any(stored.get(key) != session for key, session in wanted.items()):
         connection.execute("lock_sessions")
         stored = _stored(connection)
+        wanted = _keeping_extensions(given, stored)
     changed = {key: session for key, session in wanted.items() if stored.get(key) != session}
     for session in changed.values():
         values = {**asdict(session), "channel_ids": list(session.channel_ids)}
@@ -101,6 +105,10 @@ def remove_session(connection: Connection, session_id: str, *, now: datetime | N
     session = find_session(connection, session_id)
     connection.execute("delete_session", session_id=session_id)
     relink(connection, _times(session), now=now or datetime.now(UTC), session_ids=[session_id])
+
+
+def _keeping_extensions(given: dict[str, Session], stored: dict[str, Session]) -> dict[str, Session]:
+    return {key: session.keeping_extension(stored.get(key)) for key, session in given.items()}
 
 
 def _stored(connection: Connection) -> dict[str, Session]:

@@ -338,3 +338,34 @@ def test_a_mistake_in_the_settings_of_channels_is_told_until_it_is_corrected(dep
     path.unlink()
     assert ReadingModel.of(look_up_status(deployment.services, now()).reading).problem is None
     assert len(deployment.stored()) == 12
+
+
+def test_a_session_that_goes_on_is_extended_and_said(tmp_path: Path, instance: dg.DagsterInstance) -> None:
+    """The tick after its end reads on, and names the end it should have had."""
+    deployment = deploy(tmp_path, instance)
+    deployment.settings.data_dir.mkdir(exist_ok=True)
+    deployment.settings.settings_file.write_text("defaults: {overrun_minutes: 30}\n", encoding="utf-8")
+    start = ago(13)
+    store(deployment, session(start=start, minutes=12.9))
+    deployment.instance.add_dynamic_partitions(SESSION_PARTITIONS, ["monza"])
+    deployment.post(*every_minute(start, 13))
+    assert deployment.run("monza|T+000m", "monza|T+010m").success
+    assert request_of(deployment.tick()).tags["ingest/session"] == "monza"
+    with deployment.services.database.read() as connection:
+        [stored] = list_sessions(connection)
+    assert stored.is_live(now())
+    assert stored.scheduled_end == start + timedelta(minutes=12.9)
+
+
+def test_a_session_that_is_moved_while_it_is_live_is_followed(
+    tmp_path: Path, instance: dg.DagsterInstance
+) -> None:
+    """The next tick waits for the new start, and reads the new time when it is moved back."""
+    deployment = deploy(tmp_path, instance)
+    store(deployment, session(start=ago(3), minutes=12))
+    assert request_of(deployment.tick()).tags["ingest/session"] == "monza"
+    store(deployment, session(start=now() + timedelta(minutes=30), minutes=12))
+    assert "no session is live; the next is monza" in reason_of(deployment.tick())
+    store(deployment, session(start=ago(8), minutes=12))
+    request = request_of(deployment.tick())
+    assert (request.tags[RANGE_START], request.tags[RANGE_END]) == ("monza|T+000m", "monza|T+005m")

@@ -71,7 +71,8 @@ function showHead(progress, now) {
   const badge = byId("badge");
   badge.className = session.state === "live" ? "badge live" : "badge";
   put("badge", session.state);
-  put("times", `${dayTime(session.start_time)} – ${clockTime(session.end_time)}`);
+  const scheduled = session.scheduled_end ? ` (${clockTime(session.scheduled_end)} as scheduled)` : "";
+  put("times", `${dayTime(session.start_time)} – ${clockTime(session.end_time)}${scheduled}`);
   put("title", heading(session));
   put("subtitle", place(session));
   const left = (Date.parse(session.end_time) - now) / 1_000;

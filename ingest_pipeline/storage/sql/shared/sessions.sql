@@ -2,7 +2,8 @@
 -- All sessions by their start.
 SELECT
     session_id, year, round_number, session_type, event_name, location, country,
-    start_time, end_time, channel_ids, coalesce(is_cancelled, FALSE) AS is_cancelled
+    start_time, end_time, channel_ids, coalesce(is_cancelled, FALSE) AS is_cancelled,
+    scheduled_end
 FROM sessions
 ORDER BY start_time, session_id;
 
@@ -10,13 +11,13 @@ ORDER BY start_time, session_id;
 -- Write one session, whether it is there or not.
 INSERT INTO sessions (
     session_id, year, round_number, session_type, event_name, location, country,
-    start_time, end_time, channel_ids, is_cancelled, created_at, updated_at
+    start_time, end_time, channel_ids, is_cancelled, scheduled_end, created_at, updated_at
 )
 VALUES (
     $session_id::TEXT, $year::INTEGER, $round_number::INTEGER, $session_type::TEXT,
     $event_name::TEXT, $location::TEXT, $country::TEXT, $start_time::TIMESTAMPTZ,
     $end_time::TIMESTAMPTZ, $channel_ids::BIGINT[], $is_cancelled::BOOLEAN,
-    $now::TIMESTAMPTZ, $now::TIMESTAMPTZ
+    $scheduled_end::TIMESTAMPTZ, $now::TIMESTAMPTZ, $now::TIMESTAMPTZ
 )
 ON CONFLICT (session_id) DO UPDATE SET
     year = excluded.year,
@@ -29,6 +30,7 @@ ON CONFLICT (session_id) DO UPDATE SET
     end_time = excluded.end_time,
     channel_ids = excluded.channel_ids,
     is_cancelled = excluded.is_cancelled,
+    scheduled_end = excluded.scheduled_end,
     updated_at = excluded.updated_at;
 
 -- name: delete_session

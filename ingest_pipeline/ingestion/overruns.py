@@ -1,0 +1,112 @@
+"""Sessions that go on past their end: extended window by window while messages keep coming.
+
+Whether one goes on is a function of what is stored: messages in its last minutes. So an outage over the end
+changes nothing, and a session stops being extended when those minutes are quiet, when the setting's limit is
+reached, or when the next session of one of its channels begins.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from ingest_pipeline.domain.session import Session
+from ingest_pipeline.domain.window import Window
+from ingest_pipeline.errors import ConfigurationError
+from ingest_pipeline.ingestion.polling import ended_within
+from ingest_pipeline.ingestion.services import Services
+from ingest_pipeline.storage.engine.database import Connection
+from ingest_pipeline.storage.messages.deletions import count_in_window
+from ingest_pipeline.storage.messages.membership import threads_of
+from ingest_pipeline.storage.messages.sessions import list_sessions, save_sessions
+from ingest_pipeline.userconfig.effective_settings import effective_settings
+from ingest_pipeline.userconfig.settings_file import load_settings_file
+
+_logger = logging.getLogger(__name__)
+
+
+def extend_overrunning(services: Services, now: datetime) -> list[Session]:
+    """Extend the sessions that have ended and go on, and return them as they are now.
+
+    Args:
+        services: For the database and the settings.
+        now: The present, aware UTC.
+    """
+    with services.database.read() as connection:
+        found = overrunning(connection, services, now)
+    if not found:
+        return []
+
+    def save(connection: Connection) -> list[Session]:
+        # Looked at again: another process may have extended or moved them meanwhile.
+        extended = overrunning(connection, services, now)
+        save_sessions(connection, extended, now=now)
+        return extended
+
+    extended = services.database.run(save)
+    for session in extended:
+        _logger.warning("%s", describe_extension(session))
+    return extended
+
+
+def describe_extension(session: Session) -> str:
+    """Say of an extended session until when it is read."""
+    scheduled = session.scheduled_end or session.end_time
+    minutes = (session.end_time - scheduled) // timedelta(minutes=1)
+    return (
+        f"session {session.session_id} goes on: it is read until {session.end_time:%H:%M:%S} UTC, "
+        f"{minutes} minutes past its end at {scheduled:%H:%M:%S}"
+    )
+
+
+def overrunning(connection: Connection, services: Services, now: datetime) -> list[Session]:
+    """Return the sessions that have ended and go on, as they will be when they are extended."""
+    sessions = list_sessions(connection)
+    span = timedelta(hours=services.settings.post_session_hours)
+    ended = ended_within(sessions, now, span)
+    if not ended:
+        return []
+    limits = _limits(connection, services, {each for session in ended for each in session.channel_ids})
+    extended = (_extended(connection, services, session, sessions, limits) for session in ended)
+    return [session for session in extended if session is not None]
+
+
+def _limits(connection: Connection, services: Services, channel_ids: set[int]) -> dict[int, timedelta]:
+    """Return how far a session may go on, by channel; channels whose sessions may not are left out."""
+    try:
+        file = load_settings_file(services.settings.settings_file, groups=False)
+        found = effective_settings(connection, file, channel_ids)
+    except ConfigurationError:
+        # Told where the settings are needed for reading; without them nothing is extended.
+        return {}
+    minutes = {channel_id: each.overrun_minutes for channel_id, each in found.items()}
+    return {channel_id: timedelta(minutes=each) for channel_id, each in minutes.items() if each}
+
+
+def _extended(
+    connection: Connection,
+    services: Services,
+    session: Session,
+    sessions: Sequence[Session],
+    limits: dict[int, timedelta],
+) -> Session | None:
+    channel_ids = [each for each in session.channel_ids if each in limits]
+    if not channel_ids:
+        return None
+    step = timedelta(minutes=services.settings.window_minutes)
+    scheduled = session.scheduled_end or session.end_time
+    latest = scheduled + max(limits[each] for each in channel_ids)
+    following = [
+        other.start_time
+        for other in sessions
+        if other.start_time > session.start_time
+        and not other.is_cancelled
+        and set(other.channel_ids).intersection(session.channel_ids)
+    ]
+    end = min([session.end_time + step, latest, *following])
+    if end <= session.end_time:
+        return None
+    last_minutes = Window(max(session.end_time - step, session.start_time), session.end_time)
+    read = [*channel_ids, *threads_of(connection, channel_ids)]
+    return session.extended(end) if count_in_window(connection, read, last_minutes) else None
