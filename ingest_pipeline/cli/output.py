@@ -103,6 +103,8 @@ def print_report(report: IngestReport) -> None:
     )
     for reason, count in sorted(report.skipped.items()):
         typer.echo(f"  skipped as {reason}: {count}")
+    if report.cut:
+        typer.echo(f"  cut at 64 KiB of words: {report.cut}")
     typer.echo(f"correlation id {report.correlation_id}, {report.seconds:.2f} s")
 
 

@@ -95,7 +95,7 @@ class EffectiveSettings:
 
     @property
     def known_drivers_only(self) -> bool:
-        """Whether the report counts only drivers whom the driver table knows."""
+        """Whether reports and the page count only drivers whom the driver table knows."""
         return bool(self.find(KNOWN_DRIVERS_ONLY).value)
 
     @property

@@ -5,10 +5,11 @@ Each is projected on what every source carries of it and what stays the same bet
 A message's words are a list of parts, `{"at": …, "text": …}`, in reading order. The message's own content
 comes first and is not repeated in the list. Then come `forwarded.content` and the forwarded embeds
 (`forwarded.embed[0].title`), and of each embed `embed[0].author`, `embed[0].title`, `embed[0].description`,
-`embed[0].field[0]` (name and value, a line each) and `embed[0].footer`. Labels follow, which can be searched
-but are not words of the message: `sticker`, `attachment[0].file_name`. `domain/message_details.py` adds
-`component.text`, `component.media.description`, `component.label` (a label), `poll.question`, `poll.answer`,
-`attachment[0].title` and `attachment[0].description`.
+`embed[0].field[0]` (name and value, a line each; of a poll's result the values of question and winner alone)
+and `embed[0].footer`. Labels follow, which can be searched but are not words of the message: `sticker`,
+`attachment[0].file_name`. `domain/message_details.py` adds `component.text`, `component.media.description`,
+`component.label` (a label), `poll.question`, `poll.answer`, `attachment[0].title` and
+`attachment[0].description`.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ import msgspec
 from ingest_pipeline.domain.message import (
     Attachment,
     Embed,
+    EmbedField,
     Emoji,
     Picture,
     RawMessage,
@@ -42,6 +44,9 @@ _TYPES = MimeTypes(filenames=())
 
 
 _ENCODER = msgspec.json.Encoder()
+_QUESTION = "poll_question_text"
+_CUT = '"at":"cut"'
+_RESULT_WORDS = frozenset({_QUESTION, "victor_answer_text"})
 
 
 def clean(text: str | None) -> str | None:
@@ -205,10 +210,17 @@ def _add_embeds(parts: list[dict[str, str]], prefix: str, embeds: Sequence[Embed
         part(parts, f"{at}.author", clean(item.author.name) if item.author else None)
         part(parts, f"{at}.title", clean(item.title))
         part(parts, f"{at}.description", clean(item.description))
+        is_result = any(field.name == _QUESTION for field in item.fields or ())
         for position, field in enumerate(item.fields or ()):
-            lines = [text for text in (clean(field.name), clean(field.value)) if text and text.strip()]
+            said = _said_in_result(field) if is_result else (field.name, field.value)
+            lines = [text for text in map(clean, said) if text and text.strip()]
             part(parts, f"{at}.field[{position}]", "\n".join(lines))
         part(parts, f"{at}.footer", clean(item.footer.text) if item.footer else None)
+
+
+def _said_in_result(field: EmbedField) -> tuple[str | None, ...]:
+    """Return the words of a field of a poll's result; its name is Discord's own, most values are numbers."""
+    return (field.value,) if field.name in _RESULT_WORDS else ()
 
 
 def within_limit(parts: list[dict[str, str]]) -> list[dict[str, str]]:
@@ -222,6 +234,11 @@ def within_limit(parts: list[dict[str, str]]) -> list[dict[str, str]]:
             return [*parts[:position], {"at": each["at"], "text": kept}, {"at": "cut", "text": str(rest)}]
         left -= len(text)
     return parts
+
+
+def is_cut(parts: str | None) -> bool:
+    """Tell whether a message's parts, as JSON, were cut at `MOST_BYTES`."""
+    return parts is not None and len(parts.encode()) >= MOST_BYTES and _CUT in parts
 
 
 def is_label(at: str) -> bool:

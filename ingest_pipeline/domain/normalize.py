@@ -55,7 +55,7 @@ _DIGEST = blake2b(digest_size=8)
 _NOBODY = Author()
 _NONE: list[dict[str, Any]] = []
 _NO_PARTS: list[dict[str, str]] = []
-NORMALIZER_VERSION = 3
+NORMALIZER_VERSION = 4
 """Rises when rows are made in another way; rows of earlier versions are made again when next read."""
 Item = TypeVar("Item")
 

@@ -16,6 +16,7 @@ from typing import Any, BinaryIO, Protocol
 import pyarrow as pa
 
 from ingest_pipeline.domain.message import RawMessage
+from ingest_pipeline.domain.message_parts import is_cut
 from ingest_pipeline.domain.normalize import (
     ChannelPolicy,
     Normalizer,
@@ -41,6 +42,7 @@ class Tally:
         not_taken: Rows that the channel's policy does not take, by reason.
         first_id: Smallest id of all messages, whatever became of them, 0 without any.
         last_id: Largest id of all messages, 0 without any.
+        cut: Rows whose words were cut, see `MOST_BYTES`.
     """
 
     received: int = 0
@@ -50,6 +52,7 @@ class Tally:
     not_taken: Counter[str] = dataclasses.field(default_factory=Counter)
     first_id: int = 0
     last_id: int = 0
+    cut: int = 0
 
     @property
     def taken(self) -> int:
@@ -68,6 +71,7 @@ class Tally:
         self.highest_id = max(self.highest_id, other.highest_id)
         self.skipped += other.skipped
         self.not_taken += other.not_taken
+        self.cut += other.cut
         self.saw([each for each in (other.first_id, other.last_id) if each])
 
     def saw(self, ids: Sequence[int]) -> None:
@@ -226,6 +230,8 @@ def normalized_rows(normalize: Normalizer, messages: Sequence[RawMessage | None]
     tally.skipped.update(reason.value for reason in rows.skipped)
     tally.not_taken.update(reason.value for reason in rows.columns["skip_reason"] if reason)
     tally.highest_id = max(tally.highest_id, *rows.columns["discord_id"], 0)
+    parts = zip(rows.columns["parts"], rows.columns["details_parts"], strict=True)
+    tally.cut += sum(is_cut(own) or is_cut(details) for own, details in parts)
     tally.saw(rows.ids)
     return rows
 

@@ -54,6 +54,7 @@ class IngestReport:
         start: Earliest bound of the documents, aware UTC, or None.
         end: Latest bound of the documents, aware UTC, or None.
         tallies: What each document held, in their order.
+        cut: Messages with more words than are kept.
     """
 
     received: int
@@ -69,6 +70,7 @@ class IngestReport:
     start: datetime | None = None
     end: datetime | None = None
     tallies: list[Tally] = field(default_factory=list)
+    cut: int = 0
 
     def as_dict(self) -> dict[str, Any]:
         """Return the report as JSON values: ids as strings, times as ISO 8601 in UTC."""
@@ -82,6 +84,7 @@ class IngestReport:
             "unchanged": self.unchanged,
             "stale": self.stale,
             "skipped": self.skipped,
+            "cut": self.cut,
             "coverage": [
                 {"channel_id": str(channel), "low": str(low), "high": str(high)}
                 for channel, low, high in self.coverage
@@ -277,6 +280,7 @@ def _report(
         start=min((window.start for window in windows), default=None),
         end=max((window.end for window in windows), default=None),
         tallies=merged.tallies,
+        cut=sum(tally.cut for tally in merged.tallies),
     )
 
 

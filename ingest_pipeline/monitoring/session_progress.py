@@ -18,6 +18,8 @@ from ingest_pipeline.ingestion.polling import missing_time
 from ingest_pipeline.storage.engine.database import Connection
 from ingest_pipeline.storage.messages.deletions import count_in_window, messages_per_minute
 from ingest_pipeline.storage.messages.queries import count_by_driver
+from ingest_pipeline.userconfig.effective_settings import effective_settings
+from ingest_pipeline.userconfig.settings_file import SettingsFile
 
 
 class WindowState(StrEnum):
@@ -104,11 +106,20 @@ def session_progress(
 
 
 def session_activity(
-    connection: Connection, session: Session
+    connection: Connection, session: Session, file: SettingsFile
 ) -> tuple[list[tuple[datetime, int]], list[dict[str, Any]]]:
-    """Return a session's messages by minute, and by driver (see `count_by_driver`)."""
+    """Return a session's messages by minute, and by driver (see `count_by_driver`).
+
+    Args:
+        file: What `data/settings.yaml` says.
+
+    Raises:
+        ConfigurationError: The settings of channels are wrong.
+    """
     minutes = messages_per_minute(connection, session.channel_ids, session.window)
-    return minutes, count_by_driver(connection, session.channel_ids, session.window)
+    settings = effective_settings(connection, file, session.channel_ids)
+    known_only = [channel_id for channel_id, each in settings.items() if each.known_drivers_only]
+    return minutes, count_by_driver(connection, session.channel_ids, session.window, known_only)
 
 
 def merged(windows: Iterable[Window]) -> list[Window]:

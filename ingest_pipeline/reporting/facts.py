@@ -19,6 +19,7 @@ from ingest_pipeline.storage.catalogue.names import names_in
 from ingest_pipeline.storage.content.queries import (
     arrivals_in_window,
     clips_in_window,
+    count_cut_in_window,
     highlights_in_window,
     radio_in_window,
     setups_in_window,
@@ -81,6 +82,7 @@ class SessionFacts:
         minutes: Live messages by UTC minute; minutes without any are left out.
         gaps: Time ranges without proof that they are complete, joined over all channels.
         talks: Drivers by messages, the most frequent first; without those that are not counted.
+        cut: Messages with more words than are kept.
         uncounted: What stands in a driver's place in channels that count known drivers only, the most
             frequent first.
         latencies_seconds: From posting to the table, of messages that came while the session was live or
@@ -107,6 +109,7 @@ class SessionFacts:
     unparsed_lines: int
     clips: int
     uncounted: tuple[str, ...] = ()
+    cut: int = 0
 
     @property
     def messages(self) -> int:
@@ -173,6 +176,7 @@ def read_facts(
         setups=tuple(sorted(setups.items(), key=lambda item: (-item[1], item[0]))),
         unparsed_lines=len(unparsed_in_window(connection, channels, span)),
         clips=len(clips_in_window(connection, channels, span)),
+        cut=count_cut_in_window(connection, channels, span),
         uncounted=tuple(talk.driver for talk in _talks(uncounted)),
     )
 

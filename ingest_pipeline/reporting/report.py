@@ -121,12 +121,14 @@ def _numbers(facts: SessionFacts) -> list[tuple[str, str]]:
 
 def _minutes_section(facts: SessionFacts, picture: str) -> _Section:
     busiest = max(facts.minutes, key=lambda item: item[1], default=None)
-    sentence = f"{facts.messages:,} messages"
+    sentence = _counted(facts.messages, "message")
     if busiest:
         form = "%Y-%m-%d %H:%M" if spans_days(facts.span) else "%H:%M"
         sentence += f", the busiest minute {busiest[0]:{form}} UTC with {busiest[1]}"
-    ranges = "1 time range" if len(facts.gaps) == 1 else f"{len(facts.gaps)} time ranges"
-    sentence += f", {ranges} not proven complete." if facts.gaps else ", proven complete."
+    unproven = f"{_counted(len(facts.gaps), 'time range')} not " if facts.gaps else ""
+    sentence += f", {unproven}proven complete."
+    if facts.cut:
+        sentence += f" Of {_counted(facts.cut, 'message')} the first 64 KiB of words are kept."
     rows = [(f"{minute:%Y-%m-%d %H:%M}", f"{count:,}") for minute, count in facts.minutes]
     columns = [("minute", ""), ("messages", "number")]
     tables = [_Table("Messages by minute, UTC", columns, rows, "Figures as a table")]
@@ -159,7 +161,7 @@ def _highlights_section(facts: SessionFacts) -> _Section:
     more = facts.candidates - len(facts.highlights)
     return _Section(
         "Highlights",
-        f"And {more:,} more candidates." if more else "",
+        f"And {_counted(more, 'more candidate')}." if more else "",
         [_Table("The candidates with the highest scores, and why", columns, rows)],
     )
 
@@ -172,7 +174,7 @@ def _drivers_section(facts: SessionFacts, picture: str | None) -> _Section:
     if picture is None:
         return _Section("Team radio by driver", f"No message names a driver.{left_out}")
     unknown = [talk.driver for talk in facts.talks if not talk.is_known]
-    sentence = f"{len(facts.talks)} drivers, {facts.talks[0].driver} most often."
+    sentence = f"{_counted(len(facts.talks), 'driver')}, {facts.talks[0].driver} most often."
     if unknown:
         sentence += f" Grey: not in data/drivers.yaml: {', '.join(unknown)}."
     sentence += left_out
@@ -188,7 +190,8 @@ def _drivers_section(facts: SessionFacts, picture: str | None) -> _Section:
 
 def _setups_section(facts: SessionFacts) -> _Section:
     rows = [(ticker, f"{count:,}") for ticker, count in facts.setups]
-    left = f"{facts.unparsed_lines:,} lines could not be parsed; the table unparsed_lines has the reasons."
+    lines = _counted(facts.unparsed_lines, "line")
+    left = f"{lines} could not be parsed; the table unparsed_lines has the reasons."
     table = _Table("Planned trades by ticker", [("ticker", ""), ("setups", "number")], rows)
     return _Section("Trade setups", left if facts.unparsed_lines else "", [table])
 
@@ -198,15 +201,22 @@ def _latency_section(facts: SessionFacts, picture: str | None) -> _Section:
     if picture is None or facts.median_latency_seconds is None:
         later = f" {facts.later:,} came with a later import." if facts.later else ""
         return _Section(heading, f"No message was stored while it was fresh.{later}")
-    sentence = (
-        f"Half of {len(facts.latencies_seconds):,} messages within {facts.median_latency_seconds:.1f} s"
-    )
-    if facts.slow_latency_seconds is not None:
-        sentence += f", 95 of 100 within {facts.slow_latency_seconds:.1f} s"
-    sentence += f", the slowest after {max(facts.latencies_seconds):.1f} s."
+    if facts.slow_latency_seconds is None:
+        sentence = f"The only message after {facts.median_latency_seconds:.1f} s."
+    else:
+        sentence = (
+            f"Half of {len(facts.latencies_seconds):,} messages within {facts.median_latency_seconds:.1f} s, "
+            f"95 of 100 within {facts.slow_latency_seconds:.1f} s, "
+            f"the slowest after {max(facts.latencies_seconds):.1f} s."
+        )
     if facts.later:
-        sentence += f" {facts.later:,} messages of a later import are left out."
+        verb = "is" if facts.later == 1 else "are"
+        sentence += f" {_counted(facts.later, 'message')} of a later import {verb} left out."
     return _Section(heading, sentence, picture=picture, alternative="Cumulative chart of delays")
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
 def _moment(moment: datetime) -> str:

@@ -25,6 +25,7 @@ from ingest_pipeline.monitoring.session_progress import (
 from ingest_pipeline.monitoring.status import BotState, IngestHealth, IngestState, Status, Totals
 from ingest_pipeline.settings import Settings
 from ingest_pipeline.storage.messages.sessions import find_session, list_sessions
+from ingest_pipeline.userconfig.settings_file import load_settings_file
 
 router = APIRouter(prefix="/sessions", tags=["sessions"])
 
@@ -265,11 +266,12 @@ def coverage(session_id: GivenKey, services: ServicesDep, shared: Shared, now: N
     responses=documented(404, 422),
 )
 def activity(session_id: GivenKey, services: ServicesDep, shared: Shared) -> Response:
-    """Count a session's messages by minute and by driver."""
+    """Count a session's messages by minute and by driver; drivers as its report counts them."""
 
     def look() -> ActivityModel:
+        file = load_settings_file(services.settings.settings_file, groups=False)
         with services.database.read() as connection:
-            minutes, drivers = session_activity(connection, find_session(connection, session_id))
+            minutes, drivers = session_activity(connection, find_session(connection, session_id), file)
         return ActivityModel(
             session_id=session_id,
             minutes=[MinuteModel(minute=minute, messages=count) for minute, count in minutes],

@@ -38,6 +38,12 @@ def unparsed_in_window(connection: Connection, channel_ids: Sequence[int], windo
     return _in_window(connection, "unparsed_in_window", channel_ids, window)
 
 
+def count_cut_in_window(connection: Connection, channel_ids: Sequence[int], window: Window) -> int:
+    """Count the messages that have more words than are kept."""
+    [row] = _in_window(connection, "count_cut_in_window", channel_ids, window)
+    return int(row["n"])
+
+
 def clips_in_window(connection: Connection, channel_ids: Sequence[int], window: Window) -> Rows:
     """Return clips, oldest first.
 

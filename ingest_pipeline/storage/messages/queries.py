@@ -149,11 +149,21 @@ def count_of_journey(connection: Connection, correlation_id: str) -> int:
 
 
 def count_by_driver(
-    connection: Connection, channel_ids: Sequence[int], window: Window
+    connection: Connection, channel_ids: Sequence[int], window: Window, known_only: Sequence[int] = ()
 ) -> list[dict[str, Any]]:
-    """Return `driver`, `messages` and `last_posted_at` of each driver heard in a window, most heard first."""
+    """Return `driver`, `messages` and `last_posted_at` of each driver heard in a window, most heard first.
+
+    Args:
+        channel_ids: The channels.
+        window: When the messages were posted.
+        known_only: Channels in which names that the driver table does not have are not counted.
+    """
     return connection.fetch_all(
-        "count_by_driver", channel_ids=list(channel_ids), start=window.start, end=window.end
+        "count_by_driver",
+        channel_ids=list(channel_ids),
+        start=window.start,
+        end=window.end,
+        known_only_ids=list(known_only),
     )
 
 

@@ -14,10 +14,13 @@ import pytest
 from ingest_pipeline.content.extraction import extract_for
 from ingest_pipeline.domain.channel_settings import EffectiveSettings, Layer
 from ingest_pipeline.domain.extract.drivers import DriverTable
-from ingest_pipeline.domain.message import Attachment, Author, Emoji, Reaction
+from ingest_pipeline.domain.message import Attachment, Author, Embed, Emoji, RawMessage, Reaction
+from ingest_pipeline.domain.normalize import ChannelPolicy, build_normalizer
 from ingest_pipeline.domain.window import Window
 from ingest_pipeline.errors import StorageRejected
+from ingest_pipeline.ingestion.documents import Tally, normalized_rows
 from ingest_pipeline.ingestion.services import Services, build_services
+from ingest_pipeline.monitoring.session_progress import session_activity
 from ingest_pipeline.reporting.charts import drivers_chart, messages_chart
 from ingest_pipeline.reporting.facts import Highlight, SessionFacts, Talk, read_facts
 from ingest_pipeline.reporting.report import report_page, write_session_report
@@ -26,6 +29,7 @@ from ingest_pipeline.storage.engine.database import Connection, Database
 from ingest_pipeline.storage.messages.coverage import Proof, record_proof
 from ingest_pipeline.storage.messages.queries import EXPORT_SCHEMA, MessageFilter, message_pages
 from ingest_pipeline.storage.messages.sessions import save_sessions
+from ingest_pipeline.userconfig.settings_file import SettingsFile
 from ingest_pipeline_tests.contract.content_messages import PLAN, RULES, SESSION, delete, id_at, merge, said
 from ingest_pipeline_tests.contract.readings import CHANNEL, at
 
@@ -67,6 +71,7 @@ def test_the_facts_are_those_of_the_tables(database: Database) -> None:
     assert facts.latencies_seconds == (4.0, 10.0, 2.0, 1.0)
     assert (facts.later, facts.median_latency_seconds) == (1, 3.0)
     assert (facts.messages, facts.candidates, facts.clips, facts.unparsed_lines) == (5, 1, 1, 1)
+    assert facts.cut == 0
     assert facts.setups == (("NVDA", 2),)
     [highlight] = facts.highlights
     assert (highlight.who, highlight.text, highlight.score) == ("Charles Leclerc", "Crash, red flag", 0.76)
@@ -84,6 +89,47 @@ def test_unknown_drivers_count_where_a_channel_says_so(database: Database) -> No
         Talk("Senna", None, 1, is_known=False),
     )
     assert not facts.uncounted
+
+
+@pytest.mark.parametrize(("known_only", "heard"), [(True, []), (False, [("Senna", 1)])])
+def test_the_page_counts_the_drivers_that_the_report_counts(
+    database: Database, known_only: bool, heard: list[tuple[str, int]]
+) -> None:
+    """One driver under two names, and names that the table does not have where a channel says so."""
+    file = SettingsFile(defaults={"known_drivers_only": known_only})
+    with database.write() as connection:
+        fill(connection)
+        _, drivers = session_activity(connection, SESSION, file)
+    assert [(row["driver"], row["messages"]) for row in drivers] == [("Charles Leclerc", 2), *heard]
+
+
+def test_words_that_were_cut_are_counted(database: Database) -> None:
+    """In the report of the import and in the session's."""
+    long = Embed(title="t", description="x" * 65_536)
+    with database.write() as connection:
+        save_sessions(connection, [SESSION], now=at(0))
+        merge(
+            connection, said(5, "long", embeds=[long]), said(6, "short", embeds=[Embed(title='"at":"cut"')])
+        )
+        facts = read_facts(connection, SESSION, OVER, live_within=LIVE, settings=DEFAULTS)
+    assert facts.cut == 1
+    page = report_page(facts, {"messages": messages_chart(facts.minutes, facts.span, "monza")})
+    assert "Of 1 message the first 64 KiB of words are kept." in page
+    tally = Tally()
+    raws = [RawMessage(id=str(id_at(5)), timestamp=at(5).isoformat(), embeds=(long,)), None]
+    normalized_rows(build_normalizer(CHANNEL, ChannelPolicy(), None), raws, tally)
+    assert (tally.cut, Tally.from_dict(tally.as_dict()).cut) == (1, 1)
+
+
+def test_one_is_not_told_as_many() -> None:
+    """A session with one message of each kind."""
+    facts = facts_of(minutes=((at(0), 1),), latencies_seconds=(2.0,), later=1, unparsed_lines=1)
+    chart = messages_chart(facts.minutes, facts.span, "monza")
+    page = _Page(report_page(facts, {"messages": chart, "latency": chart})).text
+    assert "The only message after 2.0 s. 1 message of a later import is left out." in page
+    assert "1 line could not be parsed" in page
+    assert "1 message, the busiest minute" in page
+    assert "1 messages" not in page
 
 
 def test_a_driver_of_two_teams_or_none_is_one_known_driver(database: Database) -> None:

@@ -283,6 +283,7 @@ def test_a_report_tells_everything_in_json(database: Database) -> None:
         "unchanged": 0,
         "stale": 0,
         "skipped": {"media_only": 1},
+        "cut": 0,
         "coverage": [
             {"channel_id": str(CHANNEL_ID), "low": str(SESSION.low), "high": str(SESSION.high)},
         ],

@@ -19,6 +19,7 @@ from ingest_pipeline.sources.discord.payloads import raw_message
 from ingest_pipeline.storage.engine.database import Database
 from ingest_pipeline.storage.messages.deletions import Tombstone, tombstone_messages
 from ingest_pipeline.storage.messages.merge import merge_messages
+from ingest_pipeline.storage.messages.queries import find_message
 from ingest_pipeline_tests.contract.ingestion.test_message_forms import (
     CHANNEL,
     EXPORTED_FILE,
@@ -111,6 +112,18 @@ def test_of_a_poll_in_exports_its_result_is_known(database: Database) -> None:
     (row,) = content(database, "polls")
     assert (row["discord_id"], row["question"], row["answers"]) == (int(ID), "Who wins?", None)
     assert (row["total_votes"], row["winner"], row["ends_at"]) == (11, "Leclerc", None)
+
+
+@pytest.mark.parametrize("source", ["gateway", "export"])
+def test_the_words_of_a_result_are_the_question_and_the_winner(database: Database, source: str) -> None:
+    """Names of fields and numbers are none; fields of other embeds are all words."""
+    other = {"fields": [{"name": "total_votes", "value": "11"}]}
+    result = TOLD_BY_EXPORT if source == "export" else TOLD_LIVE
+    read(database, [result | {"embeds": [*RESULT["embeds"], other]}], source)
+    with database.read() as connection:
+        row = find_message(connection, int(RESULT_ID))
+    assert row is not None
+    assert row["message_text"] == "Who wins?\nLeclerc\ntotal_votes\n11"
 
 
 def test_a_poll_with_unreadable_values_keeps_the_rest(database: Database) -> None:

@@ -45,6 +45,17 @@ WHERE
     AND m.posted_at < $end::TIMESTAMPTZ
 ORDER BY m.posted_at, u.discord_id, u.line_number;
 
+-- name: count_cut_in_window
+-- How many messages of some channels posted in [start, end) have more words than are kept.
+SELECT count(*) AS n
+FROM live_messages AS m
+LEFT JOIN current_details AS d ON d.discord_id = m.discord_id
+WHERE
+    m.channel_id IN (SELECT unnest($channel_ids::BIGINT[]))
+    AND m.posted_at >= $start::TIMESTAMPTZ
+    AND m.posted_at < $end::TIMESTAMPTZ
+    AND (m.parts::TEXT LIKE '%"at":"cut"%' OR d.parts::TEXT LIKE '%"at":"cut"%');
+
 -- name: clips_in_window
 -- The clips of some channels posted in [start, end), with what is known of their files.
 SELECT

@@ -37,15 +37,24 @@ WHERE discord_id = $discord_id::BIGINT;
 SELECT count(*) AS n FROM messages WHERE correlation_id = $correlation_id::TEXT;
 
 -- name: count_by_driver
--- How often each driver was heard in [start, end), most heard first.
-SELECT driver, count(*) AS messages, max(posted_at) AS last_posted_at
-FROM live_messages
+-- How often each driver was heard in [start, end), most heard first; in some channels drivers of the table alone.
+SELECT
+    coalesce(r.driver_name, m.driver) AS driver,
+    count(*) AS messages,
+    max(m.posted_at) AS last_posted_at
+FROM live_messages AS m
+LEFT JOIN radio_messages AS r ON r.discord_id = m.discord_id
 WHERE
-    channel_id IN (SELECT unnest($channel_ids::BIGINT[]))
-    AND posted_at >= $start::TIMESTAMPTZ
-    AND posted_at < $end::TIMESTAMPTZ
-    AND driver IS NOT NULL
-GROUP BY driver
+    m.channel_id IN (SELECT unnest($channel_ids::BIGINT[]))
+    AND m.posted_at >= $start::TIMESTAMPTZ
+    AND m.posted_at < $end::TIMESTAMPTZ
+    AND m.driver IS NOT NULL
+    AND (
+        r.discord_id IS NULL
+        OR r.driver_code IS NOT NULL
+        OR m.channel_id NOT IN (SELECT unnest($known_only_ids::BIGINT[]))
+    )
+GROUP BY coalesce(r.driver_name, m.driver)
 ORDER BY messages DESC, driver ASC;
 
 -- name: count_by_session
