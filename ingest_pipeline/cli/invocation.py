@@ -87,7 +87,7 @@ def open_services(settings: Settings) -> Iterator[Services]:
         services.database.close()
 
 
-def _storable(text: str | None) -> str | None:
+def storable(text: str | None) -> str | None:
     """Return text of the command line without the halves of surrogate pairs that stand for wrong bytes."""
     return None if text is None else text.encode(errors="replace").decode()
 
@@ -96,14 +96,14 @@ JsonOption = Annotated[
     bool, typer.Option("--json", help="Print one JSON object on standard output; log JSON on standard error.")
 ]
 SessionOption = Annotated[
-    str, typer.Option("--session-id", help="The session's id.", metavar="ID", callback=_storable)
+    str, typer.Option("--session-id", help="The session's id.", metavar="ID", callback=storable)
 ]
-SessionArgument = Annotated[str, typer.Argument(metavar="ID", help="The session's id.", callback=_storable)]
-DriverOption = Annotated[str | None, typer.Option(help="Only this driver's.", callback=_storable)]
+SessionArgument = Annotated[str, typer.Argument(metavar="ID", help="The session's id.", callback=storable)]
+DriverOption = Annotated[str | None, typer.Option(help="Only this driver's.", callback=storable)]
 GuildOption = Annotated[str | None, typer.Option("--guild", metavar="GUILD", help="Only this guild's.")]
 GuildArgument = Annotated[str, typer.Argument(metavar="GUILD", help="The guild's id.")]
 OfSession = Annotated[
-    str | None, typer.Option("--session-id", help="Only this session's.", metavar="ID", callback=_storable)
+    str | None, typer.Option("--session-id", help="Only this session's.", metavar="ID", callback=storable)
 ]
 OfChannel = Annotated[str | None, typer.Option("--channel", help="Only this channel's.", metavar="CHANNEL")]
 OfAuthor = Annotated[str | None, typer.Option("--author", help="Only this author's, by id.", metavar="USER")]
@@ -116,7 +116,7 @@ PatternsArgument = Annotated[
         help=(
             "Names such as '*aplus-setups*', or channel ids; '!' before one excludes the channels it matches."
         ),
-        callback=lambda patterns: [_storable(each) for each in patterns],
+        callback=lambda patterns: [storable(each) for each in patterns],
     ),
 ]
 TIME = "TIME"

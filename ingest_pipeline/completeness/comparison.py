@@ -43,6 +43,7 @@ class DifferenceReason(StrEnum):
         UNREADABLE: Discord has something that is no message, or one without a usable id or time.
         DELETION_MISSED: The table has it, and Discord does not any more.
         CHANGE_MISSED: Both have it, with different contents, as a row or as skipped.
+        ACCEPTED_GAP: Discord has it, and the table does not, in a gap that was accepted.
         SESSION_DIFFERS: Its row is linked to another session than the one that takes its channel and time.
     """
 
@@ -53,6 +54,7 @@ class DifferenceReason(StrEnum):
     UNREADABLE = "unreadable"
     DELETION_MISSED = "deletion_missed"
     CHANGE_MISSED = "change_missed"
+    ACCEPTED_GAP = "accepted_gap"
     SESSION_DIFFERS = "session_differs"
 
 
@@ -179,6 +181,7 @@ def compare(
     claims: Sequence[Claim],
     *,
     shows_starter: bool,
+    accepted: Sequence[tuple[int, int]] = (),
 ) -> Comparison:
     """Compare the table with a reading, by id.
 
@@ -191,12 +194,18 @@ def compare(
         unproven: The gaps `(low, high]` of the channel.
         claims: What all sessions claim of the channel.
         shows_starter: Whether the channel's history holds the message with the channel's own id.
+        accepted: The ranges `(low, high]` of the channel that were accepted as missing.
     """
     found = {
         discord_id: reason
         for discord_id, row in reading.rows.items()
         if (reason := _difference(row, stored.get(discord_id), unproven, claims))
     }
+    found.update(
+        (discord_id, DifferenceReason.ACCEPTED_GAP)
+        for discord_id, reason in found.items()
+        if reason is DifferenceReason.NOT_READ and any(low < discord_id <= high for low, high in accepted)
+    )
     extra = _extra(reading, stored, shows_starter=shows_starter)
     found.update((each, DifferenceReason.DELETION_MISSED) for each in extra)
     left_out = [row for row in reading.rows.values() if _is_left_out(row, stored.get(row.discord_id))]

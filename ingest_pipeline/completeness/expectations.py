@@ -3,6 +3,8 @@
 - A channel that is monitored, or that an import was begun for, is expected whole: from its first
   message to the newest known to exist.
 - A session's channels are expected for the session's time, as far as that is settled.
+- A channel that is asked for by its id, and that nothing else expects, is expected as far as messages of it
+  are stored.
 """
 
 from __future__ import annotations
@@ -76,7 +78,16 @@ def expectations(
     known = {channel.channel_id: channel for channel in list_channels(connection)}
     found = _largest(chain(_whole_channels(connection, known), _sessions(connection, now - settle)))
     wanted = scope or Scope()
-    return [each for each in found if wanted.includes(each, known.get(each.channel_id))]
+    included = [each for each in found if wanted.includes(each, known.get(each.channel_id))]
+    return included or _stored_channel(connection, wanted)
+
+
+def _stored_channel(connection: Connection, wanted: Scope) -> list[Expectation]:
+    """Return what is stored of a channel that is asked for by its id though nothing else expects it."""
+    stored = None if wanted.channel_id is None else stored_bounds(connection).get(wanted.channel_id)
+    if stored is None or wanted.channel_id is None or wanted.guild_id is not None:
+        return []
+    return [Expectation(wanted.channel_id, stored.oldest - 1, stored.newest)]
 
 
 def _whole_channels(connection: Connection, known: dict[int, Channel]) -> Iterable[Expectation]:

@@ -31,6 +31,7 @@ from ingest_pipeline.sources.discord.history import Page
 from ingest_pipeline.sources.discord.rest import DiscordRest
 from ingest_pipeline.sources.exporter.chat_exporter import ExportRequest, ExportResult
 from ingest_pipeline.storage.engine.database import Connection
+from ingest_pipeline.storage.messages.accepted_gaps import accepted_gaps
 from ingest_pipeline.storage.messages.coverage import LastVerification, gaps, note_verification
 from ingest_pipeline.storage.messages.queries import session_claims, shows_starter, stored_between
 from ingest_pipeline.storage.messages.sessions import list_sessions
@@ -126,9 +127,10 @@ def _verify_session(services: Services, expected: Expectation) -> ChannelVerdict
     with services.database.read() as connection:
         stored = stored_between(connection, expected.channel_id, expected.low, expected.high)
         unproven = gaps(connection, expected.channel_id, expected.low, expected.high)
+        accepted = [(each.low, each.high) for each in accepted_gaps(connection, expected.channel_id)]
         claims = session_claims(connection, expected.channel_id)
         has_starter = shows_starter(connection, expected.channel_id)
-    verdict.add(compare(reading, stored, unproven, claims, shows_starter=has_starter))
+    verdict.add(compare(reading, stored, unproven, claims, shows_starter=has_starter, accepted=accepted))
     return verdict
 
 

@@ -7,8 +7,8 @@ gaps hold nothing that is missing: messages seen live are stored, but only a rea
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from functools import partial
@@ -29,6 +29,7 @@ from ingest_pipeline.ingestion.services import Services, read_by_bot_else_export
 from ingest_pipeline.sources.discord.discovery import view_guild
 from ingest_pipeline.sources.discord.rest import DiscordRest
 from ingest_pipeline.storage.catalogue.guilds import list_channels
+from ingest_pipeline.storage.messages.accepted_gaps import AcceptedGap, accepted_gaps
 from ingest_pipeline.storage.messages.coverage import Proof, gaps, proofs, read_without_words
 from ingest_pipeline.storage.messages.sessions import find_session
 from ingest_pipeline.storage.runs.scan_runs import RunKind, ScanRun, unfinished_runs
@@ -79,6 +80,7 @@ class Gap:
         high: The last id.
         reason: Why.
         session_id: The session it is expected for, or None for a whole channel.
+        accepted: Why it was accepted, or None when it was not.
     """
 
     channel_id: int
@@ -88,11 +90,12 @@ class Gap:
     high: int
     reason: GapReason
     session_id: str | None = None
+    accepted: str | None = None
 
     @property
     def is_deficit(self) -> bool:
-        """Whether anything can still be missing that could be had: not when the channel is gone."""
-        return self.reason is not GapReason.MISSING
+        """Whether anything wanted can still be missing: not when it is accepted or the channel is gone."""
+        return self.reason is not GapReason.MISSING and self.accepted is None
 
     @property
     def start(self) -> datetime:
@@ -116,6 +119,7 @@ class Gap:
             "start": self.start.isoformat(),
             "end": self.end.isoformat(),
             "reason": self.reason.value,
+            "accepted": self.accepted,
         }
 
 
@@ -136,8 +140,24 @@ def list_gaps(services: Services, scope: Scope | None = None, now: datetime | No
                 diagnose = _Diagnosis(
                     expected, known.get(channel_id), imports.get(channel_id), proofs(connection, channel_id)
                 )
-                found.extend(diagnose.gap(low, high) for low, high in missing)
+                accepted = accepted_gaps(connection, channel_id)
+                for low, high in missing:
+                    found += _split(diagnose.gap(low, high), accepted)
     return found
+
+
+def _split(gap: Gap, accepted: Sequence[AcceptedGap]) -> Iterator[Gap]:
+    """Cut a gap at the ends of accepted ranges, which are ordered."""
+    reached = gap.low
+    for each in accepted:
+        low, high = max(each.low, reached), min(each.high, gap.high)
+        if low < high:
+            if reached < low:
+                yield replace(gap, low=reached, high=low)
+            yield replace(gap, low=low, high=high, accepted=each.reason)
+            reached = high
+    if reached < gap.high:
+        yield replace(gap, low=reached)
 
 
 def list_without_words(services: Services, scope: Scope | None = None) -> list[Gap]:
@@ -193,7 +213,9 @@ def repair_now(
         repair_session_gaps(services, wanted, progress)
         return list_gaps(services, scope)
 
-    return read_by_bot_else_exporter(services, "repair", by_bot, by_exporter, lambda left: not left)
+    return read_by_bot_else_exporter(
+        services, "repair", by_bot, by_exporter, lambda left: all(each.accepted for each in left)
+    )
 
 
 async def repair_gaps(
@@ -243,7 +265,7 @@ def repair_session_gaps(
         IngestError: As for `backfill_session`.
     """
     now = datetime.now(UTC)
-    for session_id in sorted({gap.session_id for gap in found if gap.session_id}):
+    for session_id in sorted({gap.session_id for gap in found if gap.session_id and gap.accepted is None}):
         with services.database.read() as connection:
             session = find_session(connection, session_id)
             keys = missing_keys(connection, session, services.grid, now, services.settings.overlap)
@@ -253,8 +275,8 @@ def repair_session_gaps(
 
 
 def is_repairable(gap: Gap) -> bool:
-    """Return whether the bot can read a gap, as far as is known."""
-    return gap.guild_id is not None and gap.reason not in _BARRED.values()
+    """Return whether the bot can read a gap, as far as is known, and is wanted to."""
+    return gap.guild_id is not None and gap.reason not in _BARRED.values() and gap.accepted is None
 
 
 async def refresh_catalogue(services: Services, rest: DiscordRest) -> None:

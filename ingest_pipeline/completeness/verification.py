@@ -31,6 +31,7 @@ from ingest_pipeline.ingestion.services import Services
 from ingest_pipeline.sources.discord.history import Newest, Page, batched, find_newest, read_history
 from ingest_pipeline.sources.discord.rest import PAGE_LIMIT, DiscordRest, open_rest
 from ingest_pipeline.storage.catalogue.guilds import list_channels
+from ingest_pipeline.storage.messages.accepted_gaps import accepted_gaps
 from ingest_pipeline.storage.messages.coverage import gaps
 from ingest_pipeline.storage.messages.queries import (
     session_claims,
@@ -195,6 +196,7 @@ class _Job:
                 for discord_id, version in stored_between(connection, reading.channel_id, low, high).items()
             }
             unproven = gaps(connection, reading.channel_id, reading.low, reading.high)
+            accepted = [(each.low, each.high) for each in accepted_gaps(connection, reading.channel_id)]
             claims = session_claims(connection, reading.channel_id)
             has_starter = shows_starter(connection, reading.channel_id)
-        return compare(reading, stored, unproven, claims, shows_starter=has_starter)
+        return compare(reading, stored, unproven, claims, shows_starter=has_starter, accepted=accepted)

@@ -15,7 +15,17 @@ from ingest_pipeline.cli.commands.history_output import (
     print_verification,
     print_without_words,
 )
-from ingest_pipeline.cli.invocation import CHANNEL, JsonOption, begin, open_services, read_channel
+from ingest_pipeline.cli.invocation import (
+    CHANNEL,
+    JsonOption,
+    Since,
+    Until,
+    begin,
+    open_services,
+    read_bounds,
+    read_channel,
+    storable,
+)
 from ingest_pipeline.cli.output import describing, print_json
 from ingest_pipeline.domain.snowflake import parse_snowflake
 from ingest_pipeline.errors import BadInput, ExitCode
@@ -73,23 +83,47 @@ def gaps(
     *,
     guild: GuildOption = None,
     channel: ChannelOption = None,
+    since: Since = None,
+    until: Until = None,
     repair: Annotated[bool, typer.Option("--repair", help="Read from Discord what is missing.")] = False,
+    accept: Annotated[
+        bool, typer.Option("--accept", help="Accept what is missing, with a --reason: it is no deficit then.")
+    ] = False,
+    reason: Annotated[
+        str | None, typer.Option(help="Why what is missing cannot be had.", metavar="TEXT", callback=storable)
+    ] = None,
+    withdraw: Annotated[bool, typer.Option("--withdraw", help="Accept it no more.")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """List ranges that no complete reading covers, with the reason of each, or repair them.
 
     The command covers monitored and imported channels, and sessions. Ranges that an earlier version has read
     without the words of embeds, forwards, components and polls are listed apart, and read again by a repair.
-    The exit code is 10 if something is, or stays, missing.
+    An accepted gap stays listed, with its reason. The exit code is 10 if something is, or stays, missing that
+    was not accepted.
     """
+    first, last = read_bounds(since, until, ("--since", "--until"))
+    _check_acceptance(
+        is_narrowed=any((guild, channel, since, until)),
+        accept=accept,
+        reason=reason,
+        withdraw=withdraw,
+        repair=repair,
+    )
     settings = begin(context, as_json=as_json)
     scope = _scope(guild, channel)
     with open_services(settings) as services:
+        from ingest_pipeline.completeness.gap_acceptance import accept_gaps, withdraw_acceptances, within
         from ingest_pipeline.completeness.gap_repair import list_gaps, list_without_words, repair_now
 
-        before = list_gaps(services, scope)
+        before = within(list_gaps(services, scope), first, last)
+        if accept and reason is not None:
+            accept_gaps(services, before, reason)
+        elif withdraw:
+            withdraw_acceptances(services, before)
         with describing() as progress:
-            found = repair_now(services, scope, progress) if repair else before
+            left = repair_now(services, scope, progress) if repair else list_gaps(services, scope)
+        found = within(left, first, last)
         wordless = list_without_words(services, scope)
     if as_json:
         listed = {
@@ -101,6 +135,22 @@ def gaps(
         print_gaps(found, repaired_from=len(before) if repair else None)
         print_without_words(wordless)
     _exit_unless(not any(gap.is_deficit for gap in found))
+
+
+def _check_acceptance(
+    *, is_narrowed: bool, accept: bool, reason: str | None, withdraw: bool, repair: bool
+) -> None:
+    """Refuse options that do not go together.
+
+    Raises:
+        typer.BadParameter: They do not.
+    """
+    if accept != (reason is not None):
+        raise typer.BadParameter("--accept and --reason go together: say why what is missing cannot be had")
+    if accept + withdraw + repair > 1:
+        raise typer.BadParameter("--accept, --withdraw and --repair exclude each other")
+    if (accept or withdraw) and not is_narrowed:
+        raise typer.BadParameter("say which gaps: --channel, --guild, --since or --until")
 
 
 def verify_message_counts(

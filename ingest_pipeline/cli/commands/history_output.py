@@ -87,7 +87,7 @@ def print_gaps(found: Sequence[Gap], *, repaired_from: int | None) -> None:
     """
     if found:
         print_rows(
-            ("channel", "name", "session", "from", "to", "low", "high", "reason"),
+            ("channel", "name", "session", "from", "to", "low", "high", "reason", "accepted"),
             [
                 (
                     gap.channel_id,
@@ -98,6 +98,7 @@ def print_gaps(found: Sequence[Gap], *, repaired_from: int | None) -> None:
                     gap.low,
                     gap.high,
                     gap.reason.value,
+                    gap.accepted,
                 )
                 for gap in found
             ],

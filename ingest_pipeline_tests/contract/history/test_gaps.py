@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from ingest_pipeline.completeness.expectations import Expectation, Scope, expectations
+from ingest_pipeline.completeness.gap_acceptance import accept_gaps, withdraw_acceptances, within
 from ingest_pipeline.completeness.gap_repair import (
     Gap,
     GapReason,
@@ -16,13 +17,16 @@ from ingest_pipeline.completeness.gap_repair import (
     refresh_catalogue,
     repair_gaps,
 )
+from ingest_pipeline.completeness.verification import verify
 from ingest_pipeline.domain.session import Session
 from ingest_pipeline.domain.snowflake import created_at
 from ingest_pipeline.history.history_import import import_history
 from ingest_pipeline.storage.catalogue.guilds import set_monitor_patterns
 from ingest_pipeline.storage.messages.coverage import Proof, proofs, record_proof
+from ingest_pipeline.storage.messages.merge import merge_messages
 from ingest_pipeline.storage.messages.sessions import save_sessions
 from ingest_pipeline_tests.archive import Archive
+from ingest_pipeline_tests.contract.readings import CHANNEL, Reading, at, staged
 from ingest_pipeline_tests.fake_discord import permissions
 from ingest_pipeline_tests.fake_discord.faults import Requests
 from ingest_pipeline_tests.fake_discord.server import DiscordServer
@@ -275,3 +279,44 @@ def test_history_read_without_words_is_read_again_and_is_no_gap(
 def _millisecond(moment: datetime) -> datetime:
     """Return a time rounded up to the millisecond, as ids know it."""
     return moment + timedelta(microseconds=-moment.microsecond % 1000)
+
+
+def test_an_accepted_gap_stays_listed_with_its_reason_and_is_no_deficit(
+    archive: Archive, server: DiscordServer, guild: int, radio: int
+) -> None:
+    """What comes after it is a gap of its own; withdrawn, it is as before."""
+    first = server.messages.bulk_load(radio, 10)
+    monitor(archive, guild, "*radio*")
+    assert accept_gaps(archive.services, list_gaps(archive.services), "the channel was purged") == 1
+    later = server.messages.bulk_load(radio, 5)
+    refreshed(archive)
+    accepted, new = list_gaps(archive.services)
+    assert (accepted.low, accepted.high, accepted.accepted) == (0, first[-1], "the channel was purged")
+    assert (new.low, new.high, new.accepted) == (first[-1], later[-1], None)
+    assert (accepted.is_deficit, new.is_deficit) == (False, True)
+    assert accepted.as_dict()["accepted"] == "the channel was purged"
+    left = repaired(archive)
+    assert [(gap.low, gap.high, gap.accepted) for gap in left] == [(0, first[-1], "the channel was purged")]
+    assert withdraw_acceptances(archive.services, left) == 1
+    assert repaired(archive) == []
+
+
+def test_verification_reports_what_is_missing_in_an_accepted_gap_as_accepted(
+    archive: Archive, server: DiscordServer, guild: int, radio: int
+) -> None:
+    """It is a difference, and no deficit."""
+    server.messages.bulk_load(radio, 3)
+    monitor(archive, guild, "*radio*")
+    accept_gaps(archive.services, list_gaps(archive.services), "not wanted")
+    report = archive.run(lambda rest: verify(archive.services, rest))
+    assert dict(report.verdicts[0].reasons) == {"accepted_gap": 3}
+    assert (report.is_exact, report.has_deficit) == (False, False)
+
+
+def test_a_stored_channel_is_looked_at_by_its_id_without_a_session(archive: Archive, radio: int) -> None:
+    """As far as messages of it are stored; a file proves nothing."""
+    archive.write(lambda connection: merge_messages(connection, staged([Reading(7), Reading(9)]), now=at(0)))
+    assert list_gaps(archive.services) == []
+    [gap] = list_gaps(archive.services, Scope(channel_id=CHANNEL))
+    assert (gap.low, gap.high, gap.reason, gap.guild_id) == (6, 9, GapReason.NEVER_READ, None)
+    assert within([gap], gap.end + AGO, None) == []
