@@ -89,6 +89,8 @@ class Settings(BaseSettings):
             `data_dir/landing`.
         discord_oauth_token: The account token the exporter reads with.
         discord_bot_token: The bot's token for the gateway; without an account's the exporter reads with it.
+        discord_guild_id: The only guild in which the bot monitors what nobody has chosen.
+        discord_channel_id: A channel that the bot monitors wherever it sees it.
         bot_monitor: What the bot monitors of a guild it sees for the first time: patterns, spaces between.
         bot_catch_up_hours: How long before a gap the bot reads again, for edits and deletions.
         poll_interval_seconds: Seconds between two ticks while a session is live.
@@ -146,6 +148,8 @@ class Settings(BaseSettings):
     landing_url: str | None = None
     discord_oauth_token: SecretStr | None = Field(None, validation_alias="DISCORD_OAUTH_TOKEN")
     discord_bot_token: SecretStr | None = Field(None, validation_alias="DISCORD_BOT_TOKEN")
+    discord_guild_id: PositiveInt | None = Field(None, validation_alias="DISCORD_GUILD_ID")
+    discord_channel_id: PositiveInt | None = Field(None, validation_alias="DISCORD_CHANNEL_ID")
     bot_monitor: str | None = None
     bot_catch_up_hours: Annotated[float, Field(ge=0, le=10_000)] = 24
     poll_interval_seconds: PositiveInt = Field(30, validation_alias="POLL_INTERVAL_SECONDS")

@@ -12,7 +12,13 @@ from pydantic import SecretStr
 from ingest_pipeline.domain.guild import Channel, ChannelAccess, monitored_ids
 from ingest_pipeline.errors import NothingFound
 from ingest_pipeline.ingestion.services import Services
-from ingest_pipeline.sources.discord.discovery import READ_MESSAGE_HISTORY, VIEW_CHANNEL, view_guild
+from ingest_pipeline.settings import Settings
+from ingest_pipeline.sources.discord.discovery import (
+    READ_MESSAGE_HISTORY,
+    VIEW_CHANNEL,
+    GuildView,
+    view_guild,
+)
 from ingest_pipeline.sources.discord.rest import DiscordRest, open_rest
 from ingest_pipeline.storage.catalogue.guilds import find_guild, list_monitor_patterns
 from ingest_pipeline.storage.engine.database import Connection
@@ -134,7 +140,7 @@ async def _check(services: Services, rest: DiscordRest, default_patterns: Collec
     with services.database.read() as connection:
         in_sessions = {each for session in list_sessions(connection) for each in session.channel_ids}
         patterns = {
-            view.guild.guild_id: _patterns(connection, view.guild.guild_id, default_patterns)
+            view.guild.guild_id: patterns_in_force(connection, view, default_patterns, services.settings)
             for view in views
         }
     guilds = []
@@ -152,9 +158,26 @@ async def _check(services: Services, rest: DiscordRest, default_patterns: Collec
     )
 
 
-def _patterns(connection: Connection, guild_id: int, default_patterns: Collection[str]) -> Collection[str]:
+def patterns_in_force(
+    connection: Connection, view: GuildView, default_patterns: Collection[str], settings: Settings
+) -> set[str]:
+    """Return what a guild is monitored by: what was chosen or else the default, and the settings' channel.
+
+    Args:
+        view: The guild as Discord shows it.
+        default_patterns: What a guild for which nobody has chosen patterns is monitored by.
+        settings: They name the guild that the default is for, and the channel that is always monitored.
+    """
+    guild_id = view.guild.guild_id
     try:
         is_chosen = find_guild(connection, guild_id)["monitors_chosen_at"] is not None
     except NothingFound:
         is_chosen = False
-    return list_monitor_patterns(connection, guild_id) if is_chosen else default_patterns
+    is_meant = settings.discord_guild_id in {None, guild_id}
+    patterns = set(list_monitor_patterns(connection, guild_id))
+    if not is_chosen and is_meant:
+        patterns.update(default_patterns)
+    channel_id = settings.discord_channel_id
+    if channel_id in {channel.channel_id for channel in view.channels}:
+        patterns.add(str(channel_id))
+    return patterns

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 
-from ingest_pipeline.bot.check import REMEDIES
+from ingest_pipeline.bot.check import REMEDIES, patterns_in_force
 from ingest_pipeline.bot.heartbeat import (
     SYNC_CHANNELS,
     SYNC_GUILDS,
@@ -31,7 +31,6 @@ from ingest_pipeline.ingestion.services import Services
 from ingest_pipeline.sources.discord.discovery import GuildView, view_guild
 from ingest_pipeline.sources.discord.rest import DiscordRest
 from ingest_pipeline.storage.catalogue.guilds import (
-    find_guild,
     list_channels,
     list_guilds,
     list_monitor_patterns,
@@ -259,8 +258,9 @@ class BotCatalogue:
     def _save(self, connection: Connection, view: GuildView) -> None:
         guild_id = view.guild.guild_id
         save_view(connection, view)
-        if self.default_patterns and find_guild(connection, guild_id)["monitors_chosen_at"] is None:
-            set_monitor_patterns(connection, guild_id, self.default_patterns, now=view.seen_at)
+        patterns = patterns_in_force(connection, view, self.default_patterns, self.services.settings)
+        if patterns != set(list_monitor_patterns(connection, guild_id)):
+            set_monitor_patterns(connection, guild_id, patterns, now=view.seen_at)
         readable = [channel.channel_id for channel in view.channels if channel.is_readable]
         hasten_refetches(connection, readable, now=view.seen_at)
 

@@ -20,6 +20,7 @@ from ingest_pipeline.storage.runs.events import publish
 
 _LONGEST_ERROR = 1_000
 SOURCE = "gateway"
+BOT_SOURCE = "discord_bot"
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,4 +144,4 @@ def bot_event(
     event_type: EventType, correlation_id: str, at: datetime, data: Mapping[str, Any] | None = None
 ) -> Event:
     """Return an event of the bot's life: started, ready, disconnected, stopped, catching up."""
-    return Event(event_type, correlation_id, "bot", at, data=data or {})
+    return Event(event_type, correlation_id, BOT_SOURCE, at, data=data or {})

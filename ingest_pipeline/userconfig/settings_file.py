@@ -130,6 +130,8 @@ def default_monitor_patterns(settings: Settings) -> tuple[str, ...]:
     """
     if settings.bot_monitor is not None:
         return tuple(settings.bot_monitor.split())
+    if settings.discord_channel_id is not None:
+        return (str(settings.discord_channel_id),)
     return _own_or_shipped(settings).monitor
 
 

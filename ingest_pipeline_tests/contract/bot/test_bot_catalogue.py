@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
+from ingest_pipeline.bot.watchlist import BotCatalogue, Watchlist
 from ingest_pipeline.sources.discord.discovery import guild_from
+from ingest_pipeline.sources.discord.rest import DiscordRest
 from ingest_pipeline.storage.catalogue.guilds import (
     describe_channels,
     find_guild,
@@ -18,6 +20,7 @@ from ingest_pipeline.storage.catalogue.guilds import (
     set_monitor_patterns,
 )
 from ingest_pipeline.storage.catalogue.setting_overrides import save_channel_settings, save_guild_settings
+from ingest_pipeline.userconfig.settings_file import default_monitor_patterns
 from ingest_pipeline_tests.archive import Archive
 from ingest_pipeline_tests.fake_discord.model import ChannelKind
 from ingest_pipeline_tests.fake_discord.server import DiscordServer
@@ -159,3 +162,26 @@ def test_a_changed_setting_holds_from_the_next_batch_on(
         seen = server.messages.post(thread, "words")
         bot.wait_for(lambda: archive.live_ids(thread) == [kept[1], seen], "the words")
     assert skipped not in archive.live_ids(radio)
+
+
+def test_the_guild_and_the_channel_of_the_environment_are_monitored(
+    archive: Archive, server: DiscordServer, guild: int, radio: int
+) -> None:
+    """The channel though nobody has chosen it, another guild is left alone, and chosen patterns stay."""
+    other = server.guilds.create("Other")
+    server.channels.create(other, "team-radio")
+    settings = archive.services.settings.model_copy(
+        update={"discord_guild_id": guild, "discord_channel_id": radio}
+    )
+    services = replace(archive.services, settings=settings)
+
+    async def look(rest: DiscordRest) -> None:
+        patterns = default_monitor_patterns(settings)
+        await BotCatalogue(services, rest, Watchlist(), patterns).discover(archived=False)
+
+    archive.run(look)
+    assert archive.read(lambda c: list_monitor_patterns(c, guild)) == [str(radio)]
+    assert archive.read(lambda c: list_monitor_patterns(c, other)) == []
+    archive.write(lambda c: set_monitor_patterns(c, guild, ["*setups*"], now=datetime.now(UTC)))
+    archive.run(look)
+    assert archive.read(lambda c: list_monitor_patterns(c, guild)) == ["*setups*", str(radio)]
