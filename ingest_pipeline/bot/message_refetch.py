@@ -20,7 +20,7 @@ from ingest_pipeline.domain.normalize import ChannelPolicy
 from ingest_pipeline.domain.session import Session
 from ingest_pipeline.errors import ChannelNotFound, DiscordRejected, IngestError, TokenRejected
 from ingest_pipeline.events import Event
-from ingest_pipeline.history.channel_scan import SOURCE
+from ingest_pipeline.history.page_documents import SOURCE
 from ingest_pipeline.ingestion.documents import Provenance
 from ingest_pipeline.ingestion.gateway_events import windows_of
 from ingest_pipeline.ingestion.ingest import ingest_documents, new_correlation_id

@@ -18,6 +18,7 @@ from ingest_pipeline.cli.commands import (
     imports,
     messages,
     operations,
+    scans,
     schedule_commands,
     sessions,
     settings,
@@ -60,6 +61,7 @@ sessions.app.command("trading")(schedule_commands.trading)
 app.add_typer(sessions.app)
 app.add_typer(guilds.app)
 app.add_typer(channels.app)
+app.add_typer(scans.app)
 app.add_typer(settings.app)
 app.add_typer(database.app)
 

@@ -109,6 +109,7 @@ OfChannel = Annotated[str | None, typer.Option("--channel", help="Only this chan
 OfAuthor = Annotated[str | None, typer.Option("--author", help="Only this author's, by id.", metavar="USER")]
 Since = Annotated[str | None, typer.Option(help="Posted then or later, with Z or an offset.", metavar="TIME")]
 Until = Annotated[str | None, typer.Option(help="Posted earlier.", metavar="TIME")]
+ChannelArgument = Annotated[str, typer.Argument(metavar="CHANNEL", help="The channel's id.")]
 PatternsArgument = Annotated[
     list[str],
     typer.Argument(

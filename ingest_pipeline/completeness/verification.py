@@ -25,8 +25,8 @@ from ingest_pipeline.history.channel_scan import (
     DEFAULT_CONCURRENCY,
     Scanner,
     build_scanner,
-    page_document,
 )
+from ingest_pipeline.history.page_documents import page_document
 from ingest_pipeline.ingestion.services import Services
 from ingest_pipeline.sources.discord.history import Newest, Page, batched, find_newest, read_history
 from ingest_pipeline.sources.discord.rest import PAGE_LIMIT, DiscordRest, open_rest

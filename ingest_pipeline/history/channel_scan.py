@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -22,13 +22,11 @@ from ingest_pipeline.content.extraction import extract_for
 from ingest_pipeline.content.rules import ContentRules, CurrentRules
 from ingest_pipeline.domain.guild import ChannelAccess
 from ingest_pipeline.domain.normalize import ChannelPolicy
-from ingest_pipeline.domain.snowflake import parse_snowflake
 from ingest_pipeline.errors import ChannelForbidden, ChannelNotFound, IngestError, TokenRejected
 from ingest_pipeline.events import Event
+from ingest_pipeline.history.page_documents import SOURCE, page_document
 from ingest_pipeline.ingestion.batch_events import Batch, record_failure
-from ingest_pipeline.ingestion.documents import Provenance
 from ingest_pipeline.ingestion.ingest import ingest_documents
-from ingest_pipeline.ingestion.payload_documents import ObservedMessage, PayloadDocument
 from ingest_pipeline.ingestion.raw_landing import answers_of
 from ingest_pipeline.ingestion.services import Services
 from ingest_pipeline.sources.discord.discovery import reading_state_now
@@ -43,6 +41,7 @@ from ingest_pipeline.storage.runs.scan_runs import (
     RunStatus,
     ScanRun,
     advance_run,
+    count_matched,
     find_run,
     finish_run,
     start_run,
@@ -50,7 +49,6 @@ from ingest_pipeline.storage.runs.scan_runs import (
 
 Result = TypeVar("Result")
 
-SOURCE = "history"
 BATCH_ROWS = 2_000
 """Messages merged in one transaction, or compared at a time."""
 DEFAULT_CONCURRENCY = 4
@@ -101,27 +99,6 @@ def run_proof(run: ScanRun, high: int, asked: datetime) -> Proof:
         source=SOURCE,
         observed_at=run.started_at or asked,
         correlation_id=run.correlation_id,
-    )
-
-
-def page_document(
-    channel_id: int,
-    guild_id: int | None,
-    page: Page,
-    *,
-    policies: Mapping[int, ChannelPolicy],
-    correlation_id: str,
-) -> PayloadDocument:
-    """Return a page as a document."""
-    return PayloadDocument(
-        channel_id=channel_id,
-        guild_id=guild_id,
-        messages=[
-            ObservedMessage(parse_snowflake(payload.get("id")) or 0, payload, page.requested_at)
-            for payload in page.messages
-        ],
-        policies=policies,
-        provenance=Provenance(None, SOURCE, page.requested_at, correlation_id),
     )
 
 
@@ -216,7 +193,7 @@ async def scan_channel(scanner: Scanner, run: ScanRun) -> ScanRun:
     try:
         newest = await find_newest(scanner.rest, run.channel_id)
         started = await write(scanner, partial(start, scanner, run, newest))
-        if started.status is not RunStatus.COMPLETED:
+        if started.status is RunStatus.RUNNING:
             await _read_to_head(scanner, started, newest)
     except TokenRejected as error:
         await _record_failure(scanner, run, error)
@@ -227,7 +204,7 @@ async def scan_channel(scanner: Scanner, run: ScanRun) -> ScanRun:
         return await _end(scanner, run, status, error, state)
     except IngestError as error:
         return await _end(scanner, run, RunStatus.FAILED, error)
-    if started.status is RunStatus.COMPLETED:
+    if started.status is not RunStatus.RUNNING:
         return started
     return await _end(scanner, run, RunStatus.COMPLETED, None, ChannelAccess.READABLE)
 
@@ -243,10 +220,20 @@ async def _read_to_head(scanner: Scanner, run: ScanRun, newest: Newest) -> None:
     pages = read_history(scanner.rest, run.channel_id, run.cursor_id, run.head_id or run.cursor_id, newest)
     read = run.messages_read
     async for batch in batched(pages, scanner.batch_rows):
+        if await _is_cancelled(scanner, run):
+            return
         await _store(scanner, run, batch)
         read += sum(len(page.messages) for page in batch)
         if scanner.progress:
             scanner.progress(replace(run, cursor_id=batch[-1].high, messages_read=read))
+
+
+async def _is_cancelled(scanner: Scanner, run: ScanRun) -> bool:
+    def read() -> RunStatus:
+        with scanner.services.database.read() as connection:
+            return find_run(connection, run.scan_run_id).status
+
+    return await asyncio.to_thread(read) is RunStatus.CANCELLED
 
 
 async def _store(scanner: Scanner, run: ScanRun, pages: Sequence[Page]) -> None:
@@ -273,6 +260,7 @@ async def _store(scanner: Scanner, run: ScanRun, pages: Sequence[Page]) -> None:
 
     def after_merge(connection: Connection) -> list[Event]:
         on_rows_merged(connection, [*gone])
+        count_matched(connection, run, pages[0].low, high)
         return []
 
     documents = [

@@ -20,10 +20,10 @@ from ingest_pipeline.history.catalogue_sync import save_view
 from ingest_pipeline.history.channel_scan import (
     BATCH_ROWS,
     DEFAULT_CONCURRENCY,
-    SOURCE,
     RunProgress,
     run_scans,
 )
+from ingest_pipeline.history.page_documents import SOURCE
 from ingest_pipeline.history.scan_plans import ImportPlan, plan_import
 from ingest_pipeline.ingestion.batch_events import failures_recorded
 from ingest_pipeline.ingestion.ingest import new_correlation_id

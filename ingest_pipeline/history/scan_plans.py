@@ -9,10 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Literal
+from uuid import UUID, uuid5
 
 from ingest_pipeline.domain.guild import Channel
 from ingest_pipeline.domain.snowflake import created_at, first_id_at
+from ingest_pipeline.errors import BadInput
 from ingest_pipeline.ingestion.ingest import new_correlation_id
+from ingest_pipeline.storage.catalogue.guilds import find_channel
 from ingest_pipeline.storage.engine.database import Connection
 from ingest_pipeline.storage.messages.coverage import proven_until
 from ingest_pipeline.storage.runs.scan_runs import (
@@ -24,8 +28,11 @@ from ingest_pipeline.storage.runs.scan_runs import (
     find_run,
     mark_import_started,
     queue_run,
+    request_scan,
     unfinished_runs,
 )
+
+_SCANS = UUID("6f1c1f0e-6f0a-5f0e-9c38-2f5b8f2f7a51")
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +126,38 @@ def plan_catch_up(
     return queue_ranges(connection, RunKind.CATCH_UP, ranges, correlation_id)
 
 
+def plan_requested(
+    connection: Connection,
+    channel_id: int,
+    kind: Literal["import", "catch_up"],
+    *,
+    overlap: timedelta,
+    now: datetime,
+) -> ScanRun:
+    """Queue the reading of a channel that somebody asks for; an import that is under way is taken up.
+
+    Args:
+        kind: All of its history, or only newer messages than the last reading.
+        overlap: How much of what is proven to read again.
+
+    Raises:
+        NothingFound: The channel is not in the catalogue.
+        BadInput: It holds no messages itself.
+    """
+    channel = find_channel(connection, channel_id)
+    if not channel.holds_messages:
+        raise BadInput(f"channel {channel_id} is a {channel.channel_type}, which holds no messages itself")
+    if kind == "catch_up":
+        [run] = plan_catch_up(connection, [channel], new_correlation_id(), overlap=overlap, now=now)
+    else:
+        plan = plan_import(
+            connection, channel.guild_id, [channel], force=False, is_whole=False, overlap=overlap
+        )
+        [run] = plan.runs
+    request_scan(connection, run.scan_run_id, now=now)
+    return run
+
+
 def queue_ranges(
     connection: Connection, kind: RunKind, ranges: Iterable[IdRange], correlation_id: str
 ) -> list[ScanRun]:
@@ -126,7 +165,8 @@ def queue_ranges(
     now, runs = datetime.now(UTC), []
     for each in ranges:
         run = ScanRun(
-            scan_run_id=f"{correlation_id}-{each.channel_id}-{each.low}",
+            # The same journey plans the same run again.
+            scan_run_id=str(uuid5(_SCANS, f"{correlation_id}-{each.channel_id}-{each.low}")),
             guild_id=each.guild_id,
             channel_id=each.channel_id,
             kind=kind,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Literal
 
 from fastapi import APIRouter, Depends
@@ -11,18 +10,14 @@ from pydantic import BaseModel, Field
 from ingest_pipeline.api.access import Now, ServicesDep, WritingRoute, require_writer
 from ingest_pipeline.api.fields import GivenId, GivenKey, PageSize, Shown, ShownId, ShownTime
 from ingest_pipeline.api.problems import documented
-from ingest_pipeline.errors import BadInput, NothingFound
-from ingest_pipeline.history.scan_plans import plan_catch_up, plan_import
-from ingest_pipeline.ingestion.ingest import new_correlation_id
-from ingest_pipeline.storage.catalogue.guilds import find_channel
-from ingest_pipeline.storage.engine.database import Connection
+from ingest_pipeline.errors import NothingFound
+from ingest_pipeline.history.scan_plans import plan_requested
 from ingest_pipeline.storage.runs.scan_runs import (
     RunKind,
     RunStatus,
-    ScanRun,
+    cancel_run,
     find_run,
     list_runs,
-    request_scan,
 )
 
 router = APIRouter(prefix="/scan-runs", tags=["scan runs"])
@@ -45,7 +40,9 @@ class ScanRunModel(Shown):
     lower_id: ShownId
     head_id: ShownId | None
     cursor_id: ShownId
+    progress: float | None = Field(description="The part of its time that is read; null before it began.")
     messages_read: int
+    messages_matched: int | None = Field(description="Messages read that are in the table.")
     rows_changed: int
     error: str | None
     correlation_id: str
@@ -95,23 +92,23 @@ def queue_run(wanted: WantedScan, services: ServicesDep, now: Now) -> ScanRunMod
     catch-up does so first. An import that was begun and not finished is answered instead of a second
     one, and goes on.
     """
-    overlap, correlation_id = services.settings.overlap, new_correlation_id()
-
-    def work(connection: Connection) -> ScanRun:
-        channel = find_channel(connection, wanted.channel_id)
-        if not channel.holds_messages:
-            raise BadInput(
-                f"channel {channel.channel_id} is a {channel.channel_type}, which holds no messages itself"
+    overlap = services.settings.overlap
+    return ScanRunModel.model_validate(
+        services.database.run(
+            lambda connection: plan_requested(
+                connection, wanted.channel_id, wanted.kind, overlap=overlap, now=now
             )
-        if wanted.kind == "catch_up":
-            planned: Sequence[ScanRun] = plan_catch_up(
-                connection, [channel], correlation_id, overlap=overlap, now=now
-            )
-        else:
-            planned = plan_import(
-                connection, channel.guild_id, [channel], force=False, is_whole=False, overlap=overlap
-            ).runs
-        request_scan(connection, planned[0].scan_run_id, now=now)
-        return planned[0]
+        )
+    )
 
-    return ScanRunModel.model_validate(services.database.run(work))
+
+@writing.post(
+    "/{scan_run_id}/cancel", summary="Cancel a scan run", responses=documented(401, 403, 404, 413, 422)
+)
+def cancel(scan_run_id: GivenKey, services: ServicesDep, now: Now) -> ScanRunModel:
+    """Cancel a scan run that is not over; a running one ends at its next batch, and what it read stays."""
+    try:
+        run = services.database.run(lambda connection: cancel_run(connection, scan_run_id, now=now))
+    except LookupError as error:
+        raise NothingFound(str(error)) from None
+    return ScanRunModel.model_validate(run)

@@ -41,6 +41,7 @@ class RunStatus(StrEnum):
         FAILED: Ended by something that may pass; can go on.
         BLOCKED: Ended since the bot may not read the channel (any more); can go on when it may.
         ABANDONED: Given up for another one.
+        CANCELLED: Ended because somebody asked for it; what it had read stays.
     """
 
     QUEUED = "queued"
@@ -49,6 +50,7 @@ class RunStatus(StrEnum):
     FAILED = "failed"
     BLOCKED = "blocked"
     ABANDONED = "abandoned"
+    CANCELLED = "cancelled"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +69,7 @@ class ScanRun:
         cursor_id: Up to where it is read and stored.
         status: How far it has come.
         messages_read: Messages received from Discord.
+        messages_matched: How many of them are in the table: the channel's policy takes them.
         rows_changed: Contents and deletions that came by it; counted at its end.
         error: Why it ended early, or None.
         started_at: When it first began, aware UTC, or None.
@@ -84,10 +87,22 @@ class ScanRun:
     cursor_id: int = 0
     status: RunStatus = RunStatus.QUEUED
     messages_read: int = 0
+    messages_matched: int | None = 0
     rows_changed: int = 0
     error: str | None = None
     started_at: datetime | None = None
     finished_at: datetime | None = None
+
+    @property
+    def progress(self) -> float | None:
+        """How much of its time is read, from 0 to 1; None until it has begun."""
+        if self.status is RunStatus.COMPLETED:
+            return 1.0
+        # A channel's own messages have higher ids than it has.
+        low = max(self.lower_id, self.channel_id)
+        if self.head_id is None or self.head_id <= low:
+            return None
+        return round(min(max(self.cursor_id - low, 0) / (self.head_id - low), 1.0), 4)
 
 
 def queue_run(connection: Connection, run: ScanRun) -> None:
@@ -131,6 +146,23 @@ def finish_run(
 def abandon_runs(connection: Connection, kind: RunKind, channel_ids: Sequence[int], *, now: datetime) -> None:
     """Give up the unfinished readings of some channels."""
     connection.execute("abandon_runs", kind=kind.value, channel_ids=list(channel_ids), finished_at=now)
+
+
+def count_matched(connection: Connection, run: ScanRun, low: int, high: int) -> None:
+    """Add to a reading's matches the stored messages in `(low, high]`, which it has just read."""
+    connection.execute(
+        "count_matched", scan_run_id=run.scan_run_id, channel_id=run.channel_id, low=low, high=high
+    )
+
+
+def cancel_run(connection: Connection, scan_run_id: str, *, now: datetime) -> ScanRun:
+    """Cancel a reading that is not over; what it has read stays, and one that runs ends at its next batch.
+
+    Raises:
+        LookupError: There is none with this id.
+    """
+    connection.execute("cancel_run", scan_run_id=scan_run_id, finished_at=now)
+    return find_run(connection, scan_run_id)
 
 
 def find_run(connection: Connection, scan_run_id: str) -> ScanRun:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 import pytest
 
@@ -21,6 +22,7 @@ from ingest_pipeline.storage.runs.events import latest_events
 from ingest_pipeline.storage.runs.scan_runs import (
     RunStatus,
     ScanRun,
+    cancel_run,
     find_import,
     is_import_running,
     list_runs,
@@ -95,6 +97,25 @@ def test_an_import_that_cannot_begin_is_a_failed_batch(archive: Archive) -> None
         import_history_now(archive.services, 1, channel_ids=[7])
     (event,) = failed_batches(archive)
     assert (event.source, event.data["error"]) == (HISTORY, "ChannelNotFound")
+
+
+def test_a_cancelled_reading_ends_at_its_next_batch_and_keeps_what_it_read(
+    archive: Archive, server: DiscordServer, guild: int, radio: int
+) -> None:
+    """Its matches are what is in the table of what it read, and the next import reads the rest."""
+    server.messages.bulk_load(radio, 500)
+    server.messages.post(radio, "")
+
+    def cancel(run: ScanRun) -> None:
+        archive.write(lambda connection: cancel_run(connection, run.scan_run_id, now=datetime.now(UTC)))
+
+    [cancelled] = imported(archive, guild, channel_ids=[radio], batch_rows=100, progress=cancel).runs
+    assert (cancelled.status, cancelled.messages_read) == (RunStatus.CANCELLED, 100)
+    assert (cancelled.messages_matched, str(UUID(cancelled.scan_run_id))) == (100, cancelled.scan_run_id)
+    assert 0 < (cancelled.progress or 0) < 1
+    [again] = imported(archive, guild, channel_ids=[radio], batch_rows=100).runs
+    assert (again.status, again.progress) == (RunStatus.COMPLETED, 1)
+    assert archive.differences(server.truth(radio)) == []
 
 
 def test_importing_again_reads_only_what_is_new(

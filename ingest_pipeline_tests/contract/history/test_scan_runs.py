@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -13,6 +14,7 @@ from ingest_pipeline.storage.runs.scan_runs import (
     ScanRun,
     abandon_runs,
     advance_run,
+    cancel_run,
     find_import,
     find_run,
     finish_run,
@@ -164,3 +166,33 @@ def test_an_import_that_was_replaced_cannot_complete_the_new_one(database: Datab
         mark_import_started(connection, GUILD, correlation_id="c2", now=LATER)
         mark_import_completed(connection, GUILD, correlation_id="c1", now=LATER)
         assert is_import_running(connection, GUILD)
+
+
+def test_a_cancelled_reading_stays_cancelled(database: Database) -> None:
+    """Neither its end nor a new start brings it back; one that is over is left as it ended."""
+    queue(database, run("queued"), run("running"), run("done"))
+    with database.write() as connection:
+        start_run(connection, "running", head_id=90, now=NOW)
+        start_run(connection, "done", head_id=90, now=NOW)
+        finish_run(connection, "done", RunStatus.COMPLETED, now=NOW)
+        for name in ("queued", "running", "done"):
+            cancel_run(connection, name, now=LATER)
+        start_run(connection, "queued", head_id=90, now=LATER)
+        finish_run(connection, "running", RunStatus.FAILED, error="late", now=LATER)
+        found = {name: find_run(connection, name) for name in ("queued", "running", "done")}
+        assert unfinished_runs(connection, RunKind.IMPORT) == {}
+    assert [found[name].status for name in ("queued", "running", "done")] == [
+        RunStatus.CANCELLED,
+        RunStatus.CANCELLED,
+        RunStatus.COMPLETED,
+    ]
+    assert (found["running"].finished_at, found["running"].error) == (LATER, None)
+
+
+def test_progress_is_the_part_of_the_time_that_is_read() -> None:
+    """A channel has no messages before itself; a run that has not begun has no progress."""
+    assert run(channel_id=100, lower_id=0).progress is None
+    half = run(channel_id=100, lower_id=0, head_id=300, cursor_id=200, status=RunStatus.RUNNING)
+    assert half.progress == 0.5
+    assert replace(half, cursor_id=0).progress == 0
+    assert replace(half, status=RunStatus.COMPLETED).progress == 1

@@ -15,7 +15,7 @@ from ingest_pipeline.domain.session import Session
 from ingest_pipeline.domain.snowflake import first_id_at
 from ingest_pipeline.domain.window import Window
 from ingest_pipeline.errors import ExportMismatch
-from ingest_pipeline.history.channel_scan import page_document
+from ingest_pipeline.history.page_documents import page_document
 from ingest_pipeline.ingestion.imports import import_messages
 from ingest_pipeline.ingestion.services import Services, build_services
 from ingest_pipeline.settings import Settings

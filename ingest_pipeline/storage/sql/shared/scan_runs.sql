@@ -20,7 +20,7 @@ SET
     started_at = coalesce(started_at, $started_at::TIMESTAMPTZ),
     finished_at = NULL,
     error = NULL
-WHERE scan_run_id = $scan_run_id::TEXT;
+WHERE scan_run_id = $scan_run_id::TEXT AND status <> 'cancelled';
 
 -- name: advance_run
 -- Note how far a reading has come.
@@ -50,7 +50,28 @@ SET
         FROM tombstones AS t
         WHERE t.channel_id = scan_runs.channel_id AND t.correlation_id = scan_runs.correlation_id
     )
+WHERE scan_run_id = $scan_run_id::TEXT AND status <> 'cancelled';
+
+-- name: count_matched
+-- Add what is stored of the ids that a reading has just read.
+UPDATE scan_runs
+SET
+    messages_matched = coalesce(messages_matched, 0) + (
+        SELECT count(*)
+        FROM messages AS m
+        WHERE
+            m.channel_id = $channel_id::BIGINT
+            AND m.discord_id > $low::BIGINT
+            AND m.discord_id <= $high::BIGINT
+            AND m.deleted_at IS NULL
+    )
 WHERE scan_run_id = $scan_run_id::TEXT;
+
+-- name: cancel_run
+-- Cancel a reading that is not over.
+UPDATE scan_runs
+SET status = 'cancelled', finished_at = $finished_at::TIMESTAMPTZ
+WHERE scan_run_id = $scan_run_id::TEXT AND status IN ('queued', 'running', 'failed', 'blocked');
 
 -- name: abandon_runs
 -- Give up the unfinished readings of some channels.
