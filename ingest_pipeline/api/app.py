@@ -97,6 +97,8 @@ def _include_routers(app: FastAPI, *, is_reading_guarded: bool) -> None:
         else:
             app.include_router(module.router)
     app.include_router(scan_runs.writing)
+    # Before the intents by id, one of which it would be.
+    app.include_router(install_intents.returning)
     app.include_router(install_intents.writing)
 
 

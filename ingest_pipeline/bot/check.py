@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlencode
 
 from pydantic import SecretStr
 
@@ -105,14 +106,48 @@ class BotCheck:
         }
 
 
-def invite_link(application_id: int) -> str:
+def invite_link(
+    application_id: int,
+    *,
+    state: str | None = None,
+    redirect_uri: str | None = None,
+    guild_id: int | None = None,
+) -> str:
     """Return the address that invites a bot with the least permissions.
 
     https://docs.discord.com/developers/topics/oauth2, "Bot Authorization Flow".
+
+    Args:
+        application_id: The bot's application.
+        state: A secret that Discord hands back to `redirect_uri`.
+        redirect_uri: Where Discord sends the user afterwards; it must be among the application's redirects.
+        guild_id: The only guild that it may be added to; the user chooses without it.
     """
-    return (
-        f"https://discord.com/oauth2/authorize?client_id={application_id}&scope=bot&permissions={PERMISSIONS}"
-    )
+    asked: dict[str, object] = {
+        "client_id": application_id,
+        "scope": "bot",
+        "permissions": PERMISSIONS,
+    }
+    if state is not None and redirect_uri is not None:
+        asked |= {"response_type": "code", "redirect_uri": redirect_uri, "state": state}
+    if guild_id is not None:
+        asked |= {"guild_id": guild_id, "disable_guild_select": "true"}
+    return f"https://discord.com/oauth2/authorize?{urlencode(asked)}"
+
+
+def application_id_now(token: SecretStr) -> int:
+    """Ask Discord for the id of the bot's application.
+
+    Raises:
+        TokenRejected: Discord does not accept the token.
+        DiscordUnavailable: Discord did not answer.
+    """
+
+    async def work() -> int:
+        async with open_rest(token) as rest:
+            return int((await rest.application())["id"])
+
+    return asyncio.run(work())
 
 
 def check_bot_now(services: Services, token: SecretStr, default_patterns: Collection[str]) -> BotCheck:

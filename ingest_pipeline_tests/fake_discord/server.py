@@ -54,6 +54,8 @@ from ingest_pipeline_tests.fake_discord.guild_state import GuildState
 from ingest_pipeline_tests.fake_discord.handshake import Handshake
 from ingest_pipeline_tests.fake_discord.journal import Journal
 from ingest_pipeline_tests.fake_discord.message_actions import MessageActions
+from ingest_pipeline_tests.fake_discord.oauth import PATH as OAUTH_PATH
+from ingest_pipeline_tests.fake_discord.oauth import OAuth
 from ingest_pipeline_tests.fake_discord.permission_actions import PermissionActions
 from ingest_pipeline_tests.fake_discord.rate_limits import RateLimits
 from ingest_pipeline_tests.fake_discord.rest import PREFIX, Rest
@@ -90,6 +92,7 @@ class DiscordServer:
         self.messages = MessageActions(self.state)
         self.threads = ThreadActions(self.state, self.messages)
         self.permissions = PermissionActions(self.state)
+        self.oauth = OAuth(self.state, self.guilds)
         self.dispatcher = Dispatcher(self.state, self.faults)
         self.gateway = Gateway(self.state, self.faults, self.dispatcher)
         self.handshake = Handshake(self.state, self.faults, self.journal, self.dispatcher, token)
@@ -133,6 +136,7 @@ class DiscordServer:
         rest.add_routes(app.router)
         app.router.add_get("/", self.handshake.handle)
         app.router.add_get("/resume", self.handshake.handle)
+        app.router.add_get(OAUTH_PATH, self.oauth.handle)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=_SHUTDOWN_SECONDS)
         await self._runner.setup()
         await web.TCPSite(self._runner, _HOST, 0).start()

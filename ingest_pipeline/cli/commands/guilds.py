@@ -1,11 +1,11 @@
-"""Commands on the guilds of the catalogue: list, show, monitor, unmonitor, sync, forget."""
+"""Commands on the guilds of the catalogue: list, show, invite, monitor, unmonitor, sync, forget."""
 
 from __future__ import annotations
 
 import asyncio
 from collections import Counter
 from dataclasses import asdict
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -16,10 +16,11 @@ from ingest_pipeline.cli.invocation import (
     PatternsArgument,
     begin,
     open_services,
+    read_author,
     read_guild,
 )
 from ingest_pipeline.cli.output import plain_text, print_fields, print_json, print_rows, with_text_ids
-from ingest_pipeline.errors import BadInput
+from ingest_pipeline.errors import BadInput, ConfigurationError
 
 if TYPE_CHECKING:
     from ingest_pipeline.storage.engine.database import Connection
@@ -41,6 +42,52 @@ def list_every(context: typer.Context, as_json: JsonOption = False) -> None:
         print_json({"count": len(found), "guilds": [with_text_ids(row) for row in found]})
         return
     print_rows(_COLUMNS, [[plain_text(row[column]) for column in _COLUMNS] for row in found])
+
+
+@app.command("invite")
+def invite(
+    context: typer.Context,
+    *,
+    guild: Annotated[
+        str | None, typer.Option("--guild", metavar="GUILD", help="The only guild that it may join.")
+    ] = None,
+    user: Annotated[str | None, typer.Option(metavar="USER", help="The user who begins it.")] = None,
+    redirect_uri: Annotated[
+        str,
+        typer.Option(
+            metavar="URL", help="Where Discord sends the browser: one of the application's redirects."
+        ),
+    ] = "http://127.0.0.1:8000/install-intents/return",
+    minutes: Annotated[int, typer.Option(help="How long the link is good.", min=1, max=1440)] = 10,
+    as_json: JsonOption = False,
+) -> None:
+    """Print a link that adds the bot to a guild, good once.
+
+    Discord sends the browser back to the running HTTP interface, which notes that the installation is done.
+    """
+    guild_id = None if guild is None else read_guild(guild)
+    user_id = None if user is None else read_author(user)
+    settings = begin(context, as_json=as_json)
+    if settings.discord_bot_token is None:
+        raise ConfigurationError("DISCORD_BOT_TOKEN is not set: put the bot's token into .env")
+    with open_services(settings) as services:
+        from ingest_pipeline.bot.check import application_id_now, invite_link
+        from ingest_pipeline.storage.catalogue.install_intents import create_intent
+
+        application_id, now = application_id_now(settings.discord_bot_token), datetime.now(UTC)
+        lifetime = timedelta(minutes=minutes)
+        intent, state = services.database.run(
+            lambda connection: create_intent(
+                connection, guild_id=guild_id, user_id=user_id, lifetime=lifetime, now=now
+            )
+        )
+    link = invite_link(application_id, state=state, redirect_uri=redirect_uri, guild_id=guild_id)
+    if as_json:
+        print_json(
+            {"intent_id": intent.intent_id, "invite_link": link, "expires_at": intent.expires_at.isoformat()}
+        )
+    else:
+        typer.echo(link)
 
 
 @app.command("show")

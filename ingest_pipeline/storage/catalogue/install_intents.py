@@ -26,6 +26,8 @@ class InstallIntent:
         created_at: When it was begun, aware UTC.
         expires_at: From when it is not good any more, aware UTC.
         used_at: When it came back, aware UTC, or None.
+        user_id: The user who began it, or None when not told.
+        installed_guild_id: The guild that Discord told when it came back, or None.
     """
 
     intent_id: str
@@ -33,6 +35,8 @@ class InstallIntent:
     created_at: datetime
     expires_at: datetime
     used_at: datetime | None = None
+    user_id: int | None = None
+    installed_guild_id: int | None = None
 
     def status(self, now: datetime) -> str:
         """Return `used`, `expired` or `open`."""
@@ -42,7 +46,12 @@ class InstallIntent:
 
 
 def create_intent(
-    connection: Connection, *, guild_id: int | None, lifetime: timedelta, now: datetime
+    connection: Connection,
+    *,
+    guild_id: int | None,
+    user_id: int | None = None,
+    lifetime: timedelta,
+    now: datetime,
 ) -> tuple[InstallIntent, str]:
     """Begin an installation.
 
@@ -50,27 +59,41 @@ def create_intent(
         The intent, and the secret state, which is told only here.
     """
     state = secrets.token_urlsafe(32)
-    intent = InstallIntent(uuid4().hex, guild_id, now, now + lifetime)
+    intent = InstallIntent(uuid4().hex, guild_id, now, now + lifetime, user_id=user_id)
     connection.execute(
         "insert_intent",
         intent_id=intent.intent_id,
         state_digest=_digest(state),
         guild_id=guild_id,
+        user_id=user_id,
         created_at=intent.created_at,
         expires_at=intent.expires_at,
     )
     return intent, state
 
 
-def use_intent(connection: Connection, state: str, *, now: datetime) -> tuple[InstallIntent, bool] | None:
+def is_known_state(connection: Connection, state: str) -> bool:
+    """Return whether an intent, good or not, has this state: a look that anybody may cause."""
+    return connection.fetch_one("find_intent_by_state", state_digest=_digest(state)) is not None
+
+
+def use_intent(
+    connection: Connection, state: str, *, installed_guild_id: int | None = None, now: datetime
+) -> tuple[InstallIntent, bool] | None:
     """Validate a returned state.
+
+    Args:
+        installed_guild_id: The guild that Discord told with it, or None.
 
     Returns:
         The intent it belongs to and whether it was good, which it is once and before it expires; None
         when no intent has this state.
     """
     digest = _digest(state)
-    was_good = connection.execute("use_intent", state_digest=digest, now=now) == 1
+    was_good = (
+        connection.execute("use_intent", state_digest=digest, installed_guild_id=installed_guild_id, now=now)
+        == 1
+    )
     row = connection.fetch_one("find_intent_by_state", state_digest=digest)
     return None if row is None else (_intent(row), was_good)
 
