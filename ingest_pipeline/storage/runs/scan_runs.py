@@ -98,11 +98,11 @@ class ScanRun:
         """How much of its time is read, from 0 to 1; None until it has begun."""
         if self.status is RunStatus.COMPLETED:
             return 1.0
-        # A channel's own messages have higher ids than it has.
-        low = max(self.lower_id, self.channel_id)
-        if self.head_id is None or self.head_id <= low:
+        if self.head_id is None or self.head_id <= self.lower_id:
             return None
-        return round(min(max(self.cursor_id - low, 0) / (self.head_id - low), 1.0), 4)
+        # A channel's own messages have higher ids than it has; only what was moved into it is older.
+        low = max(self.lower_id, self.channel_id if self.channel_id < self.head_id else 0)
+        return min(max(self.cursor_id - low, 0) / (self.head_id - low), 1.0)
 
 
 def queue_run(connection: Connection, run: ScanRun) -> None:
