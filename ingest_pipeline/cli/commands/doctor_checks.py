@@ -16,6 +16,7 @@ from ingest_pipeline.cli.output import moment_text
 from ingest_pipeline.domain.session import live_sessions, next_session
 from ingest_pipeline.environment import find_env_file, unknown_variables
 from ingest_pipeline.errors import IngestError
+from ingest_pipeline.installation import HOME_FOLDER
 from ingest_pipeline.private_files import is_open_to_others
 from ingest_pipeline.settings import RENAMED_VARIABLES, Settings
 from ingest_pipeline.userconfig.edited_files import decode_text, mapping_items, read_edited_file, yaml_root
@@ -96,7 +97,7 @@ def check_token(settings: Settings) -> Check:
         missing = "neither DISCORD_OAUTH_TOKEN nor DISCORD_BOT_TOKEN is set"
         if settings.executor == "celery":
             return Check("token", State.WARN, missing, _WORKERS_REMEDY)
-        remedy = "put one into .env; without it, `ingest start` runs the demo"
+        remedy = f"put one into {HOME_FOLDER / '.env'}; without it, `ingest start` runs the demo"
         return Check("token", State.FAIL, missing, remedy)
     if not _TOKEN.fullmatch(settings.exporter_token.get_secret_value()):
         return Check(
