@@ -25,6 +25,7 @@ from ingest_pipeline.ingestion.ingest import new_correlation_id
 from ingest_pipeline.ingestion.overruns import overrunning
 from ingest_pipeline.ingestion.polling import missing_time
 from ingest_pipeline.ingestion.services import Services, read_by_bot_else_exporter
+from ingest_pipeline.ingestion.threads import read_threads_if_possible
 from ingest_pipeline.sources.discord.rest import DiscordRest
 from ingest_pipeline.storage.catalogue.guilds import list_channels
 from ingest_pipeline.storage.engine.database import Connection
@@ -148,7 +149,7 @@ async def seal_session(
 
 
 def seal_from_export(services: Services, session_id: str, now: datetime | None = None) -> SealReport:
-    """Read a session again with the exporter and seal it.
+    """Read a session again with the exporter, threads included if it can, and seal it.
 
     Deletions are not looked for: an export cannot distinguish a deleted message from one that the account
     may not read.
@@ -160,6 +161,7 @@ def seal_from_export(services: Services, session_id: str, now: datetime | None =
     """
     session = _settled(services, session_id, now or datetime.now(UTC))
     backfill_session(services, session_id, on_rows_merged=reading_content(services))
+    read_threads_if_possible(services, session_id, on_rows_merged=reading_content(services))
     return _seal(services, session, "export")
 
 

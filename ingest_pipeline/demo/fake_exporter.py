@@ -102,11 +102,28 @@ class StandIn:
         bounds = self._line.bound("after"), self._line.bound("before")
         _say("Resolving channel(s)...")
         channels = [self._resolve(channel_id) for channel_id in ids]
+        channels += self._threads(ids)
         _say(f"Exporting {len(channels)} channel(s)...")
         outcome, cancellation = _Outcome(len(channels)), Cancellation()
         for channel in channels:
             self._export_reported(channel, bounds, outcome, cancellation)
         return _report(outcome)
+
+    def _threads(self, channel_ids: Sequence[int]) -> list[Channel]:
+        """Return the threads of some channels if they are asked for; 2.46 is the first version to take it."""
+        if "include-threads" not in self._line.options:
+            return []
+        version = str(self._world.content.get("version", "2.47"))
+        if tuple(map(int, version.split(".")[:2])) < (2, 46):
+            raise UsageError("Unrecognized option(s):\n--include-threads")
+        if (self._line.value("include-threads") or "active").lower() == "none":
+            return []
+        parents = {str(channel_id) for channel_id in channel_ids}
+        return [
+            channel
+            for channel in self._world.channels()
+            if channel.kind.endswith("Thread") and str(channel.description.get("categoryId")) in parents
+        ]
 
     def _resolve(self, channel_id: int) -> Channel:
         channel = self._world.channel(channel_id)
@@ -210,7 +227,8 @@ class StandIn:
 
     def _path(self, channel: Channel) -> Path:
         """Return the output file: an existing folder, or a name without extension, is a folder."""
-        given = Path(self._line.value("output") or ".").absolute()
+        template = self._line.value("output") or "."
+        given = Path(template.replace("%c", str(channel.channel_id))).absolute()
         if given.is_dir() or not given.suffix:
             name = self._hierarchical_name(channel).replace(" / ", " - ")
             guild = self._world.content["guild"]["name"]

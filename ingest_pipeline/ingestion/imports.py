@@ -153,7 +153,7 @@ def import_messages(
                 results.append(services.exporter.export(ExportRequest(each, window), folder))
         policies = services.read_policies(channels)
         documents = [
-            _export_document(session, result, policies[result.channel_id], correlation_id)
+            export_document(session, result, policies[result.channel_id], correlation_id)
             for result in results
         ]
         for document in documents:
@@ -248,9 +248,10 @@ def _add_channel(services: Services, session: Session, channel_id: int, parent_i
         )
 
 
-def _export_document(
+def export_document(
     session: Session, result: ExportResult, policy: ChannelPolicy, correlation_id: str
 ) -> ExportDocument:
+    """Return a finished export as a document, which proves what it holds."""
     with result.path.open("rb") as stream:
         header = read_header(stream, result.path.name)
     return ExportDocument(

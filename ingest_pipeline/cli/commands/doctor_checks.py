@@ -123,7 +123,20 @@ def check_exporter(settings: Settings) -> Check:
         return Check("exporter", State.FAIL, f"{path} is not executable", f"run `chmod +x {path}`")
     timeout = settings.exporter_timeout_seconds
     exporter = ChatExporter(path, settings.exporter_token, timeout_seconds=timeout)
-    return Check("exporter", State.OK, f"version {exporter.version()} at {path}")
+    version = exporter.version()
+    return Check("exporter", State.OK, f"version {version} at {path}; {_threads(settings, version)}")
+
+
+def _threads(settings: Settings, version: str) -> str:
+    """Say by whom, and when, the threads of sessions' channels are read."""
+    from ingest_pipeline.sources.exporter.chat_exporter import THREADS_VERSION
+
+    if settings.discord_bot_token is not None:
+        return "threads are read by the bot"
+    first, stated = (tuple(map(int, re.findall(r"\d+", text)[:2])) for text in (THREADS_VERSION, version))
+    if stated < first:
+        return f"threads of sessions' channels are not read: that takes {THREADS_VERSION} or newer, or a bot"
+    return "threads of sessions' channels are read when a session is sealed, with a bot at once"
 
 
 def check_database(settings: Settings) -> Check:

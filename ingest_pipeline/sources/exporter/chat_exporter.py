@@ -45,6 +45,8 @@ logger = logging.getLogger(__name__)
 
 NO_MESSAGES = "no message in the window; a channel whose history the account may not read looks the same"
 VERSION_SECONDS = 30.0
+THREADS_VERSION = "2.46"
+"""The first that exports a channel's threads with it."""
 STDERR_CHARACTERS = 8_000
 
 
@@ -144,6 +146,47 @@ class ChatExporter:
             warnings=warnings_of(run) + (() if count else (NO_MESSAGES,)),
             started_at=started_at,
         )
+
+    def export_threads(self, request: ExportRequest, directory: Path) -> list[ExportResult]:
+        """Export the threads of a channel that have messages of a window, each into a file.
+
+        The exporter writes the channel's own file beside theirs, which is not kept.
+
+        Args:
+            request: The channel and the window.
+            directory: Where the files are put; made when absent.
+
+        Raises:
+            ExporterUnavailable: This version cannot export a channel's threads; 2.46 or newer can.
+            IngestError: As for `export`.
+        """
+        results: list[ExportResult] = []
+        with _workspace(directory) as folder:
+            started_at = datetime.now(UTC)
+            arguments = [*_arguments(request, folder / "%c.json"), "--include-threads", "all"]
+            run = self._run(arguments, folder, self._timeout_seconds)
+            if "--include-threads" in run.stderr and run.exit_code:
+                raise ExporterUnavailable(
+                    f"threads of {request}: {THREADS_VERSION} or newer is needed: delete the exporter's "
+                    "folder and run `ingest exporter`"
+                )
+            if error := failure_of(run, f"threads of {request}"):
+                raise error
+            for part in sorted(folder.glob("*.json")):
+                thread = ExportRequest(int(part.stem), request.window)
+                header, count = check_export(part, thread)
+                if thread.channel_id == request.channel_id or not count:
+                    continue
+                path = directory / f"{thread.channel_id}-{uuid4().hex}.json"
+                part.rename(path)
+                read_at = header.exported_at or started_at
+                results.append(
+                    ExportResult(
+                        path, request.window, thread.channel_id, read_at, count, run.seconds, (), started_at
+                    )
+                )
+        logger.info("exported %d threads of %s in %.1f s", len(results), request, run.seconds)
+        return results
 
     def version(self) -> str:
         """Return the exporter's version, such as `2.47`.

@@ -22,12 +22,15 @@ from ingest_pipeline.ingestion.services import Services, build_services
 from ingest_pipeline.settings import Settings
 from ingest_pipeline.storage.catalogue.guilds import set_monitor_patterns
 from ingest_pipeline.storage.engine.database import Database
+from ingest_pipeline.storage.messages.coverage import gaps
+from ingest_pipeline.storage.messages.deletions import list_messages
 from ingest_pipeline.storage.messages.manifests import Changes
 from ingest_pipeline.storage.messages.sessions import save_sessions
 from ingest_pipeline_tests.archive import Archive
 from ingest_pipeline_tests.fake_discord.server import DiscordServer
 
 CHANNEL = 1_100_000_000_000_000_042
+THREAD = CHANNEL + 1000
 START = datetime(2025, 9, 7, 13, tzinfo=UTC)
 SESSION = Session("monza", START, START + timedelta(minutes=12), (CHANNEL,))
 
@@ -39,6 +42,15 @@ class World:
         """Begin with an empty channel."""
         self._path = path
         self._messages: list[dict[str, str]] = []
+        self._thread: list[dict[str, str]] = []
+        self.version = "2.47"
+        self.post()
+
+    def post_in_thread(self, *minutes: float) -> None:
+        """Post messages into a thread of the channel so many minutes after the session's start."""
+        for minute in minutes:
+            message_id = first_id_at(START + timedelta(minutes=minute)) + 1
+            self._thread.append({"id": str(message_id), "content": f"in the thread, minute {minute}"})
         self.post()
 
     def post(self, *minutes: float) -> None:
@@ -47,7 +59,19 @@ class World:
             message_id = first_id_at(START + timedelta(minutes=minute))
             self._messages.append({"id": str(message_id), "content": f"minute {minute}"})
         channel = {"id": str(CHANNEL), "name": "team-radio", "messages": self._messages}
-        world = {"guild": {"id": "1", "name": "Paddock"}, "channels": [channel]}
+        thread = {
+            "id": str(THREAD),
+            "name": "replies",
+            "type": "GuildPublicThread",
+            "categoryId": str(CHANNEL),
+            "category": "team-radio",
+            "messages": self._thread,
+        }
+        world = {
+            "guild": {"id": "1", "name": "Paddock"},
+            "version": self.version,
+            "channels": [channel, thread] if self._thread else [channel],
+        }
         self._path.write_text(json.dumps(world), encoding="utf-8")
 
 
@@ -89,6 +113,38 @@ def test_a_session_is_sealed_with_the_exporter(services: Services, world: World)
     [manifest] = seal_now(services, "monza").manifests
     added = (first_id_at(START + timedelta(minutes=7)),)
     assert (manifest.version, manifest.changes) == (2, Changes(added=added))
+
+
+def test_threads_are_read_when_a_session_is_sealed_with_the_exporter(
+    services: Services, world: World
+) -> None:
+    """A thread's messages of the session's time are the session's, and proven."""
+    world.post_in_thread(3, 6, 30)
+    assert seal_now(services, "monza").is_sealed
+    with services.database.read() as connection:
+        texts = [row["raw_content"] for row in list_messages(connection, "monza")]
+        assert gaps(connection, THREAD, SESSION.window.low, SESSION.window.high) == []
+    assert texts == [
+        "minute 1",
+        "in the thread, minute 3",
+        "minute 5",
+        "in the thread, minute 6",
+        "minute 11",
+    ]
+    assert list((services.settings.data_dir / "tmp_transcripts_from_discord").iterdir()) == []
+
+
+def test_an_exporter_that_knows_no_threads_seals_without_them_and_says_so(
+    services: Services, world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Versions before 2.46 do not take the option for a channel."""
+    world.version = "2.45"
+    world.post_in_thread(3)
+    assert seal_now(services, "monza").is_sealed
+    with services.database.read() as connection:
+        assert len(list_messages(connection, "monza")) == 3
+    assert "the threads of session monza were not read" in caplog.text
+    assert "2.46 or newer is needed" in caplog.text
 
 
 def test_what_the_bot_cannot_see_is_left_to_the_exporter(

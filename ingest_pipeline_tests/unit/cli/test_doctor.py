@@ -57,6 +57,9 @@ def test_where_everything_works_the_doctor_is_content(cli: Cli) -> None:
         )
     ]
     assert "2.47" in found(cli, "exporter")["detail"]
+    assert (
+        "threads of sessions' channels are read when a session is sealed" in found(cli, "exporter")["detail"]
+    )
     assert found(cli, "sessions")["detail"] == "1 stored, live: none, next: race at 2098-09-06T13:00:00Z"
 
 
