@@ -1,5 +1,8 @@
 """Dagster's definitions from settings: the whole code location."""
 
+import warnings
+from collections.abc import Sequence
+
 import dagster as dg
 
 from ingest_pipeline.orchestration.catalogue.assets import (
@@ -48,13 +51,15 @@ def build_definitions(settings: Settings) -> dg.Definitions:
     """Return the definitions of a deployment; nothing is opened or connected until something runs."""
     prune_job = build_prune_job(settings)
     return dg.Definitions(
-        assets=[
-            *build_assets(settings),
-            *build_content_assets(settings),
-            *build_catalogue_assets(settings),
-            *build_report_assets(),
-            *build_seal_assets(),
-        ],
+        assets=_with_code_references(
+            [
+                *build_assets(settings),
+                *build_content_assets(settings),
+                *build_catalogue_assets(settings),
+                *build_report_assets(),
+                *build_seal_assets(),
+            ]
+        ),
         asset_checks=[message_checks, verification_check, permission_check],
         jobs=[
             ingest_job,
@@ -90,3 +95,12 @@ def build_definitions(settings: Settings) -> dg.Definitions:
         # Of all jobs: what is started from the catalogue runs as `ingest_job` does.
         executor=build_executor(settings),
     )
+
+
+def _with_code_references(assets: Sequence[dg.AssetsDefinition]) -> list[dg.AssetsDefinition]:
+    """Return assets whose page links to their code on this machine."""
+    with warnings.catch_warnings():
+        # The function and what it makes are marked beta.
+        warnings.simplefilter("ignore", dg.BetaWarning)
+        referring = dg.with_source_code_references(assets)
+    return [asset for asset in referring if isinstance(asset, dg.AssetsDefinition)]

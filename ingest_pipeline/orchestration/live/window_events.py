@@ -22,6 +22,7 @@ from ingest_pipeline.orchestration.content.metadata import describe_window
 from ingest_pipeline.orchestration.live.session_windows import GAP, SessionWindows
 from ingest_pipeline.orchestration.metadata import ROWS, Metadata, listed, normalized_metadata
 from ingest_pipeline.orchestration.partitions import partition_key
+from ingest_pipeline.storage.messages.deletions import table_summary
 from ingest_pipeline.storage.messages.manifests import Manifest
 
 MESSAGES = "messages"
@@ -111,6 +112,7 @@ def _described(services: Services, found: SessionWindows, keys: Sequence[str]) -
     described: Described = defaultdict(dict)
     with services.database.read() as connection:
         nothing = describe_window(connection, [], session.window)
+        rows_in_table = table_summary(connection)["rows"]
         for key in keys:
             content = nothing
             if found.rows[key]:
@@ -118,7 +120,7 @@ def _described(services: Services, found: SessionWindows, keys: Sequence[str]) -
             described["raw_export"][key] = _landed(services, found, key)
             without = {"note": _NO_EXPORT} if normalized[key].get("files") == "none" else {}
             described["normalized_messages"][key] = {**normalized[key], **without}
-            described[MESSAGES][key] = {ROWS: found.rows[key]}
+            described[MESSAGES][key] = {ROWS: found.rows[key], "dagster/row_count": rows_in_table}
             for asset, metadata in content.items():
                 described[asset][key] = metadata
             if content[_CLIPS][ROWS] == content[_CLIPS].get("fetched", 0):

@@ -41,7 +41,7 @@ class Outcome:
     Attributes:
         job: What ran.
         session_id: The session it was about, or None.
-        run_id: Dagster's id of it.
+        run_id: Dagster's id of it; empty for a tick.
         ended_at: Aware UTC.
         problem: What went wrong, in a line, or None.
         is_repeated: Whether another run follows by itself within minutes, as the polls of a session do.
@@ -103,11 +103,13 @@ class AlertState:
         seen: Position in Dagster's event log up to which runs are taken into account; None at first.
         streaks: What fails, by job and session.
         pending: What could not be delivered yet, the oldest first.
+        ticks_seen: Until when ticks are taken into account, in seconds since 1970; None at first.
     """
 
     seen: int | None = None
     streaks: dict[str, Streak] = field(default_factory=dict)
     pending: tuple[Alert, ...] = ()
+    ticks_seen: float | None = None
 
     @classmethod
     def from_text(cls, text: str | None) -> AlertState:
@@ -117,10 +119,11 @@ class AlertState:
             streaks = [_streak(each) for each in stated.get("streaks", ())]
             pending = [Alert(_moment(at), dict(body)) for at, body in stated.get("pending", ())]
             seen = stated.get("seen")
+            ticks_seen = float(stated.get("ticks_seen") or 0) or None
         except (ValueError, TypeError, KeyError, AttributeError):
             return cls()
         by_group = {_group(streak): streak for streak in streaks}
-        return cls(seen if isinstance(seen, int) else None, by_group, tuple(pending))
+        return cls(seen if isinstance(seen, int) else None, by_group, tuple(pending), ticks_seen)
 
     def to_text(self) -> str:
         """Write the state."""
@@ -138,7 +141,9 @@ class AlertState:
             for each in self.streaks.values()
         ]
         pending = [[alert.at.isoformat(), alert.body] for alert in self.pending]
-        return json.dumps({"seen": self.seen, "streaks": streaks, "pending": pending})
+        return json.dumps(
+            {"seen": self.seen, "ticks_seen": self.ticks_seen, "streaks": streaks, "pending": pending}
+        )
 
     def after(self, outcomes: Iterable[Outcome], *, threshold: int, now: datetime) -> AlertState:
         """Return the state that follows from runs that ended since, with the alerts that are due.
@@ -228,7 +233,8 @@ def _alert(
 
 def _failure_line(streak: Streak) -> str:
     often = f", {streak.failures} times in a row since {_clock(streak.since)}" if streak.failures > 1 else ""
-    return f"{streak.job} failed{often}: {streak.problem} (run {streak.run_id[:8]})"
+    run = f" (run {streak.run_id[:8]})" if streak.run_id else ""
+    return f"{streak.job} failed{often}: {streak.problem}{run}"
 
 
 def _recovery_line(streak: Streak, at: datetime) -> str:

@@ -1,4 +1,4 @@
-"""The alert sensor: failed runs, failed asset checks, and their recovery.
+"""The alert sensor: failed runs, asset checks and ticks, and their recovery.
 
 It goes through this code location's runs that ended since its last look, in Dagster's own event log. When
 to alert and in which words is decided in `orchestration/maintenance/alerting.py`. An alert that could not be
@@ -16,6 +16,7 @@ from ingest_pipeline.ingestion.services import Services
 from ingest_pipeline.orchestration.completeness.seals import SEAL_JOB
 from ingest_pipeline.orchestration.live.sensors import error_line
 from ingest_pipeline.orchestration.maintenance.alerting import Alert, AlertState, Outcome, post
+from ingest_pipeline.orchestration.maintenance.tick_outcomes import ALERT_SENSOR, ended_ticks
 from ingest_pipeline.orchestration.partitions import RANGE_START, SESSION
 from ingest_pipeline.orchestration.runtime.executors import code_location_of, code_location_of_sensor
 from ingest_pipeline.orchestration.singleton_jobs import ingest_job
@@ -42,11 +43,11 @@ def build_alert_sensors(settings: Settings) -> list[dg.SensorDefinition]:
     if settings.alert_webhook_url is None:
         return []
     sensor = dg.sensor(
-        name="alert_sensor",
+        name=ALERT_SENSOR,
         minimum_interval_seconds=_EVERY_SECONDS,
         default_status=dg.DefaultSensorStatus.RUNNING,
         description=(
-            "Posts to the webhook when runs or asset checks fail, one message for each session, and "
+            "Posts to the webhook when runs, asset checks or ticks fail, one message for each session, and "
             "when they work again. The polls of a live session alert after "
             "{settings.alert_after_failures} failures in a row, anything else at once. It starts no "
             "runs."
@@ -63,12 +64,13 @@ def alert_sensor(
     before = AlertState.from_text(context.cursor)
     if before.seen is None:
         # Failures from before alerts were set up are not reported.
-        state = replace(before, seen=_newest(context.instance))
+        state = replace(before, seen=_newest(context.instance), ticks_seen=now.timestamp())
         return dg.SensorResult(skip_reason="alerts start now", cursor=state.to_text())
     ended, seen = _ended_runs(context, before.seen)
     outcomes = [_outcome(context.instance, run, at) for run, at in ended if not _goes_on(run)]
-    state = before.after(outcomes, threshold=settings.alert_after_failures, now=now)
-    state = replace(state, seen=seen)
+    ticks, ticks_seen = ended_ticks(context, before.ticks_seen or now.timestamp())
+    state = before.after([*outcomes, *ticks], threshold=settings.alert_after_failures, now=now)
+    state = replace(state, seen=seen, ticks_seen=ticks_seen)
     left, problem = _deliver(settings, state.pending)
     if problem:
         context.log.warning("%d alerts wait: %s", len(left), problem)

@@ -12,6 +12,22 @@ from typing import Any
 
 import dagster as dg
 import pytest
+from dagster._core.definitions.run_request import InstigatorType
+from dagster._core.remote_origin import (
+    ManagedGrpcPythonEnvCodeLocationOrigin,
+    RemoteInstigatorOrigin,
+    RemoteRepositoryOrigin,
+)
+from dagster._core.scheduler.instigation import (
+    InstigatorState,
+    InstigatorStatus,
+    ScheduleInstigatorData,
+    SensorInstigatorData,
+    TickData,
+    TickStatus,
+)
+from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
+from dagster_shared.error import SerializableErrorInfo
 
 from ingest_pipeline.orchestration.build import build_definitions
 from ingest_pipeline.orchestration.maintenance import alerting
@@ -128,6 +144,53 @@ def test_a_live_session_that_keeps_failing_is_told_of_once_and_when_it_is_well(
     assert (recovery["event"], recovery["problems"][0]["failures"]) == ("recovery", 3)
     assert "works again" in recovery["content"]
     assert alerts.tick() == "nothing failed"
+
+
+@pytest.mark.parametrize("instance", ["disk"], indirect=True)
+def test_a_tick_that_fails_alerts_and_its_end_too(alerts: Alerts, receiver: Receiver) -> None:
+    """A schedule at once, a sensor at its second failure in a row; a skipped tick is a success."""
+    record_tick(alerts, "verify_messages_schedule", InstigatorType.SCHEDULE, "the database is busy")
+    record_tick(alerts, "live_session_sensor", InstigatorType.SENSOR, "a bad line")
+    alerts.tick()
+    [sent] = receiver.bodies
+    assert "a tick of verify_messages_schedule failed: the database is busy" in sent["content"]
+    assert "live_session_sensor" not in sent["content"]
+    record_tick(alerts, "live_session_sensor", InstigatorType.SENSOR, "a bad line")
+    alerts.tick()
+    assert "a tick of live_session_sensor failed, 2 times in a row" in receiver.bodies[1]["content"]
+    record_tick(alerts, "live_session_sensor", InstigatorType.SENSOR, None)
+    alerts.tick()
+    assert (receiver.bodies[2]["event"], receiver.bodies[2]["problems"][0]["failures"]) == ("recovery", 2)
+    alerts.tick()
+    assert len(receiver.bodies) == 3
+
+
+def record_tick(alerts: Alerts, name: str, kind: InstigatorType, error: str | None) -> None:
+    """Record a tick as the daemon does: one that failed, or one that was skipped."""
+    instance = alerts.deployment.instance
+    location = ManagedGrpcPythonEnvCodeLocationOrigin(
+        LoadableTargetOrigin(module_name="ingest_pipeline.definitions"), "ingest_pipeline.definitions"
+    )
+    origin = RemoteInstigatorOrigin(RemoteRepositoryOrigin(location, "__repository__"), name)
+    status = InstigatorStatus.DECLARED_IN_CODE
+    data = SensorInstigatorData() if kind is InstigatorType.SENSOR else ScheduleInstigatorData("15 5 * * *")
+    state = InstigatorState(origin, kind, status, data)
+    if instance.get_instigator_state(origin.get_id(), state.selector_id) is None:
+        instance.add_instigator_state(state)
+    now = datetime.now(UTC).timestamp()
+    failure = SerializableErrorInfo("it failed", [], None, SerializableErrorInfo(f"{error}\n", [], None))
+    tick = TickData(
+        origin.get_id(),
+        name,
+        kind,
+        TickStatus.FAILURE if error else TickStatus.SKIPPED,
+        now,
+        selector_id=state.selector_id,
+        error=failure if error else None,
+        skip_reason=None if error else "nothing to do",
+        end_timestamp=now,
+    )
+    instance.create_tick(tick)
 
 
 def test_an_alert_of_an_earlier_version_is_followed_by_its_recovery(

@@ -146,6 +146,8 @@ def test_the_catalogue_tells_what_each_asset_is(deployment: Deployment) -> None:
         assert node.owners == ["team:ingest"]
         assert node.description
         assert node.backfill_policy == dg.BackfillPolicy.single_run()
+        [reference] = node.metadata["dagster/code_references"].code_references
+        assert reference.file_path.endswith("messages/assets.py")
     table = graph.get(dg.AssetKey("messages"))
     assert table.pools == {"ingest_database_writer"}
     assert table.metadata["dagster/table_name"] == "ingest.main.messages"
