@@ -53,7 +53,7 @@ _PREFIX = re.compile(
 _TARGET_SIGNS = frozenset({Sign.UP, Sign.DOWN, Sign.ONWARD, Sign.OPENING})
 _BIAS_WORDS = frozenset({"bias", "bullish", "bearish", "neutral", "leaning"})
 # Words in capitals that are hardly ever meant as a ticker; written `$OPEN`, they are.
-_NOT_TICKERS = frozenset(
+NOT_TICKERS = frozenset(
     re.findall(
         r"[A-Z]+",
         """
@@ -234,7 +234,7 @@ def _ticker(match: re.Match[str]) -> str | None:
     ticker: str = match["ticker"].upper()
     if match["mark"] == "$":
         return ticker
-    known = ticker.lower() in VOCABULARY | _BIAS_WORDS or ticker in _NOT_TICKERS or is_target_word(ticker)
+    known = ticker.lower() in VOCABULARY | _BIAS_WORDS or ticker in NOT_TICKERS or is_target_word(ticker)
     return ticker if match["ticker"].isupper() and not known else None
 
 

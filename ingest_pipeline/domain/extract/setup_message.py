@@ -16,6 +16,7 @@ from datetime import date
 from decimal import Decimal
 
 from ingest_pipeline.domain.extract.setup_bias import Stance
+from ingest_pipeline.domain.extract.setup_chat import is_chat
 from ingest_pipeline.domain.extract.setup_tokens import Aggressiveness, Direction, Kind
 
 # What `parse_setups` says of lines that do not even try to be a setup, and of a whole one without ticker.
@@ -207,7 +208,11 @@ class SetupMessage:
 
 
 def may_plan_trades(content: str) -> bool:
-    """Return whether a text is worth parsing; False is certain, and most chat is told by one look."""
+    """Return whether a text is worth parsing; False is certain, and chat is told by a look at each line."""
+    return _has_hint(content) and not is_chat(content)
+
+
+def _has_hint(content: str) -> bool:
     ascii_only = content.isascii()
     text = content.lower() if ascii_only else _INVISIBLE.sub("", content).casefold()
     if any(map(text.__contains__, _HINTS)):

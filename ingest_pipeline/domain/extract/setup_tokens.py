@@ -127,7 +127,7 @@ def _slips(word: str) -> set[str]:
     return found
 
 
-_SLIPS = {
+_WORD_OF_SLIP = {
     slip: word
     for word in (
         *("breakout", "breakdown", "rejection", "rejections", "bounce", "aggressive", "conservative"),
@@ -135,6 +135,8 @@ _SLIPS = {
     )
     for slip in _slips(word) - VOCABULARY
 }
+SLIPS = frozenset(_WORD_OF_SLIP)
+"""Words with a slip that is put right."""
 
 _PRICE = r"[0-9]{1,3}(?:,[0-9]{3})+(?:\.[0-9]+)?(?![0-9])|[0-9]+(?:\.[0-9]+)?|\.[0-9]+"
 _TOKEN = re.compile(
@@ -255,7 +257,7 @@ def _token(match: re.Match[str]) -> Token:
         return Token(sign, text, match.start(), match.end(), Decimal(text.replace(",", "")))
     if sign is Sign.WORD:
         word = _word(text)
-        known = _SLIPS.get(word)
+        known = _WORD_OF_SLIP.get(word)
         return Token(sign, known or word, match.start(), match.end(), slip=known is not None)
     return Token(sign, text, match.start(), match.end())
 

@@ -41,6 +41,7 @@ from ingest_pipeline.domain.extract.setup_message import (
     TradeSetup,
     UnparsedLine,
 )
+from ingest_pipeline.domain.extract.setup_shapes import CROSSES, read_alike
 from ingest_pipeline.domain.extract.setup_tail import (
     NAMES_NO_PRICE,
     Details,
@@ -65,9 +66,7 @@ __all__ = [
 
 SETUP_PARSER_VERSION = 3
 
-# A cross leads rejections; any other setup it declares failed.
 _CHAT = "is no header, ticker, setup or bias"
-_CROSSES = frozenset("\u274c\u274e\u2716\U0001f6ab")
 
 
 def parse_setups(content: str, posted_at: datetime) -> SetupMessage:
@@ -112,17 +111,15 @@ class _Reader:
     open_line: UnparsedLine | None = None
 
     def message(self) -> SetupMessage:
-        return SetupMessage(
-            tuple(self.headers),
-            tuple(self.ticker_lines),
-            tuple(self.setups),
-            tuple(self.biases),
-            tuple(self.unparsed),
-            tuple(self.kind_lines),
-        )
+        found = (self.headers, self.ticker_lines, self.setups, self.biases, self.unparsed, self.kind_lines)
+        return SetupMessage(*map(tuple, found))  # type: ignore[arg-type]
 
     def read(self, number: int, line: str) -> None:
         """Read one line into exactly one place; one that says nothing only separates."""
+        if alike := read_alike(line):
+            self._begin(alike[0])
+            self._setup(number, line, alike[1], under_heading=False)
+            return
         text = clean(line)
         ruled = setup_headings.is_divider(line)
         if setup_headings.is_blank(line) or is_mention(line) or not (text or ruled):
@@ -160,9 +157,12 @@ class _Reader:
             prefix = setup_headings.ticker_prefix(lead)
             if prefix:
                 ticker, lead = prefix
-                if ticker != self.ticker:
-                    self._section(ticker)
+                self._begin(ticker)
             self._read_plan(number, line, lead)
+
+    def _begin(self, ticker: str | None) -> None:
+        if ticker and ticker != self.ticker:
+            self._section(ticker)
 
     def _read_plan(self, number: int, line: str, lead: Lead) -> None:
         if setup_bias.is_bias(lead.symbols, lead.text):
@@ -208,7 +208,7 @@ class _Reader:
         if isinstance(setup, Refusal):
             heading = lead if not tries or setup_headings.may_begin_with_ticker(lead) else None
             self._leave(number, line, setup.reason if tries else _CHAT, heading)
-        elif setup.kind != "rejection" and _CROSSES.intersection(symbols):
+        elif setup.kind != "rejection" and CROSSES.intersection(symbols):
             self._leave(number, line, f"is crossed out by its emoji, being no rejection but a {setup.kind}")
         else:
             self._setup(number, line, setup, under_heading=symbols is not lead.symbols)

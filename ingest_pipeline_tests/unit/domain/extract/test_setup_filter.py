@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ingest_pipeline.domain.extract.setup_chat import is_chat
 from ingest_pipeline.domain.extract.setup_message import may_plan_trades, plans_trades
 from ingest_pipeline.domain.extract.setup_tokens import LEADING_WORDS
 from ingest_pipeline.domain.extract.trade_setups import parse_setups
@@ -30,6 +31,15 @@ WORDS = sorted(
             "141.33",
             "138-139",
             "May 29",
+            "5/29/2025",
+            "2nd of *May*",
+            "Ideas -",
+            "Plan B:",
+            "Ticker:",
+            "A1",
+            "I",
+            "the",
+            "https://x.y",
         ),
         *(
             "break out",
@@ -71,11 +81,14 @@ WORDS = sorted(
     st.lists(st.sampled_from([*WORDS, *(word.upper() for word in WORDS)]), max_size=12), st.text(max_size=3)
 )
 def test_what_the_cheap_look_dismisses_plans_nothing(words: list[str], glue: str) -> None:
-    """No setup or bias is ever lost by not parsing; a date alone plans nothing."""
+    """No setup or bias of a ticker is ever lost by not parsing; a date alone plans nothing."""
     for content in (" ".join(words), f"{glue} ".join(words)):
+        message = parse_setups(content, NOW)
         if not may_plan_trades(content):
-            message = parse_setups(content, NOW)
-            assert (message.setups, message.biases) == ((), ())
+            assert not message.setups
+            assert not (message.tickers and message.biases)
+        if is_chat(content):
+            assert not plans_trades(message)
 
 
 @pytest.mark.parametrize(

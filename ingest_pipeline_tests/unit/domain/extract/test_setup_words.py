@@ -387,7 +387,7 @@ def test_every_hint_that_a_message_may_plan_trades() -> None:
     hints += "\u26a0\U0001f53c\U0001f53a\U0001f199\U0001f4c8\u2b06\u2191\u23eb\u25b2\u25b3"
     hints += "\U0001f53b\U0001f53d\U0001f4c9\u2b07\u2193\u23ec\u25bc\u25bd"
     for hint in hints:
-        assert may_plan_trades(f"x {hint} y"), hint
+        assert may_plan_trades(f"SPY {hint} y"), hint
     for chat in ("hello", "over it", "above us", "along", "shorter", "second", "bounced", "\U0001f525"):
         assert not may_plan_trades(chat), chat
 
