@@ -43,7 +43,7 @@ NOW = START + timedelta(minutes=10)
 def settings_for(folder: Path, **values: Any) -> Settings:
     """Return settings with a database in a folder and a write token."""
     given = {"data_dir": folder, "api_token": WRITE_TOKEN, "database_wait_seconds": 5, **values}
-    return Settings(_env_file=None, **given)  # type: ignore[call-arg]
+    return Settings(_env_file=None, **given)
 
 
 def fill(services: Services) -> IngestReport:

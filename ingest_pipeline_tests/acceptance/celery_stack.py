@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 from urllib.parse import urlsplit
 from uuid import uuid4
 
@@ -37,7 +38,7 @@ from ingest_pipeline_tests.waiting import PATIENCE_SECONDS, wait_until
 DEPLOY = PROJECT_ROOT / "deploy" / "celery"
 REDELIVERY_SECONDS = 12
 # Twelve windows instead of 72: less to record, for a test in less time.
-GRID = {"window_minutes": 10, "session_max_hours": 2}
+GRID: dict[str, Any] = {"window_minutes": 10, "session_max_hours": 2}
 _NOW = datetime(2026, 3, 8, tzinfo=UTC)
 
 

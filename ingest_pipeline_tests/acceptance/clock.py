@@ -37,10 +37,10 @@ def stop_clock(moment: datetime) -> None:
         def now(cls, tz: tzinfo | None = None) -> Any:
             return moment.astimezone(tz)
 
-        fromisoformat = datetime.fromisoformat
-        fromtimestamp = datetime.fromtimestamp
-        combine = datetime.combine
-        strptime = datetime.strptime
+        fromisoformat: Any = datetime.fromisoformat
+        fromtimestamp: Any = datetime.fromtimestamp
+        combine: Any = datetime.combine
+        strptime: Any = datetime.strptime
         min = datetime.min  # noqa: DTZ901 - as it is
         max = datetime.max  # noqa: DTZ901 - as it is
 

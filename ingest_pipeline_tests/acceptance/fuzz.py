@@ -199,7 +199,7 @@ Feed = Callable[[Random], str]
 def fuzz(
     made: Callable[[Services, Path, str | None], Feed],
     described: str | None,
-    reader: Callable[[Random, Path], str] | None = None,
+    reader: Callable[..., str] | None = None,
 ) -> int:
     """Feed until the time is over, print what became of it, and return the exit code.
 

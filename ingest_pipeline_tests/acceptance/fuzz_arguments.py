@@ -29,9 +29,9 @@ from ingest_pipeline.domain.session import Session
 from ingest_pipeline.errors import ExitCode
 from ingest_pipeline.ingestion.services import Services
 from ingest_pipeline.storage.messages.sessions import save_sessions
-from ingest_pipeline_tests.acceptance.fuzz import MERGED, fuzz, limited
+from ingest_pipeline_tests.acceptance.fuzz import fuzz, limited
 from ingest_pipeline_tests.acceptance.mutations import mutate
-from ingest_pipeline_tests.acceptance.sandbox import Tables, stored_tables
+from ingest_pipeline_tests.acceptance.sandbox import MERGED, Tables, stored_tables
 from ingest_pipeline_tests.cli_runs import Cli
 from ingest_pipeline_tests.exports import CHANNEL_ID, GUILD_ID, START, as_bytes, export, message
 

@@ -13,11 +13,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ingest_pipeline.errors import BadInput
-from ingest_pipeline_tests.acceptance.fuzz import ENGINES, Fuzzer, fresh_services, read_and_split
+from ingest_pipeline.errors import BadInput, IngestError
+from ingest_pipeline_tests.acceptance.fuzz import Fuzzer, fresh_services, read_and_split
 from ingest_pipeline_tests.acceptance.fuzz_arguments import ALLOWED, CommandFuzzer
+from ingest_pipeline_tests.acceptance.kill_sweep import ENGINES
 
-REFUSALS = {error.__name__ for error in (BadInput, *BadInput.__subclasses__())}
+_REFUSING: list[type[IngestError]] = [BadInput, *BadInput.__subclasses__()]
+REFUSALS = {error.__name__ for error in _REFUSING}
 seeds = st.integers(0, 2**32)
 few = settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture])
 many = settings(few, max_examples=200)

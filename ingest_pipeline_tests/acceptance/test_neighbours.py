@@ -11,8 +11,8 @@ from dagster._core.storage.runs.schema import RunsTable
 
 from ingest_pipeline.orchestration.maintenance.run_retention import PRUNE_JOB
 from ingest_pipeline.orchestration.partitions import SESSION_PARTITIONS
+from ingest_pipeline.stack.dagster_home import CODE_LOCATION
 from ingest_pipeline_tests.acceptance.dagster_stack import (
-    CODE_LOCATION,
     NEIGHBOUR,
     REPOSITORY,
     DagsterStack,

@@ -238,12 +238,12 @@ def test_half_written_files_are_replaced(
     documents = sorted((ground.data_dir / "landing").rglob("*.json"))
     normalized = sorted((ground.data_dir / "normalized").rglob("*.parquet"))
     assert len(documents) == len(normalized) == 2
-    for whole, damaged in zip(
-        documents, (lambda raw: raw[: len(raw) // 2], lambda raw: raw[:0]), strict=True
-    ):
+    cuts: list[Callable[[bytes], bytes]] = [lambda raw: raw[: len(raw) // 2], lambda raw: raw[:0]]
+    for whole, damaged in zip(documents, cuts, strict=True):
         whole.write_bytes(damaged(whole.read_bytes()))
         whole.with_name(f".{whole.name}.0123.tmp").write_bytes(b"{")
-    for whole, damaged in zip(normalized, (lambda raw: raw[:-20], lambda raw: b"\0" * len(raw)), strict=True):
+    damages: list[Callable[[bytes], bytes]] = [lambda raw: raw[:-20], lambda raw: b"\0" * len(raw)]
+    for whole, damaged in zip(normalized, damages, strict=True):
         whole.write_bytes(damaged(whole.read_bytes()))
     assert trials.wrong_after(ground) == ""
 

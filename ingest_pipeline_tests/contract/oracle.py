@@ -346,7 +346,7 @@ def _time(value: object) -> datetime | None:
     *parts, fraction, sign, hours, minutes = found.groups()
     micros = int(((fraction or "") + "000000")[:6])
     try:
-        local = datetime(*map(int, parts), micros, tzinfo=UTC)  # type: ignore[misc,arg-type]
+        local = datetime(*map(int, parts), micros, tzinfo=UTC)  # type: ignore[arg-type]
         offset = timedelta(hours=int(hours or 0), minutes=int(minutes or 0))
         return local + offset if sign == "-" else local - offset
     except (ValueError, OverflowError):

@@ -122,7 +122,12 @@ def read_without_pause() -> None:
     """Say when ready, then read over and over until told to end."""
     database = open_database(load_settings())
     ended = threading.Event()
-    threading.Thread(target=lambda: (sys.stdin.readline(), ended.set())).start()
+
+    def end_when_told() -> None:
+        sys.stdin.readline()
+        ended.set()
+
+    threading.Thread(target=end_when_told).start()
     rounds = 0
     while not ended.is_set():
         with database.read() as connection:

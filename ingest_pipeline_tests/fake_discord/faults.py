@@ -117,7 +117,7 @@ class RequestFault:
     seconds: float = 0.0
     via: bool = True
     scope: Literal["user", "global", "shared"] = "user"
-    action: Callable[[RequestRecord], None] | None = None
+    action: Callable[[RequestRecord], object] | None = None
 
     @property
     def ends_request(self) -> bool:
@@ -233,7 +233,7 @@ class Faults:
         """Answer late."""
         self._arm(RequestFault(RequestFaultKind.DELAY, on, _Ration(on), seconds=seconds))
 
-    def before_answering(self, action: Callable[[RequestRecord], None], on: Requests = ANY_REQUEST) -> None:
+    def before_answering(self, action: Callable[[RequestRecord], object], on: Requests = ANY_REQUEST) -> None:
         """Run ``action`` when a request has come, before it is answered.
 
         It runs on the server's loop and must not block; actions on the state are fine. So a test revokes a

@@ -196,11 +196,12 @@ def _changes_of(  # noqa: C901, PLR0912 - one case for each kind
                     yield _attribute(node, "keywords", node.keywords[:index] + node.keywords[index + 1 :])
         case ast.Constant(value=bool()):
             yield _attribute(node, "value", not node.value)
-        case ast.Constant(value=int() | float()):
-            yield _attribute(node, "value", node.value + 1)
-        case ast.Constant(value=str() | bytes()) if not in_raise:
-            mark = "XX" if isinstance(node.value, str) else b"XX"
-            yield _attribute(node, "value", mark + node.value)
+        case ast.Constant(value=int() | float() as number):
+            yield _attribute(node, "value", number + 1)
+        case ast.Constant(value=str() as text) if not in_raise:
+            yield _attribute(node, "value", "XX" + text)
+        case ast.Constant(value=bytes() as raw) if not in_raise:
+            yield _attribute(node, "value", b"XX" + raw)
 
 
 def _attribute(node: ast.AST, name: str, value: object) -> Callable[[], None]:

@@ -6,6 +6,7 @@ import base64
 import json
 import logging
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote, quote_plus
 
 import pytest
@@ -20,7 +21,7 @@ from ingest_pipeline.redaction import forget, guard, redact, redacted
 from ingest_pipeline.settings import Settings
 from ingest_pipeline.storage.engine.duckdb.engine import DuckDBDatabase
 from ingest_pipeline.storage.runs.events import publish
-from ingest_pipeline_tests.api_worlds import START
+from ingest_pipeline_tests.exports import START
 from ingest_pipeline_tests.webhook_receiver import receiving
 
 PASSWORD = "p/s@w?o r:d&é+1"
@@ -82,7 +83,8 @@ def test_every_secret_of_every_setting_is_known(tmp_path: Path) -> None:
     """A setting that is added as a secret is kept secret without another word."""
     kinds = {name for name, field in Settings.model_fields.items() if "SecretStr" in str(field.annotation)}
     assert kinds == SECRETS.keys()
-    Settings(_env_file=None, data_dir=tmp_path, **{name: SecretStr(text) for name, text in SECRETS.items()})
+    secrets: dict[str, Any] = {name: SecretStr(text) for name, text in SECRETS.items()}
+    Settings(_env_file=None, data_dir=tmp_path, **secrets)
     for text in SECRETS.values():
         assert redact(f"<{text}>") == "<***>"
     assert redact(f"{PASSWORD}-0 {PASSWORD}-3 hook-secret-6") == "*** *** ***"

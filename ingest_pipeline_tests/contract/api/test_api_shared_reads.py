@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -56,7 +55,7 @@ def rows_in(answer: Response) -> int:
 
 
 @pytest.fixture
-def look(database: Database) -> Iterator[Counting]:
+def look(database: Database) -> Counting:
     """A look at a database with one message."""
     merge(database, 1)
     return Counting(database)

@@ -31,7 +31,10 @@ RACE = {
 
 def declared(*sessions: dict[str, Any], **settings: Any) -> Declaration:
     """Return a declaration of two channels, the first with settings."""
-    channels = [{"id": RADIO, "name": "team-radio", "settings": settings}, {"id": str(CLIPS), "name": None}]
+    channels: list[dict[str, Any]] = [
+        {"id": RADIO, "name": "team-radio", "settings": settings},
+        {"id": str(CLIPS), "name": None},
+    ]
     return read_declaration("radio", GUILD, channels, list(sessions))
 
 

@@ -235,7 +235,7 @@ def test_the_journey_of_an_edited_and_deleted_message_has_all_its_batches(servic
 def test_the_journey_of_a_gateway_message_leads_to_its_batch(services: Services) -> None:
     """By its id and by its own correlation id; before it is stored it is received."""
     journey_id, message_id = f"{GUILD_ID}-77", 77
-    place = {"channel_id": CHANNEL_ID, "batch": "flush"}
+    place: dict[str, Any] = {"channel_id": CHANNEL_ID, "batch": "flush"}
     events = [
         message_event(EventType.MESSAGE_RECEIVED, journey_id, message_id, at=NOW, **place),
         message_event(EventType.MESSAGE_PARSED, journey_id, message_id, at=NOW + SECOND, **place),

@@ -142,7 +142,9 @@ def test_a_duckdb_file_that_a_writer_holds_is_told_at_once(make_settings: Callab
 
     def hold() -> None:
         held.append(processes.start("hold", "before", settings=settings))
-        assert held[0].stdout.readline() == "held\n"
+        output = held[0].stdout
+        assert output is not None
+        assert output.readline() == "held\n"
 
     def let_go() -> None:
         held[0].kill()

@@ -55,8 +55,9 @@ def test_a_running_bot_is_told_as_ready_and_a_stopped_one_as_stopped(archive: Ar
     with RunningBot(archive, replace(QUICK, beat_seconds=0.1)) as bot:
         first = status()
         assert (first.state, first.reason) == (BotState.READY, None)
-        assert first.heartbeat_at is not None
-        bot.wait_for(lambda: (status().heartbeat_at or NOW) > first.heartbeat_at, "another heartbeat")
+        beat = first.heartbeat_at
+        assert beat is not None
+        bot.wait_for(lambda: (status().heartbeat_at or NOW) > beat, "another heartbeat")
     assert status().state is BotState.STOPPED
 
 

@@ -59,7 +59,7 @@ def prove(database: Database, low: int, high: int, channel_id: int = RADIO) -> N
 
 def channel(newest: datetime | None, **changes: Any) -> Channel:
     """Return a readable channel whose newest message was posted at a time."""
-    values = {
+    values: dict[str, Any] = {
         "channel_id": RADIO,
         "guild_id": GUILD,
         "name": "team-radio",

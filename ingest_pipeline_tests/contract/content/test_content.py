@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
@@ -262,7 +263,7 @@ def test_a_deleted_message_says_nothing_any_more(database: Database) -> None:
 def test_extracting_again_writes_nothing(database: Database) -> None:
     """Not even the time of extraction."""
 
-    def times(connection: Connection) -> list[object]:
+    def times(connection: Connection) -> list[dict[str, Any]]:
         names = {"table": "trade_setups", "columns": "extracted_at", "key": "line_number"}
         return connection.fetch_all("read_first_page", names, maximum=10)
 

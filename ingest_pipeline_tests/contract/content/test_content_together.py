@@ -53,7 +53,10 @@ def work(database: Database, numbers: list[int], read: float) -> None:
         delete(connection, gone)
         ids = []
         for number in numbers:
-            answer = {"type": "Reply", "reference": Reference(message_id=str(id_at(second(number // 2))))}
+            answer: dict[str, Any] = {
+                "type": "Reply",
+                "reference": Reference(message_id=str(id_at(second(number // 2)))),
+            }
             text = PLAN if number % 10 == 0 else f"`Leclerc` crash {read}"
             ids += merge(connection, said(second(number), text, read=read, **(answer if number % 3 else {})))
         extract_for(connection, [*ids, *gone], RULES, now=at(9000))

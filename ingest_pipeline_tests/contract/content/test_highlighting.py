@@ -55,7 +55,7 @@ def thumbs(count: int) -> list[Reaction]:
     return [Reaction(emoji=Emoji(name="👍"), count=count)]
 
 
-def reply(message_id: int) -> dict[str, object]:
+def reply(message_id: int) -> dict[str, Any]:
     """Return the fields of an answer."""
     return {"type": "Reply", "reference": Reference(message_id=str(message_id))}
 
@@ -253,9 +253,17 @@ def random_story(seed: int) -> list[Callable[[Connection], list[int]]]:
     """Return steps of a session: messages, replies, reactions, edits and deletions, at random."""
     choice = random.Random(seed)  # noqa: S311 - a story, no secret
     steps: list[Callable[[Connection], list[int]]] = []
+
+    def deletion(discord_id: int) -> Callable[[Connection], list[int]]:
+        def work(connection: Connection) -> list[int]:
+            delete(connection, [discord_id])
+            return [discord_id]
+
+        return work
+
     posted: list[float] = []
 
-    def step(second: float, read: float, content: str, fields: dict[str, object]) -> None:
+    def step(second: float, read: float, content: str, fields: dict[str, Any]) -> None:
         steps.append(lambda connection: merge(connection, said(second, content, read=read, **fields)))
 
     for read in range(7200, 7245):
@@ -269,7 +277,7 @@ def random_story(seed: int) -> list[Callable[[Connection], list[int]]]:
             step(choice.choice(posted), read, "what a lap", {"reactions": thumbs(choice.randrange(12))})
         else:
             gone = id_at(choice.choice(posted))
-            steps.append(lambda connection, gone=gone: delete(connection, [gone]) or [gone])
+            steps.append(deletion(gone))
     return steps
 
 

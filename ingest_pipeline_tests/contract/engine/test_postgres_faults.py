@@ -23,6 +23,7 @@ from ingest_pipeline.errors import ConfigurationError, DatabaseBusy, DatabaseUna
 from ingest_pipeline.settings import Settings
 from ingest_pipeline.storage.engine.database import Connection, ConnectionLost, Database
 from ingest_pipeline.storage.engine.open import open_database
+from ingest_pipeline.storage.engine.postgres.connection import PostgresConnection
 from ingest_pipeline.storage.engine.postgres.engine import PostgresDatabase
 from ingest_pipeline.storage.messages.merge import MergeCounts, merge_messages
 from ingest_pipeline_tests.contract.postgres_server import own_postgres
@@ -93,6 +94,7 @@ def test_a_broken_connection_is_told_to_who_does_not_want_it_done_again(
 
     def work() -> None:
         with database.write() as connection:
+            assert isinstance(connection, PostgresConnection)
             terminate(postgres_url, connection._raw.info.backend_pid)
             merge(connection, 1)
 
@@ -201,19 +203,20 @@ def test_a_server_that_vanishes_without_a_word_is_noticed_in_seconds(
 ) -> None:
     """While its answer is awaited, and when something is sent to it; what the URL says of it counts."""
     opened, vanished = threading.Semaphore(0), threading.Event()
+    begins: list[Callable[[], object]] = [lambda: None, vanished.wait]
 
     def seconds_until_lost(begin: Callable[[], object]) -> float:
         began = time.monotonic()
-        with suppress(ConnectionLost), database.write() as connection:
+        with suppress(ConnectionLost), behind.write() as connection:
             opened.release()
             begin()
             connection.run_script("SELECT pg_sleep(60)")
         return time.monotonic() - began
 
     with ThreadPoolExecutor(2) as pool, vanishing_server(postgres_url) as server:
-        database = PostgresDatabase(SecretStr(make_conninfo(server.conninfo, **preferred)), 30)
-        database.migrate()
-        lost = [pool.submit(seconds_until_lost, begin) for begin in (lambda: None, vanished.wait)]
+        behind = PostgresDatabase(SecretStr(make_conninfo(server.conninfo, **preferred)), 30)
+        behind.migrate()
+        lost = [pool.submit(seconds_until_lost, begin) for begin in begins]
         for _ in lost:
             assert opened.acquire(timeout=30)
         # The first waits for the answer to its statement; the second has sent none yet.
@@ -222,7 +225,7 @@ def test_a_server_that_vanishes_without_a_word_is_noticed_in_seconds(
         vanished.set()
         for each in lost:
             assert least < each.result(timeout=40) < longest
-    database.close()
+        behind.close()
 
 
 def test_an_unreachable_server_is_told_without_the_password() -> None:

@@ -157,13 +157,17 @@ def trial(database: Database) -> Iterator[Connection]:
 def ingest(connection: Connection, batch: Sequence[Reading], batch_rows: int) -> None:
     """Import some readings and the deletions told with them."""
     gone = [tombstone for reading in batch for tombstone in reading.tombstones()]
+
+    def before_merge(within: Connection) -> None:
+        tombstone_messages(within, gone)
+
     report = ingest_documents(
         _Within(connection),  # type: ignore[arg-type]
         [reading.document() for reading in batch],
         correlation_id="batch",
         settle=SETTLE,
         batch_rows=batch_rows,
-        before_merge=lambda within: tombstone_messages(within, gone) and None,
+        before_merge=before_merge,
     )
     merged = report.created + report.updated + report.unchanged + report.stale
     assert report.received == merged + sum(report.skipped.values())

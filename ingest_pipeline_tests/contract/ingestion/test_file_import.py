@@ -21,6 +21,7 @@ from ingest_pipeline.errors import BadInput, DatabaseBusy
 from ingest_pipeline.ingestion import file_import
 from ingest_pipeline.ingestion.file_import import import_files
 from ingest_pipeline.ingestion.file_reports import FilesReport, ImportScope, Outcome
+from ingest_pipeline.ingestion.imports import merge_documents
 from ingest_pipeline.ingestion.services import Services, build_services
 from ingest_pipeline.landing.found_files import find_files
 from ingest_pipeline.settings import Settings
@@ -341,7 +342,7 @@ def test_an_interrupted_import_goes_on_where_it_stopped(
     """What was merged before is not read again."""
     write_folder(tmp_path / "folder", parts())
     monkeypatch.setattr(file_import, "_BATCH_ROWS", 1)
-    real, calls = file_import.merge_documents, []
+    real, calls = merge_documents, []
 
     def failing(*arguments: Any, **options: Any) -> Any:
         calls.append(arguments)

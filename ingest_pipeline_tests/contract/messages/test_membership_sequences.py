@@ -45,7 +45,21 @@ class Parents:
     thread_ids: tuple[int, ...]
 
 
-Step = list[Reading] | list[Session] | Removal | Parents
+@dataclass(frozen=True)
+class Readings:
+    """An import."""
+
+    readings: list[Reading]
+
+
+@dataclass(frozen=True)
+class Saving:
+    """Sessions are made or changed."""
+
+    sessions: list[Session]
+
+
+Step = Readings | Saving | Removal | Parents
 
 names = st.sampled_from(["a", "B", "b", "c-1"])
 moments = st.integers(0, 12)
@@ -77,8 +91,8 @@ def some_readings(draw: st.DrawFn) -> Reading:
 
 steps = st.lists(
     st.one_of(
-        st.lists(some_readings(), min_size=1, max_size=6),
-        st.lists(some_sessions(), min_size=1, max_size=3),
+        st.builds(Readings, st.lists(some_readings(), min_size=1, max_size=6)),
+        st.builds(Saving, st.lists(some_sessions(), min_size=1, max_size=3)),
         st.builds(Removal, names),
         st.builds(Parents, st.lists(st.sampled_from(sorted(THREADS)), min_size=1, max_size=2).map(tuple)),
     ),
@@ -95,10 +109,10 @@ def apply(connection: Connection, step: Step) -> None:
                 remove_session(connection, session_id)
         case Parents(thread_ids):
             keep_parents(connection, {each: THREADS[each] for each in thread_ids}, now=NOW)
-        case [Reading(), *_]:
-            merge_messages(connection, staged(step), now=NOW)
-        case _:
-            save_sessions(connection, step, now=NOW)
+        case Readings(readings):
+            merge_messages(connection, staged(readings), now=NOW)
+        case Saving(sessions):
+            save_sessions(connection, sessions, now=NOW)
 
 
 def last_sessions(history: Sequence[Step]) -> list[Session]:
@@ -108,8 +122,8 @@ def last_sessions(history: Sequence[Step]) -> list[Session]:
         match step:
             case Removal(session_id):
                 held.pop(session_id, None)
-            case [Session(), *_]:
-                held.update({session.session_id: session for session in step})
+            case Saving(sessions):
+                held.update({session.session_id: session for session in sessions})
     return list(held.values())
 
 
@@ -124,7 +138,7 @@ def test_any_sequence_ends_as_the_last_sessions_would_have_had_it(
 ) -> None:
     """Adding, replacing, moving, removing and importing, in any order, with threads."""
     sessions = last_sessions(history)
-    read = [part for step in history if isinstance(step, list) for part in step if isinstance(part, Reading)]
+    read = [part for step in history if isinstance(step, Readings) for part in step.readings]
     parents = {
         each: THREADS[each] for step in history if isinstance(step, Parents) for each in step.thread_ids
     }

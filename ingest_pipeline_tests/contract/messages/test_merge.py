@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -74,7 +75,8 @@ def test_only_texts_that_are_to_be_written_travel(database: Database) -> None:
 
             return send_and_note
 
-        connection.stage, connection.load = noted(connection.stage), noted(connection.load)  # type: ignore[method-assign]
+        watched: Any = connection
+        watched.stage, watched.load = noted(connection.stage), noted(connection.load)
         edited = Reading(2, digest=200, observed=60, edited=50)
         for readings in (
             [Reading(1), Reading(2)],

@@ -51,7 +51,8 @@ def stored(database: Database) -> dict[str, Session]:
 def owner(database: Database) -> str | None:
     """Return the session of the only message."""
     with database.read() as connection:
-        return stored_row(connection, 1)["session_id"]
+        session_id: str | None = stored_row(connection, 1)["session_id"]
+    return session_id
 
 
 def test_a_cancelled_event_marks_its_session_and_a_moved_one_moves_it(database: Database) -> None:

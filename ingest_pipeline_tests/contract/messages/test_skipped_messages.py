@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -161,7 +162,7 @@ def test_an_emptied_message_says_nothing_any_more(database: Database) -> None:
 @pytest.mark.parametrize("order", [(0, 1), (1, 0)])
 def test_a_deleted_message_is_deleted_once_it_is_taken(database: Database, order: tuple[int, int]) -> None:
     """Skipped and deleted in either order."""
-    steps = [
+    steps: list[Callable[[Connection], object]] = [
         lambda connection: merge(connection, EMPTIED),
         lambda connection: tombstone_messages(connection, [tombstone(1, 5)]),
     ]

@@ -16,6 +16,7 @@ from ingest_pipeline.domain.window import Window
 from ingest_pipeline.ingestion.imports import backfill_session
 from ingest_pipeline.ingestion.refresh import document_windows, normalize_windows, refresh_landing
 from ingest_pipeline.landing import store
+from ingest_pipeline.landing.stored_files import replace_file
 from ingest_pipeline_tests.exports import write_export
 from ingest_pipeline_tests.orchestration.deployments import (
     CHANNEL_ID,
@@ -190,7 +191,7 @@ def test_a_run_that_dies_between_two_parts_loses_and_doubles_nothing(
     backfill(le_mans)
     edit(le_mans, 60, "`Leclerc` corrected")
     edit(le_mans, 170, "`Leclerc` corrected too")
-    put, seen = store.replace_file, iter(range(1000))
+    put, seen = replace_file, iter(range(1000))
 
     def dies(*arguments: Any) -> None:
         if next(seen) >= parts:

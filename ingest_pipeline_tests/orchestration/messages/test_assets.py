@@ -147,7 +147,7 @@ def test_a_partition_of_a_removed_session_fails_with_the_remedy(deployment: Depl
     deployment.instance.add_dynamic_partitions(SESSION_PARTITIONS, ["bakv"])
     result = deployment.run("bakv|T+000m")
     assert not result.success
-    assert "did you mean 'baku'?" in result.all_events[-1].message or any(
+    assert "did you mean 'baku'?" in (result.all_events[-1].message or "") or any(
         "did you mean 'baku'?" in str(event.event_specific_data) for event in result.all_events
     )
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -36,7 +37,7 @@ SCAN = {"channel_id": str(CHANNEL_ID)}
 def test_writing_needs_the_token(tmp_path: Path) -> None:
     """None, a wrong one, a part of it and one that is no ASCII are refused with a challenge."""
     with filled_client(tmp_path) as client:
-        for headers in (
+        refusals: tuple[Any, ...] = (
             {},
             {"Authorization": "Bearer wrong"},
             {"Authorization": "Bearer"},
@@ -46,7 +47,8 @@ def test_writing_needs_the_token(tmp_path: Path) -> None:
             {"Authorization": f"Bearer {WRITE_TOKEN.upper()}"},
             {"Authorization": f"Basic {WRITE_TOKEN}"},
             {"Authorization": "Bearer \xfc".encode("latin-1")},
-        ):
+        )
+        for headers in refusals:
             refused = client.post("/scan-runs", json=SCAN, headers=headers)
             assert (refused.status_code, refused.headers["www-authenticate"]) == (401, "Bearer")
             assert refused.json()["detail"] in {

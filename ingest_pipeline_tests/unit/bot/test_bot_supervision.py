@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from typing import Any
 
 import discord
 import pytest
@@ -83,13 +84,12 @@ class Client:
         self.closed += 1
 
 
-def lived(client: Client, **options: object) -> IngestError:
+def lived(client: Client, **options: Any) -> IngestError:
     """Connect a client once and return how that ended."""
 
     async def live() -> IngestError:
-        reconnector = GatewayReconnector(
-            lambda: client, **{"token": "t", "patience_seconds": 60.0, **options}
-        )  # type: ignore[arg-type]
+        given: dict[str, Any] = {"token": "t", "patience_seconds": 60.0, **options}
+        reconnector = GatewayReconnector(lambda: client, **given)
         with pytest.raises(IngestError) as ended:
             await reconnector.live_once()
         assert reconnector.client is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -225,9 +226,7 @@ def test_free_disk_space_is_judged(
 ) -> None:
     """The disk of the data folder counts, also when the folder is not there yet."""
     usage = type("Usage", (), {"free": free})
-    monkeypatch.setattr(
-        doctor_checks.shutil, "disk_usage", lambda folder: usage if folder == tmp_path else None
-    )
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: usage if folder == tmp_path else None)
     settings: Settings = load_settings(data_dir=tmp_path / "not" / "yet")
     check = doctor_checks.check_disk(settings)
     assert check.state == state

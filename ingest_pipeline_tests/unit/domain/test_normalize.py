@@ -152,7 +152,7 @@ def test_any_value_is_a_utc_time_or_none(value: object) -> None:
     assert moment is None or moment.tzinfo is UTC
 
 
-IDS = st.one_of(
+IDS: st.SearchStrategy[object] = st.one_of(
     st.integers(1, 2**63 - 1).map(str),
     st.integers(),
     st.text("0123456789,-+ \u0663x", max_size=21),
@@ -276,7 +276,8 @@ PARTS: dict[str, dict[str, Any]] = {
 )
 def test_a_change_inside_a_part_is_a_change(part: str, change: dict[str, Any]) -> None:
     """As when a file is put in the place of another of its name."""
-    before, after = message(**{part: [PARTS[part]]}), message(**{part: [PARTS[part] | change]})
+    fields: list[dict[str, Any]] = [{part: [PARTS[part]]}, {part: [PARTS[part] | change]}]
+    before, after = (message(**each) for each in fields)
     assert row(before)["content_digest"] != row(after)["content_digest"]
     assert row(before)[part] != row(after)[part]
 

@@ -7,7 +7,7 @@ import io
 import pkgutil
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import get_type_hints
+from typing import Any, get_type_hints
 
 import msgspec
 import pyarrow as pa
@@ -46,7 +46,8 @@ def at_midnight(folder: Path) -> Path:
 
 def rows(document: ExportDocument | PayloadDocument) -> list[dict[str, object]]:
     """Return what a document is normalized to."""
-    return pa.concat_tables(document.batches(Tally())).to_pylist()
+    found: list[dict[str, object]] = pa.concat_tables(document.batches(Tally())).to_pylist()
+    return found
 
 
 def test_an_export_lands_and_is_normalized_in_the_window_of_the_day_it_was_posted_on(tmp_path: Path) -> None:
@@ -142,5 +143,5 @@ def test_no_structure_lets_the_json_decoder_read_a_time() -> None:
     assert decoded == set()
 
 
-def _subclasses(kind: type) -> list[type]:
+def _subclasses(kind: type[Any]) -> list[type[Any]]:
     return [each for child in kind.__subclasses__() for each in [child, *_subclasses(child)]]

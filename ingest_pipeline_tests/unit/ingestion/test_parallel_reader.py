@@ -6,6 +6,7 @@ import io
 import json
 import os
 import signal
+import subprocess
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -49,8 +50,9 @@ def make_document(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[
         with path.open("rb") as stream:
             header = read_header(stream, path.name)
         provenance = Provenance("monza", "file", START, "journey")
-        opener = partial(path.open, "rb")
-        return ExportDocument(opener, path.name, header, ChannelPolicy(), None, False, provenance)
+        return ExportDocument(
+            lambda: path.open("rb"), path.name, header, ChannelPolicy(), None, False, provenance
+        )
 
     return make
 
@@ -78,14 +80,14 @@ def many() -> bytes:
 def processes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The processes that were started."""
     started: list[int] = []
-    real = export_document.subprocess.Popen
+    real = subprocess.Popen
 
     def note(*arguments: Any, **options: Any) -> Any:
         process = real(*arguments, **options)
         started.append(process.pid)
         return process
 
-    monkeypatch.setattr(export_document.subprocess, "Popen", note)
+    monkeypatch.setattr(subprocess, "Popen", note)
     return started
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -20,7 +21,7 @@ ROME = "TZID=Europe/Rome"
 WEEKLY = (f"DTSTART;{ROME}:20260315T100000", f"DTEND;{ROME}:20260315T110000", "RRULE:FREQ=WEEKLY;COUNT=4")
 
 
-def read(*parts: str, **changes: object) -> Schedule:
+def read(*parts: str, **changes: Any) -> Schedule:
     """Read a calendar of some components."""
     return read_calendar(calendar(*parts), "season.ics", replace(OPTIONS, **changes))
 

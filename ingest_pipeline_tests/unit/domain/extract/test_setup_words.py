@@ -114,7 +114,7 @@ def test_every_word_that_says_nothing_and_every_one_for_a_zone() -> None:
         assert setup(f"breakout {word} 100").low == 100
     for word in ("zone", "range", "area", "between"):
         read = setup(f"breakout {word} 100 - 101")
-        assert (read.low, read.high) == (100, 101)
+        assert (read.low, read.high) == prices(100, 101)
         assert setup(f"breakout 100 - 101 {'zone' if word == 'between' else word}").high == 101
     for joint in ("to", "through", "thru"):
         assert setup(f"bounce zone 100 {joint} 101").high == 101
@@ -123,17 +123,22 @@ def test_every_word_that_says_nothing_and_every_one_for_a_zone() -> None:
     assert "'tomorrow'" in refusal("breakout tomorrow 100")
 
 
+def prices(*values: int) -> tuple[Decimal, ...]:
+    """Return prices."""
+    return tuple(map(Decimal, values))
+
+
 def test_every_word_for_targets_and_stops() -> None:
     """With and without a number of their own; and what may stand between targets."""
     words = ("target", "targets", "tgt", "tgts", "tp", "tps", "pt", "pts", "t", "take profit", "take-profits")
     for word in (*words, "TP1", "T2", "takeprofit3"):
-        assert setup(f"breakout 100 {word} 105, 110").targets == (105, 110)
+        assert setup(f"breakout 100 {word} 105, 110").targets == prices(105, 110)
     assert all(map(is_target_word, ("Target", "TP1", "pt", "Tgts", "t9")))
     assert not any(map(is_target_word, ("tea", "tp12", "targeted")))
     for word in ("targeting", "looking for", "for"):
-        assert setup(f"breakout 100 {word} 105").targets == (105,)
+        assert setup(f"breakout 100 {word} 105").targets == prices(105)
     for word in ("and", "then"):
-        assert setup(f"breakout 100 target 105 {word} 110").targets == (105, 110)
+        assert setup(f"breakout 100 target 105 {word} 110").targets == prices(105, 110)
     for word in ("stop", "stops", "sl", "stoploss", "stop loss", "stop-loss"):
         for between in ("", ":", " below", " @"):
             assert setup(f"breakout 100 target 105 {word}{between} 95").stop == 95
@@ -156,13 +161,13 @@ def test_every_sign_and_shortcode() -> None:
     up = "\U0001f53c\U0001f53a\U0001f199\U0001f4c8\u2b06\u2191\u23eb\u25b2\u25b3"
     down = "\U0001f53b\U0001f53d\U0001f4c9\u2b07\u2193\u23ec\u25bc\u25bd"
     for sign in up:
-        assert setup(f"breakout 100 {sign} 105").targets == (105,)
+        assert setup(f"breakout 100 {sign} 105").targets == prices(105)
         assert refusal(f"breakdown 100 {sign} 95") == "has an arrow against its direction, short"
     for sign in down:
-        assert setup(f"breakdown 100 {sign} 95").targets == (95,)
+        assert setup(f"breakdown 100 {sign} 95").targets == prices(95)
         assert refusal(f"breakout 100 {sign} 105") == "has an arrow against its direction, long"
     for sign in ("->", "=>", "-->", ">>", *"\u2192\u27f6\u2794\u279c\u27a1\u25b6\u25b8\U0001f3af"):
-        assert setup(f"breakout 100 {sign} 105").targets == (105,)
+        assert setup(f"breakout 100 {sign} 105").targets == prices(105)
     for name, sign in {
         "x": "\u274c",
         "small_red_triangle_down": "\U0001f53b",
@@ -216,7 +221,7 @@ def test_numbers_too_far_apart_are_refused() -> None:
     """A zone is a fifth wide at most, a target or stop a third to three times its level."""
     assert setup("bounce zone 100-120").high == 120
     assert refusal("bounce zone 100-120.01").endswith("too far apart for one zone")
-    assert setup("breakout 100 target 300").targets == (300,)
+    assert setup("breakout 100 target 300").targets == prices(300)
     assert "has 300.01 too far" in refusal("breakout 100 target 300.01")
     assert setup("breakdown 99 target 33 stop 33").stop == 33
     assert "has 32.99 too far" in refusal("breakdown 99 target 32.99")
@@ -312,7 +317,7 @@ def test_every_month_and_weekday() -> None:
             assert (found.day == day) == (day.weekday() == index)
     for short in ("Fri", "fri", "Friday"):
         assert read_day(f"{short} May 15", POSTED).day == POSTED.date()
-    for shorts, day in {
+    for shorts, number in {
         ("mon",): 11,
         ("tue", "tues"): 12,
         ("wed", "weds"): 13,
@@ -321,7 +326,7 @@ def test_every_month_and_weekday() -> None:
         ("sun",): 17,
     }.items():
         for short in shorts:
-            assert read_day(f"{short} May {day}", POSTED).day == date(2026, 5, day)
+            assert read_day(f"{short} May {number}", POSTED).day == date(2026, 5, number)
 
 
 def test_the_ends_of_what_a_date_may_be() -> None:
@@ -530,9 +535,9 @@ def test_every_refusal_of_what_follows_a_level() -> None:
         assert refusal(text) == reason, text
     for word in ("support", "resistance", "level"):
         assert setup(f"bounce 100 {word}").low == 100
-    assert setup("breakout 100 target 1: 105").targets == (105,)
-    assert setup("breakout 100 (105, 110) if it holds").targets == (105, 110)
-    assert setup("breakout 100 (see chart) target 105").targets == (105,)
+    assert setup("breakout 100 target 1: 105").targets == prices(105)
+    assert setup("breakout 100 (105, 110) if it holds").targets == prices(105, 110)
+    assert setup("breakout 100 (see chart) target 105").targets == prices(105)
 
 
 def test_a_target_at_its_level_is_suspect() -> None:

@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from hypothesis import example, given, settings
@@ -45,7 +46,7 @@ def parse(content: str) -> SetupMessage:
 
 def places(message: SetupMessage) -> Counter[int]:
     """Count in how many places each line number stands."""
-    parts = (*message.headers, *message.setups, *message.biases)
+    parts: tuple[Any, ...] = (*message.headers, *message.setups, *message.biases)
     numbers = [part.line_number for part in (*parts, *message.ticker_lines, *message.unparsed)]
     return Counter(
         [*numbers, *message.kind_lines, *(number for part in parts for number in part.continued_on)]
