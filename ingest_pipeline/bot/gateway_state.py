@@ -59,6 +59,8 @@ class GatewayState:
         sessions_begun: How many gateway sessions there were.
         catch_up_wanted: Set when there is something to catch up on.
         guilds_changed: Set when there are guilds to look at soon.
+        rescheduled_guilds: Guilds whose scheduled events are to be read again.
+        events_rescheduled: Set when there are such guilds.
         has_pending_events: Set when there is something to write.
     """
 
@@ -77,6 +79,8 @@ class GatewayState:
         self.sessions_begun = 0
         self.catch_up_wanted = asyncio.Event()
         self.guilds_changed = asyncio.Event()
+        self.rescheduled_guilds: set[int] = set()
+        self.events_rescheduled = asyncio.Event()
         self.has_pending_events = asyncio.Event()
 
     def may_want(self, channel_id: int) -> bool:
@@ -120,6 +124,11 @@ class GatewayState:
     def spooled(self) -> None:
         """See `GatewayListener`."""
         self._ingester.wake()
+
+    def scheduled_events_changed(self, guild_id: int) -> None:
+        """See `GatewayListener`."""
+        self.rescheduled_guilds.add(guild_id)
+        self.events_rescheduled.set()
 
     def guild_changed(self, change: GuildChange) -> None:
         """See `GatewayListener`."""

@@ -24,6 +24,7 @@ from ingest_pipeline.bot.gateway_state import GatewayState
 from ingest_pipeline.bot.heartbeat import BotLife
 from ingest_pipeline.bot.ingest import BatchObserver, SpoolIngester
 from ingest_pipeline.bot.runtime import BotOptions, BotRuntime
+from ingest_pipeline.bot.scheduled_events import follow_scheduled_events
 from ingest_pipeline.bot.spool_landing import SpoolLanding
 from ingest_pipeline.bot.supervision import (
     CONNECTIONS,
@@ -112,6 +113,9 @@ async def _run_steps(runtime: BotRuntime, stop: asyncio.Event) -> None:
         "raw landing": runtime.land_frames,
         "catching up": runtime.catch_up,
         "following guilds": runtime.follow_guilds,
+        "following scheduled events": lambda: follow_scheduled_events(
+            runtime.services, runtime.gateway, runtime.options.refetch_poll_seconds
+        ),
         "upkeep": runtime.periodic_refresh,
         "reading again": runtime.refetch,
         "checking the gateway": runtime.check_gateway,

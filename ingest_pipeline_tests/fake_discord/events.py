@@ -17,6 +17,7 @@ GUILD_PRESENCES = 1 << 8
 GUILD_MESSAGES = 1 << 9
 GUILD_MESSAGE_REACTIONS = 1 << 10
 MESSAGE_CONTENT = 1 << 15
+GUILD_SCHEDULED_EVENTS = 1 << 16
 
 PRIVILEGED = GUILD_MEMBERS | GUILD_PRESENCES | MESSAGE_CONTENT
 KNOWN_INTENTS = (1 << 26) - 1
@@ -62,6 +63,8 @@ class Event:
             return GUILD_MESSAGE_REACTIONS
         if self.name.startswith("MESSAGE_"):
             return GUILD_MESSAGES
+        if self.name.startswith("GUILD_SCHEDULED_EVENT_"):
+            return GUILD_SCHEDULED_EVENTS
         return GUILDS
 
 

@@ -88,6 +88,24 @@ class GuildActions:
             guild.name = name
             self._publish("GUILD_UPDATE", guild, payloads.guild(guild))
 
+    def schedule(self, guild_id: int, event: Payload) -> None:
+        """Schedule an event, or change one with the same id: GUILD_SCHEDULED_EVENT_CREATE or …_UPDATE."""
+        with self._state.lock:
+            guild = self._state.guild(guild_id)
+            kept = [each for each in guild.scheduled_events if each["id"] != event["id"]]
+            name = "CREATE" if len(kept) == len(guild.scheduled_events) else "UPDATE"
+            body = event | {"guild_id": str(guild_id)}
+            guild.scheduled_events = [*kept, body]
+            self._publish(f"GUILD_SCHEDULED_EVENT_{name}", guild, body)
+
+    def unschedule(self, guild_id: int, event_id: str) -> None:
+        """Delete a scheduled event: GUILD_SCHEDULED_EVENT_DELETE."""
+        with self._state.lock:
+            guild = self._state.guild(guild_id)
+            [gone] = [each for each in guild.scheduled_events if each["id"] == event_id]
+            guild.scheduled_events.remove(gone)
+            self._publish("GUILD_SCHEDULED_EVENT_DELETE", guild, gone)
+
     def add_member(self, guild_id: int, name: str, *, nick: str | None = None) -> int:
         """Add a person; return the user id. Bots without the members intent are not told."""
         with self._state.lock:

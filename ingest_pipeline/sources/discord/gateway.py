@@ -37,6 +37,8 @@ RESUMABLE_CLOSE = 4000
 
 _RETRY_SECONDS = 1.0
 _CREATION = "MESSAGE_CREATE"
+# Taken as they are: discord.py's own parsers raise out of `connect` for a field that is new to them.
+_SCHEDULED_EVENTS = frozenset(f"GUILD_SCHEDULED_EVENT_{kind}" for kind in ("CREATE", "UPDATE", "DELETE"))
 _TICK = timedelta(microseconds=1)
 
 
@@ -50,7 +52,12 @@ class _EventIds(msgspec.Struct):
     id: Any = None
 
 
+class _GuildOf(msgspec.Struct):
+    guild_id: Any = None
+
+
 _HEAD = msgspec.json.Decoder(_Head)
+_GUILD_OF = msgspec.json.Decoder(_GuildOf)
 _EVENT_IDS = msgspec.json.Decoder(_EventIds)
 
 
@@ -81,14 +88,19 @@ class GatewayListener(Protocol):
         """Note what is new about a guild."""
         ...
 
+    def scheduled_events_changed(self, guild_id: int) -> None:
+        """Note that a guild's scheduled events are others."""
+        ...
+
 
 def archive_intents() -> discord.Intents:
-    """Return the least intents that capture needs: guilds, messages, their content, reactions.
+    """Return the least intents that are needed: guilds and their scheduled events, messages, reactions.
 
     Message content is privileged and must be switched on in Discord's developer portal.
     """
     intents = discord.Intents.none()
     intents.guilds = True
+    intents.guild_scheduled_events = True
     intents.guild_messages = True
     intents.guild_reactions = True
     intents.message_content = True
@@ -139,7 +151,7 @@ class GatewayClient(discord.Client):
         self.changed_at = time.monotonic()
         self.last_frame_at: datetime | None = None
         self.newest_ids: dict[int, int] = {}
-        for event in captured:
+        for event in captured | _SCHEDULED_EVENTS:
             self._connection.parsers.pop(event, None)
 
     async def login(self, token: str) -> None:
@@ -176,6 +188,15 @@ class GatewayClient(discord.Client):
         elif head.t == "RESUMED":
             self._hear(hearing=True)
             self._listener.session_resumed()
+        elif head.t in _SCHEDULED_EVENTS:
+            self._note_scheduled_event(head)
+
+    def _note_scheduled_event(self, head: _Head) -> None:
+        # The guild's list is read again over REST, which has recurrence rules too.
+        with suppress(msgspec.DecodeError):
+            guild_id = parse_snowflake(_GUILD_OF.decode(head.d).guild_id)
+            if guild_id is not None:
+                self._listener.scheduled_events_changed(guild_id)
 
     def _capture(self, raw: bytes, head: _Head, received_at: datetime) -> None:
         try:
