@@ -40,6 +40,7 @@ _bearer = HTTPBearer(auto_error=False, description="`INGEST_API_TOKEN`, or `INGE
 Credentials = Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
 LOOPBACK_NAMES = ("localhost", "127.0.0.1", "[::1]")
 ANY_HOST = "*"
+VERSION = "/v1"
 # Orchestrators ask by an address that no setting names.
 PROBES = frozenset({"/livez", "/readyz", "/health", "/server_info"})
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -239,6 +240,8 @@ class Guard:
 class Prefixed:
     """Has an application found under a prefix, whether a proxy leaves it in the path or takes it away.
 
+    Paths begin with the interface's version (`/v1/messages`) or, as before it had one, do not (`/messages`).
+
     Args:
         app: The application.
         prefix: The path that it is known under, without a slash at its end.
@@ -250,7 +253,11 @@ class Prefixed:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Hand a request on."""
-        await self._app({**scope, "root_path": self._prefix}, receive, send)
+        path: str = scope.get("path", "")
+        before, versioned, rest = path.partition(f"{VERSION}/")
+        if versioned and before in {"", self._prefix}:
+            path = f"{before}/{rest}"
+        await self._app({**scope, "root_path": self._prefix, "path": path}, receive, send)
 
 
 def _name(host: str) -> str:

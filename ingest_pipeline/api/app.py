@@ -12,7 +12,7 @@ from typing import Any
 from fastapi import Depends, FastAPI
 from prometheus_client import CollectorRegistry, ProcessCollector
 
-from ingest_pipeline.api.access import ANY_HOST, Guard, Prefixed, require_reader
+from ingest_pipeline.api.access import ANY_HOST, VERSION, Guard, Prefixed, require_reader
 from ingest_pipeline.api.problems import documented, install_handlers, problem_schemas
 from ingest_pipeline.api.reads import Lookups, SharedReads, TtlCache, build_lookups
 from ingest_pipeline.api.routes import (
@@ -58,6 +58,8 @@ def build_api(
         description=_DESCRIPTION,
         docs_url=None,
         redoc_url=None,
+        servers=[{"url": f"{prefix}{VERSION}"}],
+        root_path_in_servers=False,
         lifespan=partial(_lifespan, lookups),
     )
     status = TtlCache(lambda: look_up_status(services, now()), _STATUS_SECONDS)

@@ -110,7 +110,22 @@ def begin(wanted: WantedIntent, services: ServicesDep, now: Now, request: Reques
     return NewIntent(**_described(intent, now), state=state, invite_link=link)
 
 
-@returning.get("/return", summary="Where Discord sends the browser", responses=documented(422))
+_PAGES: dict[int | str, dict[str, Any]] = {
+    status: {"description": description, "content": {"text/html": {"schema": {"type": "string"}}}}
+    for status, description in {
+        403: "A page: the bot was not added",
+        404: "A page: the state is not known",
+        410: "A page: the state was used, or has expired",
+    }.items()
+}
+
+
+@returning.get(
+    "/return",
+    summary="Where Discord sends the browser",
+    response_class=HTMLResponse,
+    responses={**documented(422), **_PAGES},
+)
 def take_back(
     services: ServicesDep,
     now: Now,
