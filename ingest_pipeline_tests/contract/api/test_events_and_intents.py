@@ -13,7 +13,7 @@ from ingest_pipeline.domain.snowflake import first_id_at
 from ingest_pipeline.domain.window import Window
 from ingest_pipeline.errors import BadInput, NothingFound
 from ingest_pipeline.events import Event, EventChannel, EventType, dagster_run_id
-from ingest_pipeline.ingestion.batch_events import bot_event, failures_recorded, message_event
+from ingest_pipeline.ingestion.batch_events import failures_recorded, message_event
 from ingest_pipeline.ingestion.services import Services, build_services
 from ingest_pipeline.monitoring.figures import look_up_figures
 from ingest_pipeline.monitoring.tracing import trace
@@ -230,29 +230,6 @@ def test_the_journey_of_an_edited_and_deleted_message_has_all_its_batches(servic
     assert journey.status == "deleted"
     assert set(journey.correlation_ids) == {RUN_ID, "second", "1-2"}
     assert {"edited", "superseded", "deleted", "ingestion.completed"} <= set(journey.completed_stages)
-
-
-def test_the_journey_of_a_gateway_message_leads_to_its_batch(services: Services) -> None:
-    """By its id and by its own correlation id; before it is stored it is received."""
-    journey_id, message_id = f"{GUILD_ID}-77", 77
-    place: dict[str, Any] = {"channel_id": CHANNEL_ID, "batch": "flush"}
-    events = [
-        message_event(EventType.MESSAGE_RECEIVED, journey_id, message_id, at=NOW, **place),
-        message_event(EventType.MESSAGE_PARSED, journey_id, message_id, at=NOW + SECOND, **place),
-        bot_event(EventType.INGESTION_STARTED, "flush", NOW),
-        message_event(EventType.MESSAGE_PARSED, "other", 78, at=NOW, **place),
-    ]
-    services.database.run(lambda connection: publish(connection, events))
-    with services.database.read() as connection:
-        by_id, by_journey = trace(connection, str(message_id)), trace(connection, journey_id)
-    assert by_id.stages == by_journey.stages
-    assert (by_id.status, by_id.correlation_ids) == ("received", (journey_id, "flush"))
-    assert by_id.completed_stages == [
-        "posted",
-        "discord.message.received",
-        "ingestion.started",
-        "message.parsed",
-    ]
 
 
 def test_the_journey_of_a_history_import_has_its_scans(services: Services) -> None:

@@ -29,6 +29,7 @@ from ingest_pipeline.ingestion.ingest import ingest_documents
 from ingest_pipeline.ingestion.payload_documents import ObservedMessage, PayloadDocument
 from ingest_pipeline.ingestion.services import Services, build_services
 from ingest_pipeline.landing.spool import Position, Spool
+from ingest_pipeline.monitoring.tracing import trace
 from ingest_pipeline.settings import Settings
 from ingest_pipeline.storage.catalogue.guilds import list_channels, save_channels
 from ingest_pipeline.storage.engine.database import Connection, Database
@@ -219,6 +220,28 @@ def test_receipts_and_deletions_are_told_with_their_batch(gateway: Gateway) -> N
     ] == [
         [(EventType.MESSAGE_RECEIVED, f"{GUILD}-{MESSAGE}", "gateway", gateway.now - SECOND, place)],
         [(EventType.MESSAGE_DELETED, f"{GUILD}-{MESSAGE + 1}", "gateway", gateway.now, place)],
+    ]
+
+
+def test_the_journey_of_a_message_leads_to_its_batch(gateway: Gateway) -> None:
+    """By its id and by its own correlation id; a message that is no row has been received only."""
+    gateway.receive(frame("MESSAGE_CREATE", payload()), frame("MESSAGE_CREATE", payload("", MESSAGE + 1)))
+    batch = gateway.store()
+    assert batch is not None
+    with gateway.services.database.read() as connection:
+        by_id = trace(connection, str(MESSAGE))
+        by_journey = trace(connection, f"{GUILD}-{MESSAGE}")
+        unstored = trace(connection, str(MESSAGE + 1))
+    assert by_id.stages == by_journey.stages
+    assert (by_id.status, unstored.status) == ("stored", "received")
+    assert set(by_id.correlation_ids) == {f"{GUILD}-{MESSAGE}", batch.report.correlation_id}
+    assert by_id.completed_stages == [
+        "posted",
+        "discord.message.received",
+        "read",
+        "ingestion.started",
+        "stored",
+        "ingestion.completed",
     ]
 
 

@@ -96,10 +96,9 @@ def test_a_variable_that_no_setting_has_is_a_warning_with_the_nearest_name(cli: 
     (cli.folder / ".env").write_text("INGEST_POLL_INTERVAL_SECONDS=9\n", encoding="utf-8")
     check = found(cli, "variables")
     assert check["state"] == "warn"
-    assert check["remedy"] == (
-        "rename INGEST_POLL_INTERVAL_SECONDS to POLL_INTERVAL_SECONDS, or unset it; "
-        "rename INGEST_WINDOW_MINUTE to INGEST_WINDOW_MINUTES, or unset it"
-    )
+    assert "INGEST_POLL_INTERVAL_SECONDS to POLL_INTERVAL_SECONDS" in check["remedy"]
+    assert "INGEST_WINDOW_MINUTE to INGEST_WINDOW_MINUTES" in check["remedy"]
+    assert "INGEST_PIPELINE_SERVICE_HOST" not in check["remedy"]
     assert cli("doctor").code == ExitCode.OK
 
 
@@ -128,10 +127,8 @@ def test_missing_root_certificates_are_named(cli: Cli) -> None:
     missing = str(cli.folder / "none.pem")
     cli.environment["SSL_CERT_FILE"] = missing
     check = found(cli, "certificates")
-    assert (check["state"], check["detail"]) == (
-        "fail",
-        f"SSL_CERT_FILE names {missing}, which does not exist",
-    )
+    assert check["state"] == "fail"
+    assert f"SSL_CERT_FILE names {missing}" in check["detail"]
 
 
 def test_a_bot_is_looked_at_when_it_has_a_token(cli: Cli) -> None:

@@ -112,9 +112,8 @@ def test_an_unexpected_error_is_one_line_without_secrets(cli: Cli, monkeypatch: 
     cli.environment["DISCORD_OAUTH_TOKEN"] = TOKEN
     outcome = cli("sessions", "list")
     assert outcome.code == ExitCode.UNEXPECTED
-    assert outcome.stderr == (
-        "error: unexpected RuntimeError: rejected ***. `ingest --verbose …` shows where\n"
-    )
+    assert "RuntimeError: rejected ***" in outcome.stderr
+    assert "--verbose" in outcome.stderr
     verbose = cli("--verbose", "sessions", "list")
     assert "Traceback" in verbose.stderr
     assert TOKEN not in verbose.stderr
