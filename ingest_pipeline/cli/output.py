@@ -96,7 +96,8 @@ def with_text_ids(row: Mapping[str, Any]) -> dict[str, Any]:
 def print_report(report: IngestReport) -> None:
     """Print what became of every message received."""
     if report.start and report.end:
-        typer.echo(f"{report.session_id}: {moment_text(report.start)} to {moment_text(report.end)}")
+        name = report.session_id or "no session"
+        typer.echo(f"{name}: {moment_text(report.start)} to {moment_text(report.end)}")
     typer.echo(
         f"received {report.received}: created {report.created}, updated {report.updated}, "
         f"unchanged {report.unchanged}, stale {report.stale}, skipped {sum(report.skipped.values())}"

@@ -18,10 +18,12 @@ from ingest_pipeline.completeness.expectations import Expectation, Scope, expect
 from ingest_pipeline.content.sessions import reading_content
 from ingest_pipeline.domain.guild import Channel, ChannelAccess
 from ingest_pipeline.domain.snowflake import created_at
+from ingest_pipeline.domain.window import Window
 from ingest_pipeline.errors import ChannelForbidden, ChannelNotFound
 from ingest_pipeline.history.catalogue_sync import save_view
 from ingest_pipeline.history.channel_scan import DEFAULT_CONCURRENCY, RunProgress, run_scans
 from ingest_pipeline.history.scan_plans import IdRange, queue_ranges
+from ingest_pipeline.ingestion.channel_import import import_months
 from ingest_pipeline.ingestion.imports import backfill_session
 from ingest_pipeline.ingestion.ingest import new_correlation_id
 from ingest_pipeline.ingestion.polling import missing_keys
@@ -33,6 +35,8 @@ from ingest_pipeline.storage.messages.accepted_gaps import AcceptedGap, accepted
 from ingest_pipeline.storage.messages.coverage import Proof, gaps, proofs, read_without_words
 from ingest_pipeline.storage.messages.sessions import find_session
 from ingest_pipeline.storage.runs.scan_runs import RunKind, ScanRun, unfinished_runs
+
+_MILLISECOND = timedelta(milliseconds=1)
 
 
 class GapReason(StrEnum):
@@ -259,12 +263,18 @@ async def repair_gaps(
 def repair_session_gaps(
     services: Services, found: Sequence[Gap], progress: Callable[[str], None] | None = None
 ) -> None:
-    """Read the sessions that have gaps again with the exporter, for channels that the bot does not know.
+    """Read the gaps of channels that the bot does not know with the exporter: by session, or else by month.
 
     Raises:
         IngestError: As for `backfill_session`.
     """
     now = datetime.now(UTC)
+    for gap in found:
+        if gap.session_id is None and gap.guild_id is None and gap.accepted is None:
+            window = Window(gap.start, gap.end + _MILLISECOND)
+            import_months(
+                services, gap.channel_id, window, progress, on_rows_merged=reading_content(services)
+            )
     for session_id in sorted({gap.session_id for gap in found if gap.session_id and gap.accepted is None}):
         with services.database.read() as connection:
             session = find_session(connection, session_id)

@@ -101,7 +101,7 @@ def backfill_session(
 
 def import_messages(
     services: Services,
-    session_id: str,
+    session_id: str | None,
     *,
     channel_id: int | None = None,
     start: datetime | None = None,
@@ -113,11 +113,11 @@ def import_messages(
     progress: Progress | None = None,
     on_rows_merged: OnRowsMerged | None = None,
 ) -> IngestReport:
-    """Import a range of a session's messages, from Discord or from an export file.
+    """Import a range of a session's or a channel's messages, from Discord or from an export file.
 
     Args:
-        session_id: The session. A channel that it lacks is added to it, which is logged: messages belong
-            to a session by their channel.
+        session_id: The session, or None for a channel between two times. A channel that the session lacks
+            is added to it, which is logged: messages belong to a session by their channel.
         channel_id: The channel to export, by default each of the session's; with `file`, the channel
             that the file must be of.
         start: First time to take, aware; the session's start by default.
@@ -132,33 +132,51 @@ def import_messages(
     Raises:
         SessionNotFound: There is no such session.
         WindowInvalid: A bound is naive, or the end is not after the start.
-        IngestError: As for the exporter and `ingest_documents`.
+        IngestError: As for the exporter and `ingest_documents`; or a channel or bound is missing.
     """
-    session = load_session(services, session_id)
-    window = Window(start or session.start_time, end or session.end_time)
+    session = None if session_id is None else load_session(services, session_id)
+    window = _window_of(session, start, end)
     correlation_id = new_correlation_id()
     recorded = partial(failures_recorded, services.database, correlation_id, session_id=session_id)
-    if file is not None:
+    if file is not None and session is not None:
         with recorded("file", channel_ids=[channel_id] if channel_id else []):
             document = _named_file(
                 services, session, file, window=window, channel_id=channel_id, correlation_id=correlation_id
             )
         _add_channel(services, session, document.channel_id, document.parent_id)
         return merge_documents(services, [document], correlation_id, progress, on_rows_merged)
-    channels = [channel_id] if channel_id else session.channel_ids
+    channels = [channel_id] if channel_id else session.channel_ids if session else ()
+    if file is not None or not channels:
+        raise BadInput(
+            "without a session say which channel: --channel-id; `ingest import FILE` takes files without one"
+        )
     folder = output_dir or services.settings.data_dir / "tmp_transcripts_from_discord"
     with _export_files(session_id, keep=keep_file, keep_unmerged=keep_unmerged) as results:
         for each in channels:
             with recorded("export", channel_ids=[each]):
                 results.append(services.exporter.export(ExportRequest(each, window), folder))
-        policies = services.read_policies(channels)
-        documents = [
-            export_document(session, result, policies[result.channel_id], correlation_id)
-            for result in results
-        ]
+        documents = _export_documents(services, session_id, results, correlation_id)
         for document in documents:
             _add_channel(services, session, document.channel_id, document.parent_id)
         return merge_documents(services, documents, correlation_id, progress, on_rows_merged)
+
+
+def _export_documents(
+    services: Services, session_id: str | None, results: Sequence[ExportResult], correlation_id: str
+) -> list[ExportDocument]:
+    policies = services.read_policies([result.channel_id for result in results])
+    return [
+        export_document(session_id, result, policies[result.channel_id], correlation_id) for result in results
+    ]
+
+
+def _window_of(session: Session | None, start: datetime | None, end: datetime | None) -> Window:
+    """Return the bounds that are meant, those of the session by default."""
+    first = start or (session.start_time if session else None)
+    last = end or (session.end_time if session else None)
+    if first is None or last is None:
+        raise BadInput("without a session say from when to when: --start and --end")
+    return Window(first, last)
 
 
 def poll_live_session(
@@ -206,7 +224,7 @@ def load_session(services: Services, session_id: str) -> Session:
 
 
 @contextmanager
-def _export_files(session_id: str, *, keep: bool, keep_unmerged: bool) -> Iterator[list[ExportResult]]:
+def _export_files(session_id: str | None, *, keep: bool, keep_unmerged: bool) -> Iterator[list[ExportResult]]:
     """Yield a list for finished exports, whose files are deleted in the end unless they are to be kept."""
     results: list[ExportResult] = []
     kept = keep
@@ -215,11 +233,11 @@ def _export_files(session_id: str, *, keep: bool, keep_unmerged: bool) -> Iterat
     except BaseException:
         kept = kept or keep_unmerged
         for result in results if keep_unmerged else ():
+            command = f"import-messages --session-id {session_id} --file" if session_id else "import"
             _logger.warning(
-                "the finished export of channel %d is kept: import it with `ingest import-messages "
-                "--session-id %s --file %s`",
+                "the finished export of channel %d is kept: import it with `ingest %s %s`",
                 result.channel_id,
-                session_id,
+                command,
                 result.path,
             )
         raise
@@ -228,9 +246,9 @@ def _export_files(session_id: str, *, keep: bool, keep_unmerged: bool) -> Iterat
             result.path.unlink(missing_ok=True)
 
 
-def _add_channel(services: Services, session: Session, channel_id: int, parent_id: int | None) -> None:
+def _add_channel(services: Services, session: Session | None, channel_id: int, parent_id: int | None) -> None:
     """Add a channel to a session that takes neither it nor its parent; without it no message would belong."""
-    if {channel_id, parent_id}.intersection(session.channel_ids):
+    if session is None or {channel_id, parent_id}.intersection(session.channel_ids):
         return
 
     def work(connection: Connection) -> bool:
@@ -249,7 +267,7 @@ def _add_channel(services: Services, session: Session, channel_id: int, parent_i
 
 
 def export_document(
-    session: Session, result: ExportResult, policy: ChannelPolicy, correlation_id: str
+    session_id: str | None, result: ExportResult, policy: ChannelPolicy, correlation_id: str
 ) -> ExportDocument:
     """Return a finished export as a document, which proves what it holds."""
     with result.path.open("rb") as stream:
@@ -261,7 +279,7 @@ def export_document(
         policy=policy,
         window=result.window,
         complete=True,
-        provenance=Provenance(session.session_id, "export", result.started_at, correlation_id),
+        provenance=Provenance(session_id, "export", result.started_at, correlation_id),
     )
 
 

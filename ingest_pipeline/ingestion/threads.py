@@ -45,7 +45,7 @@ def read_threads(
             return None
         policies = services.read_policies([result.channel_id for result in results])
         documents = [
-            export_document(session, result, policies[result.channel_id], correlation_id)
+            export_document(session.session_id, result, policies[result.channel_id], correlation_id)
             for result in results
         ]
         return merge_documents(services, documents, correlation_id, on_rows_merged=on_rows_merged)

@@ -41,6 +41,10 @@ from ingest_pipeline.orchestration.maintenance.data_retention import (
 from ingest_pipeline.orchestration.maintenance.run_retention import build_prune_job, build_prune_schedule
 from ingest_pipeline.orchestration.maintenance.schedule_jobs import build_sync_schedule, sync_schedules_job
 from ingest_pipeline.orchestration.messages.assets import build_assets, message_checks
+from ingest_pipeline.orchestration.messages.channel_months import (
+    build_channel_assets,
+    build_channel_months_sensor,
+)
 from ingest_pipeline.orchestration.resources import build_resources
 from ingest_pipeline.orchestration.runtime.executors import build_executor
 from ingest_pipeline.orchestration.singleton_jobs import ingest_job
@@ -54,6 +58,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
         assets=_with_code_references(
             [
                 *build_assets(settings),
+                *build_channel_assets(settings),
                 *build_content_assets(settings),
                 *build_catalogue_assets(settings),
                 *build_report_assets(),
@@ -88,6 +93,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
             build_report_sensor(),
             build_seal_sensor(),
             build_scan_runs_sensor(settings),
+            build_channel_months_sensor(),
             build_changed_windows_sensor(settings),
             *build_alert_sensors(settings),
         ],

@@ -17,15 +17,26 @@ from ingest_pipeline.cli.invocation import (
     open_services,
     read_bounds,
     read_channel,
+    storable,
 )
 from ingest_pipeline.cli.output import counting, describing, moment_text, print_json, print_report
 from ingest_pipeline.domain.session import live_sessions, next_session
+
+_Session = Annotated[
+    str | None,
+    typer.Option(
+        "--session-id",
+        help="The session's id; without one give a channel and both times.",
+        metavar="ID",
+        callback=storable,
+    ),
+]
 
 
 def import_messages(
     context: typer.Context,
     *,
-    session_id: SessionOption,
+    session_id: _Session = None,
     channel_id: Annotated[
         str | None,
         typer.Option(help="Channel to export; each of the session's by default.", metavar=CHANNEL),
@@ -51,7 +62,7 @@ def import_messages(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Import a session's messages.
+    """Import messages of a session, or of a channel between two times.
 
     They come from Discord, or with --file from an export, whose channel is then used: a different
     --channel-id is an error. Importing again is safe: a message is identified by its Discord id.
