@@ -22,6 +22,7 @@ from ingest_pipeline.api.routes import (
     messages,
     metrics,
     scan_runs,
+    schedules,
     sessions,
     traces,
 )
@@ -91,7 +92,7 @@ async def _lifespan(lookups: Lookups, app: FastAPI) -> AsyncIterator[None]:  # n
 def _include_routers(app: FastAPI, *, is_reading_guarded: bool) -> None:
     app.include_router(health.page_router)
     app.include_router(health.probes)
-    for module in (health, metrics, sessions, messages, catalogue, traces, scan_runs):
+    for module in (health, metrics, sessions, messages, catalogue, traces, scan_runs, schedules):
         if is_reading_guarded:
             app.include_router(
                 module.router, dependencies=[Depends(require_reader)], responses=documented(401)
@@ -99,6 +100,7 @@ def _include_routers(app: FastAPI, *, is_reading_guarded: bool) -> None:
         else:
             app.include_router(module.router)
     app.include_router(scan_runs.writing)
+    app.include_router(schedules.writing)
     # Before the intents by id, one of which it would be.
     app.include_router(install_intents.returning)
     app.include_router(install_intents.writing)

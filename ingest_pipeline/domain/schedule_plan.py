@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from hashlib import blake2b
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ingest_pipeline.domain.schedule import Cancellation, Schedule, ScheduledSession, Version
 from ingest_pipeline.domain.session import Session
@@ -270,3 +270,38 @@ def _text(value: object) -> str:
     if isinstance(value, datetime):
         return f"{value:%Y-%m-%d %H:%M} UTC"
     return " ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
+def plan_as_dict(schedule: Schedule, plan: SchedulePlan) -> dict[str, Any]:
+    """Return a plan as JSON values: times as ISO 8601 in UTC, ids as strings."""
+    return {
+        "source": schedule.source,
+        "created": len(plan.of_kind("created")),
+        "updated": len(plan.of_kind("updated")),
+        "cancelled": len(plan.of_kind("cancelled")),
+        "unchanged": plan.unchanged,
+        "session_ids": [entry.session.session_id for entry in schedule.sessions],
+        "changes": [
+            {
+                "kind": change.kind,
+                "session_id": change.after.session_id,
+                "reason": change.reason or None,
+                "fields": {
+                    name: [_plain(before), _plain(after)] for name, (before, after) in change.fields.items()
+                },
+            }
+            for change in plan.changes
+        ],
+        "left_out": [
+            {"where": each.where, "name": each.name, "reason": each.reason} for each in schedule.left_out
+        ],
+        "older": list(plan.older),
+        "removed": list(plan.removed),
+        "matched": dict(plan.matched),
+    }
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    return list(map(str, value)) if isinstance(value, tuple) else value

@@ -109,6 +109,12 @@ async def _scheduled_events(settings: Settings, guild_id: int) -> list[dict[str,
         return await rest.scheduled_events(guild_id)
 
 
+def last_read_at(connection: Connection, subscription: Subscription) -> datetime | None:
+    """Return when a subscribed schedule was last taken over, aware UTC, or None."""
+    stated = json.loads(get_state(connection, _key(subscription)) or "{}")
+    return datetime.fromisoformat(stated["read_at"]) if stated else None
+
+
 def _known(database: Database, subscription: Subscription, now: datetime) -> Validators | None:
     """Return what the last answer was told by, unless it has to be read in full."""
     with database.read() as connection:

@@ -51,6 +51,8 @@ if TYPE_CHECKING:
 
 _FLAGS = {"true": True, "false": False, "yes": True, "no": False}
 _MOST_DAYS = 3660
+# What is over needs no session of a schedule that is only now subscribed to.
+_BEHIND = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +99,7 @@ class Subscription:
         default = None if self.discord_guild_id is not None else default_channel(settings)
         fallback = () if default is None else (default,)
         return ScheduleOptions(
-            since=now - DEFAULT_REACH,
+            since=now - _BEHIND,
             until=now + self.ahead,
             default_channel_ids=self.channel_ids or fallback,
             default_length=self.default_length,

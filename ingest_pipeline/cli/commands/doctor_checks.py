@@ -22,6 +22,7 @@ from ingest_pipeline.settings import RENAMED_VARIABLES, Settings
 from ingest_pipeline.userconfig.edited_files import decode_text, mapping_items, read_edited_file, yaml_root
 from ingest_pipeline.userconfig.session_files import read_sessions
 from ingest_pipeline.userconfig.settings_file import default_channel, load_settings_file
+from ingest_pipeline.userconfig.subscriptions import load_subscriptions
 
 LOW_DISK_BYTES = 1_000_000_000
 FULL_DISK_BYTES = 100_000_000
@@ -189,9 +190,13 @@ def check_sessions(settings: Settings) -> Check:
 
 
 def check_channels(settings: Settings) -> Check:
-    """Read the settings of channels."""
+    """Read the settings of channels, and the subscribed schedules beside them."""
     file = load_settings_file(settings.settings_file)
-    return Check("channels", State.OK, f"{len(file.channels)} channels with settings of their own")
+    subscribed = load_subscriptions(settings)
+    detail = (
+        f"{len(file.channels)} channels with settings of their own, {len(subscribed)} subscribed schedules"
+    )
+    return Check("channels", State.OK, detail)
 
 
 def check_landing(settings: Settings) -> Check:

@@ -11,7 +11,6 @@ import typer
 from ingest_pipeline.cli.commands.schedules import (
     DryRunOption,
     apply_schedule,
-    plan_json,
     print_plan,
     schedule_options,
     warn_of_long_ones,
@@ -19,6 +18,7 @@ from ingest_pipeline.cli.commands.schedules import (
 )
 from ingest_pipeline.cli.invocation import CHANNEL, TIME, JsonOption, begin, open_services, read_channel
 from ingest_pipeline.cli.output import print_json
+from ingest_pipeline.domain.schedule_plan import plan_as_dict
 from ingest_pipeline.errors import BadInput, IngestError
 
 if TYPE_CHECKING:
@@ -122,4 +122,4 @@ def _sync(services: Services, subscription: Subscription, *, dry_run: bool) -> S
 def _shown(synced: SyncedSchedule) -> dict[str, Any]:
     if synced.schedule is None:
         return {"source": synced.name, "is_unchanged": True}
-    return {**plan_json(synced.schedule, synced.plan), "is_unchanged": False}
+    return {**plan_as_dict(synced.schedule, synced.plan), "is_unchanged": False}

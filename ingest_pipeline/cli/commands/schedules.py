@@ -103,6 +103,7 @@ def apply_schedule(
     warn_of_long_ones(settings, [entry.session for entry in schedule.sessions])
     with open_services(settings) as services:
         from ingest_pipeline.content.sessions import read_relinked
+        from ingest_pipeline.domain.schedule_plan import plan_as_dict
         from ingest_pipeline.storage.messages.schedules import plan_schedule, save_schedule
         from ingest_pipeline.storage.messages.sessions import SessionChanges
 
@@ -118,7 +119,7 @@ def apply_schedule(
     warn_of_plan(schedule, plan, name)
     if as_json:
         overlaps = changes_json(changes)["overlaps"]
-        print_json({**plan_json(schedule, plan), "dry_run": dry_run, "overlaps": overlaps})
+        print_json({**plan_as_dict(schedule, plan), "dry_run": dry_run, "overlaps": overlaps})
         return
     print_plan(schedule, plan, dry_run=dry_run)
 
@@ -135,35 +136,6 @@ def print_plan(schedule: Schedule, plan: SchedulePlan, *, dry_run: bool) -> None
         f"unchanged {plan.unchanged}, older {len(plan.older)}, left out {len(schedule.left_out)}"
         + ("; nothing was changed (--dry-run)" if dry_run else "")
     )
-
-
-def plan_json(schedule: Schedule, plan: SchedulePlan) -> dict[str, Any]:
-    """Return what a schedule changes as JSON values."""
-    return {
-        "source": schedule.source,
-        "created": len(plan.of_kind("created")),
-        "updated": len(plan.of_kind("updated")),
-        "cancelled": len(plan.of_kind("cancelled")),
-        "unchanged": plan.unchanged,
-        "session_ids": [entry.session.session_id for entry in schedule.sessions],
-        "changes": [
-            {
-                "kind": change.kind,
-                "session_id": change.after.session_id,
-                "reason": change.reason or None,
-                "fields": {
-                    name: [_json(before), _json(after)] for name, (before, after) in change.fields.items()
-                },
-            }
-            for change in plan.changes
-        ],
-        "left_out": [
-            {"where": each.where, "name": each.name, "reason": each.reason} for each in schedule.left_out
-        ],
-        "older": list(plan.older),
-        "removed": list(plan.removed),
-        "matched": dict(plan.matched),
-    }
 
 
 def warn_of_plan(schedule: Schedule, plan: SchedulePlan, name: str) -> None:
@@ -227,9 +199,3 @@ def _warn_of_each(what: str, lines: Iterable[str]) -> None:
 
 def _some(names: Sequence[str]) -> str:
     return ", ".join(names[:_SHOWN]) + (", …" if len(names) > _SHOWN else "")
-
-
-def _json(value: object) -> object:
-    if isinstance(value, datetime):
-        return value.isoformat()
-    return list(map(str, value)) if isinstance(value, tuple) else value
