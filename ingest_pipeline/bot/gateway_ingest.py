@@ -1,7 +1,7 @@
 """Ingestion of the spool: gateway events merged in small batches, each exactly once in effect.
 
 A batch is merged in one transaction: deletions, rows, messages to read again, windows touched, how far the
-spool has been read, and what the messages say. A crash between any two steps repeats a batch, which changes
+spool has been read, and the messages' content. A crash between any two steps repeats a batch, which changes
 nothing. Frames are kept as they came by `spool_landing.py`.
 """
 
@@ -102,7 +102,6 @@ def ingest_spooled(
     """Process the next events of the spool.
 
     Args:
-        reader: The events.
         after: How far the spool is processed.
         is_monitored: Whether a channel's messages are wanted.
         sessions: All sessions, whose windows are noted as touched.
@@ -128,11 +127,14 @@ def ingest_spooled(
 
     def before_merge(connection: Connection) -> None:
         stored.read(connection, services, events)
+        # Before the merge: a row that follows its deletion must find the tombstone.
         tombstone_messages(connection, events.deletions)
         queue_refetches(connection, events.partial_updates, latest, quiet)
         _mark_windows(connection, services, events, sessions)
+        # A frame that cannot be read may have been any change of its channel.
         record_gap(connection, events.channels_to_rescan, since=latest, now=latest)
         note_activities(connection, events.newest_ids)
+        # In the transaction of the rows: a crash repeats the batch and never skips it.
         reader.move_to(connection, position)
 
     report = ingest_documents(
@@ -157,6 +159,7 @@ class _Stored:
     policies: dict[int, ChannelPolicy] = field(default_factory=dict)
 
     def read(self, connection: Connection, services: Services, events: Events) -> None:
+        # Locked before it is looked up: what is known now must still be so when the batch is merged.
         lock_messages(connection, events.message_ids)
         # Another try after a conflict knows no less than the one before.
         self.known.update(known_among(connection, events.created_ids))

@@ -116,6 +116,7 @@ def missing_time(connection: Connection, session: Session, now: datetime) -> lis
         return []
     span = Window(session.start_time, end)
     return [
+        # An id holds its time to the millisecond: the end is excluded, so it is one later.
         Window(created_at(low + 1), created_at(high) + _MILLISECOND)
         for channel_id in session.channel_ids
         for low, high in gaps(connection, channel_id, span.low, span.high)

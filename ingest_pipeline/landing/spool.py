@@ -1,7 +1,7 @@
 """The spool of gateway events: segments in a folder that one bot owns, each line durable before it counts.
 
-An event counts as received once `flush` has returned. Whoever processes events keeps the position it
-has reached in the database, in the transaction of the rows it wrote, so that a crash between any two
+An event counts as received once `flush` has returned. The reader keeps the position that it has
+reached in the database, in the transaction of the rows it wrote, so that a crash between any two
 steps replays events and never loses one. Records are lines: the time of receipt in microseconds
 since 1970, a space, and the event's JSON, in which a raw line break cannot occur.
 
@@ -116,6 +116,7 @@ class Spool:
                     self._write(b"".join(lines))
                 except OSError as error:
                     with self._buffer_lock:
+                        # In front of what came meanwhile: events stay in the order of receipt.
                         self._buffer[:0] = lines
                     raise _refused(self._folder, error) from error
             return self._durable
@@ -128,6 +129,7 @@ class Spool:
         records: list[Record] = []
         position = after
         for segment in self._segments():
+            # Beyond `durable` a write may have failed half-way.
             if segment < after.segment or segment > self._durable.segment:
                 continue
             offset = after.offset if segment == after.segment else 0
@@ -148,6 +150,7 @@ class Spool:
 
     def forget(self, before: Position) -> int:
         """Delete the segments that lie wholly before a position and return how many there were."""
+        # The segment that is written to stays, even when all of it is processed.
         old = [
             segment for segment in self._segments() if segment < min(before.segment, self._durable.segment)
         ]
@@ -190,6 +193,7 @@ class Spool:
             file.write(block)
             file.flush()
             os.fsync(file.fileno())
+        # The file's data is on disk; after a power cut its name would be missing.
         if is_new:
             _sync_folder(self._folder)
         self._durable = Position(start.segment, start.offset + len(block))
@@ -275,6 +279,7 @@ def _identity(folder: Path) -> str:
             file.write(f"{fresh}\n".encode())
             file.flush()
             os.fsync(file.fileno())
+        # Under its name it is whole: half an identity would begin the spool again.
         draft.replace(path)
     except OSError as error:
         raise _folder_refused(folder, error) from error

@@ -93,6 +93,7 @@ class TickState:
         failing = {
             session_id: each
             for session_id, each in self.failing.items()
+            # Absolute: after a clock was set back a failure may lie in the future, and is forgotten, too.
             if abs(now - each.failed_at) < _REMEMBERED
         }
         last_run_id = self.last_run_id
@@ -120,6 +121,7 @@ class TickState:
 
 def pause(failures: int, settings: Settings) -> timedelta:
     """Return how long to wait after a number of failures in a row."""
+    # One failure is often chance, and costs a live session a poll already.
     if failures <= 1:
         return timedelta(0)
     backoff = Backoff(2 * settings.poll_interval_seconds, settings.max_backoff_seconds)
@@ -179,6 +181,7 @@ def decide(
         f"session {session_id} waits {_span(rest)} more after {failing.failures} failed runs in a row: "
         f"{failing.error}"
         for session_id, rest in waiting.items()
+        # A session that was removed is still remembered.
         if session_id in stored and (failing := state.failing[session_id])
     ]
     return Decision(skip_reason="; ".join(pauses) or _idle(plan, now), warnings=warnings)

@@ -53,14 +53,13 @@ class Proof:
 
 
 def record_proof(connection: Connection, proof: Proof) -> None:
-    """Record an interval. Those of the channel wholly inside it are replaced by it, others are kept.
-
-    Of a reading that another version of the program has begun, only the rest is recorded.
-    """
+    """Record an interval. Those of the channel wholly inside it are replaced by it, others are kept."""
+    # Two readings of a channel at a time would each keep what the other replaces.
     connection.execute("lock_coverage", channel_id=proof.channel_id)
     stated = asdict(proof)
     begun = {key: value for key, value in stated.items() if key != "observed_at"}
     before = connection.fetch_one("read_by_another_version", **begun)
+    # A reading that an older version began was read without what this one reads: only the rest is its proof.
     if before and before["high"] is not None:
         stated["low"] = before["high"]
     connection.execute(

@@ -102,11 +102,14 @@ def merge_messages(connection: Connection, rows: pa.Table, *, now: datetime) -> 
         return MergeCounts()
     readings = staged(rows)
     connection.stage("staged_readings", readings.select(DECIDING_COLUMNS))
+    # Both before anything is read: a session that changes now, or another merge of the same message, would
+    # make this one write what is true no more.
     share_sessions(connection)
     connection.execute("lock_staged")
     changed = merge_details(connection, rows)
     updated = count_changed(connection, changed)
     admission = admit(connection, rows, now=now)
+    # The rows that wait in `skipped_messages` now must not be classified.
     if admission.rows is not rows:
         readings = staged(admission.rows)
         connection.stage("staged_readings", readings.select(DECIDING_COLUMNS))
@@ -172,6 +175,7 @@ def _normalize_again(connection: Connection, readings: pa.Table, now: datetime) 
 
 
 def _rows_of_action(connection: Connection, readings: pa.Table, merge_action: str, count: int) -> pa.Table:
+    # Most batches need one action only, and no list of rows has to be fetched.
     if count == len(readings):
         return readings
     return _listed(readings, connection.fetch_all("list_rows_of_action", merge_action=merge_action))
@@ -210,6 +214,7 @@ def _resolve_versions(connection: Connection, readings: pa.Table, now: datetime)
     found = connection.fetch_one("count_changes") or {}
     changed_ids = _ids(connection, "list_changed")
     if found["changes"]:
+        # Texts are the bulk of a batch: only those that are written are sent.
         is_all = found["staged"] == len(readings)
         to_write = readings if is_all else _listed(readings, connection.fetch_all("list_staged_versions"))
         _write_changes(connection, to_write, now)

@@ -1,6 +1,6 @@
 -- name: absorb_proofs
 -- Forget a channel's intervals that lie wholly inside (low, high].
--- Where history was read by a version that left words out, only history read again tells of all of them.
+-- Where history was read by a version that left words out, only history read again has all of them.
 DELETE FROM coverage
 WHERE
     channel_id = $channel_id::BIGINT

@@ -16,19 +16,23 @@ deleted AS (
 compared AS (
     SELECT
         s.staging_row, s.discord_id,
+        -- Readings come in any order: the time of the last one never goes back.
         greatest(s.observed_at, k.observed_at) AS observed_at,
+        -- A thread's first message is seen in its parent too, and belongs there.
         least(s.channel_id, k.channel_id) AS channel_id,
         k.observed_at AS known_observed_at,
         coalesce(s.channel_id < k.channel_id, FALSE) AS is_moved,
+        -- The digest is of what Discord sent, so it stays when a newer normalizer makes other columns of it.
         k.content_digest = s.content_digest
         AND coalesce(k.normalizer_version, 1) < coalesce(s.normalizer_version, 1) AS is_outdated,
         CASE
+            -- Two rows of one message compete, and a new row takes over the tombstone that came before it.
             WHEN
                 s.discord_id IN (SELECT discord_id FROM staged_readings GROUP BY discord_id HAVING count(*) > 1)
                 OR (d.discord_id IS NOT NULL AND k.discord_id IS NULL)
                 THEN 'resolve'
             WHEN k.discord_id IS NULL THEN 'insert'
-            -- The row is of the first reading of its content already. One whose time is unknown is no first.
+            -- The row is of the first reading of its content already. An unknown time (2015) is no first.
             WHEN
                 k.content_digest = s.content_digest
                 AND (
@@ -50,6 +54,7 @@ SELECT
     staging_row, discord_id, observed_at, channel_id, is_moved, merge_action,
     merge_action = 'touch' AND is_outdated AS is_outdated
 FROM compared
+-- A repeated reading changes nothing, and is most of what a poll with overlap reads: it is not written.
 WHERE merge_action <> 'touch' OR observed_at > known_observed_at OR is_moved OR is_outdated;
 
 -- name: count_actions
@@ -148,7 +153,7 @@ WITH readings AS (
     FROM message_revisions
     WHERE
         (discord_id, content_digest) IN (SELECT discord_id, content_digest FROM staged_readings)
-        -- Said again for DuckDB, which skips blocks by one column only.
+        -- Repeated for DuckDB, which skips blocks by one column only.
         AND discord_id IN (SELECT discord_id FROM staged_readings)
 ),
 grouped AS (
@@ -157,6 +162,7 @@ grouped AS (
         min(channel_id) OVER same_message AS channel_id,
         max(observed_at) OVER same_content AS observed_at,
         max(CASE origin WHEN 'current' THEN 1 ELSE 0 END) OVER same_content AS is_current,
+        -- A content keeps its first reading: what is read again and again keeps its source and journey.
         row_number() OVER (
             PARTITION BY discord_id, content_digest
             ORDER BY
@@ -171,6 +177,7 @@ grouped AS (
 SELECT
     discord_id, content_digest, channel_id, observed_at, first_observed_at, origin,
     staging_row, is_current,
+    -- The latest edit wins, whenever it was read; the digest only breaks ties, the same way everywhere.
     row_number() OVER (
         PARTITION BY discord_id
         ORDER BY date_trunc('milliseconds', edited_at) DESC NULLS LAST, observed_at DESC, content_digest DESC
@@ -275,6 +282,7 @@ SELECT
     first_observed_at, $now::TIMESTAMPTZ
 FROM losers
 ORDER BY discord_id, content_digest
+-- The revision is there already: now an earlier reading of the same content is known.
 ON CONFLICT (discord_id, content_digest) DO UPDATE SET
     guild_id = excluded.guild_id,
     posted_at = excluded.posted_at,
@@ -352,6 +360,7 @@ SELECT
     w.is_highlight_candidate, w.source, w.content_digest, w.correlation_id,
     w.observed_at, w.first_observed_at, t.deleted_at, $now::TIMESTAMPTZ, $now::TIMESTAMPTZ
 FROM winners AS w
+-- A deletion may have been received before the message.
 LEFT JOIN tombstones AS t ON t.discord_id = w.discord_id
 ORDER BY w.discord_id
 ON CONFLICT (discord_id) DO UPDATE SET
@@ -386,6 +395,7 @@ ON CONFLICT (discord_id) DO UPDATE SET
     correlation_id = excluded.correlation_id,
     observed_at = excluded.observed_at,
     first_observed_at = excluded.first_observed_at,
+    -- An earlier reading of the same content is no update.
     updated_at = CASE
         WHEN messages.content_digest = excluded.content_digest THEN messages.updated_at
         ELSE excluded.updated_at
