@@ -97,7 +97,7 @@ def steps(engine: str, *names: str) -> list[tuple[str, Boundary]]:
     return [(name, replace(step, place=step.place.replace(ours, theirs))) for name, step in named.items()]
 
 
-def test_a_backfill_killed_at_any_step_is_mended_by_the_next(
+def test_a_backfill_killed_at_any_step_is_repaired_by_the_next(
     template: Ground, trials: Callable[[Work], Trials]
 ) -> None:
     """From the running exporter to the commit, among the four documents of the session too."""
@@ -109,7 +109,7 @@ def test_a_backfill_killed_at_any_step_is_mended_by_the_next(
     assert_all_mended(trials(BACKFILLING).run(steps(template.engine, *names) + between))
 
 
-def test_a_tick_killed_at_any_step_is_mended_by_the_next(
+def test_a_tick_killed_at_any_step_is_repaired_by_the_next(
     template: Ground, trials: Callable[[Work], Trials]
 ) -> None:
     """The sensor, its run and its assets: from the running exporter to the last event."""
@@ -117,14 +117,14 @@ def test_a_tick_killed_at_any_step_is_mended_by_the_next(
     assert_all_mended(trials(TICKING).run(steps(template.engine, *names)))
 
 
-def test_a_run_over_a_whole_session_killed_at_its_end_is_mended_by_the_next(
+def test_a_run_over_a_whole_session_killed_at_its_end_is_repaired_by_the_next(
     template: Ground, trials: Callable[[Work], Trials]
 ) -> None:
     """The backfill of Dagster's interface."""
     assert_all_mended(trials(MATERIALISING).run(steps(template.engine, COMMITTED)))
 
 
-def test_a_poll_killed_anywhere_is_mended_by_the_next(
+def test_a_poll_killed_anywhere_is_repaired_by_the_next(
     template: Ground, trials: Callable[[Work], Trials]
 ) -> None:
     """At boundaries spread evenly over all places that it passes, whatever they are."""
@@ -132,7 +132,7 @@ def test_a_poll_killed_anywhere_is_mended_by_the_next(
     assert_all_mended(tried.run(evenly(tried.passed.turns, KILLS)))
 
 
-def test_a_backfill_command_killed_anywhere_is_mended_by_the_next(
+def test_a_backfill_command_killed_anywhere_is_repaired_by_the_next(
     template: Ground, trials: Callable[[Work], Trials]
 ) -> None:
     """The command that does all in one process without Dagster."""
@@ -148,7 +148,7 @@ def test_after_a_kill_a_later_poll_finds_everything(
     assert_all_mended(tried.one_and_time_goes_on(*each) for each in evenly(tried.passed.turns, 2))
 
 
-def test_a_poll_killed_while_it_commits_is_mended_by_the_next(
+def test_a_poll_killed_while_it_commits_is_repaired_by_the_next(
     template: Ground, trials: Callable[[Work], Trials]
 ) -> None:
     """At any moment from the last statement on: the transaction is there whole, or not at all."""
@@ -172,7 +172,7 @@ def begun_from_nothing(ground: Ground, boundary: Boundary | None) -> Ended:
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_a_very_first_start_killed_anywhere_is_mended_by_the_next(
+def test_a_very_first_start_killed_anywhere_is_repaired_by_the_next(
     engine: str, empty_ground: Callable[..., Ground]
 ) -> None:
     """While the database is made, migrated and filled with the sessions of the file."""

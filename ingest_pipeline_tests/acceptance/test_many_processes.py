@@ -175,7 +175,7 @@ def test_runs_that_share_a_landing_store_do_not_fail_each_other(engine: str, liv
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_who_waits_too_long_is_told_what_to_do(
+def test_who_waits_too_long_is_shown_what_to_do(
     engine: str, empty_ground: Callable[..., Ground], templates: Callable[[str], Ground]
 ) -> None:
     """A process stands still in its transaction: others give up after the bound, and succeed afterwards."""

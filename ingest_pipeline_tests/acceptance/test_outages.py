@@ -79,7 +79,7 @@ def on_disk(template: Ground, empty_ground: Callable[..., Ground], disk: Disk) -
     [(BACKFILLING, (0, 60_000, MEGABYTE // 2)), (POLLING, (20_000,))],
     ids=["backfill", "poll"],
 )
-def test_a_full_disk_leaves_the_table_and_is_mended_by_room(
+def test_a_full_disk_leaves_the_table_and_is_repaired_by_room(
     work: Work, rooms: tuple[int, ...], template: Ground, on_disk: Ground, disk: Disk
 ) -> None:
     """With room for nothing, for some of the files, or for some of the transaction."""
@@ -195,7 +195,7 @@ def small_server(own_server: Any) -> Iterator[tuple[str, Disk]]:
     shutil.rmtree(folder)
 
 
-def test_a_full_disk_of_the_server_leaves_the_table_and_is_mended_by_room(
+def test_a_full_disk_of_the_server_leaves_the_table_and_is_repaired_by_room(
     small_server: tuple[str, Disk], tmp_path: Path
 ) -> None:
     """The transaction is undone by the server, and done when there is room."""

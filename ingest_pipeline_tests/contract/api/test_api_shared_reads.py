@@ -89,9 +89,7 @@ def test_a_commit_is_in_the_next_answer(database: Database, settings: Settings, 
     assert rows_in(shared.get("rows", look)) == expected
 
 
-def test_what_was_asked_before_a_commit_is_not_told_to_who_asks_after_it(
-    database: Database, look: Counting
-) -> None:
+def test_an_answer_from_before_a_commit_is_not_given_after_it(database: Database, look: Counting) -> None:
     """Even if it is still being read."""
     shared = SharedReads(database)
     look.go.clear()
@@ -107,7 +105,7 @@ def test_what_was_asked_before_a_commit_is_not_told_to_who_asks_after_it(
     assert look.looks == 2
 
 
-def test_an_error_is_told_and_not_kept(database: Database, look: Counting) -> None:
+def test_an_error_is_reported_and_not_kept(database: Database, look: Counting) -> None:
     """The next one looks again."""
     shared = SharedReads(database)
 

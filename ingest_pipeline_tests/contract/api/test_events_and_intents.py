@@ -90,7 +90,7 @@ def test_an_event_undone_with_its_transaction_never_happened(database: Database)
         assert latest_events(connection) == []
 
 
-def test_a_batch_tells_of_its_start_and_its_end_and_never_of_each_message(services: Services) -> None:
+def test_a_batch_reports_its_start_and_its_end_and_never_each_message(services: Services) -> None:
     """Two events for six messages, with the counts and the Dagster run."""
     report = fill(services)
     with services.database.read() as connection:
@@ -105,7 +105,7 @@ def test_a_batch_tells_of_its_start_and_its_end_and_never_of_each_message(servic
     assert timedelta(0) < completed.created_at - started.created_at <= report.seconds * SECOND
 
 
-def test_a_batch_that_fails_tells_so_though_it_is_undone(
+def test_a_batch_that_fails_reports_it_though_it_is_undone(
     services: Services, caplog: pytest.LogCaptureFixture
 ) -> None:
     """In the table and, as a warning, in the log; once, however many callers the error passes."""
@@ -171,7 +171,7 @@ def test_batches_that_failed_stay_counted(services: Services) -> None:
     assert "failed" not in {result for _, result, _ in figures.ingested}
 
 
-def test_the_time_from_a_message_to_its_setup_is_told(services: Services) -> None:
+def test_the_time_from_a_message_to_its_setup_is_reported(services: Services) -> None:
     """Of messages posted lately, by quantile; an old message that was read again does not count."""
 
     def told(posted: Any, seconds: int) -> Event:
@@ -197,7 +197,7 @@ def test_how_the_last_verification_ended_is_kept(services: Services) -> None:
         assert look_up_figures(services, NOW).verification == ended
 
 
-def test_the_journey_of_an_imported_message_is_told_from_its_row(services: Services) -> None:
+def test_the_journey_of_an_imported_message_is_read_from_its_row(services: Services) -> None:
     """Posted, read, stored, and the batch around it, with the times between."""
     fill(services)
     with services.database.read() as connection:

@@ -113,7 +113,7 @@ def assert_watched(settings: Settings, stop: Callable[[], None], go_on: Callable
 
 
 @pytest.mark.parametrize("how", ["frozen", "killed"])
-def test_a_postgresql_that_is_gone_is_told_at_once(tmp_path: Path, how: str) -> None:
+def test_a_postgresql_that_is_gone_is_reported_at_once(tmp_path: Path, how: str) -> None:
     """A server that is frozen keeps its connections and answers nothing; one that is killed refuses."""
     with own_postgres() as server:
         postmaster = server.get_pid()
@@ -135,7 +135,9 @@ def test_a_postgresql_that_is_gone_is_told_at_once(tmp_path: Path, how: str) -> 
             assert_watched(settings, lambda: send(signal.SIGKILL), None)
 
 
-def test_a_duckdb_file_that_a_writer_holds_is_told_at_once(make_settings: Callable[[str], Settings]) -> None:
+def test_a_duckdb_file_that_a_writer_holds_is_reported_at_once(
+    make_settings: Callable[[str], Settings],
+) -> None:
     """Whoever watches does not wait in the queue for the file, and hears when the writer has gone."""
     settings = make_settings("duckdb").model_copy(update={"database_wait_seconds": 5})
     held = []

@@ -120,7 +120,7 @@ def test_a_permission_regained_is_caught_up_on(
 
 
 @ON_ONE_ENGINE
-def test_what_cannot_be_read_is_said_and_waited_for(
+def test_what_cannot_be_read_is_reported_and_waited_for(
     archive: Archive, server: DiscordServer, guild: int, radio: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     """With the remedy, once; and what waits to be read again is read as soon as it can be."""

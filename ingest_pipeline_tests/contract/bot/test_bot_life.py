@@ -30,7 +30,7 @@ BEAT = timedelta(seconds=15)
 ON_ONE_ENGINE = pytest.mark.parametrize("settings", ["postgres"], indirect=True)
 
 
-def test_what_the_bot_said_counts_as_long_as_its_heart_beats(database: Database) -> None:
+def test_the_last_report_of_the_bot_counts_as_long_as_its_heart_beats(database: Database) -> None:
     """A bot that was killed says nothing: it is lost once its heartbeat is old, since its last one."""
     with database.write() as connection:
         assert bot_status(connection, NOW) == BotStatus(BotState.UNKNOWN)
@@ -46,7 +46,9 @@ def test_what_the_bot_said_counts_as_long_as_its_heart_beats(database: Database)
 
 
 @ON_ONE_ENGINE
-def test_a_running_bot_is_told_as_ready_and_a_stopped_one_as_stopped(archive: Archive, guild: int) -> None:
+def test_a_running_bot_is_reported_as_ready_and_a_stopped_one_as_stopped(
+    archive: Archive, guild: int
+) -> None:
     """With a heartbeat that goes on."""
 
     def status() -> BotStatus:
@@ -80,7 +82,9 @@ def system_events(archive: Archive) -> list[Event]:
 
 
 @ON_ONE_ENGINE
-def test_a_connection_that_is_lost_is_told_once(archive: Archive, server: DiscordServer, guild: int) -> None:
+def test_a_connection_that_is_lost_is_reported_once(
+    archive: Archive, server: DiscordServer, guild: int
+) -> None:
     """As an event of the system, however often the next one fails in the same way."""
     with RunningBot(archive, QUICK) as bot:
         assert system_events(archive) == []
@@ -92,7 +96,7 @@ def test_a_connection_that_is_lost_is_told_once(archive: Archive, server: Discor
 
 
 @ON_ONE_ENGINE
-def test_a_discord_out_of_reach_is_told_once(archive: Archive, server: DiscordServer, guild: int) -> None:
+def test_a_discord_out_of_reach_is_reported_once(archive: Archive, server: DiscordServer, guild: int) -> None:
     """With what was wrong, and not at every try."""
     server.faults.gateway_down = "reset"
     with RunningBot(archive, QUICK, connected=False) as bot:

@@ -39,7 +39,7 @@ def tell(database: Database, told: str, ticket: str) -> dict[DirtyWindow, dateti
     return database.run(work)
 
 
-def test_each_window_is_told_once(database: Database) -> None:
+def test_each_window_is_reported_once(database: Database) -> None:
     """When the tick before is known to have been recorded, what it told is forgotten."""
     touch(database, NOW, FIRST, SECOND, FIRST)
     assert tell(database, "", "a") == {FIRST: NOW, SECOND: NOW}
@@ -49,7 +49,7 @@ def test_each_window_is_told_once(database: Database) -> None:
         assert connection.fetch_all("list_unreported_windows", ticket="") == []
 
 
-def test_what_a_lost_tick_told_is_told_again(database: Database) -> None:
+def test_what_a_lost_tick_reported_is_reported_again(database: Database) -> None:
     """A daemon may die between telling and recording: then its cursor is the old one."""
     touch(database, NOW, FIRST)
     assert tell(database, "", "lost") == {FIRST: NOW}
@@ -57,7 +57,7 @@ def test_what_a_lost_tick_told_is_told_again(database: Database) -> None:
     assert tell(database, "b", "c") == {}
 
 
-def test_a_window_written_to_since_is_told_again(database: Database) -> None:
+def test_a_window_written_to_since_is_reported_again(database: Database) -> None:
     """Its ticket is gone."""
     touch(database, NOW, FIRST, SECOND)
     tell(database, "", "a")

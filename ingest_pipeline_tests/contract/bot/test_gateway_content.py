@@ -42,7 +42,7 @@ def levels(archive: Archive) -> list[tuple[int, Decimal | None]]:
     return [(row["line_number"], row["trigger_price"]) for row in rows]
 
 
-def test_a_plan_is_read_as_it_comes_anew_when_edited_and_withdrawn_when_deleted(
+def test_a_plan_is_read_as_it_comes_and_when_edited_and_withdrawn_when_deleted(
     archive: Archive, server: DiscordServer, guild: int, radio: int
 ) -> None:
     """Each time in the batch of its event, which is told under the message's own correlation id."""

@@ -206,7 +206,7 @@ def test_a_batch_and_its_position_are_one(gateway: Gateway) -> None:
     assert gateway.store() is None
 
 
-def test_receipts_and_deletions_are_told_with_their_batch(gateway: Gateway) -> None:
+def test_receipts_and_deletions_are_reported_with_their_batch(gateway: Gateway) -> None:
     """Each when its frame was received, in the journey of its own message; nothing else is told of one."""
     gateway.receive(frame("MESSAGE_CREATE", payload()), deletion(MESSAGE + 1))
     batch = gateway.store()
@@ -245,7 +245,7 @@ def test_the_journey_of_a_message_leads_to_its_batch(gateway: Gateway) -> None:
     ]
 
 
-def test_a_batch_tells_when_its_events_were_received_and_committed(gateway: Gateway) -> None:
+def test_a_batch_shows_when_its_events_were_received_and_committed(gateway: Gateway) -> None:
     """In their order; at most so many events, and the rest the next time."""
     began = datetime.now(UTC)
     gateway.receive(*(frame("MESSAGE_CREATE", payload(message_id=MESSAGE + each)) for each in range(3)))
@@ -298,7 +298,7 @@ def test_a_batch_repeated_after_a_crash_changes_nothing(gateway: Gateway) -> Non
     assert gateway.row() == first
 
 
-def test_a_creation_tells_nothing_about_a_message_that_is_known(gateway: Gateway) -> None:
+def test_a_creation_is_no_news_of_a_message_that_is_known(gateway: Gateway) -> None:
     """It comes late or twice: what was read meanwhile is newer, whatever the clock says."""
     gateway.read_again(payload(reactions=[{"emoji": {"id": None, "name": "🔥"}, "count": 2}], pinned=True))
     gateway.receive(frame("MESSAGE_CREATE", payload()))

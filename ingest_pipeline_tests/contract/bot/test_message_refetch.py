@@ -129,7 +129,7 @@ def test_a_failing_discord_is_tried_again_later(
     assert waiting(archive) == 2
 
 
-def test_a_token_that_is_not_accepted_is_told(
+def test_a_token_that_is_not_accepted_is_reported(
     archive: Archive, server: DiscordServer, guild: int, radio: int
 ) -> None:
     """And the messages go on waiting."""

@@ -188,7 +188,7 @@ def test_a_store_that_fails_does_not_stop_the_bot(services: Services, gateway: G
     assert frames_landed(services) == ["Box 0.", "Box 1."]
 
 
-def test_a_running_bot_tells_of_a_store_that_fails_and_lands_later(
+def test_a_running_bot_reports_a_store_that_fails_and_lands_later(
     archive: Archive, server: DiscordServer, guild: int, radio: int
 ) -> None:
     """An event tells of it once; what was heard meanwhile lands while the bot runs."""

@@ -150,7 +150,7 @@ def test_a_plan_becomes_setups_a_bias_and_unparsed_lines(database: Database) -> 
     assert report.kinds[ContentKind.TRADE_SETUPS] == Changes(created=(discord_id,), rows=4)
 
 
-def test_a_header_whose_day_cannot_be_told_is_kept_with_the_reason(database: Database) -> None:
+def test_a_header_whose_day_cannot_be_read_is_kept_with_the_reason(database: Database) -> None:
     """The setups below it have no day, and somebody can see why."""
     with database.write() as connection:
         ids = merge(connection, said(1, "A+ Scalp Trade Setups — Mon May 29\nNVDA\nBreakout above 150"))
@@ -217,7 +217,7 @@ def test_every_video_is_a_clip_with_its_expiry(database: Database) -> None:
     assert [clip["clip_key"] for clip in clips[1:]] == ["https://x.invalid/v.webm"]
 
 
-def test_an_edit_is_read_anew(database: Database) -> None:
+def test_an_edit_is_read_again(database: Database) -> None:
     """Setups that are gone from the text are gone from the table, also when their lines move."""
     with database.write() as connection:
         ids = merge(connection, said(1, PLAN))
@@ -291,7 +291,7 @@ def test_a_better_table_of_drivers_is_applied_by_extracting_again(database: Data
     assert [row["driver_code"] for row in rows] == ["SEN", None]
 
 
-def test_the_report_tells_what_was_read_out_of_each_message(database: Database) -> None:
+def test_the_report_shows_what_was_read_out_of_each_message(database: Database) -> None:
     """Once: extracting again tells of nothing, an edit of what is read differently."""
     with database.write() as connection:
         radio, plan, _ = ids = merge(connection, said(1, "`Leclerc` Box."), said(2, PLAN), said(3, "crash"))

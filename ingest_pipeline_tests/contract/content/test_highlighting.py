@@ -218,7 +218,7 @@ def test_a_rule_that_is_what_it_was_has_the_digest_it_had() -> None:
     assert rule_digest(HighlightRule()) == "dbba463e"
 
 
-def test_other_weights_score_the_whole_session_anew(database: Database) -> None:
+def test_other_weights_score_the_whole_session_again(database: Database) -> None:
     """With the next message, or when it is asked for."""
     strict = replace(RULES, settings=SettingsFile(defaults={"highlights.threshold": 0.9}))
     with database.write() as connection:
@@ -282,7 +282,7 @@ def random_story(seed: int) -> list[Callable[[Connection], list[int]]]:
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_any_batches_give_what_scoring_everything_anew_gives(
+def test_any_batches_give_what_scoring_everything_again_gives(
     database: Database, seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Neighbours, answered messages and the usual rate are taken along exactly, and scored once."""

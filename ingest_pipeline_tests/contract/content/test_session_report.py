@@ -121,7 +121,7 @@ def test_words_that_were_cut_are_counted(database: Database) -> None:
     assert (tally.cut, Tally.from_dict(tally.as_dict()).cut) == (1, 1)
 
 
-def test_one_is_not_told_as_many() -> None:
+def test_one_is_not_written_as_many() -> None:
     """A session with one message of each kind."""
     facts = facts_of(minutes=((at(0), 1),), latencies_seconds=(2.0,), later=1, unparsed_lines=1)
     chart = messages_chart(facts.minutes, facts.span, "monza")
@@ -150,7 +150,7 @@ def test_a_driver_of_two_teams_or_none_is_one_known_driver(database: Database) -
     assert facts.talks == (Talk("Yuki Tsunoda", None, 2), Talk("Sergio Pérez", None, 1))
 
 
-def test_a_live_session_is_told_up_to_now(database: Database) -> None:
+def test_a_live_session_is_reported_up_to_now(database: Database) -> None:
     """What is to come is no gap."""
     with database.write() as connection:
         fill(connection)
@@ -253,7 +253,7 @@ def test_a_report_replaces_the_one_before(services: Services) -> None:
     }
 
 
-def test_a_folder_that_cannot_be_written_is_told(services: Services) -> None:
+def test_a_folder_that_cannot_be_written_is_reported(services: Services) -> None:
     """With its place."""
     blocked = services.settings.data_dir / "reports"
     blocked.write_text("a file")

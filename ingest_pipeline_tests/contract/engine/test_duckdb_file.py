@@ -121,7 +121,7 @@ def test_a_reader_may_read_again_while_a_writer_waits(settings: Settings) -> Non
         assert writing.result(timeout=120) == MergeCounts(created=1)
 
 
-def test_other_code_with_the_file_open_is_told_as_such(settings: Settings) -> None:
+def test_other_code_with_the_file_open_is_reported_as_such(settings: Settings) -> None:
     """A notebook in the same process that has the file open keeps it busy."""
     database = open_database(settings)
     database.migrate()
@@ -129,7 +129,7 @@ def test_other_code_with_the_file_open_is_told_as_such(settings: Settings) -> No
         merge(database, 1)
 
 
-def test_a_file_that_was_deleted_is_made_anew(settings: Settings) -> None:
+def test_a_file_that_was_deleted_is_made_again(settings: Settings) -> None:
     """Starting over needs no restart."""
     database = open_database(settings)
     merge(database, 1)
@@ -139,7 +139,7 @@ def test_a_file_that_was_deleted_is_made_anew(settings: Settings) -> None:
     assert merge(database, 1) == MergeCounts(created=1)
 
 
-def test_a_folder_that_cannot_be_made_is_told_with_the_setting(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_made_is_reported_with_the_setting(tmp_path: Path) -> None:
     """Where a file stands in the way of the data folder."""
     (tmp_path / "data").write_text("not a folder")
     database = DuckDBDatabase(tmp_path / "data" / "ingest.duckdb", 1)
@@ -167,7 +167,7 @@ def test_a_file_system_without_links_has_the_file_made_in_place(
 @pytest.mark.parametrize(
     ("name", "text"), [("ingest.duckdb", "a letter home " * 1000), ("rows.csv", "a,b\n1,2\n"), ("empty", "")]
 )
-def test_a_file_that_is_no_database_is_told_and_left_alone(tmp_path: Path, name: str, text: str) -> None:
+def test_a_file_that_is_no_database_is_reported_and_left_alone(tmp_path: Path, name: str, text: str) -> None:
     """Nothing of it is overwritten, nor taken for tables that nobody would find again."""
     path = tmp_path / name
     path.write_text(text)

@@ -179,7 +179,7 @@ def is_refused(path: Path) -> bool:
     return False
 
 
-def test_what_was_put_back_is_told_in_the_log(write: Write, caplog: pytest.LogCaptureFixture) -> None:
+def test_what_was_put_back_is_reported_in_the_log(write: Write, caplog: pytest.LogCaptureFixture) -> None:
     """Where, and where the damaged file is."""
     caplog.set_level(logging.WARNING)
     location = write.in_place[0]
@@ -222,7 +222,7 @@ def test_a_damaged_copy_is_not_put_back(write: Write) -> None:
     assert write.path.read_bytes() == found
 
 
-def test_a_damaged_block_of_data_is_told_with_its_name(write: Write) -> None:
+def test_a_damaged_block_of_data_is_reported_with_its_name(write: Write) -> None:
     """It comes to light in a transaction or when the file is opened, and is never written."""
     write.path.write_bytes(write.before)
     with opened(write.path) as (file, headers):
@@ -243,7 +243,7 @@ def test_a_damaged_block_of_data_is_told_with_its_name(write: Write) -> None:
 @pytest.mark.parametrize(
     ("location", "name"), [(700, "main header"), (PAGE + 9, "first database"), (2 * PAGE + 3000, "second")]
 )
-def test_a_damaged_header_is_told_with_its_name(write: Write, location: int, name: str) -> None:
+def test_a_damaged_header_is_reported_with_its_name(write: Write, location: int, name: str) -> None:
     """No header is ever written by anything but DuckDB."""
     write.path.write_bytes(write.before)
     damaged = flip(write.path, location)

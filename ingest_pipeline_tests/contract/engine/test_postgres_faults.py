@@ -87,7 +87,7 @@ def test_work_is_done_again_on_a_new_connection_when_the_old_one_breaks(
     assert len(tries) == 2
 
 
-def test_a_broken_connection_is_told_to_who_does_not_want_it_done_again(
+def test_a_broken_connection_is_raised_where_nothing_is_repeated(
     database: Database, postgres_url: str
 ) -> None:
     """`write` tries once."""
@@ -137,7 +137,7 @@ def test_a_lock_that_is_held_for_too_long_is_busy(make_settings: Callable[[str],
         ("-crole=pg_monitor", ConfigurationError, "grant it the rights"),
     ],
 )
-def test_a_database_that_may_not_be_written_is_told(
+def test_a_database_that_may_not_be_written_is_reported(
     postgres_url: str, option: str, error: type[Exception], told: str
 ) -> None:
     """A standby, or a user without rights."""
@@ -228,7 +228,7 @@ def test_a_server_that_vanishes_without_a_word_is_noticed_in_seconds(
         behind.close()
 
 
-def test_an_unreachable_server_is_told_without_the_password() -> None:
+def test_an_unreachable_server_is_reported_without_the_password() -> None:
     """The reason is there, the secret is not."""
     database = PostgresDatabase(SecretStr("postgresql://me:s3cr3t@127.0.0.1:1/db"), 1)
     with pytest.raises(DatabaseUnavailable, match=r"127\.0\.0\.1") as caught:

@@ -182,7 +182,7 @@ def test_a_duckdb_file_of_another_application_is_left_alone(
         assert connection.execute("SELECT table_name FROM information_schema.tables").fetchall() == before
 
 
-def test_a_user_without_rights_is_not_told_of_another_application(make: Make) -> None:
+def test_a_user_without_rights_is_not_shown_another_application(make: Make) -> None:
     """The tables are ours; what is missing is a grant."""
     database = make()
     database.migrate()
@@ -267,7 +267,7 @@ def test_a_row_that_a_policy_would_hide_is_an_error(make: Make) -> None:
     execute(database, f"DROP OWNED BY {role}; DROP ROLE {role}")
 
 
-def test_a_statement_that_somebody_cancels_is_told_as_that(make: Make) -> None:
+def test_a_statement_that_somebody_cancels_is_reported_as_that(make: Make) -> None:
     """The server's disk has nothing to do with it."""
     database = make()
     database.migrate()

@@ -196,7 +196,7 @@ def test_the_status_of_nothing_is_that_all_is_pending(database: Database, settin
     assert not settings.database_path.exists()
 
 
-def test_the_status_tells_versions_rows_and_size(database: Database) -> None:
+def test_the_status_shows_versions_rows_and_size(database: Database) -> None:
     """After the first use."""
     database.run(lambda c: merge_messages(c, staged([Reading(), Reading(discord_id=2)]), now=at(0)))
     status = database_status(database)
@@ -229,7 +229,7 @@ def test_a_statement_is_translated_for_psycopg() -> None:
     )
 
 
-def test_two_queries_of_one_name_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_queries_of_one_name_are_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     """A query must not hide another."""
     doubled = [Query("same", "One.", "SELECT 1"), Query("same", "Two.", "SELECT 2")]
     monkeypatch.setattr("ingest_pipeline.storage.engine.queries._parse_folder", lambda _: iter(doubled))

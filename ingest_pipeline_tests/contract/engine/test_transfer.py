@@ -112,7 +112,7 @@ def test_an_interrupted_copy_goes_on_where_it_stopped(pair: tuple[Database, Data
     assert digests(target) == digests(source)
 
 
-def test_a_source_that_changed_in_between_is_copied_anew(pair: tuple[Database, Database]) -> None:
+def test_a_source_that_changed_in_between_is_copied_again(pair: tuple[Database, Database]) -> None:
     """The digest shows it, whatever the position says."""
     source, target = pair
 
@@ -226,7 +226,7 @@ def test_keys_of_every_kind_can_be_resumed_from(
         assert digests(source)["kinds"][0] == 4
 
 
-def test_a_digest_tells_one_changed_field(make_database: Callable[[str], Database]) -> None:
+def test_a_digest_shows_one_changed_field(make_database: Callable[[str], Database]) -> None:
     """A microsecond is enough; the same rows in another order are the same."""
     one, two, three = (make_database("duckdb") for _ in range(3))
     rows = [Reading(discord_id=each) for each in range(1, 6)]

@@ -87,7 +87,7 @@ def test_a_renamed_channel_keeps_when_it_was_first_seen(database: Database) -> N
     assert (row["name"], row["created_at"], row["updated_at"]) == ("radio", NOW, LATER)
 
 
-def test_what_is_not_told_is_not_forgotten(database: Database) -> None:
+def test_what_is_not_reported_is_not_forgotten(database: Database) -> None:
     """A gateway event tells neither the reading state nor, at times, the newest message."""
     save(database, RADIO)
     save(database, replace(RADIO, name="radio", reading_state=ChannelAccess.UNKNOWN, last_message_id=None))

@@ -184,7 +184,7 @@ def test_a_failed_catch_up_is_given_up_for_the_next(
     assert states == {failed.scan_run_id: RunStatus.ABANDONED, run.scan_run_id: RunStatus.COMPLETED}
 
 
-def test_a_catch_up_is_told_of(archive: Archive, server: DiscordServer, radio: int) -> None:
+def test_a_catch_up_is_reported(archive: Archive, server: DiscordServer, radio: int) -> None:
     """Its start and its end are events of one journey, which its rows carry too."""
     message = server.messages.post(radio, "Box, box.")
     [run] = archive.catch_up(radio)

@@ -97,7 +97,7 @@ def services(tmp_path: Path, settings: Settings, database: Database, world: Worl
     return replace(build_services(known), database=database)
 
 
-def test_a_session_is_mended_with_the_exporter(services: Services) -> None:
+def test_a_session_is_fixed_with_the_exporter(services: Services) -> None:
     """Without a bot the exporter reads what is missing."""
     assert [gap.session_id for gap in list_gaps(services)] == ["monza"]
     told: list[str] = []

@@ -114,7 +114,7 @@ def test_an_imported_channel_has_no_gaps_until_something_comes(
     assert archive.live_ids(radio)[-1] == new
 
 
-def test_each_gap_tells_where_it_lies(
+def test_each_gap_shows_where_it_lies(
     archive: Archive, server: DiscordServer, guild: int, radio: int
 ) -> None:
     """Before the first reading, between two, after the last."""
@@ -201,7 +201,7 @@ def test_a_session_of_a_channel_the_bot_does_not_know_is_left_to_the_exporter(ar
     assert repaired(archive) == [gap]
 
 
-def test_a_session_in_a_channel_the_bot_reads_is_mended(
+def test_a_session_in_a_channel_the_bot_reads_is_fixed(
     archive: Archive, server: DiscordServer, radio: int
 ) -> None:
     """And its messages are linked to it."""

@@ -130,7 +130,9 @@ def test_importing_again_reads_only_what_is_new(
     assert archive.differences(server.truth(radio)) == []
 
 
-def test_force_reads_everything_anew(archive: Archive, server: DiscordServer, guild: int, radio: int) -> None:
+def test_force_reads_everything_again(
+    archive: Archive, server: DiscordServer, guild: int, radio: int
+) -> None:
     """Edits, reactions, pins, previews and deletions that nobody told of are found."""
     ids = server.messages.bulk_load(radio, 250, ends=datetime.now(UTC) - timedelta(hours=1))
     imported(archive, guild)
@@ -321,7 +323,7 @@ def test_a_session_gets_its_messages_whatever_brings_them(
     assert [row["discord_id"] for row in linked] == ids[20:60]
 
 
-def test_runs_are_kept_for_whoever_asks(
+def test_runs_are_kept_for_everyone_who_asks(
     archive: Archive, server: DiscordServer, guild: int, radio: int
 ) -> None:
     """Each reading leaves when it began and ended and how far it came."""

@@ -92,7 +92,7 @@ def test_a_later_change_makes_a_version_that_says_what_changed(
     assert kept[0] == manifest
 
 
-def test_deletions_nobody_told_of_are_found_by_the_seal(
+def test_deletions_without_an_event_are_found_by_the_seal(
     archive: Archive, server: DiscordServer, guild: int, radio: int, ids: list[int], session: Session
 ) -> None:
     """And only those: messages outside the session's time are left for other readings."""

@@ -62,7 +62,7 @@ def test_a_preview_that_is_removed_reaches_the_row(
     assert only(verified(archive)).is_exact
 
 
-def test_a_policy_that_takes_more_is_told_until_it_is_read_again(
+def test_a_policy_that_takes_more_is_reported_until_it_is_read_again(
     archive: Archive, server: DiscordServer, guild: int, radio: int
 ) -> None:
     """What was skipped is missing now; reading it again takes it."""

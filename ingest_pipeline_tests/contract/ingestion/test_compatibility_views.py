@@ -32,7 +32,7 @@ def rows(database: Database, table: str) -> list[dict[str, Any]]:
         return connection.fetch_all("read_first_page", names, maximum=100)
 
 
-def test_channels_are_told_with_whether_they_are_monitored(database: Database) -> None:
+def test_channels_are_reported_with_whether_they_are_monitored(database: Database) -> None:
     """Ids are text, as they were; categories are no channels there."""
     channels = [Channel(2, 1, "aplus-setups"), Channel(3, 1, "Race", "category")]
 
@@ -53,7 +53,7 @@ def test_channels_are_told_with_whether_they_are_monitored(database: Database) -
     }
 
 
-def test_live_messages_are_told_with_whether_they_are_processed(database: Database) -> None:
+def test_live_messages_are_reported_with_whether_they_are_processed(database: Database) -> None:
     """A deleted one is not there; one whose content is to be read again is not processed."""
     database.run(lambda c: merge_messages(c, staged([Reading(7), Reading(8), Reading(9)]), now=at(0)))
 

@@ -252,7 +252,7 @@ def test_a_wrong_checksum_in_a_zip_is_damage_even_where_the_json_is_whole(
     assert len(rows(database)) == salvage
 
 
-def test_another_channel_and_other_bounds_are_said_with_the_file_s_own_range(
+def test_another_channel_and_other_bounds_are_reported_with_the_file_s_own_range(
     services: Services, database: Database, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Nothing is taken of such files, and nothing is remembered."""
@@ -358,7 +358,7 @@ def test_an_interrupted_import_goes_on_where_it_stopped(
     assert sorted(rows(database)) == sorted(ALL_ROWS)
 
 
-def test_a_large_file_is_merged_by_itself_and_told_of_in_bytes(
+def test_a_large_file_is_merged_alone_and_reported_in_bytes(
     services: Services, database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The bar ends at the size of all files, and never goes back."""

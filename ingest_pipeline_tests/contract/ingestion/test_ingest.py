@@ -262,7 +262,7 @@ def test_what_belongs_to_a_transaction_makes_one_of_many_rows(database: Database
         assert table_summary(connection)["rows"] == 0
 
 
-def test_a_report_tells_everything_in_json(database: Database) -> None:
+def test_a_report_shows_everything_in_json(database: Database) -> None:
     """Ids as strings, times as ISO 8601, of several documents the earliest and the latest bound."""
     inside = Window(START + timedelta(minutes=1), START + timedelta(hours=3))
     silent = message(2, "", attachments=SAME_EXPORTED["attachments"])
@@ -292,7 +292,7 @@ def test_a_report_tells_everything_in_json(database: Database) -> None:
     assert [tally.received for tally in report.tallies] == [2, 1]
 
 
-def test_progress_is_told_after_every_batch_of_a_document(database: Database) -> None:
+def test_progress_is_reported_after_every_batch_of_a_document(database: Database) -> None:
     """How many messages were read so far, in all documents."""
     told: list[int] = []
     raw = as_bytes(export([message(index) for index in range(3)]))

@@ -191,7 +191,7 @@ def test_a_clip_of_a_stream_says_when_it_was_cut(database: Database) -> None:
     assert clip["clip_created_at"] == datetime(2026, 9, 6, 12, 58, 0, 500_000, UTC)
 
 
-def test_voice_spoilers_and_forwarded_files_are_told_apart(database: Database) -> None:
+def test_voice_spoilers_and_forwarded_files_are_distinguished(database: Database) -> None:
     """By what Discord says, or by the name where only an export was read."""
     voice = {"id": "21", "filename": "voice-message.ogg", "size": 9, "url": "https://cdn.example/v.ogg"}
     voice |= {"duration_secs": 4.2, "waveform": "AAECAwQF", "content_type": "audio/ogg"}

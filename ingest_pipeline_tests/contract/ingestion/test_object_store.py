@@ -282,7 +282,7 @@ def test_a_folder_marker_of_a_console_is_no_file(store: LandingStore, bucket: st
     assert look_at_tree(store.root / "monza").files == len(WINDOWS)
 
 
-def test_a_document_that_is_replaced_while_it_is_read_is_told_as_that(
+def test_a_document_that_is_replaced_while_it_is_read_is_reported_as_that(
     store: LandingStore, tmp_path: Path
 ) -> None:
     """Its first half and another's second would be no document; the next try reads the new one."""

@@ -160,7 +160,7 @@ def test_a_threads_messages_are_its_parents_sessions(
     assert members(database, "race") == seconds(18, 20) + seconds(18, 20, THREAD)
 
 
-def test_the_lowest_parent_that_was_told_of_a_thread_is_kept(database: Database) -> None:
+def test_the_lowest_parent_that_was_seen_of_a_thread_is_kept(database: Database) -> None:
     """In any order, whatever is known of other threads; the thread's messages follow."""
     save(database, RACE)
     merge(database)
@@ -184,7 +184,7 @@ def test_only_sessions_of_the_time_asked_for_claim_messages(database: Database) 
             assert claims == ({CHANNEL: found} if found else {})
 
 
-def test_when_members_changed_is_told_of_the_sessions_asked_for(database: Database) -> None:
+def test_when_members_changed_is_returned_for_the_sessions_asked_for(database: Database) -> None:
     """As far as they ever did."""
     merge(database)
     later = replace(RACE, session_id="later", start_time=at(50), end_time=at(60))
@@ -261,7 +261,7 @@ def test_rows_that_something_else_wrote_are_counted(database: Database) -> None:
         assert count_mislinked(connection) == 4
 
 
-def test_sessions_that_overlap_are_told(database: Database, caplog: pytest.LogCaptureFixture) -> None:
+def test_sessions_that_overlap_are_reported(database: Database, caplog: pytest.LogCaptureFixture) -> None:
     """Both are stored, with the rule that decides between them in the log."""
     later = replace(
         RACE, session_id="later", start_time=at(15), end_time=at(25), channel_ids=(OTHER, CHANNEL)

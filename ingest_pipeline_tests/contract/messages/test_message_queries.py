@@ -83,7 +83,7 @@ def test_a_driver_is_found_whatever_the_case(filled: Database) -> None:
     assert [row["driver"] for row in rows] == ["Leclerc", "LECLERC"]
 
 
-def test_the_summary_tells_what_there_is(filled: Database) -> None:
+def test_the_summary_shows_what_there_is(filled: Database) -> None:
     """Rows, live rows, the span of time, and channels."""
     with filled.read() as connection:
         assert table_summary(connection) == {

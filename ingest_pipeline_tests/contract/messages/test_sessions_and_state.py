@@ -48,7 +48,7 @@ def test_sessions_round_trip(database: Database) -> None:
     assert found.start_time.utcoffset() == timedelta(0)
 
 
-def test_saving_tells_what_changed(database: Database) -> None:
+def test_saving_shows_what_changed(database: Database) -> None:
     """Only a session with another value counts as updated; those not given stay."""
     database.run(lambda c: save_sessions(c, [MONZA, PLAIN], now=at(0)))
     longer = replace(MONZA, end_time=MONZA.end_time + timedelta(hours=1))
@@ -73,7 +73,7 @@ def test_of_two_sessions_with_one_id_the_last_is_saved(database: Database) -> No
         assert list_sessions(connection) == [changed]
 
 
-def test_a_session_that_is_missing_is_told_with_those_that_look_like_it(database: Database) -> None:
+def test_a_session_that_is_missing_is_reported_with_those_that_look_like_it(database: Database) -> None:
     """A slip of the pen is answered with the right id; an empty table with how to fill it."""
     with database.read() as connection, pytest.raises(SessionNotFound, match="ingest sessions add"):
         find_session(connection, "monza")

@@ -231,7 +231,7 @@ async def test_a_bare_token_is_refused(server: DiscordServer) -> None:
         assert response.status == 401
 
 
-async def test_attachment_urls_are_signed_anew_at_every_read(server: DiscordServer, radio: int) -> None:
+async def test_attachment_urls_are_signed_again_at_every_read(server: DiscordServer, radio: int) -> None:
     """The file stays the same, its URL does not; ``ex`` lies fourteen days ahead of the server's clock."""
     posted = server.messages.post(radio, "lap", attachments=[("lap.mp4", "video/mp4")])
     async with listening(server) as client:

@@ -105,7 +105,7 @@ async def test_a_held_event_may_arrive_after_its_own_deletion(server: DiscordSer
     assert server.truth(radio).live == {}
 
 
-async def test_an_undisturbed_stream_tells_the_whole_truth(server: DiscordServer, radio: int) -> None:
+async def test_an_undisturbed_stream_shows_the_whole_truth(server: DiscordServer, radio: int) -> None:
     """Random posts, edits and deletions from several threads, with drops and replays in between.
 
     What was heard live adds up to the truth: the server itself loses nothing and doubles nothing.

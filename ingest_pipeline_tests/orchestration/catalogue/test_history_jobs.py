@@ -135,7 +135,7 @@ def test_what_the_interface_queued_is_read_by_itself(
         assert requested_runs(connection) == []
 
 
-def test_a_reading_that_fails_is_told_and_not_asked_for_again_and_again(
+def test_a_reading_that_fails_is_reported_and_not_asked_for_again_and_again(
     paddock: Deployment, server: DiscordServer, guild: int, radio: int
 ) -> None:
     """The run says which channel and why, so does the scan run; a token that is refused makes it wait."""
@@ -163,7 +163,7 @@ def test_without_a_bot_nothing_is_read(deployment: Deployment) -> None:
     assert run(deployment, "import_history", guild_id="1").success
 
 
-def test_progress_is_told_now_and_then() -> None:
+def test_progress_is_reported_now_and_then() -> None:
     """A channel's first batch and its end, not every batch between."""
     lines: list[str] = []
     log = ScanLog(lines.append)

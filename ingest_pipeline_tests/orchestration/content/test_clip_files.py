@@ -134,7 +134,7 @@ def test_an_address_that_fails_before_its_time_is_renewed_too(monza: Deployment,
     assert server.requests == ["/1/lap.mp4", "/1/lap.mp4"]
 
 
-def test_a_clip_that_cannot_be_had_is_told_and_tried_again(monza: Deployment, server: FileServer) -> None:
+def test_a_clip_that_cannot_be_had_is_reported_and_tried_again(monza: Deployment, server: FileServer) -> None:
     """The others are fetched all the same."""
     monza.post(
         carry(clip(server, "/1/lap.mp4", "old", days=-1)), carry(clip(server, "/3/start.mov"), minute=2)
@@ -174,7 +174,7 @@ def test_a_store_that_cannot_be_written_fails_the_step(monza: Deployment, server
     assert server.requests == ["/1/lap.mp4"]
 
 
-def test_without_a_token_expired_clips_are_told_with_the_remedy(
+def test_without_a_token_expired_clips_are_reported_with_the_remedy(
     tmp_path: Path, instance: dg.DagsterInstance, server: FileServer
 ) -> None:
     """Nothing can read their messages again."""

@@ -141,7 +141,7 @@ def test_doing_it_again_changes_nothing(monza: Deployment) -> None:
         assert (told["run_created"], told["run_changed"], told["run_withdrawn"]) == (0, 0, 0)
 
 
-def test_an_edit_is_read_anew_with_the_next_run(monza: Deployment) -> None:
+def test_an_edit_is_read_again_with_the_next_run(monza: Deployment) -> None:
     """What the message does not say any more is withdrawn."""
     monza.run("monza|T+000m")
     plan = next(each for each in posted(monza).values() if each["content"] == PLAN)
@@ -197,7 +197,7 @@ def test_highlights_fill_the_flag_of_their_messages(monza: Deployment) -> None:
         assert [row["message_text"] for row in rows if row["is_highlight_candidate"]] == ["Crash! Red flag!"]
 
 
-def test_the_catalogue_tells_what_each_content_asset_is(deployment: Deployment) -> None:
+def test_the_catalogue_shows_what_each_content_asset_is(deployment: Deployment) -> None:
     """Group, owner, kinds, description, parser version and single-run backfills are set."""
     graph = deployment.definitions.resolve_asset_graph()
     versions = {
@@ -275,7 +275,7 @@ def test_on_postgresql_the_content_waits_for_no_single_writer(
     assert (node.pools, node.kinds) == (set(), {"postgres", "python"})
 
 
-def test_a_live_run_tells_of_what_has_changed_until_a_window_is_over(deployment: Deployment) -> None:
+def test_a_live_run_reports_what_has_changed_until_a_window_is_over(deployment: Deployment) -> None:
     """A kind without news costs a tick nothing; once the window is over, each has told of it."""
     start = datetime.now(UTC) - 2 * MINUTE
     deployment.add_sessions(session("now", start, 60), session("over", start - 60 * MINUTE))

@@ -72,7 +72,7 @@ def test_windows_the_bot_wrote_to_are_materialised(deployment: Deployment) -> No
     assert told(tick(deployment, again.cursor)) == ["monza|T+005m"]
 
 
-def test_the_content_of_the_windows_is_told_with_them(deployment: Deployment) -> None:
+def test_the_content_of_the_windows_is_reported_with_them(deployment: Deployment) -> None:
     """The bot reads what messages say in the batch that stores them."""
     touch(deployment, "T+000m")
     assert [event.asset_key.to_user_string() for event in tick(deployment).asset_events] == [
@@ -102,7 +102,7 @@ def test_windows_of_sessions_that_are_gone_are_dropped(deployment: Deployment) -
     assert told(tick(deployment, result.cursor)) == []
 
 
-def test_the_windows_of_a_session_that_moved_are_told_the_empty_ones_too(
+def test_the_windows_of_a_session_that_moved_are_reported_the_empty_ones_too(
     tmp_path: Path, instance: dg.DagsterInstance
 ) -> None:
     """Without a bot as well: what Dagster shows of a session is what it holds now."""

@@ -155,7 +155,7 @@ def test_a_file_with_a_mistake_leaves_the_sessions_in_force(deployment: Deployme
         assert [each.session_id for each in list_sessions(connection)] == ["ended", "live"]
 
 
-def test_several_live_sessions_are_said_in_the_runs_tags(deployment: Deployment) -> None:
+def test_several_live_sessions_are_reported_in_the_runs_tags(deployment: Deployment) -> None:
     """The first to start is read."""
     store(deployment, session("monza", ago(4), 60), session("baku", ago(2), 60))
     request = request_of(deployment.tick())
@@ -320,7 +320,9 @@ def test_a_channel_that_cannot_be_read_has_no_other_read_again(deployment: Deplo
     assert len(deployment.stored()) == 22
 
 
-def test_a_mistake_in_the_settings_of_channels_is_told_until_it_is_corrected(deployment: Deployment) -> None:
+def test_a_mistake_in_the_settings_of_channels_is_reported_until_it_is_corrected(
+    deployment: Deployment,
+) -> None:
     """By the next tick and by the status, with the line; no run fails for it, and nothing is lost."""
     start = ago(12)
     store(deployment, session(start=start, minutes=60))
@@ -340,7 +342,9 @@ def test_a_mistake_in_the_settings_of_channels_is_told_until_it_is_corrected(dep
     assert len(deployment.stored()) == 12
 
 
-def test_a_session_that_goes_on_is_extended_and_said(tmp_path: Path, instance: dg.DagsterInstance) -> None:
+def test_a_session_that_goes_on_is_extended_and_reported(
+    tmp_path: Path, instance: dg.DagsterInstance
+) -> None:
     """The tick after its end reads on, and names the end it should have had."""
     deployment = deploy(tmp_path, instance)
     deployment.settings.data_dir.mkdir(exist_ok=True)

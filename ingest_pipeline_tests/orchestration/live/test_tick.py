@@ -182,7 +182,7 @@ def test_without_a_live_session_the_next_one_is_named(ledger: Ledger) -> None:
     )
 
 
-def test_a_day_is_told_as_one(ledger: Ledger) -> None:
+def test_a_day_is_reported_as_one(ledger: Ledger) -> None:
     """A unit of which there is nothing is left out."""
     reason = ledger.decide(session("baku", NOW + timedelta(days=1), 60)).skip_reason
     assert reason is not None

@@ -118,7 +118,7 @@ def alerts(
 
 
 @pytest.mark.parametrize("instance", ["disk"], indirect=True)
-def test_a_live_session_that_keeps_failing_is_told_of_once_and_when_it_is_well(
+def test_a_live_session_that_keeps_failing_is_reported_once_and_when_it_is_well(
     alerts: Alerts, receiver: Receiver
 ) -> None:
     """One failure is no news, the second in a row is, a third is not one, and the recovery is."""
@@ -241,7 +241,7 @@ def test_the_seal_of_a_session_ends_what_failed_to_read_it(alerts: Alerts, recei
     assert (receiver.bodies[-1]["event"], receiver.bodies[-1]["session_id"]) == ("recovery", "monza")
 
 
-def test_what_nobody_repeats_is_told_at_once_but_not_what_dagster_tries_again(
+def test_what_nobody_repeats_is_reported_at_once_but_not_what_dagster_tries_again(
     alerts: Alerts, receiver: Receiver
 ) -> None:
     """A nightly job does not wait for a second night; a run that is retried has not failed yet."""
@@ -254,7 +254,7 @@ def test_what_nobody_repeats_is_told_at_once_but_not_what_dagster_tries_again(
     assert receiver.bodies[0]["content"].splitlines()[0].endswith("ingest_pipeline")
 
 
-def test_a_failed_check_of_a_run_that_succeeded_is_told(alerts: Alerts, receiver: Receiver) -> None:
+def test_a_failed_check_of_a_run_that_succeeded_is_reported(alerts: Alerts, receiver: Receiver) -> None:
     """With the check's own words; one that only warns is not."""
 
     @dg.asset

@@ -133,7 +133,7 @@ def test_the_definitions_are_loadable(deployment: Deployment) -> None:
     dg.Definitions.validate_loadable(deployment.definitions)
 
 
-def test_the_catalogue_tells_what_each_asset_is(deployment: Deployment) -> None:
+def test_the_catalogue_shows_what_each_asset_is(deployment: Deployment) -> None:
     """Group, owner, kinds, description, columns and single-run backfills are set."""
     graph = deployment.definitions.resolve_asset_graph()
     kinds = {key: graph.get(dg.AssetKey(key)).kinds for key in ASSETS}

@@ -103,7 +103,7 @@ def test_a_transient_failure_is_tried_again(eager: Deployment) -> None:
     assert str(outcome.error).startswith(f"channel {CHANNEL_ID}")
 
 
-def test_an_unforeseen_error_is_told_by_its_own_words(eager: Deployment) -> None:
+def test_an_unforeseen_error_is_reported_in_its_own_words(eager: Deployment) -> None:
     """What the sensor says of a failed run is the innermost cause, not that a step failed."""
     eager.settings.data_dir.joinpath("normalized").write_text("a file where a folder should be")
     assert not eager.run("monza|T+000m", tags=LIVE_TAGS).success

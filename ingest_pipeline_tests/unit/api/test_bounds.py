@@ -108,7 +108,7 @@ def test_a_connection_that_asks_nothing_is_closed(
 
 
 @pytest.mark.parametrize(("sent", "status"), [(b"nonsense\r\n\r\n", 400), (b"GET /" + b"x" * 70_000, 431)])
-def test_what_is_no_request_is_told_as_a_problem(client: httpx.Client, sent: bytes, status: int) -> None:
+def test_what_is_no_request_is_reported_as_a_problem(client: httpx.Client, sent: bytes, status: int) -> None:
     """Like every other error."""
     with connected(client) as connection:
         connection.sendall(sent)

@@ -20,7 +20,7 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
         yield found
 
 
-def test_the_status_tells_of_the_live_the_next_and_the_last_session(client: httpx.Client) -> None:
+def test_the_status_shows_the_live_the_next_and_the_last_session(client: httpx.Client) -> None:
     """With what is proven of the live one, window by window, and how far behind it is."""
     status = client.get("/status").json()
     [live] = status["live"]
@@ -32,7 +32,7 @@ def test_the_status_tells_of_the_live_the_next_and_the_last_session(client: http
     assert status["latest"]["session"]["session_id"] == "practice"
 
 
-def test_the_status_tells_how_reading_goes(client: httpx.Client) -> None:
+def test_the_status_shows_how_reading_goes(client: httpx.Client) -> None:
     """Five minutes behind is late; the last batch is named."""
     status = client.get("/status").json()
     assert status["reading"]["state"] == "late"
@@ -138,7 +138,7 @@ def test_one_message_is_shown_with_its_json_columns_as_json(client: httpx.Client
     assert client.get("/messages/5").status_code == 404
 
 
-def test_the_catalogue_is_told(client: httpx.Client) -> None:
+def test_the_catalogue_is_reported(client: httpx.Client) -> None:
     """Guilds, their channels, and which are monitored."""
     assert client.get("/guilds").json()["items"][0]["guild_id"] == str(GUILD_ID)
     listed = client.get("/channels", params={"guild_id": str(GUILD_ID)}).json()["items"]
@@ -150,7 +150,7 @@ def test_the_catalogue_is_told(client: httpx.Client) -> None:
     assert client.get("/channels/1").status_code == 404
 
 
-def test_settings_in_force_are_told_with_their_origin(client: httpx.Client) -> None:
+def test_effective_settings_are_shown_with_their_origin(client: httpx.Client) -> None:
     """Of everything, a guild or a channel; a place that is not there is not found."""
     everywhere = client.get("/settings").json()
     assert (everywhere["guild_id"], everywhere["channel_id"]) == (None, None)
@@ -165,7 +165,7 @@ def test_settings_in_force_are_told_with_their_origin(client: httpx.Client) -> N
     assert client.get("/settings", params=other).status_code == 422
 
 
-def test_coverage_and_gaps_of_a_channel_are_told(client: httpx.Client) -> None:
+def test_coverage_and_gaps_of_a_channel_are_reported(client: httpx.Client) -> None:
     """What is proven, by which journey, and what is missing up to now."""
     [proof] = client.get(f"/channels/{CHANNEL}/coverage").json()["items"]
     assert proof["correlation_id"] == RUN_ID
@@ -177,7 +177,7 @@ def test_coverage_and_gaps_of_a_channel_are_told(client: httpx.Client) -> None:
     assert client.get(f"/channels/{CHANNEL}/gaps", params=backwards).status_code == 422
 
 
-def test_a_journey_is_told(client: httpx.Client) -> None:
+def test_a_journey_is_reported(client: httpx.Client) -> None:
     """Of a batch and of a message in it, with the Dagster run."""
     batch = client.get(f"/trace/{RUN_ID}").json()
     assert (batch["kind"], batch["status"], batch["messages"]) == ("batch", "completed", 6)

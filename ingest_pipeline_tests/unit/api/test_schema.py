@@ -70,7 +70,7 @@ def test_no_request_gets_an_answer_that_is_not_announced(schema: Any) -> None:
     assert try_everything(schema, writer(), lambda *_: None, examples=15) >= 20
 
 
-def test_whoever_has_no_token_writes_nothing(schema: Any) -> None:
+def test_without_a_token_nothing_is_written(schema: Any) -> None:
     """What needs a token answers 401, or 422 to what is no request at all."""
 
     def look(case: Any, response: Any) -> None:

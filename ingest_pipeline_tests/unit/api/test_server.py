@@ -141,7 +141,7 @@ def traced(tmp_path: Path) -> tuple[Cli, str]:
     return cli, report["correlation_id"]
 
 
-def test_a_journey_is_told_in_words_and_as_json(traced: tuple[Cli, str]) -> None:
+def test_a_journey_is_reported_in_words_and_as_json(traced: tuple[Cli, str]) -> None:
     """Of a message by its id, and of a batch by its correlation id."""
     cli, correlation_id = traced
     journey = cli("trace", message(10)["id"], "--json").json

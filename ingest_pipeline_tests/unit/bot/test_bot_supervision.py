@@ -47,7 +47,7 @@ def test_a_step_that_fails_is_taken_again(caplog: pytest.LogCaptureFixture) -> N
     assert "the part failed unexpectedly" in caplog.text
 
 
-def test_pauses_double_up_to_the_longest_and_begin_anew() -> None:
+def test_pauses_double_up_to_the_longest_and_begin_again() -> None:
     """With jitter of half."""
     backoff = FailureCount(Backoff(first_seconds=1.0, longest_seconds=8.0, jitter=0.5))
     for longest in (1, 2, 4, 8, 8):
@@ -133,7 +133,7 @@ def test_a_client_is_replaced_when_asked_to() -> None:
     asyncio.run(live())
 
 
-def test_a_wrong_token_is_told_apart() -> None:
+def test_a_wrong_token_is_distinguished() -> None:
     """Nothing but another one helps."""
     assert isinstance(lived(Client(), token="wrong"), TokenRejected)
 
@@ -142,7 +142,7 @@ def test_a_wrong_token_is_told_apart() -> None:
     ("code", "kind"),
     [(4004, TokenRejected), (4013, IntentMissing), (4014, IntentMissing), (4000, DiscordUnavailable)],
 )
-def test_close_codes_are_told_apart(code: int, kind: type[IngestError]) -> None:
+def test_close_codes_are_distinguished(code: int, kind: type[IngestError]) -> None:
     """As Discord's documentation has them."""
 
     class Socket:

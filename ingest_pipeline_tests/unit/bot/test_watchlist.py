@@ -54,7 +54,7 @@ def test_an_unknown_channel_might_be_wanted() -> None:
     assert not watchlist.may_want(20)
 
 
-def test_what_the_gateway_tells_counts_at_once_and_stays() -> None:
+def test_what_the_gateway_reports_counts_at_once_and_stays() -> None:
     """A reading of the catalogue from before does not know of it yet."""
     watchlist = Watchlist()
     watchlist.replace(view(RADIO))

@@ -50,7 +50,7 @@ def test_a_token_that_is_not_accepted_is_one_clear_line(cli: Cli, server: Discor
     assert "an-invented-token" not in outcome.stderr
 
 
-def test_the_check_tells_what_the_bot_has_and_lacks(cli: Cli, server: DiscordServer) -> None:
+def test_the_check_shows_what_the_bot_has_and_lacks(cli: Cli, server: DiscordServer) -> None:
     """What is watched and cannot be read has its remedy; the invitation asks for reading alone."""
     cli.environment["DISCORD_BOT_TOKEN"] = server.token
     alone = cli("bot", "--check", "--json")

@@ -112,7 +112,7 @@ def test_in_a_pipe_the_results_are_lines_of_cells(commands: Commands, guild: int
     assert commands("gaps") == (0, "", "no gaps\n")
 
 
-def test_what_is_missing_ends_with_ten_until_it_is_mended(
+def test_what_is_missing_ends_with_ten_until_it_is_fixed(
     commands: Commands, server: DiscordServer, guild: int, radio: int
 ) -> None:
     """A difference, a gap, a repair: only the last ends with 0."""
@@ -191,7 +191,7 @@ def test_a_wrong_id_is_quoted(commands: Commands) -> None:
     assert commands("gaps", "--channel", "radio")[0] == ExitCode.BAD_INPUT
 
 
-def test_nothing_to_verify_is_said(commands: Commands) -> None:
+def test_nothing_to_verify_is_reported(commands: Commands) -> None:
     """An empty verification is not called exact."""
     code, stdout, stderr = commands("verify-message-counts")
     assert (code, stdout) == (0, "")

@@ -157,7 +157,7 @@ def test_one_forbidden_channel_among_several_does_not_fail_the_run(tmp_path: Pat
         (("exportall",), "Unknown command"),
     ],
 )
-def test_wrong_usage_is_told_in_one_line_on_standard_error(
+def test_wrong_usage_is_reported_in_one_line_on_standard_error(
     tmp_path: Path, arguments: tuple[str, ...], said: str
 ) -> None:
     """Exit code 1, no stack trace."""

@@ -180,7 +180,7 @@ def test_a_restarted_demo_stays_the_same_until_its_live_session_has_ended(tmp_pa
     assert renewed.sessions[2].start_time >= first.sessions[1].end_time
 
 
-def test_a_damaged_world_file_is_begun_anew(tmp_path: Path) -> None:
+def test_a_damaged_world_file_is_begun_again(tmp_path: Path) -> None:
     """The demo always starts."""
     (tmp_path / "demo_world.json").write_text('{"channels": [')
     assert live_sessions(build_demo(tmp_path, START).sessions, START)

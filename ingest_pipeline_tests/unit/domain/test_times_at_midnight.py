@@ -78,7 +78,7 @@ def test_an_export_lands_and_is_normalized_in_the_window_of_the_day_it_was_poste
     assert (row["posted_at"], row["edited_at"]) == (CUT, CUT - timedelta(minutes=1))
 
 
-def test_what_rest_tells_is_the_same_row(tmp_path: Path) -> None:
+def test_what_rest_returns_is_the_same_row(tmp_path: Path) -> None:
     """Of the same message, at the same microsecond."""
     payload = {
         "id": LATE_ID,

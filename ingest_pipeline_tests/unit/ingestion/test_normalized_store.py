@@ -56,7 +56,7 @@ def test_an_earlier_reading_does_not_replace_a_later_one(tmp_path: Path) -> None
     assert (texts(stored), stored.provenance.observed_at) == (["a", "b"], LATE)
 
 
-def test_the_same_reading_is_normalized_anew(tmp_path: Path) -> None:
+def test_the_same_reading_is_normalized_again(tmp_path: Path) -> None:
     """After a change of the channel's policy, say."""
     save(tmp_path, document(EARLY, "a"))
     assert texts(save(tmp_path, document(EARLY, "a", "b"))) == ["a", "b"]
@@ -70,7 +70,7 @@ def test_a_file_that_cannot_be_read_is_replaced(tmp_path: Path) -> None:
         assert texts(save(tmp_path, document(EARLY, "b"))) == ["b"]
 
 
-def test_a_file_written_anew_before_it_is_merged_is_merged_as_it_is(tmp_path: Path) -> None:
+def test_a_file_written_again_before_it_is_merged_is_merged_as_it_is(tmp_path: Path) -> None:
     """With the tally of its own rows, and with a provenance that proves no more than before."""
     stored = save(tmp_path, document(EARLY, "a"))
     save(tmp_path, document(LATE, "a", "b"))

@@ -185,7 +185,7 @@ DAMAGE: dict[str, Callable[[bytes], bytes]] = {
 
 
 @pytest.mark.parametrize("damage", DAMAGE.values(), ids=DAMAGE.keys())
-def test_damage_is_told_as_by_one(
+def test_damage_is_reported_as_by_one(
     damage: Callable[[bytes], bytes],
     make_document: Callable[[bytes], ExportDocument],
     processes: list[int],
@@ -204,7 +204,7 @@ def test_damage_is_told_as_by_one(
     assert str(told.value).split("(")[0] == str(expected.value).split("(")[0]
 
 
-def test_a_document_that_is_replaced_after_its_header_was_read_is_told_as_that(
+def test_a_document_that_is_replaced_after_its_header_was_read_is_reported_as_that(
     make_document: Callable[[bytes], ExportDocument], tmp_path: Path
 ) -> None:
     """No row of the new one is taken for one of the old, whose time and bounds would not hold for it."""

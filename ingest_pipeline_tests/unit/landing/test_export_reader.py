@@ -77,7 +77,7 @@ def test_the_large_real_export_is_read_whole() -> None:
     assert len(read((REAL / "text-channel-2384.json").read_bytes())) == 2384
 
 
-def test_the_header_tells_channel_guild_and_times() -> None:
+def test_the_header_shows_channel_guild_and_times() -> None:
     """Bounds and the export's time come as aware UTC."""
     header = read_header(io.BytesIO(as_bytes(export([message()]))), "test.json")
     assert (header.channel_id, header.guild_id) == (CHANNEL_ID, GUILD_ID)
@@ -108,7 +108,7 @@ def test_an_element_that_is_no_message_is_offered_as_none() -> None:
     assert [item is None for item in got] == [False, True, True, True, True, True, True, False]
 
 
-def test_half_a_surrogate_pair_is_mended() -> None:
+def test_half_a_surrogate_pair_is_fixed() -> None:
     """No database can store one; the rest of the text stays."""
     document = as_bytes(export([message(1, "MARK")])).replace(b"MARK", rb"a\ud83dz")
     (only,) = read(document)

@@ -194,7 +194,7 @@ def test_a_document_that_cannot_be_read_now_is_not_replaced(tmp_path: Path) -> N
     assert place.is_symlink()
 
 
-def test_the_header_tells_when_the_document_was_read(store: LandingStore, tmp_path: Path) -> None:
+def test_the_header_shows_when_the_document_was_read(store: LandingStore, tmp_path: Path) -> None:
     """The exporter's own stamp is younger than its first page, and stays in the document."""
     export = write_export(tmp_path / "export.json", [message(1)])
     landed = store.land(export, "monza", WINDOWS, CHANNEL_ID, READ_AT)

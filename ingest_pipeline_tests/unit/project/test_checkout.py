@@ -85,7 +85,7 @@ def test_start_help_needs_no_installation(tmp_path: Path) -> None:
     assert not (tmp_path / ".venv").exists()
 
 
-def test_without_a_fitting_python_the_way_to_one_is_said(tmp_path: Path) -> None:
+def test_without_a_fitting_python_the_way_to_one_is_reported(tmp_path: Path) -> None:
     """The message names the needed version and a remedy; the exit code is not zero."""
     bash = shutil.which("bash") or "/bin/bash"
     finished = subprocess.run(

@@ -122,7 +122,7 @@ def test_no_address_ends_in_anything_but_an_error_of_ours(text: str) -> None:
         download_clip(f"http://127.0.0.1:1/{text}", Path(folder) / "clip", limits)
 
 
-def test_only_discords_hosts_are_asked_unless_told_otherwise() -> None:
+def test_only_discords_hosts_are_asked_unless_set_otherwise() -> None:
     """The default."""
     assert tuple(DownloadLimits().hosts) == DISCORD_HOSTS == ("cdn.discordapp.com", "media.discordapp.net")
 
@@ -142,7 +142,7 @@ def test_a_redirect_is_followed_only_to_a_listed_host(
 
 
 @pytest.mark.parametrize("status", [403, 404, 410])
-def test_an_address_that_works_no_longer_is_told_apart(
+def test_an_address_that_works_no_longer_is_distinguished(
     server: FileServer, tmp_path: Path, limits: DownloadLimits, status: int
 ) -> None:
     """It may be had by a fresh one; the signature is not told."""

@@ -99,7 +99,7 @@ def test_a_refused_token_is_named_without_being_shown(server: DiscordServer) -> 
     assert server.token not in str(caught.value)
 
 
-def test_a_token_revoked_in_the_middle_is_told_apart(server: DiscordServer, radio: int) -> None:
+def test_a_token_revoked_in_the_middle_is_distinguished(server: DiscordServer, radio: int) -> None:
     """A 401 to any request means the token, not the channel."""
 
     async def work(rest: DiscordRest) -> None:

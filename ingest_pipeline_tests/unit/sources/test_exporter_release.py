@@ -142,7 +142,7 @@ def test_every_platform_has_its_asset(system: str, machine: str, libc: str, expe
     ("system", "machine", "libc"),
     [("Linux", "aarch64", "musl"), ("Linux", "riscv64", "glibc"), ("Plan9", "x", "")],
 )
-def test_a_platform_without_a_release_is_told_what_to_do(system: str, machine: str, libc: str) -> None:
+def test_a_platform_without_a_release_is_shown_what_to_do(system: str, machine: str, libc: str) -> None:
     """Building it and a setting are the way then."""
     with pytest.raises(ConfigurationError, match="INGEST_EXPORTER_PATH"):
         asset_name(system, machine, libc)
@@ -195,7 +195,7 @@ def test_versions_that_are_no_longer_used_are_forgotten_after_a_day(
     assert [home.exists() for home in homes] == [False, True, True]
 
 
-def test_a_lost_executable_bit_is_mended(tmp_path: Path, releases: Releases) -> None:
+def test_a_lost_executable_bit_is_fixed(tmp_path: Path, releases: Releases) -> None:
     """What does not run is not up to date."""
     releases.publish("2.47", archive("2.47"))
     path = releases.ensure(tmp_path).path

@@ -193,7 +193,7 @@ def test_what_is_not_known_is_quoted_too(run: FinishedRun, told: str) -> None:
     assert (type(error), str(error)) == (ExporterFailed, f"channel 1: {told}")
 
 
-def test_a_run_that_took_too_long_is_told_before_its_words() -> None:
+def test_a_run_that_took_too_long_is_reported_before_its_words() -> None:
     """They are those of a run that was stopped."""
     error = failure_of(finished("Access is forbidden.", timed_out=True), "channel 1")
     assert type(error) is ExporterTimeout
@@ -219,7 +219,9 @@ EMPTY = "Channel 'x' does not contain any messages within the specified period."
         (finished("Something else."), False),
     ],
 )
-def test_an_empty_range_is_told_by_exit_code_and_words_together(run: FinishedRun, is_empty: bool) -> None:
+def test_an_empty_range_is_recognized_by_exit_code_and_words_together(
+    run: FinishedRun, is_empty: bool
+) -> None:
     """And by nothing else that went wrong."""
     assert reports_empty_range(run) is is_empty
 

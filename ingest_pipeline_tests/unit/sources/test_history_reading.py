@@ -227,7 +227,7 @@ def test_a_channel_emptied_while_it_is_read_is_read_to_its_end(server: DiscordSe
     assert pages[-1].high >= ids[-1]
 
 
-def test_a_channel_deleted_while_it_is_read_is_told_apart(server: DiscordServer, radio: int) -> None:
+def test_a_channel_deleted_while_it_is_read_is_distinguished(server: DiscordServer, radio: int) -> None:
     """A channel that is gone is not a channel without messages."""
     server.messages.bulk_load(radio, 250)
     server.faults.before_answering(lambda _: server.channels.delete(radio), Requests(HISTORY, skip=2))

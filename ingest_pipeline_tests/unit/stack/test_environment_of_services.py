@@ -188,7 +188,7 @@ def test_the_address_to_open_is_one_a_browser_understands() -> None:
     assert web_url("192.0.2.1", 80) == "http://192.0.2.1:80"
 
 
-def test_probes_tell_an_answer_from_silence(tmp_path: Path) -> None:
+def test_probes_distinguish_an_answer_from_silence(tmp_path: Path) -> None:
     """Only a successful answer counts as ready."""
 
     class Handler(BaseHTTPRequestHandler):

@@ -71,7 +71,7 @@ def test_of_two_events_with_one_uid_the_higher_sequence_counts() -> None:
     assert not schedule.left_out
 
 
-def test_two_events_of_one_uid_that_are_equally_new_are_told() -> None:
+def test_two_events_of_one_uid_that_are_equally_new_are_reported() -> None:
     """Neither vanishes in silence: the second one is named."""
     one, two = (event(f"DTSTART:2026090{day}T100000Z", "DURATION:PT1H", uid="a") for day in (1, 2))
     schedule = read(one, two)

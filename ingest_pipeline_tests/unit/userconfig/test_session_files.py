@@ -191,7 +191,7 @@ def test_a_wrong_value_is_named_with_line_and_remedy(fields: dict[str, str], sai
     assert said in message
 
 
-def test_all_problems_of_a_file_are_told_at_once() -> None:
+def test_all_problems_of_a_file_are_reported_at_once() -> None:
     """One reading of the message is enough to correct the file."""
     message = refusal(f"{entry(year='x', country='[a]')}\n- {{id: [}}\n".replace("{id: [}", "plain"))
     assert message.splitlines() == [

@@ -73,7 +73,7 @@ def test_another_default_channel_changes_the_sessions_that_name_none(
     assert stored(database) == {"race": (6,), "sprint": (11,)}
 
 
-def test_a_wrong_file_changes_nothing_until_it_is_mended(database: Database, settings: Settings) -> None:
+def test_a_wrong_file_changes_nothing_until_it_is_fixed(database: Database, settings: Settings) -> None:
     """Every call says what is wrong, and the fixed file counts at once."""
     settings.sessions_file.write_text(RACE + "- {id: sprint}\n", encoding="utf-8")
     for _ in range(2):

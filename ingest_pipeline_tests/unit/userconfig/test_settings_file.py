@@ -34,7 +34,7 @@ def load(tmp_path: Path, text: str) -> SettingsFile:
     return load_settings_file(path)
 
 
-def test_without_a_file_nothing_is_said(tmp_path: Path) -> None:
+def test_without_a_file_nothing_is_reported(tmp_path: Path) -> None:
     """Absent, empty and commented-out files mean the same."""
     assert load_settings_file(tmp_path / "settings.yaml") == SettingsFile()
     for text in ("", "# nothing\n", "channels:\n", "defaults:\nhighlights:\nchannels: {}\n"):

@@ -103,7 +103,7 @@ def test_a_file_without_subscriptions_has_none(settings: Settings) -> None:
         ("[1]", "must be a mapping"),
     ],
 )
-def test_a_mistake_is_told_with_its_line_and_stops_no_message(
+def test_a_mistake_is_reported_with_its_line_and_stops_no_message(
     settings: Settings, below: str, said: str
 ) -> None:
     """The settings of channels are read all the same."""

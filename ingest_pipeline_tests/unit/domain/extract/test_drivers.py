@@ -126,13 +126,13 @@ def test_a_name_may_stand_with_a_number_of_another_season(grid: DriverTable) -> 
     assert car_of(grid.resolve("VER - 1", season=2026)) == (3, "Red Bull")
 
 
-def test_the_number_written_tells_which_car(grid: DriverTable) -> None:
+def test_the_number_written_shows_which_car(grid: DriverTable) -> None:
     """A driver of two cars in a season has the one whose number stands there, alone or with the name."""
     assert car_of(grid.resolve("IWA 40", season=2025)) == (40, "Racing Bulls")
     assert car_of(grid.resolve("37", season=2025)) == (37, "Red Bull")
 
 
-def test_number_and_team_are_of_the_season_or_not_told(grid: DriverTable) -> None:
+def test_number_and_team_are_of_the_season_or_unknown(grid: DriverTable) -> None:
     """The same person has another team in another year, and none where the year is not known."""
     cars = [car_of(grid.resolve("Hadjar", season)) for season in (2025, 2026, 2024, None)]
     assert cars == [(6, "Racing Bulls"), (6, "Red Bull"), (None, None), (None, None)]

@@ -76,7 +76,9 @@ def test_a_day_without_year_is_the_nearest(text: str, posted: datetime, day: dat
         ("6/6", datetime(2025, 5, 20, tzinfo=UTC), date(2025, 6, 6)),
     ],
 )
-def test_month_and_day_are_told_apart_by_weekday_or_nearness(text: str, posted: datetime, day: date) -> None:
+def test_month_and_day_are_distinguished_by_weekday_or_nearness(
+    text: str, posted: datetime, day: date
+) -> None:
     """Numbers that may be either are decided only where one reading alone fits."""
     assert read_day(text, posted).day == day
 

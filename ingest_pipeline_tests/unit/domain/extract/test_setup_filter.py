@@ -110,7 +110,7 @@ def test_what_the_cheap_look_dismisses_plans_nothing(words: list[str], glue: str
         ("", False),
     ],
 )
-def test_chat_is_told_from_plans(content: str, is_plan: bool) -> None:
+def test_chat_is_distinguished_from_plans(content: str, is_plan: bool) -> None:
     """A line that only might be a setup needs a ticker near it."""
     found = may_plan_trades(content) and plans_trades(parse_setups(content, NOW))
     assert found is is_plan

@@ -61,7 +61,7 @@ def shown(content: str) -> str:
         ("\n  🎙️\n `Leclerc`\nBox, box.\n", "Leclerc", "Box, box."),
     ],
 )
-def test_the_driver_and_the_words_are_told_apart(content: str, driver: str, text: str) -> None:
+def test_the_driver_and_the_words_are_distinguished(content: str, driver: str, text: str) -> None:
     """Whatever emoji leads, the first backticked span is the driver and the rest is said."""
     assert split_radio(content) == (driver, text)
 
