@@ -59,6 +59,27 @@ class EventType(StrEnum):
         return self is EventType.INGESTION_FAILED or self.channel is EventChannel.SYSTEM
 
 
+class ContentEvent(str):
+    """An event of a kind of content that `EventType` does not have."""
+
+    __slots__ = ()
+    channel = EventChannel.MESSAGE
+    is_failure = False
+
+    @property
+    def value(self) -> str:
+        """The type as it is stored."""
+        return str(self)
+
+
+AnyEventType = EventType | ContentEvent
+
+
+def content_event(name: str) -> AnyEventType:
+    """Return the type of an event by its name."""
+    return EventType(name) if name in set(EventType) else ContentEvent(name)
+
+
 _CHANNELS = {
     "discord": EventChannel.MESSAGE,
     "message": EventChannel.MESSAGE,
@@ -89,7 +110,7 @@ class Event:
         event_id: Its own id.
     """
 
-    event_type: EventType
+    event_type: AnyEventType
     correlation_id: str
     source: str
     created_at: datetime

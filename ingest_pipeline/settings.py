@@ -85,8 +85,7 @@ class Settings(BaseSettings):
     Attributes:
         data_dir: Where everything that is written goes (database, landing files, Dagster's home).
         database_url: `postgresql://…`, or None for DuckDB at `data_dir/ingest.duckdb`.
-        landing_url: Folder or fsspec URL (`s3://bucket/prefix`) of the landing store; None for
-            `data_dir/landing`.
+        landing_url: Folder or fsspec URL (`s3://…`) of the landing store; None for `data_dir/landing`.
         discord_oauth_token: The account token the exporter reads with.
         discord_bot_token: The bot's token for the gateway; without an account's the exporter reads with it.
         discord_guild_id: The only guild in which the bot monitors what nobody has chosen.
@@ -100,12 +99,12 @@ class Settings(BaseSettings):
         window_minutes: Width of a window partition.
         session_max_hours: Time covered by the window keys; a longer session's last window takes the rest.
         overlap_seconds: How far a poll reaches back behind what is proven.
-        settle_seconds: How long after its end a window may still change; also the largest clock
-            error against Discord that proofs tolerate.
+        settle_seconds: How long after its end a window may change; also the clock error that proofs tolerate.
         max_backoff_seconds: Longest pause between polls after repeated failure.
         database_wait_seconds: Longest wait for another process to release the embedded database.
         post_session_hours: How long after its end a session that is not proven complete is still polled.
         batch_rows: Rows merged in one step, which bounds memory.
+        kinds: Python files with further kinds of content, with commas between.
         default_channel_id: The channel of sessions that name none.
         executor: Where a run's steps are executed: in the run's own process, or by Celery workers.
         celery_broker_url: `redis://…` or `amqp://…`, for the Celery executor only.
@@ -164,6 +163,7 @@ class Settings(BaseSettings):
     database_wait_seconds: PositiveInt = 60
     post_session_hours: Annotated[int, Field(ge=0)] = 24
     batch_rows: PositiveInt = 20_000
+    kinds: str | None = None
     default_channel_id: PositiveInt | None = None
     executor: Literal["in_process", "celery"] = "in_process"
     celery_broker_url: SecretStr | None = None

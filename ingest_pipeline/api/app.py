@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
-from fastapi import Depends, FastAPI
+from fastapi import APIRouter, Depends, FastAPI
 from prometheus_client import CollectorRegistry, ProcessCollector
 
 from ingest_pipeline.api.access import ANY_HOST, VERSION, Guard, Prefixed, require_reader
@@ -17,6 +17,7 @@ from ingest_pipeline.api.problems import documented, install_handlers, problem_s
 from ingest_pipeline.api.reads import Lookups, SharedReads, TtlCache, build_lookups
 from ingest_pipeline.api.routes import (
     catalogue,
+    content,
     health,
     install_intents,
     messages,
@@ -26,6 +27,7 @@ from ingest_pipeline.api.routes import (
     sessions,
     traces,
 )
+from ingest_pipeline.content.registry import load_kinds
 from ingest_pipeline.ingestion.services import Services
 from ingest_pipeline.monitoring.status import look_up_status, look_up_totals
 
@@ -78,7 +80,8 @@ def build_api(
     app.add_middleware(metrics.RequestMetrics, registry=collectors)
     app.add_middleware(Prefixed, prefix=prefix)
     install_handlers(app)
-    _include_routers(app, is_reading_guarded=services.settings.api_read_token is not None)
+    kinds = [content.content_router(kind) for kind in load_kinds(services.settings)]
+    _include_routers(app, kinds, is_reading_guarded=services.settings.api_read_token is not None)
     _complete_openapi(app)
     return app
 
@@ -89,16 +92,15 @@ async def _lifespan(lookups: Lookups, app: FastAPI) -> AsyncIterator[None]:  # n
     await asyncio.to_thread(lookups.finish)
 
 
-def _include_routers(app: FastAPI, *, is_reading_guarded: bool) -> None:
+def _include_routers(app: FastAPI, kinds: Sequence[APIRouter], *, is_reading_guarded: bool) -> None:
     app.include_router(health.page_router)
     app.include_router(health.probes)
-    for module in (health, metrics, sessions, messages, catalogue, traces, scan_runs, schedules):
+    modules = (health, metrics, sessions, messages, catalogue, traces, scan_runs, schedules)
+    for router in (*(module.router for module in modules), *kinds):
         if is_reading_guarded:
-            app.include_router(
-                module.router, dependencies=[Depends(require_reader)], responses=documented(401)
-            )
+            app.include_router(router, dependencies=[Depends(require_reader)], responses=documented(401))
         else:
-            app.include_router(module.router)
+            app.include_router(router)
     app.include_router(scan_runs.writing)
     app.include_router(schedules.writing)
     # Before the intents by id, one of which it would be.

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from ingest_pipeline.cli.commands import (
     bot,
     channels,
+    content,
     database,
     file_import,
     guilds,
@@ -28,10 +29,19 @@ from ingest_pipeline.cli.invocation import invocation_of
 from ingest_pipeline.cli.output import ReportingGroup
 from ingest_pipeline.errors import ExitCode
 
+
+class _ContentGroup(ReportingGroup):
+    """The commands by name; any other name may be one of a kind of content, which settings can add to."""
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """Return a command by its name, or None."""
+        return super().get_command(ctx, cmd_name) or content.find_command(cmd_name)
+
+
 # Without rich's panels: errors stay on one line, so that they can be searched for in a log.
 app = typer.Typer(
     name="ingest",
-    cls=ReportingGroup,
+    cls=_ContentGroup,
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,

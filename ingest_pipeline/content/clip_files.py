@@ -21,7 +21,7 @@ from typing import Any
 
 from upath import UPath
 
-from ingest_pipeline.content.rows import clip_key, stored_clips
+from ingest_pipeline.content.kinds.clips import clip_key, stored_clips
 from ingest_pipeline.content.sessions import spans
 from ingest_pipeline.domain.extract.clips import Clip
 from ingest_pipeline.domain.message import RawMessage

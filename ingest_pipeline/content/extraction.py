@@ -1,66 +1,48 @@
-"""Extraction of content into tables beside the messages: team radio, trade setups, clips, highlights.
+"""Extraction of content into tables beside the messages: what `kind.py` describes, for all kinds alike.
 
 One function does it for every path: the gateway calls it in the transaction of its batch, the assets for
 windows of sessions. A message's content is replaced when it is read differently than before (an edit, a
 better parser, a changed table of drivers), withdrawn when the message is deleted, and otherwise left as
 it is; so extracting again is free of consequences.
+
+It works in sets: messages come as Arrow, Arrow tells which of them may hold a kind, and the database tells
+which rows differ.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from enum import StrEnum
-from functools import lru_cache, partial
-from typing import Any
+from functools import partial
 
-from ingest_pipeline.content.highlighting import HighlightScorer, score_highlights
-from ingest_pipeline.content.rows import (
-    bias_rows,
-    clip_rows,
-    radio_rows,
-    read_setups,
-    setup_rows,
-    unparsed_rows,
-)
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ingest_pipeline.content.kind import Batch, Kind, Tables
+from ingest_pipeline.content.messages import WORDS, columns_of, with_words
 from ingest_pipeline.content.rules import ContentRules
-from ingest_pipeline.domain.channel_settings import EffectiveSettings
 from ingest_pipeline.domain.window import Window
-from ingest_pipeline.errors import ConfigurationError
+from ingest_pipeline.errors import IngestError
+from ingest_pipeline.storage.content.kinds import KindVersion, known_versions, register_kinds
 from ingest_pipeline.storage.content.rows import (
-    CLIPS,
-    RADIO_MESSAGES,
-    TICKER_BIASES,
-    TRADE_SETUPS,
-    UNPARSED_LINES,
     Changes,
+    ContentTable,
     content_ids,
     content_sources,
     lock_content,
-    replace_rows,
+    replace_content,
+    stage_targets,
 )
 from ingest_pipeline.storage.engine.database import Connection, Database
 from ingest_pipeline.storage.messages.deletions import lock_messages
 from ingest_pipeline.storage.messages.membership import forget_relinked, relinked_messages
 
-BATCH_MESSAGES = 2_000
+BATCH_MESSAGES = 20_000
 _RELINKED_AT_ONCE = 20_000
 
 _logger = logging.getLogger(__name__)
-
-
-class ContentKind(StrEnum):
-    """A kind of content; each is an asset of the same name."""
-
-    TEAM_RADIO = "team_radio"
-    TRADE_SETUPS = "trade_setups"
-    CLIPS = "clips"
-    HIGHLIGHTS = "highlights"
-
-
-ALL_KINDS = frozenset(ContentKind)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,28 +51,25 @@ class ContentReport:
 
     Attributes:
         messages: Messages looked at, deleted ones too.
-        kinds: By kind, which messages' content changed. For highlights also of messages that were not
-            asked for, whose score changed with the others'; for trade setups of setups, biases and
-            unparsed lines together.
-        setups: Of the trade setups, the setups alone: what `created` holds has its first setups.
+        kinds: By kind, which messages' content changed, in all its tables together. For highlights also of
+            messages that were not asked for, whose score changed with the others'.
+        tables: The same by table, for the kinds that are read from messages alone.
     """
 
     messages: int = 0
-    kinds: Mapping[ContentKind, Changes] = field(default_factory=dict)
-    setups: Changes = field(default_factory=Changes)
+    kinds: Mapping[str, Changes] = field(default_factory=dict)
+    tables: Mapping[str, Changes] = field(default_factory=dict)
 
-    @property
-    def parsed(self) -> dict[int, tuple[ContentKind, ...]]:
-        """What was read out of messages for the first time or differently than before, by message.
+    def parsed(self, kinds: Collection[Kind]) -> dict[int, tuple[str, ...]]:
+        """Return what was read out of messages for the first time or differently than before, by message.
 
-        Highlights are left out: a score changes with what others say.
+        Kinds that also depend on other messages are left out: a score changes with what others say.
         """
-        return self._kinds_by_message(lambda changes: (*changes.created, *changes.changed))
+        return self._kinds_by_message(kinds, lambda changes: (*changes.created, *changes.changed))
 
-    @property
-    def withdrawn(self) -> dict[int, tuple[ContentKind, ...]]:
-        """What messages do not say any more, by message; highlights are left out."""
-        return self._kinds_by_message(lambda changes: changes.withdrawn)
+    def withdrawn(self, kinds: Collection[Kind]) -> dict[int, tuple[str, ...]]:
+        """Return what messages do not say any more, by message; the same kinds are left out."""
+        return self._kinds_by_message(kinds, lambda changes: changes.withdrawn)
 
     def of_changed_kinds(self) -> ContentReport:
         """Leave out the kinds of which nothing has changed."""
@@ -99,25 +78,29 @@ class ContentReport:
             for kind, changes in self.kinds.items()
             if changes.created or changes.changed or changes.withdrawn
         }
-        return ContentReport(self.messages, kinds, self.setups)
+        return replace(self, kinds=kinds)
 
     def _kinds_by_message(
-        self, choose: Callable[[Changes], Sequence[int]]
-    ) -> dict[int, tuple[ContentKind, ...]]:
-        found: dict[int, tuple[ContentKind, ...]] = {}
-        for kind, changes in self.kinds.items():
-            if kind is not ContentKind.HIGHLIGHTS:
-                for discord_id in choose(changes):
-                    found[discord_id] = (*found.get(discord_id, ()), kind)
+        self, kinds: Collection[Kind], choose: Callable[[Changes], Sequence[int]]
+    ) -> dict[int, tuple[str, ...]]:
+        found: dict[int, tuple[str, ...]] = {}
+        for kind in kinds:
+            if kind.extract:
+                for discord_id in choose(self.kinds.get(kind.name, Changes())):
+                    found[discord_id] = (*found.get(discord_id, ()), kind.name)
         return dict(sorted(found.items()))
 
     def __add__(self, other: ContentReport) -> ContentReport:
         """Join the reports of two batches."""
-        kinds = {
-            kind: self.kinds.get(kind, Changes()) + other.kinds.get(kind, Changes())
-            for kind in (*self.kinds, *(kind for kind in other.kinds if kind not in self.kinds))
-        }
-        return ContentReport(self.messages + other.messages, kinds, self.setups + other.setups)
+        return ContentReport(
+            self.messages + other.messages,
+            _added(self.kinds, other.kinds),
+            _added(self.tables, other.tables),
+        )
+
+
+def _added(one: Mapping[str, Changes], other: Mapping[str, Changes]) -> dict[str, Changes]:
+    return {name: one.get(name, Changes()) + other.get(name, Changes()) for name in {**one, **other}}
 
 
 def extract_for(
@@ -125,39 +108,59 @@ def extract_for(
     discord_ids: Sequence[int],
     rules: ContentRules,
     *,
-    kinds: Collection[ContentKind] = ALL_KINDS,
+    kinds: Collection[str] | None = None,
     now: datetime | None = None,
 ) -> ContentReport:
     """Bring the content of messages in line with them, inside an open transaction.
 
-    With them, when all kinds are read, that of messages whose session has become another.
+    With them, when all kinds are read, that of messages whose session has become another, and of messages
+    that were last read by an older version of a kind.
 
     Args:
         connection: An open write transaction; when it merges or deletes as well, do that first.
         discord_ids: The messages that came, changed or were deleted; ids of none are ignored.
         rules: What is read by.
-        kinds: What to read.
+        kinds: What to read, by name; everything by default.
         now: When, aware UTC; the present by default.
     """
     moment = now or datetime.now(UTC)
-    report = ContentReport(kinds={kind: Changes() for kind in ContentKind if kind in kinds})
-    relinked = relinked_messages(connection, _RELINKED_AT_ONCE) if ALL_KINDS.issubset(kinds) else []
+    wanted = [kind for kind in rules.kinds if kinds is None or kind.name in kinds]
+    report = ContentReport(kinds={kind.name: Changes() for kind in wanted})
+    everything = len(wanted) == len(rules.kinds)
+    register_kinds(
+        connection, _versions(rules.kinds), sorted({*discord_ids}) if everything else (), now=moment
+    )
+    relinked = relinked_messages(connection, _RELINKED_AT_ONCE) if everything else []
     if relinked:
         lock_messages(connection, relinked)
     unique = sorted({*discord_ids, *relinked})
     for first in range(0, len(unique), BATCH_MESSAGES):
-        report += _extract(connection, unique[first : first + BATCH_MESSAGES], rules, kinds, moment)
-    if ContentKind.HIGHLIGHTS in kinds and unique:
-        # All at once: what is usual in a session moves once, not with each batch.
-        scored = score_highlights(connection, unique, partial(_scorers, rules, connection), now=moment)
-        report += ContentReport(kinds={ContentKind.HIGHLIGHTS: scored})
+        batch = unique[first : first + BATCH_MESSAGES]
+        report += _extract(connection, batch, rules, wanted, moment)
+    # All at once: what is usual in a session moves once, not with each batch.
+    for kind in wanted if unique else ():
+        if kind.derive:
+            settings_of = partial(rules.of, connection)
+            report += ContentReport(kinds={kind.name: kind.derive(connection, unique, settings_of, moment)})
     if relinked:
         forget_relinked(connection, relinked)
     return report
 
 
+def _versions(kinds: Collection[Kind]) -> list[KindVersion]:
+    return [KindVersion(kind.name, kind.version, kind.tables) for kind in kinds]
+
+
+def any_relinked(connection: Connection, rules: ContentRules) -> bool:
+    """Tell whether the session of any messages has become another, or a kind has a newer version."""
+    known = known_versions(connection)
+    if any(known.get(kind.name, 0) < kind.version for kind in rules.kinds):
+        return True
+    return bool(relinked_messages(connection, 1))
+
+
 def extract_relinked(connection: Connection, rules: ContentRules) -> bool:
-    """Bring the content of messages in line whose session has become another; tell whether there were any.
+    """Bring the content of these messages in line; tell whether there were any.
 
     There may be more of them; call it again in another transaction until there are none.
     """
@@ -170,7 +173,7 @@ def extract_window(
     window: Window,
     rules: ContentRules,
     *,
-    kinds: Collection[ContentKind] = ALL_KINDS,
+    kinds: Collection[str] | None = None,
     now: datetime | None = None,
 ) -> ContentReport:
     """Bring the content of a time range in line with its messages, a batch for each transaction.
@@ -179,7 +182,7 @@ def extract_window(
         database: Where.
         window: When the messages were posted.
         rules: What is read by.
-        kinds: What to read.
+        kinds: What to read, by name; everything by default.
         now: When, aware UTC; the present by default.
 
     Raises:
@@ -207,53 +210,53 @@ def _extract(
     connection: Connection,
     discord_ids: Sequence[int],
     rules: ContentRules,
-    kinds: Collection[ContentKind],
+    kinds: Collection[Kind],
     now: datetime,
 ) -> ContentReport:
-    sources = content_sources(connection, discord_ids)
-    lock_content(connection, {source["channel_id"] for source in sources})
-    live = [source for source in sources if source["deleted_at"] is None]
-    done: dict[ContentKind, Changes] = {}
-    setups = Changes()
-    if ContentKind.TEAM_RADIO in kinds:
-        settings = rules.of(connection, {source["channel_id"] for source in live})
-        rows = radio_rows(live, rules.drivers, settings)
-        done[ContentKind.TEAM_RADIO] = replace_rows(connection, RADIO_MESSAGES, discord_ids, rows, now=now)
-    if ContentKind.TRADE_SETUPS in kinds:
-        setups, others = _setups(connection, discord_ids, live, now)
-        done[ContentKind.TRADE_SETUPS] = setups.beside(others)
-    if ContentKind.CLIPS in kinds:
-        done[ContentKind.CLIPS] = replace_rows(connection, CLIPS, discord_ids, clip_rows(live), now=now)
-    return ContentReport(len(sources), done, setups)
+    stage_targets(connection, discord_ids)
+    reads = {name for kind in kinds for name in kind.reads}
+    sources = content_sources(connection, columns_of(reads))
+    channel_ids = set(pc.unique(sources["channel_id"]).to_pylist())
+    lock_content(connection, channel_ids)
+    live = sources.filter(sources["is_live"])
+    batch = Batch(
+        with_words(live) if WORDS in reads else live, rules.of(connection, channel_ids), rules.drivers
+    )
+    done: dict[str, Changes] = {}
+    tables: dict[str, Changes] = {}
+    for kind in kinds:
+        if kind.extract:
+            done[kind.name], changes = replace_content(connection, _rows_of(kind, batch), now=now)
+            tables |= changes
+    return ContentReport(len(sources), done, tables)
 
 
-def _scorers(
-    rules: ContentRules, connection: Connection, channel_ids: Collection[int]
-) -> dict[int, HighlightScorer]:
-    """Return the scorer of each channel."""
-    scorers: dict[int, HighlightScorer] = {}
-    for channel_id, settings in rules.of(connection, channel_ids).items():
-        try:
-            scorers[channel_id] = settings.highlights
-        except ConfigurationError as error:
-            # A later change of the file can contradict a value set by command. Then the file alone
-            # decides, since content must not keep messages from the table.
-            _say_once(str(error))
-            scorers[channel_id] = EffectiveSettings(settings.layers[:1]).highlights
-    return scorers
+def _rows_of(kind: Kind, batch: Batch) -> dict[ContentTable, pa.Table]:
+    """Return the rows that some messages should have in each table of a kind."""
+    messages = batch.messages
+    if kind.prefilter and len(messages):
+        messages = messages.filter(kind.prefilter(messages))
+    found = _read(kind, replace(batch, messages=messages)) if len(messages) else []
+    return {
+        table: pa.concat_tables(
+            [table.columns.empty_table(), *(each[table.name] for each in found if table.name in each)]
+        )
+        for table in kind.tables
+    }
 
 
-@lru_cache(maxsize=64)
-def _say_once(problem: str) -> None:
-    _logger.error("highlights are scored by the file alone: %s", problem)
-
-
-def _setups(
-    connection: Connection, discord_ids: Sequence[int], live: Sequence[Mapping[str, Any]], now: datetime
-) -> tuple[Changes, Changes]:
-    """Replace what trade-setups messages say; return the changes of setups and of the rest."""
-    parsed = read_setups(live)
-    setups = replace_rows(connection, TRADE_SETUPS, discord_ids, setup_rows(parsed), now=now)
-    biases = replace_rows(connection, TICKER_BIASES, discord_ids, bias_rows(parsed), now=now)
-    unparsed = replace_rows(connection, UNPARSED_LINES, discord_ids, unparsed_rows(parsed), now=now)
-    return setups, biases.beside(unparsed)
+def _read(kind: Kind, batch: Batch) -> list[Tables]:
+    """Read messages; a fault of a parser costs no more than what the one message says that it failed at."""
+    try:
+        return [kind.extract(batch)] if kind.extract else []
+    except IngestError:
+        raise
+    except Exception:
+        messages = batch.messages
+        if len(messages) == 1:
+            discord_id = messages["discord_id"][0].as_py()
+            _logger.exception("%s: message %s cannot be read: please report it", kind.name, discord_id)
+            return []
+        middle = len(messages) // 2
+        halves = messages.slice(0, middle), messages.slice(middle)
+        return [tables for half in halves for tables in _read(kind, replace(batch, messages=half))]

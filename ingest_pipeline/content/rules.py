@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 
+from ingest_pipeline.content.kind import Kind
+from ingest_pipeline.content.registry import BUILT_IN, load_kinds
 from ingest_pipeline.domain.channel_settings import EffectiveSettings
 from ingest_pipeline.domain.extract.drivers import DriverTable, load_drivers
 from ingest_pipeline.errors import ConfigurationError
@@ -34,10 +36,12 @@ class ContentRules:
     Attributes:
         drivers: Who a driver's name means.
         settings: What `data/settings.yaml` says.
+        kinds: What is extracted.
     """
 
     drivers: DriverTable = field(default_factory=lambda: DriverTable([]))
     settings: SettingsFile = field(default_factory=SettingsFile)
+    kinds: tuple[Kind, ...] = BUILT_IN
 
     def of(self, connection: Connection, channel_ids: Collection[int]) -> dict[int, EffectiveSettings]:
         """Return the settings of some channels: where the driver is named, and what stands out there.
@@ -60,6 +64,7 @@ def load_content_rules(settings: Settings) -> ContentRules:
     return ContentRules(
         drivers=_drivers(drivers) if drivers else DriverTable([]),
         settings=load_settings_file(settings.settings_file),
+        kinds=load_kinds(settings),
     )
 
 

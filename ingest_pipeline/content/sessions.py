@@ -7,7 +7,6 @@ For messages that come one by one, at the gateway. A deletion tells of itself; w
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -15,24 +14,23 @@ from functools import partial
 from typing import Any
 
 from ingest_pipeline.content.extraction import (
-    ALL_KINDS,
-    ContentKind,
     ContentReport,
+    any_relinked,
     extract_for,
     extract_relinked,
     extract_window,
 )
+from ingest_pipeline.content.kind import Kind
 from ingest_pipeline.content.rules import ContentRules, CurrentRules
 from ingest_pipeline.domain.session import Session
 from ingest_pipeline.domain.window import Window, contiguous
-from ingest_pipeline.events import Event, EventType
+from ingest_pipeline.events import AnyEventType, Event, EventType, content_event
 from ingest_pipeline.ingestion.batch_events import message_event
 from ingest_pipeline.ingestion.ingest import OnRowsMerged
 from ingest_pipeline.ingestion.refresh import session_windows
 from ingest_pipeline.ingestion.services import Services
-from ingest_pipeline.storage.content.queries import setup_tickers
+from ingest_pipeline.storage.content.rows import Changes, rows_of_messages
 from ingest_pipeline.storage.engine.database import Connection
-from ingest_pipeline.storage.messages.membership import relinked_messages
 
 
 def extract_windows(
@@ -41,7 +39,7 @@ def extract_windows(
     keys: Sequence[str],
     rules: ContentRules,
     *,
-    kinds: Collection[ContentKind] = ALL_KINDS,
+    kinds: Collection[str] | None = None,
     now: datetime | None = None,
 ) -> ContentReport:
     """Extract the content of some of a session's windows again.
@@ -50,7 +48,7 @@ def extract_windows(
 
     Args:
         rules: What is read by.
-        kinds: What to read.
+        kinds: What to read, by name; everything by default.
         now: When, aware UTC; the present by default.
 
     Raises:
@@ -88,7 +86,7 @@ def reading_content(services: Services) -> OnRowsMerged | None:
 
 
 def read_relinked(services: Services) -> None:
-    """Extract the content of messages again whose session has changed since.
+    """Extract the content of messages again whose session has changed since, or a kind's version.
 
     Whoever reads content does so too, for some of them at a time; this leaves none.
 
@@ -96,11 +94,13 @@ def read_relinked(services: Services) -> None:
         DatabaseBusy: Another process held the database for too long; the rest is left for the next time.
         DatabaseUnavailable: The database cannot be reached; the same holds.
     """
-    with services.database.read() as connection:
-        if not relinked_messages(connection, 1):
-            return
     rules = CurrentRules(services.settings).get()
-    while rules and services.database.run(partial(extract_relinked, rules=rules)):
+    if rules is None:
+        return
+    with services.database.read() as connection:
+        if not any_relinked(connection, rules):
+            return
+    while services.database.run(partial(extract_relinked, rules=rules)):
         pass
 
 
@@ -149,26 +149,33 @@ def extract_for_events(
 
     Returns:
         `message.parsed` for each message of which something was read for the first time or differently than
-        before, with what it is in `content` and what it no longer says in `withdrawn`; `setup.created`
-        for each that plans trades and did not before, with the number of `setups` for each of its `tickers`.
+        before, with what it is in `content` and what it no longer says in `withdrawn`; and a kind's own
+        event, such as `setup.created`, for each message that has rows of it and did not before.
     """
     known = {each.message_id: each for each in journeys}
     report = extract_for(connection, [*known, *deleted_ids], rules, now=now)
     gone = set(deleted_ids)
     events = [
         _event(EventType.MESSAGE_PARSED, known[discord_id], batch, now, extracted)
-        for discord_id, extracted in _extracted(report).items()
+        for discord_id, extracted in _extracted(report, rules.kinds).items()
         if discord_id in known and discord_id not in gone
     ]
-    created = [each for each in report.setups.created if each in known]
-    for discord_id, tickers in _tickers(connection, created).items():
-        data = {"setups": tickers.total(), "tickers": dict(tickers)}
-        events.append(_event(EventType.SETUP_CREATED, known[discord_id], batch, now, data))
+    for kind in rules.kinds:
+        if kind.event:
+            changes = report.tables.get(kind.table.name, Changes())
+            created = [each for each in changes.created if each in known]
+            for discord_id, rows in _rows_by_message(connection, kind, created).items():
+                data = kind.event_data(rows) if kind.event_data else {"rows": len(rows)}
+                events.append(_event(content_event(kind.event), known[discord_id], batch, now, data))
     return events
 
 
 def _event(
-    event_type: EventType, journey: MessageJourney, batch: str, now: datetime, data: Mapping[str, Any]
+    event_type: AnyEventType,
+    journey: MessageJourney,
+    batch: str,
+    now: datetime,
+    data: Mapping[str, Any],
 ) -> Event:
     event = message_event(
         event_type,
@@ -181,21 +188,23 @@ def _event(
     return replace(event, data={**event.data, **data})
 
 
-def _extracted(report: ContentReport) -> dict[int, dict[str, list[str]]]:
-    parsed, withdrawn = report.parsed, report.withdrawn
+def _extracted(report: ContentReport, kinds: Collection[Kind]) -> dict[int, dict[str, list[str]]]:
+    parsed, withdrawn = report.parsed(kinds), report.withdrawn(kinds)
     return {
         discord_id: {
-            name: [kind.value for kind in kinds[discord_id]]
-            for name, kinds in (("content", parsed), ("withdrawn", withdrawn))
-            if discord_id in kinds
+            name: list(found[discord_id])
+            for name, found in (("content", parsed), ("withdrawn", withdrawn))
+            if discord_id in found
         }
         for discord_id in sorted(parsed.keys() | withdrawn.keys())
     }
 
 
-def _tickers(connection: Connection, discord_ids: list[int]) -> dict[int, Counter[str]]:
-    tickers: dict[int, Counter[str]] = {}
+def _rows_by_message(
+    connection: Connection, kind: Kind, discord_ids: Collection[int]
+) -> dict[int, list[dict[str, Any]]]:
+    found: dict[int, list[dict[str, Any]]] = {}
     if discord_ids:
-        for row in setup_tickers(connection, discord_ids):
-            tickers.setdefault(row["discord_id"], Counter())[row["ticker"]] = row["setups"]
-    return tickers
+        for row in rows_of_messages(connection, kind.table, discord_ids):
+            found.setdefault(row["discord_id"], []).append(row)
+    return found

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ingest_pipeline.errors import DatabaseBusy, DatabaseUnavailable, IngestError, TransientError
-from ingest_pipeline.events import Event, EventType, dagster_run_id, log_events
+from ingest_pipeline.events import AnyEventType, Event, EventType, dagster_run_id, log_events
 from ingest_pipeline.ingestion.documents import Document
 from ingest_pipeline.storage.engine.database import Database
 from ingest_pipeline.storage.runs.events import publish
@@ -126,7 +126,13 @@ def record_failure(database: Database, batch: Batch, error: Exception, at: datet
 
 
 def message_event(
-    event_type: EventType, correlation_id: str, message_id: int, *, channel_id: int, at: datetime, batch: str
+    event_type: AnyEventType,
+    correlation_id: str,
+    message_id: int,
+    *,
+    channel_id: int,
+    at: datetime,
+    batch: str,
 ) -> Event:
     """Return an event of one message: received, deleted or parsed.
 

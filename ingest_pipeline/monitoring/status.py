@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from ingest_pipeline.domain.session import Session, live_sessions, next_session
-from ingest_pipeline.events import Event, EventChannel, EventType
+from ingest_pipeline.events import AnyEventType, Event, EventChannel, EventType
 from ingest_pipeline.ingestion.services import Services
 from ingest_pipeline.monitoring.permissions import UnreadableChannel, unreadable_channels
 from ingest_pipeline.monitoring.session_progress import SessionProgress, session_progress
@@ -51,7 +51,7 @@ class BotState(StrEnum):
     LOST = "lost"
 
 
-_STATES = {
+_STATES: dict[AnyEventType, BotState] = {
     EventType.BOT_STARTED: BotState.STARTED,
     EventType.BOT_READY: BotState.READY,
     EventType.BOT_DISCONNECTED: BotState.DISCONNECTED,

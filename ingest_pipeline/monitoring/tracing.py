@@ -15,7 +15,7 @@ from typing import Any
 from ingest_pipeline.domain.message import OBSERVED_AT_UNKNOWN
 from ingest_pipeline.domain.snowflake import created_at, parse_snowflake
 from ingest_pipeline.errors import NothingFound
-from ingest_pipeline.events import Event, EventType, dagster_run_id
+from ingest_pipeline.events import AnyEventType, Event, EventType, dagster_run_id
 from ingest_pipeline.storage.engine.database import Connection
 from ingest_pipeline.storage.messages.queries import (
     count_of_journey,
@@ -237,7 +237,7 @@ def _timed(stages: Iterable[Stage]) -> tuple[Stage, ...]:
 
 
 def _batch_status(events: Sequence[Event], scans: Sequence[ScanRun]) -> str:
-    ends = {
+    ends: dict[AnyEventType, str] = {
         EventType.INGESTION_COMPLETED: "completed",
         EventType.CATCH_UP_COMPLETED: "completed",
         EventType.INGESTION_FAILED: "failed",

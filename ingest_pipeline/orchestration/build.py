@@ -24,7 +24,7 @@ from ingest_pipeline.orchestration.completeness.verification import (
     verification_check,
     verify_job,
 )
-from ingest_pipeline.orchestration.content.assets import build_content_assets
+from ingest_pipeline.orchestration.content.assets import build_content_assets, build_content_checks
 from ingest_pipeline.orchestration.content.report_assets import (
     build_report_assets,
     build_report_sensor,
@@ -47,7 +47,7 @@ from ingest_pipeline.orchestration.messages.channel_months import (
 )
 from ingest_pipeline.orchestration.resources import build_resources
 from ingest_pipeline.orchestration.runtime.executors import build_executor
-from ingest_pipeline.orchestration.singleton_jobs import ingest_job
+from ingest_pipeline.orchestration.singleton_jobs import build_ingest_job
 from ingest_pipeline.settings import Settings
 
 
@@ -61,13 +61,13 @@ def build_definitions(settings: Settings) -> dg.Definitions:
                 *build_channel_assets(settings),
                 *build_content_assets(settings),
                 *build_catalogue_assets(settings),
-                *build_report_assets(),
+                *build_report_assets(settings),
                 *build_seal_assets(),
             ]
         ),
-        asset_checks=[message_checks, verification_check, permission_check],
+        asset_checks=[message_checks, build_content_checks(settings), verification_check, permission_check],
         jobs=[
-            ingest_job,
+            build_ingest_job(settings),
             report_job,
             seal_job,
             verify_job,

@@ -17,6 +17,7 @@ from typing import Any
 import dagster as dg
 import pyarrow as pa
 
+from ingest_pipeline.domain.markdown import as_code
 from ingest_pipeline.domain.session import Session
 from ingest_pipeline.domain.snowflake import created_at
 from ingest_pipeline.domain.window import Window
@@ -83,7 +84,6 @@ _TABLE_COLUMNS = {
     "updated_at": "When the row's content last changed, UTC",
 }
 _MARKDOWN = frozenset("\\`*_[]<>#!|~")
-_LONGEST_TEXT = 120
 Metadata = dict[str, Any]
 ROWS = "dagster/partition_row_count"
 PICTURE = "messages_per_minute"
@@ -116,12 +116,6 @@ def _columns(schema: pa.Schema) -> list[dg.TableColumn]:
         )
         for field in schema
     ]
-
-
-def as_code(text: str, longest: int = _LONGEST_TEXT) -> str:
-    """Return a text as inline code in one line, in which nothing means anything, cut to a length."""
-    line = " ".join(text.replace("`", "'").split())
-    return f"`{line[:longest]}…`" if len(line) > longest else f"`{line or ' '}`"
 
 
 def escaped(text: str) -> str:

@@ -10,10 +10,11 @@ from datetime import UTC, datetime
 import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
-from ingest_pipeline.content.extraction import ContentKind
+from ingest_pipeline.content.registry import load_kinds
 from ingest_pipeline.errors import TransientError
 from ingest_pipeline.ingestion.services import Services
-from ingest_pipeline.orchestration.tags import AGREES, PRIORITY_TAG, SINGLE_TAG
+from ingest_pipeline.orchestration.tags import AGREES, CONTENT_FOLLOWS, PRIORITY_TAG, SINGLE_TAG
+from ingest_pipeline.settings import Settings
 
 _UNFINISHED = [
     dg.DagsterRunStatus.QUEUED,
@@ -22,18 +23,26 @@ _UNFINISHED = [
     dg.DagsterRunStatus.STARTED,
     dg.DagsterRunStatus.CANCELING,
 ]
-# Its executor is the deployment's; see executors.py.
-ingest_job = dg.define_asset_job(
-    "ingest_job",
-    selection=dg.AssetSelection.assets(
-        "raw_export", "normalized_messages", "messages", *(kind.value for kind in ContentKind)
+WINDOWS_JOB = "ingest_job"
+
+
+def build_ingest_job(settings: Settings) -> UnresolvedAssetJobDefinition:
+    """Return the job that reads windows of a session and what their messages say.
+
+    Its executor is the deployment's; see executors.py.
+    """
+    kinds = load_kinds(settings)
+    steps = ("raw_export", "normalized_messages", "messages", *(kind.name for kind in kinds))
+    # A live tick has no time for them.
+    checks = [dg.AssetCheckKey(dg.AssetKey(kind.name), CONTENT_FOLLOWS) for kind in kinds]
+    return dg.define_asset_job(
+        WINDOWS_JOB,
+        selection=dg.AssetSelection.assets(*steps) - dg.AssetSelection.checks(AGREES, *checks),
+        description=(
+            "Read windows of a session from Discord, normalize them, merge them into the table, and "
+            "extract their content."
+        ),
     )
-    - dg.AssetSelection.checks(AGREES),
-    description=(
-        "Read windows of a session from Discord, normalize them, merge them into the table, and "
-        "extract their content."
-    ),
-)
 
 
 def single_tags(job_name: str) -> dict[str, str]:

@@ -13,3 +13,5 @@ PRIORITY_TAG = "dagster/priority"
 WILL_RETRY_TAG = "dagster/will_retry"
 
 AGREES = dg.AssetCheckKey(dg.AssetKey("messages"), "agrees_with_discord")
+CONTENT_FOLLOWS = "follows_messages"
+"""The name of the check that each kind of content has."""

@@ -10,6 +10,8 @@ from datetime import datetime, timedelta
 from statistics import median, quantiles
 from typing import Any
 
+from ingest_pipeline.content.found import find_content
+from ingest_pipeline.content.kind import Kind
 from ingest_pipeline.domain.channel_settings import EffectiveSettings
 from ingest_pipeline.domain.mentions import Names, readable
 from ingest_pipeline.domain.session import Session
@@ -17,8 +19,10 @@ from ingest_pipeline.domain.snowflake import created_at
 from ingest_pipeline.domain.window import Window
 from ingest_pipeline.storage.catalogue.names import names_in
 from ingest_pipeline.storage.content.queries import (
+    ContentFilter,
     arrivals_in_window,
     clips_in_window,
+    count_content,
     count_cut_in_window,
     highlights_in_window,
     radio_in_window,
@@ -30,6 +34,7 @@ from ingest_pipeline.storage.messages.coverage import gaps
 from ingest_pipeline.storage.messages.deletions import messages_per_minute
 
 TOP_HIGHLIGHTS = 12
+SHOWN_CONTENT = 20
 _MILLISECOND = timedelta(milliseconds=1)
 
 
@@ -72,6 +77,23 @@ class Highlight:
 
 
 @dataclass(frozen=True, slots=True)
+class FoundContent:
+    """What messages hold of a kind of content that has no section of its own.
+
+    Attributes:
+        title: Its heading.
+        columns: Names of what is shown.
+        rows: The newest of them, `posted_at` (aware UTC) first.
+        messages: How many messages hold any.
+    """
+
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[Any, ...], ...]
+    messages: int
+
+
+@dataclass(frozen=True, slots=True)
 class SessionFacts:
     """The facts of a session's report.
 
@@ -93,6 +115,7 @@ class SessionFacts:
         setups: Planned trades by ticker.
         unparsed_lines: Lines of trade setups that could not be read.
         clips: Videos.
+        contents: What messages hold of further kinds of content.
     """
 
     session: Session
@@ -110,6 +133,7 @@ class SessionFacts:
     clips: int
     uncounted: tuple[str, ...] = ()
     cut: int = 0
+    contents: tuple[FoundContent, ...] = ()
 
     @property
     def messages(self) -> int:
@@ -141,12 +165,14 @@ def read_facts(
     *,
     live_within: timedelta,
     settings: Mapping[int, EffectiveSettings],
+    kinds: Sequence[Kind] = (),
 ) -> SessionFacts:
     """Read the facts of a report.
 
     Args:
         live_within: Messages that came into the table within this time after being posted count as live.
         settings: By channel, whether it counts known drivers only.
+        kinds: Kinds of content; those with a title get a section.
     """
     end = min(session.end_time, max(now, session.start_time + timedelta(minutes=1)))
     span, channels = Window(session.start_time, end), session.channel_ids
@@ -178,6 +204,19 @@ def read_facts(
         clips=len(clips_in_window(connection, channels, span)),
         cut=count_cut_in_window(connection, channels, span),
         uncounted=tuple(talk.driver for talk in _talks(uncounted)),
+        contents=tuple(_content(connection, kind, session) for kind in kinds if kind.title),
+    )
+
+
+def _content(connection: Connection, kind: Kind, session: Session) -> FoundContent:
+    wanted = ContentFilter(SHOWN_CONTENT, session.session_id)
+    columns = ("posted_at", *(kind.shows or kind.table.columns.names[1:]))
+    rows = find_content(connection, kind, wanted)
+    return FoundContent(
+        title=kind.title,
+        columns=columns,
+        rows=tuple(tuple(row[name] for name in columns) for row in rows),
+        messages=count_content(connection, kind.table, session.session_id) if rows else 0,
     )
 
 

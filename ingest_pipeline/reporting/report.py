@@ -13,6 +13,7 @@ from typing import Any
 
 from upath import UPath
 
+from ingest_pipeline.content.registry import load_kinds
 from ingest_pipeline.domain.session import Session
 from ingest_pipeline.ingestion.services import Services
 from ingest_pipeline.landing.stored_files import new_version
@@ -25,7 +26,7 @@ from ingest_pipeline.reporting.charts import (
     spans_days,
     width_name,
 )
-from ingest_pipeline.reporting.facts import SessionFacts, read_facts
+from ingest_pipeline.reporting.facts import FoundContent, SessionFacts, read_facts
 from ingest_pipeline.userconfig.effective_settings import effective_settings
 from ingest_pipeline.userconfig.settings_file import load_settings_file
 
@@ -74,6 +75,7 @@ def report_page(facts: SessionFacts, pictures: Mapping[str, str]) -> str:
     ]
     if facts.setups or facts.unparsed_lines:
         sections.insert(3, _setups_section(facts))
+    sections[-1:-1] = [_content_section(each, facts) for each in facts.contents]
     return load_template("page.html").render(
         facts=facts,
         heading=facts.session.event_name or facts.session.session_id,
@@ -196,6 +198,19 @@ def _setups_section(facts: SessionFacts) -> _Section:
     return _Section("Trade setups", left if facts.unparsed_lines else "", [table])
 
 
+def _content_section(found: FoundContent, facts: SessionFacts) -> _Section:
+    if not found.rows:
+        return _Section(found.title, "No message has any.")
+    form = "%Y-%m-%d %H:%M:%S" if spans_days(facts.span) else "%H:%M:%S"
+    rows = [
+        (f"{at:{form}}", *("" if value is None else f"{value}" for value in values))
+        for at, *values in found.rows
+    ]
+    columns = [("UTC", "time"), *((name.replace("_", " "), "") for name in found.columns[1:])]
+    counted = "1 message" if found.messages == 1 else f"{found.messages:,} messages"
+    return _Section(found.title, f"{counted}.", [_Table("The newest", columns, rows)])
+
+
 def _latency_section(facts: SessionFacts, picture: str | None) -> _Section:
     heading = "From posted to stored"
     if picture is None or facts.median_latency_seconds is None:
@@ -263,9 +278,12 @@ def write_session_report(services: Services, session: Session, now: datetime | N
     """
     moment = now or datetime.now(UTC)
     file = load_settings_file(services.settings.settings_file, groups=False)
+    kinds = load_kinds(services.settings)
     with services.database.read() as connection:
         settings = effective_settings(connection, file, session.channel_ids)
-        facts = read_facts(connection, session, moment, live_within=_LIVE_WITHIN, settings=settings)
+        facts = read_facts(
+            connection, session, moment, live_within=_LIVE_WITHIN, settings=settings, kinds=kinds
+        )
     messages = messages_chart(facts.minutes, facts.span, session.session_id, unproven=facts.gaps)
     pictures = {"messages": messages}
     if facts.talks:

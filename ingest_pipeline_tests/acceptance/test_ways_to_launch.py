@@ -9,7 +9,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from ingest_pipeline.content.extraction import ContentKind
+from ingest_pipeline.content.registry import BUILT_IN
 from ingest_pipeline.orchestration.partitions import RANGE_END, RANGE_START
 from ingest_pipeline_tests.acceptance.dagster_stack import DagsterStack, running_dagster
 from ingest_pipeline_tests.orchestration.deployments import (
@@ -21,7 +21,7 @@ from ingest_pipeline_tests.orchestration.deployments import (
     session,
 )
 
-CONTENT = tuple(kind.value for kind in ContentKind)
+CONTENT = tuple(kind.name for kind in BUILT_IN)
 EXPORTED, NORMALIZED, TABLE = "raw_export", "normalized_messages", "messages"
 ASSETS = (EXPORTED, NORMALIZED, TABLE, *CONTENT)
 MINUTES = 22

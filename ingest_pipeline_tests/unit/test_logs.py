@@ -22,7 +22,7 @@ def levels(text: str) -> Settings:
 def test_a_component_has_its_own_level(capsys: pytest.CaptureFixture[str]) -> None:
     """The longest name that fits a logger decides; libraries can be named, too."""
     start_logging(levels("ingest_pipeline.bot=debug, ingest_pipeline.content=error urllib3=info"))
-    for name in ("bot.listener", "content.rows", "storage"):
+    for name in ("bot.listener", "content.kind", "storage"):
         logging.getLogger(f"ingest_pipeline.{name}").debug("debug of %s", name)
         logging.getLogger(f"ingest_pipeline.{name}").warning("warning of %s", name)
     logging.getLogger("urllib3.connectionpool").info("a connection")

@@ -163,7 +163,7 @@ def export(
         if output is None:
             _to_stream(sys.stdout.buffer, write)
             return
-        count = _to_file(output, write)
+        count = write_file(output, write)
     typer.echo(f"{count} messages of {session_id or _described(wanted)} written to {output}", err=True)
 
 
@@ -223,7 +223,7 @@ def _to_stream(stream: BinaryIO, write: Callable[[BinaryIO], int]) -> int:
     return count
 
 
-def _to_file(output: Path, write: Callable[[BinaryIO], int]) -> int:
+def write_file(output: Path, write: Callable[[BinaryIO], int]) -> int:
     """Write beside the file and put it in its place at the end, so that it is whole or as it was.
 
     A device or a pipe is written into and stays what it is.

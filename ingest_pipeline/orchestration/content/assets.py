@@ -1,6 +1,6 @@
 """The assets of extracted content, after `messages`, in tables of their own.
 
-The four kinds of content are one step, so that a tick pays once for reading the messages and for the
+All kinds of content are one step, so that a tick pays once for reading the messages and for the
 write transaction; each can still be materialised alone. The use cases are in `content/`, what the
 assets tell about themselves in `content_metadata.py`.
 """
@@ -12,13 +12,12 @@ import dagster as dg
 from pydantic import Field
 
 from ingest_pipeline.content.clip_files import fetch_clip_files
-from ingest_pipeline.content.extraction import ContentKind
+from ingest_pipeline.content.found import stray_rows
+from ingest_pipeline.content.kind import Kind
+from ingest_pipeline.content.kinds.clips import CLIPS_KIND
+from ingest_pipeline.content.registry import load_kinds
 from ingest_pipeline.content.rules import load_content_rules
 from ingest_pipeline.content.sessions import any_is_over, extract_windows
-from ingest_pipeline.domain.extract.clips import CLIPS_PARSER_VERSION
-from ingest_pipeline.domain.extract.highlights import HIGHLIGHT_RULE_VERSION
-from ingest_pipeline.domain.extract.team_radio import RADIO_PARSER_VERSION
-from ingest_pipeline.domain.extract.trade_setups import SETUP_PARSER_VERSION
 from ingest_pipeline.errors import ConfigurationError
 from ingest_pipeline.ingestion.services import Services, window_grid
 from ingest_pipeline.orchestration.content.metadata import clip_file_metadata, content_metadata
@@ -30,33 +29,12 @@ from ingest_pipeline.orchestration.partitions import (
     requested_windows,
     session_windows_partitions,
 )
-from ingest_pipeline.orchestration.tags import TRIGGER_TAG
+from ingest_pipeline.orchestration.tags import CONTENT_FOLLOWS, TRIGGER_TAG
 from ingest_pipeline.settings import Settings
 from ingest_pipeline.sources.discord.clip_download import DISCORD_HOSTS, DownloadLimits
 
 _GROUP = "content"
 _OWNERS = ["team:ingest"]
-_DESCRIPTIONS = {
-    ContentKind.TEAM_RADIO: (
-        "Driver and text of each radio message: the driver as written, and as identified by "
-        "`data/drivers.yaml`. Unknown names are listed."
-    ),
-    ContentKind.TRADE_SETUPS: (
-        "Planned trades, line by line: ticker, day, kind, levels and targets as exact decimals; biases of "
-        "tickers; and lines that could not be parsed, with the reason. No number is ever guessed."
-    ),
-    ContentKind.CLIPS: "Videos, uploaded or linked, with the expiry of their addresses.",
-    ContentKind.HIGHLIGHTS: (
-        "Messages that stand out by reactions, replies, bursts and keywords, with score and reasons; fills "
-        "`is_highlight_candidate` of `messages`. Weights are in `data/settings.yaml`."
-    ),
-}
-_VERSIONS = {
-    ContentKind.TEAM_RADIO: RADIO_PARSER_VERSION,
-    ContentKind.TRADE_SETUPS: SETUP_PARSER_VERSION,
-    ContentKind.CLIPS: CLIPS_PARSER_VERSION,
-    ContentKind.HIGHLIGHTS: HIGHLIGHT_RULE_VERSION,
-}
 
 
 def content(
@@ -65,14 +43,13 @@ def content(
     """Read what the messages of a run's windows say, as far as its assets are selected.
 
     A live run tells of a kind only when something of it has changed or a window is over: each asset that
-    is told of costs a tick as much as reading all four, and the event log grows with it.
+    is told of costs a tick as much as reading all of them, and the event log grows with it.
 
     A slip in a file of rules must not slow the reading of a live session, whose failed runs are tried less
     and less often: a live run then says what is wrong and leaves the content as it is.
     """
-    kinds = [kind for kind in ContentKind if dg.AssetKey(kind.value) in context.selected_asset_keys]
     is_live = context.run.tags.get(TRIGGER_TAG) == "live"
-    reported: set[ContentKind] = set()
+    reported: dict[str, None] = {}
     # Dagster logs kinds that are not reported as if they had been forgotten.
     context.log.addFilter(
         lambda record: "did not yield or return expected outputs" not in record.getMessage()
@@ -85,17 +62,17 @@ def content(
                 raise
             context.log.error("content is not read: %s", error)  # noqa: TRY400 - the message says all
             return
+        selected = {key.to_user_string() for key in context.selected_asset_keys}
         for session, keys in requested_windows(context, services):
             parts = parts_to_read(context.run.tags, session, keys, services.grid)
-            report = extract_windows(services, session, parts, rules, kinds=kinds)
+            report = extract_windows(services, session, parts, rules, kinds=selected)
             if is_live and not any_is_over(services, session, keys):
                 report = report.of_changed_kinds()
-            for kind, described in content_metadata(services, session, keys, report).items():
-                record_windows(context, kind.value, session, keys, described)
-                reported.add(kind)
-    for kind in kinds:
-        if kind in reported:
-            yield dg.MaterializeResult(asset_key=kind.value)
+            for name, described in content_metadata(services, session, keys, rules.kinds, report).items():
+                record_windows(context, name, session, keys, described)
+                reported[name] = None
+    for name in reported:
+        yield dg.MaterializeResult(asset_key=name)
 
 
 class ClipFilesConfig(dg.Config):
@@ -128,6 +105,43 @@ def clip_files(
     return dg.MaterializeResult()
 
 
+def content_checks(
+    context: dg.AssetCheckExecutionContext, services: dg.ResourceParam[Services]
+) -> Iterator[dg.AssetCheckResult]:
+    """Count rows of content whose message is deleted or unknown; there should be none."""
+    with ingest_errors_as_failures(context):
+        kinds = {kind.name: kind for kind in load_kinds(services.settings)}
+        with services.database.read() as connection:
+            strays = {
+                check: stray_rows(connection, kinds[check.asset_key.to_user_string()])
+                for check in context.selected_asset_check_keys
+            }
+    for check, count in strays.items():
+        yield dg.AssetCheckResult(
+            asset_key=check.asset_key,
+            check_name=check.name,
+            passed=not count,
+            severity=dg.AssetCheckSeverity.ERROR,
+            metadata={"problems": count},
+        )
+
+
+def build_content_checks(settings: Settings) -> dg.AssetChecksDefinition:
+    """Return a check for each kind of content."""
+    return dg.multi_asset_check(
+        name="content_checks",
+        can_subset=True,
+        specs=[
+            dg.AssetCheckSpec(
+                CONTENT_FOLLOWS,
+                asset=kind.name,
+                description="Every row is of a message that is stored and not deleted.",
+            )
+            for kind in load_kinds(settings)
+        ],
+    )(content_checks)
+
+
 def build_content_assets(settings: Settings) -> list[dg.AssetsDefinition]:
     """Return the assets with the partitions and the database of a deployment."""
     partitions = session_windows_partitions(window_grid(settings))
@@ -137,7 +151,7 @@ def build_content_assets(settings: Settings) -> list[dg.AssetsDefinition]:
         warnings.filterwarnings("ignore", "Parameter `backfill_policy`", dg.BetaWarning)
         return [
             dg.multi_asset(
-                specs=[_spec(kind, engine) for kind in ContentKind],
+                specs=[_spec(kind, engine) for kind in load_kinds(settings)],
                 name="content",
                 partitions_def=partitions,
                 can_subset=True,
@@ -146,7 +160,7 @@ def build_content_assets(settings: Settings) -> list[dg.AssetsDefinition]:
                 pool=None if settings.database_url else WRITER_POOL,
             )(content),
             dg.asset(
-                deps=[ContentKind.CLIPS.value],
+                deps=[CLIPS_KIND.name],
                 group_name=_GROUP,
                 owners=_OWNERS,
                 kinds={"file"},
@@ -158,14 +172,14 @@ def build_content_assets(settings: Settings) -> list[dg.AssetsDefinition]:
         ]
 
 
-def _spec(kind: ContentKind, engine: str) -> dg.AssetSpec:
+def _spec(kind: Kind, engine: str) -> dg.AssetSpec:
     return dg.AssetSpec(
-        kind.value,
+        kind.name,
         deps=["messages"],
-        description=_DESCRIPTIONS[kind],
+        description=kind.description,
         group_name=_GROUP,
         owners=_OWNERS,
         kinds={engine, "python"},
-        code_version=str(_VERSIONS[kind]),
+        code_version=str(kind.version),
         skippable=True,
     )

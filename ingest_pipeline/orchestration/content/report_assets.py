@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 
-from ingest_pipeline.content.extraction import ContentKind
+from ingest_pipeline.content.registry import load_kinds
 from ingest_pipeline.domain.session import Session, live_sessions
 from ingest_pipeline.errors import TransientError
 from ingest_pipeline.ingestion.polling import ended_within, missing_time
@@ -20,6 +20,7 @@ from ingest_pipeline.orchestration.metadata import Metadata
 from ingest_pipeline.orchestration.partitions import SESSION_PARTITIONS, requested_sessions
 from ingest_pipeline.reporting.charts import as_markdown, bar_width, width_name
 from ingest_pipeline.reporting.report import SessionReport, write_session_report
+from ingest_pipeline.settings import Settings
 from ingest_pipeline.storage.content.queries import last_changes
 from ingest_pipeline.storage.engine.database import Connection
 from ingest_pipeline.storage.messages.sessions import find_session, list_sessions
@@ -125,14 +126,14 @@ def session_states(
     }
 
 
-def build_report_assets() -> list[dg.AssetsDefinition]:
+def build_report_assets(settings: Settings) -> list[dg.AssetsDefinition]:
     """Return the asset."""
     with warnings.catch_warnings():
         # The parameter is marked beta; without it a backfill of a season would be a run for each session.
         warnings.filterwarnings("ignore", "Parameter `backfill_policy`", dg.BetaWarning)
         return [
             dg.asset(
-                deps=["messages", *(kind.value for kind in ContentKind)],
+                deps=["messages", *(kind.name for kind in load_kinds(settings))],
                 group_name="content",
                 owners=["team:ingest"],
                 kinds={"html", "python"},

@@ -6,7 +6,7 @@ https://docs.dagster.io/guides/build/assets/external-assets), so its pages are
 complete for messages of every source. The queue of windows is in `storage/gateway/dirty_windows.py`.
 """
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import NamedTuple
@@ -14,7 +14,7 @@ from uuid import uuid4
 
 import dagster as dg
 
-from ingest_pipeline.content.extraction import ContentKind
+from ingest_pipeline.content.registry import load_kinds
 from ingest_pipeline.content.sessions import read_relinked
 from ingest_pipeline.errors import SessionNotFound, TransientError, WindowInvalid
 from ingest_pipeline.ingestion.gateway_events import SOURCE
@@ -38,8 +38,6 @@ from ingest_pipeline.storage.messages.sessions import find_session
 
 Materializations = list[dg.AssetMaterialization]
 _ASSET = "messages"
-# Of a window that begins after its session's end.
-_NOTHING: Mapping[str, Metadata] = {kind.value: {ROWS: 0} for kind in ContentKind}
 
 
 class _Cause(NamedTuple):
@@ -145,9 +143,15 @@ def _events(
     except (SessionNotFound, WindowInvalid):
         return
     channel_ids = [*session.channel_ids, *threads_of(connection, session.channel_ids)]
+    kinds = load_kinds(services.settings)
+    # A window that begins after its session's end holds nothing.
     described: dict[str, Metadata] = {
         _ASSET: {ROWS: count_in_window(connection, channel_ids, window) if window else 0},
-        **(describe_window(connection, channel_ids, window) if window else _NOTHING),
+        **(
+            describe_window(connection, kinds, channel_ids, window)
+            if window
+            else {kind.name: {ROWS: 0} for kind in kinds}
+        ),
     }
     for asset, metadata in described.items():
         yield dg.AssetMaterialization(

@@ -22,7 +22,7 @@ from ingest_pipeline.ingestion.services import Services
 from ingest_pipeline.orchestration.live.tick import Decision, RunOutcome, TickState, decide
 from ingest_pipeline.orchestration.messages.assets import WRITER_POOL
 from ingest_pipeline.orchestration.partitions import SESSION_PARTITIONS, from_tag, partition_key, range_tags
-from ingest_pipeline.orchestration.singleton_jobs import ingest_job
+from ingest_pipeline.orchestration.singleton_jobs import WINDOWS_JOB
 from ingest_pipeline.orchestration.tags import (
     ALSO_LIVE_TAG,
     MAX_RUNTIME_TAG,
@@ -180,7 +180,7 @@ def build_live_session_sensor(settings: Settings) -> dg.SensorDefinition:
     """Return the sensor, which runs unless somebody turns it off."""
     return dg.sensor(
         name="live_session_sensor",
-        job=ingest_job,
+        job_name=WINDOWS_JOB,
         minimum_interval_seconds=settings.poll_interval_seconds,
         default_status=dg.DefaultSensorStatus.RUNNING,
         description=(

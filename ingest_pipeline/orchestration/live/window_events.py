@@ -14,6 +14,7 @@ import dagster as dg
 from ingest_pipeline.completeness.expectations import Scope
 from ingest_pipeline.completeness.gap_repair import Gap, list_gaps
 from ingest_pipeline.completeness.sealing import SealReport
+from ingest_pipeline.content.registry import load_kinds
 from ingest_pipeline.ingestion.refresh import document_windows
 from ingest_pipeline.ingestion.services import Services
 from ingest_pipeline.landing.listings import existing_files
@@ -110,13 +111,14 @@ def _described(services: Services, found: SessionWindows, keys: Sequence[str]) -
     documents = services.normalized.stored(session.session_id, parts, session.channel_ids)
     normalized = normalized_metadata(services, session, keys, documents)
     described: Described = defaultdict(dict)
+    kinds = load_kinds(services.settings)
     with services.database.read() as connection:
-        nothing = describe_window(connection, [], session.window)
+        nothing = describe_window(connection, kinds, [], session.window)
         rows_in_table = table_summary(connection)["rows"]
         for key in keys:
             content = nothing
             if found.rows[key]:
-                content = describe_window(connection, found.channel_ids, found.windows[key])
+                content = describe_window(connection, kinds, found.channel_ids, found.windows[key])
             described["raw_export"][key] = _landed(services, found, key)
             without = {"note": _NO_EXPORT} if normalized[key].get("files") == "none" else {}
             described["normalized_messages"][key] = {**normalized[key], **without}

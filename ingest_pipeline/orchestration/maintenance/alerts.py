@@ -19,7 +19,7 @@ from ingest_pipeline.orchestration.maintenance.alerting import Alert, AlertState
 from ingest_pipeline.orchestration.maintenance.tick_outcomes import ALERT_SENSOR, ended_ticks
 from ingest_pipeline.orchestration.partitions import RANGE_START, SESSION
 from ingest_pipeline.orchestration.runtime.executors import code_location_of, code_location_of_sensor
-from ingest_pipeline.orchestration.singleton_jobs import ingest_job
+from ingest_pipeline.orchestration.singleton_jobs import WINDOWS_JOB
 from ingest_pipeline.orchestration.tags import SESSION_TAG, TRIGGER_TAG, WILL_RETRY_TAG
 from ingest_pipeline.redaction import redact
 from ingest_pipeline.settings import Settings
@@ -145,7 +145,7 @@ def _outcome(instance: dg.DagsterInstance, run: dg.DagsterRun, at: datetime) -> 
         problem=redact("; ".join(problems)) if problems else None,
         is_repeated=run.tags.get(TRIGGER_TAG) == "live",
         # Who seals a session has read all of it.
-        heals=(ingest_job.name, _BY_HAND_NAME) if run.job_name == SEAL_JOB else (),
+        heals=(WINDOWS_JOB, _BY_HAND_NAME) if run.job_name == SEAL_JOB else (),
     )
 
 

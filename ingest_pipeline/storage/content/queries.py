@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from ingest_pipeline.domain.window import Window
+from ingest_pipeline.storage.content.rows import ContentTable
 from ingest_pipeline.storage.engine.database import Connection
+from ingest_pipeline.storage.engine.queries import quoted
 
 Rows = list[dict[str, Any]]
 
@@ -23,14 +26,69 @@ def radio_in_window(connection: Connection, channel_ids: Sequence[int], window: 
     return _in_window(connection, "radio_in_window", channel_ids, window)
 
 
+def content_in_window(
+    connection: Connection,
+    table: ContentTable,
+    channel_ids: Sequence[int],
+    window: Window,
+    *,
+    query: str | None = None,
+) -> Rows:
+    """Return the rows of a content table of some channels and a window, with more of their messages.
+
+    Args:
+        query: The statement that reads them; by default one that adds `posted_at` (aware UTC),
+            `channel_id` and `author_name`, oldest first.
+    """
+    if query is not None:
+        return _in_window(connection, query, channel_ids, window)
+    return connection.fetch_all(
+        "content_in_window", table.names, channel_ids=list(channel_ids), start=window.start, end=window.end
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class ContentFilter:
+    """The messages whose content is wanted.
+
+    Attributes:
+        maximum: The newest so many.
+        session_id: Of this session, or None for all.
+        channel_id: Of this channel, or None for all.
+        since: Posted since, aware UTC, or None.
+        until: Posted before, aware UTC, or None.
+        before_id: With a lower id, or None.
+    """
+
+    maximum: int
+    session_id: str | None = None
+    channel_id: int | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    before_id: int | None = None
+
+
+def search_content(connection: Connection, table: ContentTable, wanted: ContentFilter) -> Rows:
+    """Return the rows of a content table for the live messages that match, newest message first."""
+    parameters = {name: getattr(wanted, name) for name in ContentFilter.__slots__}
+    return connection.fetch_all("search_content", table.names, **parameters)
+
+
+def count_content(connection: Connection, table: ContentTable, session_id: str) -> int:
+    """Count the live messages of a session that have rows in a content table."""
+    found = connection.fetch_one("count_content", {"table": quoted(table.name)}, session_id=session_id)
+    return int(found["n"]) if found else 0
+
+
+def count_strays(connection: Connection, table: ContentTable) -> int:
+    """Count the rows of a content table whose message is deleted or unknown."""
+    found = connection.fetch_one("count_strays", {"table": quoted(table.name)})
+    return int(found["n"]) if found else 0
+
+
 def setups_in_window(connection: Connection, channel_ids: Sequence[int], window: Window) -> Rows:
     """Return trade setups with their `posted_at` (aware UTC), oldest first; prices are decimals."""
     return _in_window(connection, "setups_in_window", channel_ids, window)
-
-
-def biases_in_window(connection: Connection, channel_ids: Sequence[int], window: Window) -> Rows:
-    """Return biases with their `posted_at` (aware UTC), oldest first."""
-    return _in_window(connection, "biases_in_window", channel_ids, window)
 
 
 def unparsed_in_window(connection: Connection, channel_ids: Sequence[int], window: Window) -> Rows:
@@ -62,11 +120,6 @@ def highlights_in_window(connection: Connection, channel_ids: Sequence[int], win
         written, `driver_name` as known, `message_text`, `score`, `is_candidate` and `reasons` (JSON text).
     """
     return _in_window(connection, "highlights_in_window", channel_ids, window)
-
-
-def setup_tickers(connection: Connection, discord_ids: Sequence[int]) -> Rows:
-    """Return how many `setups` each `ticker` has in each message (`discord_id`), in their order."""
-    return connection.fetch_all("setup_tickers", discord_ids=list(discord_ids))
 
 
 def arrivals_in_window(connection: Connection, channel_ids: Sequence[int], window: Window) -> Rows:

@@ -6,10 +6,9 @@ not, so that extracting again writes nothing. What the rows are is decided in `c
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
-from itertools import groupby
 from typing import Any
 
 import pyarrow as pa
@@ -48,6 +47,20 @@ class ContentTable:
             "columns": ", ".join(map(quoted, self.columns.names)),
             "key": ", ".join(map(quoted, self.key)),
         }
+
+    @property
+    def compared(self) -> dict[str, str]:
+        """The places of `differing_content` filled but for `wanted`; JSON is compared as text."""
+        columns = [
+            f"{quoted(each.name)}::TEXT" if pa.types.is_string(each.type) else quoted(each.name)
+            for each in self.columns
+        ]
+        return {"table": quoted(self.name), "columns": ", ".join(columns)}
+
+    @property
+    def wanted(self) -> str:
+        """The name of its rows as they should be, while they are staged."""
+        return f"wanted_{self.name}"
 
 
 _LINE = ("discord_id", "line_number")
@@ -166,28 +179,12 @@ class Changes:
         changed: Messages that have other rows now.
         withdrawn: Messages that have none any more.
         rows: Rows that the looked-at messages have now.
-        kept: Messages whose rows are as they were.
     """
 
     created: tuple[int, ...] = ()
     changed: tuple[int, ...] = ()
     withdrawn: tuple[int, ...] = ()
     rows: int = 0
-    kept: tuple[int, ...] = field(default=(), compare=False, repr=False)
-
-    def beside(self, other: Changes) -> Changes:
-        """Join the changes of the same messages in another table, as if both tables were one."""
-        both = self, other
-        differing = {each for part in both for each in (*part.created, *part.changed, *part.withdrawn)}
-        had = {each for part in both for each in (*part.changed, *part.withdrawn, *part.kept)}
-        have = {each for part in both for each in (*part.created, *part.changed, *part.kept)}
-        return Changes(
-            created=tuple(sorted(differing & have - had)),
-            changed=tuple(sorted(differing & have & had)),
-            withdrawn=tuple(sorted(differing & had - have)),
-            rows=self.rows + other.rows,
-            kept=tuple(sorted((have & had) - differing)),
-        )
 
     def __add__(self, other: Changes) -> Changes:
         """Join the changes of two sets of messages."""
@@ -196,19 +193,33 @@ class Changes:
             _joined(self.changed, other.changed),
             _joined(self.withdrawn, other.withdrawn),
             self.rows + other.rows,
-            _joined(self.kept, other.kept),
         )
 
 
-def content_sources(connection: Connection, discord_ids: Sequence[int]) -> list[dict[str, Any]]:
-    """Return what content is read from, deleted messages too, by ascending id.
+def stage_targets(connection: Connection, discord_ids: Sequence[int]) -> None:
+    """Stage the messages that content is extracted of, for the functions below."""
+    ids = column(discord_ids, pa.int64())
+    connection.stage("content_targets", pa.table({"discord_id": ids}))
+
+
+def content_sources(connection: Connection, columns: Sequence[str]) -> pa.Table:
+    """Return what content of the staged messages is read from, deleted ones too, by ascending id.
+
+    Args:
+        columns: Columns of the statement `content_sources`.
 
     Returns:
-        `discord_id`, `session_id`, `channel_id`, `author_name`, `posted_at` and `deleted_at` (aware UTC),
-        `raw_content`, `attachments` and `embeds` (JSON text) with their counts, `parts`, `details` and
-        `details_parts` (JSON text or None), and `season`, the year of the session or else of posting.
+        `discord_id`, `is_live`, `channel_id` and the columns asked for.
     """
-    return connection.fetch_all("content_sources", discord_ids=list(discord_ids))
+    names = dict.fromkeys(("discord_id", "is_live", "channel_id", *columns))
+    return connection.fetch_arrow("content_sources", {"columns": ", ".join(map(quoted, names))})
+
+
+def rows_of_messages(
+    connection: Connection, table: ContentTable, discord_ids: Collection[int]
+) -> list[dict[str, Any]]:
+    """Return the rows of some messages in a table, in the order of its key."""
+    return connection.fetch_all("read_content", table.names, discord_ids=list(discord_ids))
 
 
 def content_ids(
@@ -240,51 +251,96 @@ def lock_content(connection: Connection, channel_ids: Iterable[int]) -> None:
     connection.execute("lock_content", channel_ids=sorted(set(channel_ids)))
 
 
-def replace_rows(
-    connection: Connection,
-    table: ContentTable,
-    discord_ids: Sequence[int],
-    rows: Iterable[Row],
-    *,
-    now: datetime,
-) -> Changes:
-    """Make the rows of some messages what they should be, writing only what differs.
+@dataclass(frozen=True, slots=True)
+class TableChanges:
+    """Which of the staged messages have other rows in a table than they should.
+
+    Attributes:
+        differing: Their ids.
+        any_stored: Whether any staged message has rows in the table.
+    """
+
+    differing: frozenset[int]
+    any_stored: bool
+
+
+def replace_content(
+    connection: Connection, wanted: Mapping[ContentTable, pa.Table], *, now: datetime
+) -> tuple[Changes, dict[str, Changes]]:
+    """Make the rows of the staged messages in some tables what they should be, writing only what differs.
 
     Args:
-        discord_ids: The messages; those without a row in `rows` have none afterwards.
-        rows: Values of `table.columns`, in the order of the table's key.
+        wanted: All rows that the messages should have, by table.
         now: `extracted_at` of rows that are written, aware UTC.
+
+    Returns:
+        The changes as if the tables were one, and those of each table by its name.
     """
-    wanted = _by_message(rows)
-    found = connection.fetch_all("read_content", table.names, discord_ids=list(discord_ids))
-    stored = _by_message(tuple(row.values()) for row in found)
-    touched = sorted(wanted.keys() | stored.keys())
-    differing = [each for each in touched if wanted.get(each) != stored.get(each)]
-    if differing:
+    found = {table: _compare(connection, table, rows) for table, rows in wanted.items()}
+    differing = sorted(frozenset().union(*(each.differing for each in found.values())))
+    have: dict[str, set[int]] = {}
+    had: dict[str, set[int]] = {}
+    for table, rows in wanted.items():
+        have[table.name] = set(rows["discord_id"].to_pylist()) if differing else set()
+        is_asked = differing and found[table].any_stored
+        had[table.name] = _stored_among(connection, table, differing) if is_asked else set()
+    for table, rows in wanted.items():
+        if found[table].differing:
+            _replace(connection, table, rows, found[table], now)
+    each = {
+        table.name: _changes(sorted(found[table].differing), had[table.name], have[table.name], len(rows))
+        for table, rows in wanted.items()
+    }
+    both = set().union(*had.values()), set().union(*have.values())
+    return _changes(differing, *both, sum(map(len, wanted.values()))), each
+
+
+def _compare(connection: Connection, table: ContentTable, wanted: pa.Table) -> TableChanges:
+    stored = connection.fetch_one("any_content", {"table": quoted(table.name)})
+    if not (stored and stored["any_content"]):
+        return TableChanges(frozenset(wanted["discord_id"].to_pylist()), any_stored=False)
+    connection.stage_like(table.wanted, table.name, wanted)
+    found = connection.fetch_arrow("differing_content", {**table.compared, "wanted": quoted(table.wanted)})
+    return TableChanges(frozenset(found["discord_id"].to_pylist()), any_stored=True)
+
+
+def _stored_among(connection: Connection, table: ContentTable, discord_ids: Sequence[int]) -> set[int]:
+    found = connection.fetch_arrow(
+        "content_among", {"table": quoted(table.name)}, discord_ids=list(discord_ids)
+    )
+    return set(found["discord_id"].to_pylist())
+
+
+def _replace(
+    connection: Connection, table: ContentTable, wanted: pa.Table, changes: TableChanges, now: datetime
+) -> None:
+    if changes.any_stored:
+        differing = sorted(changes.differing)
         connection.execute("withdraw_content", {"table": quoted(table.name)}, discord_ids=differing)
-        _write(connection, table, [row for each in differing for row in wanted.get(each, ())], now)
+        names = {**table.names, "wanted": quoted(table.wanted)}
+        connection.execute("insert_content", names, discord_ids=differing, now=now)
+        return
+    connection.load(table.name, wanted.append_column(_EXTRACTED_AT, repeated(now, _TIME, len(wanted))))
+
+
+def _changes(differing: Sequence[int], had: Collection[int], have: Collection[int], rows: int) -> Changes:
     return Changes(
-        created=tuple(each for each in differing if each not in stored),
-        changed=tuple(each for each in differing if each in stored and each in wanted),
-        withdrawn=tuple(each for each in differing if each not in wanted),
-        rows=sum(len(each) for each in wanted.values()),
-        kept=tuple(each for each in touched if wanted.get(each) == stored.get(each)),
+        created=tuple(each for each in differing if each not in had),
+        changed=tuple(each for each in differing if each in had and each in have),
+        withdrawn=tuple(each for each in differing if each not in have),
+        rows=rows,
     )
 
 
-def _by_message(rows: Iterable[Row]) -> Mapping[int, list[Row]]:
-    return {discord_id: list(group) for discord_id, group in groupby(rows, key=lambda row: row[0])}
-
-
-def _write(connection: Connection, table: ContentTable, rows: Sequence[Row], now: datetime) -> None:
+def as_table(table: ContentTable, rows: Sequence[Row]) -> pa.Table:
+    """Return rows as a table of the content table's columns."""
     if not rows:
-        return
+        return table.columns.empty_table()
     arrays = [
         column(values, field.type)
         for values, field in zip(zip(*rows, strict=True), table.columns, strict=True)
     ]
-    arrays.append(repeated(now, _TIME, len(rows)))
-    connection.load(table.name, pa.Table.from_arrays(arrays, schema=table.columns.append(_EXTRACTED_AT)))
+    return pa.Table.from_arrays(arrays, schema=table.columns)
 
 
 def _joined(one: tuple[int, ...], other: tuple[int, ...]) -> tuple[int, ...]:

@@ -64,6 +64,10 @@ class Connection(Protocol):
         """Fill a temporary table again: `staged_readings` or `staged_messages`, with columns of `staged`."""
         ...
 
+    def stage_like(self, name: str, table: str, rows: pa.Table) -> None:
+        """Fill a temporary table again that has those columns of another table which the rows have."""
+        ...
+
     def load(self, table: str, rows: pa.Table) -> None:
         """Append rows to a table; columns go by their names."""
         ...

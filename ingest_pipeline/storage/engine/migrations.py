@@ -6,11 +6,13 @@ take the same statements. A file that has been released is never changed; the ne
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache
 from graphlib import TopologicalSorter
+from typing import Any
 
 from ingest_pipeline.errors import ConfigurationError
 from ingest_pipeline.storage.engine.database import Connection, Database
@@ -174,10 +176,22 @@ def list_tables(connection: Connection) -> list[Table]:
     return list(tables.values())
 
 
+def recorded_tables(connection: Connection) -> dict[str, dict[str, Any]]:
+    """Return the tables of kinds of content that no migration makes, by name.
+
+    Returns:
+        `name`, `key` and `columns` (SQL types by name) of each.
+    """
+    rows = connection.fetch_all("list_content_kinds")
+    return {table["name"]: table for row in rows for table in json.loads(row["tables"])}
+
+
 def split_tables(connection: Connection) -> tuple[list[Table], list[str]]:
     """Return this project's tables, and the names of others, such as a user's own or Dagster's."""
-    own = own_tables(connection.engine)
     tables = list_tables(connection)
+    own = own_tables(connection.engine)
+    if any(table.name == "content_kinds" for table in tables):
+        own |= recorded_tables(connection).keys()
     others = [table.name for table in tables if table.name not in own and table.name != "schema_migrations"]
     return [table for table in tables if table.name in own], others
 

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from ingest_pipeline.domain.snowflake import first_id_at
-from ingest_pipeline.events import Event, EventChannel, EventType
+from ingest_pipeline.events import Event, EventChannel, content_event
 from ingest_pipeline.redaction import redacted
 from ingest_pipeline.storage.engine.database import Connection
 
@@ -103,7 +103,7 @@ def count_events(connection: Connection, before: datetime) -> int:
 
 def _event(row: dict[str, Any]) -> Event:
     return Event(
-        event_type=EventType(row["event_type"]),
+        event_type=content_event(row["event_type"]),
         correlation_id=row["correlation_id"],
         source=row["source"],
         created_at=row["created_at"],

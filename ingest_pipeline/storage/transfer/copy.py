@@ -21,9 +21,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ingest_pipeline.errors import ConfigurationError, CopyDiffers
+from ingest_pipeline.storage.content.kinds import create_tables
 from ingest_pipeline.storage.engine.columns import scalar
 from ingest_pipeline.storage.engine.database import Connection, Database
-from ingest_pipeline.storage.engine.migrations import Table, count_rows, order_to_fill, split_tables
+from ingest_pipeline.storage.engine.migrations import (
+    Table,
+    count_rows,
+    list_tables,
+    order_to_fill,
+    recorded_tables,
+    split_tables,
+)
 from ingest_pipeline.storage.engine.queries import quoted
 
 _NULL = scalar("\\N", pa.string())
@@ -143,8 +151,9 @@ def copy_database(
     with source.read() as reading:
         own, others = split_tables(reading)
         tables = [table for table in own if table.name != _NOT_COPIED]
+        target.run(partial(create_tables, tables=list(recorded_tables(reading).values())))
         with target.read() as connection:
-            there = {table.name: table for table in split_tables(connection)[0]}
+            there = {table.name: table for table in list_tables(connection)}
             _check_alike(tables, there)
             tables = order_to_fill(tables, connection)
         done = target.run(partial(_begin, names=[table.name for table in tables]))

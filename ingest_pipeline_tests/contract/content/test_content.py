@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from ingest_pipeline.content.extraction import ContentKind, ContentReport, extract_for, extract_window
+from ingest_pipeline.content.extraction import ContentReport, extract_for, extract_window
+from ingest_pipeline.content.registry import BUILT_IN
 from ingest_pipeline.content.rules import ContentRules
 from ingest_pipeline.domain.extract.drivers import DriverTable
 from ingest_pipeline.domain.extract.team_radio import RADIO_PARSER_VERSION
@@ -77,7 +78,7 @@ def test_team_radio_names_the_driver_as_written_and_as_known(database: Database)
         {"discord_id": ids[2], "driver": "Senna", "radio_text": "Push.", **unknown},
     ]
     assert report.messages == 4
-    assert report.kinds[ContentKind.TEAM_RADIO] == Changes(created=tuple(ids[:3]), rows=3)
+    assert report.kinds["team_radio"] == Changes(created=tuple(ids[:3]), rows=3)
 
 
 def test_the_season_is_the_sessions_or_else_the_year_of_posting(database: Database) -> None:
@@ -146,8 +147,8 @@ def test_a_plan_becomes_setups_a_bias_and_unparsed_lines(database: Database) -> 
     assert (line["line_number"], line["ticker"]) == (6, "NVDA")
     assert line["line_text"] == "🔼 Breakout above 12O 🔼 150"
     assert "12O" in line["reason"]
-    assert report.setups == Changes(created=(discord_id,), rows=2)
-    assert report.kinds[ContentKind.TRADE_SETUPS] == Changes(created=(discord_id,), rows=4)
+    assert report.tables["trade_setups"] == Changes(created=(discord_id,), rows=2)
+    assert report.kinds["trade_setups"] == Changes(created=(discord_id,), rows=4)
 
 
 def test_a_header_whose_day_cannot_be_read_is_kept_with_the_reason(database: Database) -> None:
@@ -232,7 +233,7 @@ def test_an_edit_is_read_again(database: Database) -> None:
         (2, Decimal(150))
     ]
     assert found["unparsed_lines"] == found["ticker_biases"] == []
-    assert report.setups == Changes(changed=tuple(ids), rows=1)
+    assert report.tables["trade_setups"] == Changes(changed=tuple(ids), rows=1)
 
 
 def test_an_edit_into_chat_withdraws_everything(database: Database) -> None:
@@ -241,7 +242,7 @@ def test_an_edit_into_chat_withdraws_everything(database: Database) -> None:
         ids = merge(connection, said(1, PLAN))
         extract(connection, *ids)
         merge(connection, said(1, "cancelled", read=7201, timestamp_edited=at(60).isoformat()))
-        assert extract(connection, *ids).setups == Changes(withdrawn=tuple(ids))
+        assert extract(connection, *ids).tables["trade_setups"] == Changes(withdrawn=tuple(ids))
         assert not any(contents(connection).values())
 
 
@@ -254,7 +255,7 @@ def test_a_deleted_message_says_nothing_any_more(database: Database) -> None:
         delete(connection, [*ids, id_at(2)])
         report = extract(connection, *ids)
         assert not any(contents(connection).values())
-        assert report.kinds[ContentKind.TEAM_RADIO] == Changes(withdrawn=tuple(ids))
+        assert report.kinds["team_radio"] == Changes(withdrawn=tuple(ids))
         late = merge(connection, said(2, "`Leclerc` Box."))
         extract(connection, *late)
         assert not any(contents(connection).values())
@@ -287,7 +288,7 @@ def test_a_better_table_of_drivers_is_applied_by_extracting_again(database: Data
         better = replace(RULES, drivers=DriverTable.from_mapping({"drivers": [entry]}))
         report = extract(connection, *ids, rules=better)
         rows = contents(connection, "radio_messages")["radio_messages"]
-    assert report.kinds[ContentKind.TEAM_RADIO] == Changes(changed=(ids[0],), rows=2)
+    assert report.kinds["team_radio"] == Changes(changed=(ids[0],), rows=2)
     assert [row["driver_code"] for row in rows] == ["SEN", None]
 
 
@@ -295,22 +296,22 @@ def test_the_report_shows_what_was_read_out_of_each_message(database: Database) 
     """Once: extracting again tells of nothing, an edit of what is read differently."""
     with database.write() as connection:
         radio, plan, _ = ids = merge(connection, said(1, "`Leclerc` Box."), said(2, PLAN), said(3, "crash"))
-        assert extract(connection, *ids).parsed == {
-            radio: (ContentKind.TEAM_RADIO,),
-            plan: (ContentKind.TRADE_SETUPS,),
+        assert extract(connection, *ids).parsed(BUILT_IN) == {
+            radio: ("team_radio",),
+            plan: ("trade_setups",),
         }
-        assert extract(connection, *ids).parsed == {}
+        assert extract(connection, *ids).parsed(BUILT_IN) == {}
         edited = said(1, "`Leclerc` Box, box.", read=7201, timestamp_edited=at(60).isoformat())
-        assert extract(connection, *merge(connection, edited)).parsed == {radio: (ContentKind.TEAM_RADIO,)}
+        assert extract(connection, *merge(connection, edited)).parsed(BUILT_IN) == {radio: ("team_radio",)}
 
 
 def test_one_kind_can_be_extracted_alone(database: Database) -> None:
     """The others are as they were."""
     with database.write() as connection:
         ids = merge(connection, said(1, "`Leclerc` crash, red flag"))
-        report = extract_for(connection, ids, RULES, kinds=[ContentKind.HIGHLIGHTS], now=NOW)
+        report = extract_for(connection, ids, RULES, kinds=["highlights"], now=NOW)
         found = contents(connection)
-    assert list(report.kinds) == [ContentKind.HIGHLIGHTS]
+    assert list(report.kinds) == ["highlights"]
     assert [table for table, rows in found.items() if rows] == ["highlights"]
 
 
@@ -318,7 +319,7 @@ def test_ids_of_no_message_are_ignored(database: Database) -> None:
     """A deletion of something never seen, say."""
     with database.write() as connection:
         assert extract(connection, 1, 2, 1).messages == 0
-        assert extract(connection).kinds == dict.fromkeys(ContentKind, Changes())
+        assert extract(connection).kinds == {kind.name: Changes() for kind in BUILT_IN}
 
 
 def test_a_stretch_of_time_is_extracted_in_batches(
@@ -327,12 +328,13 @@ def test_a_stretch_of_time_is_extracted_in_batches(
     """Every message of the window and the channels, and none besides."""
     monkeypatch.setattr("ingest_pipeline.content.extraction.BATCH_MESSAGES", 3)
     with database.write() as connection:
+        extract(connection)
         merge(connection, *(said(second, "`Leclerc` Box.") for second in range(8)))
         merge(connection, said(20, "`Leclerc` late"), said(3, "`Leclerc` x", channel_id=8, low_bits=1))
     report = extract_window(database, [CHANNEL], Window(at(0), at(8)), RULES, now=NOW)
     with database.read() as connection:
         rows = contents(connection, "radio_messages")["radio_messages"]
-    assert report.messages == report.kinds[ContentKind.TEAM_RADIO].rows == 8
+    assert report.messages == report.kinds["team_radio"].rows == 8
     assert [row["discord_id"] for row in rows] == [id_at(second) for second in range(8)]
 
 
@@ -358,9 +360,9 @@ def test_a_plan_that_only_loses_its_bias_is_changed_and_not_withdrawn(database: 
         setups = "\n".join(PLAN.splitlines()[:5])
         merge(connection, said(1, setups, read=7201, timestamp_edited=at(60).isoformat()))
         report = extract(connection, *ids)
-    assert report.kinds[ContentKind.TRADE_SETUPS] == Changes(changed=tuple(ids), rows=2)
-    assert report.setups == Changes(rows=2)
-    assert (list(report.parsed), report.withdrawn) == (ids, {})
+    assert report.kinds["trade_setups"] == Changes(changed=tuple(ids), rows=2)
+    assert report.tables["trade_setups"] == Changes(rows=2)
+    assert (list(report.parsed(BUILT_IN)), report.withdrawn(BUILT_IN)) == (ids, {})
 
 
 def test_a_parser_that_fails_costs_what_one_message_says(
@@ -369,15 +371,15 @@ def test_a_parser_that_fails_costs_what_one_message_says(
     """Not the messages beside it, nor the transaction that stores it; and it is said which one it was."""
 
     def said_in(content: str, name: str | None, driver_from: DriverFrom) -> Said:
-        if content == "poison":
+        if "poison" in content:
             raise RecursionError
         return said_in_text(content, name, driver_from)
 
-    monkeypatch.setattr("ingest_pipeline.content.rows.said_in_text", said_in)
+    monkeypatch.setattr("ingest_pipeline.content.kinds.team_radio.said_in_text", said_in)
     with database.write() as connection:
-        ids = merge(connection, said(1, "`Leclerc` Box."), said(2, "poison"), said(3, "`16` Copy."))
+        ids = merge(connection, said(1, "`Leclerc` Box."), said(2, "`poison`"), said(3, "`16` Copy."))
         report = extract(connection, *ids)
-    assert report.kinds[ContentKind.TEAM_RADIO].created == (ids[0], ids[2])
+    assert report.kinds["team_radio"].created == (ids[0], ids[2])
     assert f"message {ids[1]} cannot be read" in caplog.text
 
 
@@ -388,10 +390,12 @@ def test_a_better_parser_leaves_its_version_in_the_rows_that_are_read_again(
     with database.write() as connection:
         ids = merge(connection, said(1, PLAN), said(2, "`Leclerc` Box."))
         extract(connection, *ids)
-        monkeypatch.setattr("ingest_pipeline.content.rows.SETUP_PARSER_VERSION", SETUP_PARSER_VERSION + 1)
+        monkeypatch.setattr(
+            "ingest_pipeline.content.kinds.trade_setups.SETUP_PARSER_VERSION", SETUP_PARSER_VERSION + 1
+        )
         report = extract(connection, *ids)
         found = contents(connection)
-    assert report.kinds[ContentKind.TRADE_SETUPS].changed == (ids[0],)
-    assert report.kinds[ContentKind.TEAM_RADIO] == Changes(rows=1)
+    assert report.kinds["trade_setups"].changed == (ids[0],)
+    assert report.kinds["team_radio"] == Changes(rows=1)
     for table in ("trade_setups", "ticker_biases", "unparsed_lines"):
         assert {row["parser_version"] for row in found[table]} == {SETUP_PARSER_VERSION + 1}

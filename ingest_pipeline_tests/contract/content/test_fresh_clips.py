@@ -10,7 +10,7 @@ import pytest
 from pydantic import SecretStr
 
 from ingest_pipeline.content.clip_files import read_clips_again
-from ingest_pipeline.content.rows import clip_key
+from ingest_pipeline.content.kinds.clips import clip_key
 from ingest_pipeline.ingestion.services import Services, build_services
 from ingest_pipeline.settings import Settings
 from ingest_pipeline_tests.fake_discord.attach import attached

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from ingest_pipeline.content import extraction
-from ingest_pipeline.content.extraction import ContentKind, extract_for
+from ingest_pipeline.content.extraction import extract_for
 from ingest_pipeline.content.highlighting import rule_digest, score_highlights, usual_rate
 from ingest_pipeline.content.rules import ContentRules
 from ingest_pipeline.domain.extract.highlights import HighlightRule, MessageFeatures
@@ -46,8 +46,8 @@ def session(database: Database) -> None:
 
 def score(connection: Connection, discord_ids: Sequence[int], rules: ContentRules = RULES) -> Changes:
     """Score some messages."""
-    kinds = [ContentKind.HIGHLIGHTS]
-    return extract_for(connection, discord_ids, rules, kinds=kinds, now=NOW).kinds[ContentKind.HIGHLIGHTS]
+    kinds = ["highlights"]
+    return extract_for(connection, discord_ids, rules, kinds=kinds, now=NOW).kinds["highlights"]
 
 
 def thumbs(count: int) -> list[Reaction]:

@@ -9,7 +9,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from ingest_pipeline.content.extraction import ContentKind
+from ingest_pipeline.content.registry import BUILT_IN
 from ingest_pipeline.domain.extract.clips import CLIPS_PARSER_VERSION
 from ingest_pipeline.domain.extract.team_radio import RADIO_PARSER_VERSION
 from ingest_pipeline.domain.extract.trade_setups import SETUP_PARSER_VERSION
@@ -24,7 +24,7 @@ from ingest_pipeline_tests.orchestration.deployments import (
     session,
 )
 
-KINDS = [kind.value for kind in ContentKind]
+KINDS = [kind.name for kind in BUILT_IN]
 PLAN = "A+ Scalp Trade Setups — Sun Sep 7\nNVDA\n🔻 Breakdown Below 141.33 🔻 139.90\n🔼 Breakout above 12O"
 MINUTE = timedelta(minutes=1)
 

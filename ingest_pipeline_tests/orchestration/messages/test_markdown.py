@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest_pipeline.orchestration.metadata import as_code, escaped, listed
+from ingest_pipeline.domain.markdown import as_code
+from ingest_pipeline.orchestration.metadata import escaped, listed
 
 HOSTILE = [
     "![x](https://evil.invalid/pixel)",

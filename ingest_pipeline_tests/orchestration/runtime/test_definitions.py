@@ -70,12 +70,16 @@ def test_the_code_location_holds_what_it_should_with_nothing_in_the_environment(
         ],
         "checks": [
             "channels:monitored_channels_can_be_read",
+            "clips:follows_messages",
+            "highlights:follows_messages",
             "messages:agrees_with_discord",
             "messages:counts_agree",
             "messages:discord_ids_are_unique",
             "messages:ended_windows_are_proven",
             "messages:rows_belong_to_their_session",
             "normalized_messages:rows_are_inside_their_window",
+            "team_radio:follows_messages",
+            "trade_setups:follows_messages",
         ],
         "jobs": [
             "catalogue_sync",

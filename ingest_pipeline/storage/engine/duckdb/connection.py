@@ -58,6 +58,10 @@ class DuckDBConnection:
         self._raw.register(table, rows)
         self._staged.add(table)
 
+    def stage_like(self, name: str, table: str, rows: pa.Table) -> None:  # noqa: ARG002 - rows have types here
+        """See `Connection`."""
+        self.stage(name, rows)
+
     def load(self, table: str, rows: pa.Table) -> None:
         """See `Connection`."""
         self._raw.register("loaded_rows", rows)

@@ -79,6 +79,16 @@ class PostgresConnection:
         self._staged.add(table)
         self.load(table, rows)
 
+    def stage_like(self, name: str, table: str, rows: pa.Table) -> None:
+        """See `Connection`."""
+        if name in self._staged:
+            self.execute("empty_staged", {"table": quoted(name)})
+        else:
+            columns = ", ".join(map(quoted, rows.column_names))
+            self.execute("create_staged", {"name": quoted(name), "table": quoted(table), "columns": columns})
+        self._staged.add(name)
+        self.load(name, rows)
+
     def load(self, table: str, rows: pa.Table) -> None:
         """See `Connection`."""
         names = {"table": quoted(table), "columns": ", ".join(quoted(name) for name in rows.column_names)}

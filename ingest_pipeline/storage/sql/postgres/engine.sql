@@ -83,6 +83,18 @@ CREATE TEMPORARY TABLE wanted_highlights ON COMMIT DROP AS
 SELECT discord_id, score, is_candidate, reasons, rule_version, rule_digest FROM highlights
 WITH NO DATA;
 
+-- name: create_content_targets
+-- Make the temporary table for the messages that content is extracted of; it goes with the transaction.
+CREATE TEMPORARY TABLE content_targets ON COMMIT DROP AS
+SELECT discord_id FROM messages
+WITH NO DATA;
+
+-- name: create_staged
+-- Make a temporary table for rows of another one; it goes with the transaction.
+CREATE TEMPORARY TABLE {name} ON COMMIT DROP AS
+SELECT {columns} FROM {table}
+WITH NO DATA;
+
 -- name: empty_staged
 -- Make room for the next batch.
 TRUNCATE {table};

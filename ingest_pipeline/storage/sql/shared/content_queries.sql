@@ -1,3 +1,14 @@
+-- name: content_in_window
+-- The rows of a content table whose messages were posted in some channels and in [start, end), oldest first.
+SELECT m.posted_at, m.channel_id, m.author_name, t.*
+FROM (SELECT {columns} FROM {table}) AS t
+INNER JOIN live_messages AS m ON m.discord_id = t.discord_id
+WHERE
+    m.channel_id IN (SELECT unnest($channel_ids::BIGINT[]))
+    AND m.posted_at >= $start::TIMESTAMPTZ
+    AND m.posted_at < $end::TIMESTAMPTZ
+ORDER BY m.posted_at, {key};
+
 -- name: radio_in_window
 -- The team radio of some channels posted in [start, end).
 SELECT
@@ -97,14 +108,6 @@ ON CONFLICT (discord_id, clip_key) DO UPDATE SET
     file_path = excluded.file_path,
     problem = excluded.problem,
     fetched_at = excluded.fetched_at;
-
--- name: setup_tickers
--- How many setups each ticker has in each of these messages.
-SELECT discord_id, ticker, count(*) AS setups
-FROM trade_setups
-WHERE discord_id IN (SELECT unnest($discord_ids::BIGINT[]))
-GROUP BY discord_id, ticker
-ORDER BY discord_id, min(line_number);
 
 -- name: arrivals_in_window
 -- When the live messages of some channels posted in [start, end) were posted and came into the table.

@@ -1,0 +1,98 @@
+"""Commands of the kinds of content, one each: `ingest team-radio`, and so on for every kind there is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
+
+import typer
+
+from ingest_pipeline.cli.commands.messages import write_file
+from ingest_pipeline.cli.invocation import JsonOption, SessionOption, begin, open_services
+from ingest_pipeline.cli.output import print_json, print_rows, with_text_ids
+
+if TYPE_CHECKING:
+    from ingest_pipeline.content.kind import Kind
+
+_LimitOption = Annotated[
+    int, typer.Option(help="Only the newest N messages that have any.", min=1, max=10**9, metavar="N")
+]
+_OutputOption = Annotated[
+    Path | None,
+    typer.Option(
+        help="Write to a file instead, replaced as a whole: .csv, .parquet or .json.", dir_okay=False
+    ),
+]
+
+
+def find_command(name: str) -> Any:
+    """Return the command of a kind of content by its name, with `-` for `_`; None for no kind.
+
+    Raises:
+        ConfigurationError: The settings are wrong, or a kind cannot be loaded.
+    """
+    from ingest_pipeline.content.registry import load_kinds
+    from ingest_pipeline.environment import load_environment
+
+    kinds = load_kinds(load_environment(Path.cwd()))
+    kind = next((each for each in kinds if each.name.replace("_", "-") == name), None)
+    return None if kind is None else _command(name, kind)
+
+
+def _command(name: str, kind: Kind) -> Any:
+    app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+
+    @app.command(name, help=kind.description)
+    def show(
+        context: typer.Context,
+        session_id: SessionOption,
+        limit: _LimitOption = 10**9,
+        output: _OutputOption = None,
+        as_json: JsonOption = False,
+    ) -> None:
+        rows = _find(context, kind, session_id, limit, as_json=as_json)
+        if output is not None:
+            write_file(output, lambda stream: _write(stream, rows, output.suffix))
+        elif as_json:
+            print_json({"session_id": session_id, "count": len(rows), kind.name: rows})
+        else:
+            columns = ("posted_at", "discord_id", *(kind.shows or kind.table.columns.names[1:]))
+            print_rows(columns, [[row[each] for each in columns] for row in rows])
+
+    return typer.main.get_command(app)
+
+
+def _find(
+    context: typer.Context, kind: Kind, session_id: str, limit: int, *, as_json: bool
+) -> list[dict[str, Any]]:
+    """Return what was found in a session, oldest message first, ids as text."""
+    with open_services(begin(context, as_json=as_json)) as services:
+        from ingest_pipeline.content.found import find_content
+        from ingest_pipeline.storage.content.queries import ContentFilter
+        from ingest_pipeline.storage.messages.sessions import find_session
+
+        with services.database.read() as connection:
+            find_session(connection, session_id)
+            found = find_content(connection, kind, ContentFilter(limit, session_id))
+    # A message's own rows stay in their order.
+    ordered = sorted(found, key=lambda row: row["discord_id"])
+    return [with_text_ids(row) for row in ordered]
+
+
+def _write(stream: BinaryIO, rows: list[dict[str, Any]], suffix: str) -> int:
+    import json
+
+    import pyarrow as pa
+
+    table = pa.Table.from_pylist(rows)
+    if suffix == ".parquet":
+        import pyarrow.parquet as pq
+
+        pq.write_table(table, stream)
+    elif suffix == ".json":
+        stream.write(json.dumps(rows, ensure_ascii=False, default=str).encode())
+    else:
+        import pyarrow.csv as pc
+
+        pc.write_csv(table, stream)
+    return len(rows)

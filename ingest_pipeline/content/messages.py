@@ -1,0 +1,74 @@
+"""Messages as kinds of content read them: columns in Arrow, and the words of all parts."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+import msgspec
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ingest_pipeline.domain.message_parts import words_of
+from ingest_pipeline.storage.engine.columns import column
+
+STORED_COLUMNS = (
+    "session_id",
+    "channel_id",
+    "author_name",
+    "author_is_bot",
+    "message_type",
+    "posted_at",
+    "posted_on",
+    "raw_content",
+    "message_text",
+    "attachments",
+    "attachment_count",
+    "embeds",
+    "embed_count",
+    "parts",
+    "details",
+    "details_parts",
+    "season",
+)
+WORDS = "words"
+COLUMNS = (*STORED_COLUMNS, WORDS)
+"""The columns that a kind may read, besides `discord_id`.
+
+`posted_at` is aware UTC and `posted_on` its day since 1970 (int32); `attachments` and `embeds` are JSON text;
+`parts`, `details` and `details_parts` are too, or null; `season` is the year of the session or else of
+posting; `words` are all words of the message, its content first, each part on lines of its own.
+"""
+_WORDS_OF = ("raw_content", "parts", "details_parts")
+
+
+def columns_of(reads: Collection[str]) -> list[str]:
+    """Return the columns that the database is asked for so that some columns can be read, in one order."""
+    wanted = {*reads, *(_WORDS_OF if WORDS in reads else ())}
+    return [name for name in STORED_COLUMNS if name in wanted]
+
+
+def with_words(messages: pa.Table) -> pa.Table:
+    """Return messages with the column `words`."""
+    words = messages["raw_content"]
+    others = [pc.fill_null(pc.not_equal(messages[name], "[]"), False) for name in ("parts", "details_parts")]
+    has_parts = pc.or_(*others)
+    if pc.any(has_parts).as_py():
+        some = messages.filter(has_parts)
+        columns = (some[name].to_pylist() for name in _WORDS_OF)
+        joined = [_words(*shown) for shown in zip(*columns, strict=True)]
+        words = pc.replace_with_mask(
+            words.combine_chunks(), has_parts.combine_chunks(), column(joined, pa.string())
+        )
+    return messages.append_column(WORDS, words)
+
+
+def _words(content: str, parts: str | None, details_parts: str | None) -> str:
+    others = words_of(other_parts(parts, details_parts))
+    return f"{content}\n{others}" if content and others else content or others
+
+
+def other_parts(parts: str | None, details_parts: str | None) -> list[dict[str, str]]:
+    """Return the parts of a message besides its content, in reading order, from their JSON text."""
+    return [
+        part for text in (parts, details_parts) if text and text != "[]" for part in msgspec.json.decode(text)
+    ]

@@ -1,0 +1,188 @@
+"""A kind of content in one file outside the package, from its table to its command, on both engines."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ingest_pipeline.content.extraction import extract_for
+from ingest_pipeline.content.found import find_content
+from ingest_pipeline.content.registry import BUILT_IN, load_kinds
+from ingest_pipeline.content.rules import ContentRules, load_content_rules
+from ingest_pipeline.content.sessions import MessageJourney, extract_for_events, read_relinked
+from ingest_pipeline.errors import ConfigurationError
+from ingest_pipeline.ingestion.services import Services, build_services
+from ingest_pipeline.orchestration.build import build_definitions
+from ingest_pipeline.reporting.report import write_session_report
+from ingest_pipeline.settings import Settings
+from ingest_pipeline.storage.content.kinds import known_versions
+from ingest_pipeline.storage.content.queries import ContentFilter
+from ingest_pipeline.storage.engine.database import Connection, Database
+from ingest_pipeline.storage.messages.sessions import save_sessions
+from ingest_pipeline.storage.transfer.copy import copy_database
+from ingest_pipeline_tests import goals
+from ingest_pipeline_tests.api_worlds import client_of
+from ingest_pipeline_tests.cli_runs import PROJECT, Cli
+from ingest_pipeline_tests.contract.content_messages import RULES, SESSION, contents, delete, merge, said
+from ingest_pipeline_tests.contract.readings import CHANNEL, at
+
+FILE = Path(goals.__file__)
+NOW = at(7300)
+FIRST = "GOAL! Arsenal 1-0 Chelsea (Saka 12')"
+SECOND = "GOAL! Arsenal 2-1 Chelsea (Havertz 67')"
+
+
+@pytest.fixture
+def services(settings: Settings) -> Services:
+    """A deployment whose settings name the file, with a session of two hours."""
+    built = build_services(settings.model_copy(update={"kinds": str(FILE)}))
+    built.database.run(lambda connection: save_sessions(connection, [SESSION], now=NOW))
+    return built
+
+
+def extract(services: Services, connection: Connection, ids: list[int]) -> list[Any]:
+    """Extract the content of messages as the bot does, and return the events."""
+    journeys = [MessageJourney(each, CHANNEL, f"m{each}") for each in ids]
+    rules = load_content_rules(services.settings)
+    return extract_for_events(connection, journeys, (), rules, batch="b1", now=NOW)
+
+
+def test_goals_are_told_shown_and_withdrawn(services: Services, tmp_path: Path) -> None:
+    """Table, event, command, path and section of the report are made from the one object."""
+    with services.database.write() as connection:
+        ids = merge(connection, said(720, FIRST), said(4020, f"{SECOND} what a game"), said(4100, "no goal"))
+        events = extract(services, connection, ids)
+        rows = contents(connection, "goals")["goals"]
+    assert [(row["discord_id"], row["scorer"], row["minute"]) for row in rows] == [
+        (ids[0], "Saka", 12),
+        (ids[1], "Havertz", 67),
+    ]
+    scored = [event for event in events if event.event_type == "goal.scored"]
+    assert [event.data["scorers"] for event in scored] == [["Saka"], ["Havertz"]]
+    with client_of(services) as client:
+        page = client.get("/goals", params={"session_id": "monza", "limit": 1}).json()
+        rest = client.get("/goals", params={"cursor": page["next_cursor"]}).json()
+    assert [item["scorer"] for item in page["items"]] == ["Havertz"]
+    assert ([item["scorer"] for item in rest["items"]], rest["next_cursor"]) == (["Saka"], None)
+    report = write_session_report(services, SESSION, NOW).page.read_text(encoding="utf-8")
+    assert "<h2" in report
+    assert "Goals" in report
+    assert "Havertz" in report
+    services.database.close()
+    url = services.settings.database_url
+    environment = {
+        "INGEST_KINDS": str(FILE),
+        "INGEST_DATA_DIR": str(services.settings.data_dir),
+        **({"INGEST_DATABASE_URL": url.get_secret_value()} if url else {}),
+    }
+    shown = Cli(tmp_path, environment)("goals", "--session-id", "monza", "--json")
+    assert shown.code == 0, shown
+    assert [(row["discord_id"], row["scorer"]) for row in shown.json["goals"]] == [
+        (str(ids[0]), "Saka"),
+        (str(ids[1]), "Havertz"),
+    ]
+    with services.database.write() as connection:
+        delete(connection, ids[:1])
+        extract(services, connection, ids)
+        assert [row["scorer"] for row in contents(connection, "goals")["goals"]] == ["Havertz"]
+
+
+def test_the_asset_and_its_check_are_in_the_code_location(settings: Settings) -> None:
+    """Beside the built-in kinds, and the run of every window makes it."""
+    definitions = build_definitions(settings.model_copy(update={"kinds": str(FILE)}))
+    graph = definitions.resolve_asset_graph()
+    names = {key.to_user_string() for key in graph.get_all_asset_keys()}
+    assert {"goals", *(kind.name for kind in BUILT_IN)} <= names
+    checked = {key.asset_key.to_user_string() for key in graph.asset_check_keys}
+    assert "goals" in checked
+    job = definitions.resolve_job_def("ingest_job")
+    assert "goals" in {key.to_user_string() for key in job.asset_layer.executable_asset_keys}
+
+
+def test_a_newer_version_reads_all_messages_again(
+    services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever reads content next does so, for messages that nobody names; columns may be others."""
+    plain = replace(RULES, kinds=(*BUILT_IN, goals.GOALS))
+    with services.database.write() as connection:
+        merge(connection, said(720, FIRST))
+        extract_for(connection, (), plain, now=NOW)
+        [before] = contents(connection, "goals")["goals"]
+    assert "half" not in before
+    newer = _with_halves(goals.GOALS)
+    monkeypatch.setattr("ingest_pipeline.content.rules.load_kinds", lambda _settings: (*BUILT_IN, newer))
+    read_relinked(services)
+    with services.database.read() as connection:
+        [after] = contents(connection, "goals")["goals"]
+        assert known_versions(connection)["goals"] == newer.version == 2
+    assert after == {**before, "half": 1}
+
+
+def _with_halves(kind: Any) -> Any:
+    """Return the kind as a later release has it: with a column more."""
+    import pyarrow as pa
+
+    table = replace(kind.table, columns=kind.table.columns.append(pa.field("half", pa.int32())))
+
+    def read(batch: Any) -> dict[str, pa.Table]:
+        found = kind.extract(batch)["goals"]
+        halves = pa.array([1 + (each > 45) for each in found["minute"].to_pylist()], pa.int32())
+        return {"goals": found.append_column("half", halves)}
+
+    return replace(kind, version=2, tables=(table,), extract=read)
+
+
+def test_goals_are_copied_like_the_rest(services: Services, make_database: Callable[[str], Database]) -> None:
+    """Into the other engine, which has never heard of the kind."""
+    with services.database.write() as connection:
+        ids = merge(connection, said(720, FIRST))
+        extract(services, connection, ids)
+    other = make_database("postgres" if services.database.engine == "duckdb" else "duckdb")
+    report = copy_database(services.database, other)
+    assert {table.name: table.rows for table in report.tables}["goals"] == 1
+    with other.read() as connection:
+        assert [row["scorer"] for row in find_content(connection, goals.GOALS, ContentFilter(9))] == ["Saka"]
+    services.database.close()
+
+
+def test_a_kind_that_nobody_has_read_yet_holds_nothing(services: Services) -> None:
+    """Its table is made when messages are first read."""
+    with services.database.read() as connection:
+        assert find_content(connection, goals.GOALS, ContentFilter(9)) == []
+    services.database.close()
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("", "holds no Kind"),
+        ("1/0", "ZeroDivisionError"),
+        ("from ingest_pipeline_tests.goals import GOALS as A\nB = A", ""),
+    ],
+)
+def test_a_file_that_is_no_kind_is_refused(tmp_path: Path, text: str, problem: str) -> None:
+    """With its name and what is wrong; one kind under two names is one."""
+    file = tmp_path / "kind.py"
+    file.write_text(text)
+    settings = Settings(_env_file=None, kinds=str(file))
+    if problem:
+        with pytest.raises(ConfigurationError, match=f"(?s){file}.*{problem}|{problem}"):
+            load_kinds(settings)
+    else:
+        assert [kind.name for kind in load_kinds(settings)][-1] == "goals"
+
+
+def test_the_page_shows_the_very_file() -> None:
+    """The one that is tested here, in at most 60 lines."""
+    code = FILE.read_text(encoding="utf-8")
+    assert code in (PROJECT / "docs" / "kinds.md").read_text(encoding="utf-8")
+    assert len(code.splitlines()) <= 60
+
+
+def test_rules_have_the_built_in_kinds() -> None:
+    """Without any setting."""
+    assert ContentRules().kinds == BUILT_IN
