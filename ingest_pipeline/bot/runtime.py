@@ -248,7 +248,7 @@ class BotRuntime:
         self.refetch_due_at = min(self.refetch_due_at, await asyncio.to_thread(next_due))
 
     async def land_frames(self) -> None:
-        """Land what came meanwhile; an event tells of a store that fails, once until it answers again."""
+        """Land what came meanwhile; an event reports a store that fails, once until it answers again."""
         if not self.is_landing_failing:
             await asyncio.sleep(self.options.landing_seconds)
         try:

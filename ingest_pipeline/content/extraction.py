@@ -152,7 +152,7 @@ def _versions(kinds: Collection[Kind]) -> list[KindVersion]:
 
 
 def any_relinked(connection: Connection, rules: ContentRules) -> bool:
-    """Tell whether the session of any messages has become another, or a kind has a newer version."""
+    """Return whether the session of any messages has become another, or a kind has a newer version."""
     known = known_versions(connection)
     if any(known.get(kind.name, 0) < kind.version for kind in rules.kinds):
         return True
@@ -160,7 +160,7 @@ def any_relinked(connection: Connection, rules: ContentRules) -> bool:
 
 
 def extract_relinked(connection: Connection, rules: ContentRules) -> bool:
-    """Bring the content of these messages in line; tell whether there were any.
+    """Bring the content of these messages in line; return whether there were any.
 
     There may be more of them; call it again in another transaction until there are none.
     """

@@ -57,7 +57,7 @@ _SCORED_AT_ONCE = 50_000
 class HighlightScorer(Protocol):
     """The judge of a message: the rule of weights and keywords; a model could replace it.
 
-    Its `repr` tells its settings: when that changes, a session is scored again.
+    Its `repr` contains its settings: when that changes, a session is scored again.
     """
 
     def relevant_text(self, text: str) -> str:
@@ -120,7 +120,7 @@ def score_highlights(
 
 
 def rule_digest(rule: HighlightScorer) -> str:
-    """Return what tells the weights and keywords of two rules apart: eight hexadecimal digits."""
+    """Return a digest of a rule's weights and keywords: eight hexadecimal digits."""
     return blake2b(f"{HIGHLIGHT_RULE_VERSION} {rule!r}".encode(), digest_size=4).hexdigest()
 
 

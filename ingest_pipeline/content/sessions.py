@@ -2,7 +2,7 @@
 
 What an import by command brings is read in the transactions that merge it.
 
-For messages that come one by one, at the gateway. A deletion tells of itself; what it withdraws does not.
+For messages that come one by one, at the gateway. A deletion has its own event; what it withdraws has none.
 """
 
 from __future__ import annotations
@@ -138,7 +138,7 @@ def extract_for_events(
     batch: str,
     now: datetime,
 ) -> list[Event]:
-    """Bring the content of messages in line with them, and tell what was read out of them.
+    """Bring the content of messages in line with them, and return what was read out of them.
 
     Args:
         connection: The transaction that merged or deleted them.

@@ -195,7 +195,7 @@ class StandIn:
                 yield message
 
     def _warn_if_empty(self, channel: Channel, after: int | None, before: int | None, place: str) -> None:
-        """Notice what channel and last message already tell, as ChannelExporter.cs does."""
+        """Warn by what channel and last message already show, as ChannelExporter.cs does."""
         if next(channel.messages(self._now), None) is None:
             raise ChannelWarning(f"{place} does not contain any messages; an empty file will be created.")
         is_early = before is not None and before <= channel.channel_id

@@ -67,7 +67,7 @@ class Cancellation:
     """Ctrl-C as the exporter takes it: noticed between two messages and while waiting."""
 
     def __init__(self) -> None:
-        """Listen for SIGINT; SIGTERM ends the process, also when whoever started it ignores it."""
+        """Listen for SIGINT; SIGTERM ends the process, also when the process that started it ignores it."""
         self._asked = False
         signal.signal(signal.SIGINT, self._ask)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)

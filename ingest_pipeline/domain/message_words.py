@@ -104,7 +104,7 @@ def said_in_embed(parts: Parts, driver_from: DriverFrom) -> tuple[str | None, st
             text.partition("\n") if words_at == at else (text, "", texts.get(words_at, ""))
         )
         driver = driver_in_title(name)
-        # A field of one line has only a name, or only a value: which of them cannot be told.
+        # A field of one line has only a name, or only a value: which of them is unknown.
         if driver and (line_break or words_at != at):
             others = [each for each in parts if each["at"] not in {at, words_at}]
             return driver, words_in_description(words), others

@@ -68,7 +68,7 @@ class SchedulePlan:
     Attributes:
         changes: The sessions that are written.
         origins: The origins that are written.
-        unchanged: How many sessions are as the schedule has them, or were changed by hand since it said so.
+        unchanged: How many sessions are as the schedule has them, or were changed by hand since then.
         older: Sessions that stay as a newer entry made them.
         removed: Sessions that somebody removed and that a subscription does not bring back.
         matched: Sessions that were found by time, channel and name, by the id that the source makes now.

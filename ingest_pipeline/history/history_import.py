@@ -265,7 +265,7 @@ async def read_requested(
 ) -> list[ScanRun]:
     """Read every scan run that was asked for, from its cursor, and return them as they ended.
 
-    A request is answered when its run has ended, whichever way; one that is cut off is read on later.
+    A request is answered when its run has ended, well or not; one that is cut off is read on later.
 
     Raises:
         TokenRejected: Discord does not accept the bot any more.

@@ -31,7 +31,7 @@ from ingest_pipeline.ingestion.file_reports import (
     Outcome,
     judged,
     other_channel,
-    told,
+    warned,
 )
 from ingest_pipeline.ingestion.imports import file_document, merge_documents
 from ingest_pipeline.ingestion.ingest import OnRowsMerged, new_correlation_id
@@ -83,7 +83,7 @@ def import_files(
         found: The files.
         scope: What to take of them.
         on_rows_merged: What is made of the rows, in the transactions that merge them; see `ingest_documents`.
-        on_progress: Told as it goes on.
+        on_progress: Called as it goes on.
 
     Raises:
         BadInput: There is no file.
@@ -337,10 +337,10 @@ class _Import:
         for ids in read_ids(stream, read.file):
             tally.received += len(ids)
             tally.saw(ids)
-        return told(other_channel(read, tally, self.scope))
+        return warned(other_channel(read, tally, self.scope))
 
     def _judged(self, read: FileReport, tally: Tally, damage: Damage | None) -> FileReport:
-        done = told(judged(read, tally, damage, self.scope))
+        done = warned(judged(read, tally, damage, self.scope))
         if done.outcome is Outcome.SALVAGED:
             self.report.is_complete = False
         return done

@@ -11,7 +11,7 @@ from ingest_pipeline.landing.archives import Source
 _READING = 0.1
 
 OnProgress = Callable[[int, str], None]
-"""Told how many bytes of all files are done, and of which file."""
+"""Called with how many bytes of all files are done, and with the file's name."""
 
 
 @dataclass(slots=True)
@@ -19,7 +19,7 @@ class Meter:
     """The bytes of the files on disk that are done: read and merged.
 
     Attributes:
-        tell: Told as it goes on, or None.
+        report: Called as it goes on, or None.
         finished: Bytes of the files that are read.
         limit: The size of the file that is being read.
         current: Bytes that were read of it; more than its size where parts are read twice.
@@ -27,7 +27,7 @@ class Meter:
         name: The file that is being read.
     """
 
-    tell: OnProgress | None
+    report: OnProgress | None
     finished: int = 0
     limit: int = 0
     current: int = 0
@@ -54,11 +54,11 @@ class Meter:
         self.show()
 
     def merge(self, position: float) -> None:
-        """Say up to which byte of all files the messages are merged."""
+        """Note up to which byte of all files the messages are merged."""
         self.merged = position
         self.show()
 
     def show(self) -> None:
-        """Tell how far the import is."""
-        if self.tell:
-            self.tell(int(_READING * self.read + (1 - _READING) * self.merged), self.name)
+        """Report how far the import is."""
+        if self.report:
+            self.report(int(_READING * self.read + (1 - _READING) * self.merged), self.name)

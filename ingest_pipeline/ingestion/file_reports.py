@@ -229,7 +229,7 @@ def other_channel(read: FileReport, tally: Tally, scope: ImportScope) -> FileRep
     return replace(done, detail=f"{detail} {_span(done)}")
 
 
-def told(done: FileReport) -> FileReport:
+def warned(done: FileReport) -> FileReport:
     """Warn of a file of which not all was taken, and return its report."""
     if done.detail:
         _logger.warning("%s: %s", done.file, done.detail)

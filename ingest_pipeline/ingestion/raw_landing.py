@@ -19,7 +19,7 @@ import msgspec
 
 from ingest_pipeline.domain.message_details import Payload
 from ingest_pipeline.errors import IngestError
-from ingest_pipeline.events import Event as ToldEvent
+from ingest_pipeline.events import Event as LoggedEvent
 from ingest_pipeline.events import EventType, log_events
 from ingest_pipeline.landing.raw_reading import RawReading
 from ingest_pipeline.landing.raw_store import (
@@ -62,7 +62,7 @@ class RawLanding:
 
     Args:
         store: The raw store; None to land nothing.
-        database: Where a store that does not answer is told of.
+        database: Where a store that does not answer is reported.
         retry_seconds: How long after a failure the store is tried again.
         answer_seconds: How long a batch waits for the store.
 
@@ -153,7 +153,7 @@ class RawLanding:
                 each.written.set()
         if not is_new:
             return
-        told = ToldEvent(
+        failure = LoggedEvent(
             EventType.SYSTEM_ERROR,
             job.correlation_id,
             "landing",
@@ -164,9 +164,9 @@ class RawLanding:
                 "lost": self.lost,
             },
         )
-        log_events([told])
+        log_events([failure])
         try:
-            self._database.run(lambda connection: publish(connection, [told]))
+            self._database.run(lambda connection: publish(connection, [failure]))
         except IngestError as error:
             _logger.warning("the event about the raw store was not stored: %s", error)
 

@@ -50,7 +50,7 @@ class ExportFile:
         version: Size, time and checksum as far as they are known without reading it.
         member: Its place in the archive, or its own path.
         length: Its bytes, uncompressed; None when that is not known.
-        opener: Opens it; told of a `Damage`, the stream ends where it breaks instead of raising.
+        opener: Opens it; given a `Damage`, the stream ends where it breaks instead of raising.
         is_readable_once: Whether it can be opened only once, before the next one is asked for.
         form: What it is, if that is known without looking into it.
     """

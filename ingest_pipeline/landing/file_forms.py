@@ -1,4 +1,4 @@
-"""The forms of files that people have of a channel, told apart by their first bytes and their paths.
+"""The forms of files that people have of a channel, recognized by their first bytes and their paths.
 
 Only the exporter's JSON holds every message exactly. The others are named for what they are, with the way to
 the JSON. Reading an export is for `export_reader.py`.

@@ -60,14 +60,14 @@ def unreadable(name: str, error: Exception) -> BadInput:
 
 
 class CountedFile(io.FileIO):
-    """A file that tells how much of it is read."""
+    """A file that reports how much of it is read."""
 
     def __init__(self, path: Path, count: Count) -> None:
         super().__init__(path)
         self._count = count
 
     def readinto(self, buffer: Any) -> int:
-        """Read, and tell how much."""
+        """Read, and report how much."""
         length = super().readinto(buffer) or 0
         self._count(length)
         return length

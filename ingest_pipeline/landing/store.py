@@ -5,7 +5,7 @@ A window that is longer than the grid's has several, one for each part, each rep
 A document is in the exporter's own JSON form, its messages byte for byte as they came; it is
 immutable until replaced whole. A complete export of several windows is split into one document
 each. A newer document is never replaced: when several runs read the same windows at once, the latest
-reading stays, whoever is done last. The store is a folder, or any fsspec URL such as
+reading stays, in whatever order they end. The store is a folder, or any fsspec URL such as
 `s3://bucket/prefix`.
 """
 

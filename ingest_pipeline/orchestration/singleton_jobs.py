@@ -1,7 +1,7 @@
 """Jobs, and those of which one run at a time is enough.
 
-`dagster.yaml` limits runs with the same value of the tag to one, so that a second waits in the queue
-whoever started it; sensors and schedules do not ask for a second in the first place.
+`dagster.yaml` limits runs with the same value of the tag to one, so that a second waits in the queue,
+however it was started; sensors and schedules do not ask for a second in the first place.
 """
 
 from collections.abc import Callable

@@ -61,7 +61,7 @@ def report_page(facts: SessionFacts, pictures: Mapping[str, str]) -> str:
     """Return the page.
 
     Args:
-        facts: What it tells.
+        facts: Its facts.
         pictures: SVG documents by name: `messages`, and `drivers` and `latency` if there is anything to draw.
     """
     from ingest_pipeline.reporting.templates import load_template
@@ -259,7 +259,7 @@ class SessionReport:
     Attributes:
         page: The HTML file.
         pictures: SVG documents by name, as they stand beside it: `messages`, `drivers`, `latency`.
-        facts: What it tells.
+        facts: Its facts.
     """
 
     page: Path

@@ -26,7 +26,7 @@ _PORTS = {"https": 443, "http": 80}
 
 
 class Validators(NamedTuple):
-    """What a server tells an unchanged answer by: its `ETag` and `Last-Modified`."""
+    """Validators by which a server recognizes an unchanged answer: its `ETag` and `Last-Modified`."""
 
     etag: str | None = None
     modified: str | None = None

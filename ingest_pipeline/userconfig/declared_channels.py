@@ -58,7 +58,7 @@ class Declaration:
 
     @property
     def digest(self) -> str:
-        """What tells one version of the declaration from another."""
+        """A digest that distinguishes versions of the declaration."""
         return blake2b(json.dumps(asdict(self), default=str).encode(), digest_size=16).hexdigest()
 
 

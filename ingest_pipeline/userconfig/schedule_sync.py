@@ -116,7 +116,7 @@ def last_read_at(connection: Connection, subscription: Subscription) -> datetime
 
 
 def _known(database: Database, subscription: Subscription, now: datetime) -> Validators | None:
-    """Return what the last answer was told by, unless it has to be read in full."""
+    """Return the validators of the last answer, unless it has to be read in full."""
     with database.read() as connection:
         stated = json.loads(get_state(connection, _key(subscription)) or "{}")
     if stated.get("digest") != _digest(subscription):

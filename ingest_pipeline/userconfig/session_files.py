@@ -61,7 +61,7 @@ def read_sessions(path: Path, *, default_channel_id: int | None) -> list[Session
 
 
 def parse_sessions(content: bytes, name: str, *, default_channel_id: int | None) -> list[Session]:
-    """Read the sessions of a file's bytes; the name's suffix tells the format.
+    """Read the sessions of a file's bytes; the name's suffix is the format's.
 
     Raises:
         SessionInvalid: As `read_sessions`.

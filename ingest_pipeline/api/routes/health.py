@@ -73,7 +73,7 @@ def status(found: HotStatus, totals: HotTotals, services: ServicesDep) -> Status
     """Return live, next and last session, and the states of reading, of the bot and of the table.
 
     At most a second old, the count of messages fifteen. While the database is in use elsewhere, the
-    last status is told again for up to a minute: `as_of` says when it was true.
+    last status is returned again for up to a minute: `as_of` says when it was true.
     """
     return StatusModel.of(found, totals, services.settings)
 

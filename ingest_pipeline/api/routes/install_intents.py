@@ -2,7 +2,7 @@
 
 The secret state goes through Discord's authorisation page and back
 (https://docs.discord.com/developers/topics/oauth2#state-and-security). It is good once. Discord sends the
-user's browser to `GET /install-intents/return`, which asks for no token: whoever knows the state may use it.
+user's browser to `GET /install-intents/return`, which asks for no token: to know the state is enough.
 """
 
 from __future__ import annotations
@@ -134,7 +134,7 @@ def take_back(
     guild_id: GivenId | None = None,
     error: GivenText | None = None,
 ) -> HTMLResponse:
-    """Use the intent that a state belongs to, and tell the user how the installation ended."""
+    """Use the intent that a state belongs to, and show the user how the installation ended."""
     with services.database.read() as connection:
         if not is_known_state(connection, state):
             return _page(404, "This installation is not known", "Start it again from where you came.")

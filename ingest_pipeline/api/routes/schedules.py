@@ -107,8 +107,8 @@ def sync(
         return SyncModel(source=name, dry_run=dry_run, is_unchanged=True)
     if synced.plan.changes and not dry_run:
         read_relinked(services)
-    told = plan_as_dict(synced.schedule, synced.plan)
-    return SyncModel.model_validate({**told, "dry_run": dry_run, "is_unchanged": False})
+    planned = plan_as_dict(synced.schedule, synced.plan)
+    return SyncModel.model_validate({**planned, "dry_run": dry_run, "is_unchanged": False})
 
 
 def _shown(subscription: Subscription, read_at: datetime | None) -> SubscriptionModel:

@@ -1,4 +1,4 @@
-"""Schedules taken over by commands: their options, and what is said of the changes."""
+"""Schedules taken over by commands: their options, and the output of the changes."""
 
 from __future__ import annotations
 

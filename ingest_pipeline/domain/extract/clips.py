@@ -77,7 +77,7 @@ class Clip:
         origin: Whether it was uploaded with the message or linked by it.
         part: Which part of the message it is of: `attachment[0]`, `embed[0].video`, `embed[0].url`,
             `component.media`, with `forwarded.` before it where the message forwards it.
-        is_stream_clip: Whether it was cut from a stream in Discord; None where no source has said.
+        is_stream_clip: Whether it was cut from a stream in Discord; None where no source shows it.
         clip_created_at: When it was cut, aware UTC; None for any other video.
     """
 

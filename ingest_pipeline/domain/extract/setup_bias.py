@@ -72,7 +72,7 @@ def is_bias(symbols: str, text: str) -> bool:
 
 
 def concerns_market(text: str) -> bool:
-    """Return whether a bias is said of the market as a whole: `Overall bias: bullish`."""
+    """Return whether a bias is one of the market as a whole: `Overall bias: bullish`."""
     match = _OPENING.match(text)
     return match is not None and match["whole"] is not None
 

@@ -1,4 +1,4 @@
-"""Chat that uses words of trade setups: told by the first word of each line, without parsing.
+"""Chat that uses words of trade setups: recognized by the first word of each line, without parsing.
 
 A message plans trades only with a header, a ticker at the beginning of a line, or a setup that could be
 read. Headers have a date or speak of setups, tickers are in capitals or have a `$`, and whatever comes

@@ -217,8 +217,8 @@ def ends_section(lead: Lead) -> bool:
         return False
     if words[0].lower() in VOCABULARY | _SUBHEADINGS:
         return False
-    said = not lead.text.isupper() and _CHAT_WORDS.intersection(word.lower() for word in words)
-    return lead.numbered or (len(words) <= 3 and not said) or may_begin_with_ticker(lead)
+    is_chat = not lead.text.isupper() and _CHAT_WORDS.intersection(word.lower() for word in words)
+    return lead.numbered or (len(words) <= 3 and not is_chat) or may_begin_with_ticker(lead)
 
 
 def may_begin_with_ticker(lead: Lead) -> bool:

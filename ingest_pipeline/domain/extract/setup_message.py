@@ -139,7 +139,7 @@ class Bias:
     """The bias of a ticker, or of the market.
 
     Attributes:
-        ticker: None where it stands above all tickers or is said of the market.
+        ticker: None where it stands above all tickers or is about the market.
         trading_day: The day of the header above it, or None.
         text: The sentence, without the word `Bias` that announces it.
         stance: Bullish, bearish or neutral where the text says so outright, else None.
@@ -208,7 +208,7 @@ class SetupMessage:
 
 
 def may_plan_trades(content: str) -> bool:
-    """Return whether a text is worth parsing; False is certain, and chat is told by a look at each line."""
+    """Return whether a text is worth parsing; False is certain; chat is recognized by a look at each line."""
     return _has_hint(content) and not is_chat(content)
 
 

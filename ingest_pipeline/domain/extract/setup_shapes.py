@@ -3,7 +3,7 @@
 Who plans trades words them alike day by day, so nearly all lines of setups are a wording seen before with
 other prices. How a line is read depends on its prices only by their distances from one another, as long as
 these are plain: of three digits or more, which no date, list number or time of day has, and apart from
-letters and signs. So a wording is read with prices put in that tell where each one ends up.
+letters and signs. So a wording is read with prices put in that show where each one ends up.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The assets of extracted content, after `messages`, in tables of their own.
 
 All kinds of content are one step, so that a tick pays once for reading the messages and for the
-write transaction; each can still be materialised alone. The use cases are in `content/`, what the
-assets tell about themselves in `content_metadata.py`.
+write transaction; each can still be materialised alone. The use cases are in `content/`, the
+assets' metadata in `metadata.py`.
 """
 
 import warnings
@@ -42,8 +42,8 @@ def content(
 ) -> Iterator[dg.MaterializeResult[None]]:
     """Read what the messages of a run's windows say, as far as its assets are selected.
 
-    A live run tells of a kind only when something of it has changed or a window is over: each asset that
-    is told of costs a tick as much as reading all of them, and the event log grows with it.
+    A live run reports a kind only when something of it has changed or a window is over: each asset that
+    is reported costs a tick as much as reading all of them, and the event log grows with it.
 
     A slip in a file of rules must not slow the reading of a live session, whose failed runs are tried less
     and less often: a live run then says what is wrong and leaves the content as it is.

@@ -1,6 +1,6 @@
 """Session reports as an asset, one partition for each session, and the sensor that makes them.
 
-What a report tells and how it looks is in `reporting/`.
+The facts and the look of a report are in `reporting/`.
 """
 
 import json
@@ -103,7 +103,7 @@ def session_report_sensor(
 def session_states(
     connection: Connection, sessions: Sequence[Session], services: Services, now: datetime
 ) -> dict[str, str]:
-    """Return what tells whether a session needs another report, for those that have messages.
+    """Return marks that show whether a session needs another report, for those that have messages.
 
     A session is looked at while it is live, and for as long as it is read after its end
     (`INGEST_POST_SESSION_HOURS`).

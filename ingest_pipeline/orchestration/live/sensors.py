@@ -3,7 +3,7 @@
 What to read is decided in `tick.py` and `polling.py`.
 
 Dagster looks for a free place and puts the step into the queue in two transactions. When the last place is
-freed in between, whoever frees it finds nobody waiting, and the step waits until another step of the pool
+freed in between, the step that frees it finds none waiting, and the step waits until another step of the pool
 ends: for ever, if there is none.
 """
 

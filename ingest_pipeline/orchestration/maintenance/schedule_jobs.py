@@ -89,5 +89,5 @@ def _nothing_subscribed(services: Services, now: datetime) -> str | None:
     try:
         return None if load_subscriptions(services.settings) else "no schedule is subscribed"
     except ConfigurationError:
-        # The run fails with what is wrong, which alerts tell.
+        # The run fails with what is wrong, which is alerted.
         return None

@@ -3,8 +3,8 @@
 This is discord.py's own client. It reconnects, resumes and keeps guilds and channels in its cache;
 message events are taken as raw frames, since the archive needs them whole, uncached messages
 included, and a malformed one must not end the connection (discord.py's own message parsers raise
-out of `connect`). What message events mean is for `gateway_events.py`; what guilds and permissions
-tell is for `gateway_guilds.py`.
+out of `connect`). `gateway_events.py` reads message events; `gateway_guilds.py` those of guilds and
+permissions.
 """
 
 from __future__ import annotations

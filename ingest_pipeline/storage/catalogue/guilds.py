@@ -34,7 +34,7 @@ def save_guild(connection: Connection, guild: Guild, *, now: datetime) -> None:
 
 
 def mark_guild_left(connection: Connection, guild_id: int, *, now: datetime) -> bool:
-    """Note that the bot is not in a guild any more and reads none of its channels; tell whether that is new.
+    """Note that the bot has left a guild and reads none of its channels; return whether that is new.
 
     What was read there stays, and so do its patterns and settings, for the bot may be back.
     """
@@ -133,7 +133,7 @@ def mark_channels_missing(
 def set_reading_state(
     connection: Connection, channel_id: int, state: ChannelAccess, *, now: datetime
 ) -> bool:
-    """Note whether a channel's history can be read; tell whether that is new."""
+    """Note whether a channel's history can be read; return whether that is new."""
     changed = connection.execute(
         "set_reading_state", channel_id=channel_id, reading_state=state.value, now=now
     )

@@ -26,8 +26,8 @@ class InstallIntent:
         created_at: When it was begun, aware UTC.
         expires_at: From when it is not good any more, aware UTC.
         used_at: When it came back, aware UTC, or None.
-        user_id: The user who began it, or None when not told.
-        installed_guild_id: The guild that Discord told when it came back, or None.
+        user_id: The user who began it, or None when unknown.
+        installed_guild_id: The guild that Discord named when it came back, or None.
     """
 
     intent_id: str
@@ -56,7 +56,7 @@ def create_intent(
     """Begin an installation.
 
     Returns:
-        The intent, and the secret state, which is told only here.
+        The intent, and the secret state, which is returned only here.
     """
     state = secrets.token_urlsafe(32)
     intent = InstallIntent(uuid4().hex, guild_id, now, now + lifetime, user_id=user_id)
@@ -83,7 +83,7 @@ def use_intent(
     """Validate a returned state.
 
     Args:
-        installed_guild_id: The guild that Discord told with it, or None.
+        installed_guild_id: The guild that Discord named with it, or None.
 
     Returns:
         The intent it belongs to and whether it was good, which it is once and before it expires; None

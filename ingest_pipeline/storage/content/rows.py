@@ -244,7 +244,7 @@ def content_ids(
 
 
 def lock_content(connection: Connection, channel_ids: Iterable[int]) -> None:
-    """Take turns, until the transaction ends, with whoever else extracts from these channels.
+    """Take turns, until the transaction ends, with every other extraction from these channels.
 
     A transaction that merges or locks messages has to do so before.
     """

@@ -20,7 +20,7 @@ class AcceptedGap:
         channel_id: The channel.
         low: The id just below.
         high: The last id.
-        reason: Why, in the words of whoever accepted it.
+        reason: Why, in the words of the user who accepted it.
         accepted_at: When, aware UTC.
     """
 

@@ -1,7 +1,7 @@
 """Scan runs, the requests for them, and the imports they belong to.
 
-Table and questions are those of the notes "Concurrent Import & Real-Time Tracking". They tell whom a
-message is owed to; that none is lost or doubled between import and gateway is the work of the merge
+Table and questions are those of the notes "Concurrent Import & Real-Time Tracking". They show which run
+reads a message; that none is lost or doubled between import and gateway is the work of the merge
 and the coverage ledger.
 """
 
@@ -36,7 +36,7 @@ class RunStatus(StrEnum):
 
     Attributes:
         QUEUED: Not begun.
-        RUNNING: Begun, and going on or cut off by a crash: its cursor tells from where to go on.
+        RUNNING: Begun, and going on or cut off by a crash: its cursor is where to go on.
         COMPLETED: Read to its head.
         FAILED: Ended by something that may pass; can go on.
         BLOCKED: Ended since the bot may not read the channel (any more); can go on when it may.

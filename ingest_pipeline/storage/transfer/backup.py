@@ -200,8 +200,8 @@ class Salvaged:
         kept: Rows by table, of tables that could be read whole.
         lost: Tables that could not be read, or are not true without those.
         reason: Why nothing could be read at all; None when something could.
-        messages: Ids and sources of the messages it had (`discord_id`, `source`); None when that cannot be
-            told.
+        messages: Ids and sources of the messages it had (`discord_id`, `source`); None when that is
+            unknown.
     """
 
     kept: dict[str, int]

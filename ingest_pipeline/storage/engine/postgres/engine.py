@@ -96,7 +96,7 @@ class PostgresDatabase:
     def run(self, work: Callable[[Connection], Result]) -> Result:
         """See `Database`.
 
-        When the connection is lost while committing, nobody can tell whether the server did: the work
+        When the connection is lost while committing, it is unknown whether the server did: the work
         is done again, which leaves the same tables, as everything stored here may be stored twice.
         """
         return run_transaction(self.write, work)

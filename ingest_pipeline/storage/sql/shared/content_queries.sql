@@ -120,7 +120,7 @@ WHERE
 ORDER BY posted_at, discord_id;
 
 -- name: last_changes
--- When the messages of sessions, what they say or whose they are last changed; those that never had any are left out.
+-- When the messages of sessions, their content or their sessions last changed; sessions without any are left out.
 SELECT session_id, max(changed_at) AS changed_at
 FROM (
     SELECT session_id, members_changed_at AS changed_at

@@ -116,7 +116,7 @@ WHERE messages.discord_id = c.discord_id AND c.discord_id IN (SELECT discord_id 
 DELETE FROM composed_messages WHERE discord_id IN (SELECT discord_id FROM uncomposed);
 
 -- name: keep_uncomposed
--- Keep what these messages say without details.
+-- Keep the words of these messages without details.
 INSERT INTO composed_messages (discord_id, details_digest, message_text, driver)
 SELECT m.discord_id, u.details_digest, m.message_text, m.driver
 FROM messages AS m

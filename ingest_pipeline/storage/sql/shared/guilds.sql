@@ -198,7 +198,7 @@ SELECT pattern FROM guild_monitors WHERE guild_id = $guild_id::BIGINT ORDER BY p
 DELETE FROM guild_monitors WHERE guild_id = $guild_id::BIGINT;
 
 -- name: mark_monitors_chosen
--- Note that somebody has chosen what of a guild is monitored.
+-- Note that a guild's patterns were chosen.
 UPDATE guilds SET monitors_chosen_at = $now::TIMESTAMPTZ WHERE guild_id = $guild_id::BIGINT;
 
 -- name: insert_monitor_patterns

@@ -13,7 +13,7 @@ WHERE
     );
 
 -- name: read_by_another_version
--- Up to which id another version of the normaliser has read what the same journey now proves from the same id on.
+-- Up to which id another version of the normalizer has read what the same journey now proves from the same id on.
 SELECT max(high) AS high
 FROM coverage
 WHERE

@@ -20,7 +20,7 @@ ORDER BY session_id, window_key;
 DELETE FROM touched_windows WHERE ticket = $ticket::TEXT;
 
 -- name: claim_windows
--- Note which tick is about to tell Dagster of some windows.
+-- Note which tick is about to report some windows to Dagster.
 UPDATE touched_windows
 SET ticket = $ticket::TEXT
 WHERE
