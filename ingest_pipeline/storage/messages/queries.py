@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from itertools import zip_longest
 from typing import Any
 
 import pyarrow as pa
@@ -15,7 +16,8 @@ from ingest_pipeline.storage.engine.database import Connection
 from ingest_pipeline.storage.messages.membership import EVER, claims_between
 
 _TIME = pa.timestamp("us", tz="UTC")
-_BEFORE_ALL = datetime(1, 1, 1, tzinfo=UTC)
+_PAST_ALL = {"first_posted_at": datetime(9999, 12, 31, tzinfo=UTC), "first_id": 0}
+_PAGE_BOUNDS = ("first_posted_at", "first_id", "last_posted_at", "lowest_id", "highest_id")
 
 EXPORT_SCHEMA: pa.Schema = pa.schema(
     [
@@ -95,20 +97,16 @@ def message_pages(
         wanted: Which.
         page_rows: Rows of a page, which bounds memory.
     """
-    after = _BEFORE_ALL, 0
-    while True:
-        page = connection.fetch_arrow(
+    connection.execute("bound_memory")
+    pages = connection.fetch_all("list_export_pages", **asdict(wanted), page_rows=page_rows)
+    for page, following in zip_longest(pages, pages[1:], fillvalue=_PAST_ALL):
+        yield connection.fetch_arrow(
             "export_messages",
             **asdict(wanted),
-            after_posted_at=after[0],
-            after_id=after[1],
-            maximum=page_rows,
+            **{name: page[name] for name in _PAGE_BOUNDS},
+            next_posted_at=following["first_posted_at"],
+            next_id=following["first_id"],
         ).cast(EXPORT_SCHEMA)
-        if page.num_rows:
-            yield page
-        if page.num_rows < page_rows:
-            return
-        after = page["posted_at"][-1].as_py(), page["discord_id"][-1].as_py()
 
 
 def search_messages(
