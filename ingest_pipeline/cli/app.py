@@ -11,6 +11,7 @@ import typer
 from ingest_pipeline.cli.commands import (
     bot,
     channels,
+    clips,
     content,
     database,
     file_import,
@@ -56,6 +57,7 @@ app.command("backfill")(imports.backfill)
 app.command("reread")(imports.reread)
 app.command("messages")(messages.messages)
 app.command("export")(messages.export)
+app.command("clip-files")(clips.clip_files)
 app.command("trace")(operations.trace)
 app.command("bot")(bot.bot)
 app.command("import-history")(history.import_history)

@@ -165,14 +165,26 @@ def fetch_clip_files(
             for clip in clips_in_window(connection, session.channel_ids, span)
             if clip["sha256"] is None
         ]
+    return fetch_found(services, found, limits, now=moment, progress=progress)
+
+
+def fetch_found(
+    services: Services,
+    found: Sequence[dict[str, Any]],
+    limits: DownloadLimits,
+    *,
+    now: datetime,
+    progress: Callable[[str], None] | None = None,
+) -> list[ClipFile]:
+    """Fetch clips as they are stored; as `fetch_clip_files`, whatever session they are of."""
     done = []
     for channel_id, group in groupby(sorted(found, key=_place), key=lambda clip: clip["channel_id"]):
-        fetcher = _Fetcher(services, channel_id, list(group), limits, moment)
+        fetcher = _Fetcher(services, channel_id, list(group), limits, now)
         for clip in fetcher.clips:
             if progress:
                 progress(f"clip {clip['clip_key']} of message {clip['discord_id']}")
             done.append(fetcher.fetch(clip))
-            _record(services, done[-1], moment)
+            _record(services, done[-1], now)
     return sorted(done, key=lambda each: (each.posted_at, each.discord_id))
 
 

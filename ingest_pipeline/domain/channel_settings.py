@@ -25,6 +25,7 @@ Values = Mapping[str, Value]
 HIGHLIGHTS = "highlights"
 KNOWN_DRIVERS_ONLY = "known_drivers_only"
 OVERRUN_MINUTES = "overrun_minutes"
+FETCH_CLIPS = "fetch_clips"
 _DEFAULT = "default"
 _FLAGS = {"true": True, "false": False, "yes": True, "no": False, "on": True, "off": False}
 _PLACES = get_args(DriverFrom)
@@ -102,6 +103,11 @@ class EffectiveSettings:
     def overrun_minutes(self) -> int:
         """How long past its end a session of the channel may go on, in minutes; 0 for not at all."""
         return int(self.find(OVERRUN_MINUTES).value)  # type: ignore[arg-type]
+
+    @property
+    def fetch_clips(self) -> bool:
+        """Whether the channel's clips are fetched as files before their addresses expire."""
+        return bool(self.find(FETCH_CLIPS).value)
 
     @property
     def highlights(self) -> HighlightRule:
@@ -247,6 +253,7 @@ def _settings() -> Iterator[Setting]:
     yield Setting("driver_from", policy.driver_from, f"{', '.join(_PLACES[:-1])} or {_PLACES[-1]}", _place)
     yield Setting(KNOWN_DRIVERS_ONLY, True, "true or false", _flag)
     yield Setting(OVERRUN_MINUTES, 0, f"whole minutes from 0 to {_MOST_MINUTES}", _minutes)
+    yield Setting(FETCH_CLIPS, False, "true or false", _flag)
     rule = HighlightRule()
     for name in (item.name for item in fields(rule) if item.init):
         form, read = ("a list of texts", _texts) if name == "keywords" else ("a number from 0", _number)

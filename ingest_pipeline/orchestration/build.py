@@ -25,6 +25,7 @@ from ingest_pipeline.orchestration.completeness.verification import (
     verify_job,
 )
 from ingest_pipeline.orchestration.content.assets import build_content_assets, build_content_checks
+from ingest_pipeline.orchestration.content.clip_jobs import build_clips_schedule, fetch_clips_job
 from ingest_pipeline.orchestration.content.report_assets import (
     build_report_assets,
     build_report_sensor,
@@ -78,6 +79,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
             sync_schedules_job,
             import_history_job,
             scan_runs_job,
+            fetch_clips_job,
             permissions_job,
         ],
         schedules=[
@@ -85,6 +87,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
             build_catalogue_schedule(settings),
             build_verification_schedule(settings),
             build_permissions_schedule(settings),
+            build_clips_schedule(),
             *build_data_schedules(settings),
             build_sync_schedule(settings),
         ],

@@ -58,7 +58,7 @@ def messages(
 ) -> None:
     """Show messages, oldest first: those of a session, channel, guild, author or time."""
     settings = begin(context, as_json=as_json)
-    wanted = _wanted(
+    wanted = wanted_messages(
         session_id,
         channel=channel,
         guild=guild,
@@ -145,7 +145,7 @@ def export(
     if output is None and kind is ExportFormat.PARQUET and sys.stdout.isatty():
         raise typer.BadParameter("Parquet is not text: name a file with --output, or redirect the output")
     settings = begin(context)
-    wanted = _wanted(
+    wanted = wanted_messages(
         session_id, channel=channel, guild=guild, author=author, bounds=(since, until), driver=driver
     )
     with open_services(settings) as services:
@@ -167,7 +167,7 @@ def export(
     typer.echo(f"{count} messages of {session_id or _described(wanted)} written to {output}", err=True)
 
 
-def _wanted(
+def wanted_messages(
     session_id: str | None,
     *,
     channel: str | None,

@@ -84,6 +84,7 @@ def test_the_code_location_holds_what_it_should_with_nothing_in_the_environment(
         "jobs": [
             "catalogue_sync",
             "check_permissions",
+            "fetch_clips",
             "import_history",
             "ingest_job",
             "prune_dagster_history",

@@ -214,6 +214,35 @@ def test_messages_without_a_session_are_found_by_channel_author_and_time(cli: Cl
     assert f"Messages of guild {GUILD_ID}" in page
 
 
+def test_clips_are_listed_without_a_session(cli: Cli) -> None:
+    """With what is known of their files; one that cannot be had is a problem and not an error."""
+    video = {"id": "5", "url": "https://example.invalid/lap.mp4", "fileName": "lap.mp4", "fileSizeBytes": 7}
+    path = write_export(cli.folder / "clips.json", [message(10, "look", attachments=[video])])
+    cli("import", str(path))
+    listed = cli("clip-files", "--channel", str(CHANNEL_ID), "--json").json
+    assert (listed["count"], listed["clips"][0]["file_name"], listed["clips"][0]["sha256"]) == (
+        1,
+        "lap.mp4",
+        None,
+    )
+    fetched = cli("clip-files", "--channel", str(CHANNEL_ID), "--fetch", "--json")
+    assert fetched.code == ExitCode.INCOMPLETE
+    assert "example.invalid" in fetched.json["clips"][0]["problem"]
+
+
+def test_a_channel_is_imported_without_a_session(cli: Cli) -> None:
+    """Between two times; what is missing of these is asked back."""
+    write_world(cli)
+    start = (datetime.now(UTC) - timedelta(hours=1)).isoformat()
+    end = datetime.now(UTC).isoformat()
+    refused = cli("import-messages", "--channel-id", str(CHANNEL_ID), "--start", start)
+    assert (refused.code, "--end" in refused.stderr) == (ExitCode.BAD_INPUT, True)
+    done = cli(
+        "import-messages", "--channel-id", str(CHANNEL_ID), "--start", start, "--end", end, "--json"
+    ).json
+    assert (done["session_id"], done["created"]) == (None, 2)
+
+
 def test_a_poll_without_a_live_session_names_the_next_one(cli: Cli) -> None:
     """Nothing to do is no failure."""
     assert "no session is live and none is coming" in cli("poll-recent-messages").stdout
