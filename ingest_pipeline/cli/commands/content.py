@@ -8,12 +8,24 @@ from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
 import typer
 
 from ingest_pipeline.cli.commands.messages import write_file
-from ingest_pipeline.cli.invocation import JsonOption, SessionOption, begin, open_services
+from ingest_pipeline.cli.invocation import (
+    JsonOption,
+    OfChannel,
+    OfSession,
+    Since,
+    Until,
+    begin,
+    open_services,
+    read_bounds,
+    read_channel,
+)
 from ingest_pipeline.cli.output import print_json, print_rows, with_text_ids
 
 if TYPE_CHECKING:
     from ingest_pipeline.content.kind import Kind
+    from ingest_pipeline.storage.content.queries import ContentFilter
 
+_ALL = 10**9
 _LimitOption = Annotated[
     int, typer.Option(help="Only the newest N messages that have any.", min=1, max=10**9, metavar="N")
 ]
@@ -40,17 +52,29 @@ def find_command(name: str) -> Any:
 
 
 def _command(name: str, kind: Kind) -> Any:
+    from ingest_pipeline.storage.content.queries import ContentFilter
+
     app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 
     @app.command(name, help=kind.description)
     def show(
         context: typer.Context,
-        session_id: SessionOption,
-        limit: _LimitOption = 10**9,
+        *,
+        session_id: OfSession = None,
+        channel: OfChannel = None,
+        since: Since = None,
+        until: Until = None,
+        limit: _LimitOption = _ALL,
         output: _OutputOption = None,
         as_json: JsonOption = False,
     ) -> None:
-        rows = _find(context, kind, session_id, limit, as_json=as_json)
+        first, last = read_bounds(since, until, ("--since", "--until"))
+        wanted = ContentFilter(limit, session_id, read_channel(channel), first, last)
+        if wanted == ContentFilter(_ALL):
+            raise typer.BadParameter(
+                "say of which messages: --session-id, --channel, --since, --until or --limit"
+            )
+        rows = _find(context, kind, wanted, as_json=as_json)
         if output is not None:
             write_file(output, lambda stream: _write(stream, rows, output.suffix))
         elif as_json:
@@ -63,17 +87,17 @@ def _command(name: str, kind: Kind) -> Any:
 
 
 def _find(
-    context: typer.Context, kind: Kind, session_id: str, limit: int, *, as_json: bool
+    context: typer.Context, kind: Kind, wanted: ContentFilter, *, as_json: bool
 ) -> list[dict[str, Any]]:
-    """Return what was found in a session, oldest message first, ids as text."""
+    """Return what was found in messages, oldest first, ids as text."""
     with open_services(begin(context, as_json=as_json)) as services:
         from ingest_pipeline.content.found import find_content
-        from ingest_pipeline.storage.content.queries import ContentFilter
         from ingest_pipeline.storage.messages.sessions import find_session
 
         with services.database.read() as connection:
-            find_session(connection, session_id)
-            found = find_content(connection, kind, ContentFilter(limit, session_id))
+            if wanted.session_id is not None:
+                find_session(connection, wanted.session_id)
+            found = find_content(connection, kind, wanted)
     # A message's own rows stay in their order.
     ordered = sorted(found, key=lambda row: row["discord_id"])
     return [with_text_ids(row) for row in ordered]

@@ -225,6 +225,8 @@ def test_clips_are_listed_without_a_session(cli: Cli) -> None:
         "lap.mp4",
         None,
     )
+    assert cli("clips", "--channel", str(CHANNEL_ID), "--json").json["count"] == 1
+    assert cli("clips").code == ExitCode.USAGE
     fetched = cli("clip-files", "--channel", str(CHANNEL_ID), "--fetch", "--json")
     assert fetched.code == ExitCode.INCOMPLETE
     assert "example.invalid" in fetched.json["clips"][0]["problem"]
