@@ -24,7 +24,10 @@ from ingest_pipeline.errors import ConfigurationError
 from ingest_pipeline.installation import DEFAULT_DATA_DIR, HOME_FOLDER
 from ingest_pipeline.redaction import guard
 
-RENAMED_VARIABLES = {"INGEST_SWEEP_HOURS": "INGEST_POST_SESSION_HOURS"}
+RENAMED_VARIABLES = {
+    "INGEST_SWEEP_HOURS": "INGEST_POST_SESSION_HOURS",
+    "INGEST_BOT_CATCH_UP_HOURS": "INGEST_BOT_LOOKBACK_HOURS",
+}
 """Old names of variables, which are read for one version more, by the new ones."""
 
 _logger = logging.getLogger(__name__)
@@ -91,7 +94,7 @@ class Settings(BaseSettings):
         discord_guild_id: The only guild in which the bot monitors what nobody has chosen.
         discord_channel_id: A channel that the bot monitors wherever it sees it.
         bot_monitor: What the bot monitors of a guild it sees for the first time: patterns, spaces between.
-        bot_catch_up_hours: How long before a gap the bot reads again, for edits and deletions.
+        bot_lookback_hours: How long before a gap the bot reads again, for edits and deletions.
         poll_interval_seconds: Seconds between two ticks while a session is live.
         exporter_path: The DiscordChatExporter CLI executable.
         exporter_follow_latest: Install the exporter's latest release instead of the pinned version.
@@ -150,7 +153,7 @@ class Settings(BaseSettings):
     discord_guild_id: PositiveInt | None = Field(None, validation_alias="DISCORD_GUILD_ID")
     discord_channel_id: PositiveInt | None = Field(None, validation_alias="DISCORD_CHANNEL_ID")
     bot_monitor: str | None = None
-    bot_catch_up_hours: Annotated[float, Field(ge=0, le=10_000)] = 24
+    bot_lookback_hours: Annotated[float, Field(ge=0, le=10_000)] = 24
     poll_interval_seconds: PositiveInt = Field(30, validation_alias="POLL_INTERVAL_SECONDS")
     exporter_path: Path = HOME_FOLDER / "discord_msg_fetcher" / "DiscordChatExporter.Cli"
     exporter_follow_latest: bool = False
@@ -256,11 +259,8 @@ class Settings(BaseSettings):
     @property
     def normalized_root(self) -> str:
         """The folder or URL of the normalized Parquet files."""
-        return (
-            f"{self.landing_url.rstrip('/')}/_normalized"
-            if self.landing_url
-            else str(self.data_dir / "normalized")
-        )
+        url = self.landing_url
+        return f"{url.rstrip('/')}/_normalized" if url else str(self.data_dir / "normalized")
 
     @property
     def sessions_file(self) -> Path:

@@ -135,8 +135,8 @@ def test_an_old_name_is_read_below_the_new_one_with_a_warning(
 ) -> None:
     """In the environment, and in the file below it."""
     file = tmp_path / ".env"
-    file.write_text("INGEST_SWEEP_HOURS=3\n")
-    assert load_settings(file).post_session_hours == 3
+    file.write_text("INGEST_SWEEP_HOURS=3\nINGEST_BOT_CATCH_UP_HOURS=48\n")
+    assert (load_settings(file).post_session_hours, load_settings(file).bot_lookback_hours) == (3, 48)
     monkeypatch.setenv("INGEST_SWEEP_HOURS", "5")
     if new:
         monkeypatch.setenv("INGEST_POST_SESSION_HOURS", new)

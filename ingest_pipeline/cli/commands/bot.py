@@ -31,12 +31,15 @@ def bot(
             metavar="PATTERN",
         ),
     ] = None,
-    catch_up_hours: Annotated[
+    lookback_hours: Annotated[
         float | None,
         typer.Option(
+            "--lookback-hours",
+            "--catch-up-hours",
             help=(
-                "Read again messages posted in the HOURS before a gap; INGEST_BOT_CATCH_UP_HOURS by default."
+                "Read again messages posted in the HOURS before a gap; INGEST_BOT_LOOKBACK_HOURS by default."
             ),
+            metavar="HOURS",
             min=0,
             max=10_000,
         ),
@@ -70,7 +73,7 @@ def bot(
         if check:
             _check(services, settings.discord_bot_token, patterns, as_json=as_json)
             return
-        hours = settings.bot_catch_up_hours if catch_up_hours is None else catch_up_hours
+        hours = settings.bot_lookback_hours if lookback_hours is None else lookback_hours
         options = BotOptions(lookback=timedelta(hours=hours), patterns=patterns)
         asyncio.run(_run_until_signalled(services, settings.discord_bot_token, options))
 
