@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from ingest_pipeline.completeness.gap_repair import Gap
+from ingest_pipeline.completeness.gap_listing import Gap
 from ingest_pipeline.domain.snowflake import first_id_at
 from ingest_pipeline.errors import BadInput
 from ingest_pipeline.ingestion.services import Services

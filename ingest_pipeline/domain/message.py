@@ -106,6 +106,7 @@ class Author(msgspec.Struct, rename="camel", gc=False):
     name: Text = None
     nickname: Text = None
     is_bot: bool | None = None
+    avatar_url: Text = None
     roles: tuple[Role, ...] | None = None
 
 
@@ -205,6 +206,7 @@ class RawMessage(msgspec.Struct, rename="camel", gc=False):
     reference: Reference | None = None
     forwarded_message: Forwarded | None = None
     inline_emojis: tuple[Emoji, ...] | None = None
+    mentions: tuple[Author, ...] | None = None
 
 
 class Details(msgspec.Struct, gc=False):

@@ -238,7 +238,7 @@ def within_limit(parts: list[dict[str, str]]) -> list[dict[str, str]]:
 
 def is_cut(parts: str | None) -> bool:
     """Tell whether a message's parts, as JSON, were cut at `MOST_BYTES`."""
-    return parts is not None and len(parts.encode()) >= MOST_BYTES and _CUT in parts
+    return parts is not None and len(parts) > MOST_BYTES // 4 and _CUT in parts
 
 
 def is_label(at: str) -> bool:

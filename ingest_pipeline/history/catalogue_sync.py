@@ -15,6 +15,8 @@ from typing import Any
 
 from ingest_pipeline.content.sessions import read_relinked
 from ingest_pipeline.domain.guild import Guild
+from ingest_pipeline.domain.message_parts import clean
+from ingest_pipeline.domain.profiles import ROLE, Profile, Profiles
 from ingest_pipeline.errors import ChannelForbidden, ChannelNotFound
 from ingest_pipeline.ingestion.services import Services
 from ingest_pipeline.sources.discord.discovery import GuildView, guild_from, view_guild
@@ -28,6 +30,7 @@ from ingest_pipeline.storage.catalogue.guilds import (
     save_guild,
     sync_users,
 )
+from ingest_pipeline.storage.catalogue.profiles import save_profiles
 from ingest_pipeline.storage.engine.database import Connection
 
 
@@ -139,6 +142,8 @@ def save_view(connection: Connection, view: GuildView) -> Synced:
     guild_id, now = view.guild.guild_id, view.seen_at
     before = {channel.channel_id for channel in list_channels(connection, guild_id)}
     save_guild(connection, view.guild, now=now)
+    roles: Profiles = {(ROLE, role_id): Profile(clean(name)) for role_id, name in view.roles.items()}
+    save_profiles(connection, [(now, roles)])
     changed = save_channels(connection, view.channels, now=now)
     seen = {channel.channel_id for channel in view.channels}
     gone = mark_channels_missing(connection, guild_id, seen, unlisted=view.unlisted, now=now)

@@ -90,7 +90,7 @@ async def build_scanner(
     return Scanner(services, rest, rules, batch_rows, progress)
 
 
-def run_proof(run: ScanRun, high: int, asked: datetime) -> Proof:
+def run_proof(run: ScanRun, high: int, asked: datetime, policy: ChannelPolicy) -> Proof:
     """Return what a run proves: until it is read to its end one growing interval, as of its beginning."""
     return Proof(
         channel_id=run.channel_id,
@@ -99,6 +99,7 @@ def run_proof(run: ScanRun, high: int, asked: datetime) -> Proof:
         source=SOURCE,
         observed_at=run.started_at or asked,
         correlation_id=run.correlation_id,
+        keeps_media=policy.keep_media_only,
     )
 
 
@@ -137,7 +138,8 @@ def _complete_quiet(scanner: Scanner, run: ScanRun, newest: Newest, connection: 
         return None
     started = start_run(connection, run.scan_run_id, head_id=head, now=asked)
     if cursor < head:
-        record_proof(connection, run_proof(started, head, asked))
+        policies = scanner.services.policies(connection, [run.channel_id])
+        record_proof(connection, run_proof(started, head, asked, policies[run.channel_id]))
         advance_run(connection, run.scan_run_id, cursor_id=head, messages_read=0)
     set_reading_state(connection, run.channel_id, ChannelAccess.READABLE, now=asked)
     return finish_run(connection, run.scan_run_id, RunStatus.COMPLETED, now=datetime.now(UTC))
@@ -244,13 +246,13 @@ async def _store(scanner: Scanner, run: ScanRun, pages: Sequence[Page]) -> None:
         Tombstone(discord_id, run.channel_id, run.guild_id, deleted_at, SOURCE, run.correlation_id)
         for discord_id, deleted_at in gone.items()
     ]
-    proof = run_proof(run, high, pages[0].requested_at)
     policies: dict[int, ChannelPolicy] = {}
 
     def before_merge(connection: Connection) -> None:
         policies.update(scanner.services.policies(connection, [run.channel_id]))
         tombstone_messages(connection, tombstones)
-        record_proof(connection, proof)
+        policy = policies[run.channel_id]
+        record_proof(connection, run_proof(run, high, pages[0].requested_at, policy))
         read = sum(len(page.messages) for page in pages)
         advance_run(connection, run.scan_run_id, cursor_id=high, messages_read=read)
 

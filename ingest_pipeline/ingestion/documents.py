@@ -15,13 +15,21 @@ from typing import Any, BinaryIO, Protocol
 
 import pyarrow as pa
 
-from ingest_pipeline.domain.message import RawMessage
+from ingest_pipeline.domain.message import Author, RawMessage
 from ingest_pipeline.domain.message_parts import is_cut
 from ingest_pipeline.domain.normalize import (
     ChannelPolicy,
     Normalizer,
     Rows,
     build_normalizer,
+)
+from ingest_pipeline.domain.profiles import (
+    MOST_PROFILES,
+    Profile,
+    Profiles,
+    note_exported,
+    note_profile,
+    people_in,
 )
 from ingest_pipeline.domain.window import Window
 from ingest_pipeline.landing.export_reader import read_export
@@ -43,6 +51,7 @@ class Tally:
         first_id: Smallest id of all messages, whatever became of them, 0 without any.
         last_id: Largest id of all messages, 0 without any.
         cut: Rows whose words were cut, see `MOST_BYTES`.
+        profiles: Whom and what the messages name.
     """
 
     received: int = 0
@@ -53,6 +62,7 @@ class Tally:
     first_id: int = 0
     last_id: int = 0
     cut: int = 0
+    profiles: Profiles = dataclasses.field(default_factory=dict)
 
     @property
     def taken(self) -> int:
@@ -72,6 +82,8 @@ class Tally:
         self.skipped += other.skipped
         self.not_taken += other.not_taken
         self.cut += other.cut
+        for (kind, entity_id), told in other.profiles.items():
+            note_profile(self.profiles, kind, entity_id, told)
         self.saw([each for each in (other.first_id, other.last_id) if each])
 
     def saw(self, ids: Sequence[int]) -> None:
@@ -82,13 +94,18 @@ class Tally:
 
     def as_dict(self) -> dict[str, Any]:
         """Return the tally as JSON values."""
-        return dataclasses.asdict(self) | {"skipped": dict(self.skipped), "not_taken": dict(self.not_taken)}
+        return dataclasses.asdict(self) | {
+            "skipped": dict(self.skipped),
+            "not_taken": dict(self.not_taken),
+            "profiles": [[*key, *told] for key, told in self.profiles.items()],
+        }
 
     @classmethod
     def from_dict(cls, stated: Mapping[str, Any]) -> Tally:
         """Return the tally of `as_dict`, or of an earlier version, which counted no rows as not taken."""
         counters = {name: Counter(stated.get(name, {})) for name in ("skipped", "not_taken")}
-        return cls(**{**stated, **counters})
+        profiles = {(kind, number): Profile(*told) for kind, number, *told in stated.get("profiles", ())}
+        return cls(**{**stated, **counters, "profiles": profiles})
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,10 +230,14 @@ def normalized_batches(
         "observed_at": provenance.observed_at,
         "correlation_id": provenance.correlation_id,
     }
+    people: dict[object, Author] = {}
     for messages in slices:
+        if len(people) < MOST_PROFILES:
+            people |= people_in(messages)
         rows = normalized_rows(normalize, messages, tally)
         if rows.kept:
             yield rows_table(rows, shared)
+    note_exported(tally.profiles, people.values())
 
 
 def normalized_rows(normalize: Normalizer, messages: Sequence[RawMessage | None], tally: Tally) -> Rows:

@@ -24,6 +24,7 @@ import pyarrow as pa
 
 from ingest_pipeline import errors
 from ingest_pipeline.domain.normalize import ChannelPolicy
+from ingest_pipeline.domain.profiles import CHANNEL, GUILD, Profile, exported_picture, note_profile
 from ingest_pipeline.domain.window import Window
 from ingest_pipeline.errors import StorageUnavailable
 from ingest_pipeline.ingestion.chunks import blocks_of, write_rows
@@ -182,6 +183,11 @@ class ExportDocument:
             provenance=self.provenance,
             damage=self.damage,
         )
+        header = self.header
+        note_profile(tally.profiles, CHANNEL, header.channel_id, Profile(header.channel_name or None))
+        note_profile(tally.profiles, CHANNEL, header.parent_id, Profile(header.parent_name))
+        icon = exported_picture(header.guild_icon_url)
+        note_profile(tally.profiles, GUILD, header.guild_id, Profile(header.guild_name, picture_url=icon))
         with self.opener() as stream:
             # Time, bounds and completeness of one document would be taken for those of another.
             if read_header(stream, self.name) != self.header:

@@ -17,11 +17,13 @@ from typing import Any
 
 import pyarrow as pa
 
+from ingest_pipeline.domain.normalize import SkipReason
 from ingest_pipeline.domain.snowflake import first_id_at
 from ingest_pipeline.events import Event, log_events
 from ingest_pipeline.ingestion.batch_events import Batch, record_failure
 from ingest_pipeline.ingestion.chunks import ChunkSizes, read_in_chunks, rebatch
 from ingest_pipeline.ingestion.documents import Document, Tally
+from ingest_pipeline.storage.catalogue.profiles import save_profiles
 from ingest_pipeline.storage.engine.database import Connection, Database
 from ingest_pipeline.storage.messages.coverage import Proof, record_proof
 from ingest_pipeline.storage.messages.membership import keep_parents
@@ -196,6 +198,8 @@ class _Ingestion:
         self, connection: Connection, rows: _Rows, earlier: MergeCounts
     ) -> tuple[_Merged, list[Event]]:
         counts = earlier + self._merge(connection, rows.tables)
+        told = zip(self.documents, rows.tallies, strict=True)
+        save_profiles(connection, [(each.provenance.observed_at, tally.profiles) for each, tally in told])
         merged = _Merged(counts, rows.tallies, self._prove(connection, rows.tallies))
         events = list(self.after_merge(connection)) if self.after_merge else []
         if self.batch:
@@ -317,4 +321,5 @@ def _proof(document: Document, tally: Tally, settle: timedelta) -> Proof | None:
         source=document.provenance.source,
         observed_at=read_at,
         correlation_id=document.provenance.correlation_id,
+        keeps_media=SkipReason.MEDIA_ONLY not in tally.not_taken,
     )

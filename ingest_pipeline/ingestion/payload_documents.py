@@ -11,6 +11,7 @@ import pyarrow as pa
 from ingest_pipeline.domain.message import RawMessage
 from ingest_pipeline.domain.message_details import Payload
 from ingest_pipeline.domain.normalize import ChannelPolicy, Rows, build_normalizer, policy_skip
+from ingest_pipeline.domain.profiles import note_payload
 from ingest_pipeline.domain.window import Window
 from ingest_pipeline.ingestion.documents import Provenance, Tally, normalized_rows, rows_table
 from ingest_pipeline.sources.discord.payloads import raw_message
@@ -85,6 +86,8 @@ class PayloadDocument:
         policy = self.policies[self.channel_id]
         normalize = build_normalizer(_NO_CHANNEL, policy, None)
         informative = list(self._informative(policy))
+        for seen in self.messages:
+            note_payload(tally.profiles, seen.payload)
         rows = normalized_rows(normalize, [raw for raw, _ in informative], tally)
         if rows.kept:
             yield rows_table(

@@ -24,6 +24,8 @@ class _Place(msgspec.Struct, rename="camel"):
     name: str | None = None
     type: str | int | None = None
     category_id: Id = None
+    category: str | None = None
+    icon_url: str | None = None
 
 
 class _DateRange(msgspec.Struct, rename="camel"):
@@ -58,6 +60,8 @@ class ExportHeader:
         exported_at: When the exporter began to write, aware UTC; None before exporter 2.40.1.
         read_at: A time at which nothing in the document had been read yet, aware UTC: written by the
             landing store, since the exporter stamps a document after its first page; else `exported_at`.
+        parent_name: The name of a thread's channel or forum.
+        guild_icon_url: The address of the guild's icon.
     """
 
     channel_id: int
@@ -70,6 +74,8 @@ class ExportHeader:
     before: datetime | None
     exported_at: datetime | None
     read_at: datetime | None
+    parent_name: str | None = None
+    guild_icon_url: str | None = None
 
 
 def header_of(envelope: Envelope, name: str) -> ExportHeader:
@@ -88,16 +94,19 @@ def header_of(envelope: Envelope, name: str) -> ExportHeader:
     guild = envelope.guild or _Place()
     exported_at = parse_timestamp(envelope.exported_at)
     date_range = envelope.date_range or _DateRange()
+    is_thread = str(channel.type) in _THREAD_TYPES
     return ExportHeader(
         channel_id=channel_id,
         channel_name=channel.name or "",
         channel_type=str(channel.type or ""),
         # The exporter calls a thread's channel its category (JsonMessageWriter.cs, Channel.cs).
-        parent_id=parse_snowflake(channel.category_id) if str(channel.type) in _THREAD_TYPES else None,
+        parent_id=parse_snowflake(channel.category_id) if is_thread else None,
         guild_id=parse_snowflake(guild.id),
         guild_name=guild.name,
         after=parse_timestamp(date_range.after),
         before=parse_timestamp(date_range.before),
         exported_at=exported_at,
         read_at=parse_timestamp(envelope.read_at) or exported_at,
+        parent_name=channel.category if is_thread else None,
+        guild_icon_url=guild.icon_url,
     )

@@ -27,7 +27,8 @@ class GuildModel(BaseModel):
 
     guild_id: ShownId
     name: str
-    icon: str | None
+    icon: str | None = Field(description="The hash of its icon.")
+    icon_url: str | None
     owner_id: ShownId | None
     joined_at: ShownTime | None
     left_at: ShownTime | None

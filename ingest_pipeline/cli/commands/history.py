@@ -11,9 +11,9 @@ from ingest_pipeline.cli.commands.history_output import (
     importing,
     print_gaps,
     print_import,
+    print_read_in_part,
     print_seals,
     print_verification,
-    print_without_words,
 )
 from ingest_pipeline.cli.invocation import (
     CHANNEL,
@@ -98,9 +98,9 @@ def gaps(
     """List ranges that no complete reading covers, with the reason of each, or repair them.
 
     The command covers monitored and imported channels, and sessions. Ranges that an earlier version has read
-    without the words of embeds, forwards, components and polls are listed apart, and read again by a repair.
-    An accepted gap stays listed, with its reason. The exit code is 10 if something is, or stays, missing that
-    was not accepted.
+    without the words of embeds, forwards, components and polls, or an earlier policy without messages that
+    have media and no words, are listed apart, and read again by a repair. An accepted gap stays listed, with
+    its reason. The exit code is 10 if something is, or stays, missing that was not accepted.
     """
     first, last = read_bounds(since, until, ("--since", "--until"))
     _check_acceptance(
@@ -114,7 +114,8 @@ def gaps(
     scope = _scope(guild, channel)
     with open_services(settings) as services:
         from ingest_pipeline.completeness.gap_acceptance import accept_gaps, withdraw_acceptances, within
-        from ingest_pipeline.completeness.gap_repair import list_gaps, list_without_words, repair_now
+        from ingest_pipeline.completeness.gap_listing import list_gaps, list_read_in_part
+        from ingest_pipeline.completeness.gap_repair import repair_now
 
         before = within(list_gaps(services, scope), first, last)
         if accept and reason is not None:
@@ -124,16 +125,16 @@ def gaps(
         with describing() as progress:
             left = repair_now(services, scope, progress) if repair else list_gaps(services, scope)
         found = within(left, first, last)
-        wordless = list_without_words(services, scope)
+        in_part = list_read_in_part(services, scope)
     if as_json:
         listed = {
             "gaps": [gap.as_dict() for gap in found],
-            "read_without_words": [each.as_dict() for each in wordless],
+            **{reason.value: [each.as_dict() for each in ranges] for reason, ranges in in_part.items()},
         }
         print_json({"before": len(before), **listed} if repair else listed)
     else:
         print_gaps(found, repaired_from=len(before) if repair else None)
-        print_without_words(wordless)
+        print_read_in_part(in_part)
     _exit_unless(not any(gap.is_deficit for gap in found))
 
 

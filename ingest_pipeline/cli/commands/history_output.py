@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -15,7 +15,7 @@ from ingest_pipeline.cli.output import cell_text, print_rows
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
-    from ingest_pipeline.completeness.gap_repair import Gap
+    from ingest_pipeline.completeness.gap_listing import Gap, GapReason
     from ingest_pipeline.completeness.sealing import SealReport
     from ingest_pipeline.completeness.verdicts import VerificationReport
     from ingest_pipeline.history.history_import import HistoryReport
@@ -109,14 +109,21 @@ def print_gaps(found: Sequence[Gap], *, repaired_from: int | None) -> None:
         typer.echo("no gaps", err=True)
 
 
-def print_without_words(found: Sequence[Gap]) -> None:
-    """Print which ranges an earlier version has read without all words."""
-    for each in found:
-        typer.echo(
-            f"channel {each.channel_id} ({each.channel_name}): ids {each.low} to {each.high} were read "
-            "before words in embeds, forwards, components and polls were taken; --repair reads them again",
-            err=True,
-        )
+_LEFT_OUT = {
+    "read_without_words": "words in embeds, forwards, components and polls",
+    "read_without_media": "messages with media and no words",
+}
+
+
+def print_read_in_part(found: Mapping[GapReason, Sequence[Gap]]) -> None:
+    """Print which ranges were read without all words, or without media."""
+    for reason, ranges in found.items():
+        for each in ranges:
+            typer.echo(
+                f"channel {each.channel_id} ({each.channel_name}): ids {each.low} to {each.high} were read "
+                f"before {_LEFT_OUT[reason]} were taken; --repair reads them again",
+                err=True,
+            )
 
 
 def print_verification(report: VerificationReport) -> None:

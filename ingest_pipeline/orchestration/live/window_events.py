@@ -12,7 +12,7 @@ from typing import NamedTuple
 import dagster as dg
 
 from ingest_pipeline.completeness.expectations import Scope
-from ingest_pipeline.completeness.gap_repair import Gap, list_gaps
+from ingest_pipeline.completeness.gap_listing import Gap, list_gaps
 from ingest_pipeline.completeness.sealing import SealReport
 from ingest_pipeline.content.registry import load_kinds
 from ingest_pipeline.ingestion.refresh import document_windows

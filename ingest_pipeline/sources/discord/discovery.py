@@ -8,7 +8,8 @@ membership. The rules are those of https://docs.discord.com/developers/topics/pe
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from ingest_pipeline.domain.guild import THREAD_TYPES, Channel, ChannelAccess, Guild
@@ -135,12 +136,14 @@ class GuildView:
         channels: Its channels, then the threads that could be listed.
         seen_at: When it was asked for, aware UTC.
         unlisted: Channels whose threads were not listed whole: not asked for, or for want of a permission.
+        roles: The names of its roles, by id.
     """
 
     guild: Guild
     channels: tuple[Channel, ...]
     seen_at: datetime
     unlisted: tuple[int, ...] = ()
+    roles: Mapping[int, str] = field(default_factory=dict)
 
 
 def guild_from(payload: Payload, member: Payload | None = None) -> Guild:
@@ -206,7 +209,8 @@ async def view_guild(rest: DiscordRest, guild_id: int, *, archived: bool = True)
         for payload in threads.values()
     ]
     found_channels = tuple(channel_from(payload, guild_id, state) for payload, state in states)
-    return GuildView(guild_from(guild, member), found_channels, seen_at, tuple(unlisted))
+    roles = {int(role["id"]): str(role.get("name") or role["id"]) for role in guild.get("roles") or ()}
+    return GuildView(guild_from(guild, member), found_channels, seen_at, tuple(unlisted), roles)
 
 
 async def reading_state_now(rest: DiscordRest, channel_id: int) -> ChannelAccess:

@@ -56,7 +56,7 @@ def forget_guild(connection: Connection, guild_id: int) -> bool:
 
 
 def list_guilds(connection: Connection) -> list[dict[str, Any]]:
-    """Return all guilds, columns as in the table, those that were left last."""
+    """Return all guilds, columns as in the table and `icon_url`, those that were left last."""
     return connection.fetch_all("list_guilds")
 
 
@@ -164,7 +164,7 @@ def describe_channels(
 
 
 def find_guild(connection: Connection, guild_id: int) -> dict[str, Any]:
-    """Return a guild, columns as in the table.
+    """Return a guild, columns as in the table and `icon_url`.
 
     Raises:
         NothingFound: It is not in the catalogue.

@@ -1,4 +1,4 @@
-"""Names of the users and channels that texts mention, as the catalogue has them."""
+"""Names of the users, channels and roles that texts mention, as the catalogue and readings have them."""
 
 from __future__ import annotations
 
@@ -11,8 +11,12 @@ from ingest_pipeline.storage.engine.database import Connection
 
 def names_in(connection: Connection, texts: Iterable[str]) -> Names:
     """Return the known names of whom and what texts mention; the database is only asked if there is any."""
-    users, channels = mentioned_ids(texts)
-    return Names(_names(connection, "name_users", users), _names(connection, "name_channels", channels))
+    users, channels, roles = mentioned_ids(texts)
+    return Names(
+        _names(connection, "name_users", users),
+        _names(connection, "name_channels", channels),
+        _names(connection, "name_roles", roles),
+    )
 
 
 def _names(connection: Connection, query: str, ids: set[int]) -> dict[int, str]:

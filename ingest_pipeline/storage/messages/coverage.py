@@ -36,6 +36,7 @@ class Proof:
         observed_at: When Discord was read, aware UTC.
         correlation_id: The journey of the reading.
         reader_version: Which `NORMALIZER_VERSION` read the messages; None if that was before it was noted.
+        keeps_media: Whether messages that have media and no words were taken; None likewise.
     """
 
     channel_id: int
@@ -45,6 +46,7 @@ class Proof:
     observed_at: datetime
     correlation_id: str
     reader_version: int | None = NORMALIZER_VERSION
+    keeps_media: bool | None = None
 
     @property
     def lacks_words(self) -> bool:
@@ -59,7 +61,7 @@ def record_proof(connection: Connection, proof: Proof) -> None:
     stated = asdict(proof)
     begun = {key: value for key, value in stated.items() if key != "observed_at"}
     before = connection.fetch_one("read_by_another_version", **begun)
-    # A reading that an older version began was read without what this one reads: only the rest is its proof.
+    # What an older version or another policy began was read without what is taken now: the rest is its proof.
     if before and before["high"] is not None:
         stated["low"] = before["high"]
     connection.execute(
@@ -90,15 +92,41 @@ def read_without_words(connection: Connection, channel_id: int, low: int, high: 
     """Return the parts of `(low, high]` that history has read without all words, and not again, in order."""
     known = proofs(connection, channel_id)
     whole = [each for each in known if each.source == _HISTORY and not each.lacks_words]
+    return _lacking([each for each in known if each.lacks_words], whole, low, high)
+
+
+def read_without_media(connection: Connection, channel_id: int, low: int, high: int) -> list[tuple[int, int]]:
+    """Return the parts of `(low, high]` read without messages that have media and no words, in order.
+
+    What history has read so, only history read again tells of whole: exports carry no media of components.
+    """
+    known = proofs(connection, channel_id)
+    taken = [each for each in known if each.keeps_media]
     found: list[tuple[int, int]] = []
-    reached = low
-    for each in known:
-        if each.lacks_words:
-            for start, end in _without(max(each.low, reached), min(each.high, high), whole):
-                adjoins = bool(found) and found[-1][1] == start
-                found.append((found.pop()[0] if adjoins else start, end))
-            reached = max(reached, each.high)
-    return found
+    for is_history in (True, False):
+        lacking = [each for each in known if not each.keeps_media and (each.source == _HISTORY) is is_history]
+        whole = [each for each in taken if each.source == _HISTORY or not is_history]
+        found += _lacking(lacking, whole, low, high)
+    return _joined(found)
+
+
+def _lacking(lacking: Sequence[Proof], whole: Sequence[Proof], low: int, high: int) -> list[tuple[int, int]]:
+    """Return the parts of `(low, high]` inside some intervals and outside others, both ordered."""
+    found: list[tuple[int, int]] = []
+    for each in lacking:
+        found += _without(max(each.low, low), min(each.high, high), whole)
+    return _joined(found)
+
+
+def _joined(ranges: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Return ranges in order, those that touch as one."""
+    joined: list[tuple[int, int]] = []
+    for start, end in sorted(ranges):
+        if joined and start <= joined[-1][1]:
+            joined[-1] = (joined[-1][0], max(joined[-1][1], end))
+        else:
+            joined.append((start, end))
+    return joined
 
 
 def _without(low: int, high: int, proven: Sequence[Proof]) -> Iterator[tuple[int, int]]:

@@ -43,6 +43,7 @@ _WITHOUT_MESSAGES = {
     "install_intents",
     "sessions",
     "tombstones",
+    "profiles",
     "users",
     "watched_channels",
 }

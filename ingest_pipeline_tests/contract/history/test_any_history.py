@@ -8,7 +8,8 @@ from random import Random
 
 import pytest
 
-from ingest_pipeline.completeness.gap_repair import list_gaps, repair_gaps
+from ingest_pipeline.completeness.gap_listing import list_gaps
+from ingest_pipeline.completeness.gap_repair import repair_gaps
 from ingest_pipeline.completeness.verification import verify
 from ingest_pipeline.history.history_import import import_history
 from ingest_pipeline.storage.messages.coverage import proofs

@@ -12,7 +12,8 @@ from pydantic import SecretStr
 
 from ingest_pipeline.completeness.expectations import Scope
 from ingest_pipeline.completeness.export_verification import verify_by_any_means
-from ingest_pipeline.completeness.gap_repair import list_gaps, repair_now
+from ingest_pipeline.completeness.gap_listing import list_gaps
+from ingest_pipeline.completeness.gap_repair import repair_now
 from ingest_pipeline.completeness.sealing import seal_now
 from ingest_pipeline.demo.session import install_stand_in
 from ingest_pipeline.domain.session import Session

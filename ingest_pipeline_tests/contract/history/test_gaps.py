@@ -8,20 +8,20 @@ from typing import Any
 
 from ingest_pipeline.completeness.expectations import Expectation, Scope, expectations
 from ingest_pipeline.completeness.gap_acceptance import accept_gaps, withdraw_acceptances, within
-from ingest_pipeline.completeness.gap_repair import (
+from ingest_pipeline.completeness.gap_listing import (
     Gap,
     GapReason,
     is_repairable,
     list_gaps,
-    list_without_words,
-    refresh_catalogue,
-    repair_gaps,
+    list_read_in_part,
 )
+from ingest_pipeline.completeness.gap_repair import refresh_catalogue, repair_gaps
 from ingest_pipeline.completeness.verification import verify
 from ingest_pipeline.domain.session import Session
 from ingest_pipeline.domain.snowflake import created_at
 from ingest_pipeline.history.history_import import import_history
 from ingest_pipeline.storage.catalogue.guilds import set_monitor_patterns
+from ingest_pipeline.storage.catalogue.setting_overrides import save_channel_settings
 from ingest_pipeline.storage.messages.coverage import Proof, proofs, record_proof
 from ingest_pipeline.storage.messages.merge import merge_messages
 from ingest_pipeline.storage.messages.sessions import save_sessions
@@ -49,6 +49,11 @@ def repaired(archive: Archive, scope: Scope | None = None) -> list[Gap]:
     """Repair, and return what is left."""
     archive.run(lambda rest: repair_gaps(archive.services, rest, scope))
     return list_gaps(archive.services, scope)
+
+
+def read_in_part(archive: Archive, reason: GapReason) -> list[Gap]:
+    """Return what was read without something that is taken now."""
+    return list_read_in_part(archive.services)[reason]
 
 
 def reasons(archive: Archive) -> list[GapReason]:
@@ -265,15 +270,40 @@ def test_history_read_without_words_is_read_again_and_is_no_gap(
     """Of before the version that takes words of embeds, forwards, components and polls."""
     ids = server.messages.bulk_load(radio, 10, ends=datetime.now(UTC) - AGO)
     imported(archive, guild)
-    assert list_without_words(archive.services) == []
+    assert read_in_part(archive, GapReason.WITHOUT_WORDS) == []
     [proof] = archive.read(lambda connection: proofs(connection, radio))
     archive.write(lambda connection: record_proof(connection, replace(proof, reader_version=None)))
-    [wordless] = list_without_words(archive.services)
+    [wordless] = read_in_part(archive, GapReason.WITHOUT_WORDS)
     assert (wordless.low, wordless.high, wordless.reason) == (0, ids[-1], GapReason.WITHOUT_WORDS)
     server.journal.requests.clear()
     assert repaired(archive) == []
     assert sum(record.messages for record in server.journal.select(HISTORY)) >= len(ids)
-    assert list_without_words(archive.services) == []
+    assert read_in_part(archive, GapReason.WITHOUT_WORDS) == []
+
+
+def test_what_a_policy_left_out_is_read_again_once_the_channel_keeps_it(
+    archive: Archive, server: DiscordServer, guild: int, radio: int
+) -> None:
+    """By the bot as by history; where nothing more is wanted nothing is read again."""
+    posted = datetime.now(UTC) - AGO
+    clip = server.messages.post(radio, "", attachments=[("lap.mp4", "video/mp4")], at=posted)
+    imported(archive, guild)
+    assert read_in_part(archive, GapReason.WITHOUT_MEDIA) == []
+    keep = {"keep_media_only": True}
+    archive.write(lambda connection: save_channel_settings(connection, radio, keep, now=posted))
+    [left_out] = read_in_part(archive, GapReason.WITHOUT_MEDIA)
+    assert (left_out.low, left_out.high, left_out.reason) == (0, clip, GapReason.WITHOUT_MEDIA)
+    assert list_gaps(archive.services) == []
+    assert archive.live_ids(radio) == []
+    assert repaired(archive) == []
+    assert archive.live_ids(radio) == [clip]
+    assert read_in_part(archive, GapReason.WITHOUT_MEDIA) == []
+    server.messages.post(radio, "Box, box.")
+    archive.catch_up(radio)
+    # The import had read a little beyond the clip.
+    assert [gap.low for gap in read_in_part(archive, GapReason.WITHOUT_MEDIA)] == [clip]
+    assert repaired(archive) == []
+    assert read_in_part(archive, GapReason.WITHOUT_MEDIA) == []
 
 
 def _millisecond(moment: datetime) -> datetime:

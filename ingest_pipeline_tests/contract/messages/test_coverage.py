@@ -20,6 +20,7 @@ from ingest_pipeline.storage.messages.coverage import (
     ledger_mark,
     proofs,
     proven_until,
+    read_without_media,
     read_without_words,
     record_proof,
 )
@@ -207,3 +208,36 @@ def test_a_reading_that_another_version_began_is_two_proofs(database: Database) 
     with database.read() as connection:
         assert proofs(connection, 1) == [history(0, 10, None), history(10, 30, 2)]
         assert read_without_words(connection, 1, 0, 30) == [(0, 10)]
+
+
+def test_what_was_read_without_media_stays_known(database: Database) -> None:
+    """Until it is read with them: an export tells of what exports left out, history of both."""
+
+    def read(low: int, high: int, keeps: bool | None, source: str = "history") -> Proof:
+        return replace(proof(low, high), source=source, keeps_media=keeps, correlation_id=f"{source} {keeps}")
+
+    def lacking() -> list[tuple[int, int]]:
+        with database.read() as connection:
+            return read_without_media(connection, 1, 0, 50)
+
+    record(
+        database, read(0, 10, None), read(10, 20, False), read(20, 30, False, "export"), read(30, 40, True)
+    )
+    assert lacking() == [(0, 30)]
+    record(database, read(5, 25, True, "export"))
+    assert lacking() == [(0, 20), (25, 30)]
+    record(database, read(0, 28, True))
+    assert lacking() == [(28, 30)]
+    record(database, read(0, 50, True, "export"))
+    assert lacking() == []
+
+
+def test_a_reading_that_another_policy_began_is_two_proofs(database: Database) -> None:
+    """What was read before the setting was changed keeps what it left out."""
+    record(database, *(replace(history(0, high, 2), keeps_media=high > 10) for high in (10, 15, 30)))
+    with database.read() as connection:
+        assert [(each.low, each.high, each.keeps_media) for each in proofs(connection, 1)] == [
+            (0, 10, False),
+            (10, 30, True),
+        ]
+        assert read_without_media(connection, 1, 0, 30) == [(0, 10)]

@@ -8,7 +8,8 @@ import dagster as dg
 import pytest
 
 from ingest_pipeline.completeness.expectations import Scope
-from ingest_pipeline.completeness.gap_repair import list_gaps, repair_now
+from ingest_pipeline.completeness.gap_listing import list_gaps
+from ingest_pipeline.completeness.gap_repair import repair_now
 from ingest_pipeline.domain.window import Window
 from ingest_pipeline.errors import PartitionsInvalid
 from ingest_pipeline.ingestion.channel_months import months, read_month_key

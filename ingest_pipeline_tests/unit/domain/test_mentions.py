@@ -6,7 +6,7 @@ import pytest
 
 from ingest_pipeline.domain.mentions import Names, mentioned_ids, readable
 
-NAMES = Names({801: "Charles"}, {11: "team-radio"})
+NAMES = Names({801: "Charles"}, {11: "team-radio"}, {7: "Stewards"})
 
 
 @pytest.mark.parametrize(
@@ -17,16 +17,18 @@ NAMES = Names({801: "Charles"}, {11: "team-radio"})
         ("<:pog:77> <a:wave_2:78>", ":pog: :wave_2:"),
         ("<t:1788699600:R> or <t:1788699600>", "2026-09-06 13:00 UTC or 2026-09-06 13:00 UTC"),
         ("<@999> <#801> <@&801>", "<@999> <#801> <@&801>"),
+        ("<@&7>: <@7>", "@Stewards: <@7>"),
         ("<t:9999999999999:R>", "<t:9999999999999:R>"),
         ("1 < 2 and <https://x.invalid>", "1 < 2 and <https://x.invalid>"),
         ("<@801", "<@801"),
     ],
 )
 def test_ids_become_names_and_what_is_unknown_stays(text: str, shown: str) -> None:
-    """Roles have no names here, and what only looks like a mention is none."""
+    """What only looks like a mention is none."""
     assert readable(text, NAMES) == shown
 
 
 def test_what_is_mentioned_is_looked_for_by_kind() -> None:
-    """Users and channels; emojis and times need no name."""
-    assert mentioned_ids(["<@801> <@!802>", "<#11> <:pog:77> <t:1788699600>", "none"]) == ({801, 802}, {11})
+    """Users, channels and roles; emojis and times need no name."""
+    texts = ["<@801> <@!802> <@&7>", "<#11> <:pog:77> <t:1788699600>", "none"]
+    assert mentioned_ids(texts) == ({801, 802}, {11}, {7})

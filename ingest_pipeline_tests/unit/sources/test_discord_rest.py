@@ -276,6 +276,7 @@ def test_without_archives_no_channel_is_taken_as_listed(
     server.threads.archive(server.threads.create(radio, "lap 1"))
     active = server.threads.create(radio, "lap 2")
     view = ask(server, lambda rest: view_guild(rest, guild, archived=False))
+    assert view.roles[guild] == "@everyone"
     assert [channel.channel_id for channel in view.channels] == [radio, active]
     assert view.unlisted == (radio,)
 

@@ -63,17 +63,37 @@ DELETE FROM guilds WHERE guild_id = $guild_id::BIGINT;
 
 -- name: list_guilds
 -- All guilds by name, those that were left last.
-SELECT guild_id, name, icon, owner_id, joined_at, left_at, last_seen_at, created_at, updated_at
-FROM guilds
-ORDER BY left_at IS NOT NULL, name, guild_id;
+SELECT
+    g.guild_id, g.name, g.icon,
+    -- As Discord says of a guild that the bot was in, or else as exports do.
+    CASE
+        WHEN g.icon IS NOT NULL
+            THEN
+                'https://cdn.discordapp.com/icons/' || g.guild_id::TEXT || '/' || g.icon
+                || CASE WHEN substr(g.icon, 1, 2) = 'a_' THEN '.gif' ELSE '.png' END
+        WHEN g.joined_at IS NULL THEN nullif(p.picture_url, '')
+    END AS icon_url,
+    g.owner_id, g.joined_at, g.left_at, g.last_seen_at, g.created_at, g.updated_at
+FROM guilds AS g
+LEFT JOIN profiles AS p ON p.kind = 'guild' AND p.entity_id = g.guild_id
+ORDER BY g.left_at IS NOT NULL, g.name, g.guild_id;
 
 -- name: find_guild
 -- One guild.
 SELECT
-    guild_id, name, icon, owner_id, joined_at, left_at, last_seen_at, monitors_chosen_at,
-    created_at, updated_at
-FROM guilds
-WHERE guild_id = $guild_id::BIGINT;
+    g.guild_id, g.name, g.icon,
+    -- As Discord says of a guild that the bot was in, or else as exports do.
+    CASE
+        WHEN g.icon IS NOT NULL
+            THEN
+                'https://cdn.discordapp.com/icons/' || g.guild_id::TEXT || '/' || g.icon
+                || CASE WHEN substr(g.icon, 1, 2) = 'a_' THEN '.gif' ELSE '.png' END
+        WHEN g.joined_at IS NULL THEN nullif(p.picture_url, '')
+    END AS icon_url,
+    g.owner_id, g.joined_at, g.left_at, g.last_seen_at, g.monitors_chosen_at, g.created_at, g.updated_at
+FROM guilds AS g
+LEFT JOIN profiles AS p ON p.kind = 'guild' AND p.entity_id = g.guild_id
+WHERE g.guild_id = $guild_id::BIGINT;
 
 -- name: save_channels
 -- Keep channels as they are now. The newest message known stays, and so does a state that is not given.

@@ -1,6 +1,7 @@
 -- name: absorb_proofs
 -- Forget a channel's intervals that lie wholly inside (low, high].
--- Where history was read by a version that left words out, only history read again has all of them.
+-- Where history was read by a version that left words out, or under a policy that left media out, only history read
+-- again has all of them.
 DELETE FROM coverage
 WHERE
     channel_id = $channel_id::BIGINT
@@ -9,11 +10,11 @@ WHERE
     AND (
         $source::TEXT = 'history'
         OR source <> 'history'
-        OR coalesce(reader_version, 0) >= $first_reader_of_words::INTEGER
+        OR (coalesce(reader_version, 0) >= $first_reader_of_words::INTEGER AND coalesce(keeps_media, FALSE))
     );
 
 -- name: read_by_another_version
--- Up to which id another version of the normalizer has read what the same journey now proves from the same id on.
+-- Up to which id another version or under another policy has read what the same journey now proves from the same id.
 SELECT max(high) AS high
 FROM coverage
 WHERE
@@ -22,21 +23,24 @@ WHERE
     AND high < $high::BIGINT
     AND source = $source::TEXT
     AND correlation_id = $correlation_id::TEXT
-    AND reader_version IS DISTINCT FROM $reader_version::INTEGER;
+    AND (
+        reader_version IS DISTINCT FROM $reader_version::INTEGER
+        OR keeps_media IS DISTINCT FROM $keeps_media::BOOLEAN
+    );
 
 -- name: insert_proof
 -- Record one interval.
-INSERT INTO coverage (channel_id, low, high, source, observed_at, correlation_id, reader_version)
+INSERT INTO coverage (channel_id, low, high, source, observed_at, correlation_id, reader_version, keeps_media)
 VALUES (
     $channel_id::BIGINT, $low::BIGINT, $high::BIGINT,
-    $source::TEXT, $observed_at::TIMESTAMPTZ, $correlation_id::TEXT, $reader_version::INTEGER
+    $source::TEXT, $observed_at::TIMESTAMPTZ, $correlation_id::TEXT, $reader_version::INTEGER, $keeps_media::BOOLEAN
 )
 -- Only an interval that is not to be forgotten can be there still.
 ON CONFLICT (channel_id, low, high) DO NOTHING;
 
 -- name: list_proofs
 -- A channel's intervals in order.
-SELECT channel_id, low, high, source, observed_at, correlation_id, reader_version
+SELECT channel_id, low, high, source, observed_at, correlation_id, reader_version, keeps_media
 FROM coverage
 WHERE channel_id = $channel_id::BIGINT
 ORDER BY low, high;

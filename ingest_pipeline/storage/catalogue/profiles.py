@@ -1,0 +1,38 @@
+"""Profiles in the database, as last read; see `domain/profiles.py`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from ingest_pipeline.domain.profiles import Profile, Profiles, over
+from ingest_pipeline.storage.engine.database import Connection
+
+
+def save_profiles(connection: Connection, readings: Iterable[tuple[datetime, Profiles]]) -> int:
+    """Keep what readings tell; what is known and the same is not written.
+
+    Args:
+        readings: When each was made, aware UTC, and what it tells.
+
+    Returns:
+        How many profiles were new or changed.
+    """
+    latest: dict[tuple[str, int], tuple[datetime, Profile]] = {}
+    for read_at, profiles in sorted(readings, key=lambda reading: reading[0]):
+        for key, told in profiles.items():
+            latest[key] = (read_at, over(told, latest[key][1]) if key in latest else told)
+    if not latest:
+        return 0
+    keys = sorted(latest)
+    kept = [latest[key][1] for key in keys]
+    return connection.execute(
+        "save_profiles",
+        kinds=[kind for kind, _ in keys],
+        entity_ids=[entity_id for _, entity_id in keys],
+        names=[each.name for each in kept],
+        display_names=[each.display_name for each in kept],
+        global_names=[each.global_name for each in kept],
+        picture_urls=[each.picture_url for each in kept],
+        observed_ats=[latest[key][0] for key in keys],
+    )
