@@ -41,7 +41,9 @@ if TYPE_CHECKING:
     from ingest_pipeline.storage.engine.database import Connection
     from ingest_pipeline.storage.messages.sessions import SessionChanges
 
-app = typer.Typer(name="sessions", help="Import, add, list, show and remove sessions.", no_args_is_help=True)
+app = typer.Typer(
+    name="sessions", help="Import, subscribe to, add, list, show and remove sessions.", no_args_is_help=True
+)
 
 
 @app.command("import")

@@ -33,16 +33,16 @@ def save_schedule(
     """
     plan = plan_schedule(connection, schedule, now=now)
     changes = save_sessions(connection, [change.after for change in plan.changes], now=now)
-    for origin in plan.origins:
+    if plan.origins:
         connection.execute(
-            "save_session_origin",
-            session_id=origin.session_id,
-            entry_id=origin.entry_id,
-            source=origin.source,
-            uid=origin.uid,
-            sequence=origin.version.sequence,
-            written_at=origin.version.written_at,
-            digest=origin.digest,
+            "save_session_origins",
+            session_ids=[origin.session_id for origin in plan.origins],
+            entry_ids=[origin.entry_id for origin in plan.origins],
+            sources=[origin.source for origin in plan.origins],
+            uids=[origin.uid for origin in plan.origins],
+            sequences=[origin.version.sequence for origin in plan.origins],
+            written_ats=[origin.version.written_at for origin in plan.origins],
+            digests=[origin.digest for origin in plan.origins],
         )
     return plan, changes
 

@@ -56,9 +56,13 @@ def save_sessions(connection: Connection, sessions: Sequence[Session], *, now: d
         stored = _stored(connection)
         wanted = _keeping_extensions(given, stored)
     changed = {key: session for key, session in wanted.items() if stored.get(key) != session}
-    for session in changed.values():
-        values = {**asdict(session), "channel_ids": list(session.channel_ids)}
-        connection.execute("save_session", **values, now=now)
+    if changed:
+        rows = [
+            {**asdict(session), "channel_ids": " ".join(map(str, session.channel_ids))}
+            for session in changed.values()
+        ]
+        columns = {name: [row[name] for row in rows] for name in rows[0]}
+        connection.execute("save_sessions", **columns, now=now)
     moved = {key for key, session in changed.items() if _times(session) != _times(stored.get(key))}
     if changed:
         states = chain.from_iterable((stored.get(key), changed[key]) for key in sorted(moved))
