@@ -9,6 +9,7 @@ from itertools import zip_longest
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from ingest_pipeline.domain.membership import Claim
 from ingest_pipeline.domain.window import Window
@@ -17,7 +18,7 @@ from ingest_pipeline.storage.messages.membership import EVER, claims_between
 
 _TIME = pa.timestamp("us", tz="UTC")
 _PAST_ALL = {"first_posted_at": datetime(9999, 12, 31, tzinfo=UTC), "first_id": 0}
-_PAGE_BOUNDS = ("first_posted_at", "first_id", "last_posted_at", "lowest_id", "highest_id")
+_PAGE_BOUNDS = ("first_posted_at", "first_id", "last_posted_at")
 
 EXPORT_SCHEMA: pa.Schema = pa.schema(
     [
@@ -100,13 +101,23 @@ def message_pages(
     connection.execute("bound_memory")
     pages = connection.fetch_all("list_export_pages", **asdict(wanted), page_rows=page_rows)
     for page, following in zip_longest(pages, pages[1:], fillvalue=_PAST_ALL):
-        yield connection.fetch_arrow(
-            "export_messages",
-            **asdict(wanted),
-            **{name: page[name] for name in _PAGE_BOUNDS},
-            next_posted_at=following["first_posted_at"],
-            next_id=following["first_id"],
-        ).cast(EXPORT_SCHEMA)
+        bounds = {name: page[name] for name in _PAGE_BOUNDS}
+        end = {"next_posted_at": following["first_posted_at"], "next_id": following["first_id"]}
+        rows = connection.fetch_arrow("export_messages", **asdict(wanted), **bounds, **end)
+        rows = rows.take(pc.sort_indices(rows, [("posted_at", "ascending"), ("discord_id", "ascending")]))
+        ids = {name: page[name] for name in ("lowest_id", "highest_id")}
+        for query in ("export_drivers", "export_highlights"):
+            rows = _beside(rows, connection.fetch_arrow(query, **ids))
+        yield rows.select(EXPORT_SCHEMA.names).cast(EXPORT_SCHEMA)
+
+
+def _beside(rows: pa.Table, others: pa.Table) -> pa.Table:
+    """Return rows with the columns of others that have the same `discord_id`; null where none has."""
+    known = others["discord_id"].combine_chunks()
+    found = others.drop_columns(["discord_id"]).take(pc.index_in(rows["discord_id"], value_set=known))
+    for name in found.column_names:
+        rows = rows.append_column(name, found[name])
+    return rows
 
 
 def search_messages(

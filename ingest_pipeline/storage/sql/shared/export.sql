@@ -24,26 +24,15 @@ GROUP BY page
 ORDER BY page;
 
 -- name: export_messages
--- A page of the live messages that match, by time and id, up to the first message of the next page.
+-- A page of the live messages that match, up to the first message of the next page, in no order.
+-- Neither sorted nor joined here, which an engine could do only with all of their texts in its memory.
 SELECT
-    m.discord_id, m.session_id, m.guild_id, m.channel_id, m.posted_at, m.edited_at,
-    m.driver, r.driver_code, r.driver_name, r.driver_number, r.driver_team,
+    m.discord_id, m.session_id, m.guild_id, m.channel_id, m.posted_at, m.edited_at, m.driver,
     m.author_id, m.author_name, m.author_nickname, m.author_is_bot,
     m.message_text, m.raw_content, m.message_type, m.is_pinned, m.reference_id,
     m.attachments, m.attachment_count, m.embeds, m.embed_count, m.stickers, m.reactions, m.reaction_count,
-    m.is_highlight_candidate, h.score AS highlight_score, h.reasons AS highlight_reasons,
-    m.source, m.observed_at, m.content_digest, m.correlation_id, m.created_at, m.updated_at
+    m.is_highlight_candidate, m.source, m.observed_at, m.content_digest, m.correlation_id, m.created_at, m.updated_at
 FROM live_messages AS m
-LEFT JOIN (
-    SELECT discord_id, driver_code, driver_name, driver_number, driver_team
-    FROM radio_messages
-    WHERE discord_id BETWEEN $lowest_id::BIGINT AND $highest_id::BIGINT
-) AS r ON r.discord_id = m.discord_id
-LEFT JOIN (
-    SELECT discord_id, score, reasons
-    FROM highlights
-    WHERE discord_id BETWEEN $lowest_id::BIGINT AND $highest_id::BIGINT
-) AS h ON h.discord_id = m.discord_id
 WHERE
     ($session_id::TEXT IS NULL OR m.session_id = $session_id::TEXT)
     AND ($guild_id::BIGINT IS NULL OR m.guild_id = $guild_id::BIGINT)
@@ -56,5 +45,16 @@ WHERE
     AND m.posted_at BETWEEN $first_posted_at::TIMESTAMPTZ AND $last_posted_at::TIMESTAMPTZ
     -- Messages of one time may be on two pages.
     AND NOT (m.posted_at = $first_posted_at::TIMESTAMPTZ AND m.discord_id < $first_id::BIGINT)
-    AND NOT (m.posted_at = $next_posted_at::TIMESTAMPTZ AND m.discord_id >= $next_id::BIGINT)
-ORDER BY m.posted_at, m.discord_id;
+    AND NOT (m.posted_at = $next_posted_at::TIMESTAMPTZ AND m.discord_id >= $next_id::BIGINT);
+
+-- name: export_drivers
+-- The drivers, as far as they are known, of the messages in a range of ids.
+SELECT discord_id, driver_code, driver_name, driver_number, driver_team
+FROM radio_messages
+WHERE discord_id BETWEEN $lowest_id::BIGINT AND $highest_id::BIGINT;
+
+-- name: export_highlights
+-- The highlights among the messages in a range of ids.
+SELECT discord_id, score AS highlight_score, reasons AS highlight_reasons
+FROM highlights
+WHERE discord_id BETWEEN $lowest_id::BIGINT AND $highest_id::BIGINT;
