@@ -57,7 +57,7 @@ pytestmark = pytest.mark.timeout(600)
 
 @pytest.fixture(scope="module")
 def webhook() -> Iterator[Receiver]:
-    """Take what is told."""
+    """Take what is reported."""
     with receiving() as receiver:
         yield receiver
 
@@ -89,7 +89,7 @@ def age(instance: dg.DagsterInstance, *run_ids: str) -> None:
 
 
 def test_what_is_theirs_is_left_alone(dagster: DagsterStack, webhook: Receiver) -> None:
-    """Old runs of this project are deleted, failures of this project are told; theirs are neither."""
+    """Old runs of this project are deleted, failures of this project are reported; theirs are neither."""
     instance = dagster.instance
     cursor = dagster.evaluate("alert_sensor").cursor
     theirs = [

@@ -245,7 +245,7 @@ def test_processing_that_fails_leaves_the_connection_alone_and_loses_nothing(
 def test_a_stop_stores_what_was_received(
     archive: Archive, server: DiscordServer, guild: int, radio: int
 ) -> None:
-    """The last event too; and the bot's life is told in order."""
+    """The last event too; and the bot's life is reported in order."""
     with RunningBot(archive, LAZY) as bot:
         server.messages.post(radio, "the last word")
         folder = archive.services.settings.data_dir / "gateway"

@@ -45,7 +45,7 @@ def levels(archive: Archive) -> list[tuple[int, Decimal | None]]:
 def test_a_plan_is_read_as_it_comes_and_when_edited_and_withdrawn_when_deleted(
     archive: Archive, server: DiscordServer, guild: int, radio: int
 ) -> None:
-    """Each time in the batch of its event, which is told under the message's own correlation id."""
+    """Each time in the batch of its event, which is reported under the message's own correlation id."""
     with RunningBot(archive, OPTIONS) as bot:
         # What the first catch-up reads tells no events of its own.
         bot.settle()

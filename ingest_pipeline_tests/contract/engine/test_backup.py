@@ -218,7 +218,7 @@ def test_a_whole_database_that_is_rebuilt_is_the_same(settings: Settings, databa
 
 
 def test_a_damaged_file_is_rebuilt_from_what_has_landed(duckdb_settings: Settings) -> None:
-    """Messages and their content come back; what came by the bot is told, and the old file is kept."""
+    """Messages and their content come back; what came by the bot is reported, and the old file is kept."""
     database = open_database(duckdb_settings)
     assert isinstance(database, DuckDBDatabase)
     services = deployment(duckdb_settings, database)
@@ -239,7 +239,7 @@ def test_a_damaged_file_is_rebuilt_from_what_has_landed(duckdb_settings: Setting
 
 
 def test_a_file_that_cannot_be_opened_at_all_is_rebuilt(duckdb_settings: Settings) -> None:
-    """Sessions come from the sessions file then; a session that is in none is told."""
+    """Sessions come from the sessions file then; a session that is in none is reported."""
     database = open_database(duckdb_settings)
     assert isinstance(database, DuckDBDatabase)
     services = deployment(duckdb_settings, database)

@@ -131,7 +131,7 @@ def test_work_is_done_again_after_a_conflict(database: Database) -> None:
 
 
 def test_work_is_not_done_again_for_ever(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The conflict of the last try is told: it may pass later."""
+    """The conflict of the last try is reported: it may pass later."""
     monkeypatch.setattr("ingest_pipeline.storage.engine.database.MAX_ATTEMPTS", 3)
     tries: list[int] = []
 

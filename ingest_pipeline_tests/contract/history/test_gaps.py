@@ -150,7 +150,7 @@ def test_an_import_cut_off_says_so(archive: Archive, server: DiscordServer, guil
 def test_a_gap_the_bot_may_not_read_stays_and_says_why(
     archive: Archive, server: DiscordServer, guild: int, radio: int
 ) -> None:
-    """Without history, out of sight, gone: each is told, none is attempted in vain."""
+    """Without history, out of sight, gone: each is reported, none is attempted in vain."""
     ids = server.messages.bulk_load(radio, 10)
     monitor(archive, guild, "*radio*")
     server.permissions.revoke(radio, permissions.READ_MESSAGE_HISTORY)

@@ -131,7 +131,7 @@ def test_each_difference_is_found_with_its_reason(
 def test_every_batch_counts_and_so_does_the_end_of_every_page(
     archive: Archive, server: DiscordServer, guild: int, radio: int
 ) -> None:
-    """What differs in the first of several batches is told, and what was deleted where a page ends."""
+    """What differs in the first of several batches is reported, and what was deleted where a page ends."""
     ids = server.messages.bulk_load(radio, 450, ends=datetime.now(UTC) - AGO)
     imported(archive, guild)
     delete_row(archive, ids[0], ids[-2])

@@ -44,7 +44,7 @@ MINUTES = 3
 class Reading:
     """An export of a range of the channel, read at a time; minutes after `START`.
 
-    With `deletions`, the deletions that had happened by then are told as well, as the gateway does;
+    With `deletions`, the deletions that had happened by then are reported as well, as the gateway does;
     `keep_media_only` is the channel's policy at that time.
     """
 
@@ -84,7 +84,7 @@ class Reading:
         )
 
     def tombstones(self) -> list[Tombstone]:
-        """Return the deletions that are told."""
+        """Return the deletions that are reported."""
         posts = self.scene.posts(0, Window(START, self.read_at).high) if self.deletions else ()
         return [
             Tombstone(post.snowflake, CHANNEL_ID, None, post.deleted_at, "gateway", "deletion")

@@ -377,7 +377,7 @@ def test_a_large_file_is_merged_alone_and_reported_in_bytes(
     ("argument", "says"), [("nothing-here.json", "check the path"), ("no*.json", "check the pattern")]
 )
 def test_what_is_not_there_is_refused(argument: str, says: str, tmp_path: Path) -> None:
-    """A path and a pattern are told apart."""
+    """A path and a pattern are distinguished."""
     with pytest.raises(BadInput, match=says):
         find_files([str(tmp_path / argument)])
 

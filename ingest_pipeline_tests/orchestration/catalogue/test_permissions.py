@@ -1,4 +1,4 @@
-"""A permission that the bot loses is told with what to grant: in Dagster and in the status."""
+"""A permission that the bot loses is reported with what to grant: in Dagster and in the status."""
 
 from __future__ import annotations
 

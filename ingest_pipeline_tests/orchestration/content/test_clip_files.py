@@ -62,7 +62,7 @@ def replace_world(deployment: Deployment, *messages: dict[str, Any]) -> None:
 
 
 def fetch(deployment: Deployment, server: FileServer, **changes: Any) -> dict[str, Any]:
-    """Materialise the clip files of the first window, allowing a server here, and return what is told."""
+    """Materialise the clip files of the first window, allowing a server here, and return what is reported."""
     job = deployment.definitions.resolve_implicit_global_asset_job_def()
     config = {"hosts": [server.address.removeprefix("http://")], **changes}
     result = job.execute_in_process(

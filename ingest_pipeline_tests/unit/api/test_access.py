@@ -113,7 +113,7 @@ def test_only_channels_that_hold_messages_are_scanned(tmp_path: Path) -> None:
 
 
 def test_an_installation_is_begun_used_once_and_gone(tmp_path: Path) -> None:
-    """Its state is told once, and never again."""
+    """Its state is reported once, and never again."""
     with filled_client(tmp_path) as client:
         begun = client.post("/install-intents", json={"guild_id": "5"}, headers=writer()).json()
         state = {"state": begun["state"]}
@@ -177,7 +177,7 @@ def test_a_busy_database_is_answered_with_when_to_try_again(tmp_path: Path) -> N
 
 
 def test_the_status_outlives_a_long_write(tmp_path: Path) -> None:
-    """The last one is told again, with its time."""
+    """The last one is reported again, with its time."""
     services = build_services(settings_for(tmp_path, database_wait_seconds=1))
     fill(services)
     with client_of(services) as client:

@@ -50,7 +50,7 @@ def test_a_creation_is_a_message() -> None:
 
 
 def test_an_edit_is_taken_at_once_and_read_again() -> None:
-    """Its text is told for certain, its reactions and pins are not."""
+    """Its text is reported for certain, its reactions and pins are not."""
     events = seen(("MESSAGE_UPDATE", WHOLE | {"edited_timestamp": "2026-09-06T13:05:00+00:00"}))
     [message] = events.messages[(GUILD, CHANNEL)]
     assert not message.is_creation

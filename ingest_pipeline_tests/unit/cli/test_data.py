@@ -125,7 +125,7 @@ def test_the_file_s_channel_is_used_and_never_contradicted(cli: Cli, export: Pat
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b"hello", b"\xff\xfe", b'{"messages": [{"id": "1"'])
 def test_a_malformed_export_ends_with_five_and_leaves_the_table(cli: Cli, content: bytes) -> None:
-    """Damage is told on standard error; nothing is printed as data or stored."""
+    """Damage is reported on standard error; nothing is printed as data or stored."""
     cli.add_session()
     path = cli.folder / "broken.json"
     path.write_bytes(content)

@@ -28,7 +28,7 @@ def filled(cli: Cli) -> Cli:
 
 
 def test_status_makes_no_database(cli: Cli) -> None:
-    """Looking changes nothing, and what is missing is told."""
+    """Looking changes nothing, and what is missing is reported."""
     status = cli("database", "status", "--json").json
     assert (status["engine"], status["schema_version"], status["rows"]) == ("duckdb", 0, {})
     assert status["pending"]
@@ -103,7 +103,7 @@ def test_a_server_that_is_not_there_is_named_at_once_without_a_password(filled: 
 
 
 def test_a_users_own_table_is_left_out_with_a_note(filled: Cli) -> None:
-    """Its name is told on both ways of output; what is ours is copied."""
+    """Its name is reported on both ways of output; what is ours is copied."""
     file = filled.folder / "data" / "ingest.duckdb"
     with duckdb.connect(file) as connection:
         connection.execute("CREATE TABLE notes (id INTEGER)")

@@ -20,7 +20,7 @@ def cli(tmp_path: Path) -> Cli:
 
 
 def test_a_calendar_is_imported_and_what_it_leaves_out_is_named(cli: Cli) -> None:
-    """The good event comes in, the other is told with its option, which takes it."""
+    """The good event comes in, the other is reported with its option, which takes it."""
     file = str(CALENDARS / "no_end_among_others.ics")
     outcome = cli("sessions", "import", file)
     assert (outcome.code, outcome.stdout) == (

@@ -220,7 +220,7 @@ def test_a_second_process_that_is_killed_costs_time_only(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """Its half is read by the first one, and that is told."""
+    """Its half is read by the first one, and that is reported."""
     document = make_document(many())
     expected = alone(document, monkeypatch)
     tally = Tally()

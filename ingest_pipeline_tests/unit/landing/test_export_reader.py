@@ -128,7 +128,7 @@ def test_a_document_cut_anywhere_is_truncated(indent: int | None) -> None:
 
 @pytest.mark.parametrize("indent", [None, 2])
 def test_of_a_document_cut_anywhere_every_whole_message_can_be_salvaged(indent: int | None) -> None:
-    """No more and no fewer than stand whole before the cut, and the fault is told."""
+    """No more and no fewer than stand whole before the cut, and the fault is reported."""
     document = as_bytes(export([message(1, "\U0001f4fb é"), message(2), message(3)]), indent)
     ends = [document.index(element) + len(element) for element in cut(document)]
     for length in range(document.index(b"[", document.index(b'"messages"')) + 1, len(document)):

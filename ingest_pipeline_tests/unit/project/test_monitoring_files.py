@@ -72,7 +72,7 @@ def test_every_rule_says_what_to_do() -> None:
     ids=" ".join,
 )
 def test_promtool_agrees(arguments: list[str]) -> None:
-    """With the configuration, the rules, and when they are told of."""
+    """With the configuration, the rules, and when they are reported."""
     done = subprocess.run(
         [str(PROMTOOL), *arguments],
         cwd=RULES.parent,

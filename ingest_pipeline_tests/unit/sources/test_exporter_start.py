@@ -50,7 +50,7 @@ def test_a_file_that_is_not_executable_says_so(tmp_path: Path) -> None:
 
 
 def test_a_program_for_another_processor_says_so(tmp_path: Path) -> None:
-    """The kernel's "Exec format error" is told in words."""
+    """The kernel's "Exec format error" is reported in words."""
     path = tmp_path / "cli"
     path.write_bytes(ELF_OF_ANOTHER_PROCESSOR)
     path.chmod(0o755)

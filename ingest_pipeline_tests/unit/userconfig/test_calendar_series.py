@@ -208,6 +208,6 @@ def test_another_length_is_refused_with_a_remedy(text: str) -> None:
 
 @pytest.mark.parametrize("text", ["Mars/Base", "", "../etc/passwd", "Europe"])
 def test_an_unknown_zone_is_refused_with_a_remedy(text: str) -> None:
-    """Whatever is no name of a zone is told."""
+    """Whatever is no name of a zone is reported."""
     with pytest.raises(BadInput, match="write an IANA name"):
         parse_zone(text, "--assume-zone")

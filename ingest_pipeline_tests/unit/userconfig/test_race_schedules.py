@@ -80,7 +80,7 @@ def times(schedule: Schedule) -> dict[str, str]:
 
 
 def test_openf1_sessions_come_in_with_their_ends() -> None:
-    """A cancelled one is told as such, one without an end needs a length."""
+    """A cancelled one is reported as such, one without an end needs a length."""
     endless = OPENF1 | {"session_key": 9002, "date_end": None}
     schedule = read([OPENF1, endless, OPENF1 | {"session_key": 9003, "is_cancelled": True}])
     assert times(schedule) == {"openf1-9001": "12-04 09:30–10:30"}

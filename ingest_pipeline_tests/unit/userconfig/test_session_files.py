@@ -280,7 +280,7 @@ def test_files_are_read_by_their_suffix(tmp_path: Path) -> None:
 
 
 def test_an_unreadable_or_huge_file_is_refused(tmp_path: Path) -> None:
-    """A wrong path, a folder and a file of another size class are told with the path."""
+    """A wrong path, a folder and a file of another size class are reported with the path."""
     huge = tmp_path / "huge.csv"
     huge.write_bytes(b"x" * (MAX_BYTES + 1))
     for path, said in (

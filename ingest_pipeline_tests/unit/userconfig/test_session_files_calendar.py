@@ -182,7 +182,7 @@ def test_a_wrong_event_is_named_with_line_and_remedy(lines: tuple[str, ...], sai
 
 
 def test_all_events_are_judged_at_once() -> None:
-    """Each wrong event is told with its own line."""
+    """Each wrong event is reported with its own line."""
     message = refusal(
         event("DTSTART:20260906T130000", TIMES[1], uid="a"), event(TIMES[0], uid="b"), event(uid="c")
     )

@@ -139,7 +139,7 @@ def test_number_and_team_are_of_the_season_or_unknown(grid: DriverTable) -> None
 
 
 def test_a_driver_of_another_season_is_known_without_car(grid: DriverTable) -> None:
-    """Who drives a free practice is identified, and neither number, team nor season is told."""
+    """Who drives a free practice is identified, and neither number, team nor season is reported."""
     doohan = grid.resolve("Doohan", season=2026)
     assert doohan is not None
     assert (doohan.code, doohan.number, doohan.team, doohan.season) == ("DOO", None, None, None)
@@ -163,7 +163,7 @@ def test_a_driver_of_another_season_is_known_without_car(grid: DriverTable) -> N
 def test_a_driver_who_changed_cars_has_the_one_of_the_day(
     grid: DriverTable, text: str, day: date | None, car: tuple[int | None, str | None]
 ) -> None:
-    """Without a day, or on one in neither car, only what both cars have in common is told."""
+    """Without a day, or on one in neither car, only what both cars have in common is reported."""
     assert car_of(grid.resolve(text, (day or date(2025, 1, 1)).year, day)) == car
 
 
