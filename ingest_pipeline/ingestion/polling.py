@@ -46,24 +46,24 @@ def plan_poll(
     now: datetime,
     *,
     overlap: timedelta,
-    sweep: timedelta,
+    post_session: timedelta,
 ) -> PollPlan:
     """Choose the session and windows to read now.
 
     The live session that started first comes first (one is expected; see "Live Polling Loop"). When
-    none is live, sessions that ended less than `sweep` ago and are not proven complete are read.
+    none is live, sessions that ended less than `post_session` ago and are not proven complete are read.
 
     Args:
         connection: For the coverage ledger.
         grid: How sessions are cut into windows.
         overlap: How far to read back behind a gap.
-        sweep: How long after its end a session is still read.
+        post_session: How long after its end a session is still read.
     """
     live = live_sessions(sessions, now)
     if live:
         keys = missing_keys(connection, live[0], grid, now, overlap)
         return PollPlan(live[0], tuple(keys), is_live=True, also_live=tuple(live[1:]))
-    for session in ended_within(sessions, now, sweep):
+    for session in ended_within(sessions, now, post_session):
         keys = missing_keys(connection, session, grid, now, overlap)
         if keys:
             return PollPlan(session, tuple(keys))

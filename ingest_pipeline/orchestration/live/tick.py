@@ -159,7 +159,7 @@ def decide(
         connection: For the coverage ledger.
         state: What earlier ticks left.
         grid: How sessions are cut into windows.
-        settings: For the overlap, the sweep and the pauses.
+        settings: For the overlap, the polls after a session's end, and the pauses.
         running: A live run that waits or works, if there is one: reading never piles up.
     """
     if running is not None:
@@ -171,7 +171,7 @@ def decide(
         grid,
         now,
         overlap=settings.overlap,
-        sweep=timedelta(hours=settings.post_session_hours),
+        post_session=timedelta(hours=settings.post_session_hours),
     )
     warnings = _warnings(plan)
     if plan.keys:

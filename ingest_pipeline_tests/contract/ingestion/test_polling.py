@@ -56,7 +56,7 @@ def plan(
             GRID,
             START + timedelta(minutes=minute),
             overlap=timedelta(seconds=30),
-            sweep=timedelta(hours=post_session_hours),
+            post_session=timedelta(hours=post_session_hours),
         )
 
 
@@ -165,7 +165,7 @@ def test_a_session_of_long_ago_is_left_to_a_backfill(database: Database) -> None
     assert plan(database, [session()], 120 + 24 * 60 - 1).session == session()
 
 
-def test_a_live_session_comes_before_a_sweep(database: Database) -> None:
+def test_a_live_session_comes_before_one_that_has_ended(database: Database) -> None:
     """What happens now cannot wait."""
     now_live = session("live", START + timedelta(hours=3))
     assert plan(database, [session(), now_live], 181).session == now_live
