@@ -24,6 +24,7 @@ from ingest_pipeline.api.routes import (
     metrics,
     scan_runs,
     schedules,
+    search,
     sessions,
     traces,
 )
@@ -95,7 +96,7 @@ async def _lifespan(lookups: Lookups, app: FastAPI) -> AsyncIterator[None]:  # n
 def _include_routers(app: FastAPI, kinds: Sequence[APIRouter], *, is_reading_guarded: bool) -> None:
     app.include_router(health.page_router)
     app.include_router(health.probes)
-    modules = (health, metrics, sessions, messages, catalogue, traces, scan_runs, schedules)
+    modules = (health, metrics, sessions, messages, search, catalogue, traces, scan_runs, schedules)
     for router in (*(module.router for module in modules), *kinds):
         if is_reading_guarded:
             app.include_router(router, dependencies=[Depends(require_reader)], responses=documented(401))

@@ -22,6 +22,7 @@ from ingest_pipeline.cli.commands import (
     operations,
     scans,
     schedule_commands,
+    search,
     sessions,
     settings,
     stack,
@@ -58,6 +59,8 @@ app.command("reread")(imports.reread)
 app.command("messages")(messages.messages)
 app.command("export")(messages.export)
 app.command("clip-files")(clips.clip_files)
+app.command("search")(search.search)
+app.command("changes")(search.changes)
 app.command("trace")(operations.trace)
 app.command("bot")(bot.bot)
 app.command("import-history")(history.import_history)

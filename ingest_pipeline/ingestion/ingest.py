@@ -218,7 +218,7 @@ class _Ingestion:
         if self.on_rows_merged and rows_read:
             self.on_rows_merged(connection, sorted(counts.changed_ids))
         # Those of all transactions together would take as much memory as a chunk of rows.
-        return replace(counts, changed_ids=frozenset())
+        return replace(counts, changed_ids=frozenset(), created_ids=frozenset())
 
     def _prove(self, connection: Connection, tallies: Sequence[Tally]) -> list[Proof]:
         proofs = [

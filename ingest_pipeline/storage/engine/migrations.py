@@ -123,6 +123,7 @@ def apply_pending(connection: Connection) -> list[str]:
         connection.execute(
             "record_migration", version=migration.version, name=migration.name, applied_at=datetime.now(UTC)
         )
+    connection.execute("align_changes")
     return [migration.name for migration in missing]
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pyarrow as pa
@@ -22,6 +22,7 @@ from ingest_pipeline.domain.snowflake import created_at
 from ingest_pipeline.domain.window import Window
 from ingest_pipeline.storage.engine.columns import column, counting, repeated
 from ingest_pipeline.storage.engine.database import Connection
+from ingest_pipeline.storage.messages.changes import ChangeKind, record_changes
 from ingest_pipeline.storage.messages.membership import share_sessions
 from ingest_pipeline.storage.messages.schema import STAGING_SCHEMA
 
@@ -220,7 +221,9 @@ def tombstone_messages(connection: Connection, tombstones: Sequence[Tombstone]) 
         sources=[tombstone.source for tombstone in tombstones],
         correlation_ids=[tombstone.correlation_id for tombstone in tombstones],
     )
+    live = [row["discord_id"] for row in connection.fetch_all("live_among", discord_ids=ids)]
     connection.execute("mark_deleted", discord_ids=ids)
+    record_changes(connection, ChangeKind.DELETED, live, now=datetime.now(UTC))
     return unknown
 
 

@@ -22,6 +22,7 @@ from ingest_pipeline.domain.session import Session
 from ingest_pipeline.storage.engine.columns import as_numpy, column
 from ingest_pipeline.storage.engine.database import Connection
 from ingest_pipeline.storage.gateway.dirty_windows import WHOLE_SESSION, DirtyWindow, mark_windows_dirty
+from ingest_pipeline.storage.messages.changes import ChangeKind, record_changes
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -110,6 +111,8 @@ def relink(
     """
     connection.execute("find_mislinked", **_pieces(connection, ranges))
     connection.execute("link_mislinked")
+    moved = [row["discord_id"] for row in connection.fetch_all("list_mislinked")]
+    record_changes(connection, ChangeKind.SESSION, moved, now=now)
     found = [row["session_id"] for row in connection.fetch_all("list_relinked_sessions")]
     concerned = sorted({*session_ids, *found})
     connection.execute("note_relinked", session_ids=concerned)

@@ -41,6 +41,7 @@ import pyarrow as pa
 
 from ingest_pipeline.storage.engine.columns import as_numpy, column, repeated
 from ingest_pipeline.storage.engine.database import Connection
+from ingest_pipeline.storage.messages.changes import ChangeKind, record_changes
 from ingest_pipeline.storage.messages.deletions import admit, release
 from ingest_pipeline.storage.messages.details import (
     any_details,
@@ -67,6 +68,7 @@ class MergeCounts:
         skipped: Rows of messages that no policy has taken, by reason.
         changed_ids: Messages of which anything is other than before, apart from when they were last seen:
             also such as count as unchanged, for example one that moved to another channel.
+        created_ids: Those of them that were not in the table.
     """
 
     created: int = 0
@@ -75,6 +77,7 @@ class MergeCounts:
     stale: int = 0
     skipped: Counter[str] = field(default_factory=Counter)
     changed_ids: frozenset[int] = field(default=frozenset(), compare=False, repr=False)
+    created_ids: frozenset[int] = field(default=frozenset(), compare=False, repr=False)
 
     def __add__(self, other: MergeCounts) -> MergeCounts:
         """Add the counts of two merges."""
@@ -85,11 +88,12 @@ class MergeCounts:
             self.stale + other.stale,
             self.skipped + other.skipped,
             self.changed_ids | other.changed_ids,
+            self.created_ids | other.created_ids,
         )
 
 
 def merge_messages(connection: Connection, rows: pa.Table, *, now: datetime) -> MergeCounts:
-    """Merge readings into `messages` and `message_revisions`, or into `skipped_messages`.
+    """Merge readings into `messages` and `message_revisions`, or into `skipped_messages`; feed the changes.
 
     Args:
         rows: Readings, of `STAGING_SCHEMA`; may be empty and may hold an id several times.
@@ -98,6 +102,13 @@ def merge_messages(connection: Connection, rows: pa.Table, *, now: datetime) -> 
     Returns:
         What became of each row.
     """
+    counts = _merge(connection, rows, now)
+    record_changes(connection, ChangeKind.CREATED, counts.created_ids, now=now)
+    record_changes(connection, ChangeKind.UPDATED, counts.changed_ids - counts.created_ids, now=now)
+    return counts
+
+
+def _merge(connection: Connection, rows: pa.Table, now: datetime) -> MergeCounts:
     if not rows.num_rows:
         return MergeCounts()
     readings = staged(rows)
@@ -136,13 +147,13 @@ def _merge_staged(connection: Connection, readings: pa.Table, now: datetime) -> 
         connection.execute("forget_rates_of_moved")
     if actions["touched"]:
         connection.execute("update_last_seen")
-    new_ids: list[int] = []
+    new_ids: frozenset[int] = frozenset()
     if actions["inserted"]:
         new = _rows_of_action(connection, readings, "insert", actions["inserted"])
-        new_ids = new["discord_id"].to_pylist()
+        new_ids = frozenset(new["discord_id"].to_pylist())
         connection.load("messages", _new_messages(connection, new, now))
     unchanged = len(readings) - actions["inserted"] - actions["resolved"]
-    counts = MergeCounts(actions["inserted"], unchanged=unchanged, changed_ids=frozenset(new_ids))
+    counts = MergeCounts(actions["inserted"], unchanged=unchanged, changed_ids=new_ids, created_ids=new_ids)
     if actions["outdated"]:
         counts += _normalize_again(connection, readings, now)
     if actions["resolved"]:
@@ -155,7 +166,8 @@ def _merge_staged(connection: Connection, readings: pa.Table, now: datetime) -> 
     connection.execute("drop_staged_actions")
     if released:
         # Each was counted when it was skipped, and the message itself by the row that took it.
-        counts += MergeCounts(changed_ids=merge_messages(connection, released, now=now).changed_ids)
+        taken = _merge(connection, released, now)
+        counts += MergeCounts(changed_ids=taken.changed_ids, created_ids=taken.created_ids)
     return counts
 
 
@@ -212,7 +224,9 @@ def _resolve_versions(connection: Connection, readings: pa.Table, now: datetime)
     connection.execute("resolve_versions")
     counts = connection.fetch_one("count_outcomes") or {}
     found = connection.fetch_one("count_changes") or {}
-    changed_ids = _ids(connection, "list_changed")
+    changes = connection.fetch_all("list_changed")
+    changed_ids = frozenset(row["discord_id"] for row in changes)
+    created_ids = frozenset(row["discord_id"] for row in changes if row["is_new"])
     if found["changes"]:
         # Texts are the bulk of a batch: only those that are written are sent.
         is_all = found["staged"] == len(readings)
@@ -220,7 +234,7 @@ def _resolve_versions(connection: Connection, readings: pa.Table, now: datetime)
         _write_changes(connection, to_write, now)
     connection.execute("update_last_seen_resolved")
     connection.execute("drop_ranked_versions")
-    return MergeCounts(**counts, changed_ids=changed_ids)
+    return MergeCounts(**counts, changed_ids=changed_ids, created_ids=created_ids)
 
 
 def _write_changes(connection: Connection, readings: pa.Table, now: datetime) -> None:

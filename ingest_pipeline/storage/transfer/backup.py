@@ -145,6 +145,7 @@ def restore(database: Database, source: Path, progress: Progress | None = None) 
         copy_file(source, draft.path)
         _check_same(expected, _contents_of(draft.path))
         draft.migrate()
+        draft.run(lambda connection: connection.execute("renew_feed_id"))
         if isinstance(database, DuckDBDatabase):
             replaced = database.replace(draft.path)
             return Saved(expected, time.monotonic() - began, replaced)

@@ -40,7 +40,8 @@ _NOTHING = scalar("", pa.string())
 _UTC = scalar("Z", pa.string())
 _ESCAPES = (("\\", "\\\\"), ("\n", "\\n"), ("\r", "\\r"), ("\t", "\\t"))
 PAGE_ROWS = 20_000
-_NOT_COPIED = "copy_progress"
+# The search index is derived, and has a form of its own on each engine.
+_NOT_COPIED = {"copy_progress", "searchable_messages"}
 # Facts about the project itself, which any look at the target may have left there.
 _OVERWRITTEN = "state"
 
@@ -150,7 +151,7 @@ def copy_database(
     target.migrate()
     with source.read() as reading:
         own, others = split_tables(reading)
-        tables = [table for table in own if table.name != _NOT_COPIED]
+        tables = [table for table in own if table.name not in _NOT_COPIED]
         target.run(partial(create_tables, tables=list(recorded_tables(reading).values())))
         with target.read() as connection:
             there = {table.name: table for table in list_tables(connection)}
@@ -202,6 +203,8 @@ def _begin(connection: Connection, names: list[str]) -> dict[str, tuple[int, str
 
 def _end(connection: Connection) -> None:
     connection.execute("end_copy")
+    connection.execute("align_changes")
+    connection.execute("renew_feed_id")
 
 
 @dataclass(frozen=True, slots=True)

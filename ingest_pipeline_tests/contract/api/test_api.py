@@ -23,6 +23,8 @@ PATHS = [
     "/messages",
     "/messages?session_id=race&driver=leclerc&text=LAP&since=2026-09-06T13:00:00Z&limit=2",
     f"/messages/{MESSAGE_ID}",
+    "/search?q=box",
+    "/search?q=lap*%20OR%20box&limit=2&best=true",
     "/guilds",
     f"/channels?guild_id={GUILD_ID}",
     f"/channels/{CHANNEL_ID}",

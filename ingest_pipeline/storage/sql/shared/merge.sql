@@ -227,7 +227,7 @@ WHERE NOT ((origin = 'current' AND version_rank = 1) OR (origin = 'revision' AND
 
 -- name: list_changed
 -- List the messages whose row becomes another, apart from when it was last seen.
-SELECT c.discord_id
+SELECT c.discord_id, m.discord_id IS NULL AS is_new
 FROM ranked_versions AS c
 LEFT JOIN messages AS m ON m.discord_id = c.discord_id
 WHERE c.version_rank = 1 AND (c.origin <> 'current' OR m.channel_id <> c.channel_id);

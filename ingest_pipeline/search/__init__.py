@@ -1,0 +1,1 @@
+"""Search in messages: queries, snippets and the completeness of an answer."""

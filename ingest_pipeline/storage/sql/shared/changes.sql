@@ -1,0 +1,33 @@
+-- name: changed_messages
+-- The rows, as they stand now, of messages that the feed names.
+SELECT * FROM messages WHERE discord_id IN (SELECT unnest($discord_ids::BIGINT[]));
+
+-- name: live_among
+-- Which of some messages are stored and not deleted.
+SELECT discord_id
+FROM live_messages
+WHERE discord_id IN (SELECT unnest($discord_ids::BIGINT[]))
+ORDER BY discord_id;
+
+-- name: list_mislinked
+-- The messages that were found.
+SELECT discord_id FROM mislinked ORDER BY discord_id;
+
+-- name: texts_of
+-- The words of some live messages.
+SELECT discord_id, driver, message_text, raw_content
+FROM live_messages
+WHERE discord_id IN (SELECT unnest($discord_ids::BIGINT[]));
+
+-- name: earlier_texts_of
+-- The words that some live messages had before.
+SELECT r.discord_id, r.content_digest, r.driver, r.message_text, r.raw_content
+FROM message_revisions AS r
+INNER JOIN live_messages AS m ON m.discord_id = r.discord_id
+WHERE r.discord_id IN (SELECT unnest($discord_ids::BIGINT[]));
+
+-- name: renew_feed_id
+-- Tell the feed of a database that was copied or restored from that of the one before it in its place.
+INSERT INTO state (key, value)
+VALUES ('change_feed_id', gen_random_uuid()::TEXT)
+ON CONFLICT (key) DO UPDATE SET value = excluded.value;
