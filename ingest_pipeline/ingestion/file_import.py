@@ -31,6 +31,7 @@ from ingest_pipeline.ingestion.file_reports import (
     Outcome,
     judged,
     other_channel,
+    unchanged,
     warned,
 )
 from ingest_pipeline.ingestion.imports import file_document, merge_documents
@@ -304,18 +305,7 @@ class _Import:
         )
 
     def _unchanged(self, name: str, record: ImportedFile) -> None:
-        self.report.files.append(
-            FileReport(
-                name,
-                Outcome.UNCHANGED,
-                record.channel_id,
-                messages=record.messages,
-                first_id=record.first_id or 0,
-                last_id=record.last_id or 0,
-                detail="salvaged earlier" if record.is_salvaged else "",
-                correlation_id=record.correlation_id,
-            )
-        )
+        self.report.files.append(warned(unchanged(name, record, self.scope)))
 
     def _other_form(self, name: str, form: FileForm, source: Source) -> None:
         done = FileReport(name, Outcome.OTHER_FORM, detail=describe(form))

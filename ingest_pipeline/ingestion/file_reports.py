@@ -204,15 +204,34 @@ def judged(read: FileReport, tally: Tally, damage: Damage | None, scope: ImportS
         detail = f"{tally.taken} of its messages were taken, which stand before the damage: {damage.error}"
         return replace(done, outcome=Outcome.SALVAGED, detail=detail)
     outside = tally.skipped[SkipReason.OUTSIDE_WINDOW] + tally.skipped[SkipReason.THREAD_STARTER]
-    if tally.received and outside == tally.received:
-        asked = " and ".join(
-            f"{word} {moment.isoformat()}"
-            for word, moment in (("after", scope.after), ("before", scope.before))
-            if moment
-        )
-        detail = f"none of its messages was posted {asked}; they are {_span(done)}"
-        return replace(done, outcome=Outcome.OUTSIDE, detail=detail)
-    return done
+    return _outside(done, scope) if tally.received and outside == tally.received else done
+
+
+def unchanged(name: str, record: ImportedFile, scope: ImportScope) -> FileReport:
+    """Return the report of a file that was imported before and is not read again."""
+    done = FileReport(
+        name,
+        Outcome.UNCHANGED,
+        record.channel_id,
+        messages=record.messages,
+        first_id=record.first_id or 0,
+        last_id=record.last_id or 0,
+        detail="what stands before its damage was imported earlier" if record.is_salvaged else "",
+        correlation_id=record.correlation_id,
+    )
+    window, first, last = scope.window, done.first_at, done.last_at
+    is_outside = window and first and last and (last < window.start or first >= window.end)
+    return _outside(done, scope) if is_outside else done
+
+
+def _outside(done: FileReport, scope: ImportScope) -> FileReport:
+    asked = " and ".join(
+        f"{word} {moment.isoformat()}"
+        for word, moment in (("after", scope.after), ("before", scope.before))
+        if moment
+    )
+    detail = f"none of its messages was posted {asked}; they are {_span(done)}"
+    return replace(done, outcome=Outcome.OUTSIDE, detail=detail)
 
 
 def other_channel(read: FileReport, tally: Tally, scope: ImportScope) -> FileReport:

@@ -36,6 +36,7 @@ from ingest_pipeline.storage.engine.database import Connection
 from ingest_pipeline.storage.messages.deletions import list_skipped_with_words, skipped_readings
 from ingest_pipeline.storage.messages.membership import threads_of
 from ingest_pipeline.storage.messages.merge import MergeCounts, merge_messages
+from ingest_pipeline.storage.messages.queries import channels_of_guild
 from ingest_pipeline.storage.messages.sessions import find_session, list_sessions
 
 Progress = Callable[[str], None]
@@ -54,12 +55,14 @@ class RereadScope:
         channel_id: Only this channel.
         since: Only what was posted at this time, aware, or later.
         until: Only what was posted before, aware.
+        guild_id: Only channels of this guild: of the catalogue, or that messages are stored of.
     """
 
     session_id: str | None = None
     channel_id: int | None = None
     since: datetime | None = None
     until: datetime | None = None
+    guild_id: int | None = None
 
 
 @dataclass(slots=True)
@@ -186,6 +189,9 @@ def reread(
 def _scope(connection: Connection, scope: RereadScope) -> _Scope:
     start, end = scope.since or DISCORD_EPOCH, scope.until or _EVER
     channel_ids = None if scope.channel_id is None else frozenset({scope.channel_id})
+    if scope.guild_id is not None:
+        of_guild = frozenset(channels_of_guild(connection, scope.guild_id))
+        channel_ids = of_guild if channel_ids is None else of_guild & channel_ids
     if scope.session_id is None:
         return _Scope(tuple(list_sessions(connection)), channel_ids, start, end)
     session = find_session(connection, scope.session_id)

@@ -11,12 +11,14 @@ import typer
 from ingest_pipeline.cli.invocation import (
     CHANNEL,
     TIME,
+    GuildOption,
     JsonOption,
     SessionOption,
     begin,
     open_services,
     read_bounds,
     read_channel,
+    read_guild,
     storable,
 )
 from ingest_pipeline.cli.output import counting, describing, moment_text, print_json, print_report
@@ -161,6 +163,7 @@ def reread(
         typer.Option(help="Read a session's channels and time; everything by default.", metavar="ID"),
     ] = None,
     channel_id: Annotated[str | None, typer.Option(help="Read this channel only.", metavar=CHANNEL)] = None,
+    guild: GuildOption = None,
     since: Annotated[
         str | None,
         typer.Option(help="Read what was posted then or later, with Z or an offset.", metavar=TIME),
@@ -176,11 +179,12 @@ def reread(
     settings = begin(context, as_json=as_json)
     first, last = read_bounds(since, until, ("--since", "--until"))
     channel = read_channel(channel_id)
+    guild_id = None if guild is None else read_guild(guild)
     with open_services(settings) as services, describing() as progress:
         from ingest_pipeline.content.sessions import reading_content
         from ingest_pipeline.ingestion import reread as rereading
 
-        scope = rereading.RereadScope(session_id, channel, first, last)
+        scope = rereading.RereadScope(session_id, channel, first, last, guild_id)
         report = rereading.reread(services, reading_content(services), scope, progress)
     if as_json:
         print_json(report.as_dict())

@@ -151,6 +151,11 @@ def find_tombstone(connection: Connection, discord_id: int) -> dict[str, Any] | 
     return connection.fetch_one("find_tombstone", discord_id=discord_id)
 
 
+def channels_of_guild(connection: Connection, guild_id: int) -> set[int]:
+    """Return a guild's channels: those of the catalogue, and those that messages are stored of."""
+    return {row["channel_id"] for row in connection.fetch_all("channels_of_guild", guild_id=guild_id)}
+
+
 def count_of_journey(connection: Connection, correlation_id: str) -> int:
     """Count the messages whose content came with a journey."""
     row = connection.fetch_one("count_of_journey", correlation_id=correlation_id)

@@ -269,6 +269,8 @@ def test_another_channel_and_other_bounds_are_reported_with_the_file_s_own_range
     assert sum(detail in caplog.text for detail in details.values() if detail) == 2
     assert rows(database) == [(CHANNEL_ID, ids(3)[0])]
     assert take(services, tmp_path / "folder").created == 4
+    again = take(services, tmp_path / "folder", after=START + timedelta(days=1))
+    assert again.outcomes == {"outside": 3}, "though nothing of them has changed"
 
 
 @pytest.mark.parametrize(

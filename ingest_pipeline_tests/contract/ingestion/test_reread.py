@@ -161,7 +161,7 @@ def test_readings_of_an_earlier_normalizer_are_made_again(services: Services, ga
 
 
 def test_scopes_leave_the_rest_as_it_is(services: Services, gateway: Gateway, database: Database) -> None:
-    """A channel, a time, a session."""
+    """A channel, a guild, a time, a session."""
     later = first_id_at(POSTED + timedelta(minutes=40))
     gateway.receive(frame("MESSAGE_CREATE", payload()), frame("MESSAGE_CREATE", payload("b", later)))
     gateway.store()
@@ -174,6 +174,9 @@ def test_scopes_leave_the_rest_as_it_is(services: Services, gateway: Gateway, da
     assert read() == 2
     assert read(channel_id=CHANNEL) == 2
     assert read(channel_id=CHANNEL + 1) == 0
+    assert read(guild_id=GUILD) == 2
+    assert read(guild_id=GUILD + 1) == 0
+    assert read(guild_id=GUILD, channel_id=CHANNEL + 1) == 0
     assert read(since=half_past) == 1
     assert read(until=half_past) == 1
     database.run(lambda c: save_sessions(c, [Session("race", POSTED, half_past, (CHANNEL,))], now=POSTED))

@@ -68,3 +68,9 @@ SELECT source, count(*) AS n FROM live_messages GROUP BY source ORDER BY source;
 -- name: count_by_channel
 -- Count the live messages of each channel by how their content was first read.
 SELECT channel_id, source, count(*) AS n FROM live_messages GROUP BY channel_id, source;
+
+-- name: channels_of_guild
+-- The channels of a guild, of the catalogue or of stored messages.
+SELECT channel_id FROM channels WHERE guild_id = $guild_id::BIGINT
+UNION
+SELECT channel_id FROM messages WHERE guild_id = $guild_id::BIGINT;
