@@ -31,7 +31,8 @@ from ingest_pipeline.storage.content.queries import (
 )
 from ingest_pipeline.storage.engine.database import Connection
 from ingest_pipeline.storage.messages.coverage import gaps
-from ingest_pipeline.storage.messages.deletions import messages_per_minute
+from ingest_pipeline.storage.messages.deletions import count_in_window, messages_per_minute
+from ingest_pipeline.storage.messages.membership import threads_of
 
 TOP_HIGHLIGHTS = 12
 SHOWN_CONTENT = 20
@@ -115,6 +116,7 @@ class SessionFacts:
         setups: Planned trades by ticker.
         unparsed_lines: Lines of trade setups that could not be read.
         clips: Videos.
+        in_threads: Messages of the channels' threads, which nothing else counts.
         contents: What messages hold of further kinds of content.
     """
 
@@ -133,6 +135,7 @@ class SessionFacts:
     clips: int
     uncounted: tuple[str, ...] = ()
     cut: int = 0
+    in_threads: int = 0
     contents: tuple[FoundContent, ...] = ()
 
     @property
@@ -203,9 +206,15 @@ def read_facts(
         unparsed_lines=len(unparsed_in_window(connection, channels, span)),
         clips=len(clips_in_window(connection, channels, span)),
         cut=count_cut_in_window(connection, channels, span),
+        in_threads=_in_threads(connection, channels, span),
         uncounted=tuple(talk.driver for talk in _talks(uncounted)),
         contents=tuple(_content(connection, kind, session) for kind in kinds if kind.title),
     )
+
+
+def _in_threads(connection: Connection, channel_ids: Sequence[int], span: Window) -> int:
+    threads = threads_of(connection, channel_ids)
+    return count_in_window(connection, threads, span) if threads else 0
 
 
 def _content(connection: Connection, kind: Kind, session: Session) -> FoundContent:

@@ -27,11 +27,13 @@ from ingest_pipeline.reporting.report import report_page, write_session_report
 from ingest_pipeline.settings import Settings
 from ingest_pipeline.storage.engine.database import Connection, Database
 from ingest_pipeline.storage.messages.coverage import Proof, record_proof
+from ingest_pipeline.storage.messages.membership import keep_parents
+from ingest_pipeline.storage.messages.merge import merge_messages
 from ingest_pipeline.storage.messages.queries import EXPORT_SCHEMA, MessageFilter, message_pages
 from ingest_pipeline.storage.messages.sessions import save_sessions
 from ingest_pipeline.userconfig.settings_file import SettingsFile
 from ingest_pipeline_tests.contract.content_messages import PLAN, RULES, SESSION, delete, id_at, merge, said
-from ingest_pipeline_tests.contract.readings import CHANNEL, at
+from ingest_pipeline_tests.contract.readings import CHANNEL, Reading, at, staged
 
 LIVE = timedelta(minutes=15)
 OVER = at(3 * 3600)
@@ -76,6 +78,20 @@ def test_the_facts_are_those_of_the_tables(database: Database) -> None:
     [highlight] = facts.highlights
     assert (highlight.who, highlight.text, highlight.score) == ("Charles Leclerc", "Crash, red flag", 0.76)
     assert highlight.url == f"https://discord.com/channels/7/{CHANNEL}/{ids[1]}"
+
+
+def test_messages_of_threads_are_told_beside_the_counts(database: Database) -> None:
+    """The report counts its channels' own messages, and says how many their threads have."""
+    thread = CHANNEL + 100
+    with database.write() as connection:
+        fill(connection)
+        keep_parents(connection, {thread: CHANNEL}, now=at(0))
+        reading = Reading(10**6, channel_id=thread, posted=65)
+        merge_messages(connection, staged([reading]), now=OVER)
+        facts = read_facts(connection, SESSION, OVER, live_within=LIVE, settings=DEFAULTS)
+    assert (facts.messages, facts.in_threads) == (5, 1)
+    page = report_page(facts, {"messages": "<svg/>"})
+    assert "Stored and not counted here: 1 from threads of the channels." in page
 
 
 def test_unknown_drivers_count_where_a_channel_says_so(database: Database) -> None:

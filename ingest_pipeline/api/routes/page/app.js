@@ -192,6 +192,7 @@ async function update() {
   const now = Date.parse(status.as_of);
   chip("reading", status.reading.state);
   chip("bot", status.bot.state);
+  byId("chip-bot").title = status.bot.state === "unknown" ? "Without a bot, threads are read when a session is sealed" : "";
   showNotice(status);
   const shown = status.live[0] || status.latest;
   if (shown) await showSession(shown, status, now);
