@@ -29,7 +29,7 @@ TABLE = ContentTable(
 
 
 def extract(batch: Batch) -> Tables:
-    """Return a row for each goal that a message tells of."""
+    """Return a row for each goal in a message."""
     messages = zip(batch.messages["discord_id"].to_pylist(), batch.messages["words"].to_pylist(), strict=True)
     rows = [
         (discord_id, number, home, away, int(home_goals), int(away_goals), scorer, int(minute))

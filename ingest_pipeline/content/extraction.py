@@ -5,7 +5,7 @@ windows of sessions. A message's content is replaced when it is read differently
 better parser, a changed table of drivers), withdrawn when the message is deleted, and otherwise left as
 it is; so extracting again is free of consequences.
 
-It works in sets: messages come as Arrow, Arrow tells which of them may hold a kind, and the database tells
+It works in sets: messages come as Arrow, Arrow finds which of them may hold a kind, and the database finds
 which rows differ.
 """
 

@@ -1,7 +1,7 @@
 """A kind of content: all that the project knows of something messages may say, in one object.
 
 Everything else is made from it: tables on both engines, extraction, the Dagster asset and its check, the
-command, the route, the report's section, events. `docs/kinds.md` tells how to write one.
+command, the route, the report's section, events. `docs/kinds.md` shows how to write one.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Kind:
     """A kind of content.
 
     Attributes:
-        name: Names its asset, its command, its route and what events tell: lower-case words and `_`.
+        name: Names its asset, its command, its route and the content in events: lower-case words and `_`.
         version: The number of its parser or rule; when it rises, all messages are read again.
         description: What it is, for Dagster and the command's help.
         tables: Its tables, the one that is shown first.
@@ -67,7 +67,7 @@ class Kind:
         title: The heading of its section in the report; no section without it.
         shows: Columns of the first table that the report and the command show; all by default.
         event: The event of a message that has rows of the first table and had none before; none by default.
-        event_data: What that event tells, from the message's rows.
+        event_data: That event's figures, from the message's rows.
     """
 
     name: str

@@ -224,7 +224,7 @@ def _columns(raws: Sequence[RawMessage], policy: ChannelPolicy) -> dict[str, Seq
     authors = [raw.author or _NOBODY for raw in raws]
     names = clean_all([author.name for author in authors])
     parts = [parts_of(raw) if _has_media(raw) else _NO_PARTS for raw in raws]
-    said = [
+    spoken = [
         said_in(content, name, each, policy.driver_from)
         for content, name, each in zip(contents, names, parts, strict=True)
     ]
@@ -241,13 +241,13 @@ def _columns(raws: Sequence[RawMessage], policy: ChannelPolicy) -> dict[str, Seq
     files = [[_identity(item) for item in items] if items else _NONE for items in attachments]
     return {
         "edited_at": edits,
-        "driver": [driver or None for driver, _ in said],
+        "driver": [driver or None for driver, _ in spoken],
         "author_id": parse_snowflakes([author.id for author in authors]),
         "author_name": names,
         "author_nickname": clean_all([author.nickname for author in authors]),
         "author_is_bot": [bool(author.is_bot) for author in authors],
         "raw_content": contents,
-        "message_text": [text for _, text in said],
+        "message_text": [text for _, text in spoken],
         "parts": _json_texts(parts),
         "forwarded": [_ENCODER.encode(each).decode() if each else None for each in forwards],
         "author_roles": [roles_text(author.roles) for author in authors],

@@ -1,8 +1,8 @@
-"""Profiles: names and pictures of users, roles, channels and guilds, as readings of messages tell them.
+"""Profiles: names and pictures of users, roles, channels and guilds, as readings of messages have them.
 
 Sources differ in what they carry: exports know what a user is called in the guild and the names of roles,
 Discord's own objects have global names, and nicknames only where the gateway sent them. What a source does
-not carry is None and never replaces what another one told; what it says there is none of is empty.
+not carry is None and never replaces a known value; a value that is known to be absent is empty.
 """
 
 from __future__ import annotations
@@ -44,20 +44,20 @@ Profiles = dict[tuple[str, int], Profile]
 """By kind and id."""
 
 
-def note_profile(profiles: Profiles, kind: str, entity_id: object, told: Profile) -> None:
-    """Add what a reading tells to what earlier ones told; nothing without a usable id."""
+def note_profile(profiles: Profiles, kind: str, entity_id: object, profile: Profile) -> None:
+    """Add a reading's profile to those of earlier ones; nothing without a usable id."""
     number = parse_snowflake(entity_id)
     if number is None:
         return
     known = profiles.get((kind, number))
     if known is None and len(profiles) >= MOST_PROFILES:
         return
-    cleaned = Profile(*map(clean, told))
+    cleaned = Profile(*map(clean, profile))
     profiles[kind, number] = over(cleaned, known) if known else cleaned
 
 
 def over(later: Profile, earlier: Profile) -> Profile:
-    """Return what a later reading tells, with what only the earlier one did."""
+    """Return a later reading's profile, with values that only the earlier one has."""
     return Profile(*(one if one is not None else other for one, other in zip(later, earlier, strict=True)))
 
 

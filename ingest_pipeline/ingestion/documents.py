@@ -82,8 +82,8 @@ class Tally:
         self.skipped += other.skipped
         self.not_taken += other.not_taken
         self.cut += other.cut
-        for (kind, entity_id), told in other.profiles.items():
-            note_profile(self.profiles, kind, entity_id, told)
+        for (kind, entity_id), profile in other.profiles.items():
+            note_profile(self.profiles, kind, entity_id, profile)
         self.saw([each for each in (other.first_id, other.last_id) if each])
 
     def saw(self, ids: Sequence[int]) -> None:
@@ -97,14 +97,14 @@ class Tally:
         return dataclasses.asdict(self) | {
             "skipped": dict(self.skipped),
             "not_taken": dict(self.not_taken),
-            "profiles": [[*key, *told] for key, told in self.profiles.items()],
+            "profiles": [[*key, *profile] for key, profile in self.profiles.items()],
         }
 
     @classmethod
     def from_dict(cls, stated: Mapping[str, Any]) -> Tally:
         """Return the tally of `as_dict`, or of an earlier version, which counted no rows as not taken."""
         counters = {name: Counter(stated.get(name, {})) for name in ("skipped", "not_taken")}
-        profiles = {(kind, number): Profile(*told) for kind, number, *told in stated.get("profiles", ())}
+        profiles = {(kind, number): Profile(*rest) for kind, number, *rest in stated.get("profiles", ())}
         return cls(**{**stated, **counters, "profiles": profiles})
 
 

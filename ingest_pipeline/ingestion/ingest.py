@@ -198,8 +198,8 @@ class _Ingestion:
         self, connection: Connection, rows: _Rows, earlier: MergeCounts
     ) -> tuple[_Merged, list[Event]]:
         counts = earlier + self._merge(connection, rows.tables)
-        told = zip(self.documents, rows.tallies, strict=True)
-        save_profiles(connection, [(each.provenance.observed_at, tally.profiles) for each, tally in told])
+        read = zip(self.documents, rows.tallies, strict=True)
+        save_profiles(connection, [(each.provenance.observed_at, tally.profiles) for each, tally in read])
         merged = _Merged(counts, rows.tallies, self._prove(connection, rows.tallies))
         events = list(self.after_merge(connection)) if self.after_merge else []
         if self.batch:

@@ -75,9 +75,9 @@ def read_race_schedule(root: Any, name: str, options: ScheduleOptions) -> Schedu
     reader = _reader_of(root)
     if reader is None:
         detail = root.get("detail") if isinstance(root, dict) else None
-        said = f" (it says {shown(detail)})" if detail else ""
+        stated = f" (it says {shown(detail)})" if detail else ""
         raise BadInput(
-            f"{name} is no schedule of a known source{said}: give the sessions of OpenF1, the races of "
+            f"{name} is no schedule of a known source{stated}: give the sessions of OpenF1, the races of "
             "Jolpica or Ergast, a season of sportstimes/f1, or a calendar (.ics)"
         )
     builder = ScheduleBuilder(options)

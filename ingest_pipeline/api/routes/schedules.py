@@ -62,7 +62,7 @@ class SyncModel(BaseModel):
 
     source: str
     dry_run: bool
-    is_unchanged: bool = Field(description="Whether its answer was as it was; then nothing else is told.")
+    is_unchanged: bool = Field(description="Whether its answer was as it was; then nothing else is shown.")
     created: int = 0
     updated: int = 0
     cancelled: int = 0

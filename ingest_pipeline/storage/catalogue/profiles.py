@@ -10,18 +10,18 @@ from ingest_pipeline.storage.engine.database import Connection
 
 
 def save_profiles(connection: Connection, readings: Iterable[tuple[datetime, Profiles]]) -> int:
-    """Keep what readings tell; what is known and the same is not written.
+    """Keep the profiles of readings; what is known and the same is not written.
 
     Args:
-        readings: When each was made, aware UTC, and what it tells.
+        readings: When each was made, aware UTC, and its profiles.
 
     Returns:
         How many profiles were new or changed.
     """
     latest: dict[tuple[str, int], tuple[datetime, Profile]] = {}
     for read_at, profiles in sorted(readings, key=lambda reading: reading[0]):
-        for key, told in profiles.items():
-            latest[key] = (read_at, over(told, latest[key][1]) if key in latest else told)
+        for key, profile in profiles.items():
+            latest[key] = (read_at, over(profile, latest[key][1]) if key in latest else profile)
     if not latest:
         return 0
     keys = sorted(latest)

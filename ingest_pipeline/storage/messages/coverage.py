@@ -98,7 +98,7 @@ def read_without_words(connection: Connection, channel_id: int, low: int, high: 
 def read_without_media(connection: Connection, channel_id: int, low: int, high: int) -> list[tuple[int, int]]:
     """Return the parts of `(low, high]` read without messages that have media and no words, in order.
 
-    What history has read so, only history read again tells of whole: exports carry no media of components.
+    What history has read so, only history read again has whole: exports carry no media of components.
     """
     known = proofs(connection, channel_id)
     taken = [each for each in known if each.keeps_media]
