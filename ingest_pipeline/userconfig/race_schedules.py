@@ -73,6 +73,8 @@ def read_race_schedule(root: Any, name: str, options: ScheduleOptions) -> Schedu
         BadInput: It is of none of the known sources, or none of its entries can be a session.
     """
     reader = _reader_of(root)
+    if isinstance(root, dict) and "messages" in root and reader is None:
+        raise BadInput(f"{name} is an export of messages: import it with `ingest import`")
     if reader is None:
         detail = root.get("detail") if isinstance(root, dict) else None
         stated = f" (it says {shown(detail)})" if detail else ""

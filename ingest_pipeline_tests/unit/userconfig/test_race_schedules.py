@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ingest_pipeline.domain.schedule import Schedule
 from ingest_pipeline.errors import BadInput
@@ -169,6 +172,7 @@ def test_a_guild_s_scheduled_events_take_their_own_channel() -> None:
         (b"{", "is not JSON"),
         (b"[]", "holds no sessions: ask for another season"),
         (b"[1]", "holds no sessions"),
+        (b'{"channel": {}, "messages": []}', "is an export of messages: import it with `ingest import`"),
         (b'{"detail": "Slow down"}', r"is no schedule of a known source \(it says 'Slow down'\)"),
         (b'{"races": [1, {"slug": "a"}]}', "it is not as sportstimes writes races"),
         (b'{"MRData": {"RaceTable": {"Races": [{}]}}}', "it is not as Jolpica writes races"),
@@ -218,3 +222,42 @@ def test_trading_days_that_cannot_be_are_refused_with_a_remedy(market: str, firs
     """An unknown market, or a weekend."""
     with pytest.raises(BadInput, match=said):
         trading(market, datetime(2026, 11, first, tzinfo=UTC), datetime(2026, 11, 30, tzinfo=UTC))
+
+
+odd = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=8)
+    | st.lists(st.integers(), max_size=2)
+)
+
+
+@given(
+    changes=st.dictionaries(
+        st.sampled_from(
+            [
+                *OPENF1,
+                *JOLPICA,
+                *SPORTSTIMES,
+                *EVENT,
+                "tbc",
+                "canceled",
+                "Sprint",
+                "recurrence_rule",
+                "meeting_name",
+            ]
+        ),
+        odd
+        | st.dictionaries(st.sampled_from(["date", "time", "Location", "frequency", "gp"]), odd, max_size=3),
+        max_size=4,
+    ),
+    base=st.sampled_from([OPENF1, JOLPICA, SPORTSTIMES, EVENT]),
+)
+def test_any_entry_is_read_or_refused(base: dict[str, Any], changes: dict[str, Any]) -> None:
+    """No value of any field leads to another error than those of bad input."""
+    entry = base | changes
+    roots: dict[int, Any] = {id(JOLPICA): jolpica(entry), id(SPORTSTIMES): {"races": [entry]}}
+    with suppress(BadInput):
+        read(roots.get(id(base), [entry]))
