@@ -232,7 +232,7 @@ class DatabaseUnavailable(TransientError):
 
 
 class DatabaseDamaged(DatabaseUnavailable):
-    """The embedded database's file or log is damaged: somebody must look at the disk and rebuild it."""
+    """The embedded database's file or log is damaged: an operator must check the disk and rebuild it."""
 
     retryable = False
 

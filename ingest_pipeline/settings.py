@@ -91,7 +91,7 @@ class Settings(BaseSettings):
         landing_url: Folder or fsspec URL (`s3://…`) of the landing store; None for `data_dir/landing`.
         discord_oauth_token: The account token the exporter reads with.
         discord_bot_token: The bot's token for the gateway; without an account's the exporter reads with it.
-        discord_guild_id: The only guild in which the bot monitors what nobody has chosen.
+        discord_guild_id: The only guild in which the bot monitors channels unasked.
         discord_channel_id: A channel that the bot monitors wherever it sees it.
         bot_monitor: What the bot monitors of a guild it sees for the first time: patterns, spaces between.
         bot_lookback_hours: How long before a gap the bot reads again, for edits and deletions.
@@ -117,7 +117,7 @@ class Settings(BaseSettings):
         retain_failed_runs_days: The same for runs that failed.
         prune_cron: When such records are deleted, in UTC.
         prune_dagster: Whether that is done by itself; `ingest start` sets it, for its instance is our own.
-        api_token: Needed to write by the HTTP interface; without it nobody can.
+        api_token: Needed to write by the HTTP interface; without it no client can.
         api_read_token: Needed to read by it; without it everybody who reaches it can.
         retain_events_days: Age at which an event may be deleted; 0 for never.
         retain_landings_days: Age at which the raw exports of a sealed session may be deleted; 0 for never.

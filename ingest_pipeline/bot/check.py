@@ -200,7 +200,7 @@ def patterns_in_force(
 
     Args:
         view: The guild as Discord shows it.
-        default_patterns: What a guild for which nobody has chosen patterns is monitored by.
+        default_patterns: The patterns of a guild without patterns of its own.
         settings: They name the guild that the default is for, and the channel that is always monitored.
     """
     guild_id = view.guild.guild_id

@@ -38,7 +38,7 @@ _logger = logging.getLogger(__name__)
 
 
 class BotEnded(ConfigurationError):
-    """The bot cannot go on until somebody has acted."""
+    """The bot cannot go on until an operator has acted."""
 
 
 async def run_forever(

@@ -26,7 +26,7 @@ from ingest_pipeline.domain.message_parts import (
     within_limit,
     words_of,
 )
-from ingest_pipeline.domain.message_words import DriverFrom, said_in_details
+from ingest_pipeline.domain.message_words import DriverFrom, speech_in_details
 
 Payload = Mapping[str, Any]
 
@@ -88,15 +88,15 @@ def detail_columns(
     Args:
         raws: The messages.
         names: Their authors' names.
-        driver_from: See `said_in`.
+        driver_from: See `speech_in`.
     """
     columns: dict[str, list[Any]] = {name: [None] * len(raws) for name in DETAIL_COLUMNS}
     for position, raw in enumerate(raws):
         if not isinstance(raw, DetailedMessage) or raw.details is None:
             continue
         values, parts = raw.details.values, within_limit(raw.details.parts)
-        driver, said = said_in_details(parts, names[position], driver_from)
-        found = (_text_of(values), _text_of(parts), words_of(parts), said, driver, _digest(values))
+        driver, speech = speech_in_details(parts, names[position], driver_from)
+        found = (_text_of(values), _text_of(parts), words_of(parts), speech, driver, _digest(values))
         for name, value in zip(DETAIL_COLUMNS, found, strict=True):
             columns[name][position] = value
     return columns

@@ -212,13 +212,13 @@ def _add_embeds(parts: list[dict[str, str]], prefix: str, embeds: Sequence[Embed
         part(parts, f"{at}.description", clean(item.description))
         is_result = any(field.name == _QUESTION for field in item.fields or ())
         for position, field in enumerate(item.fields or ()):
-            said = _said_in_result(field) if is_result else (field.name, field.value)
-            lines = [text for text in map(clean, said) if text and text.strip()]
+            texts = _words_of_result(field) if is_result else (field.name, field.value)
+            lines = [text for text in map(clean, texts) if text and text.strip()]
             part(parts, f"{at}.field[{position}]", "\n".join(lines))
         part(parts, f"{at}.footer", clean(item.footer.text) if item.footer else None)
 
 
-def _said_in_result(field: EmbedField) -> tuple[str | None, ...]:
+def _words_of_result(field: EmbedField) -> tuple[str | None, ...]:
     """Return the words of a field of a poll's result; its name is Discord's own, most values are numbers."""
     return (field.value,) if field.name in _RESULT_WORDS else ()
 

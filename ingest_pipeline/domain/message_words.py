@@ -1,4 +1,4 @@
-"""Words of messages: who speaks and what is said, out of all parts of a message."""
+"""Words of messages: who speaks, and the words, out of all parts of a message."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ingest_pipeline.domain.message_parts import words_of
 
 Parts = Sequence[dict[str, str]]
 DriverFrom = Literal["content", "author_name", "embed_title", "embed_author", "embed_field"]
-Said = tuple[str | None, str]
+Speech = tuple[str | None, str]
 
 _FORWARDED = "forwarded.content"
 _TEXT_DISPLAY = "component.text"
@@ -27,10 +27,10 @@ _DRIVER_PARTS = {
     "embed_field": re.compile(r"((?:forwarded\.)?embed\[[0-9]+\])\.field\[[0-9]+\]"),
 }
 IN_EMBEDS = frozenset(_DRIVER_PARTS)
-"""Places of the driver that `said_in_embed` looks at."""
+"""Places of the driver that `speech_in_embed` looks at."""
 
 
-def said_in(content: str, name: str | None, parts: Parts, driver_from: DriverFrom) -> Said:
+def speech_in(content: str, name: str | None, parts: Parts, driver_from: DriverFrom) -> Speech:
     """Return who speaks and all words of the parts that every source carries.
 
     The driver is named in the content; where that is empty, in the forwarded content. In a form of embeds
@@ -43,37 +43,37 @@ def said_in(content: str, name: str | None, parts: Parts, driver_from: DriverFro
         driver_from: Whether the content names the driver, the author's name is one, or an embed has one.
     """
     if driver_from in IN_EMBEDS:
-        driver, words, others = said_in_embed(parts, driver_from)
+        driver, words, others = speech_in_embed(parts, driver_from)
         return driver, _joined(_joined(content.strip(), words), words_of(others))
     if content.strip() or not parts:
-        driver, text = said_in_text(content, name, driver_from)
+        driver, text = speech_in_text(content, name, driver_from)
         return driver, _joined(text, words_of(parts)) if parts else text
     forwarded = next((each["text"] for each in parts if each["at"] == _FORWARDED), "")
-    driver, text = said_in_text(forwarded, name, driver_from)
+    driver, text = speech_in_text(forwarded, name, driver_from)
     return driver, _joined(text, words_of(parts, without=_FORWARDED))
 
 
-def said_in_details(parts: Parts, name: str | None, driver_from: DriverFrom) -> Said:
-    """Return who speaks and what is said in the words of details, for a message without any others.
+def speech_in_details(parts: Parts, name: str | None, driver_from: DriverFrom) -> Speech:
+    """Return who speaks and the words in the words of details, for a message without any others.
 
     Args:
         parts: The parts of details; the first text display names the driver.
         name: The author's name.
-        driver_from: See `said_in`.
+        driver_from: See `speech_in`.
     """
     lines: list[str] = []
     driver = None
     for each in parts:
         if driver is None and driver_from == "content" and each["at"].endswith(_TEXT_DISPLAY):
-            driver, text = said_in_text(each["text"], name, driver_from)
+            driver, text = speech_in_text(each["text"], name, driver_from)
             lines.append(text)
         else:
             lines.append(words_of([each]))
     return driver, "\n".join(line for line in lines if line)
 
 
-def said_in_text(text: str, name: str | None, driver_from: DriverFrom) -> Said:
-    """Return who speaks and what is said in one text, of a channel whose drivers are not in embeds.
+def speech_in_text(text: str, name: str | None, driver_from: DriverFrom) -> Speech:
+    """Return who speaks and the words in one text, of a channel whose drivers are not in embeds.
 
     Args:
         text: The text.
@@ -83,8 +83,8 @@ def said_in_text(text: str, name: str | None, driver_from: DriverFrom) -> Said:
     return (tidy_driver(name or ""), tidy_words(text)) if driver_from == "author_name" else split_radio(text)
 
 
-def said_in_embed(parts: Parts, driver_from: DriverFrom) -> tuple[str | None, str, Parts]:
-    """Return who speaks in the first embed or field that names a driver, what is said there, and the rest.
+def speech_in_embed(parts: Parts, driver_from: DriverFrom) -> tuple[str | None, str, Parts]:
+    """Return who speaks in the first embed or field that names a driver, the words there, and the rest.
 
     Args:
         parts: The parts of a message, as `parts_of` returns them.

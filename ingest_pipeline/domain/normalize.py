@@ -42,7 +42,7 @@ from ingest_pipeline.domain.message_parts import (
     total,
     words_of,
 )
-from ingest_pipeline.domain.message_words import DriverFrom, said_in
+from ingest_pipeline.domain.message_words import DriverFrom, speech_in
 from ingest_pipeline.domain.snowflake import MAX_SNOWFLAKE, parse_snowflake
 from ingest_pipeline.domain.window import Window
 
@@ -225,7 +225,7 @@ def _columns(raws: Sequence[RawMessage], policy: ChannelPolicy) -> dict[str, Seq
     names = clean_all([author.name for author in authors])
     parts = [parts_of(raw) if _has_media(raw) else _NO_PARTS for raw in raws]
     spoken = [
-        said_in(content, name, each, policy.driver_from)
+        speech_in(content, name, each, policy.driver_from)
         for content, name, each in zip(contents, names, parts, strict=True)
     ]
     forwards = [forward_of(raw) for raw in raws]

@@ -145,7 +145,7 @@ class RawLanding:
                 )
 
     def _note_failure(self, reason: str, job: _Waiting) -> None:
-        """Tell that the store fails, once until it answers again, and keep nobody waiting."""
+        """Report that the store fails, once until it answers again, and end all waits."""
         with self._changed:
             is_new, self._is_failing = not self._is_failing, True
             readings = sum(each.readings for each in self._waiting)

@@ -19,7 +19,7 @@ from upath import UPath
 
 from ingest_pipeline.domain.message import Embed, EmbedField, EmbedPart, RawMessage
 from ingest_pipeline.domain.message_parts import parts_of, words_of
-from ingest_pipeline.domain.message_words import said_in
+from ingest_pipeline.domain.message_words import speech_in
 from ingest_pipeline.domain.normalize import NORMALIZER_VERSION, ChannelPolicy
 from ingest_pipeline.domain.session import Session
 from ingest_pipeline.domain.snowflake import DISCORD_EPOCH, created_at
@@ -302,7 +302,7 @@ def _with_words(rows: pa.Table, policies: dict[int, ChannelPolicy]) -> pa.Table:
     kept = []
     for row in rows.to_pylist():
         parts = _stored_parts(row)
-        driver, text = said_in(
+        driver, text = speech_in(
             row["raw_content"], row["author_name"], parts, policies[row["channel_id"]].driver_from
         )
         if row["raw_content"].strip() or words_of(parts):

@@ -72,7 +72,7 @@ def build_single_schedule(
         cron: When, in UTC.
         description: What the UI says of it.
         why_not: Returns why nothing is to be done at a time, or None when something is.
-        default_status: Whether it runs as long as nobody turns it on or off.
+        default_status: Whether it runs until an operator turns it on or off.
     """
 
     def evaluate(

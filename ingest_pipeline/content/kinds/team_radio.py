@@ -1,4 +1,4 @@
-"""Team radio: who speaks, as written and as `data/drivers.yaml` knows the driver, and what is said."""
+"""Team radio: who speaks, as written and as `data/drivers.yaml` knows the driver, and the words."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ingest_pipeline.content.messages import other_parts
 from ingest_pipeline.domain.extract.drivers import DriverTable
 from ingest_pipeline.domain.extract.team_radio import RADIO_PARSER_VERSION
 from ingest_pipeline.domain.markdown import as_code
-from ingest_pipeline.domain.message_words import IN_EMBEDS, DriverFrom, said_in_embed, said_in_text
+from ingest_pipeline.domain.message_words import IN_EMBEDS, DriverFrom, speech_in_embed, speech_in_text
 from ingest_pipeline.storage.content.rows import RADIO_MESSAGES
 from ingest_pipeline.storage.engine.columns import column, repeated
 
@@ -59,14 +59,14 @@ def _said(
     content: str, author: str | None, parts: str | None, details_parts: str | None, driver_from: DriverFrom
 ) -> tuple[str | None, str]:
     if driver_from in IN_EMBEDS:
-        driver, words, _ = said_in_embed(other_parts(parts, details_parts), driver_from)
+        driver, words, _ = speech_in_embed(other_parts(parts, details_parts), driver_from)
         return driver, words
     text = content.strip()
     if not text:
         # Bots that write no content of their own forward it, or write text displays.
         spoken = (part["text"] for part in other_parts(parts, details_parts) if part["at"] in _SPOKEN_PARTS)
         text = next(spoken, "")
-    return said_in_text(text, author, driver_from)
+    return speech_in_text(text, author, driver_from)
 
 
 def _known(drivers: DriverTable, names: list[tuple[str, int, int]]) -> pa.Table:

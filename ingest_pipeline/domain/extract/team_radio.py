@@ -55,7 +55,7 @@ _LAST_PLAIN_LETTER = "\u1fff"
 
 
 def split_radio(content: str) -> tuple[str | None, str]:
-    """Split one message's content into the driver and what is said.
+    """Split one message's content into the driver and the words.
 
     Args:
         content: The whole content as Discord delivers it.
@@ -88,7 +88,7 @@ def driver_in_title(title: str) -> str | None:
 
 
 def words_in_description(text: str) -> str:
-    """Return what is said in a text that names nobody: without leading emoji, and tidied."""
+    """Return the words of a text that names no driver: without leading emoji, and tidied."""
     return tidy_words(_LEADING_EMOJI.sub("", _HIDDEN.sub("", text), count=1))
 
 
@@ -118,7 +118,7 @@ def _named(span: str, text: str) -> tuple[str | None, str]:
 
 
 def _without_colon(text: str) -> str:
-    # A colon may also begin the shortcode of an emoji, which is part of what is said.
+    # A colon may also begin the shortcode of an emoji, which is part of the words.
     while text.startswith(":") and not _SHORTCODE.match(text):
         text = text[1:].lstrip()
     return text

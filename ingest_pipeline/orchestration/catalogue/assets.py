@@ -115,7 +115,7 @@ def build_catalogue_assets(settings: Settings) -> list[dg.AssetsDefinition]:
 
 
 def build_catalogue_schedule(settings: Settings) -> dg.ScheduleDefinition:
-    """Return the schedule, which runs where there is a bot unless somebody turns it off."""
+    """Return the schedule, which runs where there is a bot unless an operator turns it off."""
     has_bot = settings.discord_bot_token is not None
     return build_single_schedule(
         catalogue_job,
@@ -251,7 +251,7 @@ permissions_job = dg.define_asset_job(
 
 
 def build_permissions_schedule(settings: Settings) -> dg.ScheduleDefinition:
-    """Return the schedule, which runs where there is a bot unless somebody turns it off."""
+    """Return the schedule, which runs where there is a bot unless an operator turns it off."""
     has_bot = settings.discord_bot_token is not None
     return build_single_schedule(
         permissions_job,

@@ -191,7 +191,7 @@ def _id(text: str) -> int:
 def scan_runs_sensor(
     context: dg.SensorEvaluationContext, tick_services: dg.ResourceParam[Services]
 ) -> dg.SensorResult:
-    """Ask for one run when somebody asked for readings; less and less often for one that keeps failing."""
+    """Ask for one run when readings were requested; less and less often for one that keeps failing."""
     retries, now = _RETRIES.read(context.cursor), datetime.now(UTC)
     if tick_services.settings.discord_bot_token is None:
         return dg.SensorResult(skip_reason=NO_BOT)
@@ -213,7 +213,7 @@ def scan_runs_sensor(
 
 
 def build_scan_runs_sensor(settings: Settings) -> dg.SensorDefinition:
-    """Return the sensor, which runs unless somebody turns it off."""
+    """Return the sensor, which runs unless an operator turns it off."""
     has_bot = settings.discord_bot_token is not None
     return dg.sensor(
         name="scan_runs_sensor",

@@ -159,7 +159,7 @@ def build_seal_assets() -> list[dg.AssetsDefinition]:
 
 
 def build_seal_sensor() -> dg.SensorDefinition:
-    """Return the sensor, which runs unless somebody turns it off."""
+    """Return the sensor, which runs unless an operator turns it off."""
     return dg.sensor(
         name="session_seal_sensor",
         job=seal_job,

@@ -30,9 +30,9 @@ class VerifyConfig(dg.Config):
     """Configuration of the verification.
 
     Attributes:
-        sample: About so many messages of each channel that the bot reads, 0 for all of them; the
+        sample: About how many messages of each channel the bot reads, 0 for all of them; the
             setting INGEST_VERIFY_SAMPLE when not given.
-        days: Of the sessions, those that ended in so many last days; the setting INGEST_VERIFY_DAYS
+        days: Of the sessions, those that ended in the last N days; the setting INGEST_VERIFY_DAYS
             when not given.
         guild_id: Only this guild's channels; all when empty.
         channel_id: Only this channel; all when empty.

@@ -146,7 +146,7 @@ def build_report_assets(settings: Settings) -> list[dg.AssetsDefinition]:
 
 
 def build_report_sensor() -> dg.SensorDefinition:
-    """Return the sensor, which runs unless somebody turns it off."""
+    """Return the sensor, which runs unless an operator turns it off."""
     return dg.sensor(
         name="session_report_sensor",
         job=report_job,

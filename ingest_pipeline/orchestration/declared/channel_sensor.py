@@ -13,7 +13,7 @@ from ingest_pipeline.userconfig.settings_file import load_settings_file
 
 
 def build_channel_sensor(declaration: Declaration, settings: Settings) -> dg.SensorDefinition:
-    """Return the sensor of a declaration, which runs unless somebody turns it off; it starts no runs."""
+    """Return the sensor of a declaration, which runs unless an operator turns it off; it starts no runs."""
 
     def channel_sensor(
         context: dg.SensorEvaluationContext, tick_services: dg.ResourceParam[Services]

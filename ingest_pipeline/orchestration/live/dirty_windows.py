@@ -52,7 +52,7 @@ _BY_SESSIONS = _Cause("sessions", "the session contains other messages than befo
 
 
 def build_changed_windows_sensor(settings: Settings) -> dg.SensorDefinition:
-    """Return the sensor, which runs unless somebody turns it off."""
+    """Return the sensor, which runs unless an operator turns it off."""
     return dg.sensor(
         name="changed_windows_sensor",
         minimum_interval_seconds=settings.poll_interval_seconds,

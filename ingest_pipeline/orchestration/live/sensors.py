@@ -177,7 +177,7 @@ def assign_free_slots(instance: dg.DagsterInstance) -> int:
 
 
 def build_live_session_sensor(settings: Settings) -> dg.SensorDefinition:
-    """Return the sensor, which runs unless somebody turns it off."""
+    """Return the sensor, which runs unless an operator turns it off."""
     return dg.sensor(
         name="live_session_sensor",
         job_name=WINDOWS_JOB,

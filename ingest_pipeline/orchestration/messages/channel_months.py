@@ -92,7 +92,7 @@ def channel_months_sensor(
 
 
 def build_channel_months_sensor() -> dg.SensorDefinition:
-    """Return the sensor, which runs unless somebody turns it off."""
+    """Return the sensor, which runs unless an operator turns it off."""
     return dg.sensor(
         name="channel_months_sensor",
         target=dg.AssetSelection.assets("channel_messages"),

@@ -52,7 +52,7 @@ class ContentFilter:
     """The messages whose content is wanted.
 
     Attributes:
-        maximum: The newest so many.
+        maximum: How many at most, the newest.
         session_id: Of this session, or None for all.
         channel_id: Of this channel, or None for all.
         since: Posted since, aware UTC, or None.

@@ -230,7 +230,7 @@ def content_ids(
     Args:
         window: When they were posted.
         after_id: Only messages above this id.
-        limit: At most so many.
+        limit: How many at most.
     """
     rows = connection.fetch_all(
         "content_ids",

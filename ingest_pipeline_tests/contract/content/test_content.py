@@ -18,7 +18,7 @@ from ingest_pipeline.domain.extract.drivers import DriverTable
 from ingest_pipeline.domain.extract.team_radio import RADIO_PARSER_VERSION
 from ingest_pipeline.domain.extract.trade_setups import SETUP_PARSER_VERSION
 from ingest_pipeline.domain.message import Attachment, Author, Embed, Picture
-from ingest_pipeline.domain.message_words import DriverFrom, Said, said_in_text
+from ingest_pipeline.domain.message_words import DriverFrom, Speech, speech_in_text
 from ingest_pipeline.domain.window import Window
 from ingest_pipeline.storage.content.rows import Changes
 from ingest_pipeline.storage.engine.database import Connection, Database
@@ -370,12 +370,12 @@ def test_a_parser_that_fails_costs_what_one_message_says(
 ) -> None:
     """Not the messages beside it, nor the transaction that stores it; and it is said which one it was."""
 
-    def said_in(content: str, name: str | None, driver_from: DriverFrom) -> Said:
+    def speech_in(content: str, name: str | None, driver_from: DriverFrom) -> Speech:
         if "poison" in content:
             raise RecursionError
-        return said_in_text(content, name, driver_from)
+        return speech_in_text(content, name, driver_from)
 
-    monkeypatch.setattr("ingest_pipeline.content.kinds.team_radio.said_in_text", said_in)
+    monkeypatch.setattr("ingest_pipeline.content.kinds.team_radio.speech_in_text", speech_in)
     with database.write() as connection:
         ids = merge(connection, said(1, "`Leclerc` Box."), said(2, "`poison`"), said(3, "`16` Copy."))
         report = extract(connection, *ids)
