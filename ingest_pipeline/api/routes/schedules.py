@@ -40,7 +40,7 @@ class Subscriptions(BaseModel):
     items: list[SubscriptionModel]
 
 
-class ChangeModel(BaseModel):
+class SessionChangeModel(BaseModel):
     """A session that is created, updated or cancelled."""
 
     kind: Literal["created", "updated", "cancelled"]
@@ -68,7 +68,7 @@ class SyncModel(BaseModel):
     cancelled: int = 0
     unchanged: int = 0
     session_ids: list[str] = Field(default_factory=list)
-    changes: list[ChangeModel] = Field(default_factory=list)
+    changes: list[SessionChangeModel] = Field(default_factory=list)
     left_out: list[LeftOutModel] = Field(default_factory=list)
     older: list[str] = Field(default_factory=list, description="Sessions that a newer version made.")
     removed: list[str] = Field(default_factory=list, description="Sessions that were removed by hand.")
