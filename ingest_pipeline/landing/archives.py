@@ -37,6 +37,7 @@ ARCHIVE_SUFFIXES = frozenset({".zip", ".tar", ".tgz", ".tbz2", ".txz", ".tzst"})
 OTHER_SUFFIXES = frozenset({".html", ".htm", ".csv", ".txt", ".jsonl", ".ndjson"})
 _TAR_MARK, _TAR_MARK_AT = b"ustar", 257
 _ENCRYPTED = 0x1
+_MARK_BYTES = 6
 _DIGITS = re.compile(r"(\d+)")
 
 
@@ -148,7 +149,7 @@ def _compressed_file(source: Source, decompress: Decompress, count: Count) -> Ex
 
     def opened(damage: Damage | None) -> BinaryIO:
         raw = io.BufferedReader(CountedFile(source.path, count))
-        return member_stream(name, decompress(raw), damage)
+        return member_stream(name, decompress(raw), damage, below=cast(BinaryIO, raw))
 
     return ExportFile(name, source.key, source.version, source.path.with_suffix("").as_posix(), None, opened)
 
@@ -217,9 +218,16 @@ def _member(
 ) -> ExportFile:
     name = _storable(f"{source.path}!{member}")
 
+    is_compressed = Path(member).suffix.lower() in EXPORT_SUFFIXES - {".json"}
+
     def opened(damage: Damage | None) -> BinaryIO:
         try:
-            return member_stream(name, opener(), damage, checksum)
+            stream = member_stream(name, opener(), damage, checksum)
+            if not is_compressed:
+                return stream
+            decompress = decompressor(stream.read(_MARK_BYTES))
+            stream.seek(0)
+            return member_stream(name, decompress(stream), damage, below=stream)
         except FAULTS as error:
             raise unreadable(name, error) from error
 
@@ -229,7 +237,7 @@ def _member(
         f"{source.key}!{_storable(member)}",
         version,
         member,
-        length,
+        None if is_compressed else length,
         opened,
         is_readable_once,
         FileForm.ARCHIVE if nested else None,

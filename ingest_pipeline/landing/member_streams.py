@@ -76,9 +76,17 @@ class CountedFile(io.FileIO):
 class _Member(io.RawIOBase):
     """A file in an archive; its beginning can be read again."""
 
-    def __init__(self, name: str, inner: BinaryIO, damage: Damage | None, checksum: int | None) -> None:
+    def __init__(
+        self,
+        name: str,
+        inner: BinaryIO,
+        damage: Damage | None,
+        checksum: int | None,
+        below: BinaryIO | None,
+    ) -> None:
         self._name = name
         self._inner = inner
+        self._below = below
         self._damage = damage
         self._expected = checksum
         self._checksum = 0
@@ -131,10 +139,18 @@ class _Member(io.RawIOBase):
     def close(self) -> None:
         if not self.closed:
             self._inner.close()
+            if self._below:
+                self._below.close()
         super().close()
 
 
-def member_stream(name: str, inner: BinaryIO, damage: Damage | None, checksum: int | None = None) -> BinaryIO:
+def member_stream(
+    name: str,
+    inner: BinaryIO,
+    damage: Damage | None,
+    checksum: int | None = None,
+    below: BinaryIO | None = None,
+) -> BinaryIO:
     """Return a stream of a file in an archive, whose faults are errors of this project.
 
     Args:
@@ -142,8 +158,9 @@ def member_stream(name: str, inner: BinaryIO, damage: Damage | None, checksum: i
         inner: Its bytes.
         damage: Where to note a fault, at which the stream then ends; None to raise it.
         checksum: The CRC-32 that its bytes must have, or None.
+        below: What `inner` decompresses, which it leaves open; closed with it.
     """
-    return cast(BinaryIO, _Member(name, inner, damage, checksum))
+    return cast(BinaryIO, _Member(name, inner, damage, checksum, below))
 
 
 def as_is(raw: BinaryIO) -> BinaryIO:

@@ -146,6 +146,21 @@ def test_every_kind_of_archive_gives_the_same_rows(
     assert (again.received, again.is_complete) == (0, True)
 
 
+@pytest.mark.parametrize("archived", [False, True])
+def test_a_compressed_export_is_read_as_it_is(
+    services: Services, database: Database, tmp_path: Path, archived: bool
+) -> None:
+    """By itself or in an archive; one that is cut off is damaged."""
+    whole = gzip.compress(as_bytes(export([message(1), message(2)])))
+    for name, content in (("a.json.gz", whole), ("b.json.gz", whole[:-30])):
+        if archived:
+            write_zip(tmp_path / f"{name}.zip", {name: content})
+        else:
+            (tmp_path / name).write_bytes(content)
+    assert take(services, tmp_path).outcomes == {"imported": 1, "damaged": 1}
+    assert [discord_id for _, discord_id in rows(database)] == ids(1, 2)
+
+
 def test_an_unchanged_archive_is_not_decompressed(services: Services, tmp_path: Path) -> None:
     """Its members are known from its first import; of a changed one all is looked at."""
     path = tmp_path / "exports.tar.gz"
