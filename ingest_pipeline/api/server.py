@@ -129,7 +129,6 @@ def serve(settings: Settings, host: str, port: int) -> None:
     """Serve until asked to stop (SIGINT, SIGTERM).
 
     Args:
-        settings: The deployment's settings.
         host: Address to listen on.
         port: Port to listen on; it must be free.
     """

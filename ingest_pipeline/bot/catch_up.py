@@ -152,8 +152,6 @@ class CatchUp:
     """The context of a catch-up.
 
     Attributes:
-        services: The services.
-        rest: Discord.
         watchlist: What is watched.
         lookback: How long before the bot stopped hearing messages are read again.
         concurrency: How many channels are read at the same time.

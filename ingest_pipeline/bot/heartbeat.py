@@ -36,7 +36,6 @@ class BotLife:
     """One run of the bot.
 
     Attributes:
-        services: The services.
         journey: The correlation id of this run.
         beat_seconds: How often the heart beats.
     """

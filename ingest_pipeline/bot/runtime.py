@@ -82,7 +82,6 @@ class BotRuntime:
     """Everything the steps share.
 
     Attributes:
-        services: The services.
         options: How the bot behaves.
         catalogue: Guilds and channels.
         ingester: From the spool into the table.

@@ -174,8 +174,6 @@ class BotCatalogue:
     """Guilds and channels, and what is watched of them.
 
     Attributes:
-        services: The services.
-        rest: Discord.
         watchlist: What is watched; kept up here.
         default_patterns: The patterns of a guild without patterns of its own.
         reported: The state of each watched channel as it was last reported.

@@ -61,8 +61,6 @@ class Scanner:
     """The context that all scans of one use case share.
 
     Attributes:
-        services: The services.
-        rest: Discord.
         rules: What the messages' content is read by; None to leave it as it is.
         batch_rows: Messages merged in one transaction, which bounds memory for each channel read at
             the same time.

@@ -31,7 +31,6 @@ def extend_overrunning(services: Services, now: datetime) -> list[Session]:
 
     Args:
         services: For the database and the settings.
-        now: The present, aware UTC.
     """
     with services.database.read() as connection:
         found = overrunning(connection, services, now)

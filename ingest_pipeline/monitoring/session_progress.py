@@ -51,7 +51,6 @@ class SessionProgress:
     """A session as it is at one time.
 
     Attributes:
-        session: The session.
         elapsed_seconds: How much of it is over.
         proven_seconds: How much of that is proven complete, in all of its channels.
         lag_seconds: How long before now, or before its end, its newest proof ends.

@@ -99,7 +99,6 @@ class SessionFacts:
     """The facts of a session's report.
 
     Attributes:
-        session: The session.
         span: From its start to its end, or to now while it is live.
         now: When this was read, aware UTC.
         minutes: Live messages by UTC minute; minutes without any are left out.

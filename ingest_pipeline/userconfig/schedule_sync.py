@@ -60,7 +60,6 @@ def sync_schedule(
         database: Where sessions are, and the validators of the last answer.
         settings: For the default channel, the data folder and the bot's token.
         subscription: The schedule.
-        now: The present, aware UTC.
         dry_run: Change nothing, and read an unchanged one too.
 
     Raises:

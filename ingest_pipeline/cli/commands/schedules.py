@@ -94,7 +94,6 @@ def apply_schedule(
     """Take a schedule over, or show what it would change, and say what it holds besides.
 
     Args:
-        settings: The settings.
         schedule: What was read.
         name: Where it is from, in messages.
         dry_run: Change nothing.

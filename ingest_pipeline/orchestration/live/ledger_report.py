@@ -67,7 +67,6 @@ def report_ledger(
     Args:
         cursor: Of the tick before; an empty one compares every session with Dagster's records.
         newest: The ledger's mark; nothing is read as long as it is that of the tick before.
-        now: The present, aware UTC.
     """
     generation, _, mark = cursor.partition(":")
     if mark == newest:

@@ -20,7 +20,6 @@ class SessionWindows:
     """A session's windows at one time.
 
     Attributes:
-        session: The session.
         channel_ids: Its channels and their threads.
         windows: The windows that its time reaches, by key.
         missing: What is over and not proven, in order of time.

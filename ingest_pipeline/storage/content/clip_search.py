@@ -27,7 +27,6 @@ def clips_to_fetch(connection: Connection, *, now: datetime, tried_before: datet
     """Return the clips without a file whose address still works, the first to expire first.
 
     Args:
-        now: The present, aware UTC.
         tried_before: Clips that were tried later are left out, aware UTC.
     """
     return connection.fetch_all("clips_to_fetch", now=now, tried_before=tried_before)

@@ -57,9 +57,7 @@ def register_kinds(
     """Make the tables of kinds that are new, and have all messages read again for new or newer ones.
 
     Args:
-        connection: An open write transaction.
         read_now: Messages that are read in this transaction, all kinds of them.
-        now: The present, aware UTC.
 
     Raises:
         ConfigurationError: A table's name is taken.

@@ -15,7 +15,6 @@ def plan_schedule(connection: Connection, schedule: Schedule, *, now: datetime) 
 
     Args:
         schedule: What a source says.
-        now: The present, aware UTC.
     """
     stored = {session.session_id: session for session in list_sessions(connection)}
     return plan_changes(schedule, stored, _origins(connection), now)
@@ -27,7 +26,6 @@ def save_schedule(
     """Create, update and cancel sessions as a schedule says; messages are linked as `save_sessions` does.
 
     Args:
-        connection: An open write transaction.
         schedule: What a source says.
         now: Time of the change, aware UTC.
     """

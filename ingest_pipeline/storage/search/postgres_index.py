@@ -19,11 +19,7 @@ _LAST_POSITION = 16_383
 
 
 class PostgresIndex:
-    """The index in a PostgreSQL database; see `SearchIndex`.
-
-    Args:
-        database: The database.
-    """
+    """The index in a PostgreSQL database; see `SearchIndex`."""
 
     def __init__(self, database: Database) -> None:
         """Touch nothing yet."""

@@ -41,7 +41,6 @@ class SqliteIndex:
     """The index of a DuckDB file; see `SearchIndex`.
 
     Args:
-        database: The database.
         path: The index's file; made when it is first needed.
     """
 
