@@ -177,7 +177,7 @@ grouped AS (
 SELECT
     discord_id, content_digest, channel_id, observed_at, first_observed_at, origin,
     staging_row, is_current,
-    -- The latest edit wins, whenever it was read; the digest only breaks ties, the same way everywhere.
+    -- The latest edit wins, whenever it was read. The digest only breaks ties, the same way everywhere.
     row_number() OVER (
         PARTITION BY discord_id
         ORDER BY date_trunc('milliseconds', edited_at) DESC NULLS LAST, observed_at DESC, content_digest DESC
