@@ -7,6 +7,7 @@ An instance may hold the code locations of other teams, and asks for a run's sta
 theirs too.
 """
 
+import warnings
 from typing import Any
 
 import dagster as dg
@@ -46,6 +47,8 @@ def build_executor(settings: Settings) -> dg.ExecutorDefinition:
             "INGEST_EXECUTOR=celery needs the package dagster-celery: "
             "pip install --require-hashes --requirement requirements-celery.txt"
         ) from None
+    # A run registers the task again for each step that it hands out (dagster-celery 0.29); it never calls it.
+    warnings.filterwarnings("ignore", "Task name 'execute_plan' is already registered")
     configured: dg.ExecutorDefinition = celery_executor.configured(options, name="celery")
     return configured
 

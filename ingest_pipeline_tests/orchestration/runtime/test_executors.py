@@ -7,6 +7,8 @@ from typing import Any
 
 import dagster as dg
 import pytest
+from dagster_celery.make_app import make_app
+from dagster_celery.tasks import create_task
 from dagster_shared.serdes import serialize_value
 
 from ingest_pipeline.errors import ConfigurationError, ExitCode
@@ -92,6 +94,15 @@ def test_runs_and_workers_have_the_same_options(url: str, backend: str, transpor
     assert app.tasks["execute_plan"].acks_late
     assert app.conf.task_reject_on_worker_lost
     assert app.conf.worker_prefetch_multiplier == 1
+
+
+def test_a_run_that_hands_out_several_steps_warns_of_nothing() -> None:
+    """Dagster's executor registers the task for each, of which Celery would warn."""
+    chosen = settings()
+    build_executor(chosen)
+    app = make_app(celery_options(chosen))
+    for _ in range(2):
+        assert create_task(app).si
 
 
 def test_a_worker_without_a_broker_says_so_and_ends(tmp_path: Path) -> None:

@@ -6,16 +6,21 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import yaml
 from dagster._core.instance.ref import InstanceRef
 from dagster._core.workspace.config_schema import process_workspace_config
 from packaging.utils import canonicalize_name
+from typer.core import TyperGroup
+from typer.main import get_command
 
+from ingest_pipeline.cli.app import app
 from ingest_pipeline.env_file import read_env_file
 from ingest_pipeline.errors import ExitCode
 from ingest_pipeline.installation import PROJECT_ROOT
@@ -24,7 +29,9 @@ from ingest_pipeline.stack.services import bot_service
 from ingest_pipeline_tests.unit.project.test_checkout import declared, pins
 
 DEPLOY = PROJECT_ROOT / "deploy"
-CELERY, KUBERNETES, SINGLE = (DEPLOY / name for name in ("celery", "kubernetes", "single"))
+CELERY, COMPOSE, KUBERNETES, SINGLE = (
+    DEPLOY / name for name in ("celery", "compose", "kubernetes", "single")
+)
 UNITS = sorted(DEPLOY.glob("*/systemd/*.service"))
 FILES = sorted(path for path in DEPLOY.rglob("*") if path.is_file())
 VARIABLE = re.compile(r"\bINGEST_[A-Z]+(?:_[A-Z]+)*\b")
@@ -177,3 +184,63 @@ def test_the_image_is_made_of_files_that_exist() -> None:
         for name in line.split()[:-1]:
             assert (PROJECT_ROOT / name).exists()
             assert f"!{name}\n" in sent
+
+
+def compose() -> dict[str, Any]:
+    """Read the services of Docker Compose."""
+    loaded: dict[str, Any] = yaml.safe_load((COMPOSE / "compose.yaml").read_text())["services"]
+    return loaded
+
+
+def test_the_images_have_the_version_of_the_project() -> None:
+    """Which stands in pyproject.toml."""
+    version = tomllib.loads((PROJECT_ROOT / "pyproject.toml").read_text())["project"]["version"]
+    assert values()["dagster-user-deployments"]["deployments"][0]["image"]["tag"] == version
+    assert compose()["pipeline"]["image"].endswith(f":{version}")
+
+
+def test_compose_starts_a_command_that_exists_in_an_image_that_can_be_built() -> None:
+    """With options that the command has, after a database that answers."""
+    pipeline = compose()["pipeline"]
+    program, command, *options = pipeline["command"]
+    assert program == "ingest"
+    group = get_command(app)
+    assert isinstance(group, TyperGroup)
+    known = {opt for each in group.commands[command].params for opt in each.opts}
+    assert {option for option in options if option.startswith("--")} <= known
+    context = (COMPOSE / pipeline["build"]["context"]).resolve()
+    assert (context / pipeline["build"]["dockerfile"]).is_file()
+    assert context == PROJECT_ROOT
+    assert pipeline["depends_on"]["database"]["condition"] == "service_healthy"
+
+
+def test_compose_is_reachable_from_this_machine_only_and_needs_its_secrets() -> None:
+    """Its ports are loopback's; without password and token for writing it refuses to start."""
+    text = (COMPOSE / "compose.yaml").read_text()
+    ports = [port for service in compose().values() for port in service.get("ports", [])]
+    assert ports
+    assert all(port.startswith("127.0.0.1:") for port in ports)
+    asked = set(re.findall(r"\$\{([A-Z_]+)", text))
+    assert {"DATABASE_PASSWORD", "INGEST_API_TOKEN"} <= set(re.findall(r"\$\{([A-Z_]+):\?", text))
+    example = (COMPOSE / "compose.env.example").read_text()
+    assert set(re.findall(r"^([A-Z_]+)=", example, re.MULTILINE)) == asked
+    assert re.findall(r"^[A-Z_]+=(.+)$", example, re.MULTILINE) == []
+
+
+def test_compose_makes_the_databases_that_the_pipeline_connects_to() -> None:
+    """Owned by its user, and in UTF-8."""
+    script = (COMPOSE / "databases.sh").read_text()
+    environment = compose()["pipeline"]["environment"]
+    for name in ("INGEST_DATABASE_URL", "INGEST_DAGSTER_POSTGRES_URL"):
+        url = urlsplit(environment[name].replace("${DATABASE_PASSWORD}", "x"))
+        assert url.hostname == "database"
+        assert f"CREATE ROLE {url.username} LOGIN" in script
+        assert f"CREATE DATABASE {url.path[1:]} OWNER {url.username} ENCODING 'UTF8'" in script
+
+
+def test_an_exporter_of_ones_own_takes_the_place_of_a_stage() -> None:
+    """A build context of that name is the whole of what the image takes from it."""
+    text = (KUBERNETES / "Dockerfile").read_text()
+    assert "FROM scratch AS exporter\n" in text
+    assert "COPY --from=exporter / /srv/exporter\n" in text
+    assert "INGEST_EXPORTER_PATH=/srv/exporter/DiscordChatExporter.Cli" in text
