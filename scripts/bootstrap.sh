@@ -39,22 +39,23 @@ is_installed() {
 # show_progress FILE: how many of the file's packages pip has fetched, from what pip says; on a terminal in
 # one line that changes.
 show_progress() {
-  local total fetched=0 line end='\n'
+  local total fetched=0 line begin='' end='\n'
   total=$(grep -c '^[^ #]*==' "$1")
   if [ -t 1 ]; then
-    end='\033[K\r'
+    begin='\r\033[K' end=''
   fi
   while IFS= read -r line; do
     case $line in
       Collecting*)
         fetched=$((fetched + 1))
         if [ -t 1 ] || [ $((fetched % 20)) -eq 0 ]; then
-          printf "  fetched %d of about %d$end" "$fetched" "$total"
+          printf "$begin  fetched %d of about %d$end" "$fetched" "$total"
         fi
         ;;
-      "Installing collected"*) printf "  fetched %d, now unpacking them$end" "$fetched" ;;
+      "Installing collected"*) printf "$begin  fetched %d, now unpacking them$end" "$fetched" ;;
     esac
   done
+  printf "$begin"
 }
 
 # install_requirements FILE: FILE is requirements.txt, or requirements-dev.txt, which contains it.
