@@ -29,6 +29,7 @@ from ingest_pipeline.storage.content.kinds import KindVersion, known_versions, r
 from ingest_pipeline.storage.content.rows import (
     Changes,
     ContentTable,
+    as_table,
     content_ids,
     content_sources,
     lock_content,
@@ -239,7 +240,7 @@ def _rows_of(kind: Kind, batch: Batch) -> dict[ContentTable, pa.Table]:
     found = _read(kind, replace(batch, messages=messages)) if len(messages) else []
     return {
         table: pa.concat_tables(
-            [table.columns.empty_table(), *(each[table.name] for each in found if table.name in each)]
+            [as_table(table, ()), *(each[table.name] for each in found if table.name in each)]
         )
         for table in kind.tables
     }

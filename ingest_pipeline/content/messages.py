@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ingest_pipeline.domain.message_parts import words_of
-from ingest_pipeline.storage.engine.columns import column
+from ingest_pipeline.storage.engine.columns import column, scalar
 
 STORED_COLUMNS = (
     "session_id",
@@ -31,6 +31,8 @@ STORED_COLUMNS = (
     "season",
 )
 WORDS = "words"
+NO = scalar(False, pa.bool_())
+"""A plain False would have Arrow import pandas."""
 COLUMNS = (*STORED_COLUMNS, WORDS)
 """The columns that a kind may read, besides `discord_id`.
 
@@ -38,6 +40,7 @@ COLUMNS = (*STORED_COLUMNS, WORDS)
 `parts`, `details` and `details_parts` are too, or null; `season` is the year of the session or else of
 posting; `words` are all words of the message, its content first, each part on lines of its own.
 """
+_NO_PARTS = scalar("[]", pa.string())
 _WORDS_OF = ("raw_content", "parts", "details_parts")
 
 
@@ -50,8 +53,7 @@ def columns_of(reads: Collection[str]) -> list[str]:
 def with_words(messages: pa.Table) -> pa.Table:
     """Return messages with the column `words`."""
     words = messages["raw_content"]
-    others = [pc.fill_null(pc.not_equal(messages[name], "[]"), False) for name in ("parts", "details_parts")]
-    has_parts = pc.or_(*others)
+    has_parts = pc.or_(*(pc.fill_null(pc.not_equal(messages[name], _NO_PARTS), NO) for name in _WORDS_OF[1:]))
     if pc.any(has_parts).as_py():
         some = messages.filter(has_parts)
         columns = (some[name].to_pylist() for name in _WORDS_OF)

@@ -14,15 +14,17 @@ from ingest_pipeline.content.kind import Batch, Found, Kind, Tables
 from ingest_pipeline.domain.extract.clips import CLIPS_PARSER_VERSION, Clip, find_clips
 from ingest_pipeline.domain.message_details import attachment_facts, media_of
 from ingest_pipeline.storage.content.rows import CLIPS, as_table
+from ingest_pipeline.storage.engine.columns import scalar
 
 _READ = ("attachments", "embeds", "details")
 # Keys of an embed whose address may be a video's, as they are stored.
+_NONE = scalar(0, pa.int32())
 _ADDRESS = '"(video_url|url)":'
 
 
 def _may_hold_clips(messages: pa.Table) -> pa.ChunkedArray:
     is_embedded = pc.match_substring_regex(messages["embeds"], _ADDRESS)
-    is_attached = pc.greater(messages["attachment_count"], 0)
+    is_attached = pc.greater(messages["attachment_count"], _NONE)
     return pc.or_(pc.or_(is_attached, is_embedded), pc.is_valid(messages["details"]))
 
 

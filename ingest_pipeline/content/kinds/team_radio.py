@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ingest_pipeline.content.kind import Batch, Found, Kind, Tables
-from ingest_pipeline.content.messages import other_parts
+from ingest_pipeline.content.messages import NO, other_parts
 from ingest_pipeline.domain.extract.drivers import DriverTable
 from ingest_pipeline.domain.extract.team_radio import RADIO_PARSER_VERSION
 from ingest_pipeline.domain.markdown import as_code
@@ -51,7 +51,7 @@ def _may_name(messages: pa.Table, places: Mapping[int, DriverFrom]) -> pa.Chunke
     elsewhere = [channel_id for channel_id, place in places.items() if place != "content"]
     found = pc.is_in(messages["channel_id"], value_set=column(elsewhere, pa.int64()))
     for name in ("raw_content", "parts", "details_parts"):
-        found = pc.or_(found, pc.fill_null(pc.match_substring(messages[name], "`"), False))
+        found = pc.or_(found, pc.fill_null(pc.match_substring(messages[name], "`"), NO))
     return found
 
 

@@ -334,12 +334,8 @@ def _changes(differing: Sequence[int], had: Collection[int], have: Collection[in
 
 def as_table(table: ContentTable, rows: Sequence[Row]) -> pa.Table:
     """Return rows as a table of the content table's columns."""
-    if not rows:
-        return table.columns.empty_table()
-    arrays = [
-        column(values, field.type)
-        for values, field in zip(zip(*rows, strict=True), table.columns, strict=True)
-    ]
+    columns = zip(*rows, strict=True) if rows else [()] * len(table.columns)
+    arrays = [column(values, field.type) for values, field in zip(columns, table.columns, strict=True)]
     return pa.Table.from_arrays(arrays, schema=table.columns)
 
 
