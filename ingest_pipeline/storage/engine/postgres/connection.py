@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import psycopg
@@ -11,6 +11,7 @@ from pgpq import ArrowToPostgresBinaryEncoder
 from psycopg.rows import dict_row, tuple_row
 
 from ingest_pipeline.errors import ConfigurationError
+from ingest_pipeline.storage.engine.columns import column
 from ingest_pipeline.storage.engine.database import Connection, Names
 from ingest_pipeline.storage.engine.queries import load_queries, pyformat, quoted
 
@@ -30,6 +31,7 @@ _ARROW_TYPES = {
     "jsonb": pa.string(),
     "name": pa.string(),
 }
+_CONVERTED = {kind for kind in _ARROW_TYPES.values() if kind not in {pa.int16(), pa.list_(pa.int64())}}
 OLDEST_VERSION = 150_000
 
 
@@ -113,8 +115,13 @@ class PostgresConnection:
         types = [_ARROW_TYPES.get(column.type_display) for column in described]
         rows = cursor.fetchall()
         columns = zip(*rows, strict=True) if rows else [()] * len(types)
-        arrays = [pa.array(values, kind) for values, kind in zip(columns, types, strict=True)]
+        arrays = [_array(values, kind) for values, kind in zip(columns, types, strict=True)]
         return pa.table(arrays, names=[column.name for column in described])
+
+
+def _array(values: Sequence[Any], kind: pa.DataType | None) -> pa.Array:
+    # Others, such as lists and decimals, are few: `pa.array` imports pandas.
+    return column(values, kind) if kind in _CONVERTED else pa.array(values, kind)
 
 
 def _typed(rows: pa.Table) -> pa.Table:
