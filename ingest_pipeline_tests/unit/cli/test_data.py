@@ -353,6 +353,8 @@ def test_every_field_of_a_session_can_be_added_and_shown(cli: Cli, export: Path)
         "event_name": "Italian Grand Prix",
         "location": "Monza",
         "country": "Italy",
+        "is_cancelled": False,
+        "scheduled_end": None,
         "state": shown["state"],
         "messages": 4,
     }
