@@ -51,6 +51,7 @@ def _measure(part: str, options: argparse.Namespace) -> None:
     began = datetime.now(UTC)
     _say(f"\n== {part} ==")
     measure: dict[str, Callable[[argparse.Namespace], Records]] = {
+        "commands": _commands,
         "bulk": _bulk,
         "memory": _memory,
         "demo": _demo,
@@ -69,6 +70,12 @@ def _measure(part: str, options: argparse.Namespace) -> None:
     finally:
         if records and not options.only:
             _say(f"wrote {save(part, records, began, postgres).relative_to(PROJECT)}")
+
+
+def _commands(options: argparse.Namespace) -> Records:
+    from benchmarks.commands import measure
+
+    return measure(options.folder / "commands", options.messages, options.rounds or 3, options.engines, _say)
 
 
 def _bulk(options: argparse.Namespace) -> Records:
@@ -161,8 +168,14 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--folder", type=Path, default=PROJECT / "data" / "bench", help="for inputs and tables: up to 40 GB"
     )
+    parser.add_argument("--messages", type=int, default=100_000, help="in one session (commands)")
+    parser.add_argument(
+        "--engines", nargs="+", default=["duckdb", "postgres"], help="of the database (commands)"
+    )
     parser.add_argument("--sizes", nargs="+", default=list(_ROUNDS), help="messages in a file (bulk)")
-    parser.add_argument("--rounds", type=int, help="how often everything is measured (bulk, gateway)")
+    parser.add_argument(
+        "--rounds", type=int, help="how often everything is measured (commands, bulk, gateway)"
+    )
     parser.add_argument("--only", nargs="+", default=[], help="contenders whose name contains this; no page")
     parser.add_argument(
         "--millions", type=int, nargs="+", default=[1, 10], help="millions of messages (memory)"

@@ -10,7 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -43,8 +43,25 @@ def messages(count: int, seed: int = 1, changed: float = 0.0) -> Iterator[dict[s
         yield message
 
 
-def write(path: Path, count: int, *, seed: int = 1, changed: float = 0.0, hours_later: int = 0) -> Path:
-    """Write an export document as the exporter does, and return its path."""
+def write(
+    path: Path,
+    count: int,
+    *,
+    seed: int = 1,
+    changed: float = 0.0,
+    hours_later: int = 0,
+    content: Callable[[int], str] | None = None,
+) -> Path:
+    """Write an export document as the exporter does, and return its path.
+
+    Args:
+        path: The file.
+        count: Messages.
+        seed: Another seed, other messages.
+        changed: Part of them that is edited after the first read.
+        hours_later: When it was exported.
+        content: Returns what a message says in place of team radio and chat, by its number.
+    """
     head = {
         "guild": {"id": "821079772408964274", "name": "Formula", "iconUrl": "https://example.invalid/g.png"},
         "channel": {
@@ -61,6 +78,8 @@ def write(path: Path, count: int, *, seed: int = 1, changed: float = 0.0, hours_
     with path.open("w", encoding="utf-8", newline="\n") as file:
         file.write(json.dumps(head, ensure_ascii=False, indent=2).removesuffix("\n}") + ',\n  "messages": [')
         for index, message in enumerate(messages(count, seed, changed)):
+            if content:
+                message["content"] = content(index)
             text = json.dumps(message, ensure_ascii=False, indent=2).replace("\n", "\n    ")
             file.write(f"{',' if index else ''}\n    {text}")
         file.write(f'\n  ],\n  "messageCount": {count}\n}}')

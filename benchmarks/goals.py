@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
+from benchmarks.commands import BASELINE, STEPS
 from benchmarks.comparison import line, reference, sizes_of
 from benchmarks.contenders import BY_NAME
 from benchmarks.inputs import size_name
@@ -39,6 +40,35 @@ _RATIOS = (
     ("read-json", "cold", 2.0, "DuckDB's SQL over `read_json`"),
 )
 _WORDS = {"cold": "cold", "same": "repeated"}
+
+
+# Step of a command, how many times less CPU it is to take than the earlier build.
+_COMMANDS = {
+    "duckdb": {"cold": 4.5, "same": 9.0, "setups": 6.0, "csv": 4.0, "parquet": 5.0, "json": 8.0},
+    "postgres": {"cold": 2.5, "same": 18.0, "csv": 4.0, "parquet": 5.0, "json": 8.0},
+}
+
+
+def command_goals(records: Records) -> Iterator[Goal]:
+    """Yield the goals of the commands, for each engine that was measured."""
+    for engine, steps in _COMMANDS.items():
+        for step, wanted in steps.items():
+            found = {
+                (record["round"], record["build"]): record["cpu_seconds"]
+                for record in records
+                if (record["engine"], record["step"]) == (engine, step)
+            }
+            ratios = [
+                found[number, BASELINE] / cpu
+                for (number, build), cpu in found.items()
+                if build == "now" and (number, BASELINE) in found
+            ]
+            if ratios:
+                yield Goal(
+                    f"≥{wanted:g}× less CPU than {BASELINE}: {STEPS[step]}, {_engine(engine)}",
+                    f"{median(ratios):.1f}×",
+                    median(ratios) >= wanted,
+                )
 
 
 def bulk_goals(records: Records) -> Iterator[Goal]:

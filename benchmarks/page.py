@@ -9,9 +9,18 @@ from string import Template
 from typing import Any
 
 from benchmarks.bulk import SCENARIOS
+from benchmarks.commands import BASELINE, STEPS
 from benchmarks.comparison import line, lines, reference, sizes_of
 from benchmarks.contenders import CONTENDERS, MERGERS, READERS, Contender
-from benchmarks.goals import Goal, bulk_goals, demo_goals, gateway_goals, memory_goals, merge_goals
+from benchmarks.goals import (
+    Goal,
+    bulk_goals,
+    command_goals,
+    demo_goals,
+    gateway_goals,
+    memory_goals,
+    merge_goals,
+)
 from benchmarks.inputs import size_name
 from benchmarks.jobs import PROJECT
 from benchmarks.results import PARTS, load
@@ -34,6 +43,7 @@ def render() -> str:
     """Return the page; sections that were never measured say so."""
     bulk, memory, demo, gateway = (_records(part) for part in ("bulk", "memory", "demo", "gateway"))
     goals = [
+        *command_goals(_records("commands")),
         *bulk_goals(bulk),
         *memory_goals(memory),
         *demo_goals(demo),
@@ -45,6 +55,7 @@ def render() -> str:
         goals=_goals(goals),
         machine=_machines(found),
         versions=_versions(found),
+        commands=_commands(_records("commands")),
         file_engines=_bulk(bulk, [each for each in CONTENDERS if each.engine != "postgres"]),
         postgres=_bulk(bulk, [each for each in CONTENDERS if each.engine == "postgres"]),
         file_tables=_bulk(bulk, [each for each in MERGERS if each.engine == "duckdb"]),
@@ -93,6 +104,31 @@ def _load(records: Records) -> str:
 def _versions(documents: Sequence[dict[str, Any]]) -> str:
     merged = {name: version for document in documents for name, version in document["versions"].items()}
     return ", ".join(f"{name} {version}" for name, version in merged.items())
+
+
+def _commands(records: Records) -> str:
+    rows = []
+    for engine, step in dict.fromkeys((each["engine"], each["step"]) for each in records):
+        found = [each for each in records if (each["engine"], each["step"]) == (engine, step)]
+        now, before = (
+            {each["round"]: each for each in found if (each["build"] == "now") is is_now}
+            for is_now in (True, False)
+        )
+        both = [number for number in now if number in before]
+        if both:
+            cpu = [median(side[number]["cpu_seconds"] for number in both) for side in (before, now)]
+            peak = [max(side[number]["peak_mb"] for number in both) for side in (before, now)]
+            ratio = median(before[each]["cpu_seconds"] / now[each]["cpu_seconds"] for each in both)
+            name = f"{STEPS[step]}, {'PostgreSQL' if engine == 'postgres' else 'DuckDB'}"
+            rows.append(
+                (name, f"{cpu[0]:.1f}", f"{cpu[1]:.1f}", f"{ratio:.1f}×", f"{peak[0]:.0f} → {peak[1]:.0f}")
+            )
+    if not rows:
+        return _MISSING
+    rounds = _times(len({each["round"] for each in records}))
+    count = size_name(records[0]["messages"])
+    head = (f"{count} messages of one session, {rounds}", f"{BASELINE}: CPU s", "now: CPU s", "×", "peak MB")
+    return table(head, rows)
 
 
 def _bulk(records: Records, contenders: Sequence[Contender]) -> str:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 RESULTS = Path(__file__).parent / "results"
-PARTS = ("bulk", "memory", "demo", "idle", "gateway", "merges", "file", "history", "catalogue")
+PARTS = ("commands", "bulk", "memory", "demo", "idle", "gateway", "merges", "file", "history", "catalogue")
 PACKAGES = (
     "ingest_pipeline",
     "duckdb",

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from benchmarks.commands import plan
 from benchmarks.figures import percentile, spread
 from benchmarks.generate import write
 from benchmarks.inputs import messages_of, size_name
@@ -14,6 +16,7 @@ from benchmarks.jobs import Job
 from benchmarks.memory import repeated
 from benchmarks.ours import merge, normalized, settings_for
 from benchmarks.page import PAGE, render
+from ingest_pipeline.domain.extract.trade_setups import parse_setups
 from ingest_pipeline.domain.snowflake import parse_snowflake
 from ingest_pipeline.storage.engine.open import open_database
 
@@ -31,6 +34,14 @@ def test_an_input_is_the_same_every_time_and_partly_defective(export: Path, tmp_
     assert write(tmp_path / "again.json", COUNT).read_bytes() == export.read_bytes()
     rows = sum(table.num_rows for table in normalized(str(export)))
     assert 0.94 * COUNT < rows < COUNT
+
+
+def test_the_setups_of_an_input_are_setups() -> None:
+    """Twenty lines, of which none is left unparsed."""
+    for index in (0, 1, 399):
+        message = parse_setups(plan(index), datetime(2023, 1, 1, tzinfo=UTC))
+        assert (len(message.setups), message.unparsed) == (17, ())
+        assert plan(index).count("\n") == 19
 
 
 def test_a_changed_input_differs_in_its_edits_only(export: Path, tmp_path: Path) -> None:
