@@ -26,18 +26,23 @@ _UNFINISHED = [
 WINDOWS_JOB = "ingest_job"
 
 
+def read_assets(settings: Settings) -> list[dg.AssetKey]:
+    """Return the assets of the job that reads windows, without their checks."""
+    kinds = (kind.name for kind in load_kinds(settings))
+    return [dg.AssetKey(name) for name in ("raw_export", "normalized_messages", "messages", *kinds)]
+
+
 def build_ingest_job(settings: Settings) -> UnresolvedAssetJobDefinition:
     """Return the job that reads windows of a session and what their messages say.
 
     Its executor is the deployment's; see executors.py.
     """
-    kinds = load_kinds(settings)
-    steps = ("raw_export", "normalized_messages", "messages", *(kind.name for kind in kinds))
     # A live tick has no time for them.
-    checks = [dg.AssetCheckKey(dg.AssetKey(kind.name), CONTENT_FOLLOWS) for kind in kinds]
+    checks = [dg.AssetCheckKey(dg.AssetKey(kind.name), CONTENT_FOLLOWS) for kind in load_kinds(settings)]
     return dg.define_asset_job(
         WINDOWS_JOB,
-        selection=dg.AssetSelection.assets(*steps) - dg.AssetSelection.checks(AGREES, *checks),
+        selection=dg.AssetSelection.assets(*read_assets(settings))
+        - dg.AssetSelection.checks(AGREES, *checks),
         description=(
             "Read windows of a session from Discord, normalize them, merge them into the table, and "
             "extract their content."

@@ -104,6 +104,18 @@ def test_a_live_session_is_read_and_then_only_its_present(deployment: Deployment
     assert len(deployment.stored()) == 13
 
 
+def test_windows_are_checked_when_they_are_over(deployment: Deployment) -> None:
+    """A poll of the present window alone has no checks; one that reads a window to its end has all."""
+    store(deployment, session(start=ago(2), minutes=60))
+    present = request_of(deployment.tick())
+    assert present.asset_check_keys == []
+    job = deployment.definitions.resolve_job_def("ingest_job")
+    assert set(present.asset_selection or ()) == set(job.asset_layer.executable_asset_keys)
+    store(deployment, session(start=ago(7), minutes=60))
+    closing = request_of(deployment.tick())
+    assert (closing.asset_selection, closing.asset_check_keys) == (None, None)
+
+
 def test_a_session_that_ended_is_swept_until_it_is_complete(deployment: Deployment) -> None:
     """Its end is read once more after it has settled; then the sensor is idle."""
     start = ago(20)
