@@ -2,64 +2,80 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from ingest_pipeline.content.kinds.trade_setups import TRADE_SETUPS_KIND
 from ingest_pipeline.domain.extract.setup_message import _has_hint
 
-PIECES = [
-    *("set-up", "SETUP", "\u017fetup", "break", "bia\u017f", "\u0130", "agg", "aggr", "aggre", "con", "cons"),
+AROUND = [
+    "",
+    " ",
+    "\n",
+    ".",
+    "_",
+    "x",
+    "1",
+    "150",
+    " 1",
+    "\u00e9",
+    "\u00df",
+    "\u00b2",
+    "\u0661",
+    "\ufe0f",
+    "bo",
+]
+HINTS = [
+    *("set-up", "SETUP", "\u017fetup", "se\u200btup", "break", "bia\u017f", "bullish", "bearish", "neutral"),
     *(
+        "agg",
+        "aggr",
+        "aggressive",
+        "con",
+        "cons",
+        "conserv",
+        "con\u2060servative",
         "long",
-        "longs",
+        "lo\u200dngs",
         "Short",
+    ),
+    *(
         "over",
-        "above",
+        "a\ufeffbove",
+        "below",
         "under",
         "beneath",
         "rejects",
         "bouncing",
         "bulls",
-        "conserv",
+        "buyers",
+        "sellers",
     ),
-    *("1", "150", " ", "\n", ".", "_", "-", "\u00e9", "\u00df", "\ufb06", "\u212a", "\u00b2", "\u0661"),
-    *(
-        "\u200b",
-        "\u2060",
-        "\ufe0f",
-        "\ufeff",
-        "\u26a0",
-        "\U0001f53b",
-        "\u25bd",
-        "\u2197",
-        "x",
-        "bo",
-        "chart_with",
-    ),
+    *("arrow_", "triangle", "warning:", "chart_with", "\u26a0", "\U0001f53b", "\u25bd", "\u2197", "\u2935"),
 ]
+TEXTS = [f"{before}{hint}{after}" for before, hint, after in product(AROUND, HINTS, AROUND)]
 
 
-def passes(text: str) -> bool:
-    """Tell whether the prefilter lets a text pass."""
+def passed(texts: list[str]) -> list[bool]:
+    """Return which texts the prefilter lets pass."""
     assert TRADE_SETUPS_KIND.prefilter
-    messages = pa.table({"words": pa.array([text, "caf\u00e9"], pa.string())})
-    return bool(TRADE_SETUPS_KIND.prefilter(messages).to_pylist()[0])
+    found: list[bool] = TRADE_SETUPS_KIND.prefilter(
+        pa.table({"words": pa.array(texts, pa.string())})
+    ).to_pylist()
+    return found
 
 
-@settings(max_examples=600, deadline=None)
-@given(st.lists(st.sampled_from(PIECES), max_size=6).map("".join))
-def test_no_text_with_a_hint_is_left_out(text: str) -> None:
+def test_no_text_with_a_hint_is_left_out() -> None:
     """Whatever the case, markup or invisible letters: the prefilter only saves time."""
-    if _has_hint(text):
-        assert passes(text)
+    missed = [
+        text for text, passes in zip(TEXTS, passed(TEXTS), strict=True) if _has_hint(text) and not passes
+    ]
+    assert missed == []
 
 
-@pytest.mark.parametrize(
-    "text", ["Box, box.", "caf\u00e9 at the track", "control", "overtake", "hello \U0001f600"]
-)
+@pytest.mark.parametrize("text", ["Box, box.", "caf\u00e9 at the track", "control", "hi \U0001f600"])
 def test_chat_is_left_out(text: str) -> None:
     """So that no parser looks at most messages."""
-    assert not passes(text)
+    assert passed([text]) == [False]
