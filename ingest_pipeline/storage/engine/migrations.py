@@ -123,7 +123,8 @@ def apply_pending(connection: Connection) -> list[str]:
         connection.execute(
             "record_migration", version=migration.version, name=migration.name, applied_at=datetime.now(UTC)
         )
-    connection.execute("align_changes")
+    if any("message_changes" in each.created_tables for each in load_migrations(connection.engine)):
+        connection.execute("align_changes")
     return [migration.name for migration in missing]
 
 

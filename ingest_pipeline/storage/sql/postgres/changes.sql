@@ -1,6 +1,5 @@
 -- name: record_changes
--- Append changes of messages to the feed. Positions begin with the transaction's id, 24 bits are its own: ids
--- are given out in the order in which transactions begin to write, whenever those commit.
+-- Append changes of messages to the feed, at positions that begin with the id of the transaction.
 INSERT INTO message_changes (first_position, last_position, change, discord_ids, recorded_at)
 SELECT
     next.free, next.free + cardinality($discord_ids::BIGINT[]) - 1,
@@ -20,8 +19,7 @@ FROM (
 ) AS next;
 
 -- name: read_changes
--- The batches of changes after a position, in order, up to the oldest transaction that is still open: one that
--- began earlier may yet commit changes with lower positions.
+-- The batches of changes after a position, in order, up to the oldest transaction that is still open.
 SELECT first_position, last_position, change, discord_ids, recorded_at
 FROM message_changes
 WHERE
@@ -48,8 +46,7 @@ WHERE first_position < (
 );
 
 -- name: align_changes
--- Go on above all positions there are on a server whose transactions have lower ids than those of the server
--- that the table was copied or restored from.
+-- Go on above all positions on a server whose transactions have lower ids than where the table comes from.
 INSERT INTO state (key, value)
 SELECT 'change_feed_shift', (top.xid + 1 - pg_current_xact_id()::TEXT::BIGINT)::TEXT
 FROM (SELECT max(last_position) >> 24 AS xid FROM message_changes) AS top
