@@ -46,7 +46,7 @@ show_progress() {
   fi
   while IFS= read -r line; do
     case $line in
-      Collecting*)
+      Collecting* | Processing*)
         fetched=$((fetched + 1))
         if [ -t 1 ] || [ $((fetched % 20)) -eq 0 ]; then
           printf "$begin  fetched %d of about %d$end" "$fetched" "$total"
