@@ -41,7 +41,7 @@ FIRST, POLL, LATER, AFTER = (START + timedelta(minutes=minutes) for minutes in (
 
 MERGED = ("messages", "message_revisions", "tombstones")
 # What was done when and by whom, which differs between two runs of the same.
-_OF_THE_MACHINERY = {"schema_migrations", "events", "copy_progress", "message_changes"}
+_OF_THE_MACHINERY = {"schema_migrations", "events", "copy_progress", "message_changes", "change_feeds"}
 
 Tables = dict[str, list[dict[str, Any]]]
 

@@ -11,7 +11,6 @@ from ingest_pipeline.domain.search_query import Node
 from ingest_pipeline.domain.search_words import SearchableText, searchable
 from ingest_pipeline.storage.engine.database import Connection
 from ingest_pipeline.storage.messages.changes import ChangeKind, read_changes
-from ingest_pipeline.storage.runs.state import get_state
 
 INDEX_FORM = 1
 """Raised when texts are cut into words in another way: an index of another form is made again."""
@@ -81,7 +80,8 @@ class SearchIndex(Protocol):
 
 def feed_id(connection: Connection) -> str:
     """Return what tells this database's feed from those of others."""
-    return get_state(connection, "change_feed_id") or ""
+    found = connection.fetch_one("read_feed")
+    return str(found["feed_id"]) if found else ""
 
 
 def next_batch(connection: Connection, after: int, limit: int) -> IndexBatch:

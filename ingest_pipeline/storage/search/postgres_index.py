@@ -10,10 +10,8 @@ from ingest_pipeline.domain.search_query import Every, Node, Term
 from ingest_pipeline.domain.search_words import SearchableText
 from ingest_pipeline.storage.engine.database import Connection, Database
 from ingest_pipeline.storage.messages.changes import newest_position
-from ingest_pipeline.storage.runs.state import get_state, set_state
-from ingest_pipeline.storage.search.indexed_texts import INDEX_FORM, NEWEST, IndexBatch, feed_id, next_batch
+from ingest_pipeline.storage.search.indexed_texts import INDEX_FORM, NEWEST, IndexBatch, next_batch
 
-_STATE = "search_index"
 # Positions of a tsvector end here; phrases further on in a text are not found as phrases.
 _LAST_POSITION = 16_383
 
@@ -39,7 +37,7 @@ class PostgresIndex:
                 position = 0
             batch = next_batch(connection, position, limit)
             _apply(connection, batch)
-            set_state(connection, _STATE, f"{INDEX_FORM} {feed_id(connection)} {batch.position}")
+            connection.execute("note_indexed", form=INDEX_FORM, position=batch.position)
             return batch.changes
 
         return self._database.run(work)
@@ -50,7 +48,7 @@ class PostgresIndex:
         def work(connection: Connection) -> None:
             connection.execute("lock_search")
             connection.execute("clear_searchable")
-            set_state(connection, _STATE, "  0")
+            connection.execute("note_indexed", form=INDEX_FORM, position=0)
 
         self._database.run(work)
 
@@ -69,8 +67,8 @@ class PostgresIndex:
 
 
 def _position(connection: Connection) -> int:
-    *made_from, position = (get_state(connection, _STATE) or "  0").split(" ")
-    return int(position) if made_from == [str(INDEX_FORM), feed_id(connection)] else 0
+    found = connection.fetch_one("read_feed") or {}
+    return int(found["indexed_position"]) if found.get("indexed_form") == INDEX_FORM else 0
 
 
 def _apply(connection: Connection, batch: IndexBatch) -> None:

@@ -41,7 +41,7 @@ _UTC = scalar("Z", pa.string())
 _ESCAPES = (("\\", "\\\\"), ("\n", "\\n"), ("\r", "\\r"), ("\t", "\\t"))
 PAGE_ROWS = 20_000
 # The search index is derived, and has a form of its own on each engine.
-_NOT_COPIED = {"copy_progress", "searchable_messages"}
+_NOT_COPIED = {"copy_progress", "searchable_messages", "change_feeds"}
 # Facts about the project itself, which any look at the target may have left there.
 _OVERWRITTEN = "state"
 
@@ -204,7 +204,6 @@ def _begin(connection: Connection, names: list[str]) -> dict[str, tuple[int, str
 def _end(connection: Connection) -> None:
     connection.execute("end_copy")
     connection.execute("align_changes")
-    connection.execute("renew_feed_id")
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,7 +70,7 @@ def digests(database: Database) -> dict[str, tuple[int, str]]:
         return {
             table.name: (found.rows, found.digest)
             for table in list_tables(connection)
-            if table.name not in {"schema_migrations", "copy_progress"}
+            if table.name not in {"schema_migrations", "copy_progress", "change_feeds", "searchable_messages"}
             for found in [table_digest(connection, table)]
         }
 
@@ -234,5 +234,8 @@ def test_a_digest_shows_one_changed_field(make_database: Callable[[str], Databas
     for database, readings in ((one, rows), (two, rows[::-1]), (three, moved)):
         for reading in readings:
             database.run(lambda c, reading=reading: merge_messages(c, staged([reading]), now=at(0)))
-    assert digests(one) == digests(two)
+    # The feed has changes in the order in which they happened.
+    found, other = digests(one), digests(two)
+    assert found.pop("message_changes") != other.pop("message_changes")
+    assert found == other
     assert digests(one)["messages"] != digests(three)["messages"]

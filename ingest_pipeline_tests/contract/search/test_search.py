@@ -263,6 +263,6 @@ def test_a_lost_or_foreign_index_is_made_again(services: Services, tmp_path: Pat
     assert found(services, "box") == ids[:1]
     open_index(services.database).clear()
     assert bring_up_to_date(open_index(services.database)) == 2
-    services.database.run(lambda c: c.execute("set_state", key="change_feed_id", value="another"))
+    services.database.run(lambda c: c.execute("renew_feed_id"))
     assert bring_up_to_date(open_index(services.database)) == 2
     assert found(services, "stop") == ids[1:]

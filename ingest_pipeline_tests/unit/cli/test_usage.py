@@ -27,7 +27,7 @@ def cli(tmp_path: Path) -> Cli:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["import-messages"], "Missing option '--session-id'"),
+        (["backfill"], "Missing option '--session-id'"),
         (["import-mesages"], "Did you mean 'import-messages'"),
         (["backfill", "--session-id", "race", "--frob"], "No such option"),
         (["messages", "--session-id", "race", "--limit", "0"], "Invalid value for '--limit'"),

@@ -10,7 +10,7 @@ FROM (
         SELECT
             (
                 pg_current_xact_id()::TEXT::BIGINT
-                + (SELECT coalesce(max(value::BIGINT), 0) FROM state WHERE key = 'change_feed_shift')
+                + (SELECT max(xid_shift) FROM change_feeds)
             ) << 24 AS position
     ) AS base
     LEFT JOIN message_changes
@@ -28,7 +28,7 @@ WHERE
     AND first_position < (
         (
             pg_snapshot_xmin(pg_current_snapshot())::TEXT::BIGINT
-            + (SELECT coalesce(max(value::BIGINT), 0) FROM state WHERE key = 'change_feed_shift')
+            + (SELECT max(xid_shift) FROM change_feeds)
         ) << 24
     )
 ORDER BY first_position
@@ -41,16 +41,13 @@ FROM message_changes
 WHERE first_position < (
     (
         pg_snapshot_xmin(pg_current_snapshot())::TEXT::BIGINT
-        + (SELECT coalesce(max(value::BIGINT), 0) FROM state WHERE key = 'change_feed_shift')
+        + (SELECT max(xid_shift) FROM change_feeds)
     ) << 24
 );
 
 -- name: align_changes
 -- Go on above all positions on a server whose transactions have lower ids than where the table comes from.
-INSERT INTO state (key, value)
-SELECT 'change_feed_shift', (top.xid + 1 - pg_current_xact_id()::TEXT::BIGINT)::TEXT
+UPDATE change_feeds
+SET xid_shift = top.xid + 1 - pg_current_xact_id()::TEXT::BIGINT
 FROM (SELECT max(last_position) >> 24 AS xid FROM message_changes) AS top
-WHERE
-    top.xid >= pg_snapshot_xmax(pg_current_snapshot())::TEXT::BIGINT
-    + (SELECT coalesce(max(value::BIGINT), 0) FROM state WHERE key = 'change_feed_shift')
-ON CONFLICT (key) DO UPDATE SET value = excluded.value;
+WHERE top.xid >= pg_snapshot_xmax(pg_current_snapshot())::TEXT::BIGINT + change_feeds.xid_shift;

@@ -8,5 +8,3 @@ CREATE TABLE searchable_messages (
     PRIMARY KEY (discord_id, version)
 );
 CREATE INDEX searchable_messages_words ON searchable_messages USING gin (words);
-
-INSERT INTO state (key, value) VALUES ('change_feed_id', gen_random_uuid()::TEXT);

@@ -8,6 +8,17 @@ CREATE TABLE message_changes (
     recorded_at TIMESTAMPTZ NOT NULL
 );
 
+-- The feed itself, one row: what tells it from that of another database, and what is added to ids of transactions on
+-- PostgreSQL. A copied database has a feed of its own.
+CREATE TABLE change_feeds (
+    feed_id TEXT PRIMARY KEY,
+    xid_shift BIGINT NOT NULL,
+    -- Where the search index in the database stands, and its form; null without any.
+    indexed_form INTEGER,
+    indexed_position BIGINT
+);
+INSERT INTO change_feeds (feed_id, xid_shift) VALUES (gen_random_uuid()::TEXT, 0);
+
 -- Messages of before come first, as new ones.
 INSERT INTO message_changes
 SELECT min(n), max(n), 'created', array_agg(discord_id ORDER BY discord_id), max(created_at)
