@@ -41,7 +41,16 @@ FIRST, POLL, LATER, AFTER = (START + timedelta(minutes=minutes) for minutes in (
 
 MERGED = ("messages", "message_revisions", "tombstones")
 # What was done when and by whom, which differs between two runs of the same.
-_OF_THE_MACHINERY = {"schema_migrations", "events", "copy_progress", "message_changes", "change_feeds"}
+_OF_THE_MACHINERY = {
+    "schema_migrations",
+    "events",
+    "copy_progress",
+    # Positions in the feed, and its id, are each database's own.
+    "message_changes",
+    "change_feeds",
+    # Registered by the first run that reads content.
+    "content_kinds",
+}
 
 Tables = dict[str, list[dict[str, Any]]]
 
