@@ -38,7 +38,7 @@ def script(path: Path, text: str, mode: int = 0o755) -> Path:
 
 def test_a_missing_executable_says_how_to_get_one(tmp_path: Path) -> None:
     """The path and the command stand in the error."""
-    with pytest.raises(ExporterUnavailable, match="gone.*run `ingest exporter`"):
+    with pytest.raises(ExporterUnavailable, match=r"gone.*run `ingest exporter`"):
         ChatExporter(tmp_path / "gone", None).export(REQUEST, tmp_path / "out")
 
 
