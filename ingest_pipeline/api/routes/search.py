@@ -177,7 +177,10 @@ class ChangesModel(BaseModel):
     newest: int = Field(description="The last position that could be read.")
 
 
-_After = Annotated[int, Query(ge=0, description="The position of the last change that was read before.")]
+_After = Annotated[
+    int, Query(ge=0, le=NEWEST, description="The position of the last change that was read before.")
+]
+_LastEventId = Annotated[int | None, Header(ge=0, le=NEWEST, description="Sent by browsers that reconnect.")]
 
 
 @router.get("/changes", summary="What happened to messages", responses=documented(422))
@@ -208,11 +211,16 @@ def _read_changes(services: Services, after: int, limit: int) -> ChangesModel:
     return ChangesModel(items=items, next_after=items[-1].position if items else after, newest=newest)
 
 
-@router.get("/changes/stream", summary="The same as server-sent events", response_class=StreamingResponse)
+@router.get(
+    "/changes/stream",
+    summary="The same as server-sent events",
+    response_class=StreamingResponse,
+    responses={200: {"content": {"text/event-stream": {}}}, **documented(422)},
+)
 async def stream_changes(
     services: ServicesDep,
     after: _After = 0,
-    last_event_id: Annotated[int | None, Header(ge=0, description="Sent by browsers that reconnect.")] = None,
+    last_event_id: _LastEventId = None,
 ) -> StreamingResponse:
     """Send each change as an event with its position as id, so that a reader that reconnects misses none."""
     start = after if last_event_id is None else last_event_id

@@ -195,7 +195,10 @@ def _hit_json(hit: Hit) -> dict[str, Any]:
 def changes(
     context: typer.Context,
     after: Annotated[
-        int, typer.Option(help="The position of the last change that was read before.", min=0, metavar="N")
+        int,
+        typer.Option(
+            help="The position of the last change that was read before.", min=0, max=2**63 - 1, metavar="N"
+        ),
     ] = 0,
     limit: Annotated[
         int | None, typer.Option(help="How many at most; all by default.", min=1, metavar="N")
