@@ -37,6 +37,7 @@ from ingest_pipeline.storage.content.rows import (
     stage_targets,
 )
 from ingest_pipeline.storage.engine.database import Connection, Database
+from ingest_pipeline.storage.messages.changes import ChangeKind, record_changes
 from ingest_pipeline.storage.messages.deletions import lock_messages
 from ingest_pipeline.storage.messages.membership import forget_relinked, relinked_messages
 
@@ -90,6 +91,14 @@ class ContentReport:
                 for discord_id in choose(self.kinds.get(kind.name, Changes())):
                     found[discord_id] = (*found.get(discord_id, ()), kind.name)
         return dict(sorted(found.items()))
+
+    @property
+    def changed_ids(self) -> frozenset[int]:
+        """The messages of which any content changed."""
+        changes = self.kinds.values()
+        return frozenset(
+            each for one in changes for ids in (one.created, one.changed, one.withdrawn) for each in ids
+        )
 
     def __add__(self, other: ContentReport) -> ContentReport:
         """Join the reports of two batches."""
@@ -145,6 +154,7 @@ def extract_for(
             report += ContentReport(kinds={kind.name: kind.derive(connection, unique, settings_of, moment)})
     if relinked:
         forget_relinked(connection, relinked)
+    record_changes(connection, ChangeKind.CONTENT, report.changed_ids, now=moment)
     return report
 
 

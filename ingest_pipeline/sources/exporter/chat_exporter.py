@@ -29,6 +29,7 @@ from ingest_pipeline.errors import (
     StorageRejected,
 )
 from ingest_pipeline.landing.export_header import ExportHeader
+from ingest_pipeline.landing.export_reader import read_header
 from ingest_pipeline.landing.quarantine import quarantine
 from ingest_pipeline.redaction import guard, redact
 from ingest_pipeline.sources.exporter.export_request import ExportRequest, check_export, write_empty_export
@@ -173,7 +174,10 @@ class ChatExporter:
             if error := failure_of(run, f"threads of {request}"):
                 raise error
             for part in sorted(folder.glob("*.json")):
-                thread = ExportRequest(int(part.stem), request.window)
+                # By what the file says of itself: its name is the exporter's.
+                with part.open("rb") as stream:
+                    channel_id = read_header(stream, f"an export of {request}'s threads").channel_id
+                thread = ExportRequest(channel_id, request.window)
                 header, count = check_export(part, thread)
                 if thread.channel_id == request.channel_id or not count:
                     continue

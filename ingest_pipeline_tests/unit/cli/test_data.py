@@ -181,6 +181,22 @@ def test_messages_are_shown_as_lines_and_as_json(cli: Cli, export: Path) -> None
     assert lines[4].split("\t")[4] == "[red]plain[/red] text of two lines"
 
 
+@pytest.mark.parametrize("suffix", ["csv", "json", "parquet"])
+def test_setups_with_prices_and_days_are_shown_as_json_and_written(cli: Cli, suffix: str) -> None:
+    """A price keeps its digits, a day is ISO 8601; a file has the same rows."""
+    text = "**Setups for 2026-09-06**\nAMD\nBreakout Above 103.60 (104.80, 106.20)"
+    cli("import", str(write_export(cli.folder / "export.json", [message(10, text)])))
+    shown = cli("trade-setups", "--channel", str(CHANNEL_ID), "--json").json
+    (setup,) = shown["trade_setups"]
+    assert (setup["ticker"], setup["trigger_price"], setup["trading_day"]) == (
+        *("AMD", "103.60000000", "2026-09-06"),
+    )
+    outcome = cli("trade-setups", "--channel", str(CHANNEL_ID), "--output", f"setups.{suffix}")
+    assert outcome.code == 0, outcome
+    written = (cli.folder / f"setups.{suffix}").read_bytes()
+    assert b"AMD" in written
+
+
 def test_messages_can_be_limited_to_a_driver_and_to_the_newest(cli: Cli, export: Path) -> None:
     """Both filters together, oldest first."""
     cli.add_session()

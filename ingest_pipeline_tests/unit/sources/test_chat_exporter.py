@@ -31,6 +31,8 @@ from ingest_pipeline.errors import (
 )
 from ingest_pipeline.landing.export_reader import read_export
 from ingest_pipeline.sources.exporter.chat_exporter import NO_MESSAGES, ChatExporter, ExportRequest
+from ingest_pipeline_tests.exports import message as exported_message
+from ingest_pipeline_tests.exports import write_export
 from ingest_pipeline_tests.unit.sources.exporter_worlds import (
     CHANNEL_ID,
     FOUR_MESSAGES,
@@ -265,3 +267,22 @@ def test_a_fault_that_passes_is_forgotten(tmp_path: Path) -> None:
         runner.export(REQUEST, tmp_path / "out")
     fault.unlink()
     assert runner.export(REQUEST, tmp_path / "out").message_count == 4
+
+
+def test_a_threads_file_is_known_by_its_content_whatever_its_name(tmp_path: Path) -> None:
+    """An exporter that does not fill in the channel's id in a file's name is read like any other."""
+    posted_at = (START + timedelta(seconds=1)).isoformat()
+    posted = {**exported_message(0), **FOUR_MESSAGES[0], "timestamp": posted_at}
+    head: dict[str, Any] = {
+        "channel": {"id": "77", "type": "PublicThread", "name": "lap 1"},
+        "dateRange": {
+            "after": (START - timedelta(milliseconds=1)).isoformat(),
+            "before": REQUEST.window.end.isoformat(),
+        },
+    }
+    thread = write_export(tmp_path / "thread.json", [posted], **head)
+    script = tmp_path / "odd"
+    script.write_text(f'#!/bin/sh\nwhile [ "$1" != -o ]; do shift; done\ncp {thread} "$2"\n')
+    script.chmod(0o755)
+    (found,) = ChatExporter(script, SecretStr(TOKEN)).export_threads(REQUEST, tmp_path / "out")
+    assert (found.channel_id, found.message_count) == (77, 1)
