@@ -261,9 +261,9 @@ def test_a_prefix_is_found_whether_the_proxy_leaves_it_or_not(tmp_path: Path, pa
 def test_the_page_names_no_absolute_address() -> None:
     """It is served under any prefix."""
     folder = files("ingest_pipeline.api.routes") / "page"
-    html, script = (folder / "index.html").read_text(), (folder / "app.js").read_text()
-    assert not re.findall(r"(?:src|href)=[\"']/", html)
-    assert not re.findall(r"ask\([\"'`]/", script)
+    assert not re.findall(r"(?:src|href)=[\"']/", (folder / "index.html").read_text())
+    for script in ("app.js", "search.js"):
+        assert not re.findall(r"ask\([\"'`]/", (folder / script).read_text()), script
 
 
 @pytest.mark.parametrize("host", ["::", "192.0.2.1", "example.invalid"])

@@ -55,7 +55,9 @@ def test_the_page_is_made_of_own_files_only(tmp_path: Path) -> None:
         page = client.get("/")
         assert "default-src 'none'" in page.headers["content-security-policy"]
         parts = re.findall(r'(?:src|href)="(page/[^"]+)"', page.text)
-        assert {"page/app.js", "page/chart.js", "page/style.css", "page/icon.svg"} <= set(parts)
+        assert {"page/app.js", "page/chart.js", "page/search.js", "page/style.css", "page/icon.svg"} <= set(
+            parts
+        )
         for part in parts:
             answer = client.get(part)
             assert answer.status_code == 200
@@ -80,6 +82,21 @@ def test_a_live_session_is_shown(tmp_path: Path) -> None:
     assert re.search(r"<title>\d\d:\d\d: 3</title>", document)
     assert "Leclerc" in document
     assert "Lap 5." in document
+
+
+@needs_browser
+def test_a_search_in_the_address_is_shown_with_its_matches(tmp_path: Path) -> None:
+    """With what was looked for marked, and how complete the answer is."""
+    services = build_services(settings_for(tmp_path))
+    fill(services)
+    with served(services, NOW) as url:
+        document = browse(f"{url}/#q=LAP+-5", tmp_path)
+        nothing = browse(f"{url}/#q=NOT+lap", tmp_path)
+    marked = re.findall(r"<mark>([^<]*)</mark>", document)
+    assert marked
+    assert set(marked) == {"Lap"}
+    assert text_of(document, "found-note").startswith(f"{len(marked)} found. ")
+    assert text_of(nothing, "found-note").startswith("the query 'NOT lap' only excludes words")
 
 
 @needs_browser
