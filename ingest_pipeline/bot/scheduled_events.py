@@ -10,7 +10,7 @@ from ingest_pipeline.bot.gateway_state import GatewayState
 from ingest_pipeline.content.sessions import read_relinked
 from ingest_pipeline.errors import IngestError
 from ingest_pipeline.ingestion.services import Services
-from ingest_pipeline.userconfig.subscriptions import load_subscriptions
+from ingest_pipeline.userconfig.schedules.subscriptions import load_subscriptions
 
 _logger = logging.getLogger(__name__)
 
@@ -32,7 +32,7 @@ async def follow_scheduled_events(services: Services, gateway: GatewayState, pau
 
 def _sync(services: Services, guild_ids: set[int]) -> None:
     from ingest_pipeline.domain.schedule_plan import describe_changes
-    from ingest_pipeline.userconfig.schedule_sync import sync_schedule
+    from ingest_pipeline.userconfig.schedules.sync import sync_schedule
 
     try:
         for subscription in load_subscriptions(services.settings):

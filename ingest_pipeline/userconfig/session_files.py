@@ -2,7 +2,7 @@
 
 YAML holds a list of sessions, at the top or under `sessions:`. CSV has a header line; comma,
 semicolon and tab all separate cells. Field names are `Session`'s, with the aliases of
-`session_rows.ALIASES`. For iCalendar see `calendar_files.py`.
+`session_rows.ALIASES`. For iCalendar see `schedules/calendars.py`.
 """
 
 from __future__ import annotations

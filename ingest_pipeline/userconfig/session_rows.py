@@ -1,7 +1,7 @@
 """Sessions from rows of text: the same rules for every file format and for the command line.
 
 A reader of a format yields `SessionRow`s; here the fields are named, converted and checked, and all
-problems of a file are reported at once. Formats belong to `session_files.py` and `calendar_files.py`.
+problems of a file are reported at once. Formats belong to `session_files.py` and `schedules/calendars.py`.
 """
 
 from __future__ import annotations

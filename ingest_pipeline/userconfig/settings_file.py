@@ -12,9 +12,9 @@ channels:
       threshold: 0.7
 ```
 
-`defaults` and the groups beside it hold for every channel; what a channel does not say it takes from
-them. Subscribed schedules are read by `subscriptions.py`. What is set by command, for guilds and channels, is
-in `storage/catalogue/setting_overrides.py`.
+`defaults` and the groups beside it hold for every channel; what a channel does not say it takes from them.
+Subscribed schedules are read by `schedules/subscriptions.py`. What is set by command, for guilds and
+channels, is in `storage/catalogue/setting_overrides.py`.
 """
 
 from __future__ import annotations

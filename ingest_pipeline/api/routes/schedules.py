@@ -14,7 +14,7 @@ from ingest_pipeline.api.problems import documented
 from ingest_pipeline.content.sessions import read_relinked
 from ingest_pipeline.domain.schedule_plan import plan_as_dict
 from ingest_pipeline.errors import NothingFound
-from ingest_pipeline.userconfig.subscriptions import Subscription, load_subscriptions
+from ingest_pipeline.userconfig.schedules.subscriptions import Subscription, load_subscriptions
 
 router = APIRouter(prefix="/schedules", tags=["schedules"])
 writing = APIRouter(
@@ -80,7 +80,7 @@ class SyncModel(BaseModel):
 @router.get("", summary="Subscribed schedules", responses=documented())
 def subscriptions(services: ServicesDep) -> Subscriptions:
     """List the subscribed schedules of `data/settings.yaml`."""
-    from ingest_pipeline.userconfig.schedule_sync import last_read_at
+    from ingest_pipeline.userconfig.schedules.sync import last_read_at
 
     found = load_subscriptions(services.settings)
     with services.database.read() as connection:
@@ -97,7 +97,7 @@ def sync(
     dry_run: Annotated[bool, Query(description="Show what would change, and change nothing.")] = False,
 ) -> SyncModel:
     """Read a subscribed schedule, and create, update and cancel its sessions."""
-    from ingest_pipeline.userconfig.schedule_sync import sync_schedule
+    from ingest_pipeline.userconfig.schedules.sync import sync_schedule
 
     known = {each.name: each for each in load_subscriptions(services.settings)}
     if name not in known:

@@ -20,9 +20,9 @@ from ingest_pipeline.installation import HOME_FOLDER
 from ingest_pipeline.private_files import is_open_to_others
 from ingest_pipeline.settings import RENAMED_VARIABLES, Settings
 from ingest_pipeline.userconfig.edited_files import decode_text, mapping_items, read_edited_file, yaml_root
+from ingest_pipeline.userconfig.schedules.subscriptions import load_subscriptions
 from ingest_pipeline.userconfig.session_files import read_sessions
 from ingest_pipeline.userconfig.settings_file import default_channel, load_settings_file
-from ingest_pipeline.userconfig.subscriptions import load_subscriptions
 
 LOW_DISK_BYTES = 1_000_000_000
 FULL_DISK_BYTES = 100_000_000

@@ -23,8 +23,8 @@ from ingest_pipeline.errors import BadInput, IngestError
 
 if TYPE_CHECKING:
     from ingest_pipeline.ingestion.services import Services
-    from ingest_pipeline.userconfig.schedule_sync import SyncedSchedule
-    from ingest_pipeline.userconfig.subscriptions import Subscription
+    from ingest_pipeline.userconfig.schedules.subscriptions import Subscription
+    from ingest_pipeline.userconfig.schedules.sync import SyncedSchedule
 
 _logger = logging.getLogger(__name__)
 
@@ -42,7 +42,7 @@ def sync(
 
     One that cannot be read does not keep the others from being read.
     """
-    from ingest_pipeline.userconfig.subscriptions import load_subscriptions
+    from ingest_pipeline.userconfig.schedules.subscriptions import load_subscriptions
 
     settings = begin(context, as_json=as_json)
     wanted = _chosen(load_subscriptions(settings), names or [])
@@ -85,7 +85,7 @@ def trading(
 
     It needs the extra `trading`: pip install 'ingest_pipeline[trading]'.
     """
-    from ingest_pipeline.userconfig.trading_schedules import read_trading_days
+    from ingest_pipeline.userconfig.schedules.trading_days import read_trading_days
 
     settings = begin(context, as_json=as_json)
     options = schedule_options(settings, channel_id=read_channel(channel_id), since=since, until=until)
@@ -107,7 +107,7 @@ def _chosen(subscriptions: list[Subscription], names: list[str]) -> list[Subscri
 
 def _sync(services: Services, subscription: Subscription, *, dry_run: bool) -> SyncedSchedule:
     from ingest_pipeline.content.sessions import read_relinked
-    from ingest_pipeline.userconfig.schedule_sync import sync_schedule
+    from ingest_pipeline.userconfig.schedules.sync import sync_schedule
 
     now = datetime.now(UTC)
     synced = sync_schedule(services.database, services.settings, subscription, now, dry_run=dry_run)

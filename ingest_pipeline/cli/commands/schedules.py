@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ingest_pipeline.domain.session import Session
     from ingest_pipeline.settings import Settings
     from ingest_pipeline.storage.messages.sessions import SessionChanges
-    from ingest_pipeline.userconfig.schedule_options import ScheduleOptions
+    from ingest_pipeline.userconfig.schedules.options import ScheduleOptions
 
 _logger = logging.getLogger(__name__)
 
@@ -62,7 +62,7 @@ def schedule_options(
         BadInput: One of it cannot be read.
     """
     from ingest_pipeline.errors import BadInput
-    from ingest_pipeline.userconfig.schedule_options import (
+    from ingest_pipeline.userconfig.schedules.options import (
         DEFAULT_REACH,
         ScheduleOptions,
         parse_length,

@@ -80,7 +80,7 @@ def import_sessions(
     }
     if file.suffix.lower() in {".ics", ".json"}:
         from ingest_pipeline.userconfig.edited_files import read_edited_file
-        from ingest_pipeline.userconfig.schedule_files import read_schedule
+        from ingest_pipeline.userconfig.schedules.files import read_schedule
 
         options = schedule_options(
             settings,

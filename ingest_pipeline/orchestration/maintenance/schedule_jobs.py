@@ -11,7 +11,7 @@ from ingest_pipeline.orchestration.failures import ingest_errors_as_failures
 from ingest_pipeline.orchestration.metadata import escaped
 from ingest_pipeline.orchestration.singleton_jobs import build_single_schedule, single_tags
 from ingest_pipeline.settings import Settings
-from ingest_pipeline.userconfig.subscriptions import load_subscriptions
+from ingest_pipeline.userconfig.schedules.subscriptions import load_subscriptions
 
 SYNC_SCHEDULES_JOB = "sync_schedules"
 
@@ -32,7 +32,7 @@ def read_schedules(
 ) -> None:
     """Take the subscribed schedules over; one that cannot be read fails the run after the others."""
     from ingest_pipeline.domain.schedule_plan import describe_changes
-    from ingest_pipeline.userconfig.schedule_sync import sync_schedule
+    from ingest_pipeline.userconfig.schedules.sync import sync_schedule
 
     lines: list[str] = []
     failed: IngestError | None = None

@@ -8,7 +8,7 @@ from ingest_pipeline.storage.messages.sessions import list_sessions
 from ingest_pipeline_tests.archive import Archive
 from ingest_pipeline_tests.fake_discord.server import DiscordServer
 from ingest_pipeline_tests.live_bot.running_bot import RunningBot
-from ingest_pipeline_tests.unit.userconfig.test_race_schedules import EVENT
+from ingest_pipeline_tests.unit.userconfig.schedules.test_races import EVENT
 
 EVENT_ID = EVENT["id"]
 COMING = EVENT | {

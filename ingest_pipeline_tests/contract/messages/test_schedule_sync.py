@@ -12,13 +12,13 @@ from pydantic import SecretStr
 from ingest_pipeline.settings import Settings
 from ingest_pipeline.storage.engine.database import Database
 from ingest_pipeline.storage.messages.sessions import list_sessions
-from ingest_pipeline.userconfig.schedule_sync import SyncedSchedule, sync_schedule
-from ingest_pipeline.userconfig.subscriptions import Subscription
+from ingest_pipeline.userconfig.schedules.subscriptions import Subscription
+from ingest_pipeline.userconfig.schedules.sync import SyncedSchedule, sync_schedule
 from ingest_pipeline_tests.fake_discord.attach import attached
 from ingest_pipeline_tests.fake_discord.server import DiscordServer
 from ingest_pipeline_tests.file_server import FileServer, running_file_server
-from ingest_pipeline_tests.unit.userconfig.test_race_schedules import EVENT
-from ingest_pipeline_tests.unit.userconfig.test_session_files_calendar import calendar, event
+from ingest_pipeline_tests.unit.userconfig.schedules.test_calendars import calendar, event
+from ingest_pipeline_tests.unit.userconfig.schedules.test_races import EVENT
 
 NOW = datetime(2026, 11, 30, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)

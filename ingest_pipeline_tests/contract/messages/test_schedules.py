@@ -14,10 +14,10 @@ from ingest_pipeline.storage.engine.database import Database
 from ingest_pipeline.storage.messages.merge import merge_messages
 from ingest_pipeline.storage.messages.schedules import plan_schedule, save_schedule
 from ingest_pipeline.storage.messages.sessions import list_sessions, remove_session, save_sessions
-from ingest_pipeline.userconfig.calendar_files import read_calendar
-from ingest_pipeline.userconfig.schedule_options import ScheduleOptions
+from ingest_pipeline.userconfig.schedules.calendars import read_calendar
+from ingest_pipeline.userconfig.schedules.options import ScheduleOptions
 from ingest_pipeline_tests.contract.readings import CHANNEL, Reading, at, staged, stored_row
-from ingest_pipeline_tests.unit.userconfig.test_session_files_calendar import calendar, event
+from ingest_pipeline_tests.unit.userconfig.schedules.test_calendars import calendar, event
 
 CALENDARS = Path(__file__).parents[2] / "fixtures" / "calendars"
 NOW = at(0)

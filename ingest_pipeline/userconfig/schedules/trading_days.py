@@ -14,8 +14,8 @@ from typing import Any
 
 from ingest_pipeline.domain.schedule import LeftOut, Schedule
 from ingest_pipeline.errors import BadInput, ConfigurationError
-from ingest_pipeline.userconfig.schedule_builder import ScheduleBuilder
-from ingest_pipeline.userconfig.schedule_options import ScheduleOptions
+from ingest_pipeline.userconfig.schedules.builder import ScheduleBuilder
+from ingest_pipeline.userconfig.schedules.options import ScheduleOptions
 from ingest_pipeline.userconfig.session_rows import shown
 
 _logger = logging.getLogger(__name__)

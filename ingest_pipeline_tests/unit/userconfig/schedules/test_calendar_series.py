@@ -12,11 +12,11 @@ import pytest
 
 from ingest_pipeline.domain.schedule import Schedule
 from ingest_pipeline.errors import BadInput
-from ingest_pipeline.userconfig.calendar_files import read_calendar
-from ingest_pipeline.userconfig.schedule_options import parse_length, parse_zone
-from ingest_pipeline_tests.unit.userconfig.test_session_files_calendar import OPTIONS, calendar, event
+from ingest_pipeline.userconfig.schedules.calendars import read_calendar
+from ingest_pipeline.userconfig.schedules.options import parse_length, parse_zone
+from ingest_pipeline_tests.unit.userconfig.schedules.test_calendars import OPTIONS, calendar, event
 
-CALENDARS = Path(__file__).parents[2] / "fixtures" / "calendars"
+CALENDARS = Path(__file__).parents[3] / "fixtures" / "calendars"
 ROME = "TZID=Europe/Rome"
 WEEKLY = (f"DTSTART;{ROME}:20260315T100000", f"DTEND;{ROME}:20260315T110000", "RRULE:FREQ=WEEKLY;COUNT=4")
 

@@ -21,12 +21,12 @@ from ingest_pipeline.sources.schedule_download import Validators, download_sched
 from ingest_pipeline.storage.engine.database import Connection, Database
 from ingest_pipeline.storage.messages.schedules import plan_schedule, save_schedule
 from ingest_pipeline.storage.runs.state import get_state, set_state
-from ingest_pipeline.userconfig.discord_schedules import read_scheduled_events
 from ingest_pipeline.userconfig.edited_files import read_edited_file
-from ingest_pipeline.userconfig.schedule_files import read_schedule
-from ingest_pipeline.userconfig.schedule_options import ScheduleOptions
-from ingest_pipeline.userconfig.subscriptions import Subscription
-from ingest_pipeline.userconfig.trading_schedules import read_trading_days
+from ingest_pipeline.userconfig.schedules.discord_events import read_scheduled_events
+from ingest_pipeline.userconfig.schedules.files import read_schedule
+from ingest_pipeline.userconfig.schedules.options import ScheduleOptions
+from ingest_pipeline.userconfig.schedules.subscriptions import Subscription
+from ingest_pipeline.userconfig.schedules.trading_days import read_trading_days
 
 _FULL_EVERY = timedelta(days=1)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 from ingest_pipeline.errors import BadInput, SessionInvalid
-from ingest_pipeline.userconfig.schedule_options import ScheduleOptions, parse_zone
+from ingest_pipeline.userconfig.schedules.options import ScheduleOptions, parse_zone
 from ingest_pipeline.userconfig.session_rows import shown
 
 if TYPE_CHECKING:

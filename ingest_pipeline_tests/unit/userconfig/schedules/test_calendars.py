@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from ingest_pipeline.domain.session import Session, validate_session_id
 from ingest_pipeline.errors import BadInput
-from ingest_pipeline.userconfig.calendar_files import read_calendar, session_id_of
-from ingest_pipeline.userconfig.schedule_options import ScheduleOptions
+from ingest_pipeline.userconfig.schedules.calendars import read_calendar, session_id_of
+from ingest_pipeline.userconfig.schedules.options import ScheduleOptions
 
 TIMES = ("DTSTART:20260906T130000Z", "DTEND:20260906T153000Z")
 OPTIONS = ScheduleOptions(

@@ -19,8 +19,8 @@ from typing import Any, NamedTuple
 
 from ingest_pipeline.domain.schedule import Schedule
 from ingest_pipeline.errors import BadInput, SessionInvalid
-from ingest_pipeline.userconfig.schedule_builder import ScheduleBuilder, with_length
-from ingest_pipeline.userconfig.schedule_options import ScheduleOptions
+from ingest_pipeline.userconfig.schedules.builder import ScheduleBuilder, with_length
+from ingest_pipeline.userconfig.schedules.options import ScheduleOptions
 from ingest_pipeline.userconfig.session_rows import Value, shown
 
 # Minutes: sportstimes' `sessionLengths`, and the two hours that a Grand Prix may race for.

@@ -37,7 +37,7 @@ from ingest_pipeline.userconfig.edited_files import (
     read_edited_file,
     yaml_root,
 )
-from ingest_pipeline.userconfig.schedule_options import (
+from ingest_pipeline.userconfig.schedules.options import (
     DEFAULT_REACH,
     ScheduleOptions,
     parse_length,

@@ -12,8 +12,8 @@ import pytest
 from ingest_pipeline.errors import BadInput, ConfigurationError, PermanentError, TransientError
 from ingest_pipeline.settings import Settings
 from ingest_pipeline.sources.schedule_download import Validators, download_schedule, web_address
+from ingest_pipeline.userconfig.schedules.subscriptions import Subscription, load_subscriptions
 from ingest_pipeline.userconfig.settings_file import load_settings_file
-from ingest_pipeline.userconfig.subscriptions import Subscription, load_subscriptions
 from ingest_pipeline_tests.file_server import FileServer, running_file_server
 
 NOW = datetime(2026, 11, 30, tzinfo=UTC)

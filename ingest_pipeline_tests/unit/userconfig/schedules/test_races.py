@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from ingest_pipeline.domain.schedule import Schedule
 from ingest_pipeline.errors import BadInput
-from ingest_pipeline.userconfig.schedule_files import read_schedule
-from ingest_pipeline.userconfig.trading_schedules import read_trading_days
-from ingest_pipeline_tests.unit.userconfig.test_session_files_calendar import OPTIONS
+from ingest_pipeline.userconfig.schedules.files import read_schedule
+from ingest_pipeline.userconfig.schedules.trading_days import read_trading_days
+from ingest_pipeline_tests.unit.userconfig.schedules.test_calendars import OPTIONS
 
 CHANNEL = 1101802452224856175
 OPENF1: dict[str, Any] = {

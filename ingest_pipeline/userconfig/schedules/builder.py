@@ -8,8 +8,8 @@ from datetime import UTC, datetime, timedelta
 from ingest_pipeline.domain.schedule import Cancellation, LeftOut, Schedule, ScheduledSession, newest_of
 from ingest_pipeline.domain.session import Session
 from ingest_pipeline.errors import SessionInvalid, WindowInvalid
-from ingest_pipeline.userconfig.calendar_files import session_id_of
-from ingest_pipeline.userconfig.schedule_options import ScheduleOptions
+from ingest_pipeline.userconfig.schedules.calendars import session_id_of
+from ingest_pipeline.userconfig.schedules.options import ScheduleOptions
 from ingest_pipeline.userconfig.session_rows import (
     SessionRow,
     Value,

@@ -33,9 +33,9 @@ from ingest_pipeline.domain.schedule import (
 )
 from ingest_pipeline.domain.session import Session
 from ingest_pipeline.errors import BadInput, SessionInvalid
-from ingest_pipeline.userconfig.calendar_series import LIBRARY_ERRORS, RECURRING, expand
-from ingest_pipeline.userconfig.calendar_times import bounds, calendar_zone, written_at
-from ingest_pipeline.userconfig.schedule_options import ScheduleOptions
+from ingest_pipeline.userconfig.schedules.calendar_series import LIBRARY_ERRORS, RECURRING, expand
+from ingest_pipeline.userconfig.schedules.calendar_times import bounds, calendar_zone, written_at
+from ingest_pipeline.userconfig.schedules.options import ScheduleOptions
 from ingest_pipeline.userconfig.session_rows import (
     SessionRow,
     Value,

@@ -7,11 +7,11 @@ from typing import Any
 
 from ingest_pipeline.domain.schedule import Schedule
 from ingest_pipeline.errors import BadInput
-from ingest_pipeline.userconfig.calendar_files import read_calendar
-from ingest_pipeline.userconfig.discord_schedules import is_scheduled_events, read_scheduled_events
 from ingest_pipeline.userconfig.edited_files import decode_text
-from ingest_pipeline.userconfig.race_schedules import read_race_schedule
-from ingest_pipeline.userconfig.schedule_options import ScheduleOptions
+from ingest_pipeline.userconfig.schedules.calendars import read_calendar
+from ingest_pipeline.userconfig.schedules.discord_events import is_scheduled_events, read_scheduled_events
+from ingest_pipeline.userconfig.schedules.options import ScheduleOptions
+from ingest_pipeline.userconfig.schedules.races import read_race_schedule
 
 
 def read_schedule(content: bytes, name: str, options: ScheduleOptions) -> Schedule:

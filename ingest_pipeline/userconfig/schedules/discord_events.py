@@ -13,8 +13,8 @@ from typing import Any
 
 from ingest_pipeline.domain.schedule import Schedule
 from ingest_pipeline.errors import BadInput
-from ingest_pipeline.userconfig.calendar_files import read_calendar
-from ingest_pipeline.userconfig.schedule_options import ScheduleOptions
+from ingest_pipeline.userconfig.schedules.calendars import read_calendar
+from ingest_pipeline.userconfig.schedules.options import ScheduleOptions
 from ingest_pipeline.userconfig.session_rows import shown
 
 _CANCELLED = 4
