@@ -163,7 +163,7 @@ def test_an_event_over_the_end_of_summer_time_has_its_real_length() -> None:
         ((TIMES[0], "DURATION:-PT1H"), "give an end later than the start"),
         ((TIMES[0], "DURATION:P9999999D"), "reaches past the last possible time"),
         ((*TIMES, "RRULE:FREQ=NEVER"), "its rule RRULE:FREQ=NEVER cannot be read"),
-        ((*TIMES, "RRULE:FREQ=DAILY;INTERVAL=0"), "has no valid INTERVAL"),
+        ((*TIMES, "RRULE:FREQ=DAILY;INTERVAL=-1"), "has no valid INTERVAL"),
         ((*TIMES, "RRULE:FREQ=SECONDLY"), "repeats within a day: export each occurrence"),
         ((*TIMES, "RRULE:FREQ=DAILY;BYMINUTE=" + ",".join(map(str, range(60)))), "gives more than 24 a day"),
         (
