@@ -25,6 +25,7 @@ from ingest_pipeline.env_file import read_env_file
 from ingest_pipeline.errors import ConfigurationError
 from ingest_pipeline.installation import DEFAULT_DATA_DIR, HOME_FOLDER
 from ingest_pipeline.settings import (
+    NOTIFY_PREFIX,
     RENAMED_VARIABLES,
     Settings,
     settings_from,
@@ -170,7 +171,7 @@ def unknown_variables(environment: Mapping[str, str], folder: Path | None = None
     return {
         name: RENAMED_VARIABLES.get(name) or next(iter(get_close_matches(name, known, n=1)), None)
         for name, value in sorted(found.items())
-        if name.startswith("INGEST_") and name not in known
+        if name.startswith("INGEST_") and not name.startswith(NOTIFY_PREFIX) and name not in known
         if not (_SERVICE_LINK.match(name) or value.startswith("tcp://"))
     }
 

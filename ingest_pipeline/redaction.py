@@ -21,6 +21,7 @@ SHORT_CHARACTERS = 6
 """A shorter secret is taken out only where it stands as a word of its own: `ab` is part of much."""
 
 _LEAST_BASE64 = 8
+_LEAST_PIECE = 8
 _SECRET_PARAMETER = re.compile(r"pass|pwd|token|key|secret|sig", re.IGNORECASE)
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 # Secrets by their form, of any service; `user:password` and `Bearer …` are how our own messages write
@@ -64,6 +65,21 @@ def guard(*secrets: str) -> None:
         if _known.former_factory is None:
             _known.former_factory = logging.getLogRecordFactory()
             logging.setLogRecordFactory(_clean_record)
+
+
+def guard_address(*addresses: str) -> None:
+    """Keep addresses of notification services out of it: there any part but the host may be the secret.
+
+    Args:
+        *addresses: URLs of any scheme, such as `tgram://token/chat`.
+    """
+    for address in addresses:
+        scheme, _, rest = address.partition("://")
+        host = (urlsplit(f"//{rest}").hostname or "") if "." in rest or "localhost" in rest else ""
+        pieces = (unquote(piece) for piece in re.split(r"[/:@?&=,#]+", rest))
+        guard(address, *(each for each in pieces if len(each) >= _LEAST_PIECE and each.lower() != host))
+        # A library writes an address as it understands it.
+        guard(f"{scheme}s://{rest}")
 
 
 def forget() -> None:

@@ -9,20 +9,19 @@ from __future__ import annotations
 
 import logging
 import os
-import re
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from cronsim import CronSim, CronSimError
-from pydantic import AfterValidator, Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from ingest_pipeline.env_file import has_control_character, read_env_file
 from ingest_pipeline.errors import ConfigurationError
 from ingest_pipeline.installation import DEFAULT_DATA_DIR, HOME_FOLDER
-from ingest_pipeline.redaction import guard
+from ingest_pipeline.redaction import guard, guard_address
+from ingest_pipeline.setting_types import Cron, Levels, PathPrefix, PositiveInt, WebAddress
 
 RENAMED_VARIABLES = {
     "INGEST_SWEEP_HOURS": "INGEST_POST_SESSION_HOURS",
@@ -30,56 +29,10 @@ RENAMED_VARIABLES = {
 }
 """Old names of variables, which are read for one version more, by the new ones."""
 
+NOTIFY_PREFIX = "INGEST_NOTIFY_"
+NOTIFY_VARIABLES = f"{NOTIFY_PREFIX}*"
+
 _logger = logging.getLogger(__name__)
-
-PositiveInt = Annotated[int, Field(gt=0)]
-
-
-def _require_cron(text: str) -> str:
-    """Return a cron expression of five numeric fields.
-
-    Raises:
-        ValueError: It is not one.
-    """
-    expression = " ".join(text.split())
-    # Names, sixth fields, L and W are left out: Dagster does not take all of them.
-    is_cron = re.fullmatch(r"[\d*/,-]+( [\d*/,-]+){4}", expression) is not None
-    try:
-        CronSim(expression, datetime.now(UTC))
-    except CronSimError:
-        is_cron = False
-    if not is_cron:
-        raise ValueError(f"{text!r} is not a cron expression: write five fields such as '30 4 * * *'")
-    return expression
-
-
-def _require_web_address(secret: SecretStr) -> SecretStr:
-    """Return a web address.
-
-    Raises:
-        ValueError: It is not one; the message does not repeat it.
-    """
-    if not re.fullmatch(r"https?://[^\s/]+[!-~]*", secret.get_secret_value()):
-        raise ValueError("it must begin with https:// or http://")
-    return secret
-
-
-def _require_levels(text: str) -> str:
-    """Return the levels of components, each as `name=level`.
-
-    Raises:
-        ValueError: One is not one.
-    """
-    for item in text.replace(",", " ").split():
-        name, _, level = item.partition("=")
-        if not name or level.upper() not in logging.getLevelNamesMapping():
-            raise ValueError(f"{item!r} is no level of a component: write one such as discord=warning")
-    return text
-
-
-Cron = Annotated[str, AfterValidator(_require_cron)]
-PathPrefix = Annotated[str, Field(pattern=r"^(/[A-Za-z0-9._~-]+)*$")]
-WebAddress = Annotated[SecretStr, AfterValidator(_require_web_address)]
 
 
 class Settings(BaseSettings):
@@ -136,6 +89,7 @@ class Settings(BaseSettings):
         web_prefix: What comes before the paths of Dagster's web interface, such as `/dagster`.
         api_prefix: What comes before those of the HTTP interface and its page, such as `/radio`.
         alert_webhook_url: Where alerts are sent; without it nowhere.
+        notify_addresses: Where notifications are sent, by name: `INGEST_NOTIFY_PIT_WALL` is `pit_wall`.
         alert_after_failures: Failures in a row of a live session's polls before an alert is sent.
         log_level: Level of our own loggers.
         log_levels: Levels of components, as `name=level` with commas between; they win over `log_level`.
@@ -194,9 +148,11 @@ class Settings(BaseSettings):
     web_prefix: PathPrefix = ""
     api_prefix: PathPrefix = ""
     alert_webhook_url: WebAddress | None = None
+    # An alias that is no variable's name: `settings_from` finds the variables.
+    notify_addresses: dict[str, SecretStr] = Field(default_factory=dict, validation_alias=NOTIFY_VARIABLES)
     alert_after_failures: PositiveInt = 2
     log_level: str = "INFO"
-    log_levels: Annotated[str, AfterValidator(_require_levels)] = ""
+    log_levels: Levels = ""
 
     @property
     def component_log_levels(self) -> dict[str, str]:
@@ -238,6 +194,7 @@ class Settings(BaseSettings):
         del context
         values = (getattr(self, name) for name in type(self).model_fields)
         guard(*(value.get_secret_value() for value in values if isinstance(value, SecretStr)))
+        guard_address(*(address.get_secret_value() for address in self.notify_addresses.values()))
         if self.landing_url and "@" in self.landing_url:
             guard(self.landing_url)
 
@@ -321,6 +278,13 @@ def settings_from(variables: Mapping[str, str], **overrides: object) -> Settings
         name = variable_name(field)
         if by_name.get(name) and name not in given and field not in overrides:
             below[str(information.validation_alias or field)] = by_name[name]
+    addresses = {
+        name.removeprefix(NOTIFY_PREFIX).lower(): SecretStr(value.strip())
+        for name, value in (by_name | _with_new_names(given)).items()
+        if name.startswith(NOTIFY_PREFIX) and value.strip()
+    }
+    if addresses:
+        below[NOTIFY_VARIABLES] = addresses
     try:
         return Settings(**{**below, **overrides})  # type: ignore[arg-type]
     except ValidationError as error:

@@ -40,6 +40,7 @@ from ingest_pipeline.ingestion.gateway_events import CAPTURED
 from ingest_pipeline.ingestion.ingest import new_correlation_id
 from ingest_pipeline.ingestion.services import Services
 from ingest_pipeline.landing.spool import Spool, own_spool
+from ingest_pipeline.notifications.notifier import Notifier
 from ingest_pipeline.sources.discord.rest import DiscordRest, open_rest
 
 SPOOL_FOLDER = "gateway"
@@ -111,6 +112,7 @@ async def _run_steps(runtime: BotRuntime, stop: asyncio.Event) -> None:
     steps: dict[str, Callable[[], Awaitable[object]]] = {
         "ingestion": runtime.ingester.round,
         "raw landing": runtime.land_frames,
+        "notifying": runtime.notify,
         "catching up": runtime.catch_up,
         "following guilds": runtime.follow_guilds,
         "following scheduled events": lambda: follow_scheduled_events(
@@ -201,6 +203,7 @@ def _build(
         catalogue=BotCatalogue(services, rest, watchlist, options.patterns),
         ingester=ingester,
         landing=landing,
+        notifier=Notifier(services),
         gateway=gateway,
         reconnector=reconnector,
         catching_up=CatchUp(services, rest, watchlist, options.lookback),

@@ -24,6 +24,7 @@ from ingest_pipeline.domain.snowflake import DISCORD_EPOCH
 from ingest_pipeline.errors import IngestError
 from ingest_pipeline.events import EventType, log_events
 from ingest_pipeline.ingestion.services import Services
+from ingest_pipeline.notifications.notifier import Notifier
 from ingest_pipeline.sources.discord.gateway import GatewayClient
 from ingest_pipeline.storage.engine.database import Connection
 from ingest_pipeline.storage.gateway.refetch_queue import list_watched, next_refetch_due, record_gap
@@ -59,6 +60,7 @@ class BotOptions:
         drain_seconds: How long a stop waits for the last events to be stored.
         beat_seconds: How often the bot notes that it lives.
         landing_seconds: How often frames land in the raw store.
+        notify_seconds: How often it is looked for what rules report, besides after each batch.
     """
 
     lookback: timedelta = timedelta(hours=24)
@@ -75,6 +77,7 @@ class BotOptions:
     drain_seconds: float = 10.0
     beat_seconds: float = 15.0
     landing_seconds: float = 60.0
+    notify_seconds: float = 1.0
 
 
 @dataclass(slots=True)
@@ -86,6 +89,7 @@ class BotRuntime:
         catalogue: Guilds and channels.
         ingester: From the spool into the table.
         landing: From the spool into the raw store.
+        notifier: What rules report.
         gateway: The state of the connection.
         reconnector: The connection.
         catching_up: How it catches up.
@@ -103,6 +107,7 @@ class BotRuntime:
     catalogue: BotCatalogue
     ingester: SpoolIngester
     landing: SpoolLanding
+    notifier: Notifier
     gateway: GatewayState
     reconnector: GatewayReconnector[GatewayClient]
     catching_up: CatchUp
@@ -113,6 +118,7 @@ class BotRuntime:
     refetch_due_at: datetime = DISCORD_EPOCH
     shown_operations: tuple[Operation, ...] = ()
     is_landing_failing: bool = False
+    something_happened: asyncio.Event = field(default_factory=asyncio.Event)
 
     def __post_init__(self) -> None:
         """Begin with a hearing that nothing is known of."""
@@ -226,6 +232,7 @@ class BotRuntime:
 
     def note_batch(self, batch: SpoolBatch) -> None:
         """Note that a batch left messages to be read again."""
+        self.something_happened.set()
         if batch.events.partial_updates:
             self.refetch_due_at = min(self.refetch_due_at, batch.committed_at + self.options.quiet)
 
@@ -245,6 +252,14 @@ class BotRuntime:
         async with self.catalogue.operations.running(READ_MESSAGES):
             await refetch_due(self.services, self.catalogue.rest, self.catalogue.watchlist.sessions, rules)
         self.refetch_due_at = min(self.refetch_due_at, await asyncio.to_thread(next_due))
+
+    async def notify(self) -> None:
+        """Send what rules report: right after a batch, and what is due or others have stored."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self.options.notify_seconds):
+                await self.something_happened.wait()
+        self.something_happened.clear()
+        await asyncio.to_thread(self.notifier.round)
 
     async def land_frames(self) -> None:
         """Land what came meanwhile; an event reports a store that fails, once until it answers again."""

@@ -19,6 +19,7 @@ from ingest_pipeline.cli.commands import (
     history,
     imports,
     messages,
+    notify,
     operations,
     scans,
     schedule_commands,
@@ -78,6 +79,7 @@ app.add_typer(guilds.app)
 app.add_typer(channels.app)
 app.add_typer(scans.app)
 app.add_typer(settings.app)
+app.add_typer(notify.app)
 app.add_typer(database.app)
 
 

@@ -33,7 +33,7 @@ from ingest_pipeline.orchestration.content.report_assets import (
 )
 from ingest_pipeline.orchestration.live.dirty_windows import build_changed_windows_sensor
 from ingest_pipeline.orchestration.live.sensors import build_live_session_sensor
-from ingest_pipeline.orchestration.maintenance.alerts import build_alert_sensors
+from ingest_pipeline.orchestration.maintenance.alerts import build_alert_sensor
 from ingest_pipeline.orchestration.maintenance.data_retention import (
     build_data_schedules,
     prune_data_job,
@@ -98,7 +98,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
             build_scan_runs_sensor(settings),
             build_channel_months_sensor(),
             build_changed_windows_sensor(settings),
-            *build_alert_sensors(settings),
+            build_alert_sensor(settings),
         ],
         resources=build_resources(settings),
         # Of all jobs: what is started from the catalogue runs as `ingest_job` does.

@@ -17,7 +17,7 @@ from ingest_pipeline.env_file import env_line
 from ingest_pipeline.environment import NO_ENV_FILE
 from ingest_pipeline.errors import ConfigurationError
 from ingest_pipeline.installation import DEFAULT_DATA_DIR, HOME_FOLDER, SHIPPED_FILES
-from ingest_pipeline.settings import Settings
+from ingest_pipeline.settings import NOTIFY_PREFIX, Settings
 from ingest_pipeline.stack.dagster_home import POSTGRES_VARIABLE
 
 # What leads to real data or real accounts. The demo runs without any of it, and brings its own.
@@ -107,7 +107,9 @@ def demo_deployment(settings: Settings, environment: Mapping[str, str]) -> Deplo
             "INGEST_DATA_DIR to another folder"
         ) from None
     inherited = {
-        name: value for name, value in environment.items() if name.upper() not in REAL_DATA_VARIABLES
+        name: value
+        for name, value in environment.items()
+        if name.upper() not in REAL_DATA_VARIABLES and not name.upper().startswith(NOTIFY_PREFIX)
     }
     return Deployment(data_dir, _completed({**inherited, **own}, data_dir), is_demo=True)
 

@@ -51,7 +51,7 @@ from ingest_pipeline.userconfig.session_rows import parse_channel_id
 if TYPE_CHECKING:
     from ingest_pipeline.settings import Settings
 
-_SECTIONS = ("default_channel_id", "monitor", "defaults", "channels", "schedules")
+_SECTIONS = ("default_channel_id", "monitor", "defaults", "channels", "schedules", "notifications")
 _GROUPS = tuple(dict.fromkeys(key.split(".")[0] for key in SETTINGS if "." in key))
 
 _Tree = dict[str, Any]

@@ -100,7 +100,7 @@ def test_what_is_theirs_is_left_alone(dagster: DagsterStack, webhook: Receiver) 
     failing = dagster.launch({}, assets=("raw_export",))
     ended = {run_id: dagster.runs_of(run_id)[0] for run_id in (*theirs, ours, failing)}
     told = dagster.evaluate("alert_sensor", cursor)
-    assert told.skip_message == "alerts sent: 1; still failing: 1, 1 of them alerted"
+    assert told.skip_message == "notifications sent: 1; still failing: 1, 1 of them alerted"
     (body,) = webhook.bodies
     assert "the run is of no partition" in str(body)
 

@@ -16,7 +16,8 @@ from pydantic import SecretStr
 
 from ingest_pipeline.errors import DatabaseUnavailable, IngestError
 from ingest_pipeline.events import Event, EventType
-from ingest_pipeline.orchestration.maintenance.alerting import post
+from ingest_pipeline.notifications.transport import Result, send
+from ingest_pipeline.notifications.wording import Wording
 from ingest_pipeline.redaction import forget, guard, redact, redacted
 from ingest_pipeline.settings import Settings
 from ingest_pipeline.storage.engine.duckdb.engine import DuckDBDatabase
@@ -82,9 +83,11 @@ SECRETS = {
 def test_every_secret_of_every_setting_is_known(tmp_path: Path) -> None:
     """A setting that is added as a secret is kept secret without another word."""
     kinds = {name for name, field in Settings.model_fields.items() if "SecretStr" in str(field.annotation)}
-    assert kinds == SECRETS.keys()
+    assert kinds == {*SECRETS, "notify_addresses"}
     secrets: dict[str, Any] = {name: SecretStr(text) for name, text in SECRETS.items()}
-    Settings(_env_file=None, data_dir=tmp_path, **secrets)
+    addresses = {"pit_wall": SecretStr("tgram://1234:chat-secret-7/some")}
+    Settings(_env_file=None, data_dir=tmp_path, notify_addresses=addresses, **secrets)
+    assert redact("tgram://1234:chat-secret-7/some and chat-secret-7") == "*** and ***"
     for text in SECRETS.values():
         assert redact(f"<{text}>") == "<***>"
     assert redact(f"{PASSWORD}-0 {PASSWORD}-3 hook-secret-6") == "*** *** ***"
@@ -145,10 +148,15 @@ def test_events_say_no_secret(tmp_path: Path) -> None:
     assert json.loads(row["data"]) == {"message": "***", "more": [{"deep": "***"}]}
 
 
-def test_alerts_say_no_secret() -> None:
-    """Nor does what cannot be text change."""
+def test_notifications_say_no_secret(caplog: pytest.LogCaptureFixture) -> None:
+    """Nor does what a library writes about an address say it, in any form."""
     guard("hidden-word")
-    with receiving() as receiver:
-        assert post(SecretStr(receiver.url), {"content": "hidden-word", "n": 1}) is None
-    assert receiver.bodies == [{"content": "***", "n": 1}]
+    address = "json://user:pass-word-9@127.0.0.1:9/a/token-of-the-chat?key=value-of-key"
+    with receiving() as receiver, caplog.at_level(logging.DEBUG):
+        assert send(SecretStr(receiver.url), Wording("a hidden-word", "b hidden-word")).problem is None
+        refused = send(SecretStr(address), Wording("a", "b"))
+    assert [(body["title"], body["message"]) for body in receiver.bodies] == [("a ***", "b ***")]
+    assert refused.result is Result.FAILED
+    for secret in ("pass-word-9", "token-of-the-chat", "value-of-key", "a-secret-word"):
+        assert secret not in caplog.text + str(refused)
     assert redacted({"a": (1, None, "hidden-word")}) == {"a": [1, None, "***"]}

@@ -1,4 +1,4 @@
-"""The decision to alert about a failure, and its text; `webhook.py` delivers it.
+"""The decision to alert about a failure, and its text; notification rules say where it goes.
 
 Runs are grouped by job and session. An alert is sent once a group has failed a number of times in
 a row, and another when it works again. All alerts about one session at one time are one message.
@@ -7,31 +7,17 @@ a row, and another when it works again. All alerts about one session at one time
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from pydantic import SecretStr
-
-from ingest_pipeline.domain.backoff import Backoff
-from ingest_pipeline.redaction import redacted
-
-# Discord takes 2,000 characters (https://docs.discord.com/developers/resources/webhook, "Execute Webhook").
-_LONGEST_TEXT = 1_900
 _LONGEST_LINE = 500
 _FORGOTTEN = timedelta(days=30)
-_UNDELIVERABLE = timedelta(days=1)
-_MOST_PENDING = 20
 _LISTED = 8
-ATTEMPTS = 3
-TIMEOUT_SECONDS = 5.0
-PAUSE_SECONDS = 1.0
+_LONGEST_SUBJECT = 2_000
 # In cursors since the first release; another name would alert again about all that fails at an upgrade.
 _ALERTED_KEY = "is_told"
-# The front of some services refuses Python's own name.
-_USER_AGENT = "ingest_pipeline (alerts)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,15 +70,17 @@ class Streak:
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """A message that is to be delivered.
+    """A failure, or its end, that is to be reported.
 
     Attributes:
-        at: When it was written, aware UTC.
-        body: What is posted.
+        subject: Tells it from every other.
+        session_id: The session it is about, or None.
+        values: What the templates of notifications may name, as JSON values.
     """
 
-    at: datetime
-    body: dict[str, Any]
+    subject: str
+    session_id: str | None
+    values: dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,13 +90,11 @@ class AlertState:
     Attributes:
         seen: Position in Dagster's event log up to which runs are taken into account; None at first.
         streaks: What fails, by job and session.
-        pending: What could not be delivered yet, the oldest first.
         ticks_seen: Until when ticks are taken into account, in seconds since 1970; None at first.
     """
 
     seen: int | None = None
     streaks: dict[str, Streak] = field(default_factory=dict)
-    pending: tuple[Alert, ...] = ()
     ticks_seen: float | None = None
 
     @classmethod
@@ -117,13 +103,12 @@ class AlertState:
         try:
             stated = json.loads(text or "{}")
             streaks = [_streak(each) for each in stated.get("streaks", ())]
-            pending = [Alert(_moment(at), dict(body)) for at, body in stated.get("pending", ())]
             seen = stated.get("seen")
             ticks_seen = float(stated.get("ticks_seen") or 0) or None
         except (ValueError, TypeError, KeyError, AttributeError):
             return cls()
         by_group = {_group(streak): streak for streak in streaks}
-        return cls(seen if isinstance(seen, int) else None, by_group, tuple(pending), ticks_seen)
+        return cls(seen if isinstance(seen, int) else None, by_group, ticks_seen)
 
     def to_text(self) -> str:
         """Write the state."""
@@ -140,13 +125,12 @@ class AlertState:
             }
             for each in self.streaks.values()
         ]
-        pending = [[alert.at.isoformat(), alert.body] for alert in self.pending]
-        return json.dumps(
-            {"seen": self.seen, "ticks_seen": self.ticks_seen, "streaks": streaks, "pending": pending}
-        )
+        return json.dumps({"seen": self.seen, "ticks_seen": self.ticks_seen, "streaks": streaks})
 
-    def after(self, outcomes: Iterable[Outcome], *, threshold: int, now: datetime) -> AlertState:
-        """Return the state that follows from runs that ended since, with the alerts that are due.
+    def after(
+        self, outcomes: Iterable[Outcome], *, threshold: int, now: datetime
+    ) -> tuple[AlertState, list[Alert]]:
+        """Return the state that follows from runs that ended since, and the alerts that are due.
 
         Args:
             outcomes: In the order in which they ended.
@@ -169,9 +153,8 @@ class AlertState:
             if not streak.is_alerted and streak.failures >= (threshold if outcome.is_repeated else 1):
                 failed[group] = streak = replace(streak, is_alerted=True)
             streaks[group] = streak
-        alerts = _messages([streaks[group] for group in failed], recovered, now)
-        pending = [alert for alert in self.pending if abs(now - alert.at) < _UNDELIVERABLE]
-        return replace(self, streaks=streaks, pending=(*pending, *alerts)[-_MOST_PENDING:])
+        alerts = _alerts([streaks[group] for group in failed], recovered)
+        return replace(self, streaks=streaks), alerts
 
 
 def _longer(before: Streak | None, outcome: Outcome, problem: str) -> Streak:
@@ -187,48 +170,45 @@ def _longer(before: Streak | None, outcome: Outcome, problem: str) -> Streak:
     )
 
 
-def _messages(
-    failed: Sequence[Streak], recovered: Sequence[tuple[Streak, datetime]], now: datetime
-) -> list[Alert]:
-    """Return a message for each session with failures, and one for each with recoveries."""
+def _alerts(failed: Sequence[Streak], recovered: Sequence[tuple[Streak, datetime]]) -> list[Alert]:
+    """Return one alert for each session with failures, and one for each with recoveries."""
     alerts = []
     for session_id in dict.fromkeys(each.session_id for each in failed):
         mine = [each for each in failed if each.session_id == session_id]
-        alerts.append(_alert("failure", session_id, mine, [_failure_line(each) for each in mine], now))
+        alerts.append(_alert("failure", session_id, mine, [_failure_line(each) for each in mine]))
     for session_id in dict.fromkeys(each.session_id for each, _ in recovered):
         ended = [(each, at) for each, at in recovered if each.session_id == session_id]
         lines = [_recovery_line(each, at) for each, at in ended]
-        alerts.append(_alert("recovery", session_id, [each for each, _ in ended], lines, now))
+        alerts.append(_alert("recovery", session_id, [each for each, _ in ended], lines))
     return alerts
 
 
-def _alert(
-    event: str, session_id: str | None, streaks: Sequence[Streak], lines: Sequence[str], now: datetime
-) -> Alert:
-    sign = "\N{WHITE HEAVY CHECK MARK}" if event == "recovery" else "\N{POLICE CARS REVOLVING LIGHT}"
-    subject = f"session {session_id}" if session_id else "ingest_pipeline"
+def _alert(event: str, session_id: str | None, streaks: Sequence[Streak], lines: Sequence[str]) -> Alert:
+    is_over = event == "recovery"
+    sign = "\N{WHITE HEAVY CHECK MARK}" if is_over else "\N{POLICE CARS REVOLVING LIGHT}"
+    about = f"session {session_id}" if session_id else "ingest_pipeline"
     rest = [f"and {len(lines) - _LISTED} more"] if len(lines) > _LISTED else []
-    text = "\n".join([f"{sign} {subject}", *lines[:_LISTED], *rest])[:_LONGEST_TEXT]
-    body: dict[str, Any] = {
-        # Discord shows `content`, Slack and Mattermost show `text`; each leaves the other's aside.
-        "content": text,
-        "text": text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;"),
-        "allowed_mentions": {"parse": []},
+    problems = [
+        {
+            "job": each.job,
+            "run_id": each.run_id,
+            "failures": each.failures,
+            "since": each.since.isoformat(),
+            "error": each.problem,
+        }
+        for each in streaks
+    ]
+    values = {
+        "title": f"{sign} {about}",
+        "text": "\n".join([*lines[:_LISTED], *rest]),
+        "level": "success" if is_over else "failure",
         "event": event,
         "session_id": session_id,
-        "at": now.isoformat(),
-        "problems": [
-            {
-                "job": each.job,
-                "run_id": each.run_id,
-                "failures": each.failures,
-                "since": each.since.isoformat(),
-                "error": each.problem,
-            }
-            for each in streaks
-        ],
+        "problems": problems,
     }
-    return Alert(now, body)
+    # A tick is no run: its time tells it from the one before.
+    ends = sorted(f"{each.job} {each.run_id} {each.last.isoformat()}" for each in streaks)
+    return Alert(f"{event}:{session_id or ''}:{';'.join(ends)}"[:_LONGEST_SUBJECT], session_id, values)
 
 
 def _failure_line(streak: Streak) -> str:
@@ -262,50 +242,3 @@ def _moment(text: str) -> datetime:
     if moment.tzinfo is None:
         raise ValueError(f"{text!r} has no offset")
     return moment
-
-
-def post(url: SecretStr, body: Mapping[str, Any], *, pause_seconds: float = PAUSE_SECONDS) -> str | None:
-    """Post a body, trying again when that may help.
-
-    Args:
-        url: Where to.
-        body: JSON values.
-        pause_seconds: Pause after the first try that failed, doubled after each further one.
-
-    Returns:
-        None when it was taken, or else why not, without the address.
-    """
-    problem = None
-    for attempt in range(1, ATTEMPTS + 1):
-        problem, is_transient = _post_once(url, body)
-        if problem is None or not is_transient or attempt == ATTEMPTS:
-            return problem
-        time.sleep(Backoff(pause_seconds).delay(attempt))
-    return problem
-
-
-def _post_once(url: SecretStr, body: Mapping[str, Any]) -> tuple[str | None, bool]:
-    """Return what went wrong, and whether the same may work in a moment."""
-    import requests
-
-    from ingest_pipeline.sources.http import http_session
-
-    try:
-        # A POST that is redirected becomes a GET, hence none is followed.
-        with (
-            http_session({"User-Agent": _USER_AGENT}) as session,
-            session.post(
-                url.get_secret_value(),
-                json=redacted(body),
-                timeout=TIMEOUT_SECONDS,
-                allow_redirects=False,
-                stream=True,
-            ) as answer,
-        ):
-            status = answer.status_code
-    except requests.Timeout:
-        return f"the webhook did not answer within {TIMEOUT_SECONDS:.0f} s", True
-    except (OSError, ValueError) as error:
-        # Only its kind: the words of some contain the address.
-        return f"the webhook cannot be reached ({type(error).__name__})", True
-    return (None, False) if status < 300 else (f"the webhook answered {status}", status >= 500)

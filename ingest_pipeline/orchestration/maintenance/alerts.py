@@ -1,34 +1,35 @@
-"""The alert sensor: failed runs, asset checks and ticks, and their recovery.
+"""The alert sensor: failed runs, asset checks and ticks, and their recovery; and what else rules report.
 
 It goes through this code location's runs that ended since its last look, in Dagster's own event log. When
-to alert and in which words is decided in `orchestration/maintenance/alerting.py`. An alert that could not be
-delivered stays in the cursor and is delivered later; so an alert may come twice.
+to alert and in which words is decided in `orchestration/maintenance/alerting.py`. An alert is queued with
+the other notifications; without a database it is sent at once.
 """
 
-import time
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Literal
 
 import dagster as dg
 
+from ingest_pipeline.errors import TransientError
 from ingest_pipeline.ingestion.services import Services
+from ingest_pipeline.notifications.active_rules import ActiveRules, load_active_rules
+from ingest_pipeline.notifications.failures import Failure, report_failures
+from ingest_pipeline.notifications.notifier import Notifier
 from ingest_pipeline.orchestration.completeness.seals import SEAL_JOB
 from ingest_pipeline.orchestration.live.sensors import error_line
-from ingest_pipeline.orchestration.maintenance.alerting import Alert, AlertState, Outcome, post
+from ingest_pipeline.orchestration.maintenance.alerting import Alert, AlertState, Outcome
 from ingest_pipeline.orchestration.maintenance.tick_outcomes import ALERT_SENSOR, ended_ticks
 from ingest_pipeline.orchestration.partitions import RANGE_START, SESSION
 from ingest_pipeline.orchestration.runtime.executors import code_location_of, code_location_of_sensor
 from ingest_pipeline.orchestration.singleton_jobs import WINDOWS_JOB
 from ingest_pipeline.orchestration.tags import SESSION_TAG, TRIGGER_TAG, WILL_RETRY_TAG
-from ingest_pipeline.redaction import redact
+from ingest_pipeline.redaction import redact, redacted
 from ingest_pipeline.settings import Settings
 
 _MOST_RUNS = 50
 _MOST_PAGES = 20
 _EVERY_SECONDS = 30
-# Dagster gives a sensor 60 seconds, and one delivery may take 20.
-_DELIVER_SECONDS = 30
 _ENDS: tuple[Literal[dg.DagsterEventType.RUN_SUCCESS], Literal[dg.DagsterEventType.RUN_FAILURE]] = (
     dg.DagsterEventType.RUN_SUCCESS,
     dg.DagsterEventType.RUN_FAILURE,
@@ -38,46 +39,63 @@ _BY_HAND = "__ASSET_JOB"
 _BY_HAND_NAME = "materialisation"
 
 
-def build_alert_sensors(settings: Settings) -> list[dg.SensorDefinition]:
-    """Return the sensor; none for a deployment without a webhook."""
-    if settings.alert_webhook_url is None:
-        return []
+def build_alert_sensor(settings: Settings) -> dg.SensorDefinition:
+    """Return the sensor."""
     sensor = dg.sensor(
         name=ALERT_SENSOR,
         minimum_interval_seconds=_EVERY_SECONDS,
         default_status=dg.DefaultSensorStatus.RUNNING,
         description=(
-            "Posts to the webhook when runs, asset checks or ticks fail, one message for each session, and "
-            "when they work again. The polls of a live session alert after "
-            "{settings.alert_after_failures} failures in a row, anything else at once. It starts no "
-            "runs."
+            "Sends what the rules under `notifications` in `data/settings.yaml` report. Of failures: when "
+            "runs, asset checks or ticks fail, one message for each session, and when they work again; "
+            f"the polls of a live session after {settings.alert_after_failures} failures in a row, anything "
+            "else at once. It starts no runs."
         ),
     )
-    return [sensor(alert_sensor)]
+    return sensor(alert_sensor)
 
 
 def alert_sensor(
     context: dg.SensorEvaluationContext, tick_services: dg.ResourceParam[Services]
 ) -> dg.SensorResult:
     """Evaluate one tick."""
-    settings, now = tick_services.settings, datetime.now(UTC)
+    active = load_active_rules(tick_services.settings)
+    if not active.rules:
+        return dg.SensorResult(skip_reason="no notification has a rule", cursor=context.cursor)
+    reason, cursor = "", context.cursor
+    if active.of_failures:
+        reason, state = _report(context, tick_services, active)
+        cursor = state.to_text()
+    parts = []
+    try:
+        if sent := Notifier(tick_services).round():
+            parts.append(f"notifications sent: {sent}")
+    except TransientError as error:
+        # The cursor must go on: what failed was reported without the database.
+        parts.append(str(error))
+    return dg.SensorResult(skip_reason="; ".join([*parts, reason or "nothing happened"]), cursor=cursor)
+
+
+def _report(
+    context: dg.SensorEvaluationContext, services: Services, active: ActiveRules
+) -> tuple[str, AlertState]:
+    """Queue the alerts that are due, and return what is to be shown and the state."""
+    now = datetime.now(UTC)
     before = AlertState.from_text(context.cursor)
     if before.seen is None:
         # Failures from before alerts were set up are not reported.
-        state = replace(before, seen=_newest(context.instance), ticks_seen=now.timestamp())
-        return dg.SensorResult(skip_reason="alerts start now", cursor=state.to_text())
+        return "alerts start now", replace(before, seen=_newest(context.instance), ticks_seen=now.timestamp())
     ended, seen = _ended_runs(context, before.seen)
     outcomes = [_outcome(context.instance, run, at) for run, at in ended if not _goes_on(run)]
     ticks, ticks_seen = ended_ticks(context, before.ticks_seen or now.timestamp())
-    state = before.after([*outcomes, *ticks], threshold=settings.alert_after_failures, now=now)
-    state = replace(state, seen=seen, ticks_seen=ticks_seen)
-    left, problem = _deliver(settings, state.pending)
-    if problem:
-        context.log.warning("%d alerts wait: %s", len(left), problem)
-    return dg.SensorResult(
-        skip_reason=_skip_reason(state, sent=len(state.pending) - len(left), left=len(left), problem=problem),
-        cursor=replace(state, pending=left).to_text(),
-    )
+    threshold = services.settings.alert_after_failures
+    state, alerts = before.after([*outcomes, *ticks], threshold=threshold, now=now)
+    report_failures(services, active, [_as_failure(alert) for alert in alerts], now)
+    return _shown(state), replace(state, seen=seen, ticks_seen=ticks_seen)
+
+
+def _as_failure(alert: Alert) -> Failure:
+    return Failure(alert.subject, alert.session_id, redacted(alert.values))
 
 
 def _newest(instance: dg.DagsterInstance) -> int:
@@ -175,22 +193,6 @@ def _session(run: dg.DagsterRun) -> str | None:
     return stated.split("|")[0] if stated else None
 
 
-def _deliver(settings: Settings, pending: tuple[Alert, ...]) -> tuple[tuple[Alert, ...], str | None]:
-    """Post what waits, in its order; return what is left when one could not be delivered, and why."""
-    url, began = settings.alert_webhook_url, time.monotonic()
-    if url is None:
-        return (), None
-    for number, alert in enumerate(pending):
-        is_late = time.monotonic() - began > _DELIVER_SECONDS
-        problem = "the webhook is slow" if is_late else post(url, alert.body)
-        if problem:
-            return pending[number:], problem
-    return (), None
-
-
-def _skip_reason(state: AlertState, *, sent: int, left: int, problem: str | None) -> str:
-    parts = [f"alerts sent: {sent}"] if sent else []
-    parts += [f"{left} wait for the next tick: {problem}"] if problem else []
+def _shown(state: AlertState) -> str:
     alerted = sum(streak.is_alerted for streak in state.streaks.values())
-    parts += [f"still failing: {len(state.streaks)}, {alerted} of them alerted"] if state.streaks else []
-    return "; ".join(parts) or "nothing failed"
+    return f"still failing: {len(state.streaks)}, {alerted} of them alerted" if state.streaks else ""

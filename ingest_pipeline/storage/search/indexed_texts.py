@@ -102,12 +102,15 @@ def _messages(connection: Connection, ids: Collection[int]) -> dict[int, Indexed
     earlier: dict[int, dict[int, SearchableText]] = defaultdict(dict)
     for row in connection.fetch_all("earlier_texts_of", discord_ids=ids):
         # Version 0 is the current one.
-        earlier[row["discord_id"]][row["content_digest"] or 1] = _text(row)
-    current = {row["discord_id"]: _text(row) for row in connection.fetch_all("texts_of", discord_ids=ids)}
+        earlier[row["discord_id"]][row["content_digest"] or 1] = text_of_message(row)
+    current = {
+        row["discord_id"]: text_of_message(row) for row in connection.fetch_all("texts_of", discord_ids=ids)
+    }
     return {each: IndexedMessage(current.get(each), earlier.get(each, {})) for each in ids}
 
 
-def _text(row: Mapping[str, Any]) -> SearchableText:
+def text_of_message(row: Mapping[str, Any]) -> SearchableText:
+    """Return the words of a message: `driver`, `message_text` and `raw_content` of its row."""
     driver, content = row["driver"], row["raw_content"]
     found = searchable(f"{driver}\n{row['message_text']}" if driver else row["message_text"])
     if ":" not in content:

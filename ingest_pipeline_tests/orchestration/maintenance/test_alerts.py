@@ -1,4 +1,4 @@
-"""Failures are told to a webhook: real runs, and a real server that takes what is posted."""
+"""Failures are reported by a rule: real runs, and a real server that takes what is posted."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import dagster as dg
 import pytest
@@ -29,9 +28,9 @@ from dagster._core.scheduler.instigation import (
 from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 from dagster_shared.error import SerializableErrorInfo
 
-from ingest_pipeline.orchestration.build import build_definitions
-from ingest_pipeline.orchestration.maintenance import alerting
-from ingest_pipeline.settings import Settings
+from ingest_pipeline.domain.backoff import Backoff
+from ingest_pipeline.errors import DatabaseUnavailable
+from ingest_pipeline.notifications import delivery
 from ingest_pipeline_tests.orchestration.deployments import (
     TOKEN,
     Deployment,
@@ -111,7 +110,7 @@ def alerts(
     tmp_path: Path, instance: dg.DagsterInstance, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> Alerts:
     """A deployment whose sensor has looked once."""
-    monkeypatch.setattr(alerting.post, "__kwdefaults__", {"pause_seconds": 0.0})
+    monkeypatch.setattr(delivery, "RETRIES", Backoff(0.0))
     alerts = Alerts(deploy(tmp_path, instance, alert_webhook_url=receiver.url))
     assert alerts.tick() == "alerts start now"
     return alerts
@@ -128,22 +127,19 @@ def test_a_live_session_that_keeps_failing_is_reported_once_and_when_it_is_well(
     last = alerts.poll("monza", "channel 42: forbidden")
     alerts.tick()
     [told] = receiver.bodies
-    first, second = told["content"].splitlines()
-    assert first == "\N{POLICE CARS REVOLVING LIGHT} session monza"
-    assert second.startswith("ingest_job failed, 2 times in a row since")
-    assert "channel 42: forbidden" in told["content"]
-    assert (told["text"], told["event"], told["session_id"]) == (told["content"], "failure", "monza")
-    [problem] = told["problems"]
-    assert (problem["run_id"], problem["failures"]) == (last, 2)
+    assert told["title"] == "\N{POLICE CARS REVOLVING LIGHT} session monza"
+    assert told["message"].startswith("ingest_job failed, 2 times in a row since")
+    assert "channel 42: forbidden" in told["message"]
+    assert (told["type"], last[:8] in told["message"]) == ("failure", True)
     alerts.poll("monza", "channel 42: forbidden")
     alerts.tick()
     assert len(receiver.bodies) == 1
     alerts.poll("monza")
-    assert alerts.tick().startswith("alerts sent: 1")
+    assert alerts.tick().startswith("notifications sent: 1")
     recovery = receiver.bodies[1]
-    assert (recovery["event"], recovery["problems"][0]["failures"]) == ("recovery", 3)
-    assert "works again" in recovery["content"]
-    assert alerts.tick() == "nothing failed"
+    assert (recovery["type"], "after 3 failures in a row" in recovery["message"]) == ("success", True)
+    assert "works again" in recovery["message"]
+    assert alerts.tick() == "nothing happened"
 
 
 @pytest.mark.parametrize("instance", ["disk"], indirect=True)
@@ -153,14 +149,15 @@ def test_a_tick_that_fails_alerts_and_its_end_too(alerts: Alerts, receiver: Rece
     record_tick(alerts, "live_session_sensor", InstigatorType.SENSOR, "a bad line")
     alerts.tick()
     [sent] = receiver.bodies
-    assert "a tick of verify_messages_schedule failed: the database is busy" in sent["content"]
-    assert "live_session_sensor" not in sent["content"]
+    assert "a tick of verify_messages_schedule failed: the database is busy" in sent["message"]
+    assert "live_session_sensor" not in sent["message"]
     record_tick(alerts, "live_session_sensor", InstigatorType.SENSOR, "a bad line")
     alerts.tick()
-    assert "a tick of live_session_sensor failed, 2 times in a row" in receiver.bodies[1]["content"]
+    assert "a tick of live_session_sensor failed, 2 times in a row" in receiver.bodies[1]["message"]
     record_tick(alerts, "live_session_sensor", InstigatorType.SENSOR, None)
     alerts.tick()
-    assert (receiver.bodies[2]["event"], receiver.bodies[2]["problems"][0]["failures"]) == ("recovery", 2)
+    assert receiver.bodies[2]["type"] == "success"
+    assert "after 2 failures in a row" in receiver.bodies[2]["message"]
     alerts.tick()
     assert len(receiver.bodies) == 3
 
@@ -212,7 +209,9 @@ def test_an_alert_of_an_earlier_version_is_followed_by_its_recovery(
     assert alerts.tick() == "still failing: 1, 1 of them alerted"
     alerts.poll("monza")
     alerts.tick()
-    assert [(body["event"], body["problems"][0]["failures"]) for body in receiver.bodies] == [("recovery", 3)]
+    assert [(body["type"], "3 failures" in body["message"]) for body in receiver.bodies] == [
+        ("success", True)
+    ]
 
 
 def test_sessions_do_not_count_for_each_other_and_each_has_one_message(
@@ -226,8 +225,8 @@ def test_sessions_do_not_count_for_each_other_and_each_has_one_message(
     alerts.run("no page", "session_report_job", dagster__partition="spa")
     alerts.tick()
     [told] = receiver.bodies
-    assert told["session_id"] == "spa"
-    assert [each["job"] for each in told["problems"]] == ["ingest_job", "session_report_job"]
+    assert told["title"].endswith("session spa")
+    assert [line.split()[0] for line in told["message"].splitlines()] == ["ingest_job", "session_report_job"]
 
 
 def test_the_seal_of_a_session_ends_what_failed_to_read_it(alerts: Alerts, receiver: Receiver) -> None:
@@ -237,8 +236,9 @@ def test_the_seal_of_a_session_ends_what_failed_to_read_it(alerts: Alerts, recei
         alerts.poll(session_id, "no")
     alerts.tick()
     alerts.run(None, "session_seal_job", dagster__partition="monza")
-    assert alerts.tick() == "alerts sent: 1; still failing: 1, 1 of them alerted"
-    assert (receiver.bodies[-1]["event"], receiver.bodies[-1]["session_id"]) == ("recovery", "monza")
+    assert alerts.tick() == "notifications sent: 1; still failing: 1, 1 of them alerted"
+    assert receiver.bodies[-1]["type"] == "success"
+    assert receiver.bodies[-1]["title"].endswith("session monza")
 
 
 def test_what_nobody_repeats_is_reported_at_once_but_not_what_dagster_tries_again(
@@ -250,8 +250,7 @@ def test_what_nobody_repeats_is_reported_at_once_but_not_what_dagster_tries_agai
     assert receiver.bodies == []
     alerts.run("the disk is full", "prune_data")
     alerts.tick()
-    assert [each["session_id"] for each in receiver.bodies] == [None]
-    assert receiver.bodies[0]["content"].splitlines()[0].endswith("ingest_pipeline")
+    assert [body["title"].split()[-1] for body in receiver.bodies] == ["ingest_pipeline"]
 
 
 def test_a_failed_check_of_a_run_that_succeeded_is_reported(alerts: Alerts, receiver: Receiver) -> None:
@@ -274,45 +273,46 @@ def test_a_failed_check_of_a_run_that_succeeded_is_reported(alerts: Alerts, rece
     checked(False, dg.AssetCheckSeverity.WARN)
     assert receiver.bodies == []
     checked(False, dg.AssetCheckSeverity.ERROR)
-    assert "check complete of table failed: 3 are missing" in receiver.bodies[0]["content"]
+    assert "check complete of table failed: 3 are missing" in receiver.bodies[0]["message"]
     checked(True, dg.AssetCheckSeverity.ERROR)
-    assert [body["event"] for body in receiver.bodies] == ["failure", "recovery"]
+    assert [body["type"] for body in receiver.bodies] == ["failure", "success"]
 
 
 def test_an_alert_that_cannot_be_delivered_waits_and_is_delivered_later(
     alerts: Alerts, receiver: Receiver, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A server in trouble is asked thrice, one that refuses once; the address shows nowhere."""
-    receiver.status = 503
+    """It is tried once a tick, whatever the service answers; the address shows nowhere."""
     alerts.run("no", "prune_data")
     with caplog.at_level(logging.DEBUG):
-        said = alerts.tick()
-        assert said.startswith("1 wait for the next tick: the webhook answered 503;")
-        assert receiver.requests == 3
-        for status in (404, 302):
+        for tries, status in enumerate((503, 404, 302), start=1):
             receiver.status = status
-            alerts.tick()
-    assert receiver.requests == 5
+            assert alerts.tick() == "still failing: 1, 1 of them alerted"
+            assert receiver.requests == tries
+    assert "did not arrive at alert_webhook (attempt 3 of 10)" in caplog.text
     assert SECRET not in caplog.text + "".join(alerts.reasons) + str(alerts.cursor)
     receiver.status = 200
-    assert alerts.tick().startswith("alerts sent: 1")
-    assert len(receiver.bodies) == 1
+    assert alerts.tick().startswith("notifications sent: 1")
     alerts.tick()
-    assert receiver.requests == 6
+    assert (len(receiver.bodies), receiver.requests) == (1, 4)
 
 
-def test_a_webhook_that_is_not_there_breaks_nothing(alerts: Alerts) -> None:
-    """Its state is kept; what cannot be reached is said without the address."""
-    gone = Alerts(deploy_like(alerts.deployment, "http://127.0.0.1:9/hooks/a-secret-word"), alerts.cursor)
-    gone.run("no", "prune_data")
-    assert gone.tick().startswith("1 wait for the next tick: the webhook cannot be reached (Connection")
+def test_a_failure_is_reported_while_the_database_is_away(
+    alerts: Alerts, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may be what failed; what did not arrive either is reported by the next tick."""
 
+    def away(*_: object) -> None:
+        raise DatabaseUnavailable("the server is down")
 
-def deploy_like(deployment: Deployment, url: str) -> Deployment:
-    """Return a deployment on the same instance with another webhook."""
-    folder = deployment.folder / "other"
-    folder.mkdir()
-    return deploy(folder, deployment.instance, alert_webhook_url=url)
+    monkeypatch.setattr(alerts.deployment.services.database, "run", away)
+    alerts.run("the server is down", "prune_data")
+    receiver.status = 503
+    with pytest.raises(DatabaseUnavailable):
+        alerts.tick()
+    receiver.status = 200
+    assert alerts.tick().startswith("the server is down; still failing: 1")
+    alerts.tick()
+    assert ["the server is down" in body["message"] for body in receiver.bodies] == [True]
 
 
 def test_a_real_failure_names_what_to_do_and_no_secret(alerts: Alerts, receiver: Receiver) -> None:
@@ -322,12 +322,11 @@ def test_a_real_failure_names_what_to_do_and_no_secret(alerts: Alerts, receiver:
     assert not alerts.deployment.run("monza|T+000m").success
     alerts.run(f"<!channel> @everyone {TOKEN}", "prune_data")
     alerts.tick()
-    real, invented = receiver.bodies
-    assert real["session_id"] == "monza"
-    assert "channel" in real["problems"][0]["error"]
+    invented, real = sorted(receiver.bodies, key=lambda body: str(body["title"]))
+    assert real["title"].endswith("session monza")
+    assert "channel" in real["message"]
     assert TOKEN not in str(receiver.bodies)
-    assert invented["allowed_mentions"] == {"parse": []}
-    assert "&lt;!channel&gt;" in invented["text"]
+    assert "<\u200b!channel> @\u200beveryone" in invented["message"]
 
 
 @pytest.mark.parametrize("cursor", ["nonsense", '{"streaks": [{"job": "x"}]}', "[]"])
@@ -336,10 +335,10 @@ def test_a_cursor_that_cannot_be_read_is_as_good_as_none(alerts: Alerts, cursor:
     alerts.run("no", "prune_data")
     alerts.cursor = cursor
     assert alerts.tick() == "alerts start now"
-    assert alerts.tick() == "nothing failed"
+    assert alerts.tick() == "nothing happened"
 
 
-def test_without_a_webhook_there_is_no_sensor(tmp_path: Path) -> None:
-    """Nothing looks at runs for nobody."""
-    names: Any = build_definitions(Settings(_env_file=None, data_dir=tmp_path)).sensors
-    assert "alert_sensor" not in [sensor.name for sensor in names]
+def test_without_a_rule_nothing_is_looked_at(tmp_path: Path, instance: dg.DagsterInstance) -> None:
+    """The tick says so, and where the sensor stood stays."""
+    idle = Alerts(deploy(tmp_path, instance), cursor="as it was")
+    assert (idle.tick(), idle.cursor) == ("no notification has a rule", "as it was")

@@ -1,0 +1,1 @@
+"""Notifications: what rules report, their texts, and delivery by `apprise`."""
