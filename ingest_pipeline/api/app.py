@@ -18,14 +18,17 @@ from ingest_pipeline.api.reads import Lookups, SharedReads, TtlCache, build_look
 from ingest_pipeline.api.routes import (
     catalogue,
     content,
-    health,
+    downloads,
     install_intents,
+    live,
     messages,
     metrics,
+    page,
     scan_runs,
     schedules,
     search,
     sessions,
+    status,
     traces,
 )
 from ingest_pipeline.content.registry import load_kinds
@@ -55,7 +58,7 @@ def build_api(
     """
     now, prefix = clock or partial(datetime.now, UTC), services.settings.api_prefix
     lookups = build_lookups(services, now)
-    # No interactive documentation: FastAPI's loads its scripts from elsewhere.
+    # FastAPI's documentation loads its scripts from elsewhere; `/docs` is a page of our own.
     app = FastAPI(
         title="ingest_pipeline",
         version="1",
@@ -66,22 +69,27 @@ def build_api(
         root_path_in_servers=False,
         lifespan=partial(_lifespan, lookups),
     )
-    status = TtlCache(lambda: look_up_status(services, now()), _STATUS_SECONDS)
+    statuses = TtlCache(lambda: look_up_status(services, now()), _STATUS_SECONDS)
     totals = TtlCache(partial(look_up_totals, services), _TOTALS_SECONDS)
     collectors = CollectorRegistry()
     ProcessCollector(registry=collectors)
     app.state.services = services
     app.state.clock = now
-    app.state.status = status
+    app.state.status = statuses
     app.state.totals = totals
     app.state.lookups = lookups
     app.state.shared = SharedReads(services.database)
+    app.state.live = live.LiveFeed(
+        services.database,
+        lambda: status.StatusModel.of(statuses.get(), totals.get(), services.settings),
+    )
     app.state.registry = collectors
     app.add_middleware(Guard, hosts=allowed_hosts, prefix=prefix)
     app.add_middleware(metrics.RequestMetrics, registry=collectors)
     app.add_middleware(Prefixed, prefix=prefix)
     install_handlers(app)
-    kinds = [content.content_router(kind) for kind in load_kinds(services.settings)]
+    known = load_kinds(services.settings)
+    kinds = [content.kinds_router(known), *(content.content_router(kind) for kind in known)]
     _include_routers(app, kinds, is_reading_guarded=services.settings.api_read_token is not None)
     _complete_openapi(app)
     return app
@@ -94,14 +102,18 @@ async def _lifespan(lookups: Lookups, app: FastAPI) -> AsyncIterator[None]:  # n
 
 
 def _include_routers(app: FastAPI, kinds: Sequence[APIRouter], *, is_reading_guarded: bool) -> None:
-    app.include_router(health.page_router)
-    app.include_router(health.probes)
-    modules = (health, metrics, sessions, messages, search, catalogue, traces, scan_runs, schedules)
-    for router in (*(module.router for module in modules), *kinds):
+    app.include_router(page.router)
+    app.include_router(status.probes)
+    reading = (
+        *(status.router, live.router, metrics.router, sessions.router, messages.router, search.router),
+        *(catalogue.router, traces.router, downloads.router, scan_runs.router, schedules.router),
+    )
+    for router in (*reading, *kinds):
         if is_reading_guarded:
             app.include_router(router, dependencies=[Depends(require_reader)], responses=documented(401))
         else:
             app.include_router(router)
+    app.include_router(catalogue.writing)
     app.include_router(scan_runs.writing)
     app.include_router(schedules.writing)
     # Before the intents by id, one of which it would be.

@@ -23,6 +23,7 @@ from ingest_pipeline.errors import BadInput
 
 _NO_NUL = r"^[^\x00]*$"
 _FORM = "1:"
+_PLACE_FORM = "2:"
 
 
 def _snowflake(value: object) -> int:
@@ -49,6 +50,7 @@ GivenTime = Annotated[AwareDatetime, AfterValidator(_utc)]
 ShownTime = Annotated[AwareDatetime, PlainSerializer(lambda moment: moment.astimezone(UTC).isoformat())]
 GivenText = Annotated[str, Field(min_length=1, max_length=200, pattern=_NO_NUL)]
 GivenKey = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[A-Za-z0-9._-]+$")]
+GivenCursor = Annotated[str | None, Query(description="`next_cursor` of the page before.", max_length=400)]
 PageSize = Annotated[int, Query(ge=1, le=500, description="How many at most.")]
 
 
@@ -69,12 +71,43 @@ def message_of(cursor: str) -> int:
     Raises:
         BadInput: It is not one that `cursor_of` made.
     """
-    try:
-        padded = cursor + "=" * (-len(cursor) % 4)
-        text = base64.b64decode(padded, altchars=b"-_", validate=True).decode()
-    except (binascii.Error, ValueError):
-        text = ""
+    text = _decoded(cursor)
     found = parse_snowflake(text.removeprefix(_FORM)) if text.startswith(_FORM) else None
     if found is None:
-        raise BadInput("unknown cursor: send next_cursor of the previous page, or none")
+        raise _unknown()
     return found
+
+
+def place_cursor(moment: datetime, identifier: str) -> str:
+    """Return the cursor for the page after a line of a list by time."""
+    text = f"{_PLACE_FORM}{moment.isoformat()} {identifier}"
+    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+
+
+def place_of(cursor: str) -> tuple[datetime, str]:
+    """Return the time (aware UTC) and id of the line that a cursor comes after.
+
+    Raises:
+        BadInput: It is not one that `place_cursor` made.
+    """
+    text = _decoded(cursor)
+    moment, _, identifier = text.removeprefix(_PLACE_FORM).partition(" ")
+    try:
+        found = datetime.fromisoformat(moment).astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise _unknown() from None
+    if not text.startswith(_PLACE_FORM) or "\0" in identifier or place_cursor(found, identifier) != cursor:
+        raise _unknown()
+    return found, identifier
+
+
+def _decoded(cursor: str) -> str:
+    try:
+        padded = cursor + "=" * (-len(cursor) % 4)
+        return base64.b64decode(padded, altchars=b"-_", validate=True).decode()
+    except (binascii.Error, ValueError):
+        return ""
+
+
+def _unknown() -> BadInput:
+    return BadInput("unknown cursor: send next_cursor of the previous page, or none")

@@ -36,6 +36,8 @@ REQUEST_SECONDS = 20.0
 """How long a request may take to arrive, its body included; a body has at most 64 kB."""
 
 LARGEST_HEAD_BYTES = 64 * 1024
+GRACE_SECONDS = 3
+"""How long answers that are being sent may take to end when the server is asked to stop."""
 DEFAULT_HOST = "127.0.0.1"
 DEFAULT_PORT = 8000
 # A request waits less long for the database than a batch may: it is answered 503 and comes again.
@@ -146,6 +148,8 @@ def serve(settings: Settings, host: str, port: int) -> None:
             log_level="warning",
             access_log=False,
             server_header=False,
+            # Streams to open pages have no end of their own.
+            timeout_graceful_shutdown=GRACE_SECONDS,
         )
     finally:
         services.database.close()

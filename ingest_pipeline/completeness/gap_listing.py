@@ -6,7 +6,7 @@ gaps hold nothing that is missing: messages seen live are stored, but only a rea
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -15,6 +15,7 @@ from typing import Any
 from ingest_pipeline.completeness.expectations import Expectation, Scope, expectations
 from ingest_pipeline.domain.guild import Channel, ChannelAccess
 from ingest_pipeline.domain.snowflake import created_at
+from ingest_pipeline.domain.window import Window
 from ingest_pipeline.ingestion.services import Services
 from ingest_pipeline.storage.catalogue.guilds import list_channels
 from ingest_pipeline.storage.engine.database import Connection
@@ -127,19 +128,41 @@ def list_gaps(services: Services, scope: Scope | None = None, now: datetime | No
     # A live session lags behind by its polls: what the next one or two will read is no gap yet.
     settle = settings.settle + timedelta(seconds=2 * settings.poll_interval_seconds)
     with services.database.read() as connection:
+        wanted = expectations(connection, moment, settle, scope)
         known = {channel.channel_id: channel for channel in list_channels(connection)}
         imports = unfinished_runs(connection, RunKind.IMPORT)
-        for expected in expectations(connection, moment, settle, scope):
-            channel_id = expected.channel_id
-            missing = gaps(connection, channel_id, expected.low, expected.high)
-            if missing:
-                diagnose = _Diagnosis(
-                    expected, known.get(channel_id), imports.get(channel_id), proofs(connection, channel_id)
-                )
-                accepted = accepted_gaps(connection, channel_id)
-                for low, high in missing:
-                    found += _split(diagnose.gap(low, high), accepted)
+        for expected in wanted:
+            found += _missing(connection, expected, known, imports)
     return found
+
+
+def gaps_between(connection: Connection, channel_ids: Sequence[int], window: Window) -> list[Gap]:
+    """Return what is not proven of some channels and a time, whether anything is expected there or not."""
+    known = {channel.channel_id: channel for channel in list_channels(connection)}
+    imports = unfinished_runs(connection, RunKind.IMPORT)
+    found: list[Gap] = []
+    for channel_id in channel_ids:
+        expected = Expectation(channel_id, max(window.low, 0), window.high)
+        found += _missing(connection, expected, known, imports)
+    return found
+
+
+def _missing(
+    connection: Connection,
+    expected: Expectation,
+    known: Mapping[int, Channel],
+    imports: Mapping[int, ScanRun],
+) -> Iterator[Gap]:
+    channel_id = expected.channel_id
+    missing = gaps(connection, channel_id, expected.low, expected.high)
+    if not missing:
+        return
+    diagnose = _Diagnosis(
+        expected, known.get(channel_id), imports.get(channel_id), proofs(connection, channel_id)
+    )
+    accepted = accepted_gaps(connection, channel_id)
+    for low, high in missing:
+        yield from _split(diagnose.gap(low, high), accepted)
 
 
 def _split(gap: Gap, accepted: Sequence[AcceptedGap]) -> Iterator[Gap]:

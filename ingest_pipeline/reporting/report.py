@@ -267,6 +267,30 @@ class SessionReport:
     facts: SessionFacts
 
 
+def build_session_report(
+    services: Services, session: Session, now: datetime
+) -> tuple[str, dict[str, str], SessionFacts]:
+    """Return a session's report: its page, its pictures by name (see `SessionReport`), and its facts.
+
+    Raises:
+        ConfigurationError: The settings of channels are wrong.
+        DatabaseBusy: Another process held the database for too long.
+        DatabaseUnavailable: The database cannot be reached.
+    """
+    file = load_settings_file(services.settings.settings_file, groups=False)
+    kinds = load_kinds(services.settings)
+    with services.database.read() as connection:
+        settings = effective_settings(connection, file, session.channel_ids)
+        facts = read_facts(connection, session, now, live_within=_LIVE_WITHIN, settings=settings, kinds=kinds)
+    messages = messages_chart(facts.minutes, facts.span, session.session_id, unproven=facts.gaps)
+    pictures = {"messages": messages}
+    if facts.talks:
+        pictures["drivers"] = drivers_chart(facts.talks)
+    if facts.latencies_seconds:
+        pictures["latency"] = latency_chart(facts)
+    return report_page(facts, pictures), pictures, facts
+
+
 def write_session_report(services: Services, session: Session, now: datetime | None = None) -> SessionReport:
     """Write a session's report to `reports/<session id>/` in the data folder, in place of an older one.
 
@@ -276,23 +300,10 @@ def write_session_report(services: Services, session: Session, now: datetime | N
         DatabaseBusy: Another process held the database for too long.
         DatabaseUnavailable: The database cannot be reached.
     """
-    moment = now or datetime.now(UTC)
-    file = load_settings_file(services.settings.settings_file, groups=False)
-    kinds = load_kinds(services.settings)
-    with services.database.read() as connection:
-        settings = effective_settings(connection, file, session.channel_ids)
-        facts = read_facts(
-            connection, session, moment, live_within=_LIVE_WITHIN, settings=settings, kinds=kinds
-        )
-    messages = messages_chart(facts.minutes, facts.span, session.session_id, unproven=facts.gaps)
-    pictures = {"messages": messages}
-    if facts.talks:
-        pictures["drivers"] = drivers_chart(facts.talks)
-    if facts.latencies_seconds:
-        pictures["latency"] = latency_chart(facts)
+    page, pictures, facts = build_session_report(services, session, now or datetime.now(UTC))
     folder = services.settings.data_dir / "reports" / session.session_id
     contents = {f"{name}.svg": picture for name, picture in pictures.items()}
-    contents["index.html"] = report_page(facts, pictures)
+    contents["index.html"] = page
     for name, content in contents.items():
         with new_version(UPath(folder / name)) as draft:
             draft.write_text(content, encoding="utf-8")

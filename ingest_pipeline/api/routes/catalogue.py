@@ -7,19 +7,23 @@ from dataclasses import asdict
 from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
-from ingest_pipeline.api.access import Now, ServicesDep
-from ingest_pipeline.api.fields import GivenId, GivenTime, Shown, ShownId, ShownTime
+from ingest_pipeline.api.access import Now, ServicesDep, WritingRoute
+from ingest_pipeline.api.fields import GivenId, GivenText, GivenTime, Shown, ShownId, ShownTime
 from ingest_pipeline.api.problems import documented
-from ingest_pipeline.domain.channel_settings import SETTINGS
+from ingest_pipeline.completeness.gap_listing import GapReason, gaps_between
+from ingest_pipeline.domain.channel_settings import SETTINGS, EffectiveSettings, Value, keys_under, read_value
 from ingest_pipeline.domain.guild import ChannelAccess
 from ingest_pipeline.domain.snowflake import created_at
 from ingest_pipeline.domain.window import Window
+from ingest_pipeline.errors import BadInput
 from ingest_pipeline.storage.catalogue.guilds import describe_channel, describe_channels, list_guilds
-from ingest_pipeline.storage.messages.coverage import gaps, proofs
-from ingest_pipeline.userconfig.effective_settings import find_scope, settings_at
+from ingest_pipeline.storage.engine.database import Connection
+from ingest_pipeline.storage.messages.coverage import proofs
+from ingest_pipeline.userconfig.effective_settings import Scope, change_settings, find_scope, settings_at
 from ingest_pipeline.userconfig.settings_file import load_settings_file
 
 router = APIRouter(tags=["catalogue"])
+writing = APIRouter(tags=["catalogue"], route_class=WritingRoute)
 
 
 class GuildModel(BaseModel):
@@ -84,17 +88,21 @@ class Proofs(BaseModel):
     items: list[ProofModel]
 
 
-class GapModel(BaseModel):
+class GapModel(Shown):
     """Ids in `(low, high]` that nothing proves."""
 
     low: ShownId
     high: ShownId
     start: ShownTime
     end: ShownTime
+    channel_id: ShownId
+    channel_name: str | None
+    reason: GapReason = Field(description="Why nothing proves it.")
+    accepted: str | None = Field(description="Why it was accepted, or null.")
 
 
 class Gaps(BaseModel):
-    """The gaps of a channel, in order of ids."""
+    """Gaps, by channel and in order of ids."""
 
     items: list[GapModel]
 
@@ -136,15 +144,9 @@ def missing(
     channel_id: GivenId, services: ServicesDep, now: Now, since: GivenTime, until: GivenTime | None = None
 ) -> Gaps:
     """List what is not proven of the time from `since` to `until` (excluded; now when left out)."""
-    window = Window(since, until or now)
     with services.database.read() as connection:
-        found = gaps(connection, channel_id, max(window.low, 0), window.high)
-    return Gaps(
-        items=[
-            GapModel(low=str(low), high=str(high), start=created_at(low), end=created_at(high))
-            for low, high in found
-        ]
-    )
+        found = gaps_between(connection, [channel_id], Window(since, until or now))
+    return Gaps(items=[GapModel.model_validate(each) for each in found])
 
 
 class SettingModel(Shown):
@@ -153,6 +155,7 @@ class SettingModel(Shown):
     key: str
     value: bool | int | float | str | list[str]
     origin: str = Field(description="`default`, the file, a guild or a channel.")
+    form: str = Field(description="What its values look like, for people.")
 
 
 class SettingsModel(BaseModel):
@@ -161,6 +164,18 @@ class SettingsModel(BaseModel):
     guild_id: ShownId | None
     channel_id: ShownId | None
     items: list[SettingModel]
+
+
+class WantedSettings(BaseModel):
+    """New values of settings for a guild or a channel."""
+
+    guild_id: GivenId | None = None
+    channel_id: GivenId | None = None
+    changes: dict[GivenText, bool | int | float | GivenText | list[GivenText] | None] = Field(
+        description="Values by key, as in the file; null removes what is set there.",
+        min_length=1,
+        examples=[{"highlights.threshold": 0.7}],
+    )
 
 
 @router.get("/settings", summary="Settings in force", responses=documented(404, 422))
@@ -172,5 +187,34 @@ def in_force(
     with services.database.read() as connection:
         scope = find_scope(connection, guild_id, channel_id)
         settings = settings_at(connection, file, scope)
-    items = [settings.find(key) for key in SETTINGS]
+    return _shown(scope, settings)
+
+
+@writing.put("/settings", summary="Change settings", responses=documented(401, 403, 404, 413, 422))
+def change(wanted: WantedSettings, services: ServicesDep, now: Now) -> SettingsModel:
+    """Set values for a guild or a channel; they apply from the next poll or batch of events on."""
+    file = load_settings_file(services.settings.settings_file)
+    changes = {key: _value(key, value) for key, value in wanted.changes.items()}
+
+    def work(connection: Connection) -> SettingsModel:
+        scope = find_scope(connection, wanted.guild_id, wanted.channel_id)
+        return _shown(scope, change_settings(connection, file, scope, changes, now=now))
+
+    return services.database.run(work)
+
+
+def _value(key: str, value: object) -> Value | None:
+    """Return the value of a key as it is kept.
+
+    Raises:
+        BadInput: There is no such setting, or the value does not fit.
+    """
+    if key not in SETTINGS:
+        below = ", ".join(keys_under(key))
+        raise BadInput(f"{key} is a group of settings: set one of {below}")
+    return None if value is None else read_value(key, value, key)
+
+
+def _shown(scope: Scope, settings: EffectiveSettings) -> SettingsModel:
+    items = [{**asdict(settings.find(key)), "form": setting.form} for key, setting in SETTINGS.items()]
     return SettingsModel.model_validate({**asdict(scope), "items": items})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date
 from decimal import Decimal
 from typing import Annotated, Any
@@ -23,9 +24,10 @@ from ingest_pipeline.api.fields import (
     message_of,
 )
 from ingest_pipeline.api.problems import documented
-from ingest_pipeline.content.found import find_content
+from ingest_pipeline.content.found import find_content, is_known
 from ingest_pipeline.content.kind import Kind
-from ingest_pipeline.storage.content.queries import ContentFilter
+from ingest_pipeline.storage.content.queries import ContentFilter, count_content
+from ingest_pipeline.storage.engine.database import Connection
 
 _Cursor = Annotated[str | None, Query(description="`next_cursor` of the page before.", max_length=200)]
 _SHOWN: dict[pa.DataType, Any] = {
@@ -39,9 +41,62 @@ _SHOWN: dict[pa.DataType, Any] = {
 }
 
 
+class KindModel(BaseModel):
+    """A kind of content."""
+
+    name: str
+    path: str = Field(description="Of its list, such as `team-radio`.")
+    title: str
+    description: str
+    columns: list[str] = Field(description="What is shown of it first.")
+    messages: int | None = Field(description="Messages of the session that hold any; null without a session.")
+
+
+class Kinds(BaseModel):
+    """The kinds of content, the built-in ones first."""
+
+    items: list[KindModel]
+
+
+def kinds_router(kinds: Sequence[Kind]) -> APIRouter:
+    """Return the router of the list of kinds."""
+    router = APIRouter(tags=["content"])
+
+    @router.get("/kinds", summary="Kinds of content", response_model=Kinds, responses=documented(422))
+    def known(services: ServicesDep, shared: Shared, session_id: GivenKey | None = None) -> Response:
+        """List what is read out of messages, and of how many messages of a session."""
+
+        def look() -> Kinds:
+            with services.database.read() as connection:
+                return Kinds(items=[_described(connection, kind, session_id) for kind in kinds])
+
+        return shared.get(("kinds", session_id), look)
+
+    return router
+
+
+def _described(connection: Connection, kind: Kind, session_id: str | None) -> KindModel:
+    messages = None
+    if session_id is not None:
+        known = is_known(connection, kind)
+        messages = count_content(connection, kind.table, session_id) if known else 0
+    return KindModel(
+        name=kind.name,
+        path=_path(kind),
+        title=kind.title or kind.name.replace("_", " ").capitalize(),
+        description=kind.description,
+        columns=list(kind.shows or kind.table.columns.names[1:]),
+        messages=messages,
+    )
+
+
+def _path(kind: Kind) -> str:
+    return kind.name.replace("_", "-")
+
+
 def content_router(kind: Kind) -> APIRouter:
     """Return the router of a kind of content."""
-    path = kind.name.replace("_", "-")
+    path = _path(kind)
     router = APIRouter(prefix=f"/{path}", tags=["content"])
     page_model = _page_model(kind)
 

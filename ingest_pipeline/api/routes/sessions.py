@@ -1,40 +1,50 @@
-"""Sessions as the interface shows them: routes, and models of progress, bot and reading."""
+"""Sessions as the interface shows them: lists, progress, gaps and activity."""
 
 from __future__ import annotations
 
 from dataclasses import asdict
 from datetime import datetime
-from typing import Literal
+from typing import Annotated, Literal
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Query
 from pydantic import AliasPath, BaseModel, Field
 from starlette.responses import Response
 
 from ingest_pipeline.api.access import Now, ServicesDep, Shared
-from ingest_pipeline.api.fields import GivenKey, Shown, ShownId, ShownTime
+from ingest_pipeline.api.fields import (
+    GivenCursor,
+    GivenKey,
+    PageSize,
+    ShownId,
+    ShownTime,
+    place_cursor,
+    place_of,
+)
 from ingest_pipeline.api.problems import documented
-from ingest_pipeline.domain.guild import ChannelAccess as ChannelState
+from ingest_pipeline.api.routes.catalogue import GapModel, Gaps
+from ingest_pipeline.completeness.gap_listing import gaps_between
 from ingest_pipeline.domain.session import Session
-from ingest_pipeline.events import Event
+from ingest_pipeline.domain.window import Window
 from ingest_pipeline.monitoring.session_progress import (
     SessionProgress,
     WindowState,
     session_activity,
     session_progress,
 )
-from ingest_pipeline.monitoring.status import BotState, IngestHealth, IngestState, Status, Totals
-from ingest_pipeline.settings import Settings
 from ingest_pipeline.storage.messages.sessions import find_session, list_sessions
 from ingest_pipeline.userconfig.settings_file import load_settings_file
 
 router = APIRouter(prefix="/sessions", tags=["sessions"])
 
 
+SessionState = Literal["upcoming", "live", "finished", "cancelled"]
+
+
 class SessionModel(BaseModel):
     """A session."""
 
     session_id: str
-    state: Literal["upcoming", "live", "finished", "cancelled"]
+    state: SessionState
     start_time: ShownTime
     end_time: ShownTime
     scheduled_end: ShownTime | None = Field(description="When it should have ended, if it went on.")
@@ -45,14 +55,21 @@ class SessionModel(BaseModel):
     event_name: str | None
     location: str | None
     country: str | None
+    messages: int | None = Field(None, description="Its live messages so far; in lists with progress=true.")
+    elapsed_seconds: float | None = Field(None, description="How much of it is over; likewise.")
+    proven_seconds: float | None = Field(None, description="The part of that which is proven; likewise.")
 
     @classmethod
     def of(cls, session: Session, now: datetime) -> SessionModel:
         """Describe a session at a time."""
-        state = "live" if session.is_live(now) else "finished" if session.end_time <= now else "upcoming"
-        if session.is_cancelled:
-            state = "cancelled"
-        return cls.model_validate({**asdict(session), "state": state})
+        return cls.model_validate({**asdict(session), "state": session_state(session, now)})
+
+
+def session_state(session: Session, now: datetime) -> SessionState:
+    """Return the state of a session at a time."""
+    if session.is_cancelled:
+        return "cancelled"
+    return "live" if session.is_live(now) else "finished" if session.end_time <= now else "upcoming"
 
 
 class TimeRangeModel(BaseModel):
@@ -88,113 +105,6 @@ class ProgressModel(BaseModel):
         return cls.model_validate({**asdict(progress), "session": SessionModel.of(progress.session, now)})
 
 
-class BatchModel(BaseModel):
-    """The end of a batch."""
-
-    at: ShownTime
-    correlation_id: str
-    source: str
-    session_id: str | None
-    created: int = 0
-    updated: int = 0
-    error: str | None = None
-
-    @classmethod
-    def of(cls, event: Event) -> BatchModel:
-        """Describe the event that ended it."""
-        return cls(
-            at=event.created_at,
-            correlation_id=event.correlation_id,
-            source=event.source,
-            session_id=event.session_id,
-            created=event.data.get("created", 0),
-            updated=event.data.get("updated", 0),
-            error=event.data.get("message"),
-        )
-
-
-class ReadingModel(BaseModel):
-    """The status of reading."""
-
-    state: IngestState
-    last_completed: BatchModel | None
-    last_failed: BatchModel | None
-    problem: str | None = Field(None, description="What is wrong with the settings of channels.")
-
-    @classmethod
-    def of(cls, reading: IngestHealth) -> ReadingModel:
-        """Describe how reading goes."""
-        done, failed = reading.last_completed, reading.last_failed
-        return cls(
-            state=reading.state,
-            last_completed=BatchModel.of(done) if done else None,
-            last_failed=BatchModel.of(failed) if failed else None,
-            problem=reading.problem,
-        )
-
-
-class OperationModel(Shown):
-    """Something that goes on."""
-
-    tag: str = Field(description="What, such as `sync:guilds`, `sync:channels` or `catch-up:channels`.")
-    since: ShownTime
-
-
-class BotModel(Shown):
-    """The state of the bot."""
-
-    state: BotState = Field(description="`lost`: its heartbeat is missing, and it did not stop in order.")
-    since: ShownTime | None
-    heartbeat_at: ShownTime | None = Field(description="When it was last alive.")
-    reason: str | None = Field(description="The reason for which it gave up.")
-    operations: list[OperationModel] = Field(description="Its running operations, the oldest first.")
-
-
-class UnreadableModel(Shown):
-    """A monitored channel that the bot cannot read."""
-
-    guild_id: ShownId = Field(validation_alias=AliasPath("channel", "guild_id"))
-    guild_name: str
-    channel_id: ShownId = Field(validation_alias=AliasPath("channel", "channel_id"))
-    channel_name: str = Field(validation_alias=AliasPath("channel", "name"))
-    reading_state: ChannelState = Field(validation_alias=AliasPath("channel", "reading_state"))
-    remedy: str = Field(description="What to grant.")
-
-
-class StatusModel(BaseModel):
-    """The status."""
-
-    as_of: ShownTime
-    engine: Literal["duckdb", "postgres"]
-    poll_interval_seconds: int
-    live: list[ProgressModel]
-    upcoming: SessionModel | None
-    latest: ProgressModel | None
-    reading: ReadingModel
-    bot: BotModel
-    unreadable_channels: list[UnreadableModel] = Field(
-        description=("Monitored channels that the bot cannot read.")
-    )
-    messages: dict[str, int] = Field(description="Live messages by how they were first read.")
-
-    @classmethod
-    def of(cls, status: Status, totals: Totals, settings: Settings) -> StatusModel:
-        """Describe a status."""
-        now = status.as_of
-        return cls(
-            as_of=now,
-            engine="postgres" if status.engine == "postgres" else "duckdb",
-            poll_interval_seconds=settings.poll_interval_seconds,
-            live=[ProgressModel.of(progress, now) for progress in status.live],
-            upcoming=SessionModel.of(status.upcoming, now) if status.upcoming else None,
-            latest=ProgressModel.of(status.latest, now) if status.latest else None,
-            reading=ReadingModel.of(status.reading),
-            bot=BotModel.model_validate(status.bot),
-            unreadable_channels=[UnreadableModel.model_validate(each) for each in status.unreadable],
-            messages=dict(totals.messages),
-        )
-
-
 class MinuteModel(BaseModel):
     """A minute with messages."""
 
@@ -219,20 +129,58 @@ class ActivityModel(BaseModel):
 
 
 class Sessions(BaseModel):
-    """All sessions by their start."""
+    """Sessions by their start."""
 
     items: list[SessionModel]
+    next_cursor: str | None = Field(None, description="For the next page; null on the last page.")
 
 
-@router.get("", summary="All sessions", response_model=Sessions, responses=documented())
-def every_session(services: ServicesDep, shared: Shared, now: Now) -> Response:
-    """List the sessions by their start."""
+@router.get("", summary="Sessions", response_model=Sessions, responses=documented(422))
+def found_sessions(
+    services: ServicesDep,
+    shared: Shared,
+    now: Now,
+    *,
+    state: SessionState | None = None,
+    newest: Annotated[bool, Query(description="The one that starts last first.")] = False,
+    progress: Annotated[
+        bool, Query(description="With messages and coverage of each; then 50 a page.")
+    ] = False,
+    cursor: GivenCursor = None,
+    limit: PageSize | None = None,
+) -> Response:
+    """List the sessions, by their start: all of them, or those in a state, at once or in pages."""
+    after = None if cursor is None else place_of(cursor)
+    maximum = limit or (50 if progress else None)
 
     def look() -> Sessions:
         with services.database.read() as connection:
-            return Sessions(items=[SessionModel.of(session, now) for session in list_sessions(connection)])
+            found = [each for each in list_sessions(connection) if state in {None, session_state(each, now)}]
+            if newest:
+                found.reverse()
+            if after is not None:
+                found = [
+                    each for each in found if ((_place(each) < after) if newest else (_place(each) > after))
+                ]
+            items = [SessionModel.of(each, now) for each in found[:maximum]]
+            if progress:
+                for item, session in zip(items, found[:maximum], strict=True):
+                    known = session_progress(connection, session, services.grid, now)
+                    item.messages = known.messages
+                    item.elapsed_seconds = known.elapsed_seconds
+                    item.proven_seconds = known.proven_seconds
+        is_last = maximum is None or len(found) <= maximum
+        return Sessions(
+            items=items, next_cursor=None if is_last else place_cursor(*_place(found[len(items) - 1]))
+        )
 
-    return shared.get(("sessions", now.replace(microsecond=0)), look)
+    # What is over changes with commits alone.
+    second = now.replace(second=0 if state == "finished" else now.second, microsecond=0)
+    return shared.get(("sessions", second, state, newest, progress, after, maximum), look)
+
+
+def _place(session: Session) -> tuple[datetime, str]:
+    return session.start_time, session.session_id
 
 
 @router.get("/{session_id}", summary="One session", responses=documented(404, 422))
@@ -257,6 +205,26 @@ def coverage(session_id: GivenKey, services: ServicesDep, shared: Shared, now: N
             return ProgressModel.of(session_progress(connection, session, services.grid, now), now)
 
     return shared.get(("coverage", session_id, now.replace(microsecond=0)), look)
+
+
+@router.get(
+    "/{session_id}/gaps",
+    summary="What is missing of a session, and why",
+    response_model=Gaps,
+    responses=documented(404, 422),
+)
+def missing(session_id: GivenKey, services: ServicesDep, shared: Shared, now: Now) -> Response:
+    """List what is not proven of its channels, from its start to its end or until now."""
+
+    def look() -> Gaps:
+        with services.database.read() as connection:
+            session = find_session(connection, session_id)
+            end = min(session.end_time, now)
+            over = Window(session.start_time, end) if session.start_time < end else None
+            found = gaps_between(connection, session.channel_ids, over) if over else []
+        return Gaps(items=[GapModel.model_validate(each) for each in found])
+
+    return shared.get(("gaps", session_id, now.replace(microsecond=0)), look)
 
 
 @router.get(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
@@ -13,6 +14,31 @@ from ingest_pipeline.redaction import redacted
 from ingest_pipeline.storage.engine.database import Connection
 
 QUANTILES = (0.5, 0.95, 1.0)
+Place = tuple[datetime, str]
+"""Where a page of a list by time ends: the time (aware UTC) and the id of its last line."""
+
+
+@dataclass(frozen=True, slots=True)
+class EventFilter:
+    """Filters of events; None matches any.
+
+    Attributes:
+        channel: Their subject.
+        event_type: What happened.
+        source: Who reports it.
+        session_id: The session it is about.
+        correlation_id: The journey it belongs to.
+        since: Happened then or later, aware UTC.
+        until: Happened earlier, aware UTC.
+    """
+
+    channel: EventChannel | None = None
+    event_type: str | None = None
+    source: str | None = None
+    session_id: str | None = None
+    correlation_id: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
 
 
 def publish(connection: Connection, events: Sequence[Event]) -> None:
@@ -54,10 +80,56 @@ def latest_events(
     connection: Connection, *, channel: EventChannel | None = None, limit: int = 50
 ) -> list[Event]:
     """Return the latest events, of one channel or of all, newest first."""
+    return search_events(connection, EventFilter(channel), limit=limit)
+
+
+def search_events(
+    connection: Connection, wanted: EventFilter, *, after: Place | None = None, limit: int = 50
+) -> list[Event]:
+    """Return events, newest first.
+
+    Args:
+        wanted: Which.
+        after: The end of the page before: the time and id of its last event.
+        limit: How many at most.
+    """
+    channel = None if wanted.channel is None else wanted.channel.value
     rows = connection.fetch_all(
-        "latest_events", channel=None if channel is None else channel.value, maximum=limit
+        "search_events", **{**asdict(wanted), "channel": channel}, **_end(after), maximum=limit
     )
     return [_event(row) for row in rows]
+
+
+def list_journeys(
+    connection: Connection,
+    *,
+    status: str | None = None,
+    source: str | None = None,
+    session_id: str | None = None,
+    after: Place | None = None,
+    limit: int = 50,
+) -> list[dict[str, Any]]:
+    """Return the journeys of batches, the one that began last first; None as a filter matches any.
+
+    Args:
+        status: `completed`, `failed`, or `started` for one that has no end: it runs, or was cut off.
+        source: Who reports it.
+        session_id: The session it is about.
+        after: The end of the page before: the time and id of its last journey.
+        limit: How many at most.
+
+    Returns:
+        `correlation_id`, `status`, `source`, `session_id`, `run_id`, `started_at` and `last_event_at`
+        (aware UTC), `created` and `updated` messages, and the `error` of one that failed.
+    """
+    return connection.fetch_all(
+        "list_journeys", status=status, source=source, session_id=session_id, **_end(after), maximum=limit
+    )
+
+
+def _end(place: Place | None) -> dict[str, Any]:
+    last_at, last_id = place or (None, None)
+    return {"last_at": last_at, "last_id": last_id}
 
 
 def ingested_totals(connection: Connection) -> list[tuple[str, str, int]]:

@@ -29,12 +29,73 @@ FROM events
 WHERE message_id = $message_id::BIGINT
 ORDER BY created_at, event_type, event_id;
 
--- name: latest_events
--- The latest events of a channel or of all, newest first.
+-- name: search_events
+-- A page of events, newest first; a filter that is null lets everything pass.
 SELECT event_id, correlation_id, event_type, source, message_id, session_id, run_id, data, created_at
 FROM events
-WHERE $channel::TEXT IS NULL OR channel = $channel::TEXT
+WHERE
+    ($channel::TEXT IS NULL OR channel = $channel::TEXT)
+    AND ($event_type::TEXT IS NULL OR event_type = $event_type::TEXT)
+    AND ($source::TEXT IS NULL OR source = $source::TEXT)
+    AND ($session_id::TEXT IS NULL OR session_id = $session_id::TEXT)
+    AND ($correlation_id::TEXT IS NULL OR correlation_id = $correlation_id::TEXT)
+    AND ($since::TIMESTAMPTZ IS NULL OR created_at >= $since::TIMESTAMPTZ)
+    AND ($until::TIMESTAMPTZ IS NULL OR created_at < $until::TIMESTAMPTZ)
+    AND (
+        $last_at::TIMESTAMPTZ IS NULL
+        OR created_at < $last_at::TIMESTAMPTZ
+        OR (created_at = $last_at::TIMESTAMPTZ AND event_id > $last_id::TEXT)
+    )
 ORDER BY created_at DESC, event_id ASC
+LIMIT $maximum::BIGINT;
+
+-- name: list_journeys
+-- A page of the journeys of batches, the one that began last first, with what its batches did.
+WITH journeys AS (
+    SELECT
+        correlation_id,
+        min(created_at) AS started_at,
+        max(created_at) AS last_event_at,
+        min(source) AS source,
+        min(session_id) AS session_id,
+        min(run_id) AS run_id,
+        max(created_at) FILTER (
+            WHERE event_type IN ('ingestion.completed', 'ingestion.catchup.completed')
+        ) AS completed_at,
+        max(created_at) FILTER (WHERE event_type = 'ingestion.failed') AS failed_at,
+        max(data ->> 'message') FILTER (WHERE event_type = 'ingestion.failed') AS error,
+        coalesce(sum((data ->> 'created')::BIGINT) FILTER (WHERE event_type = 'ingestion.completed'), 0)::BIGINT
+            AS created,
+        coalesce(sum((data ->> 'updated')::BIGINT) FILTER (WHERE event_type = 'ingestion.completed'), 0)::BIGINT
+            AS updated
+    FROM events
+    WHERE channel = 'ingestion:batch'
+    GROUP BY correlation_id
+),
+judged AS (
+    SELECT
+        *,
+        CASE
+            WHEN failed_at IS NOT NULL AND (completed_at IS NULL OR completed_at < failed_at) THEN 'failed'
+            WHEN completed_at IS NOT NULL THEN 'completed'
+            ELSE 'started'
+        END AS status
+    FROM journeys
+)
+SELECT
+    correlation_id, status, source, session_id, run_id, started_at, last_event_at, created, updated,
+    CASE status WHEN 'failed' THEN error END AS error
+FROM judged
+WHERE
+    ($status::TEXT IS NULL OR status = $status::TEXT)
+    AND ($source::TEXT IS NULL OR source = $source::TEXT)
+    AND ($session_id::TEXT IS NULL OR session_id = $session_id::TEXT)
+    AND (
+        $last_at::TIMESTAMPTZ IS NULL
+        OR started_at < $last_at::TIMESTAMPTZ
+        OR (started_at = $last_at::TIMESTAMPTZ AND correlation_id > $last_id::TEXT)
+    )
+ORDER BY started_at DESC, correlation_id ASC
 LIMIT $maximum::BIGINT;
 
 -- name: count_events
