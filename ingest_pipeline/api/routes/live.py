@@ -1,4 +1,4 @@
-"""What open pages are sent as it happens: one look for all of them.
+"""The stream that open pages listen to: one look at the database for all of them.
 
 A page that asks on its own costs each import its share, and two hundred cost two hundred shares. So the table
 is looked at once for all that listen: a look at the version each second, a read after each commit.

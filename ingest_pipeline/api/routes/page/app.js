@@ -1,224 +1,161 @@
-"use strict";
+// The page: addresses lead to views, the header shows how everything is.
 
-// Asks for the status every three seconds, and for what was said when something may have changed.
+import { ask } from "./api.js";
+import { empty, h, heading, put } from "./dom.js";
+import { useKeys } from "./keys.js";
+import { connect, disconnect, live } from "./live.js";
+import { showChannel, showChannels } from "./view-channels.js";
+import { showEvents, showJourneys } from "./view-journeys.js";
+import { showJourney, showMessage } from "./view-message.js";
+import { showSearch } from "./view-search.js";
+import { showSession } from "./view-session.js";
+import { showSessions } from "./view-sessions.js";
+import { showSettings } from "./view-settings.js";
+import { clock, dayTime } from "./words.js";
 
-const EVERY = 3_000;
-const SHOWN_MESSAGES = 14;
-const SHOWN_DRIVERS = 12;
+const VIEWS = {
+  "": [showSessions, "sessions", "Sessions"], sessions: [showSessions, "sessions", "Sessions"],
+  session: [showSession, "sessions", "Session"], search: [showSearch, "search", "Search"],
+  message: [showMessage, "", "Message"], channels: [showChannels, "channels", "Channels"],
+  channel: [showChannel, "channels", "Channel"], journeys: [showJourneys, "journeys", "Journeys"],
+  journey: [showJourney, "journeys", "Journey"], events: [showEvents, "events", "Events"],
+  settings: [showSettings, "settings", "Settings"],
+};
 const TONES = {
-  reading: "good", idle: "", late: "warn", failing: "bad",
+  reading: "good", idle: "", late: "warn", failing: "bad", connected: "good", waiting: "warn", token: "warn",
   ready: "good", started: "warn", disconnected: "bad", lost: "bad", stopped: "", unknown: "",
 };
-const WORDS = { reading: "on time", unknown: "not running", started: "connecting", ready: "connected" };
+const WORDS = { reading: "on time", unknown: "not running", started: "connecting", ready: "connected", token: "needs a token" };
 const byId = (id) => document.getElementById(id);
-let seen = new Set();
-let shownSession = null;
-
-async function ask(path) {
-  const token = sessionStorage.getItem("token");
-  const answer = await fetch(path, { headers: token ? { Authorization: `Bearer ${token}` } : {}, cache: "no-store" });
-  if (answer.ok) return answer.json();
-  const problem = await answer.json().catch(() => ({ detail: `${answer.status} ${answer.statusText}` }));
-  throw Object.assign(new Error(problem.detail), { status: answer.status });
-}
-
-function put(id, text) {
-  const element = byId(id);
-  if (element.textContent !== text) element.textContent = text;
-}
-
-function made(name, className, text) {
-  const element = document.createElement(name);
-  if (className) element.className = className;
-  if (text !== undefined) element.textContent = text;
-  return element;
-}
-
-function span(seconds) {
-  const whole = Math.max(0, Math.round(seconds));
-  if (whole < 90) return `${whole} s`;
-  if (whole < 5_400) return `${Math.round(whole / 60)} min`;
-  if (whole >= 36_000 && whole < 172_800) return `${Math.round(whole / 3_600)} h`;
-  if (whole < 172_800) return `${Math.floor(whole / 3_600)} h ${Math.round((whole % 3_600) / 60)} min`;
-  return `${Math.round(whole / 86_400)} days`;
-}
-
-function dayTime(moment) {
-  return new Date(moment).toLocaleString([], { weekday: "short", day: "numeric", month: "short", hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
-}
-
-function heading(session) {
-  const parts = [session.event_name, session.session_type].filter(Boolean);
-  return parts.length ? parts.join(" · ") : session.session_id;
-}
-
-function place(session) {
-  return [session.session_id, [session.location, session.country].filter(Boolean).join(", ")].filter(Boolean).join(" · ");
-}
+let turn = new AbortController();
+let isFirst = true;
 
 function chip(name, state) {
-  put(name, WORDS[state] || state);
+  put(byId(name), WORDS[state] || state);
   byId(`chip-${name}`).className = `chip ${TONES[state] || ""}`;
 }
 
-function linkChip(text, tone) {
-  put("link", text);
-  byId("chip-link").className = `chip ${tone}`;
-}
-
-function showHead(progress, now) {
-  const { session } = progress;
-  const badge = byId("badge");
-  badge.className = session.state === "live" ? "badge live" : "badge";
-  put("badge", session.state);
-  const scheduled = session.scheduled_end ? ` (${clockTime(session.scheduled_end)} as scheduled)` : "";
-  put("times", `${dayTime(session.start_time)} – ${clockTime(session.end_time)}${scheduled}`);
-  put("title", heading(session));
-  put("subtitle", place(session));
-  const left = (Date.parse(session.end_time) - now) / 1_000;
-  put("count-note", left > 0 ? `${span(left)} to go` : "in this session");
-  document.title = `${session.state === "live" ? "● " : ""}${heading(session)}`;
-}
-
-function showFigures(progress, status, now) {
-  const share = progress.elapsed_seconds ? progress.proven_seconds / progress.elapsed_seconds : 0;
-  put("proven", `${share >= 1 ? 100 : Math.floor(share * 1_000) / 10} %`);
-  put("proven-note", `${span(progress.proven_seconds)} of ${span(progress.elapsed_seconds)}`);
-  put("lag", progress.lag_seconds ? span(progress.lag_seconds) : "none");
-  put("lag-note", progress.session.state === "live" ? "behind the present" : "at its end");
-  put("count", progress.messages.toLocaleString());
-  const last = status.reading.last_completed;
-  put("last-read", last ? `${span((now - Date.parse(last.at)) / 1_000)} ago` : "never");
-  put("last-read-note", last ? `${last.source}, ${last.created} new, ${last.updated} changed` : "");
-}
-
-function showCoverage(progress) {
-  const bar = byId("coverage"), { session, windows } = progress;
-  const cells = windows.map((each) => {
-    const cell = made("i", each.state);
-    cell.style.flexGrow = Date.parse(each.end) - Date.parse(each.start);
-    cell.style.flexBasis = "0";
-    cell.title = `${each.key}, ${clockTime(each.start)}–${clockTime(each.end)}: ${each.state}`;
-    return cell;
-  });
-  bar.replaceChildren(...cells);
-  const count = (state) => windows.filter((each) => each.state === state).length;
-  bar.setAttribute("aria-label", `Of ${windows.length} windows ${count("proven")} are proven, ${count("partial")} partly, ${count("missing")} missing, ${count("upcoming")} to come`);
-  const start = Date.parse(session.start_time), end = Date.parse(session.end_time);
-  put("scale-start", clockTime(start));
-  put("scale-middle", clockTime((start + end) / 2));
-  put("scale-end", clockTime(end));
-}
-
-function showDrivers(drivers) {
-  const most = Math.max(1, ...drivers.map((each) => each.messages));
-  const rows = drivers.slice(0, SHOWN_DRIVERS).map((each) => {
-    const row = made("tr"), name = made("td", "", each.driver);
-    const share = shape("svg", { class: "share", viewBox: "0 0 100 4", preserveAspectRatio: "none", "aria-hidden": "true" });
-    share.append(shape("rect", { width: 100, height: 4, rx: 2 }), shape("rect", { width: (100 * each.messages) / most, height: 4, rx: 2 }));
-    name.append(share);
-    row.append(name, made("td", "number", each.messages.toLocaleString()), made("td", "number", clockTime(each.last_posted_at, true)));
-    return row;
-  });
-  if (!rows.length) {
-    const row = made("tr"), cell = made("td", "muted", "Nobody was named yet.");
-    cell.colSpan = 3;
-    row.append(cell);
-    rows.push(row);
-  }
-  byId("drivers").replaceChildren(...rows);
-}
-
-function showMessages(items) {
-  const isFirst = !seen.size;
-  const lines = items.map((each) => {
-    const line = made("li", isFirst || seen.has(each.discord_id) ? "" : "new"), time = made("time", "", clockTime(each.posted_at, true));
-    time.dateTime = each.posted_at;
-    line.append(time, made("span", "driver", each.driver || each.author_nickname || each.author_name || ""), made("span", "text", each.shown_text || each.raw_content));
-    return line;
-  });
-  byId("messages").replaceChildren(...(lines.length ? lines : [made("li", "empty", "No message yet.")]));
-  seen = new Set(items.map((each) => each.discord_id));
-}
-
-function showNext(status, shown, now) {
-  const { upcoming } = status;
-  byId("next").hidden = !upcoming;
-  if (upcoming) {
-    const wait = span((Date.parse(upcoming.start_time) - now) / 1_000);
-    put("next-text", `${heading(upcoming)} · ${dayTime(upcoming.start_time)}, in ${wait}`);
-  }
-  if (!shown) {
-    put("badge", upcoming ? "upcoming" : "idle");
-    put("title", upcoming ? heading(upcoming) : "No session yet");
-    put("times", upcoming ? dayTime(upcoming.start_time) : "");
-    put("subtitle", upcoming ? place(upcoming) : "Add one to data/sessions.yaml, or with `ingest sessions add`.");
+function decoded(part) {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    return part;
   }
 }
 
-function showNotice(status) {
-  const others = status.live.slice(1).map((each) => each.session.session_id);
-  const { state, last_failed: failed, problem } = status.reading;
+// "#/session/2026-monza/messages?q=box"; "#q=box" is how a search was kept before.
+function addressed() {
+  if (location.hash.startsWith("#q=")) history.replaceState(null, "", `#/search?${location.hash.slice(1)}`);
+  const [path, asked = ""] = location.hash.replace(/^#\/?/, "").split(/\?(.*)/s);
+  const [name, ...params] = path.split("/").map(decoded);
+  return { name, params, query: Object.fromEntries(new URLSearchParams(asked)) };
+}
+
+function tokenForm() {
+  const field = h("input", { id: "token", type: "password", autocomplete: "current-password", required: true });
+  const note = h("p", { role: "status" });
+  const given = async (event) => {
+    event.preventDefault();
+    sessionStorage.setItem("token", field.value);
+    try {
+      await ask("status");
+      connect();
+      show();
+    } catch (error) {
+      put(note, error.message);
+      field.select();
+    }
+  };
+  return h("form", { id: "token-form", class: "notice", onsubmit: given },
+    h("label", { for: "token" }, "Reading needs a token (", h("code", {}, "INGEST_API_READ_TOKEN"), ")"),
+    h("span", { class: "row" }, field, h("button", {}, "Show")), note);
+}
+
+function nowhere(title, ...words) {
+  return h("div", {}, heading(title), h("section", { class: "card", "aria-label": "What to do" }, empty("", ...words)));
+}
+
+function problem(error) {
+  if (error.status === 404) return nowhere("There is nothing here", error.message, h("a", { href: "#/" }, "All sessions"));
+  if (error.status === 401) return h("div", {}, heading("A token is needed"), tokenForm());
+  return nowhere("This cannot be shown now", error.message,
+    h("button", { type: "button", class: "plain", onclick: show }, "Try again"));
+}
+
+async function viewOf(signal) {
+  try {
+    const { name, params, query } = addressed();
+    const [make, , title] = VIEWS[name] || [];
+    if (!make) return { view: nowhere("There is nothing here", "No view has this address.", h("a", { href: "#/" }, "All sessions")), title: "Nothing here" };
+    const view = await make({ params, query, signal });
+    return { view, title: view.pageTitle || title };
+  } catch (error) {
+    return { view: problem(error), title: "Problem" };
+  }
+}
+
+function mark(name) {
+  const own = VIEWS[name]?.[1];
+  for (const link of document.querySelectorAll("[data-place]")) {
+    if (link.dataset.place !== own) { link.removeAttribute("aria-current"); continue; }
+    link.setAttribute("aria-current", "page");
+    // On a phone the places are wider than the screen.
+    const list = link.closest("ul");
+    list.scrollLeft = link.offsetLeft - (list.clientWidth - link.offsetWidth) / 2;
+  }
+}
+
+async function show() {
+  turn.abort();
+  turn = new AbortController();
+  const { signal } = turn;
+  const main = byId("main");
+  main.setAttribute("aria-busy", "true");
+  const before = main.dataset.shows;
+  const { view, title } = await viewOf(signal);
+  if (signal.aborted) return;
+  const { name, params } = addressed();
+  mark(name);
+  main.replaceChildren(view);
+  main.removeAttribute("aria-busy");
+  document.body.dataset.ready = "";
+  main.dataset.shows = `${name}/${params[0] || ""}`;
+  document.title = `${title} · ingest_pipeline`;
+  if (!isFirst && main.dataset.shows !== before) { scrollTo(0, 0); }
+  const target = view.focusOn ? view.querySelector(view.focusOn) : view.querySelector("h1");
+  if (!isFirst && main.dataset.shows !== before) target?.focus({ preventScroll: true });
+  isFirst = false;
+}
+
+function noticeOf(status) {
+  const { state, last_failed: failed, problem: wrong } = status.reading;
   const { bot } = status;
-  const told = [
-    problem ? `The settings of channels are wrong: ${problem}` : "",
-    state === "failing" && failed && !problem ? `The last read failed: ${failed.error}` : "",
+  return [
+    wrong ? `The settings of channels are wrong: ${wrong}` : "",
+    state === "failing" && failed && !wrong ? `The last read failed: ${failed.error}` : "",
     state === "late" ? "Reading is late: is the daemon running?" : "",
     bot.state === "lost" ? `Nothing was heard of the bot since ${dayTime(bot.since)}: is it running?` : "",
     bot.state === "stopped" && bot.reason ? `The bot is off: ${bot.reason}` : "",
-    others.length ? `Also live, and read after this one: ${others.join(", ")}` : "",
-  ].filter(Boolean);
-  byId("notice").hidden = !told.length;
-  put("notice", told.join(" "));
+  ].filter(Boolean).join(" ");
 }
 
-async function showSession(progress, status, now) {
-  const id = encodeURIComponent(progress.session.session_id);
-  if (shownSession !== id) { seen = new Set(); shownSession = id; }
-  showHead(progress, now);
-  showFigures(progress, status, now);
-  showCoverage(progress);
-  const [activity, page] = await Promise.all([
-    ask(`sessions/${id}/activity`), ask(`messages?session_id=${id}&limit=${SHOWN_MESSAGES}`),
-  ]);
-  const drawn = drawChart(byId("chart"), activity.minutes, progress.session, now);
-  put("minutes-note", drawn.peak ? `at most ${drawn.peak} in ${drawn.minutes === 1 ? "a minute" : `${drawn.minutes} minutes`}` : "");
-  showDrivers(activity.drivers);
-  showMessages(page.items);
-}
-
-async function update() {
-  const status = await ask("status");
-  const now = Date.parse(status.as_of);
+function showStatus(status) {
   chip("reading", status.reading.state);
   chip("bot", status.bot.state);
   byId("chip-bot").title = status.bot.state === "unknown" ? "Without a bot, threads are read when a session is sealed" : "";
-  showNotice(status);
-  const shown = status.live[0] || status.latest;
-  if (shown) await showSession(shown, status, now);
-  showNext(status, shown, now);
-  document.body.dataset.state = status.live.length ? "live" : "idle";
-  put("as-of", `As of ${clockTime(now, true)} (${Intl.DateTimeFormat().resolvedOptions().timeZone}), ${status.engine}`);
-  document.body.dataset.shows = shown ? "session" : "nothing";
+  const notice = noticeOf(status);
+  byId("notice").hidden = !notice;
+  put(byId("notice"), notice);
+  put(byId("as-of"), `As of ${clock(status.as_of, true)} (${Intl.DateTimeFormat().resolvedOptions().timeZone}), ${status.engine}`);
 }
 
-async function keepUpdating() {
-  try {
-    if (!document.hidden) await update();
-    byId("token-form").hidden = true;
-    linkChip("connected", "good");
-  } catch (error) {
-    byId("token-form").hidden = error.status !== 401;
-    linkChip(error.status === 401 ? "needs a token" : "waiting", error.status ? "warn" : "bad");
-    if (error.status !== 401) { byId("notice").hidden = false; put("notice", error.status ? error.message : "The server does not answer."); }
-  }
-  setTimeout(keepUpdating, EVERY);
-}
-
-byId("token-form").addEventListener("submit", (event) => {
-  event.preventDefault();
-  sessionStorage.setItem("token", byId("token").value);
-  update().then(() => { byId("token-form").hidden = true; }, () => { byId("token").select(); });
-});
-addEventListener("resize", () => { if (shownSession) update().catch(() => {}); });
-keepUpdating();
+live.addEventListener("status", (event) => showStatus(event.detail));
+live.addEventListener("connection", (event) => chip("link", event.detail.state));
+live.addEventListener("problem", (event) => { byId("notice").hidden = false; put(byId("notice"), event.detail.detail); });
+addEventListener("hashchange", show);
+addEventListener("pagehide", disconnect);
+addEventListener("pageshow", (event) => { if (event.persisted) connect(); });
+document.querySelector(".skip").addEventListener("click", (event) => { event.preventDefault(); byId("main").focus(); });
+useKeys();
+connect();
+show();

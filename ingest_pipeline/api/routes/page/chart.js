@@ -1,22 +1,9 @@
-"use strict";
-
 // Bars of messages per minute as SVG: one bar a minute, fewer and wider ones for long sessions.
 
-const SVG = "http://www.w3.org/2000/svg";
+import { shape } from "./dom.js";
+import { clock } from "./words.js";
+
 const MINUTE = 60_000;
-
-function shape(name, attributes, text) {
-  const element = document.createElementNS(SVG, name);
-  for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
-  if (text !== undefined) element.textContent = text;
-  return element;
-}
-
-function clockTime(moment, withSeconds) {
-  const options = { hour: "2-digit", minute: "2-digit", hourCycle: "h23" };
-  if (withSeconds) options.second = "2-digit";
-  return new Date(moment).toLocaleTimeString([], options);
-}
 
 // Counts by bucket: [{start, count}], the widest bucket that keeps the bars apart.
 function buckets(minutes, start, end, most) {
@@ -35,7 +22,7 @@ function niceTop(count) {
   return [1, 2, 4, 5, 10].map((step) => step * magnitude).find((top) => top >= Math.max(count, 4)) || 10 * magnitude;
 }
 
-function drawChart(holder, minutes, session, now) {
+export function drawChart(holder, minutes, session, now) {
   const width = Math.max(holder.clientWidth, 280), height = width < 520 ? 170 : 190;
   const left = 30, bottom = 20, top = 8, plain = width - left, tall = height - bottom - top;
   const start = Date.parse(session.start_time), end = Date.parse(session.end_time);
@@ -47,7 +34,7 @@ function drawChart(holder, minutes, session, now) {
   const total = found.reduce((sum, each) => sum + each.count, 0);
   const svg = shape("svg", {
     viewBox: `0 0 ${width} ${height}`, role: "img",
-    "aria-label": `${total} messages between ${clockTime(start)} and ${clockTime(end)}, at most ${peak} in ${step / MINUTE} min`,
+    "aria-label": `${total} messages between ${clock(start)} and ${clock(end)}, at most ${peak} in ${step / MINUTE} min`,
   });
   for (const count of [0, high / 2, high]) {
     svg.append(shape("line", { class: "grid", x1: left, x2: width, y1: y(count), y2: y(count) }));
@@ -61,7 +48,7 @@ function drawChart(holder, minutes, session, now) {
       x: x(each.start) + room * 0.1, width: Math.max(room * 0.8, 1), y: y(each.count),
       height: Math.max(top + tall - y(each.count), 1), rx: Math.min(2, room / 4),
     });
-    bar.append(shape("title", {}, `${clockTime(each.start)}: ${each.count}`));
+    bar.append(shape("title", {}, `${clock(each.start)}: ${each.count}`));
     bars.append(bar);
   }
   svg.append(bars);
@@ -69,7 +56,7 @@ function drawChart(holder, minutes, session, now) {
   for (let mark = 0; mark <= marks; mark += 1) {
     const moment = start + ((end - start) * mark) / marks;
     const anchor = mark === 0 ? "start" : mark === marks ? "end" : "middle";
-    svg.append(shape("text", { x: x(moment), y: height - 4, "text-anchor": anchor }, clockTime(moment)));
+    svg.append(shape("text", { x: x(moment), y: height - 4, "text-anchor": anchor }, clock(moment)));
   }
   if (now > start && now < end) {
     svg.append(shape("line", { class: "now", x1: x(now), x2: x(now), y1: top, y2: top + tall }));
