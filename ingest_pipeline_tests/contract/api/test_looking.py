@@ -43,7 +43,7 @@ def every_item(client: httpx.Client, path: str, limit: int, **filters: str) -> l
     found: list[dict[str, Any]] = []
     cursor: str | None = None
     while True:
-        given = {**filters, "limit": limit} | ({"cursor": cursor} if cursor else {})
+        given = {**filters, "limit": str(limit), **({"cursor": cursor} if cursor else {})}
         page = client.get(path, params=given).json()
         found += page["items"]
         assert len(page["items"]) <= limit
