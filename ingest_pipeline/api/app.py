@@ -19,6 +19,7 @@ from ingest_pipeline.api.routes import (
     catalogue,
     content,
     downloads,
+    gaps,
     install_intents,
     live,
     messages,
@@ -106,14 +107,15 @@ def _include_routers(app: FastAPI, kinds: Sequence[APIRouter], *, is_reading_gua
     app.include_router(status.probes)
     reading = (
         *(status.router, live.router, metrics.router, sessions.router, messages.router, search.router),
-        *(catalogue.router, traces.router, downloads.router, scan_runs.router, schedules.router),
+        *(catalogue.router, traces.router, downloads.router, gaps.router, scan_runs.router, schedules.router),
     )
-    for router in (*reading, *kinds):
+    for router in (*reading, content.clip_files, *kinds):
         if is_reading_guarded:
             app.include_router(router, dependencies=[Depends(require_reader)], responses=documented(401))
         else:
             app.include_router(router)
     app.include_router(catalogue.writing)
+    app.include_router(gaps.writing)
     app.include_router(scan_runs.writing)
     app.include_router(schedules.writing)
     # Before the intents by id, one of which it would be.

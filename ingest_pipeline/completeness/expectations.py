@@ -4,13 +4,13 @@
   message to the newest known to exist.
 - A session's channels are expected for the session's time, as far as that is settled.
 - A channel that is asked for by its id, and that nothing else expects, is expected as far as messages of it
-  are stored.
+  are stored; so are the channels of such a guild.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import chain
 
@@ -18,7 +18,7 @@ from ingest_pipeline.domain.guild import Channel
 from ingest_pipeline.domain.snowflake import created_at, first_id_at
 from ingest_pipeline.storage.catalogue.guilds import list_channels, list_monitored
 from ingest_pipeline.storage.engine.database import Connection
-from ingest_pipeline.storage.messages.queries import stored_bounds
+from ingest_pipeline.storage.messages.queries import channels_of_guild, stored_bounds
 from ingest_pipeline.storage.messages.sessions import list_sessions
 from ingest_pipeline.storage.runs.scan_runs import imported_channels
 
@@ -45,23 +45,36 @@ class Scope:
     """Which expectations to look at; None leaves out nothing.
 
     Attributes:
-        guild_id: Only those of this guild's channels.
+        guild_id: Only those of this guild's channels, of the catalogue or of stored messages.
         channel_id: Only those of this channel.
         since: Of the sessions, only those that ended after this time, aware UTC.
+        posted_from: Only what was posted then or later, aware UTC.
+        posted_before: Only what was posted earlier, aware UTC.
     """
 
     guild_id: int | None = None
     channel_id: int | None = None
     since: datetime | None = None
+    posted_from: datetime | None = None
+    posted_before: datetime | None = None
 
-    def includes(self, expectation: Expectation, channel: Channel | None) -> bool:
-        """Return whether an expectation is looked at, given its channel as far as it is known."""
+    def includes(self, expectation: Expectation, of_guild: Collection[int]) -> bool:
+        """Return whether an expectation is looked at, given the channels of the scope's guild."""
         if self.channel_id is not None and expectation.channel_id != self.channel_id:
             return False
         is_session = expectation.session_id is not None
         if is_session and self.since is not None and created_at(expectation.high) < self.since:
             return False
-        return self.guild_id is None or (channel is not None and channel.guild_id == self.guild_id)
+        return self.guild_id is None or expectation.channel_id in of_guild
+
+    def clipped(self, expectation: Expectation) -> Expectation | None:
+        """Return the part of an expectation that lies between the scope's times, or None."""
+        low, high = expectation.low, expectation.high
+        if self.posted_from is not None:
+            low = max(low, first_id_at(self.posted_from) - 1)
+        if self.posted_before is not None:
+            high = min(high, first_id_at(self.posted_before) - 1)
+        return replace(expectation, low=low, high=high) if low < high else None
 
 
 def expectations(
@@ -78,16 +91,22 @@ def expectations(
     known = {channel.channel_id: channel for channel in list_channels(connection)}
     found = _largest(chain(_whole_channels(connection, known), _sessions(connection, now - settle)))
     wanted = scope or Scope()
-    included = [each for each in found if wanted.includes(each, known.get(each.channel_id))]
-    return included or _stored_channel(connection, wanted)
+    of_guild = set() if wanted.guild_id is None else channels_of_guild(connection, wanted.guild_id)
+    included = [each for each in found if wanted.includes(each, of_guild)]
+    included = included or _stored_channels(connection, wanted, of_guild)
+    return [clipped for each in included if (clipped := wanted.clipped(each))]
 
 
-def _stored_channel(connection: Connection, wanted: Scope) -> list[Expectation]:
-    """Return what is stored of a channel that is asked for by its id though nothing else expects it."""
-    stored = None if wanted.channel_id is None else stored_bounds(connection).get(wanted.channel_id)
-    if stored is None or wanted.channel_id is None or wanted.guild_id is not None:
+def _stored_channels(connection: Connection, wanted: Scope, of_guild: Collection[int]) -> list[Expectation]:
+    """Return what is stored of channels that are asked for by an id though nothing else expects them."""
+    if wanted.channel_id is None and wanted.guild_id is None:
         return []
-    return [Expectation(wanted.channel_id, stored.oldest - 1, stored.newest)]
+    found = [
+        Expectation(channel_id, stored.oldest - 1, stored.newest)
+        for channel_id, stored in sorted(stored_bounds(connection).items())
+        if wanted.channel_id in {None, channel_id}
+    ]
+    return [each for each in found if wanted.includes(each, of_guild)]
 
 
 def _whole_channels(connection: Connection, known: dict[int, Channel]) -> Iterable[Expectation]:

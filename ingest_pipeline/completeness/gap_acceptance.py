@@ -3,28 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
 
 from ingest_pipeline.completeness.gap_listing import Gap
-from ingest_pipeline.domain.snowflake import first_id_at
 from ingest_pipeline.errors import BadInput
 from ingest_pipeline.ingestion.services import Services
 from ingest_pipeline.storage.engine.database import Connection
 from ingest_pipeline.storage.messages.accepted_gaps import AcceptedGap, accept_gap, withdraw_acceptance
-
-
-def within(found: Sequence[Gap], since: datetime | None, until: datetime | None) -> list[Gap]:
-    """Return the parts of gaps that lie between two times, aware UTC; None is no bound."""
-    clipped = [
-        replace(
-            gap,
-            low=gap.low if since is None else max(gap.low, first_id_at(since) - 1),
-            high=gap.high if until is None else min(gap.high, first_id_at(until) - 1),
-        )
-        for gap in found
-    ]
-    return [gap for gap in clipped if gap.low < gap.high]
 
 
 def accept_gaps(services: Services, found: Sequence[Gap], reason: str) -> int:

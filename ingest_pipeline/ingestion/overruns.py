@@ -8,7 +8,7 @@ reached, or when the next session of one of its channels begins.
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from ingest_pipeline.domain.session import Session
@@ -19,8 +19,10 @@ from ingest_pipeline.ingestion.services import Services
 from ingest_pipeline.storage.engine.database import Connection
 from ingest_pipeline.storage.messages.deletions import count_in_window
 from ingest_pipeline.storage.messages.membership import threads_of
+from ingest_pipeline.storage.messages.schedules import schedules_of_sessions
 from ingest_pipeline.storage.messages.sessions import list_sessions, save_sessions
 from ingest_pipeline.userconfig.effective_settings import effective_settings
+from ingest_pipeline.userconfig.schedules.subscriptions import load_subscriptions
 from ingest_pipeline.userconfig.settings_file import load_settings_file
 
 _logger = logging.getLogger(__name__)
@@ -67,7 +69,12 @@ def overrunning(connection: Connection, services: Services, now: datetime) -> li
     if not ended:
         return []
     limits = _limits(connection, services, {each for session in ended for each in session.channel_ids})
-    extended = (_extended(connection, services, session, sessions, limits) for session in ended)
+    of_schedules = _schedule_limits(connection, services, {session.session_id for session in ended})
+    extended = (
+        _extended(connection, services, session, sessions, own)
+        for session in ended
+        if (own := _limits_of(session, limits, of_schedules))
+    )
     return [session for session in extended if session is not None]
 
 
@@ -83,19 +90,43 @@ def _limits(connection: Connection, services: Services, channel_ids: set[int]) -
     return {channel_id: timedelta(minutes=each) for channel_id, each in minutes.items() if each}
 
 
+def _schedule_limits(
+    connection: Connection, services: Services, session_ids: Collection[str]
+) -> dict[str, timedelta]:
+    """Return how far sessions may go on by their schedules, by session; those without limits are absent."""
+    try:
+        stated = {each.name: each.overrun for each in load_subscriptions(services.settings)}
+    except ConfigurationError:
+        # Reported where schedules are read; their sessions then follow their channels.
+        return {}
+    if not any(limit is not None for limit in stated.values()):
+        return {}
+    sources = schedules_of_sessions(connection, session_ids)
+    found = {session_id: stated.get(source) for session_id, source in sources.items()}
+    return {session_id: limit for session_id, limit in found.items() if limit is not None}
+
+
+def _limits_of(
+    session: Session, channels: Mapping[int, timedelta], schedules: Mapping[str, timedelta]
+) -> dict[int, timedelta]:
+    """Return how far a session may go on, by channel: its schedule decides, or else each channel."""
+    limit = schedules.get(session.session_id)
+    if limit is not None:
+        return dict.fromkeys(session.channel_ids, limit) if limit else {}
+    return {each: channels[each] for each in session.channel_ids if each in channels}
+
+
 def _extended(
     connection: Connection,
     services: Services,
     session: Session,
     sessions: Sequence[Session],
-    limits: dict[int, timedelta],
+    limits: Mapping[int, timedelta],
 ) -> Session | None:
-    channel_ids = [each for each in session.channel_ids if each in limits]
-    if not channel_ids:
-        return None
+    channel_ids = list(limits)
     step = timedelta(minutes=services.settings.window_minutes)
     scheduled = session.scheduled_end or session.end_time
-    latest = scheduled + max(limits[each] for each in channel_ids)
+    latest = scheduled + max(limits.values())
     following = [
         other.start_time
         for other in sessions

@@ -50,6 +50,11 @@ class BotState(StrEnum):
     STOPPED = "stopped"
     LOST = "lost"
 
+    @property
+    def is_running(self) -> bool:
+        """Whether it hears, or will again by itself."""
+        return self in {BotState.STARTED, BotState.READY, BotState.DISCONNECTED}
+
 
 _STATES: dict[AnyEventType, BotState] = {
     EventType.BOT_STARTED: BotState.STARTED,

@@ -17,6 +17,7 @@ from ingest_pipeline.domain.mentions import Names, readable
 from ingest_pipeline.domain.session import Session
 from ingest_pipeline.domain.snowflake import created_at
 from ingest_pipeline.domain.window import Window
+from ingest_pipeline.monitoring.status import bot_status
 from ingest_pipeline.storage.catalogue.names import names_in
 from ingest_pipeline.storage.content.queries import (
     ContentFilter,
@@ -32,6 +33,7 @@ from ingest_pipeline.storage.content.queries import (
 from ingest_pipeline.storage.engine.database import Connection
 from ingest_pipeline.storage.messages.coverage import gaps
 from ingest_pipeline.storage.messages.deletions import count_in_window, messages_per_minute
+from ingest_pipeline.storage.messages.manifests import newest_manifests
 from ingest_pipeline.storage.messages.membership import threads_of
 
 TOP_HIGHLIGHTS = 12
@@ -116,6 +118,8 @@ class SessionFacts:
         unparsed_lines: Lines of trade setups that could not be read.
         clips: Videos.
         in_threads: Messages of the channels' threads, which nothing else counts.
+        awaits_threads: Whether the channels' threads are still to be read: no bot hears them, and the session
+            is not sealed.
         contents: What messages hold of further kinds of content.
     """
 
@@ -135,6 +139,7 @@ class SessionFacts:
     uncounted: tuple[str, ...] = ()
     cut: int = 0
     in_threads: int = 0
+    awaits_threads: bool = False
     contents: tuple[FoundContent, ...] = ()
 
     @property
@@ -206,6 +211,9 @@ def read_facts(
         clips=len(clips_in_window(connection, channels, span)),
         cut=count_cut_in_window(connection, channels, span),
         in_threads=_in_threads(connection, channels, span),
+        awaits_threads=not (
+            bot_status(connection, now).state.is_running or newest_manifests(connection, session.session_id)
+        ),
         uncounted=tuple(talk.driver for talk in _talks(uncounted)),
         contents=tuple(_content(connection, kind, session) for kind in kinds if kind.title),
     )

@@ -26,8 +26,10 @@ from ingest_pipeline.api.fields import (
 from ingest_pipeline.api.problems import documented
 from ingest_pipeline.content.found import find_content, is_known
 from ingest_pipeline.content.kind import Kind
+from ingest_pipeline.storage.content.clip_search import clips_matching
 from ingest_pipeline.storage.content.queries import ContentFilter, count_content
 from ingest_pipeline.storage.engine.database import Connection
+from ingest_pipeline.storage.messages.queries import MessageFilter
 
 _Cursor = Annotated[str | None, Query(description="`next_cursor` of the page before.", max_length=200)]
 _SHOWN: dict[pa.DataType, Any] = {
@@ -94,6 +96,60 @@ def _path(kind: Kind) -> str:
     return kind.name.replace("_", "-")
 
 
+clip_files = APIRouter(prefix="/clip-files", tags=["content"])
+
+
+class ClipFileModel(BaseModel):
+    """A clip with what is known of its file."""
+
+    posted_at: ShownTime
+    guild_id: ShownId | None
+    channel_id: ShownId
+    author_name: str | None
+    discord_id: ShownId
+    clip_number: int
+    origin: str
+    url: str | None
+    file_name: str | None
+    content_type: str | None
+    size_bytes: int | None
+    expires_at: ShownTime | None
+    sha256: str | None = Field(description="Of the stored file; null without one.")
+    file_path: str | None
+    problem: str | None = Field(description="Why its file could not be had.")
+    fetched_at: ShownTime | None = Field(description="When that was last tried.")
+
+
+class ClipFiles(BaseModel):
+    """Clips, oldest first."""
+
+    items: list[ClipFileModel]
+    is_cut: bool = Field(description="Whether there are more: ask from the last one's time on.")
+
+
+@clip_files.get("", summary="Clips with their files, oldest first", responses=documented(422))
+def clips_with_files(
+    services: ServicesDep,
+    *,
+    session_id: GivenKey | None = None,
+    channel_id: GivenId | None = None,
+    guild_id: GivenId | None = None,
+    author_id: GivenId | None = None,
+    since: GivenTime | None = None,
+    until: GivenTime | None = None,
+    missing: Annotated[bool, Query(description="Only clips without a file.")] = False,
+    limit: PageSize = 50,
+) -> ClipFiles:
+    """List clips with what is known of their files."""
+    wanted = MessageFilter(
+        session_id, channel_id, author_id=author_id, since=since, until=until, guild_id=guild_id
+    )
+    with services.database.read() as connection:
+        found = clips_matching(connection, wanted, is_missing=missing, limit=limit + 1)
+    items = [ClipFileModel.model_validate(clip) for clip in found[:limit]]
+    return ClipFiles(items=items, is_cut=len(found) > limit)
+
+
 def content_router(kind: Kind) -> APIRouter:
     """Return the router of a kind of content."""
     path = _path(kind)
@@ -114,13 +170,15 @@ def content_router(kind: Kind) -> APIRouter:
         *,
         session_id: GivenKey | None = None,
         channel_id: GivenId | None = None,
+        guild_id: GivenId | None = None,
+        author_id: GivenId | None = None,
         since: GivenTime | None = None,
         until: GivenTime | None = None,
         cursor: _Cursor = None,
         limit: PageSize = 50,
     ) -> Response:
         before = None if cursor is None else message_of(cursor)
-        wanted = ContentFilter(limit + 1, session_id, channel_id, since, until, before)
+        wanted = ContentFilter(limit + 1, session_id, channel_id, since, until, before, guild_id, author_id)
 
         def look() -> BaseModel:
             with services.database.read() as connection:

@@ -9,15 +9,19 @@ import typer
 
 from ingest_pipeline.cli.commands.messages import write_file
 from ingest_pipeline.cli.invocation import (
+    GuildOption,
     JsonOption,
+    OfAuthor,
     OfChannel,
     OfSession,
     Since,
     Until,
     begin,
     open_services,
+    read_author,
     read_bounds,
     read_channel,
+    read_guild,
 )
 from ingest_pipeline.cli.output import print_json, print_rows, with_text_ids
 
@@ -62,6 +66,8 @@ def _command(name: str, kind: Kind) -> Any:
         *,
         session_id: OfSession = None,
         channel: OfChannel = None,
+        guild: GuildOption = None,
+        author: OfAuthor = None,
         since: Since = None,
         until: Until = None,
         limit: _LimitOption = _ALL,
@@ -69,10 +75,18 @@ def _command(name: str, kind: Kind) -> Any:
         as_json: JsonOption = False,
     ) -> None:
         first, last = read_bounds(since, until, ("--since", "--until"))
-        wanted = ContentFilter(limit, session_id, read_channel(channel), first, last)
+        wanted = ContentFilter(
+            limit,
+            session_id,
+            read_channel(channel),
+            first,
+            last,
+            guild_id=None if guild is None else read_guild(guild),
+            author_id=None if author is None else read_author(author),
+        )
         if wanted == ContentFilter(_ALL):
             raise typer.BadParameter(
-                "say of which messages: --session-id, --channel, --since, --until or --limit"
+                "say of which messages: --session-id, --channel, --guild, --author, --since, --until, --limit"
             )
         rows = _find(context, kind, wanted, as_json=as_json)
         if output is not None:

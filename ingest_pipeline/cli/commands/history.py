@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated
 
@@ -85,6 +86,7 @@ def gaps(
     channel: ChannelOption = None,
     since: Since = None,
     until: Until = None,
+    author: Annotated[str | None, typer.Option(hidden=True)] = None,
     repair: Annotated[bool, typer.Option("--repair", help="Read from Discord what is missing.")] = False,
     accept: Annotated[
         bool, typer.Option("--accept", help="Accept what is missing, with a --reason: it is no deficit then.")
@@ -102,6 +104,8 @@ def gaps(
     have media and no words, are listed apart, and read again by a repair. An accepted gap stays listed, with
     its reason. The exit code is 10 if something is, or stays, missing that was not accepted.
     """
+    if author is not None:
+        raise typer.BadParameter("nobody knows whose messages are missing: narrow by channel, guild or time")
     first, last = read_bounds(since, until, ("--since", "--until"))
     _check_acceptance(
         is_narrowed=any((guild, channel, since, until)),
@@ -111,20 +115,19 @@ def gaps(
         repair=repair,
     )
     settings = begin(context, as_json=as_json)
-    scope = _scope(guild, channel)
+    scope = replace(_scope(guild, channel), posted_from=first, posted_before=last)
     with open_services(settings) as services:
-        from ingest_pipeline.completeness.gap_acceptance import accept_gaps, withdraw_acceptances, within
+        from ingest_pipeline.completeness.gap_acceptance import accept_gaps, withdraw_acceptances
         from ingest_pipeline.completeness.gap_listing import list_gaps, list_read_in_part
         from ingest_pipeline.completeness.gap_repair import repair_now
 
-        before = within(list_gaps(services, scope), first, last)
+        before = list_gaps(services, scope)
         if accept and reason is not None:
             accept_gaps(services, before, reason)
         elif withdraw:
             withdraw_acceptances(services, before)
         with describing() as progress:
-            left = repair_now(services, scope, progress) if repair else list_gaps(services, scope)
-        found = within(left, first, last)
+            found = repair_now(services, scope, progress) if repair else list_gaps(services, scope)
         in_part = list_read_in_part(services, scope)
     if as_json:
         listed = {
@@ -225,7 +228,7 @@ def seal(
     _exit_unless(all(report.is_sealed for report in reports))
 
 
-def _scope(guild: str | None, channel: str | None, days: int | None = None) -> Scope | None:
+def _scope(guild: str | None, channel: str | None, days: int | None = None) -> Scope:
     from ingest_pipeline.completeness.expectations import Scope
 
     since = None if days is None else datetime.now(UTC) - timedelta(days=days)

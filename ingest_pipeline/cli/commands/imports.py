@@ -162,8 +162,12 @@ def reread(
         str | None,
         typer.Option(help="Read a session's channels and time; everything by default.", metavar="ID"),
     ] = None,
-    channel_id: Annotated[str | None, typer.Option(help="Read this channel only.", metavar=CHANNEL)] = None,
+    channel_id: Annotated[
+        str | None,
+        typer.Option("--channel", "--channel-id", help="Read this channel only.", metavar=CHANNEL),
+    ] = None,
     guild: GuildOption = None,
+    author: Annotated[str | None, typer.Option(hidden=True)] = None,
     since: Annotated[
         str | None,
         typer.Option(help="Read what was posted then or later, with Z or an offset.", metavar=TIME),
@@ -176,6 +180,10 @@ def reread(
     Landed exports and raw readings of the bot and of history are merged again, as they were read; skipped
     messages that have words in what is stored of them are taken. A second run changes nothing.
     """
+    if author is not None:
+        raise typer.BadParameter(
+            "what has landed is merged whole, whoever wrote it: narrow by session, channel, guild or time"
+        )
     settings = begin(context, as_json=as_json)
     first, last = read_bounds(since, until, ("--since", "--until"))
     channel = read_channel(channel_id)

@@ -58,6 +58,8 @@ class ContentFilter:
         since: Posted since, aware UTC, or None.
         until: Posted before, aware UTC, or None.
         before_id: With a lower id, or None.
+        guild_id: Of this guild, or None for all.
+        author_id: Of this author, or None for all.
     """
 
     maximum: int
@@ -66,6 +68,8 @@ class ContentFilter:
     since: datetime | None = None
     until: datetime | None = None
     before_id: int | None = None
+    guild_id: int | None = None
+    author_id: int | None = None
 
 
 def search_content(connection: Connection, table: ContentTable, wanted: ContentFilter) -> Rows:

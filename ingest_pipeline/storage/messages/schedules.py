@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime
 
 from ingest_pipeline.domain.schedule import Schedule, Version
@@ -43,6 +44,11 @@ def save_schedule(
             digests=[origin.digest for origin in plan.origins],
         )
     return plan, changes
+
+
+def schedules_of_sessions(connection: Connection, session_ids: Collection[str]) -> dict[str, str]:
+    """Return the schedules that sessions came from, by session; sessions that came from none are left out."""
+    return {each.session_id: each.source for each in _origins(connection) if each.session_id in session_ids}
 
 
 def _origins(connection: Connection) -> list[Origin]:

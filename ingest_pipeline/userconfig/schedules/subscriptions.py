@@ -6,10 +6,11 @@ schedules:
     url: https://example.org/season.ics
     channel_ids: [1101802452224856174]
     default_length: 2h
+    overrun_minutes: 60
     ahead_days: 366
 ```
 
-A mistake in this section stops no message: nothing else reads it.
+A mistake in this section stops no message.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from zoneinfo import ZoneInfo
 
 import yaml
 
-from ingest_pipeline.domain.channel_settings import unknown_key
+from ingest_pipeline.domain.channel_settings import OVERRUN_MINUTES, read_value, unknown_key
 from ingest_pipeline.domain.session import validate_session_id
 from ingest_pipeline.errors import BadInput, ConfigurationError, SessionInvalid
 from ingest_pipeline.redaction import guard
@@ -70,6 +71,7 @@ class Subscription:
         tentative: See there.
         whole_days: See there.
         ahead: How far ahead recurring events are followed.
+        overrun: How far past their end its sessions may go on; None leaves that to their channels.
     """
 
     name: str
@@ -82,6 +84,7 @@ class Subscription:
     tentative: bool = False
     whole_days: bool = False
     ahead: timedelta = DEFAULT_REACH
+    overrun: timedelta | None = None
 
     @property
     def path(self) -> str | None:
@@ -201,6 +204,11 @@ def _days(value: str | list[Any], option: str) -> timedelta:
     return timedelta(days=int(text))
 
 
+def _overrun(value: str | list[Any], option: str) -> timedelta:
+    minutes = read_value(OVERRUN_MINUTES, value, option)
+    return timedelta(minutes=int(minutes))  # type: ignore[arg-type]
+
+
 def _id(value: str | list[Any], option: str) -> int:
     return parse_channel_id(_text(value, option))
 
@@ -215,4 +223,5 @@ _READERS: Mapping[str, tuple[str, Callable[[str | list[Any], str], Any]]] = {
     "tentative": ("tentative", _flag),
     "whole_days": ("whole_days", _flag),
     "ahead_days": ("ahead", _days),
+    OVERRUN_MINUTES: ("overrun", _overrun),
 }

@@ -18,6 +18,7 @@ from ingest_pipeline.domain.message import Attachment, Author, Embed, Emoji, Raw
 from ingest_pipeline.domain.normalize import ChannelPolicy, build_normalizer
 from ingest_pipeline.domain.window import Window
 from ingest_pipeline.errors import StorageRejected
+from ingest_pipeline.events import Event, EventType
 from ingest_pipeline.ingestion.documents import Tally, normalized_rows
 from ingest_pipeline.ingestion.services import Services, build_services
 from ingest_pipeline.monitoring.session_progress import session_activity
@@ -31,6 +32,8 @@ from ingest_pipeline.storage.messages.membership import keep_parents
 from ingest_pipeline.storage.messages.merge import merge_messages
 from ingest_pipeline.storage.messages.queries import EXPORT_SCHEMA, MessageFilter, message_pages
 from ingest_pipeline.storage.messages.sessions import save_sessions
+from ingest_pipeline.storage.runs.events import publish
+from ingest_pipeline.storage.runs.state import note_heartbeat
 from ingest_pipeline.userconfig.settings_file import SettingsFile
 from ingest_pipeline_tests.contract.content_messages import PLAN, RULES, SESSION, delete, id_at, merge, said
 from ingest_pipeline_tests.contract.readings import CHANNEL, Reading, at, staged
@@ -92,6 +95,20 @@ def test_messages_of_threads_are_told_beside_the_counts(database: Database) -> N
     assert (facts.messages, facts.in_threads) == (5, 1)
     page = report_page(facts, {"messages": "<svg/>"})
     assert "Stored and not counted here: 1 from threads of the channels." in page
+
+
+def test_the_report_says_when_threads_are_still_to_be_read(database: Database) -> None:
+    """Without a bot they wait for the seal; a bot that listens hears them."""
+    with database.write() as connection:
+        fill(connection)
+        alone = read_facts(connection, SESSION, OVER, live_within=LIVE, settings=DEFAULTS)
+        note_heartbeat(connection, OVER)
+        publish(connection, [Event(EventType.BOT_READY, "run", "bot", OVER)])
+        heard = read_facts(connection, SESSION, OVER, live_within=LIVE, settings=DEFAULTS)
+    assert (alone.awaits_threads, heard.awaits_threads) == (True, False)
+    assert "without a bot they are read when the session is sealed" in report_page(
+        alone, {"messages": "<svg/>"}
+    )
 
 
 def test_unknown_drivers_count_where_a_channel_says_so(database: Database) -> None:

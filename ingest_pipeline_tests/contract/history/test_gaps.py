@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from ingest_pipeline.completeness.expectations import Expectation, Scope, expectations
-from ingest_pipeline.completeness.gap_acceptance import accept_gaps, withdraw_acceptances, within
+from ingest_pipeline.completeness.gap_acceptance import accept_gaps, withdraw_acceptances
 from ingest_pipeline.completeness.gap_listing import (
     Gap,
     GapReason,
@@ -349,4 +349,23 @@ def test_a_stored_channel_is_looked_at_by_its_id_without_a_session(archive: Arch
     assert list_gaps(archive.services) == []
     [gap] = list_gaps(archive.services, Scope(channel_id=CHANNEL))
     assert (gap.low, gap.high, gap.reason, gap.guild_id) == (6, 9, GapReason.NEVER_READ, None)
-    assert within([gap], gap.end + AGO, None) == []
+    assert list_gaps(archive.services, Scope(channel_id=CHANNEL, posted_from=gap.end + AGO)) == []
+    of_file = Reading(7).row()["guild_id"]
+    assert list_gaps(archive.services, Scope(guild_id=of_file)) == [gap]
+    assert list_gaps(archive.services, Scope(guild_id=of_file, channel_id=CHANNEL)) == [gap]
+    assert list_gaps(archive.services, Scope(guild_id=of_file, channel_id=radio)) == []
+
+
+def test_a_repair_reads_no_more_than_the_time_that_is_asked_for(
+    archive: Archive, server: DiscordServer, guild: int, radio: int
+) -> None:
+    """What is missing outside of it stays missing."""
+    ids = server.messages.bulk_load(radio, 30, ends=datetime.now(UTC) - AGO)
+    monitor(archive, guild, "*radio*")
+    first, last = created_at(ids[10]), created_at(ids[20])
+    assert repaired(archive, Scope(channel_id=radio, posted_from=first, posted_before=last)) == []
+    assert archive.live_ids(radio) == ids[10:20]
+    assert {gap.reason for gap in list_gaps(archive.services)} == {
+        GapReason.BEFORE_FIRST,
+        GapReason.AFTER_LAST,
+    }

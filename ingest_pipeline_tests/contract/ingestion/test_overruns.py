@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from ingest_pipeline.completeness.sealing import sessions_to_seal
+from ingest_pipeline.domain.schedule import Schedule, ScheduledSession
 from ingest_pipeline.domain.session import Session
 from ingest_pipeline.ingestion.overruns import extend_overrunning
 from ingest_pipeline.ingestion.services import Services, build_services
@@ -15,6 +16,7 @@ from ingest_pipeline.settings import Settings
 from ingest_pipeline.storage.engine.database import Database
 from ingest_pipeline.storage.messages.membership import keep_parents
 from ingest_pipeline.storage.messages.merge import merge_messages
+from ingest_pipeline.storage.messages.schedules import save_schedule
 from ingest_pipeline.storage.messages.sessions import find_session, save_sessions
 from ingest_pipeline_tests.contract.readings import CHANNEL, Reading, at, staged, stored_row
 
@@ -127,6 +129,30 @@ def test_sessions_do_not_go_on_by_default(services: Services) -> None:
     services.settings.settings_file.write_text("defaults: {overrun_minutes: 0}\n# off\n", encoding="utf-8")
     post(services, -1)
     assert extend(services, 0) == []
+
+
+@pytest.mark.parametrize(
+    ("channels", "schedule", "ends"),
+    [
+        (0, "overrun_minutes: 7", [past(5), past(7)]),
+        (12, "overrun_minutes: 0", []),
+        (5, "ahead_days: 9", [past(5)]),
+    ],
+)
+def test_a_schedule_says_how_far_its_sessions_may_go_on(
+    services: Services, channels: int, schedule: str, ends: list[datetime]
+) -> None:
+    """Its limit, also of none, goes before that of their channels; without one theirs holds."""
+    source = f"schedules: {{f1: {{url: 'file:f1.ics', {schedule}}}}}\n"
+    defaults = f"defaults: {{overrun_minutes: {channels}}}\n"
+    services.settings.settings_file.write_text(source + defaults, encoding="utf-8")
+    services.database.run(
+        lambda connection: save_schedule(
+            connection, Schedule("f1", (ScheduledSession(RACE, "race"),)), now=at(0)
+        )
+    )
+    post(services, -1, 3, 6)
+    assert [end for minutes in (0, 5, 10) for end in extend(services, minutes)] == ends
 
 
 def test_a_session_that_is_given_again_as_scheduled_stays_extended(services: Services) -> None:

@@ -241,7 +241,10 @@ def test_clips_are_listed_without_a_session(cli: Cli) -> None:
         "lap.mp4",
         None,
     )
-    assert cli("clips", "--channel", str(CHANNEL_ID), "--json").json["count"] == 1
+    author = cli("messages", "--channel", str(CHANNEL_ID), "--json").json["messages"][0]["author_id"]
+    for option, value in (("--channel", CHANNEL_ID), ("--guild", GUILD_ID), ("--author", author)):
+        assert cli("clips", option, str(value), "--json").json["count"] == 1
+        assert cli("clips", option, "1", "--json").json["count"] == 0
     assert cli("clips").code == ExitCode.USAGE
     fetched = cli("clip-files", "--channel", str(CHANNEL_ID), "--fetch", "--json")
     assert fetched.code == ExitCode.INCOMPLETE

@@ -34,6 +34,8 @@ def cli(tmp_path: Path) -> Cli:
         (["messages", "--session-id", "race", "--limit", "many"], "Invalid value for '--limit'"),
         (["poll-recent-messages", "--window-seconds", "-5"], "Invalid value for '--window-seconds'"),
         (["sessions", "add", "race"], "Missing option '--start'"),
+        (["gaps", "--author", "7"], "nobody knows whose messages are missing: narrow by channel"),
+        (["reread", "--author", "7"], "is merged whole, whoever wrote it: narrow by session"),
         (["sessions", "frob"], "No such command 'frob'"),
     ],
 )

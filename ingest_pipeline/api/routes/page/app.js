@@ -127,6 +127,8 @@ async function show() {
   isFirst = false;
 }
 
+const DEAF = ["unknown", "stopped", "lost"];
+
 function noticeOf(status) {
   const { state, last_failed: failed, problem: wrong } = status.reading;
   const { bot } = status;
@@ -136,6 +138,7 @@ function noticeOf(status) {
     state === "late" ? "Reading is late: is the daemon running?" : "",
     bot.state === "lost" ? `Nothing was heard of the bot since ${dayTime(bot.since)}: is it running?` : "",
     bot.state === "stopped" && bot.reason ? `The bot is off: ${bot.reason}` : "",
+    status.live.length && DEAF.includes(bot.state) ? "No bot listens: threads are read when the session is sealed, not live." : "",
   ].filter(Boolean).join(" ");
 }
 

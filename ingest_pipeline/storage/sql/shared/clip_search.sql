@@ -15,7 +15,8 @@ WHERE
     AND ($since::TIMESTAMPTZ IS NULL OR m.posted_at >= $since::TIMESTAMPTZ)
     AND ($until::TIMESTAMPTZ IS NULL OR m.posted_at < $until::TIMESTAMPTZ)
     AND (NOT $is_missing::BOOLEAN OR f.sha256 IS NULL)
-ORDER BY m.posted_at, c.discord_id, c.clip_number;
+ORDER BY m.posted_at, c.discord_id, c.clip_number
+LIMIT $maximum::BIGINT;
 
 -- name: clips_to_fetch
 -- Clips without a file whose address still works, and that were not tried since a time.

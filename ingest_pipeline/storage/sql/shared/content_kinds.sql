@@ -33,6 +33,8 @@ WITH matching AS (
         m.discord_id IN (SELECT discord_id FROM {table})
         AND ($session_id::TEXT IS NULL OR m.session_id = $session_id::TEXT)
         AND ($channel_id::BIGINT IS NULL OR m.channel_id = $channel_id::BIGINT)
+        AND ($guild_id::BIGINT IS NULL OR m.guild_id = $guild_id::BIGINT)
+        AND ($author_id::BIGINT IS NULL OR m.author_id = $author_id::BIGINT)
         AND ($since::TIMESTAMPTZ IS NULL OR m.posted_at >= $since::TIMESTAMPTZ)
         AND ($until::TIMESTAMPTZ IS NULL OR m.posted_at < $until::TIMESTAMPTZ)
         AND ($before_id::BIGINT IS NULL OR m.discord_id < $before_id::BIGINT)

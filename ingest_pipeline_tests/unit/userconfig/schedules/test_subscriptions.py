@@ -53,6 +53,7 @@ schedules:
     tentative: yes
     whole_days: false
     ahead_days: 30
+    overrun_minutes: 45
   meetings: {discord_guild_id: 99}
   nyse: {trading: XNYS, channel_ids: 13}
 """,
@@ -66,6 +67,7 @@ schedules:
             assume_zone=ZoneInfo("Europe/Rome"),
             tentative=True,
             ahead=timedelta(days=30),
+            overrun=timedelta(minutes=45),
         ),
         Subscription("meetings", discord_guild_id=99),
         Subscription("nyse", trading="XNYS", channel_ids=(13,)),
@@ -98,6 +100,7 @@ def test_a_file_without_subscriptions_has_none(settings: Settings) -> None:
         ("{url: 'file:a.ics', assume_zone: Mars}", "assume_zone 'Mars' is no time zone"),
         ("{url: 'file:a.ics', tentative: perhaps}", "tentative 'perhaps' is neither true nor false"),
         ("{url: 'file:a.ics', ahead_days: 0}", "ahead_days '0' is not a number of days from 1 to 3660"),
+        ("{url: 'file:a.ics', overrun_minutes: some}", "overrun_minutes is 'some': write whole minutes"),
         ("{url: 'file:a.ics', channel_ids: [x]}", "channel id 'x' is not a Discord id"),
         ("{url: }", "a value is missing"),
         ("[1]", "must be a mapping"),
