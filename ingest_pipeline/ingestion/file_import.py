@@ -17,7 +17,7 @@ from typing import BinaryIO
 
 import pyarrow as pa
 
-from ingest_pipeline.domain.normalize import NORMALIZER_VERSION
+from ingest_pipeline.domain.normalize import NORMALIZER_VERSION, ChannelPolicy
 from ingest_pipeline.domain.window import Window
 from ingest_pipeline.errors import BadInput, StorageUnavailable
 from ingest_pipeline.ingestion.batch_events import failures_recorded
@@ -98,7 +98,9 @@ def import_files(
     began = time.monotonic()
     with services.database.read() as connection:
         known = imported_files(connection, [source.key for source in found.sources])
-    work = _Import(services, scope, known, on_rows_merged, Meter(on_progress))
+        channel_ids = {each.channel_id for each in known.values() if each.channel_id is not None}
+        policies = services.policies(connection, channel_ids)
+    work = _Import(services, scope, known, policies, on_rows_merged, Meter(on_progress))
     for source in found.sources:
         work.take_source(source)
     work.flush()
@@ -117,13 +119,14 @@ class _Import:
     services: Services
     scope: ImportScope
     known: dict[str, ImportedFile]
+    # Looked up once for each channel: opening the database costs more than reading a small file.
+    policies: dict[int, ChannelPolicy]
     on_rows_merged: OnRowsMerged | None
     meter: Meter
     report: FilesReport = field(default_factory=FilesReport)
     batch: list[_ReadDocument] = field(default_factory=list)
     batch_bytes: int = 0
     records: list[ImportedFile] = field(default_factory=list)
-    readers: dict[int, str] = field(default_factory=dict)
     journey: str = field(default_factory=new_correlation_id)
     seen_forms: set[FileForm] = field(default_factory=set)
 
@@ -172,10 +175,13 @@ class _Import:
         """Return what besides a file's content decides which rows it becomes."""
         if channel_id is None:
             return str(NORMALIZER_VERSION)
-        if channel_id not in self.readers:
-            policy = self.services.read_policies([channel_id])[channel_id]
-            self.readers[channel_id] = f"{NORMALIZER_VERSION} {policy.keep_media_only} {policy.driver_from}"
-        return self.readers[channel_id]
+        policy = self._policy(channel_id)
+        return f"{NORMALIZER_VERSION} {policy.keep_media_only} {policy.driver_from}"
+
+    def _policy(self, channel_id: int) -> ChannelPolicy:
+        if channel_id not in self.policies:
+            self.policies |= self.services.read_policies([channel_id])
+        return self.policies[channel_id]
 
     def _take(self, file: ExportFile, source: Source, *, is_archive: bool) -> None:
         record = self.known.get(file.key)
@@ -221,7 +227,7 @@ class _Import:
             lambda: stream,
             file.name,
             header,
-            policy=self.services.read_policies([channel_id])[channel_id],
+            policy=self._policy(channel_id),
             window=self.scope.window,
             correlation_id=self.journey,
             damage=damage,

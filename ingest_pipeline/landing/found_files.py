@@ -35,8 +35,11 @@ class FoundFiles:
 def find_files(arguments: Sequence[str]) -> FoundFiles:
     """Find the files that arguments stand for.
 
+    What is in a folder and cannot be read, such as a link that leads nowhere, is found all the same, for its
+    reader to report.
+
     Raises:
-        BadInput: There is nothing at a path, nothing matches a pattern, or a folder cannot be read.
+        BadInput: There is nothing at a path, or nothing matches a pattern.
     """
     found = FoundFiles()
     seen: set[Path] = set()
@@ -69,12 +72,8 @@ def _expanded(argument: str) -> Iterator[tuple[Path, bool]]:
 
 
 def _below(folder: Path, others: Counter[str]) -> Iterator[Source]:
-    def refuse(error: OSError) -> None:
-        raise BadInput(
-            f"{error.filename} cannot be read ({error.strerror}): check its permissions"
-        ) from error
-
-    for root, folders, names in os.walk(folder, onerror=refuse):
+    closed: list[Path] = []
+    for root, folders, names in os.walk(folder, onerror=lambda error: closed.append(Path(error.filename))):
         package = next((name for name in folders if name.lower() == "messages"), None)
         if package and (Path(root) / package / "index.json").is_file():
             folders.clear()
@@ -85,15 +84,18 @@ def _below(folder: Path, others: Counter[str]) -> Iterator[Source]:
             key=natural_order,
         )
         for name in sorted(names, key=natural_order):
-            if is_wanted(name):
-                yield _source(Path(root) / name, is_named=False)
+            path = Path(root) / name
+            # A pipe would be waited for, and has no export in it.
+            if is_wanted(name) and (path.is_file() or not path.exists()):
+                yield _source(path, is_named=False)
             elif not name.startswith("."):
-                others[Path(name).suffix.lower()] += 1
+                others[path.suffix.lower()] += 1
+    yield from (Source(path, 0, "", is_named=False) for path in closed)
 
 
 def _source(path: Path, *, is_named: bool) -> Source:
     try:
         facts = path.stat()
-    except OSError as error:
-        raise BadInput(f"{path} cannot be read ({error.strerror}): check the path") from error
+    except OSError:
+        return Source(path, 0, "", is_named)
     return Source(path, facts.st_size, f"{facts.st_size}-{facts.st_mtime_ns}", is_named)

@@ -219,6 +219,37 @@ def test_a_damaged_file_is_named_and_the_rest_is_imported(
     assert sorted(discord_id for _, discord_id in rows(database)) == sorted(ids(3, 4, 5))
 
 
+def test_a_link_that_leads_nowhere_costs_only_itself(services: Services, tmp_path: Path) -> None:
+    """In a folder it is named like a damaged file; a pipe is no file, and nobody waits for it."""
+    write_folder(tmp_path / "exports", parts())
+    (tmp_path / "exports" / "gone.json").symlink_to("nowhere.json")
+    os.mkfifo(tmp_path / "exports" / "pipe.json")
+    report = take(services, tmp_path / "exports")
+    assert report.outcomes == {"imported": 3, "damaged": 1}
+    [damaged] = [each for each in report.files if each.outcome is Outcome.DAMAGED]
+    assert "gone.json cannot be read (No such file or directory)" in damaged.detail
+    assert (report.created, report.is_complete) == (5, False)
+
+
+def test_the_settings_of_a_channel_are_looked_up_once(
+    services: Services, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not for each of its files; files that have not changed need no look-up of their own."""
+    write_zip(tmp_path / "exports.zip", parts())
+    asked: list[int] = []
+    look_up = Services.read_policies
+
+    def counted(self: Services, channel_ids: Sequence[int]) -> Any:
+        asked.extend(channel_ids)
+        return look_up(self, channel_ids)
+
+    monkeypatch.setattr(Services, "read_policies", counted)
+    assert take(services, tmp_path / "exports.zip").created == 5
+    assert sorted(asked) == [CHANNEL_ID, OTHER]
+    assert take(services, tmp_path / "exports.zip").outcomes == {"unchanged": 3}
+    assert len(asked) == 2
+
+
 def test_what_stands_before_the_damage_is_taken_if_asked(
     services: Services, database: Database, tmp_path: Path
 ) -> None:
