@@ -100,7 +100,7 @@ async def require_reader(services: ServicesDep, credentials: Credentials) -> Non
         Refusal: 401 without a token or with a wrong one.
     """
     settings = services.settings
-    _require(credentials, settings.api_read_token, settings.api_token)
+    require_token(credentials, settings.api_read_token, settings.api_token)
 
 
 class WritingRoute(APIRoute):
@@ -154,10 +154,15 @@ async def require_writer(services: ServicesDep, credentials: Credentials) -> Non
     token = services.settings.api_token
     if token is None:
         raise Refusal(403, "writing-is-off", "writing is turned off: set INGEST_API_TOKEN and start again")
-    _require(credentials, token)
+    require_token(credentials, token)
 
 
-def _require(credentials: HTTPAuthorizationCredentials | None, *allowed: SecretStr | None) -> None:
+def require_token(credentials: HTTPAuthorizationCredentials | None, *allowed: SecretStr | None) -> None:
+    """Let those pass who send one of some tokens.
+
+    Raises:
+        Refusal: 401 without a token or with a wrong one.
+    """
     if credentials is None:
         detail = "send the token in the header Authorization: Bearer …"
         raise Refusal(401, "token-missing", detail, _CHALLENGE)

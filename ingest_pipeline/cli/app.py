@@ -18,6 +18,7 @@ from ingest_pipeline.cli.commands import (
     guilds,
     history,
     imports,
+    mcp,
     messages,
     notify,
     operations,
@@ -72,6 +73,7 @@ app.command("prune")(operations.prune)
 app.command("doctor")(operations.doctor)
 app.command("exporter")(operations.exporter)
 app.command("api")(operations.api)
+app.command("mcp")(mcp.mcp)
 sessions.app.command("sync")(schedule_commands.sync)
 sessions.app.command("trading")(schedule_commands.trading)
 app.add_typer(sessions.app)

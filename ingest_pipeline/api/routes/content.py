@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import date
 from decimal import Decimal
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import pyarrow as pa
 from fastapi import APIRouter, Query
@@ -26,11 +26,13 @@ from ingest_pipeline.api.fields import (
 from ingest_pipeline.api.problems import documented
 from ingest_pipeline.content.found import find_content, is_known
 from ingest_pipeline.content.kind import Kind
+from ingest_pipeline.ingestion.services import Services
 from ingest_pipeline.storage.content.clip_search import clips_matching
 from ingest_pipeline.storage.content.queries import ContentFilter, count_content
 from ingest_pipeline.storage.engine.database import Connection
 from ingest_pipeline.storage.messages.queries import MessageFilter
 
+Page = TypeVar("Page", bound=BaseModel)
 _Cursor = Annotated[str | None, Query(description="`next_cursor` of the page before.", max_length=200)]
 _SHOWN: dict[pa.DataType, Any] = {
     pa.int64(): int,
@@ -70,14 +72,15 @@ def kinds_router(kinds: Sequence[Kind]) -> APIRouter:
 
         def look() -> Kinds:
             with services.database.read() as connection:
-                return Kinds(items=[_described(connection, kind, session_id) for kind in kinds])
+                return Kinds(items=[describe_kind(connection, kind, session_id) for kind in kinds])
 
         return shared.get(("kinds", session_id), look)
 
     return router
 
 
-def _described(connection: Connection, kind: Kind, session_id: str | None) -> KindModel:
+def describe_kind(connection: Connection, kind: Kind, session_id: str | None) -> KindModel:
+    """Describe a kind of content, with how many messages of a session hold any."""
     messages = None
     if session_id is not None:
         known = is_known(connection, kind)
@@ -154,7 +157,7 @@ def content_router(kind: Kind) -> APIRouter:
     """Return the router of a kind of content."""
     path = _path(kind)
     router = APIRouter(prefix=f"/{path}", tags=["content"])
-    page_model = _page_model(kind)
+    page_model = content_page_model(kind)
 
     @router.get(
         "",
@@ -180,23 +183,33 @@ def content_router(kind: Kind) -> APIRouter:
         before = None if cursor is None else message_of(cursor)
         wanted = ContentFilter(limit + 1, session_id, channel_id, since, until, before, guild_id, author_id)
 
-        def look() -> BaseModel:
-            with services.database.read() as connection:
-                rows = find_content(connection, kind, wanted)
-            messages = list(dict.fromkeys(row["discord_id"] for row in rows))[:limit]
-            is_last = len(messages) < limit or rows[-1]["discord_id"] == messages[-1]
-            shown = set(messages)
-            return page_model(
-                items=[row for row in rows if row["discord_id"] in shown],
-                next_cursor=None if is_last else cursor_of(messages[-1]),
-            )
-
-        return shared.get((kind.name, wanted), look)
+        return shared.get((kind.name, wanted), lambda: read_page(services, kind, page_model, wanted))
 
     return router
 
 
-def _page_model(kind: Kind) -> type[BaseModel]:
+def read_page(services: Services, kind: Kind, page_model: type[Page], wanted: ContentFilter) -> Page:
+    """Return the content of messages that match, newest message first.
+
+    Args:
+        kind: The kind of content.
+        page_model: As `content_page_model` returns it.
+        wanted: What; its maximum is one more than the messages of a page.
+    """
+    limit = wanted.maximum - 1
+    with services.database.read() as connection:
+        rows = find_content(connection, kind, wanted)
+    messages = list(dict.fromkeys(row["discord_id"] for row in rows))[:limit]
+    is_last = len(messages) < limit or rows[-1]["discord_id"] == messages[-1]
+    shown = set(messages)
+    return page_model(
+        items=[row for row in rows if row["discord_id"] in shown],
+        next_cursor=None if is_last else cursor_of(messages[-1]),
+    )
+
+
+def content_page_model(kind: Kind) -> type[BaseModel]:
+    """Return the model of a page of a kind's content: items with its table's columns, and a cursor."""
     name = kind.name.title().replace("_", "")
     fields: dict[str, Any] = {
         "posted_at": (ShownTime, ...),

@@ -25,6 +25,7 @@ from ingest_pipeline.api.fields import (
 from ingest_pipeline.api.problems import documented
 from ingest_pipeline.domain.mentions import readable
 from ingest_pipeline.errors import NothingFound
+from ingest_pipeline.ingestion.services import Services
 from ingest_pipeline.storage.catalogue.names import names_in
 from ingest_pipeline.storage.engine.database import Connection
 from ingest_pipeline.storage.messages.queries import MessageFilter, find_message, search_messages
@@ -107,18 +108,25 @@ def found_messages(
     wanted = MessageFilter(session_id, channel_id, driver, author_id, since, until, text, guild_id)
     after = None if cursor is None else message_of(cursor)
 
-    def look() -> MessagePage:
-        with services.database.read() as connection:
-            rows = search_messages(connection, wanted, after=after, limit=limit + 1)
-            page = rows[:limit]
-            items = shown_messages(connection, page)
-        is_last = len(rows) <= limit
-        return MessagePage(
-            items=items,
-            next_cursor=None if is_last else cursor_of(page[-1]["discord_id"]),
-        )
+    return shared.get(
+        ("messages", wanted, after, limit), lambda: read_messages(services, wanted, after, limit)
+    )
 
-    return shared.get(("messages", wanted, after, limit), look)
+
+def read_messages(services: Services, wanted: MessageFilter, after: int | None, limit: int) -> MessagePage:
+    """Return live messages that match, newest first.
+
+    Args:
+        wanted: Which.
+        after: The last message of the page before, or None.
+        limit: How many at most.
+    """
+    with services.database.read() as connection:
+        rows = search_messages(connection, wanted, after=after, limit=limit + 1)
+        page = rows[:limit]
+        items = shown_messages(connection, page)
+    is_last = len(rows) <= limit
+    return MessagePage(items=items, next_cursor=None if is_last else cursor_of(page[-1]["discord_id"]))
 
 
 @router.get("/{message_id}", summary="One message", responses=documented(404, 422))

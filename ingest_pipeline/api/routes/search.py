@@ -137,12 +137,13 @@ def search(
                 any_version=revisions,
                 index_seconds=_INDEX_SECONDS,
             )
-        return _shown(services, page, is_paged=not best)
+        return shown_page(services, page, is_paged=not best)
 
     return shared.get(("search", q, wanted, before, limit, revisions, best), look)
 
 
-def _shown(services: Services, page: SearchPage, *, is_paged: bool) -> SearchPageModel:
+def shown_page(services: Services, page: SearchPage, *, is_paged: bool) -> SearchPageModel:
+    """Return found messages as they are shown."""
     with services.database.read() as connection:
         messages = shown_messages(connection, [hit.row for hit in page.hits])
     items = [
