@@ -14,6 +14,7 @@ from ingest_pipeline.cli.commands import (
     clips,
     content,
     database,
+    events,
     file_import,
     guilds,
     history,
@@ -64,6 +65,8 @@ app.command("clip-files")(clips.clip_files)
 app.command("search")(search.search)
 app.command("changes")(search.changes)
 app.command("trace")(operations.trace)
+app.command("events")(events.events)
+app.command("journeys")(events.journeys)
 app.command("bot")(bot.bot)
 app.command("import-history")(history.import_history)
 app.command("gaps")(history.gaps)

@@ -15,6 +15,7 @@ decoration; with `--json` they are one JSON object.
 from __future__ import annotations
 
 import json
+import re
 import sys
 import traceback
 import unicodedata
@@ -35,6 +36,15 @@ from ingest_pipeline.redaction import redact
 if TYPE_CHECKING:
     from ingest_pipeline.ingestion.ingest import IngestReport
 
+# What is of no use when it is folded: times, Discord's ids, UUIDs and correlation ids; and nothing at all.
+_WHOLE = re.compile(
+    r"|[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]+Z|[0-9]{15,20}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+    r"|[0-9a-f]{32}|[0-9]{8}T[0-9]{12}-[0-9a-f]{8}|[0-9]{15,20}-[0-9]{15,20}"
+)
+_NARROWEST = 12
+"""The width below which a column of text is no longer readable."""
+_BETWEEN = 3
+
 
 def print_json(value: dict[str, Any]) -> None:
     """Print one JSON object on one line; times become ISO 8601."""
@@ -53,20 +63,39 @@ def print_rows(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None
         for line in ([*columns], *cells):
             typer.echo("\t".join(line))
         return
+    _print_table(columns, cells)
+
+
+def _print_table(columns: Sequence[str], cells: Sequence[Sequence[str]]) -> None:
+    """Print rows on a terminal: text is folded, ids and times never; rows that do not fit become blocks."""
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
     filled = [index for index in range(len(columns)) if any(line[index] for line in cells)]
+    whole = {index for index in filled if all(_WHOLE.fullmatch(line[index]) for line in cells)}
+    console = Console()
+    longest = {index: max(len(columns[index]), *(len(line[index]) for line in cells)) for index in filled}
+    needed = sum(longest[index] if index in whole else min(longest[index], _NARROWEST) for index in filled)
+    is_wide = needed + _BETWEEN * len(filled) > console.width
+    # Plain Text: message content must not be taken for rich's markup.
+    if is_wide:
+        for line in cells:
+            block = Table.grid(padding=(0, 2))
+            block.add_column(no_wrap=True)
+            block.add_column(overflow="fold")
+            for index in filled:
+                if line[index]:
+                    block.add_row(columns[index], Text(line[index]))
+            console.print(block, "")
+        return
     table = Table(box=SIMPLE_HEAD)
     for index in filled:
-        # Folded, as an id or a time that is cut off is of no use.
-        table.add_column(columns[index], overflow="fold")
+        table.add_column(columns[index], overflow="fold", no_wrap=index in whole)
     for line in cells:
-        # Plain Text: message content must not be taken for rich's markup.
         table.add_row(*(Text(line[index]) for index in filled))
-    Console().print(table)
+    console.print(table)
 
 
 def print_fields(fields: Mapping[str, object]) -> None:

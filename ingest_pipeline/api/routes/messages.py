@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
@@ -97,32 +98,44 @@ def found_messages(
     until: GivenTime | None = None,
     text: GivenText | None = None,
     guild_id: GivenId | None = None,
+    as_of: Annotated[
+        GivenTime | None, Query(description="As the table stood then, by what had been read by then.")
+    ] = None,
     cursor: _Cursor = None,
     limit: PageSize = 50,
 ) -> Response:
     """List live messages, newest first.
 
     Filters that are left out let every message pass; `since` is included, `until` is not; `driver` and
-    `text` (a part of the message as it was written) go by letters, whatever their case.
+    `text` (a part of the message as it was written) go by letters, whatever their case. With `as_of`,
+    messages that were deleted or edited since are shown as they were.
     """
     wanted = MessageFilter(session_id, channel_id, driver, author_id, since, until, text, guild_id)
     after = None if cursor is None else message_of(cursor)
 
     return shared.get(
-        ("messages", wanted, after, limit), lambda: read_messages(services, wanted, after, limit)
+        ("messages", wanted, after, limit, as_of),
+        lambda: read_messages(services, wanted, after, limit, as_of),
     )
 
 
-def read_messages(services: Services, wanted: MessageFilter, after: int | None, limit: int) -> MessagePage:
+def read_messages(
+    services: Services,
+    wanted: MessageFilter,
+    after: int | None,
+    limit: int,
+    as_of: datetime | None = None,
+) -> MessagePage:
     """Return live messages that match, newest first.
 
     Args:
         wanted: Which.
         after: The last message of the page before, or None.
         limit: How many at most.
+        as_of: As they stood then, aware UTC; None for now.
     """
     with services.database.read() as connection:
-        rows = search_messages(connection, wanted, after=after, limit=limit + 1)
+        rows = search_messages(connection, wanted, after=after, limit=limit + 1, as_of=as_of)
         page = rows[:limit]
         items = shown_messages(connection, page)
     is_last = len(rows) <= limit

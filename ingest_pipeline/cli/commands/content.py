@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
 
@@ -24,6 +25,7 @@ from ingest_pipeline.cli.invocation import (
     read_guild,
 )
 from ingest_pipeline.cli.output import print_json, print_rows, with_text_ids
+from ingest_pipeline.reporting.formats import ExportFormat
 
 if TYPE_CHECKING:
     from ingest_pipeline.content.kind import Kind
@@ -39,6 +41,10 @@ _OutputOption = Annotated[
         help="Write to a file instead, replaced as a whole: .csv, .parquet or .json.", dir_okay=False
     ),
 ]
+_FormatOption = Annotated[
+    ExportFormat | None,
+    typer.Option("--format", help="csv, parquet or json, to the output or to standard output."),
+]
 
 
 def find_command(name: str) -> Any:
@@ -52,6 +58,10 @@ def find_command(name: str) -> Any:
 
     kinds = load_kinds(load_environment(Path.cwd()))
     kind = next((each for each in kinds if each.name.replace("_", "-") == name), None)
+    # Team radio is `radio` for short, as in the filters of a search, unless two kinds end like this.
+    short = [each for each in kinds if each.name.rpartition("_")[2] == name]
+    if kind is None and len(short) == 1:
+        [kind] = short
     return None if kind is None else _command(name, kind)
 
 
@@ -72,6 +82,7 @@ def _command(name: str, kind: Kind) -> Any:
         until: Until = None,
         limit: _LimitOption = _ALL,
         output: _OutputOption = None,
+        file_format: _FormatOption = None,
         as_json: JsonOption = False,
     ) -> None:
         first, last = read_bounds(since, until, ("--since", "--until"))
@@ -88,9 +99,16 @@ def _command(name: str, kind: Kind) -> Any:
             raise typer.BadParameter(
                 "say of which messages: --session-id, --channel, --guild, --author, --since, --until, --limit"
             )
+        if file_format is ExportFormat.HTML:
+            raise typer.BadParameter("what was found has no web page: choose csv, parquet or json")
+        if file_format is ExportFormat.PARQUET and output is None and sys.stdout.isatty():
+            raise typer.BadParameter("Parquet is not text: name a file with --output, or redirect the output")
         rows = _find(context, kind, wanted, as_json=as_json)
         if output is not None:
-            write_file(output, lambda stream: _write(stream, rows, output.suffix))
+            suffix = output.suffix if file_format is None else f".{file_format.value}"
+            write_file(output, lambda stream: _write(stream, rows, suffix))
+        elif file_format is not None:
+            _write(sys.stdout.buffer, rows, f".{file_format.value}")
         elif as_json:
             print_json({"session_id": session_id, "count": len(rows), kind.name: rows})
         else:

@@ -33,6 +33,7 @@ from ingest_pipeline.cli.invocation import (
 from ingest_pipeline.cli.output import cell_text, print_json, print_rows
 from ingest_pipeline.errors import BadInput
 from ingest_pipeline.reporting.formats import ExportFormat
+from ingest_pipeline.userconfig.session_rows import parse_moment
 
 if TYPE_CHECKING:
     from ingest_pipeline.storage.messages.queries import MessageFilter
@@ -54,6 +55,10 @@ def messages(
     limit: Annotated[
         int | None, typer.Option(help="Only the newest N messages.", min=1, max=10**9, metavar="N")
     ] = None,
+    as_of: Annotated[
+        str | None,
+        typer.Option("--as-of", help="As they stood then, by what had been read by then.", metavar="TIME"),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Show messages, oldest first: those of a session, channel, guild, author or time."""
@@ -67,6 +72,7 @@ def messages(
         driver=driver,
         is_limited=limit is not None,
     )
+    moment = None if as_of is None else parse_moment(as_of, "--as-of")
     with open_services(settings) as services:
         from ingest_pipeline.domain.mentions import readable
         from ingest_pipeline.storage.catalogue.names import names_in
@@ -76,7 +82,7 @@ def messages(
         with services.database.read() as connection:
             if session_id is not None:
                 find_session(connection, session_id)
-            rows = search_messages(connection, wanted, limit=limit or _ALL)[::-1]
+            rows = search_messages(connection, wanted, limit=limit or _ALL, as_of=moment)[::-1]
             names = names_in(connection, [row["message_text"] for row in rows])
     if as_json:
         shown = [message_json(row) for row in rows]

@@ -121,7 +121,12 @@ def _beside(rows: pa.Table, others: pa.Table) -> pa.Table:
 
 
 def search_messages(
-    connection: Connection, wanted: MessageFilter, *, after: int | None = None, limit: int = 50
+    connection: Connection,
+    wanted: MessageFilter,
+    *,
+    after: int | None = None,
+    limit: int = 50,
+    as_of: datetime | None = None,
 ) -> list[dict[str, Any]]:
     """Return live messages, newest first.
 
@@ -129,11 +134,17 @@ def search_messages(
         wanted: Which.
         after: The id of the last message of the page before.
         limit: How many at most.
+        as_of: As they stood then (aware UTC): what had been read by then and was not deleted by then,
+            whenever it was merged. Their session, channel, highlight and details are those of now. A content
+            that came back after another and was replaced again counts from its first reading on.
 
     Returns:
         Every column of `messages`, by `discord_id` descending, which is the order they were posted in.
     """
-    return connection.fetch_all("search_messages", **asdict(wanted), after=after, maximum=limit)
+    parameters = {**asdict(wanted), "after": after, "maximum": limit}
+    if as_of is None:
+        return connection.fetch_all("search_messages", **parameters)
+    return connection.fetch_all("messages_as_of", **parameters, as_of=as_of)
 
 
 def find_message(connection: Connection, discord_id: int) -> dict[str, Any] | None:

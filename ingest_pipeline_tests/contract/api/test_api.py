@@ -22,6 +22,8 @@ PATHS = [
     "/sessions/race/activity",
     "/messages",
     "/messages?session_id=race&driver=leclerc&text=LAP&since=2026-09-06T13:00:00Z&limit=2",
+    "/messages?as_of=2026-09-06T13:08:00Z&limit=2",
+    "/events?limit=1&channel=bot:startup",
     f"/messages/{MESSAGE_ID}",
     "/search?q=box",
     "/search?q=lap*%20OR%20box&limit=2&best=true",

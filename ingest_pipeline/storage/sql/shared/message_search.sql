@@ -15,6 +15,72 @@ WHERE
 ORDER BY discord_id DESC
 LIMIT $maximum::BIGINT;
 
+-- name: messages_as_of
+-- A page of the messages as they stood at a time, newest first: by what had been read by then, and not deleted by then.
+WITH wanted AS (
+    SELECT discord_id
+    FROM messages
+    WHERE
+        posted_at <= $as_of::TIMESTAMPTZ
+        AND (deleted_at IS NULL OR deleted_at > $as_of::TIMESTAMPTZ)
+        AND ($session_id::TEXT IS NULL OR session_id = $session_id::TEXT)
+        AND ($guild_id::BIGINT IS NULL OR guild_id = $guild_id::BIGINT)
+        AND ($channel_id::BIGINT IS NULL OR channel_id = $channel_id::BIGINT)
+        AND ($author_id::BIGINT IS NULL OR author_id = $author_id::BIGINT)
+        AND ($since::TIMESTAMPTZ IS NULL OR posted_at >= $since::TIMESTAMPTZ)
+        AND ($until::TIMESTAMPTZ IS NULL OR posted_at < $until::TIMESTAMPTZ)
+        AND ($after::BIGINT IS NULL OR discord_id < $after::BIGINT)
+),
+versions AS (
+    SELECT
+        discord_id, first_observed_at,
+        -- Of the times at which a content was read, the first and the last are known.
+        CASE WHEN observed_at <= $as_of::TIMESTAMPTZ THEN observed_at ELSE first_observed_at END AS observed_at,
+        guild_id, posted_at, edited_at, driver, author_id, author_name,
+        author_nickname, author_is_bot, raw_content, message_text, message_type, is_pinned,
+        reference_id, attachments, attachment_count, embeds, embed_count, stickers,
+        reactions, reaction_count, parts, forwarded, author_roles, inline_emojis,
+        normalizer_version, is_highlight_candidate, source, content_digest, correlation_id
+    FROM messages
+    WHERE first_observed_at <= $as_of::TIMESTAMPTZ AND discord_id IN (SELECT discord_id FROM wanted)
+    UNION ALL
+    SELECT
+        discord_id, observed_at AS first_observed_at, observed_at,
+        guild_id, posted_at, edited_at, driver, author_id, author_name,
+        author_nickname, author_is_bot, raw_content, message_text, message_type, is_pinned,
+        reference_id, attachments, attachment_count, embeds, embed_count, stickers,
+        reactions, reaction_count, parts, forwarded, author_roles, inline_emojis,
+        normalizer_version, is_highlight_candidate, source, content_digest, correlation_id
+    FROM message_revisions
+    WHERE observed_at <= $as_of::TIMESTAMPTZ AND discord_id IN (SELECT discord_id FROM wanted)
+),
+ranked AS (
+    SELECT
+        *,
+        -- As a merge decides it.
+        row_number() OVER (
+            PARTITION BY discord_id
+            ORDER BY date_trunc('milliseconds', edited_at) DESC NULLS LAST, observed_at DESC, content_digest DESC
+        ) AS version_rank
+    FROM versions
+)
+SELECT
+    r.discord_id, m.session_id, m.channel_id,
+    r.guild_id, r.posted_at, r.edited_at, r.driver, r.author_id, r.author_name,
+    r.author_nickname, r.author_is_bot, r.raw_content, r.message_text, r.message_type, r.is_pinned,
+    r.reference_id, r.attachments, r.attachment_count, r.embeds, r.embed_count, r.stickers,
+    r.reactions, r.reaction_count, r.parts, r.forwarded, r.author_roles, r.inline_emojis,
+    r.normalizer_version, r.is_highlight_candidate, r.source, r.content_digest, r.correlation_id,
+    r.observed_at, r.first_observed_at, NULL::TIMESTAMPTZ AS deleted_at, m.created_at, m.updated_at
+FROM ranked AS r
+INNER JOIN messages AS m ON m.discord_id = r.discord_id
+WHERE
+    r.version_rank = 1
+    AND ($driver::TEXT IS NULL OR lower(r.driver) = lower($driver::TEXT))
+    AND ($text::TEXT IS NULL OR position(lower($text::TEXT) IN lower(r.raw_content)) > 0)
+ORDER BY r.discord_id DESC
+LIMIT $maximum::BIGINT;
+
 -- name: find_message
 -- One message, deleted or not.
 SELECT * FROM messages WHERE discord_id = $discord_id::BIGINT;
