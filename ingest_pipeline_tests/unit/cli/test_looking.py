@@ -41,9 +41,10 @@ def printed(monkeypatch: pytest.MonkeyPatch, columns: list[str], rows: list[list
     """Return rows as a terminal of 80 columns shows them."""
     monkeypatch.setenv("COLUMNS", "80")
     monkeypatch.setenv("TERM", "dumb")
-    monkeypatch.setattr(sys, "stdout", Terminal())
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stdout", terminal)
     print_rows(columns, rows)
-    shown = sys.stdout.getvalue()
+    shown = terminal.getvalue()
     assert all(len(line) <= 80 for line in shown.splitlines())
     return shown
 
