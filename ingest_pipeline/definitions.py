@@ -3,6 +3,8 @@
 The names in `__all__` are public; how long they stay is in docs/in_your_dagster.md.
 """
 
+from functools import lru_cache
+
 import dagster as dg
 
 from ingest_pipeline.environment import load_environment
@@ -19,7 +21,13 @@ __all__ = ["build_definitions", "defs", "session_windows", "sessions"]
 def defs() -> dg.Definitions:
     """Return the definitions; the environment and the `.env` file are read here, not at import."""
     keep_files_private()
-    return build_definitions(load_environment())
+    return built_definitions(load_environment())
+
+
+@lru_cache(maxsize=1)
+def built_definitions(settings: Settings) -> dg.Definitions:
+    """Return the definitions of a deployment, built once: Dagster asks for them with every run."""
+    return build_definitions(settings)
 
 
 def session_windows(settings: Settings | None = None) -> dg.MultiPartitionsDefinition:

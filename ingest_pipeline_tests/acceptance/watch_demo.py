@@ -60,7 +60,7 @@ def stored_ids(settings: Settings, scene: Scene) -> list[int]:
 def kill_daemon(settings: Settings) -> int:
     """Kill the demo's daemon with SIGKILL and return how many processes that were."""
     found = subprocess.run(
-        ["pgrep", "-f", f"dagster._daemon.*{settings.data_dir}"], capture_output=True, text=True, check=False
+        ["pgrep", "-f", f"runtime.daemon.*{settings.data_dir}"], capture_output=True, text=True, check=False
     )
     for pid in found.stdout.split():
         with suppress(ProcessLookupError):

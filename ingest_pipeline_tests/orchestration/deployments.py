@@ -109,7 +109,11 @@ class Deployment:
 
     def perform(self, request: dg.RunRequest) -> dg.ExecuteInProcessResult:
         """Run what a sensor asks for."""
-        return self.definitions.resolve_job_def("ingest_job").execute_in_process(
+        job = self.definitions.resolve_job_def("ingest_job")
+        if request.asset_selection is not None:
+            checks = set(request.asset_check_keys or ())
+            job = job.get_subset(asset_selection=set(request.asset_selection), asset_check_selection=checks)
+        return job.execute_in_process(
             instance=self.instance,
             partition_key=request.partition_key,
             tags=dict(request.tags),

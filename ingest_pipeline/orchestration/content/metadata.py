@@ -36,8 +36,10 @@ def content_metadata(
         kinds: All kinds.
         report: What became of them; its kinds are described.
     """
-    begun = session_windows(services, session, keys)
     described: dict[str, dict[str, Metadata]] = {}
+    if not report.kinds:
+        return described
+    begun = session_windows(services, session, keys)
     begun_spans = spans(services, session, keys)
     with services.database.read() as connection:
         for kind in kinds:

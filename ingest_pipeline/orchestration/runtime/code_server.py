@@ -21,6 +21,7 @@ from types import SimpleNamespace
 import dagster as dg
 from dagster._grpc import server
 
+from ingest_pipeline.orchestration.runtime.sqlite_storage import reuse_engines
 from ingest_pipeline.private_files import keep_files_private
 
 CODE_LOCATION = "ingest_pipeline.definitions"
@@ -28,21 +29,7 @@ CODE_LOCATION = "ingest_pipeline.definitions"
 LAUNCHED_THROUGH = ".dagster/grpc_info"
 UNFINISHED = (dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING)
 
-# What runs import besides: Dagster's part of a run, its storage, and what is imported where it is needed.
-# One that is not there any more is passed over.
-_IMPORTED_BY_RUNS = (
-    "dagster._core.executor.in_process",
-    "dagster._core.instance.factory",
-    "dagster._core.secrets.env_file",
-    "dagster._core.storage.local_compute_log_manager",
-    "dagster._core.storage.root",
-    "dagster._core.storage.sqlite_storage",
-    "dagster._grpc.impl",
-    "ingest_pipeline.storage.engine.duckdb.engine",
-    "ingest_pipeline.storage.engine.postgres.engine",
-    "pyarrow.compute",
-    "upath.implementations.local",
-)
+_PREPARED = "ingest_pipeline.orchestration.runtime.prepared"
 
 _logger = logging.getLogger(__name__)
 
@@ -84,7 +71,7 @@ def start_runs_as_forks() -> None:
     if sys.platform != "linux":
         return
     forks = multiprocessing.get_context("forkserver")
-    forks.set_forkserver_preload([CODE_LOCATION, *_IMPORTED_BY_RUNS])
+    forks.set_forkserver_preload([_PREPARED])
     vars(server)["multiprocessing"] = SimpleNamespace(get_context=lambda _method: forks)
     # Begun now, so that the first run finds it ready.
     forkserver.ensure_running()
@@ -93,6 +80,7 @@ def start_runs_as_forks() -> None:
 def main() -> None:
     """Settle abandoned runs, then serve the code location on the socket named on the command line."""
     keep_files_private()
+    reuse_engines()
     code_socket = Path(sys.argv[1])
     with dg.DagsterInstance.get() as instance:
         settled = settle_abandoned_runs(instance, code_socket)

@@ -14,6 +14,7 @@ from dagster_webserver.app import create_app_from_workspace_process_context
 from starlette.types import ASGIApp
 
 from ingest_pipeline.api.access import Guard, allowed_hosts
+from ingest_pipeline.orchestration.runtime.sqlite_storage import reuse_engines
 from ingest_pipeline.settings import load_settings
 
 
@@ -23,6 +24,7 @@ def main() -> None:
     That command builds its application by a name in its module, which is given another meaning here, so that
     all its options stay what they are.
     """
+    reuse_engines()
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument("-h", "--host", default="127.0.0.1")
     parser.add_argument("-l", "--path-prefix", default="")

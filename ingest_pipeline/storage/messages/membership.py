@@ -81,7 +81,9 @@ def link_merged(connection: Connection, *, now: datetime) -> None:
         return
     parts = [merged[name].combine_chunks() for name in ("channel_id", "posted_at")]
     merged = merged.append_column("owner", sessions_at(connection, *parts))
-    wrong = [row for row in merged.to_pylist() if row["owner"] != row["session_id"]]
+    # A time that becomes an object imports pandas, once for each process.
+    sides = merged.select(["discord_id", "owner", "session_id", "is_moved"])
+    wrong = [row for row in sides.to_pylist() if row["owner"] != row["session_id"]]
     if wrong:
         discord_ids, owners = [row["discord_id"] for row in wrong], [row["owner"] for row in wrong]
         connection.execute("link_some", discord_ids=discord_ids, session_ids=owners)

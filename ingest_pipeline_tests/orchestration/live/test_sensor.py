@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import duckdb
@@ -385,3 +386,25 @@ def test_a_session_that_is_moved_while_it_is_live_is_followed(
     store(deployment, session(start=ago(8), minutes=12))
     request = request_of(deployment.tick())
     assert (request.tags[RANGE_START], request.tags[RANGE_END]) == ("monza|T+000m", "monza|T+005m")
+
+
+def test_a_poll_of_the_present_window_opens_the_database_seven_times(
+    deployment: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each opening costs some ten milliseconds; sessions, for one, are read once for all steps."""
+    start = ago(2)
+    store(deployment, session(start=start, minutes=60))
+    deployment.post(*every_minute(start, 2))
+    request = request_of(deployment.tick())
+    opened: list[str] = []
+    connect = duckdb.connect
+
+    def counted(database: str, **options: Any) -> duckdb.DuckDBPyConnection:
+        opened.append(database)
+        return connect(database, **options)
+
+    monkeypatch.setattr(duckdb, "connect", counted)
+    assert deployment.perform(request).success
+    monkeypatch.undo()
+    assert len(deployment.stored()) == 2
+    assert len([each for each in opened if each == str(deployment.settings.database_path)]) <= 7

@@ -91,7 +91,14 @@ class DuckDBDatabase:
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """See `Database`."""
-        self._migrate_once()
+        if not self._path.exists():
+            self._migrate_once()
+        with self._transaction(read_only=True) as connection:
+            if self._is_migrated or not migrations.pending(connection):
+                self._is_migrated = True
+                yield connection
+                return
+        self.migrate()
         with self._transaction(read_only=True) as connection:
             yield connection
 

@@ -1,0 +1,67 @@
+"""What every run needs, made before: imported by the process that runs are forks of.
+
+A run is a fork of it, and finds the definitions built, the table of drivers read and Dagster's storage ready.
+What is made here opens no file, connection or thread that a fork would share. What cannot be made is left to
+the run, which then says what is wrong.
+"""
+
+import gc
+import logging
+from contextlib import suppress
+from importlib import import_module
+
+from ingest_pipeline.content.rules import load_content_rules
+from ingest_pipeline.definitions import built_definitions
+from ingest_pipeline.environment import load_environment
+from ingest_pipeline.errors import IngestError
+from ingest_pipeline.orchestration.runtime.captured_output import capture_without_processes
+from ingest_pipeline.orchestration.runtime.sqlite_storage import read_migrations, reuse_engines
+
+# What runs import besides: Dagster's part of a run, its storage, and what is imported where it is needed.
+# One that is not there any more is passed over.
+_IMPORTED_BY_RUNS = (
+    "_strptime",
+    "dagster._core.definitions.repository_definition.repository_data_builder",
+    "dagster._core.execution.plan.active",
+    "dagster._core.executor.in_process",
+    "dagster._core.instance.factory",
+    "dagster._core.secrets.env_file",
+    "dagster._core.storage.local_compute_log_manager",
+    "dagster._core.storage.migration.utils",
+    "dagster._core.storage.root",
+    "dagster._core.storage.sqlite_storage",
+    "dagster._core.system_config.composite_descent",
+    "dagster._core.utility_ops",
+    "dagster._core.workspace.autodiscovery",
+    "dagster._grpc.impl",
+    "dagster._utils.test.definitions",
+    "ingest_pipeline.storage.engine.duckdb.engine",
+    "ingest_pipeline.storage.engine.postgres.engine",
+    "numpy.ma",
+    "pyarrow.compute",
+    "pyarrow.vendored.version",
+    "upath.implementations.local",
+    "zoneinfo._zoneinfo",
+)
+_logger = logging.getLogger(__name__)
+
+
+def prepare() -> None:
+    """Make it, and keep the collector of garbage from copying it into each fork."""
+    for module in _IMPORTED_BY_RUNS:
+        with suppress(ImportError):
+            import_module(module)
+    reuse_engines()
+    read_migrations()
+    capture_without_processes()
+    try:
+        settings = load_environment()
+        built_definitions(settings).get_repository_def()
+        load_content_rules(settings)
+    except IngestError as error:
+        _logger.warning("runs prepare themselves: %s", error)
+    gc.collect()
+    gc.freeze()
+
+
+prepare()
