@@ -15,6 +15,7 @@ tags ask for is worked out here, and a run that Dagster would give anything else
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from itertools import product
+from typing import Any, cast
 
 import dagster as dg
 
@@ -24,7 +25,6 @@ from ingest_pipeline.errors import PartitionsInvalid
 from ingest_pipeline.ingestion.services import Services
 from ingest_pipeline.orchestration.metadata import Metadata
 from ingest_pipeline.orchestration.tags import FROM_TAG
-from ingest_pipeline.storage.engine.database import Database
 from ingest_pipeline.storage.messages.sessions import find_session
 
 SESSION = "session"
@@ -120,12 +120,12 @@ def requested_windows(context: Context, services: Services) -> list[tuple[Sessio
     keys = keys_by_session(_requested(context, services.grid.keys))
     if len(keys) > 1:
         context.log.info("%d sessions, of each the windows %s", len(keys), _some(next(iter(keys.values()))))
-    sessions = _sessions_of_run(services.database, context.run.run_id, tuple(keys))
+    sessions = _sessions_of_run(cast(Any, services.database), context.run.run_id, tuple(keys))
     return [(session, keys[session.session_id]) for session in sessions]
 
 
 @lru_cache(maxsize=4)
-def _sessions_of_run(database: Database, run_id: str, session_ids: tuple[str, ...]) -> list[Session]:
+def _sessions_of_run(database: Any, run_id: str, session_ids: tuple[str, ...]) -> list[Session]:
     """Return the sessions of a run, which all its steps in one process see as the first of them did."""
     del run_id
     with database.read() as connection:

@@ -7,6 +7,7 @@ run well for a minute.
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 import subprocess
@@ -14,10 +15,11 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Protocol
+from typing import IO, Protocol
 
 from ingest_pipeline.domain.backoff import Backoff, FailureCount
 from ingest_pipeline.errors import ConfigurationError
+from ingest_pipeline.stack.forks import ServiceForks
 from ingest_pipeline.stack.processes import ask_to_stop, is_alive, kill
 from ingest_pipeline.stack.services import ServiceSpec
 
@@ -32,6 +34,15 @@ LEFTOVER_GRACE_SECONDS = 5.0
 LAST_OUTPUT_SECONDS = 1.0
 
 
+class Process(Protocol):
+    """A started process."""
+
+    pid: int
+
+    def poll(self) -> int | None:
+        """Return its exit code (negative: the signal that ended it), or None while it runs."""
+
+
 class Child:
     """A started process that leads a session, so that what it starts can be stopped with it.
 
@@ -41,6 +52,7 @@ class Child:
         folder: Working directory.
         reports: Descriptor of a pipe that it writes `+<process id>` to before anything else.
         on_line: Called in a thread with each line of output and error output.
+        forks: Starts it as a fork, whose environment and working directory are that server's.
 
     Raises:
         ConfigurationError: The program cannot be started.
@@ -54,21 +66,12 @@ class Child:
         folder: Path,
         reports: int,
         on_line: Callable[[str], None],
+        forks: ServiceForks | None = None,
     ) -> None:
-        if shutil.which(command[0], path=environment.get("PATH")) is None:
-            raise ConfigurationError(f"cannot be started ({command[0]}: no such program)")
-        try:
-            self._process = subprocess.Popen(
-                [*_ANNOUNCED, *command],
-                env=dict(environment),
-                cwd=folder,
-                stdin=reports,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
-        except OSError as error:
-            raise ConfigurationError(f"cannot be started ({command[0]}: {error.strerror})") from None
+        if forks is not None:
+            self._process, self._output = _forked(forks, command, reports)
+        else:
+            self._process, self._output = _executed(command, environment, folder, reports)
         self._reader = threading.Thread(target=self._read, args=(on_line,), daemon=True)
         self._reader.start()
 
@@ -86,12 +89,46 @@ class Child:
         self._reader.join(timeout_seconds)
 
     def _read(self, on_line: Callable[[str], None]) -> None:
-        output = self._process.stdout
-        if output is None:
-            return
-        with output, suppress(ValueError):
-            while line := output.readline(LINE_LIMIT_BYTES):
+        with self._output, suppress(ValueError):
+            while line := self._output.readline(LINE_LIMIT_BYTES):
                 on_line(line.decode("utf-8", errors="replace"))
+
+
+def _executed(
+    command: Sequence[str], environment: Mapping[str, str], folder: Path, reports: int
+) -> tuple[Process, IO[bytes]]:
+    if shutil.which(command[0], path=environment.get("PATH")) is None:
+        raise ConfigurationError(f"cannot be started ({command[0]}: no such program)")
+    reader, writer = os.pipe()
+    output = os.fdopen(reader, "rb")
+    try:
+        process = subprocess.Popen(
+            [*_ANNOUNCED, *command],
+            env=dict(environment),
+            cwd=folder,
+            stdin=reports,
+            stdout=writer,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    except OSError as error:
+        output.close()
+        raise ConfigurationError(f"cannot be started ({command[0]}: {error.strerror})") from None
+    finally:
+        os.close(writer)
+    return process, output
+
+
+def _forked(forks: ServiceForks, command: Sequence[str], reports: int) -> tuple[Process, IO[bytes]]:
+    reader, writer = os.pipe()
+    output = os.fdopen(reader, "rb")
+    try:
+        return forks.start(command, reports, writer), output
+    except ConfigurationError:
+        output.close()
+        raise
+    finally:
+        os.close(writer)
 
 
 def describe_exit(code: int) -> str:

@@ -57,7 +57,11 @@ def dagster_services(
             (python, "-m", "ingest_pipeline.orchestration.runtime.code_server", str(code_socket)),
             is_ready=lambda: answers_on_socket(code_socket),
         ),
-        ServiceSpec("daemon", (python, "-m", "ingest_pipeline.orchestration.runtime.daemon", "run", *chosen), after="code"),
+        ServiceSpec(
+            "daemon",
+            (python, "-m", "ingest_pipeline.orchestration.runtime.daemon", "run", *chosen),
+            after="code",
+        ),
         ServiceSpec(
             "webserver",
             (

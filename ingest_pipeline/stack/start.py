@@ -27,6 +27,7 @@ from ingest_pipeline.stack.deployment import (
     require_login,
     write_missing_files,
 )
+from ingest_pipeline.stack.forks import ServiceForks, can_fork
 from ingest_pipeline.stack.lock import OrphanReaper, hold_folder
 from ingest_pipeline.stack.services import (
     ServiceSpec,
@@ -104,6 +105,7 @@ def _run(deployment: Deployment, settings: Settings, lock: TextIO, options: Star
         if name == "webserver":
             console.show(banner(deployment, web_url(host, port) + settings.web_prefix, live_url))
 
+    forks = ServiceForks(deployment.environment, home.folder) if can_fork() else None
     supervisor = Supervisor(
         [
             *dagster_services(home.workspace, home.code_socket, host, port, settings.web_prefix),
@@ -116,10 +118,13 @@ def _run(deployment: Deployment, settings: Settings, lock: TextIO, options: Star
         reaper=reaper,
         on_ready=on_ready,
         home=watched,
+        forks=forks,
     )
     try:
         orderly = supervisor.run(stop)
     finally:
+        if forks:
+            forks.stop()
         reaper.dismiss()
         console.close()
     return ExitCode.OK if orderly else ExitCode.INTERRUPTED

@@ -19,6 +19,7 @@ from typing import Protocol, TextIO
 
 from ingest_pipeline.errors import ConfigurationError
 from ingest_pipeline.redaction import redact
+from ingest_pipeline.stack.forks import ServiceForks
 from ingest_pipeline.stack.lock import OrphanReaper
 from ingest_pipeline.stack.restarter import Child, ProcessRestarter
 from ingest_pipeline.stack.services import ServiceSpec
@@ -162,6 +163,7 @@ class Supervisor:
         reaper: Takes a report of every start and end.
         on_ready: Called with the name of each part that began to serve, once after each start of the whole.
         home: What is made again, and all parts started again, when somebody has deleted it.
+        forks: Starts parts as forks; those that it cannot start are started as programs.
     """
 
     def __init__(
@@ -174,7 +176,9 @@ class Supervisor:
         reaper: OrphanReaper,
         on_ready: Callable[[str], None],
         home: Home | None = None,
+        forks: ServiceForks | None = None,
     ) -> None:
+        self._forks = forks
         self._home = home
         self._renew_at = 0.0
         self._environment = environment
@@ -216,10 +220,15 @@ class Supervisor:
             folder=self._folder,
             reports=self._reaper.reports,
             on_line=lambda line: self._console.write(part.name, line),
+            forks=self._forks if self._forks and self._forks.is_ready() else None,
         )
 
     def _may_start(self, part: ServiceSpec, elapsed: float) -> bool:
-        return part.after is None or part.after in self._ready or elapsed > WAIT_FOR_READY_SECONDS
+        if elapsed > WAIT_FOR_READY_SECONDS:
+            return True
+        if self._forks and not (self._forks.is_ready() or self._forks.is_gone()):
+            return False
+        return part.after is None or part.after in self._ready
 
     def _note_ready(self, now: float) -> None:
         if now < self._probe_at:

@@ -12,14 +12,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import signal
-import subprocess
 import time
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from statistics import median, quantiles
+
+import psutil
 
 from ingest_pipeline.demo.simulated_session import Scene
 from ingest_pipeline.domain.session import live_sessions
@@ -59,13 +58,14 @@ def stored_ids(settings: Settings, scene: Scene) -> list[int]:
 
 def kill_daemon(settings: Settings) -> int:
     """Kill the demo's daemon with SIGKILL and return how many processes that were."""
-    found = subprocess.run(
-        ["pgrep", "-f", f"runtime.daemon.*{settings.data_dir}"], capture_output=True, text=True, check=False
-    )
-    for pid in found.stdout.split():
-        with suppress(ProcessLookupError):
-            os.kill(int(pid), signal.SIGKILL)
-    return len(found.stdout.split())
+    killed = 0
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            is_ours = Path(process.cwd()).is_relative_to(settings.data_dir)
+            if is_ours and process.name() == "ingest-daemon":
+                process.kill()
+                killed += 1
+    return killed
 
 
 def watch(settings: Settings, minutes: float, outage_minutes: float) -> dict[str, object]:

@@ -12,9 +12,13 @@ from __future__ import annotations
 import json
 import logging
 import multiprocessing
+import os
 import runpy
+import socket
 import sys
-from multiprocessing import forkserver
+from contextlib import suppress
+from importlib import import_module
+from multiprocessing import connection, forkserver, resource_tracker
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -22,6 +26,7 @@ import dagster as dg
 from dagster._grpc import server
 
 from ingest_pipeline.orchestration.runtime.sqlite_storage import reuse_engines
+from ingest_pipeline.orchestration.runtime.waits import wait_in_longer_steps
 from ingest_pipeline.private_files import keep_files_private
 
 CODE_LOCATION = "ingest_pipeline.definitions"
@@ -61,26 +66,52 @@ def settle_abandoned_runs(instance: dg.DagsterInstance, code_socket: Path) -> li
 
 
 def start_runs_as_forks() -> None:
-    """Let the runs of this process's server be forks of one process that has imported everything.
+    """Let the runs of this process's server be forks of a process that has prepared everything.
 
     Dagster 1.13 starts each run in a fresh interpreter and has no setting for it (`_mp_ctx` in
     dagster/_grpc/server.py); more than half of a live tick's run was imports. The server's module is given
-    another way to start processes, by the name it asks for. The fork server has one thread and opens
-    nothing, so forking is safe; where Python does not count on that, as on macOS, all stays as it was.
+    another way to start processes, by the name it asks for. The fork server is itself a fork of this process,
+    so that both share what is imported; it has one thread and opens nothing, so forking is safe. Where Python
+    does not count on that, as on macOS, all stays as it was.
     """
     if sys.platform != "linux":
         return
+    import_module(_PREPARED)
     forks = multiprocessing.get_context("forkserver")
+    # For the case that it dies: the next one is started as a program.
     forks.set_forkserver_preload([_PREPARED])
     vars(server)["multiprocessing"] = SimpleNamespace(get_context=lambda _method: forks)
-    # Begun now, so that the first run finds it ready.
-    forkserver.ensure_running()
+    _fork_fork_server()
+
+
+def _fork_fork_server() -> None:
+    """Do as `multiprocessing.forkserver.ensure_running` does, without a fresh interpreter (Python 3.11)."""
+    resource_tracker.ensure_running()
+    with socket.socket(socket.AF_UNIX) as listener:
+        address: str = connection.arbitrary_address("AF_UNIX")  # type: ignore[attr-defined]
+        listener.bind(address)
+        Path(address).chmod(0o600)
+        listener.listen()
+        alive_reader, alive_writer = os.pipe()
+        process = os.fork()
+        if not process:
+            os.close(alive_writer)
+            with suppress(SystemExit):
+                forkserver.main(listener.detach(), alive_reader, [])
+            os._exit(0)
+        os.close(alive_reader)
+    vars(forkserver._forkserver).update(  # noqa: SLF001 - it has no other way in
+        _forkserver_address=address, _forkserver_alive_fd=alive_writer, _forkserver_pid=process
+    )
 
 
 def main() -> None:
     """Settle abandoned runs, then serve the code location on the socket named on the command line."""
     keep_files_private()
-    reuse_engines()
+    reuse_engines(of_runs=True)
+    wait_in_longer_steps()
+    # Before there is anything that a fork must not have.
+    start_runs_as_forks()
     code_socket = Path(sys.argv[1])
     with dg.DagsterInstance.get() as instance:
         settled = settle_abandoned_runs(instance, code_socket)
@@ -88,7 +119,6 @@ def main() -> None:
         _logger.warning(
             "ended %d runs that an earlier code server left: %s", len(settled), ", ".join(settled)
         )
-    start_runs_as_forks()
     # Serving through Dagster's own command, in this process: it is imported only once.
     sys.argv = ["dagster", "api", "grpc", "-m", CODE_LOCATION, "-s", str(code_socket)]
     runpy.run_module("dagster", run_name="__main__", alter_sys=True)

@@ -5,6 +5,7 @@ What is made here opens no file, connection or thread that a fork would share. W
 the run, which then says what is wrong.
 """
 
+import atexit
 import gc
 import logging
 from contextlib import suppress
@@ -47,11 +48,11 @@ _logger = logging.getLogger(__name__)
 
 
 def prepare() -> None:
-    """Make it, and keep the collector of garbage from copying it into each fork."""
+    """Make it."""
     for module in _IMPORTED_BY_RUNS:
         with suppress(ImportError):
             import_module(module)
-    reuse_engines()
+    reuse_engines(of_runs=True)
     read_migrations()
     capture_without_processes()
     try:
@@ -60,8 +61,15 @@ def prepare() -> None:
         load_content_rules(settings)
     except IngestError as error:
         _logger.warning("runs prepare themselves: %s", error)
+    freeze()
+
+
+def freeze() -> None:
+    """Keep the collector from touching what is there, which would copy it into each fork, until the end."""
     gc.collect()
     gc.freeze()
+    # DuckDB's binding reports what is not collected as leaked.
+    atexit.register(gc.unfreeze)
 
 
 prepare()

@@ -1,12 +1,15 @@
 """Dagster's SQLite storage without what it does again for each query and each instance.
 
-Dagster 1.13 makes an engine of SQLAlchemy for each query, which forgets every statement it has compiled, and
-each new instance (one for each tick of a sensor, one for each run) executes the scripts of all migrations to
-learn the number of the newest. That was half of what a tick computes. Neither has a setting.
+Dagster 1.13 makes an engine of SQLAlchemy and a connection for each query, which forgets every statement that
+was compiled, and has SQLite write its log into the file whenever the last connection closes. Each new
+instance (one for each tick of a sensor, one for each run) executes the scripts of all migrations to learn the
+number of the newest. That was half of what a tick computes, and has no setting.
 """
 
-from functools import lru_cache
-from typing import Any, Self
+from collections.abc import Mapping
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import Any
 
 import sqlalchemy
 from alembic import command
@@ -17,19 +20,21 @@ from dagster._core.storage.event_log.sqlite import sqlite_event_log
 from dagster._core.storage.runs.sqlite import sqlite_run_storage
 from dagster._core.storage.schedules.sqlite import sqlite_schedule_storage
 
-# Each run has a file of its own beside the three of the instance.
+# Those of the instance; each run has another, which is deleted with it.
+_LASTING = frozenset({"runs.db", "schedules.db", "index.db"})
 _FILES_KEPT = 16
 _LOCATION = "script_location"
 _STORAGES = (sqlite_event_log, sqlite_run_storage, sqlite_schedule_storage)
 
 
-def reuse_engines() -> None:
+def reuse_engines(*, of_runs: bool = False) -> None:
     """Let this process's SQLite storages make each engine once, and read the migrations once.
 
-    The engines pool no connections, so threads and forked processes may share them.
+    Args:
+        of_runs: Keep connections to the files of single runs as well: for processes in which runs work.
     """
     for module in _STORAGES:
-        vars(module)["create_engine"] = _engine_of
+        vars(module)["create_engine"] = partial(_engine_of, of_runs=of_runs)
     for asking in (sql, command):
         vars(asking)["ScriptDirectory"] = _Scripts
 
@@ -39,30 +44,41 @@ def read_migrations() -> None:
     _Scripts.from_config(sql.get_alembic_config(sqlite_run_storage.__file__)).as_revision_number("head")
 
 
-def _engine_of(address: str, *, poolclass: type[sqlalchemy.Pool], **options: Any) -> sqlalchemy.Engine:
-    timeout = options.pop("connect_args", {}).get("timeout")
-    return _made_engine(address, poolclass, timeout, **options)
+def _engine_of(
+    address: str, *, of_runs: bool, connect_args: Mapping[str, Any] | None = None, **_: Any
+) -> sqlalchemy.Engine:
+    make = _pooling_engine if of_runs or Path(address).name in _LASTING else _plain_engine
+    return make(address, tuple((connect_args or {}).items()))
 
 
 @lru_cache(maxsize=_FILES_KEPT)
-def _made_engine(
-    address: str, pool: type[sqlalchemy.Pool], timeout: int | None, **options: Any
-) -> sqlalchemy.Engine:
-    connect_args = {} if timeout is None else {"timeout": timeout}
-    return sqlalchemy.create_engine(address, poolclass=pool, connect_args=connect_args, **options)
+def _plain_engine(address: str, connect_args: tuple[tuple[str, Any], ...]) -> sqlalchemy.Engine:
+    return sqlalchemy.create_engine(address, poolclass=sqlalchemy.NullPool, connect_args=dict(connect_args))
 
 
-class _Scripts(ScriptDirectory):
-    """Alembic's scripts of migrations, of which each folder is read once."""
+@lru_cache(maxsize=_FILES_KEPT)
+def _pooling_engine(address: str, connect_args: tuple[tuple[str, Any], ...]) -> sqlalchemy.Engine:
+    engine = sqlalchemy.create_engine(address, pool_size=1, max_overflow=-1, connect_args=dict(connect_args))
+    # Dagster disposes of an engine, and so of its connections, after each query.
+    vars(engine)["dispose"] = _keep_connections
+    return engine
 
-    @classmethod
-    @lru_cache(maxsize=len(_STORAGES))
-    def _of_folder(cls, folder: str | None) -> Self:
-        config = Config()
-        config.set_main_option(_LOCATION, folder or "")
-        return super().from_config(config)
 
-    @classmethod
-    def from_config(cls, config: Config) -> Self:
+def _keep_connections(**_: bool) -> None:
+    """Stand in for `Engine.dispose`."""
+
+
+class _Scripts:
+    """Stands for Alembic's scripts of migrations, of which each folder is read once."""
+
+    @staticmethod
+    def from_config(config: Config) -> ScriptDirectory:
         """See `ScriptDirectory`."""
-        return cls._of_folder(config.get_main_option(_LOCATION))
+        return _scripts_in(config.get_main_option(_LOCATION) or "")
+
+
+@lru_cache(maxsize=len(_STORAGES))
+def _scripts_in(folder: str) -> ScriptDirectory:
+    config = Config()
+    config.set_main_option(_LOCATION, folder)
+    return ScriptDirectory.from_config(config)

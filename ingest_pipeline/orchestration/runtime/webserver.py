@@ -15,6 +15,7 @@ from starlette.types import ASGIApp
 
 from ingest_pipeline.api.access import Guard, allowed_hosts
 from ingest_pipeline.orchestration.runtime.sqlite_storage import reuse_engines
+from ingest_pipeline.orchestration.runtime.waits import watch_less_often
 from ingest_pipeline.settings import load_settings
 
 
@@ -25,6 +26,7 @@ def main() -> None:
     all its options stay what they are.
     """
     reuse_engines()
+    watch_less_often()
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument("-h", "--host", default="127.0.0.1")
     parser.add_argument("-l", "--path-prefix", default="")
