@@ -7,7 +7,9 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
+from alembic import command
 from alembic.script import ScriptDirectory
+from dagster._core.storage import sql
 
 from ingest_pipeline.orchestration.runtime import sqlite_storage
 from ingest_pipeline.orchestration.runtime.sqlite_storage import reuse_engines
@@ -19,7 +21,7 @@ def _reusing(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let this process do as one of the stack does, until the end of the test."""
     for module in sqlite_storage._STORAGES:
         monkeypatch.setattr(module, "create_engine", vars(module)["create_engine"])
-    for asking in (sqlite_storage.sql, sqlite_storage.command):
+    for asking in (sql, command):
         monkeypatch.setattr(asking, "ScriptDirectory", ScriptDirectory)
     reuse_engines(of_runs=True)
 
