@@ -3,8 +3,6 @@
 The names in `__all__` are public; how long they stay is in docs/in_your_dagster.md.
 """
 
-from functools import lru_cache
-
 import dagster as dg
 
 from ingest_pipeline.environment import load_environment
@@ -16,18 +14,23 @@ from ingest_pipeline.settings import Settings
 
 __all__ = ["build_definitions", "defs", "session_windows", "sessions"]
 
+_LATEST: list[tuple[Settings, dg.Definitions]] = []
+
 
 @dg.definitions
 def defs() -> dg.Definitions:
     """Return the definitions; the environment and the `.env` file are read here, not at import."""
     keep_files_private()
-    return built_definitions(load_environment())
+    return _built(load_environment())
 
 
-@lru_cache(maxsize=1)
-def built_definitions(settings: Settings) -> dg.Definitions:
+def _built(settings: Settings) -> dg.Definitions:
     """Return the definitions of a deployment, built once: Dagster asks for them with every run."""
-    return build_definitions(settings)
+    for known, definitions in _LATEST:
+        if known == settings:
+            return definitions
+    _LATEST[:] = [(settings, build_definitions(settings))]
+    return _LATEST[0][1]
 
 
 def session_windows(settings: Settings | None = None) -> dg.MultiPartitionsDefinition:

@@ -1,4 +1,4 @@
-"""What a run prints, in the file that Dagster's page of the run shows, and on the console.
+"""Output of a run: in the file that Dagster's page of the run shows, and on the console.
 
 Dagster 1.13 starts four processes for each run that copy the file to the console while it grows (`tail`, and
 a Python that watches it, for each of two streams). A thread of the run's process copies it as well.

@@ -1,4 +1,4 @@
-"""What every run needs, made before: imported by the process that runs are forks of.
+"""Preparation of runs: what each of them needs, made in the process that they are forks of.
 
 A run is a fork of it, and finds the definitions built, the table of drivers read and Dagster's storage ready.
 What is made here opens no file, connection or thread that a fork would share. What cannot be made is left to
@@ -12,7 +12,6 @@ from contextlib import suppress
 from importlib import import_module
 
 from ingest_pipeline.content.rules import load_content_rules
-from ingest_pipeline.definitions import built_definitions
 from ingest_pipeline.environment import load_environment
 from ingest_pipeline.errors import IngestError
 from ingest_pipeline.orchestration.runtime.captured_output import capture_without_processes
@@ -44,6 +43,7 @@ _IMPORTED_BY_RUNS = (
     "upath.implementations.local",
     "zoneinfo._zoneinfo",
 )
+_CODE_LOCATION = "ingest_pipeline.definitions"
 _logger = logging.getLogger(__name__)
 
 
@@ -56,9 +56,8 @@ def prepare() -> None:
     read_migrations()
     capture_without_processes()
     try:
-        settings = load_environment()
-        built_definitions(settings).get_repository_def()
-        load_content_rules(settings)
+        import_module(_CODE_LOCATION).defs().get_repository_def()
+        load_content_rules(load_environment())
     except IngestError as error:
         _logger.warning("runs prepare themselves: %s", error)
     freeze()

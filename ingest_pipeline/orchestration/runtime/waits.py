@@ -1,4 +1,4 @@
-"""How often Dagster's processes look whether something has changed.
+"""Pauses of Dagster's processes between two looks whether something has changed.
 
 None of it has a setting in Dagster 1.13.
 """
