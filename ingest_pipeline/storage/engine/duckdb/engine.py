@@ -92,14 +92,14 @@ class DuckDBDatabase:
     def read(self) -> Iterator[Connection]:
         """See `Database`."""
         if not self._path.exists():
-            self._migrate_once()
+            self.migrate()
         with self._transaction(read_only=True) as connection:
-            if self._is_migrated or not migrations.pending(connection):
-                self._is_migrated = True
+            self._is_migrated = self._is_migrated or not migrations.pending(connection)
+            if self._is_migrated:
                 yield connection
                 return
         self.migrate()
-        with self._transaction(read_only=True) as connection:
+        with self.read() as connection:
             yield connection
 
     @contextmanager
@@ -148,13 +148,9 @@ class DuckDBDatabase:
 
     def _migrate_once(self) -> None:
         # The file may have been deleted since: then it is rebuilt, not found without tables.
-        if self._is_migrated and self._path.exists():
-            return
-        with self.inspect() as connection:
-            is_current = connection is not None and not migrations.pending(connection)
-        if not is_current:
-            self.migrate()
-        self._is_migrated = True
+        if not (self._is_migrated and self._path.exists()):
+            with self.read():
+                pass
 
     @contextmanager
     def _transaction(self, *, read_only: bool) -> Iterator[Connection]:
