@@ -29,6 +29,24 @@ _JSON_ROWS = 2_500
 
 _FORMULA = r"\A[=+\-@\t\r\n\x{FF1D}\x{FF0B}\x{FF0D}\x{FF20}]"
 
+# Without it pandas makes floats of nullable integers, and ids lose digits
+# (https://pandas.pydata.org/docs/development/developer.html).
+_PANDAS = {
+    "index_columns": [],
+    "column_indexes": [],
+    "columns": [
+        {
+            "name": each.name,
+            "field_name": each.name,
+            "pandas_type": str(each.type),
+            "numpy_type": str(each.type).capitalize(),
+            "metadata": None,
+        }
+        for each in EXPORT_SCHEMA
+        if pa.types.is_integer(each.type)
+    ],
+}
+
 Pages = Iterator[pa.Table]
 
 
@@ -141,9 +159,10 @@ def _write_parquet(pages: Pages, heading: Heading, stream: BinaryIO) -> None:
     del heading
     from pyarrow.parquet import ParquetWriter
 
-    with ParquetWriter(stream, EXPORT_SCHEMA, compression="zstd") as writer:
+    schema = EXPORT_SCHEMA.with_metadata({b"pandas": json.dumps(_PANDAS).encode()})
+    with ParquetWriter(stream, schema, compression="zstd") as writer:
         for page in pages:
-            writer.write_table(page)
+            writer.write_table(page.cast(schema))
 
 
 def _write_json(pages: Pages, heading: Heading, stream: BinaryIO) -> None:

@@ -36,6 +36,7 @@ from ingest_pipeline.reporting.formats import ExportFormat
 from ingest_pipeline.userconfig.session_rows import parse_moment
 
 if TYPE_CHECKING:
+    from ingest_pipeline.settings import Settings
     from ingest_pipeline.storage.messages.queries import MessageFilter
 
 _ALL = 10**12
@@ -142,18 +143,48 @@ def export(
             help=("The file to write, replaced as a whole; standard output by default."), dir_okay=False
         ),
     ] = None,
+    incremental: Annotated[
+        Path | None,
+        typer.Option(
+            help="Bring a folder of Parquet files, one a day, up to date: only days with changes arewritten.",
+            file_okay=False,
+            metavar="DIR",
+        ),
+    ] = None,
 ) -> None:
     """Write messages of a session, channel, guild, author or time as CSV, Parquet, JSON or a web page.
 
-    The file is a snapshot of one moment.
+    The file is a snapshot of one moment. With --incremental everything is exported unless a filter is given,
+    which is the same each time.
     """
-    kind = kind or _format_of(output)
-    if output is None and kind is ExportFormat.PARQUET and sys.stdout.isatty():
+    kind = kind or (ExportFormat.PARQUET if incremental else _format_of(output))
+    if incremental and (output or kind is not ExportFormat.PARQUET):
+        raise typer.BadParameter("--incremental writes Parquet into its own folder: leave out the others")
+    if not incremental and output is None and kind is ExportFormat.PARQUET and sys.stdout.isatty():
         raise typer.BadParameter("Parquet is not text: name a file with --output, or redirect the output")
     settings = begin(context)
     wanted = wanted_messages(
-        session_id, channel=channel, guild=guild, author=author, bounds=(since, until), driver=driver
+        session_id,
+        channel=channel,
+        guild=guild,
+        author=author,
+        bounds=(since, until),
+        driver=driver,
+        is_limited=incremental is not None,
     )
+    if incremental:
+        _export_days(settings, wanted, incremental)
+    else:
+        _export_file(settings, wanted, session_id, kind, output)
+
+
+def _export_file(
+    settings: Settings,
+    wanted: MessageFilter,
+    session_id: str | None,
+    kind: ExportFormat,
+    output: Path | None,
+) -> None:
     with open_services(settings) as services:
         from ingest_pipeline.reporting.export import Heading, export_messages, session_heading
         from ingest_pipeline.storage.messages.sessions import find_session
@@ -215,8 +246,30 @@ def _described(wanted: MessageFilter) -> str:
 
 
 def _format_of(output: Path | None) -> ExportFormat:
+    """Return the format that a file's suffix names; CSV without one.
+
+    Raises:
+        typer.BadParameter: It names no format.
+    """
     suffix = output.suffix.lower().removeprefix(".") if output else ""
-    return ExportFormat(suffix) if suffix in set(ExportFormat) else ExportFormat.CSV
+    if not suffix:
+        return ExportFormat.CSV
+    if suffix not in set(ExportFormat):
+        known = ", ".join(f".{each.value}" for each in ExportFormat)
+        raise typer.BadParameter(f"{output} has a suffix of no format ({known}): name one, or give --format")
+    return ExportFormat(suffix)
+
+
+def _export_days(settings: Settings, wanted: MessageFilter, folder: Path) -> None:
+    with open_services(settings) as services:
+        from ingest_pipeline.reporting.incremental_export import export_days
+
+        done = export_days(services.database, wanted, folder, write_file)
+    typer.echo(
+        f"{done.written} days with {done.messages} messages written to {folder}, {done.removed} removed; "
+        f"up to change {done.position}",
+        err=True,
+    )
 
 
 def _to_stream(stream: BinaryIO, write: Callable[[BinaryIO], int]) -> int:

@@ -10,6 +10,9 @@ from datetime import timedelta
 from html.parser import HTMLParser
 from pathlib import Path
 
+import duckdb
+import pandas as pd
+import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -55,6 +58,72 @@ def test_parquet_keeps_every_type(cli: Cli) -> None:
     assert (first["is_highlight_candidate"], first["highlight_score"]) == (True, 0.76)
     assert (second["raw_content"], second["driver"]) == (AWKWARD, None)
     assert (third["driver"], third["driver_code"], third["highlight_score"]) == ("Senna", None, None)
+
+
+def test_nullable_ids_keep_their_digits_in_every_reader_of_parquet(cli: Cli) -> None:
+    """Pandas makes floats of nullable integers, unless the file says otherwise."""
+    reply = message(
+        4, "`Senna` Copy.", reference={"messageId": str(2**60 + 1), "channelId": "1"}, type="Reply"
+    )
+    path = write_export(cli.folder / "reply.json", [reply])
+    assert cli("import-messages", "--session-id", "race", "--file", str(path)).code == 0
+    name = str(cli.folder / "race.parquet")
+    assert cli("export", "--session-id", "race", "--output", name).code == 0
+    expected = [None, None, None, 2**60 + 1]
+    frame = pd.read_parquet(name)
+    assert [None if pd.isna(each) else int(each) for each in frame["reference_id"]] == expected
+    assert (str(frame["reference_id"].dtype), str(frame["driver_number"].dtype)) == ("Int64", "Int32")
+    assert pl.read_parquet(name)["reference_id"].to_list() == expected
+    found = duckdb.read_parquet(name).order("posted_at").project("reference_id").fetchall()
+    assert [row[0] for row in found] == expected
+
+
+def test_a_folder_of_days_is_brought_up_to_date(cli: Cli) -> None:
+    """Only days with changes are written again; all readers see one table with the day of each row."""
+    folder = cli.folder / "days"
+    first = cli("export", "--incremental", str(folder))
+    assert first.stderr.startswith("1 days with 3 messages written"), first
+    later = START + timedelta(days=1, seconds=5)
+    cli(
+        "sessions",
+        "add",
+        "next",
+        "--start",
+        later.isoformat(),
+        "--end",
+        (later + timedelta(hours=1)).isoformat(),
+    )
+    window = write_export(cli.folder / "next.json", [message(86_410, "`Leclerc` Next day")])
+    assert cli("import", str(window)).code == 0
+    before = (folder / "messages" / f"day={START.date()}" / "messages.parquet").stat().st_mtime_ns
+    second = cli("export", "--incremental", str(folder))
+    assert second.stderr.startswith("1 days with 1 messages written"), second
+    assert (folder / "messages" / f"day={START.date()}" / "messages.parquet").stat().st_mtime_ns == before
+    assert cli("export", "--incremental", str(folder)).stderr.startswith("0 days with 0 messages")
+    days = [str(START.date())] * 3 + [str(later.date())]
+    assert sorted(map(str, pd.read_parquet(folder / "messages")["day"])) == days
+    assert sorted(pl.scan_parquet(folder / "messages").collect()["day"].cast(pl.String).to_list()) == days
+    found = (
+        duckdb.read_parquet(f"{folder}/messages/*/*.parquet", hive_partitioning=True).order("day").fetchall()
+    )
+    assert [str(row[-1]) for row in found] == days
+
+
+def test_a_folder_of_days_keeps_its_filter(cli: Cli) -> None:
+    """Another filter would leave days of the one before."""
+    assert cli("export", "--incremental", "days", "--driver", "Leclerc").code == 0
+    refused = cli("export", "--incremental", "days", "--driver", "Senna")
+    assert refused.code == ExitCode.BAD_INPUT
+    assert "name the same" in refused.stderr
+    assert cli("export", "--incremental", "days", "--format", "csv").code == ExitCode.USAGE
+
+
+def test_a_suffix_of_no_format_is_refused(cli: Cli) -> None:
+    """Rather than written as CSV under a name that says otherwise."""
+    refused = cli("export", "--session-id", "race", "--output", "race.xlsx")
+    assert refused.code == ExitCode.USAGE
+    assert ".parquet" in refused.stderr
+    assert cli("export", "--session-id", "race", "--output", "race.txt", "--format", "csv").code == 0
 
 
 def test_json_has_ids_as_strings_and_values_unpacked(cli: Cli) -> None:
