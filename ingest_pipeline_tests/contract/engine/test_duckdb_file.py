@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import errno
+import os
+import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -14,7 +17,7 @@ import pytest
 
 from ingest_pipeline.errors import DatabaseBusy, DatabaseUnavailable
 from ingest_pipeline.settings import Settings
-from ingest_pipeline.storage.engine.database import Database
+from ingest_pipeline.storage.engine.database import Connection, Database
 from ingest_pipeline.storage.engine.duckdb import engine
 from ingest_pipeline.storage.engine.duckdb.engine import DuckDBDatabase
 from ingest_pipeline.storage.engine.open import open_database
@@ -214,3 +217,20 @@ def test_a_full_disk_undoes_the_transaction_and_nothing_else(settings: Settings)
     with database.read() as connection:
         assert [row["discord_id"] for row in stored_messages(connection)] == [1]
     assert merge(database, 2) == MergeCounts(created=1)
+
+
+def test_an_interrupt_during_a_query_ends_the_transaction_as_one(settings: Settings) -> None:
+    """DuckDB raises a RuntimeError for Ctrl-C; whoever asked sees the interrupt, and nothing is stored."""
+    database = open_database(settings)
+    merge(database, 1)
+    interrupt = threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT))
+
+    def write(connection: Connection) -> None:
+        merge_messages(connection, staged([Reading(discord_id=2)]), now=NOW)
+        interrupt.start()
+        # Far longer than the timer waits, and than any machine needs to look at signals.
+        connection.run_script("SELECT count(DISTINCT hash(range)) FROM range(100000000)")
+
+    with pytest.raises(KeyboardInterrupt):
+        database.run(write)
+    assert ids_in(database) == [1]

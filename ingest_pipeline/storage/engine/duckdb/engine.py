@@ -305,6 +305,11 @@ class DuckDBDatabase:
             yield
         except repair.Torn as error:
             raise repair.damaged(self._path, str(error)) from error
+        except RuntimeError as error:
+            # Ctrl-C during a query, as DuckDB reports it.
+            if str(error) == "Query interrupted":
+                raise KeyboardInterrupt from error
+            raise
         except duckdb.Error as error:
             if repair.may_be_damage(error):
                 raise self._damaged(error, deadline) from error
