@@ -211,3 +211,20 @@ def test_an_unknown_zone_is_refused_with_a_remedy(text: str) -> None:
     """Whatever is no name of a zone is reported."""
     with pytest.raises(BadInput, match="write an IANA name"):
         parse_zone(text, "--assume-zone")
+
+
+@pytest.mark.parametrize(
+    "exception",
+    [
+        f"EXDATE;{ROME}:20260322T100000",
+        "EXDATE:20260322T090000Z",
+        "EXDATE;TZID=America/New_York:20260322T050000",
+    ],
+)
+def test_an_exception_takes_out_its_moment_in_whatever_zone_it_is_written(exception: str) -> None:
+    """10:00 in Rome, 09:00 UTC and 05:00 in New York are one; the clock change of 29 March stays."""
+    assert list(starts(read(event(*WEEKLY, exception, uid="a"))).values()) == [
+        "03-15 09:00",
+        "03-29 08:00",
+        "04-05 08:00",
+    ]
