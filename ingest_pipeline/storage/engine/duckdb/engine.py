@@ -29,7 +29,7 @@ from ingest_pipeline.storage.engine.database import (
 )
 from ingest_pipeline.storage.engine.duckdb import repair
 from ingest_pipeline.storage.engine.duckdb.connection import DuckDBConnection
-from ingest_pipeline.storage.engine.duckdb.handles import version_of
+from ingest_pipeline.storage.engine.duckdb.handles import is_in_use, version_of
 from ingest_pipeline.storage.engine.duckdb.repair import replace_file
 from ingest_pipeline.storage.engine.locks import busy, lock_for, turnstile_for
 
@@ -230,7 +230,7 @@ class DuckDBDatabase:
         try:
             return connect()
         except (duckdb.IOException, duckdb.ConnectionException) as error:
-            if not _is_in_use(error):
+            if not is_in_use(error):
                 raise
             # An attempt costs some 10 ms of computing: one thread of this process tries for all that wait.
             if not self._lock.trying.acquire(timeout=max(deadline - time.monotonic(), 0)):
@@ -248,7 +248,7 @@ class DuckDBDatabase:
             try:
                 return connect()
             except (duckdb.IOException, duckdb.ConnectionException) as error:
-                if not _is_in_use(error):
+                if not is_in_use(error):
                     raise
                 attempts += 1
                 pause = min(RETRIES.delay(attempts), _LONGEST_POLL_SECONDS)
@@ -341,12 +341,6 @@ class DuckDBDatabase:
             f"{self._path} cannot be used: {_first_line(error)}. Check that the disk has room, that the "
             "folder can be written and that the file is an ingest_pipeline database"
         )
-
-
-def _is_in_use(error: duckdb.Error) -> bool:
-    # The second text is DuckDB's when the file is open in this process, but not by this module.
-    text = str(error)
-    return "Could not set lock on file" in text or "different configuration" in text
 
 
 def _first_line(error: duckdb.Error) -> str:

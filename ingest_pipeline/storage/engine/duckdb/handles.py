@@ -21,6 +21,8 @@ from functools import cache
 from pathlib import Path
 from typing import BinaryIO
 
+import duckdb
+
 from ingest_pipeline.errors import DatabaseBusy, DatabaseUnavailable
 from ingest_pipeline.storage.engine.duckdb.layout import CHECKSUM_BYTES, HEADER_BYTES, Headers, Unreadable
 
@@ -154,3 +156,10 @@ def copy_bytes(file: int, target: BinaryIO) -> None:
         position += len(part)
     target.flush()
     os.fsync(target.fileno())
+
+
+def is_in_use(error: duckdb.Error) -> bool:
+    """Whether DuckDB refused a file because somebody else has it open."""
+    # The second text is DuckDB's when the file is open in this process, but not by this package.
+    text = str(error)
+    return "Could not set lock on file" in text or "different configuration" in text
