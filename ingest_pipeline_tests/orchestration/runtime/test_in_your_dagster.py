@@ -12,6 +12,7 @@ from dagster._core.definitions.partitions.context import partition_loading_conte
 
 from ingest_pipeline import definitions, library
 from ingest_pipeline.ingestion.imports import backfill_session
+from ingest_pipeline.orchestration.partitions import RANGE_END, RANGE_START
 from ingest_pipeline_tests.orchestration.deployments import (
     CHANNEL_ID,
     START,
@@ -106,3 +107,29 @@ def test_every_public_name_is_there_and_on_the_page(module: Any) -> None:
     for name in module.__all__:
         assert getattr(module, name) is not None
         assert f"`{name}`" in PAGE.read_text()
+
+
+@pytest.mark.filterwarnings("ignore::dagster_shared.utils.warnings.PreviewWarning")
+def test_a_check_with_partitions_is_still_left_planned_by_a_range_run(instance: dg.DagsterInstance) -> None:
+    """The page's reason for checks without partitions; when this fails, ours may have some."""
+    windows = dg.StaticPartitionsDefinition(["T+000m", "T+005m"])
+
+    @dg.asset(
+        partitions_def=windows,
+        backfill_policy=dg.BackfillPolicy.single_run(),
+        check_specs=[dg.AssetCheckSpec("proven", asset="ours", partitions_def=windows)],
+    )
+    def ours() -> dg.MaterializeResult[None]:
+        return dg.MaterializeResult(check_results=[dg.AssetCheckResult(passed=True, check_name="proven")])
+
+    job = dg.Definitions(assets=[ours]).resolve_implicit_global_asset_job_def()
+    assert job.execute_in_process(
+        instance=instance, tags={RANGE_START: "T+000m", RANGE_END: "T+005m"}
+    ).success
+    check = dg.AssetCheckKey(dg.AssetKey("ours"), "proven")
+    records = instance.event_log_storage.get_asset_check_execution_history(check, limit=10)
+    assert {(each.partition, each.status.value) for each in records} == {
+        (None, "SUCCEEDED"),
+        ("T+000m", "PLANNED"),
+        ("T+005m", "PLANNED"),
+    }
