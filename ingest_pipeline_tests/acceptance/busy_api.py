@@ -1,8 +1,8 @@
 """How long an import takes while many look on: open live pages, and clients that ask without a pause.
 
-    .venv/bin/python -m ingest_pipeline_tests.acceptance.busy_api --pages 50 --clients 60
+    .venv/bin/python -m ingest_pipeline_tests.acceptance.busy_api --pages 200 --clients 60
 
-An import of 21 messages by the command is timed by itself, with so many live pages open, and with so many
+An import of 21 messages by the command is timed by itself, with so many pages open, and with so many
 clients that never pause, in turn, on DuckDB. Prints the medians; ends with 1 when pages slow it down by more
 than a tenth, or clients make it longer than two seconds.
 """
@@ -29,37 +29,53 @@ from ingest_pipeline_tests.api_worlds import RACE, fill, settings_for
 from ingest_pipeline_tests.exports import message, write_export
 
 MODULE = "ingest_pipeline_tests.acceptance.busy_api"
-EVERY_SECONDS = 3.0
-PATHS = ("/status", "/sessions/race/activity", "/messages?session_id=race&limit=60")
+PATHS = ("/sessions/race/activity", "/messages?session_id=race&limit=60")
 MESSAGES = 21
 MOST_SLOWDOWN = 1.1
 LONGEST_SECONDS = 2.0
+# As the page does: at most so often, and not all at the same moment (page/live.js, `seldom`).
+ACTIVITY_SECONDS = 15.0
 
 
-async def _page(client: httpx.AsyncClient, number: int, every_seconds: float) -> None:
-    await asyncio.sleep(every_seconds * (number % 50) / 50)
+async def _page(client: httpx.AsyncClient, number: int) -> None:
+    """Listen as an open page does, and ask for the numbers of the session when its messages have changed."""
+    again_at = 0.0
+    async with client.stream("GET", "/live/stream") as stream:
+        async for line in stream.aiter_lines():
+            now = time.monotonic()
+            if line == "event: changes" and now >= again_at:
+                again_at = now + ACTIVITY_SECONDS
+                await asyncio.sleep(ACTIVITY_SECONDS * 0.3 * (number % 50) / 50)
+                for path in ("/sessions/race/activity", "/sessions/race/gaps"):
+                    await client.get(path)
+
+
+async def _client(client: httpx.AsyncClient) -> None:
     while True:
-        for path in PATHS:
+        for path in ("/status", *PATHS):
             answer = await client.get(path)
             if answer.status_code not in {200, 503}:
                 answer.raise_for_status()
-        await asyncio.sleep(every_seconds)
 
 
-async def _look(url: str, number: int, every_seconds: float) -> None:
-    async with httpx.AsyncClient(base_url=url, timeout=60) as client, asyncio.TaskGroup() as group:
+async def _look(url: str, number: int, kind: str) -> None:
+    limits = httpx.Limits(max_connections=None)
+    async with (
+        httpx.AsyncClient(base_url=url, timeout=60, limits=limits) as client,
+        asyncio.TaskGroup() as group,
+    ):
         for each in range(number):
-            group.create_task(_page(client, each, every_seconds))
+            group.create_task(_page(client, each) if kind == "pages" else _client(client))
 
 
 @contextmanager
-def looking(url: str, number: int, every_seconds: float) -> Iterator[None]:
+def looking(url: str, number: int, kind: str) -> Iterator[None]:
     """Keep so many pages open while the context lasts, in a process of their own."""
     if not number:
         yield
         return
     command = [sys.executable, "-m", MODULE, "--look", url]
-    process = subprocess.Popen([*command, str(number), str(every_seconds)])
+    process = subprocess.Popen([*command, str(number), kind])
     try:
         time.sleep(3)
         yield
@@ -109,14 +125,14 @@ def serving(environment: dict[str, str]) -> Iterator[str]:
 def main() -> int:
     """Measure what the command line asks for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--pages", type=int, default=50)
+    parser.add_argument("--pages", type=int, default=200)
     parser.add_argument("--clients", type=int, default=60)
     parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument("--look", nargs=3, metavar=("URL", "NUMBER", "SECONDS"), help=argparse.SUPPRESS)
+    parser.add_argument("--look", nargs=3, metavar=("URL", "NUMBER", "KIND"), help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.look:
-        url, number, every = options.look
-        asyncio.run(_look(url, int(number), float(every)))
+        url, number, kind = options.look
+        asyncio.run(_look(url, int(number), kind))
         return 0
     with tempfile.TemporaryDirectory(prefix="busy-api-") as name:
         folder = Path(name)
@@ -133,12 +149,12 @@ def main() -> int:
         with serving(environment) as url:
             number = 0
             for turn in range(options.rounds):
-                for what, lookers, every in (
-                    ("nobody", 0, 0.0),
-                    (f"{options.pages} pages", options.pages, EVERY_SECONDS),
-                    (f"{options.clients} busy clients", options.clients, 0.0),
+                for what, lookers, kind in (
+                    ("nobody", 0, ""),
+                    (f"{options.pages} pages", options.pages, "pages"),
+                    (f"{options.clients} busy clients", options.clients, "clients"),
                 ):
-                    with looking(url, lookers, every):
+                    with looking(url, lookers, kind):
                         found.setdefault(what, []).append(timed_import(folder, environment, number))
                     number += 1
                 print(turn, {what: f"{times[-1]:.2f}" for what, times in found.items()}, flush=True)  # noqa: T201
