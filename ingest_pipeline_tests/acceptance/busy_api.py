@@ -34,7 +34,7 @@ MESSAGES = 21
 MOST_SLOWDOWN = 1.1
 LONGEST_SECONDS = 2.0
 # As the page does: at most so often, and not all at the same moment (page/live.js, `seldom`).
-ACTIVITY_SECONDS = 15.0
+ACTIVITY_SECONDS = 40.0
 
 
 async def _page(client: httpx.AsyncClient, number: int) -> None:
@@ -45,7 +45,7 @@ async def _page(client: httpx.AsyncClient, number: int) -> None:
             now = time.monotonic()
             if line == "event: changes" and now >= again_at:
                 again_at = now + ACTIVITY_SECONDS
-                await asyncio.sleep(ACTIVITY_SECONDS * 0.3 * (number % 50) / 50)
+                await asyncio.sleep(ACTIVITY_SECONDS * 0.5 * (number % 50) / 50)
                 for path in ("/sessions/race/activity", "/sessions/race/gaps"):
                     await client.get(path)
 

@@ -28,6 +28,7 @@ const TONES = {
 const WORDS = { reading: "on time", unknown: "not running", started: "connecting", ready: "connected", token: "needs a token" };
 const byId = (id) => document.getElementById(id);
 let turn = new AbortController();
+const RETRY_MILLISECONDS = 3_000;
 let isFirst = true;
 
 function chip(name, state) {
@@ -78,7 +79,10 @@ function nowhere(title, ...words) {
 function problem(error) {
   if (error.status === 404) return nowhere("There is nothing here", error.message, h("a", { href: "#/" }, "All sessions"));
   if (error.status === 401) return h("div", {}, heading("A token is needed"), tokenForm());
-  return nowhere("This cannot be shown now", error.message,
+  // The database is busy, or the search index is behind: that ends by itself.
+  const again = error.status === 503 ? setTimeout(show, RETRY_MILLISECONDS) : 0;
+  turn.signal.addEventListener("abort", () => clearTimeout(again), { once: true });
+  return nowhere("This cannot be shown now", error.message, again ? "It is tried again in a moment." : "",
     h("button", { type: "button", class: "plain", onclick: show }, "Try again"));
 }
 

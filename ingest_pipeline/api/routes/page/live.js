@@ -80,7 +80,7 @@ export function seldom(milliseconds, signal, work) {
   let at = 0;
   return () => {
     if (timer) return;
-    const pause = Math.max(0, at + milliseconds - Date.now()) + Math.random() * 0.3 * milliseconds;
+    const pause = Math.max(0, at + milliseconds - Date.now()) + Math.random() * 0.5 * milliseconds;
     timer = setTimeout(() => {
       timer = null;
       at = Date.now();

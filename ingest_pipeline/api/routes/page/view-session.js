@@ -12,7 +12,7 @@ import { clock, detailsOf, nameOf, range, share, span } from "./words.js";
 
 const LAST_MESSAGES = 14;
 const DRIVERS = 12;
-const ACTIVITY_MILLISECONDS = 15_000;
+const ACTIVITY_MILLISECONDS = 40_000;
 const FORMATS = [
   ["csv", "CSV", "for spreadsheets; import ids as text"],
   ["parquet", "Parquet", "for pandas, polars and DuckDB; keeps every type"],
@@ -120,6 +120,9 @@ async function overview(id, progress, signal) {
     again();
     const mine = found.messages.filter((each) => each.session_id === id);
     if (!found.is_complete || Object.keys(found.counts || {}).some((each) => each !== "created" && each !== "content")) { messagesAgain(); return; }
+    // Counted here, so that two hundred pages need not all ask for the same numbers at once.
+    shown.minutes.push(...mine.map((each) => ({ minute: each.posted_at, messages: 1 })));
+    draw();
     list.querySelector(".empty")?.remove();
     list.prepend(...mine.reverse().map((each) => messageLine(each, { isNew: true })));
     while (list.children.length > LAST_MESSAGES) list.lastChild.remove();
