@@ -25,9 +25,9 @@ from ingest_pipeline.content.messages import WORDS, columns_of, with_words
 from ingest_pipeline.content.rules import ContentRules
 from ingest_pipeline.domain.window import Window
 from ingest_pipeline.errors import IngestError
+from ingest_pipeline.storage.content.changes import Changes
 from ingest_pipeline.storage.content.kinds import KindVersion, known_versions, register_kinds
 from ingest_pipeline.storage.content.rows import (
-    Changes,
     ContentTable,
     as_table,
     content_ids,

@@ -12,20 +12,13 @@ Messages with the same features get one verdict.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
-from hashlib import blake2b
-from typing import Any, Protocol
 
 import numpy as np
-import pyarrow as pa
 
-from ingest_pipeline.domain.extract.highlights import (
-    HIGHLIGHT_RULE_VERSION,
-    HighlightVerdict,
-    MessageFeatures,
-)
+from ingest_pipeline.content.judging import HighlightScorer, Judge, Rates, rule_digest
+from ingest_pipeline.storage.content.changes import Changes, unique_ids
 from ingest_pipeline.storage.content.highlights import (
     MinuteHistogram,
     Places,
@@ -45,8 +38,6 @@ from ingest_pipeline.storage.content.highlights import (
     session_starts,
     stage_messages,
 )
-from ingest_pipeline.storage.content.rows import HIGHLIGHTS, Changes
-from ingest_pipeline.storage.engine.columns import column, values_of
 from ingest_pipeline.storage.engine.database import Connection
 
 _MINUTE = timedelta(minutes=1)
@@ -54,24 +45,8 @@ _MINUTE = timedelta(minutes=1)
 _SCORED_AT_ONCE = 50_000
 
 
-class HighlightScorer(Protocol):
-    """The judge of a message: the rule of weights and keywords; a model could replace it.
-
-    Its `repr` contains its settings: when that changes, a session is scored again.
-    """
-
-    def relevant_text(self, text: str) -> str:
-        """Return of a text what the verdict depends on, such that texts alike in it are judged alike."""
-        ...
-
-    def score(self, features: MessageFeatures) -> HighlightVerdict:
-        """Judge one message."""
-        ...
-
-
 Scorers = Callable[[Collection[int]], Mapping[int, HighlightScorer]]
 """Returns what judges the messages of some channels, by channel."""
-Rates = Mapping[SessionChannel, SessionRate]
 
 
 def score_highlights(
@@ -111,17 +86,12 @@ def score_highlights(
     wanted = np.setdiff1d(np.concatenate(targets), done)
     if scored is not None:
         scored.update(wanted.tolist())
-    judge = _Judge(rules, digests, rates)
+    judge = Judge(rules, digests, rates)
     changes = Changes()
     for first in range(0, len(wanted), _SCORED_AT_ONCE):
         stage_messages(connection, wanted[first : first + _SCORED_AT_ONCE])
         changes += _score_staged(connection, judge, now)
     return changes
-
-
-def rule_digest(rule: HighlightScorer) -> str:
-    """Return a digest of a rule's weights and keywords: eight hexadecimal digits."""
-    return blake2b(f"{HIGHLIGHT_RULE_VERSION} {rule!r}".encode(), digest_size=4).hexdigest()
 
 
 def usual_rate(counted: MinuteHistogram | None, start: datetime | None) -> float:
@@ -168,70 +138,14 @@ def _rates(
     return rates, shifted
 
 
-class _Judge:
-    """Gives messages their rows; a verdict is made once for all messages with the same features.
-
-    Args:
-        rules: What judges, by channel.
-        digests: Of these.
-        rates: What is usual.
-    """
-
-    def __init__(
-        self, rules: Mapping[int, HighlightScorer], digests: Mapping[int, str], rates: Rates
-    ) -> None:
-        """Nothing is judged yet."""
-        self._rules = rules
-        self._digests = digests
-        self._rates = rates
-
-    def rows(self, features: pa.Table) -> Iterator[tuple[Any, ...]]:
-        """Yield the row of each live message that some signal speaks for, in their order.
-
-        Args:
-            features: As `highlight_features` returns them.
-        """
-        texts: dict[tuple[int, str], str] = {}
-        verdicts: dict[tuple[Any, ...], tuple[Any, ...] | None] = {}
-        names = ("session_id", "channel_id", "reaction_count", "reply_count", "messages_per_minute")
-        signals = zip(*(values_of(features[name]) for name in names), strict=True)
-        others = (values_of(features[name]) for name in ("discord_id", "is_live", "message_text"))
-        for discord_id, is_live, text, signal in zip(*others, signals, strict=True):
-            if not is_live:
-                continue
-            written = signal[1], text
-            relevant = texts.get(written)
-            if relevant is None:
-                relevant = texts[written] = self._rules[signal[1]].relevant_text(text)
-            key = (*signal, relevant)
-            if key not in verdicts:
-                verdicts[key] = self._judged(signal, relevant)
-            row = verdicts[key]
-            if row:
-                yield (discord_id, *row)
-
-    def _judged(self, signal: tuple[Any, ...], text: str) -> tuple[Any, ...] | None:
-        session_id, channel_id, reactions, replies, rate = signal
-        usual = self._rates[session_id, channel_id].usual_per_minute if session_id is not None else None
-        verdict = self._rules[channel_id].score(MessageFeatures(text, reactions, replies, rate, usual))
-        if not verdict.score:
-            return None
-        reasons = json.dumps(verdict.reasons, ensure_ascii=False)
-        digest = self._digests[channel_id]
-        return verdict.score, verdict.is_candidate, reasons, HIGHLIGHT_RULE_VERSION, digest
-
-
-def _score_staged(connection: Connection, judge: _Judge, now: datetime) -> Changes:
+def _score_staged(connection: Connection, judge: Judge, now: datetime) -> Changes:
     features = highlight_features(connection)
-    rows = list(judge.rows(features))
-    columns = zip(*rows, strict=True) if rows else [()] * len(HIGHLIGHTS.columns)
-    arrays = [column(values, field.type) for values, field in zip(columns, HIGHLIGHTS.columns, strict=True)]
-    candidates = {discord_id for discord_id, _, is_candidate, *_ in rows if is_candidate}
-    flags = zip(values_of(features["discord_id"]), values_of(features["is_highlight_candidate"]), strict=True)
-    wrong = [discord_id for discord_id, flag in flags if flag != (discord_id in candidates)]
+    wanted = judge.rows(features.filter(features["is_live"]))
+    candidates = unique_ids(wanted.filter(wanted["is_candidate"]))
+    flagged = unique_ids(features.filter(features["is_highlight_candidate"]))
     mark_highlights(
         connection,
-        candidates=[each for each in wrong if each in candidates],
-        others=[each for each in wrong if each not in candidates],
+        candidates=np.setdiff1d(candidates, flagged, assume_unique=True).tolist(),
+        others=np.setdiff1d(flagged, candidates, assume_unique=True).tolist(),
     )
-    return replace_highlights(connection, pa.table(arrays, schema=HIGHLIGHTS.columns), now=now)
+    return replace_highlights(connection, wanted, now=now)

@@ -15,7 +15,8 @@ import pyarrow as pa
 
 from ingest_pipeline.domain.channel_settings import EffectiveSettings
 from ingest_pipeline.domain.extract.drivers import DriverTable
-from ingest_pipeline.storage.content.rows import Changes, ContentTable
+from ingest_pipeline.storage.content.changes import Changes
+from ingest_pipeline.storage.content.rows import ContentTable
 from ingest_pipeline.storage.engine.database import Connection
 
 Tables = Mapping[str, pa.Table]

@@ -29,7 +29,8 @@ from ingest_pipeline.ingestion.batch_events import message_event
 from ingest_pipeline.ingestion.ingest import OnRowsMerged
 from ingest_pipeline.ingestion.refresh import session_windows
 from ingest_pipeline.ingestion.services import Services
-from ingest_pipeline.storage.content.rows import Changes, rows_of_messages
+from ingest_pipeline.storage.content.changes import Changes
+from ingest_pipeline.storage.content.rows import rows_of_messages
 from ingest_pipeline.storage.engine.database import Connection
 
 

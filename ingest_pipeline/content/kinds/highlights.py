@@ -9,13 +9,15 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
-from ingest_pipeline.content.highlighting import HighlightScorer, score_highlights
+from ingest_pipeline.content.highlighting import score_highlights
+from ingest_pipeline.content.judging import HighlightScorer
 from ingest_pipeline.content.kind import Found, Kind, SettingsOf
 from ingest_pipeline.domain.channel_settings import EffectiveSettings
 from ingest_pipeline.domain.extract.highlights import HIGHLIGHT_RULE_VERSION
 from ingest_pipeline.domain.markdown import as_code
 from ingest_pipeline.errors import ConfigurationError
-from ingest_pipeline.storage.content.rows import HIGHLIGHTS, Changes
+from ingest_pipeline.storage.content.changes import Changes
+from ingest_pipeline.storage.content.rows import HIGHLIGHTS
 from ingest_pipeline.storage.engine.database import Connection
 
 _logger = logging.getLogger(__name__)

@@ -25,7 +25,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
@@ -66,6 +66,11 @@ _NUMBERS = (
     "quiet_rate",
     "threshold",
 )
+LONG_FOLDS = "[\u00df\u1e9e\ufb00-\ufb06\u0130\u0149\u01f0\u1e96-\u1e9a\u017f\u212a]"
+"""Letters that Python's case folding makes ASCII letters of, and RE2's does not: a pattern's class."""
+# No part of a keyword and no letter: keywords with it between them are found again.
+_BETWEEN = "\x00"
+_NO_WORD = re.compile(r"[^A-Za-z0-9_]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +145,7 @@ class HighlightRule:
     _pattern: re.Pattern[str] | None = field(init=False, repr=False, compare=False, default=None)
     _plain_keywords: tuple[str, ...] = field(init=False, repr=False, compare=False, default=())
     _leading_words: tuple[str, ...] = field(init=False, repr=False, compare=False, default=())
+    _trace: str | None = field(init=False, repr=False, compare=False, default=None)
 
     def __post_init__(self) -> None:
         """Check every rule and prepare the keywords."""
@@ -160,6 +166,8 @@ class HighlightRule:
         object.__setattr__(self, "_plain_keywords", tuple(map(_plain, self.keywords)))
         words = dict.fromkeys(plain.split()[0] for plain in self._plain_keywords)
         object.__setattr__(self, "_leading_words", tuple(words))
+        if all(word.isascii() for word in words):
+            object.__setattr__(self, "_trace", "|".join(["(?i)" + LONG_FOLDS, *map(_escaped, words)]))
 
     @property
     def highest_score(self) -> float:
@@ -195,10 +203,17 @@ class HighlightRule:
             values["keywords"] = tuple(values["keywords"])
         return cls(**values)
 
+    @property
+    def relevant_pattern(self) -> str | None:
+        """A pattern for RE2 that finds something in each text with a keyword; None when it cannot be told."""
+        return self._trace
+
     def relevant_text(self, text: str) -> str:
-        """Return of a text what the verdict depends on: nothing where no keyword can be in it."""
+        """Return of a text what the verdict depends on: its keywords."""
         folded = text.casefold()
-        return text if any(word in folded for word in self._leading_words) else ""
+        if not any(word in folded for word in self._leading_words):
+            return ""
+        return _BETWEEN.join(sorted({_plain(match[0]) for match in self._found_in(folded)}))
 
     def score(self, features: MessageFeatures) -> HighlightVerdict:
         """Judge one message.
@@ -241,10 +256,13 @@ class HighlightRule:
         rate = f"{features.messages_per_minute:g} messages per minute"
         return self.burst_weight * share, f"{rate}, {times:.1f} times the usual {usual:g}"
 
+    def _found_in(self, folded: str) -> Iterator[re.Match[str]]:
+        return self._pattern.finditer(folded) if self._pattern else iter(())
+
     def _keywords(self, features: MessageFeatures) -> tuple[float, str]:
         if self._pattern is None:
             return 0.0, ""
-        hits = {_plain(match[0]) for match in self._pattern.finditer(features.text.casefold())}
+        hits = {_plain(match[0]) for match in self._found_in(features.text.casefold())}
         if not hits:
             return 0.0, ""
         known = zip(self.keywords, self._plain_keywords, strict=True)
@@ -255,6 +273,11 @@ class HighlightRule:
 
 def _share(value: float) -> float:
     return min(max(value, 0.0), 1.0)
+
+
+def _escaped(word: str) -> str:
+    """Return an ASCII word as a pattern for RE2 too."""
+    return _NO_WORD.sub(lambda found: f"\\x{ord(found[0]):02x}", word)
 
 
 def _plain(text: str) -> str:

@@ -14,7 +14,8 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pyarrow as pa
 
-from ingest_pipeline.storage.content.rows import HIGHLIGHTS, Changes
+from ingest_pipeline.storage.content.changes import Changes, changes_of, unique_ids
+from ingest_pipeline.storage.content.rows import HIGHLIGHTS, extracted
 from ingest_pipeline.storage.engine.columns import as_numpy
 from ingest_pipeline.storage.engine.database import Connection
 from ingest_pipeline.storage.engine.queries import quoted
@@ -22,6 +23,7 @@ from ingest_pipeline.storage.engine.queries import quoted
 SessionChannel = tuple[str, int]
 """A session and one of its channels."""
 _MINUTE = timedelta(minutes=1)
+_SIDES = ("is_stored", "is_wanted")
 _NEVER = datetime(1, 1, 1, tzinfo=UTC)
 
 
@@ -184,20 +186,19 @@ def replace_highlights(connection: Connection, wanted: pa.Table, *, now: datetim
         wanted: All rows that they should have, of the columns of `highlights`.
         now: `extracted_at` of rows that are written, aware UTC.
     """
+    stored = connection.fetch_one("any_highlights")
+    if not (stored and stored["any_content"]):
+        connection.load(HIGHLIGHTS.name, extracted(wanted, now))
+        return Changes(created=tuple(unique_ids(wanted).tolist()), rows=len(wanted))
     connection.stage("wanted_highlights", wanted)
-    found = connection.fetch_all("differing_highlights")
-    stored = [row["discord_id"] for row in found if row["is_stored"]]
-    missing = [row["discord_id"] for row in found if row["is_wanted"]]
-    if stored:
-        connection.execute("withdraw_content", {"table": quoted(HIGHLIGHTS.name)}, discord_ids=stored)
-    if missing:
-        connection.execute("insert_highlights", discord_ids=missing, now=now)
-    return Changes(
-        created=tuple(row["discord_id"] for row in found if not row["is_stored"]),
-        changed=tuple(row["discord_id"] for row in found if row["is_stored"] and row["is_wanted"]),
-        withdrawn=tuple(row["discord_id"] for row in found if not row["is_wanted"]),
-        rows=len(wanted),
-    )
+    found = connection.fetch_arrow("differing_highlights")
+    differing, had, have = (unique_ids(each) for each in (found, *(found.filter(found[n]) for n in _SIDES)))
+    if len(had):
+        names = {"table": quoted(HIGHLIGHTS.name)}
+        connection.execute("withdraw_content", names, discord_ids=had.tolist())
+    if len(have):
+        connection.execute("insert_highlights", discord_ids=have.tolist(), now=now)
+    return changes_of(differing, had, have, len(wanted))
 
 
 def mark_highlights(connection: Connection, *, candidates: Sequence[int], others: Sequence[int]) -> None:

@@ -11,9 +11,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from ingest_pipeline.domain.window import Window
+from ingest_pipeline.storage.content.changes import Changes, changes_of, unique_ids, united
 from ingest_pipeline.storage.engine.columns import column, repeated
 from ingest_pipeline.storage.engine.database import Connection
 from ingest_pipeline.storage.engine.queries import quoted
@@ -170,32 +172,6 @@ HIGHLIGHTS = ContentTable(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Changes:
-    """Which messages' rows in a table changed, by id, ascending.
-
-    Attributes:
-        created: Messages that had none and have some now.
-        changed: Messages that have other rows now.
-        withdrawn: Messages that have none any more.
-        rows: Rows that the looked-at messages have now.
-    """
-
-    created: tuple[int, ...] = ()
-    changed: tuple[int, ...] = ()
-    withdrawn: tuple[int, ...] = ()
-    rows: int = 0
-
-    def __add__(self, other: Changes) -> Changes:
-        """Join the changes of two sets of messages."""
-        return Changes(
-            _joined(self.created, other.created),
-            _joined(self.changed, other.changed),
-            _joined(self.withdrawn, other.withdrawn),
-            self.rows + other.rows,
-        )
-
-
 def stage_targets(connection: Connection, discord_ids: Sequence[int]) -> None:
     """Stage the messages that content is extracted of, for the functions below."""
     ids = column(discord_ids, pa.int64())
@@ -256,11 +232,11 @@ class TableChanges:
     """Which of the staged messages have other rows in a table than they should.
 
     Attributes:
-        differing: Their ids.
+        differing: Their ids, int64, ascending.
         any_stored: Whether any staged message has rows in the table.
     """
 
-    differing: frozenset[int]
+    differing: np.ndarray
     any_stored: bool
 
 
@@ -277,59 +253,56 @@ def replace_content(
         The changes as if the tables were one, and those of each table by its name.
     """
     found = {table: _compare(connection, table, rows) for table, rows in wanted.items()}
-    differing = sorted(frozenset().union(*(each.differing for each in found.values())))
-    have: dict[str, set[int]] = {}
-    had: dict[str, set[int]] = {}
+    differing = united(each.differing for each in found.values())
+    if not len(differing):
+        return Changes(rows=sum(map(len, wanted.values()))), {
+            table.name: Changes(rows=len(rows)) for table, rows in wanted.items()
+        }
+    have = {table: unique_ids(rows) for table, rows in wanted.items()}
+    had = {
+        table: _stored_among(connection, table, differing) if each.any_stored else differing[:0]
+        for table, each in found.items()
+    }
     for table, rows in wanted.items():
-        have[table.name] = set(rows["discord_id"].to_pylist()) if differing else set()
-        is_asked = differing and found[table].any_stored
-        had[table.name] = _stored_among(connection, table, differing) if is_asked else set()
-    for table, rows in wanted.items():
-        if found[table].differing:
+        if len(found[table].differing):
             _replace(connection, table, rows, found[table], now)
     each = {
-        table.name: _changes(sorted(found[table].differing), had[table.name], have[table.name], len(rows))
+        table.name: changes_of(found[table].differing, had[table], have[table], len(rows))
         for table, rows in wanted.items()
     }
-    both = set().union(*had.values()), set().union(*have.values())
-    return _changes(differing, *both, sum(map(len, wanted.values()))), each
+    total = sum(map(len, wanted.values()))
+    return changes_of(differing, united(had.values()), united(have.values()), total), each
 
 
 def _compare(connection: Connection, table: ContentTable, wanted: pa.Table) -> TableChanges:
     stored = connection.fetch_one("any_content", {"table": quoted(table.name)})
     if not (stored and stored["any_content"]):
-        return TableChanges(frozenset(wanted["discord_id"].to_pylist()), any_stored=False)
+        return TableChanges(unique_ids(wanted), any_stored=False)
     connection.stage_like(table.wanted, table.name, wanted)
     found = connection.fetch_arrow("differing_content", {**table.compared, "wanted": quoted(table.wanted)})
-    return TableChanges(frozenset(found["discord_id"].to_pylist()), any_stored=True)
+    return TableChanges(unique_ids(found), any_stored=True)
 
 
-def _stored_among(connection: Connection, table: ContentTable, discord_ids: Sequence[int]) -> set[int]:
-    found = connection.fetch_arrow(
-        "content_among", {"table": quoted(table.name)}, discord_ids=list(discord_ids)
-    )
-    return set(found["discord_id"].to_pylist())
+def _stored_among(connection: Connection, table: ContentTable, discord_ids: np.ndarray) -> np.ndarray:
+    names = {"table": quoted(table.name)}
+    return unique_ids(connection.fetch_arrow("content_among", names, discord_ids=discord_ids.tolist()))
 
 
 def _replace(
     connection: Connection, table: ContentTable, wanted: pa.Table, changes: TableChanges, now: datetime
 ) -> None:
     if changes.any_stored:
-        differing = sorted(changes.differing)
+        differing = changes.differing.tolist()
         connection.execute("withdraw_content", {"table": quoted(table.name)}, discord_ids=differing)
         names = {**table.names, "wanted": quoted(table.wanted)}
         connection.execute("insert_content", names, discord_ids=differing, now=now)
         return
-    connection.load(table.name, wanted.append_column(_EXTRACTED_AT, repeated(now, _TIME, len(wanted))))
+    connection.load(table.name, extracted(wanted, now))
 
 
-def _changes(differing: Sequence[int], had: Collection[int], have: Collection[int], rows: int) -> Changes:
-    return Changes(
-        created=tuple(each for each in differing if each not in had),
-        changed=tuple(each for each in differing if each in had and each in have),
-        withdrawn=tuple(each for each in differing if each not in have),
-        rows=rows,
-    )
+def extracted(rows: pa.Table, now: datetime) -> pa.Table:
+    """Return rows of a content table with `extracted_at`, aware UTC."""
+    return rows.append_column(_EXTRACTED_AT, repeated(now, _TIME, len(rows)))
 
 
 def as_table(table: ContentTable, rows: Sequence[Row]) -> pa.Table:
@@ -337,10 +310,3 @@ def as_table(table: ContentTable, rows: Sequence[Row]) -> pa.Table:
     columns = zip(*rows, strict=True) if rows else [()] * len(table.columns)
     arrays = [column(values, field.type) for values, field in zip(columns, table.columns, strict=True)]
     return pa.Table.from_arrays(arrays, schema=table.columns)
-
-
-def _joined(one: tuple[int, ...], other: tuple[int, ...]) -> tuple[int, ...]:
-    # Batches go up by id, so nearly always one follows the other.
-    if not one or not other or one[-1] < other[0]:
-        return one + other
-    return tuple(sorted({*one, *other}))

@@ -20,7 +20,7 @@ from ingest_pipeline.domain.extract.trade_setups import SETUP_PARSER_VERSION
 from ingest_pipeline.domain.message import Attachment, Author, Embed, Picture
 from ingest_pipeline.domain.message_words import DriverFrom, Speech, speech_in_text
 from ingest_pipeline.domain.window import Window
-from ingest_pipeline.storage.content.rows import Changes
+from ingest_pipeline.storage.content.changes import Changes
 from ingest_pipeline.storage.engine.database import Connection, Database
 from ingest_pipeline.storage.messages.sessions import save_sessions
 from ingest_pipeline.storage.transfer.copy import copy_database

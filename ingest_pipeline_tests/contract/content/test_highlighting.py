@@ -13,12 +13,13 @@ import pytest
 
 from ingest_pipeline.content import extraction
 from ingest_pipeline.content.extraction import extract_for
-from ingest_pipeline.content.highlighting import rule_digest, score_highlights, usual_rate
+from ingest_pipeline.content.highlighting import score_highlights, usual_rate
+from ingest_pipeline.content.judging import rule_digest
 from ingest_pipeline.content.rules import ContentRules
 from ingest_pipeline.domain.extract.highlights import HighlightRule, MessageFeatures
 from ingest_pipeline.domain.message import Emoji, RawMessage, Reaction, Reference
+from ingest_pipeline.storage.content.changes import Changes
 from ingest_pipeline.storage.content.highlights import MinuteHistogram, session_rates
-from ingest_pipeline.storage.content.rows import Changes
 from ingest_pipeline.storage.engine.database import Connection, Database
 from ingest_pipeline.storage.messages.sessions import save_sessions
 from ingest_pipeline.userconfig.settings_file import SettingsFile

@@ -94,6 +94,12 @@ LEFT JOIN (
 WHERE m.discord_id IN (SELECT discord_id FROM scored_messages)
 ORDER BY m.discord_id;
 
+-- name: any_highlights
+-- Whether any message being scored has a row.
+SELECT EXISTS(
+    SELECT 1 FROM highlights WHERE discord_id IN (SELECT discord_id FROM scored_messages)
+) AS any_content;
+
 -- name: differing_highlights
 -- The messages being scored whose row differs from the one that they should have, or is missing or too many.
 SELECT

@@ -6,7 +6,7 @@ WHERE start_time <= $until::TIMESTAMPTZ AND end_time > $since::TIMESTAMPTZ AND i
 UNION ALL
 SELECT NULL AS session_id, NULL AS start_time, NULL AS end_time, NULL AS channel_ids, thread_id, parent_id
 FROM thread_parents
-WHERE thread_id = ANY($channel_ids::BIGINT[]);
+WHERE thread_id IN (SELECT unnest($channel_ids::BIGINT[]));
 
 -- name: list_threads
 -- The known threads of some channels.
@@ -140,4 +140,4 @@ DELETE FROM relinked_messages WHERE discord_id IN (SELECT unnest($discord_ids::B
 -- The parents of some threads, as far as they are known.
 SELECT thread_id, parent_id
 FROM thread_parents
-WHERE thread_id = ANY($channel_ids::BIGINT[]);
+WHERE thread_id IN (SELECT unnest($channel_ids::BIGINT[]));
