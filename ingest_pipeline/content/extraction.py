@@ -17,6 +17,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -25,7 +26,7 @@ from ingest_pipeline.content.messages import WORDS, columns_of, with_words
 from ingest_pipeline.content.rules import ContentRules
 from ingest_pipeline.domain.window import Window
 from ingest_pipeline.errors import IngestError
-from ingest_pipeline.storage.content.changes import Changes
+from ingest_pipeline.storage.content.changes import Changes, united
 from ingest_pipeline.storage.content.kinds import KindVersion, known_versions, register_kinds
 from ingest_pipeline.storage.content.rows import (
     ContentTable,
@@ -92,13 +93,11 @@ class ContentReport:
                     found[discord_id] = (*found.get(discord_id, ()), kind.name)
         return dict(sorted(found.items()))
 
-    @property
-    def changed_ids(self) -> frozenset[int]:
-        """The messages of which any content changed."""
+    def changed_ids(self) -> list[int]:
+        """Return the messages of which any content changed, ascending."""
         changes = self.kinds.values()
-        return frozenset(
-            each for one in changes for ids in (one.created, one.changed, one.withdrawn) for each in ids
-        )
+        ids = (np.array(each, np.int64) for one in changes for each in one.each_ids)
+        return list(map(int, united(ids)))
 
     def __add__(self, other: ContentReport) -> ContentReport:
         """Join the reports of two batches."""
@@ -154,7 +153,7 @@ def extract_for(
             report += ContentReport(kinds={kind.name: kind.derive(connection, unique, settings_of, moment)})
     if relinked:
         forget_relinked(connection, relinked)
-    record_changes(connection, ChangeKind.CONTENT, report.changed_ids, now=moment)
+    record_changes(connection, ChangeKind.CONTENT, report.changed_ids(), now=moment)
     return report
 
 

@@ -21,6 +21,8 @@ STORED_COLUMNS = (
     "posted_on",
     "raw_content",
     "message_text",
+    "driver",
+    "normalizer_version",
     "attachments",
     "attachment_count",
     "embeds",

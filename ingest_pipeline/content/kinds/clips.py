@@ -11,20 +11,24 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ingest_pipeline.content.kind import Batch, Found, Kind, Tables
-from ingest_pipeline.domain.extract.clips import CLIPS_PARSER_VERSION, Clip, find_clips
+from ingest_pipeline.domain.extract.clips import CLIPS_PARSER_VERSION, VIDEO_EXTENSIONS, Clip, find_clips
 from ingest_pipeline.domain.message_details import attachment_facts, media_of
 from ingest_pipeline.storage.content.rows import CLIPS, as_table
 from ingest_pipeline.storage.engine.columns import scalar
 
 _READ = ("attachments", "embeds", "details")
-# Keys of an embed whose address may be a video's, as they are stored.
 _NONE = scalar(0, pa.int32())
-_ADDRESS = '"(video_url|url)":'
+# A superset of what is a video, for Arrow: names that end like one, whatever an address has after it, or
+# that are written in a way that only Python reads.
+_LIKE_A_VIDEO = rf"(?i)\.(?:{'|'.join(sorted(each[1:] for each in VIDEO_EXTENSIONS))})(?:[^a-z0-9]|$)|%|\\"
+_ATTACHED = f"{_LIKE_A_VIDEO}|video/"
+_EMBEDDED = f'{_LIKE_A_VIDEO}|"video_url": *"'
 
 
 def _may_hold_clips(messages: pa.Table) -> pa.ChunkedArray:
-    is_embedded = pc.match_substring_regex(messages["embeds"], _ADDRESS)
-    is_attached = pc.greater(messages["attachment_count"], _NONE)
+    has_files = pc.greater(messages["attachment_count"], _NONE)
+    is_attached = pc.and_(has_files, pc.match_substring_regex(messages["attachments"], _ATTACHED))
+    is_embedded = pc.match_substring_regex(messages["embeds"], _EMBEDDED)
     return pc.or_(pc.or_(is_attached, is_embedded), pc.is_valid(messages["details"]))
 
 

@@ -66,7 +66,7 @@ _NUMBERS = (
     "quiet_rate",
     "threshold",
 )
-LONG_FOLDS = "[\u00df\u1e9e\ufb00-\ufb06\u0130\u0149\u01f0\u1e96-\u1e9a\u017f\u212a]"
+LONG_FOLDS = "[\u00df\u1e9e\ufb00-\ufb06\u0130\u0149\u01f0\u1e96-\u1e9a]"
 """Letters that Python's case folding makes ASCII letters of, and RE2's does not: a pattern's class."""
 # No part of a keyword and no letter: keywords with it between them are found again.
 _BETWEEN = "\x00"

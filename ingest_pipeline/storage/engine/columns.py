@@ -57,6 +57,12 @@ def counting(length: int) -> pa.Array:
     )
 
 
+def positions(numbers: np.ndarray) -> pa.Array:
+    """Return positions of rows as a column for `take`, int64."""
+    data = np.ascontiguousarray(numbers, np.int64)
+    return pa.Array.from_buffers(pa.int64(), len(data), [None, pa.py_buffer(data)])
+
+
 def scalar(value: Any, kind: pa.DataType) -> pa.Scalar:
     """Return a value as Arrow has it."""
     return repeated(value, kind, 1)[0]
@@ -84,6 +90,11 @@ def as_numpy(numbers: pa.Array) -> np.ndarray:
     layout = np.dtype("f8" if pa.types.is_floating(numbers.type) else f"i{numbers.type.bit_width // 8}")
     first = numbers.offset * layout.itemsize
     return np.frombuffer(numbers.buffers()[1], layout, len(numbers), first)
+
+
+def as_flags(flags: pa.ChunkedArray) -> np.ndarray:
+    """Return booleans without nulls; `to_numpy` would import pandas."""
+    return as_numpy(flags.combine_chunks().cast(pa.int8())).astype(bool)
 
 
 def _converted(values: Sequence[Any], kind: pa.DataType) -> pa.Array:

@@ -15,12 +15,13 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from ingest_pipeline.domain.message_details import DETAIL_COLUMNS
 from ingest_pipeline.domain.snowflake import created_at
 from ingest_pipeline.domain.window import Window
-from ingest_pipeline.storage.engine.columns import column, counting, repeated
+from ingest_pipeline.storage.engine.columns import as_flags, as_numpy, counting, positions, repeated
 from ingest_pipeline.storage.engine.database import Connection
 from ingest_pipeline.storage.messages.changes import ChangeKind, record_changes
 from ingest_pipeline.storage.messages.membership import share_sessions
@@ -55,20 +56,19 @@ def admit(connection: Connection, rows: pa.Table, *, now: datetime) -> Admission
     reasons = rows["skip_reason"]
     if reasons.null_count == len(rows):
         return Admission(rows)
-    read = list(zip(rows["discord_id"].to_pylist(), reasons.to_pylist(), strict=True))
-    left_out = {discord_id for discord_id, _ in read}
-    left_out -= {discord_id for discord_id, reason in read if reason is None}
-    if left_out:
-        found = connection.fetch_all("known_among", discord_ids=sorted(left_out))
-        left_out -= {row["discord_id"] for row in found}
-    if not left_out:
+    ids = as_numpy(rows["discord_id"].combine_chunks())
+    is_taken = as_flags(reasons.is_null())
+    left_out = np.setdiff1d(ids[~is_taken], ids[is_taken])
+    if len(left_out):
+        found = connection.fetch_all("known_among", discord_ids=left_out.tolist())
+        left_out = np.setdiff1d(left_out, np.array([row["discord_id"] for row in found], np.int64))
+    if not len(left_out):
         return Admission(rows)
-    places: dict[bool, list[int]] = {True: [], False: []}
-    for position, (discord_id, _) in enumerate(read):
-        places[discord_id in left_out].append(position)
-    _keep(connection, rows.take(column(places[True], pa.int64())), now)
-    skipped = Counter(reason for discord_id, reason in read if discord_id in left_out)
-    return Admission(rows.take(column(places[False], pa.int64())), skipped)
+    is_left_out = np.isin(ids, left_out)
+    some = rows.take(positions(np.flatnonzero(is_left_out)))
+    _keep(connection, some, now)
+    skipped = Counter(some["skip_reason"].to_pylist())
+    return Admission(rows.take(positions(np.flatnonzero(~is_left_out))), skipped)
 
 
 def release(connection: Connection) -> pa.Table | None:
