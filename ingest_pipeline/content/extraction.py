@@ -136,9 +136,7 @@ def extract_for(
     wanted = [kind for kind in rules.kinds if kinds is None or kind.name in kinds]
     report = ContentReport(kinds={kind.name: Changes() for kind in wanted})
     everything = len(wanted) == len(rules.kinds)
-    register_kinds(
-        connection, _versions(rules.kinds), sorted({*discord_ids}) if everything else (), now=moment
-    )
+    register_kinds(connection, _versions(rules.kinds), discord_ids if everything else (), now=moment)
     relinked = relinked_messages(connection, _RELINKED_AT_ONCE) if everything else []
     if relinked:
         lock_messages(connection, relinked)

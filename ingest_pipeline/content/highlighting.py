@@ -38,6 +38,7 @@ from ingest_pipeline.storage.content.highlights import (
     session_starts,
     stage_messages,
 )
+from ingest_pipeline.storage.engine.columns import as_flags
 from ingest_pipeline.storage.engine.database import Connection
 
 _MINUTE = timedelta(minutes=1)
@@ -140,9 +141,10 @@ def _rates(
 
 def _score_staged(connection: Connection, judge: Judge, now: datetime) -> Changes:
     features = highlight_features(connection)
-    wanted = judge.rows(features.filter(features["is_live"]))
-    candidates = unique_ids(wanted.filter(wanted["is_candidate"]))
-    flagged = unique_ids(features.filter(features["is_highlight_candidate"]))
+    is_live = as_flags(features["is_live"])
+    wanted = judge.rows(features if is_live.all() else features.filter(features["is_live"]))
+    candidates = unique_ids(wanted, "is_candidate")
+    flagged = unique_ids(features, "is_highlight_candidate")
     mark_highlights(
         connection,
         candidates=np.setdiff1d(candidates, flagged, assume_unique=True).tolist(),

@@ -19,7 +19,7 @@ from ingest_pipeline.domain.markdown import as_code
 from ingest_pipeline.domain.message_words import IN_EMBEDS, DriverFrom, speech_in_embed, speech_in_text
 from ingest_pipeline.domain.normalize import NORMALIZER_VERSION
 from ingest_pipeline.storage.content.rows import RADIO_MESSAGES
-from ingest_pipeline.storage.engine.columns import as_numpy, column, positions, repeated, scalar
+from ingest_pipeline.storage.engine.columns import as_numpy, column, grouped, positions, repeated, scalar
 
 _SPOKEN_PARTS = frozenset({"forwarded.content", "component.text", "forwarded.component.text"})
 _READ = ("raw_content", "author_name", "parts", "details_parts", "channel_id")
@@ -108,20 +108,19 @@ def _said(
 def _known(drivers: DriverTable, names: pa.ChunkedArray, times: pa.Table) -> dict[str, pa.Array]:
     """Return who is meant by names, each at a season and a day since 1970; nulls for nobody known."""
     encoded = names.combine_chunks().dictionary_encode()
-    seasons, days = (as_numpy(times[name].combine_chunks()).astype(np.int64) for name in _TIMES)
-    different, meant = np.unique(
-        np.stack([as_numpy(encoded.indices).astype(np.int64), seasons, days]), axis=1, return_inverse=True
-    )
+    keys = [as_numpy(encoded.indices), *(as_numpy(times[name].combine_chunks()) for name in _TIMES)]
+    firsts, meant = grouped([each.astype(np.int64) for each in keys])
+    different = zip(*(each[firsts].tolist() for each in keys), strict=True)
     texts = encoded.dictionary.to_pylist()
     found = [
         (known.code, known.name, known.number, known.team, known.season) if known else (None,) * 5
-        for name, season, day in different.T.tolist()
+        for name, season, day in different
         for known in [drivers.resolve(texts[name], season, date.fromordinal(_EPOCH_DAY + day))]
     ]
     fields = [RADIO_MESSAGES.columns.field(name) for name in _KNOWN]
     values = list(zip(*found, strict=True)) if found else [()] * len(fields)
     known = pa.table([column(each, field.type) for each, field in zip(values, fields, strict=True)], _KNOWN)
-    return dict(zip(_KNOWN, known.take(positions(meant.ravel())).columns, strict=True))
+    return dict(zip(_KNOWN, known.take(positions(meant)).columns, strict=True))
 
 
 _KNOWN = ("driver_code", "driver_name", "driver_number", "driver_team", "driver_season")

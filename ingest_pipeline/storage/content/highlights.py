@@ -23,7 +23,6 @@ from ingest_pipeline.storage.engine.queries import quoted
 SessionChannel = tuple[str, int]
 """A session and one of its channels."""
 _MINUTE = timedelta(minutes=1)
-_SIDES = ("is_stored", "is_wanted")
 _NEVER = datetime(1, 1, 1, tzinfo=UTC)
 
 
@@ -192,7 +191,7 @@ def replace_highlights(connection: Connection, wanted: pa.Table, *, now: datetim
         return Changes(created=tuple(unique_ids(wanted).tolist()), rows=len(wanted))
     connection.stage("wanted_highlights", wanted)
     found = connection.fetch_arrow("differing_highlights")
-    differing, had, have = (unique_ids(each) for each in (found, *(found.filter(found[n]) for n in _SIDES)))
+    differing, had, have = (unique_ids(found, side) for side in (None, "is_stored", "is_wanted"))
     if len(had):
         names = {"table": quoted(HIGHLIGHTS.name)}
         connection.execute("withdraw_content", names, discord_ids=had.tolist())

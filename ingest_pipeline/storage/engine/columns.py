@@ -92,6 +92,24 @@ def as_numpy(numbers: pa.Array) -> np.ndarray:
     return np.frombuffer(numbers.buffers()[1], layout, len(numbers), first)
 
 
+def grouped(columns: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Return the first row of each different combination of numbers, and each row's combination.
+
+    Args:
+        columns: At least one, int64, from 0, of one length.
+    """
+    if not len(columns[0]):
+        return np.empty(0, np.int64), np.empty(0, np.int64)
+    combined = np.zeros(len(columns[0]), np.int64)
+    for numbers in columns:
+        span = int(numbers.max()) + 1
+        if (int(combined.max()) + 1) * span > _MOST_COMBINED:
+            combined = np.unique(combined, return_inverse=True)[1].astype(np.int64)
+        combined = combined * span + numbers
+    _, firsts, groups = np.unique(combined, return_index=True, return_inverse=True)
+    return firsts, groups
+
+
 def as_flags(flags: pa.ChunkedArray) -> np.ndarray:
     """Return booleans without nulls; `to_numpy` would import pandas."""
     return as_numpy(flags.combine_chunks().cast(pa.int8())).astype(bool)
@@ -138,6 +156,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _EPOCH_DAY = _EPOCH.date()
 # Offsets of 32 bits reach no further.
 _MOST_TEXT = 2**31
+_MOST_COMBINED = 2**62
 _Repeated = Callable[[Any, pa.DataType, int], list[pa.Buffer]]
 _REPEATED: dict[int, _Repeated] = {
     pa.string().id: _same_text,

@@ -377,7 +377,9 @@ def test_a_parser_that_fails_costs_what_one_message_says(
 
     monkeypatch.setattr("ingest_pipeline.content.kinds.team_radio.speech_in_text", speech_in)
     with database.write() as connection:
-        ids = merge(connection, said(1, "`Leclerc` Box."), said(2, "`16` has `poison`"), said(3, "`16` Copy."))
+        ids = merge(
+            connection, said(1, "`Leclerc` Box."), said(2, "`16` has `poison`"), said(3, "`16` Copy.")
+        )
         report = extract(connection, *ids)
     assert report.kinds["team_radio"].created == (ids[0], ids[2])
     assert f"message {ids[1]} cannot be read" in caplog.text
