@@ -6,7 +6,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ingest_pipeline.content.kind import Batch, Kind, Tables
-from ingest_pipeline.storage.content.rows import ContentTable, as_table
+from ingest_pipeline.storage.content.rows import as_table
+from ingest_pipeline.storage.content.tables import ContentTable
 
 GOAL = re.compile(r"GOAL!\s+(.+?)\s+(\d+)-(\d+)\s+(.+?)\s+\((.+?)\s+(\d+)'\)")
 VERSION = 1

@@ -29,7 +29,6 @@ from ingest_pipeline.errors import IngestError
 from ingest_pipeline.storage.content.changes import Changes, united
 from ingest_pipeline.storage.content.kinds import KindVersion, known_versions, register_kinds
 from ingest_pipeline.storage.content.rows import (
-    ContentTable,
     as_table,
     content_ids,
     content_sources,
@@ -37,6 +36,7 @@ from ingest_pipeline.storage.content.rows import (
     replace_content,
     stage_targets,
 )
+from ingest_pipeline.storage.content.tables import ContentTable
 from ingest_pipeline.storage.engine.database import Connection, Database
 from ingest_pipeline.storage.messages.changes import ChangeKind, record_changes
 from ingest_pipeline.storage.messages.deletions import lock_messages
@@ -156,13 +156,13 @@ def extract_for(
 
 
 def _versions(kinds: Collection[Kind]) -> list[KindVersion]:
-    return [KindVersion(kind.name, kind.version, kind.tables) for kind in kinds]
+    return [KindVersion(kind.name, kind.version, kind.tables) for kind in kinds if not kind.is_view]
 
 
 def any_relinked(connection: Connection, rules: ContentRules) -> bool:
     """Return whether the session of any messages has become another, or a kind has a newer version."""
     known = known_versions(connection)
-    if any(known.get(kind.name, 0) < kind.version for kind in rules.kinds):
+    if any(known.get(kind.name, 0) < kind.version for kind in _versions(rules.kinds)):
         return True
     return bool(relinked_messages(connection, 1))
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
+
+import msgspec
 
 from ingest_pipeline.content.kind import Found, Kind
 from ingest_pipeline.content.registry import BUILT_IN
@@ -15,7 +17,7 @@ from ingest_pipeline.storage.content.queries import (
     count_strays,
     search_content,
 )
-from ingest_pipeline.storage.content.rows import ContentTable
+from ingest_pipeline.storage.content.tables import ContentTable
 from ingest_pipeline.storage.engine.database import Connection
 
 Rows = list[dict[str, Any]]
@@ -39,7 +41,7 @@ def is_known(connection: Connection, kind: Kind) -> bool:
 
 def stray_rows(connection: Connection, kind: Kind) -> int:
     """Count the rows of a kind's tables whose message is deleted or unknown."""
-    known = is_known(connection, kind)
+    known = is_known(connection, kind) and not kind.is_view
     return sum(count_strays(connection, table) for table in kind.tables) if known else 0
 
 
@@ -56,3 +58,12 @@ def _rows(
     connection: Connection, kind: Kind, table: ContentTable, channel_ids: Sequence[int], window: Window
 ) -> Rows:
     return content_in_window(connection, table, channel_ids, window, query=kind.queries.get(table.name))
+
+
+def unpacked(kind: Kind, row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a row of a kind's first table for an answer in JSON: what is JSON in it is no text."""
+    documents = kind.table.documents
+    return {
+        name: msgspec.json.decode(value) if name in documents and value is not None else value
+        for name, value in row.items()
+    }

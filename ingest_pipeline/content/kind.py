@@ -16,7 +16,7 @@ import pyarrow as pa
 from ingest_pipeline.domain.channel_settings import EffectiveSettings
 from ingest_pipeline.domain.extract.drivers import DriverTable
 from ingest_pipeline.storage.content.changes import Changes
-from ingest_pipeline.storage.content.rows import ContentTable
+from ingest_pipeline.storage.content.tables import ContentTable
 from ingest_pipeline.storage.engine.database import Connection
 
 Tables = Mapping[str, pa.Table]
@@ -61,6 +61,7 @@ class Kind:
         derive: In place of `extract`, brings the content of some messages in line itself: for what also
             depends on other messages. Called with the transaction, the messages, what returns the settings
             of channels, and the time.
+        is_view: Its table is a view of this project's schema, so that nothing is extracted.
         queries: Named statements that read the rows of tables in some channels and a window, by table; by
             default the common one.
         describe: Returns from these rows what the asset shows of a window besides the number of rows:
@@ -79,6 +80,7 @@ class Kind:
     extract: Extract | None = None
     prefilter: Callable[[pa.Table], pa.ChunkedArray] | None = None
     derive: Derive | None = None
+    is_view: bool = False
     queries: Mapping[str, str] = field(default_factory=dict)
     describe: Callable[[Found], Mapping[str, Any]] | None = None
     title: str = ""

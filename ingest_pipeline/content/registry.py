@@ -15,14 +15,32 @@ from pathlib import Path
 from ingest_pipeline.content.kind import Kind
 from ingest_pipeline.content.kinds.clips import CLIPS_KIND
 from ingest_pipeline.content.kinds.highlights import HIGHLIGHTS_KIND
+from ingest_pipeline.content.kinds.message_classes import MESSAGE_CLASSES_KIND
+from ingest_pipeline.content.kinds.polls import POLLS_KIND
 from ingest_pipeline.content.kinds.team_radio import TEAM_RADIO
 from ingest_pipeline.content.kinds.trade_setups import TRADE_SETUPS_KIND
 from ingest_pipeline.content.messages import COLUMNS
 from ingest_pipeline.errors import ConfigurationError
 from ingest_pipeline.settings import Settings
 
-BUILT_IN: tuple[Kind, ...] = (TEAM_RADIO, TRADE_SETUPS_KIND, CLIPS_KIND, HIGHLIGHTS_KIND)
+BUILT_IN: tuple[Kind, ...] = (
+    TEAM_RADIO,
+    TRADE_SETUPS_KIND,
+    CLIPS_KIND,
+    HIGHLIGHTS_KIND,
+    POLLS_KIND,
+    MESSAGE_CLASSES_KIND,
+)
 ENTRY_POINTS = "ingest_pipeline.kinds"
+_COMMANDS = (
+    "api backfill bot changes channels clip_files database demo doctor export exporter gaps guilds import "
+    "import_history import_messages messages metrics poll_recent_messages prune reread scans seal search "
+    "sessions settings start trace verify_message_counts"
+)
+_ASSETS = "channel_messages normalized_messages raw_export session_manifest session_report users content"
+_PATHS = "docs health install_intents livez openapi page readyz redoc scan_runs schedules status"
+RESERVED = frozenset(f"{_COMMANDS} {_ASSETS} {_PATHS}".split())
+"""Names of this project's own commands, paths and assets, which no kind can have."""
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,40}")
 
 
@@ -80,11 +98,13 @@ def _require_sound(kind: Kind, others: Iterable[Kind]) -> None:
     problem = ""
     if not _NAME.fullmatch(kind.name) or kind.name in taken[0]:
         problem = "has a name that is taken or is not lower-case words with _ between: choose another"
+    elif kind.name in RESERVED:
+        problem = "has the name of one of this project's own commands, paths or assets: choose another"
     elif not kind.tables or any(table.name in taken[1] for table in kind.tables):
         problem = "has no table, or one of another kind: give it tables of its own"
     elif any(table.key[0] != "discord_id" or table.columns.names[0] != "discord_id" for table in kind.tables):
         problem = "has a table whose key and columns do not begin with discord_id: put it first"
-    elif (kind.extract is None) == (kind.derive is None):
+    elif (kind.extract is not None) + (kind.derive is not None) + kind.is_view != 1:
         problem = "needs either extract or derive"
     elif unknown := set(kind.reads) - set(COLUMNS):
         problem = f"reads {', '.join(sorted(unknown))}: it can read {', '.join(COLUMNS)}"

@@ -136,12 +136,25 @@ def _csv_column(column: pa.Array) -> pa.Array:
     if pa.types.is_timestamp(column.type):
         return pc.binary_join_element_wise(_iso_times(column), "Z", "")
     if pa.types.is_string(column.type):
-        # Whoever may write in a channel could otherwise have a formula run in the reader's spreadsheet:
-        # https://owasp.org/www-community/attacks/CSV_Injection
-        formulas = pc.match_substring_regex(column, _FORMULA)
-        written = column.filter(formulas).to_pylist()
-        return _replaced(column, formulas, [f"'{text}" for text in written]) if written else column
+        return _without_formulas(column)
     return column
+
+
+def without_formulas(rows: pa.Table) -> pa.Table:
+    """Return rows for a CSV file, their texts with `'` before what a spreadsheet would take for a formula."""
+    columns = [
+        _without_formulas(each.combine_chunks()) if pa.types.is_string(each.type) else each
+        for each in rows.itercolumns()
+    ]
+    return pa.table(columns, names=rows.column_names)
+
+
+def _without_formulas(texts: pa.Array) -> pa.Array:
+    # Whoever may write in a channel could otherwise have a formula run in the reader's spreadsheet:
+    # https://owasp.org/www-community/attacks/CSV_Injection
+    formulas = pc.match_substring_regex(texts, _FORMULA)
+    written = texts.filter(formulas).to_pylist()
+    return _replaced(texts, formulas, [f"'{text}" for text in written]) if written else texts
 
 
 def _iso_times(times: pa.Array) -> pa.Array:

@@ -24,7 +24,7 @@ from ingest_pipeline.api.fields import (
     message_of,
 )
 from ingest_pipeline.api.problems import documented
-from ingest_pipeline.content.found import find_content, is_known
+from ingest_pipeline.content.found import find_content, is_known, unpacked
 from ingest_pipeline.content.kind import Kind
 from ingest_pipeline.ingestion.services import Services
 from ingest_pipeline.storage.content.clip_search import clips_matching
@@ -203,7 +203,7 @@ def read_page(services: Services, kind: Kind, page_model: type[Page], wanted: Co
     is_last = len(messages) < limit or rows[-1]["discord_id"] == messages[-1]
     shown = set(messages)
     return page_model(
-        items=[row for row in rows if row["discord_id"] in shown],
+        items=[unpacked(kind, row) for row in rows if row["discord_id"] in shown],
         next_cursor=None if is_last else cursor_of(messages[-1]),
     )
 
@@ -219,6 +219,7 @@ def content_page_model(kind: Kind) -> type[BaseModel]:
     }
     for column in kind.table.columns:
         shown = ShownId if column.name.endswith("_id") else _SHOWN.get(column.type, Decimal)
+        shown = list[Any] if column.name in kind.table.documents else shown
         fields[column.name] = (shown if column.name in kind.table.key else shown | None, ...)
     item = create_model(f"{name}Model", **fields)
     described = Field(description="For the next page; null on the last page.")

@@ -106,11 +106,14 @@ def _command(name: str, kind: Kind) -> Any:
         rows = _find(context, kind, wanted, as_json=as_json)
         if output is not None:
             suffix = output.suffix if file_format is None else f".{file_format.value}"
-            write_file(output, lambda stream: _write(stream, rows, suffix))
+            write_file(output, lambda stream: _write(stream, kind, rows, suffix))
         elif file_format is not None:
-            _write(sys.stdout.buffer, rows, f".{file_format.value}")
+            _write(sys.stdout.buffer, kind, rows, f".{file_format.value}")
         elif as_json:
-            print_json({"session_id": session_id, "count": len(rows), kind.name: rows})
+            from ingest_pipeline.content.found import unpacked
+
+            shown = [unpacked(kind, row) for row in rows]
+            print_json({"session_id": session_id, "count": len(rows), kind.name: shown})
         else:
             columns = ("posted_at", "discord_id", *(kind.shows or kind.table.columns.names[1:]))
             print_rows(columns, [[row[each] for each in columns] for row in rows])
@@ -135,10 +138,13 @@ def _find(
     return [with_text_ids(row) for row in ordered]
 
 
-def _write(stream: BinaryIO, rows: list[dict[str, Any]], suffix: str) -> int:
+def _write(stream: BinaryIO, kind: Kind, rows: list[dict[str, Any]], suffix: str) -> int:
     import json
 
     import pyarrow as pa
+
+    from ingest_pipeline.content.found import unpacked
+    from ingest_pipeline.reporting.export import without_formulas
 
     table = pa.Table.from_pylist(rows)
     if suffix == ".parquet":
@@ -146,9 +152,10 @@ def _write(stream: BinaryIO, rows: list[dict[str, Any]], suffix: str) -> int:
 
         pq.write_table(table, stream)
     elif suffix == ".json":
-        stream.write(json.dumps(rows, ensure_ascii=False, default=str).encode())
+        shown = [unpacked(kind, row) for row in rows]
+        stream.write(json.dumps(shown, ensure_ascii=False, default=str).encode())
     else:
         import pyarrow.csv as pc
 
-        pc.write_csv(table, stream)
+        pc.write_csv(without_formulas(table), stream)
     return len(rows)

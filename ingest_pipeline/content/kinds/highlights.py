@@ -17,7 +17,7 @@ from ingest_pipeline.domain.extract.highlights import HIGHLIGHT_RULE_VERSION
 from ingest_pipeline.domain.markdown import as_code
 from ingest_pipeline.errors import ConfigurationError
 from ingest_pipeline.storage.content.changes import Changes
-from ingest_pipeline.storage.content.rows import HIGHLIGHTS
+from ingest_pipeline.storage.content.tables import HIGHLIGHTS
 from ingest_pipeline.storage.engine.database import Connection
 
 _logger = logging.getLogger(__name__)

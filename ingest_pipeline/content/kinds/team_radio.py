@@ -18,7 +18,7 @@ from ingest_pipeline.domain.extract.team_radio import RADIO_PARSER_VERSION
 from ingest_pipeline.domain.markdown import as_code
 from ingest_pipeline.domain.message_words import IN_EMBEDS, DriverFrom, speech_in_embed, speech_in_text
 from ingest_pipeline.domain.normalize import NORMALIZER_VERSION
-from ingest_pipeline.storage.content.rows import RADIO_MESSAGES
+from ingest_pipeline.storage.content.tables import RADIO_MESSAGES
 from ingest_pipeline.storage.engine.columns import as_numpy, column, grouped, positions, repeated, scalar
 
 _SPOKEN_PARTS = frozenset({"forwarded.content", "component.text", "forwarded.component.text"})

@@ -19,13 +19,8 @@ from ingest_pipeline.domain.extract.setup_message import (
 )
 from ingest_pipeline.domain.extract.trade_setups import SETUP_PARSER_VERSION, parse_setups
 from ingest_pipeline.domain.markdown import as_code
-from ingest_pipeline.storage.content.rows import (
-    TICKER_BIASES,
-    TRADE_SETUPS,
-    UNPARSED_LINES,
-    Row,
-    as_table,
-)
+from ingest_pipeline.storage.content.rows import Row, as_table
+from ingest_pipeline.storage.content.tables import TICKER_BIASES, TRADE_SETUPS, UNPARSED_LINES
 from ingest_pipeline.storage.engine.columns import values_of
 
 # A superset of what `may_plan_trades` lets pass, for Arrow: RE2 looks at a text in a fraction of the time.

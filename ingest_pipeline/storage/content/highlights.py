@@ -15,7 +15,8 @@ import numpy as np
 import pyarrow as pa
 
 from ingest_pipeline.storage.content.changes import Changes, changes_of, unique_ids
-from ingest_pipeline.storage.content.rows import HIGHLIGHTS, extracted
+from ingest_pipeline.storage.content.rows import extracted
+from ingest_pipeline.storage.content.tables import HIGHLIGHTS
 from ingest_pipeline.storage.engine.columns import as_numpy
 from ingest_pipeline.storage.engine.database import Connection
 from ingest_pipeline.storage.engine.queries import quoted

@@ -15,7 +15,8 @@ from typing import Any
 import pyarrow as pa
 
 from ingest_pipeline.errors import ConfigurationError
-from ingest_pipeline.storage.content.rows import ContentTable, stage_targets
+from ingest_pipeline.storage.content.rows import stage_targets
+from ingest_pipeline.storage.content.tables import ContentTable
 from ingest_pipeline.storage.engine.database import Connection
 from ingest_pipeline.storage.engine.migrations import own_tables, recorded_tables
 from ingest_pipeline.storage.engine.queries import quoted

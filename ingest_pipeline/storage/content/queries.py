@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from ingest_pipeline.domain.window import Window
-from ingest_pipeline.storage.content.rows import ContentTable
+from ingest_pipeline.storage.content.tables import ContentTable
 from ingest_pipeline.storage.engine.database import Connection
 from ingest_pipeline.storage.engine.queries import quoted
 

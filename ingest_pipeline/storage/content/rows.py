@@ -16,160 +16,14 @@ import pyarrow as pa
 
 from ingest_pipeline.domain.window import Window
 from ingest_pipeline.storage.content.changes import Changes, changes_of, unique_ids, united
+from ingest_pipeline.storage.content.tables import TIME, ContentTable
 from ingest_pipeline.storage.engine.columns import column, repeated
 from ingest_pipeline.storage.engine.database import Connection
 from ingest_pipeline.storage.engine.queries import quoted
 
 Row = tuple[Any, ...]
 
-_TIME = pa.timestamp("us", tz="UTC")
-_PRICE = pa.decimal128(17, 8)
-_EXTRACTED_AT = pa.field("extracted_at", _TIME)
-
-
-@dataclass(frozen=True, slots=True)
-class ContentTable:
-    """A table whose rows belong to messages.
-
-    Attributes:
-        name: Its name.
-        key: Its key, `discord_id` first.
-        columns: Its columns in order, without `extracted_at`, which comes last.
-    """
-
-    name: str
-    key: tuple[str, ...]
-    columns: pa.Schema
-
-    @property
-    def names(self) -> dict[str, str]:
-        """The places of `read_content` filled."""
-        return {
-            "table": quoted(self.name),
-            "columns": ", ".join(map(quoted, self.columns.names)),
-            "key": ", ".join(map(quoted, self.key)),
-        }
-
-    @property
-    def compared(self) -> dict[str, str]:
-        """The places of `differing_content` filled but for `wanted`; JSON is compared as text."""
-        columns = [
-            f"{quoted(each.name)}::TEXT" if pa.types.is_string(each.type) else quoted(each.name)
-            for each in self.columns
-        ]
-        return {"table": quoted(self.name), "columns": ", ".join(columns)}
-
-    @property
-    def wanted(self) -> str:
-        """The name of its rows as they should be, while they are staged."""
-        return f"wanted_{self.name}"
-
-
-_LINE = ("discord_id", "line_number")
-RADIO_MESSAGES = ContentTable(
-    "radio_messages",
-    ("discord_id",),
-    pa.schema(
-        {
-            "discord_id": pa.int64(),
-            "driver": pa.string(),
-            "radio_text": pa.string(),
-            "driver_code": pa.string(),
-            "driver_name": pa.string(),
-            "driver_number": pa.int32(),
-            "driver_team": pa.string(),
-            "driver_season": pa.int32(),
-            "parser_version": pa.int32(),
-        }
-    ),
-)
-TRADE_SETUPS = ContentTable(
-    "trade_setups",
-    _LINE,
-    pa.schema(
-        {
-            "discord_id": pa.int64(),
-            "line_number": pa.int32(),
-            "ticker": pa.string(),
-            "trading_day": pa.date32(),
-            "kind": pa.string(),
-            "direction": pa.string(),
-            "aggressiveness": pa.string(),
-            "trigger_price": _PRICE,
-            "zone_low": _PRICE,
-            "zone_high": _PRICE,
-            "stop_price": _PRICE,
-            "targets": pa.string(),
-            "has_suspect_targets": pa.bool_(),
-            "label": pa.string(),
-            "parser_version": pa.int32(),
-        }
-    ),
-)
-TICKER_BIASES = ContentTable(
-    "ticker_biases",
-    _LINE,
-    pa.schema(
-        {
-            "discord_id": pa.int64(),
-            "line_number": pa.int32(),
-            "ticker": pa.string(),
-            "trading_day": pa.date32(),
-            "bias_text": pa.string(),
-            "stance": pa.string(),
-            "parser_version": pa.int32(),
-        }
-    ),
-)
-UNPARSED_LINES = ContentTable(
-    "unparsed_lines",
-    _LINE,
-    pa.schema(
-        {
-            "discord_id": pa.int64(),
-            "line_number": pa.int32(),
-            "ticker": pa.string(),
-            "line_text": pa.string(),
-            "reason": pa.string(),
-            "parser_version": pa.int32(),
-        }
-    ),
-)
-CLIPS = ContentTable(
-    "clips",
-    ("discord_id", "clip_number"),
-    pa.schema(
-        {
-            "discord_id": pa.int64(),
-            "clip_number": pa.int32(),
-            "clip_key": pa.string(),
-            "origin": pa.string(),
-            "url": pa.string(),
-            "file_name": pa.string(),
-            "content_type": pa.string(),
-            "size_bytes": pa.int64(),
-            "expires_at": _TIME,
-            "part": pa.string(),
-            "is_stream_clip": pa.bool_(),
-            "clip_created_at": _TIME,
-            "parser_version": pa.int32(),
-        }
-    ),
-)
-HIGHLIGHTS = ContentTable(
-    "highlights",
-    ("discord_id",),
-    pa.schema(
-        {
-            "discord_id": pa.int64(),
-            "score": pa.float64(),
-            "is_candidate": pa.bool_(),
-            "reasons": pa.string(),
-            "rule_version": pa.int32(),
-            "rule_digest": pa.string(),
-        }
-    ),
-)
+_EXTRACTED_AT = pa.field("extracted_at", TIME)
 
 
 def stage_targets(connection: Connection, discord_ids: Sequence[int]) -> None:
@@ -302,7 +156,7 @@ def _replace(
 
 def extracted(rows: pa.Table, now: datetime) -> pa.Table:
     """Return rows of a content table with `extracted_at`, aware UTC."""
-    return rows.append_column(_EXTRACTED_AT, repeated(now, _TIME, len(rows)))
+    return rows.append_column(_EXTRACTED_AT, repeated(now, TIME, len(rows)))
 
 
 def as_table(table: ContentTable, rows: Sequence[Row]) -> pa.Table:

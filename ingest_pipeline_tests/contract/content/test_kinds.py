@@ -8,12 +8,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 
+from ingest_pipeline.api.app import build_api
+from ingest_pipeline.cli.app import app
 from ingest_pipeline.content.extraction import extract_for
-from ingest_pipeline.content.found import find_content
-from ingest_pipeline.content.registry import BUILT_IN, load_kinds
+from ingest_pipeline.content.found import find_content, rows_in_window, stray_rows
+from ingest_pipeline.content.kinds.message_classes import MESSAGE_CLASSES_KIND
+from ingest_pipeline.content.kinds.polls import POLLS_KIND
+from ingest_pipeline.content.registry import BUILT_IN, RESERVED, load_kinds
 from ingest_pipeline.content.rules import ContentRules, load_content_rules
 from ingest_pipeline.content.sessions import MessageJourney, extract_for_events, read_relinked
+from ingest_pipeline.domain.message import Attachment, Author, Embed, EmbedField, Reference, Sticker
+from ingest_pipeline.domain.window import Window
 from ingest_pipeline.errors import ConfigurationError
 from ingest_pipeline.ingestion.services import Services, build_services
 from ingest_pipeline.orchestration.build import build_definitions
@@ -21,13 +28,22 @@ from ingest_pipeline.reporting.report import write_session_report
 from ingest_pipeline.settings import Settings
 from ingest_pipeline.storage.content.kinds import known_versions
 from ingest_pipeline.storage.content.queries import ContentFilter
+from ingest_pipeline.storage.content.tables import POLLS
 from ingest_pipeline.storage.engine.database import Connection, Database
 from ingest_pipeline.storage.messages.sessions import save_sessions
 from ingest_pipeline.storage.transfer.copy import copy_database
 from ingest_pipeline_tests import goals
 from ingest_pipeline_tests.api_worlds import client_of
 from ingest_pipeline_tests.cli_runs import PROJECT, Cli
-from ingest_pipeline_tests.contract.content_messages import RULES, SESSION, contents, delete, merge, said
+from ingest_pipeline_tests.contract.content_messages import (
+    PLAN,
+    RULES,
+    SESSION,
+    contents,
+    delete,
+    merge,
+    said,
+)
 from ingest_pipeline_tests.contract.readings import CHANNEL, at
 
 FILE = Path(goals.__file__)
@@ -73,13 +89,7 @@ def test_goals_are_told_shown_and_withdrawn(services: Services, tmp_path: Path) 
     assert "Goals" in report
     assert "Havertz" in report
     services.database.close()
-    url = services.settings.database_url
-    environment = {
-        "INGEST_KINDS": str(FILE),
-        "INGEST_DATA_DIR": str(services.settings.data_dir),
-        **({"INGEST_DATABASE_URL": url.get_secret_value()} if url else {}),
-    }
-    shown = Cli(tmp_path, environment)("goals", "--session-id", "monza", "--json")
+    shown = _cli(services, tmp_path)("goals", "--session-id", "monza", "--json")
     assert shown.code == 0, shown
     assert [(row["discord_id"], row["scorer"]) for row in shown.json["goals"]] == [
         (str(ids[0]), "Saka"),
@@ -186,3 +196,89 @@ def test_the_page_shows_the_very_file() -> None:
 def test_rules_have_the_built_in_kinds() -> None:
     """Without any setting."""
     assert ContentRules().kinds == BUILT_IN
+
+
+def test_names_of_commands_paths_and_assets_are_refused(services: Services) -> None:
+    """A kind of such a name would never be seen, or would stand in the way of what is there."""
+    commands = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+    paths = {path.split("/")[1] for path in build_api(services).openapi()["paths"]}
+    assets = build_definitions(services.settings).resolve_asset_graph().get_all_asset_keys()
+    taken = {each.replace("-", "_") for each in {*commands, *paths}} | {
+        key.to_user_string() for key in assets
+    }
+    assert taken - {kind.name for kind in load_kinds(services.settings)} <= RESERVED
+    services.database.close()
+
+
+def test_a_kind_of_a_taken_name_says_so(tmp_path: Path) -> None:
+    """Before anything is made of it."""
+    file = tmp_path / "kind.py"
+    file.write_text(FILE.read_text(encoding="utf-8").replace('name="goals"', 'name="messages"'))
+    with pytest.raises(ConfigurationError, match=r"(?s)'messages' has the name .* choose another"):
+        load_kinds(Settings(_env_file=None, kinds=str(file)))
+
+
+def test_a_files_texts_are_no_formulas(services: Services, tmp_path: Path) -> None:
+    """As in an export of messages: whoever writes in a channel could have one run in a spreadsheet."""
+    with services.database.write() as connection:
+        ids = merge(connection, said(720, "GOAL! =HYPERLINK(1) 1-0 Chelsea (Saka 12')"))
+        extract(services, connection, ids)
+    services.database.close()
+    file = tmp_path / "goals.csv"
+    shown = _cli(services, tmp_path)("goals", "--session-id", "monza", "--output", str(file))
+    assert shown.code == 0, shown
+    assert "'=HYPERLINK(1)" in file.read_text(encoding="utf-8")
+
+
+def test_lists_are_lists_in_json(services: Services, tmp_path: Path) -> None:
+    """Targets and reasons are stored as JSON; an answer in JSON holds them, not their text."""
+    with services.database.write() as connection:
+        ids = merge(connection, said(720, PLAN), said(780, "red flag, crash"))
+        extract(services, connection, ids)
+    with client_of(services) as client:
+        [setup, *_] = client.get("/trade-setups").json()["items"]
+        [highlight] = client.get("/highlights").json()["items"]
+    assert setup["targets"] == ["139.90", "138.40"]
+    assert highlight["reasons"] == ["keywords 'crash', 'red flag' (+0.40)"]
+    services.database.close()
+    shown = _cli(services, tmp_path)("trade-setups", "--session-id", "monza", "--json")
+    assert next(row["targets"] for row in shown.json["trade_setups"]) == ["139.90", "138.40"]
+
+
+def test_every_message_has_a_class_and_polls_their_result(services: Services) -> None:
+    """Both are views: true when a message is stored, with nothing to read again."""
+    result = {"poll_question_text": "Who wins?", "victor_answer_text": "Leclerc", "total_votes": "9"}
+    fields = tuple(EmbedField(name=name, value=value) for name, value in result.items())
+    winner: dict[str, Any] = {"reference": Reference(message_id="7"), "embeds": (Embed(fields=fields),)}
+    with services.database.write() as connection:
+        ids = merge(
+            connection,
+            said(1, PLAN),
+            said(2, "`Leclerc` Box."),
+            said(3, "", attachments=[Attachment(id="1", url="https://x.example/a.mp4", file_name="a.mp4")]),
+            said(4, "A notice", author=Author(id="8", name="Bot", is_bot=True)),
+            said(5, "hello"),
+            said(6, "", type="GuildMemberJoin", stickers=[Sticker(id="1", name="x")]),
+            said(7, "", type="PollResult", **winner),
+        )
+        extract(services, connection, ids)
+        classes = find_content(connection, MESSAGE_CLASSES_KIND, ContentFilter(9))
+        window = Window(SESSION.start_time, SESSION.end_time)
+        [poll] = connection.fetch_all("read_content", POLLS.names, discord_ids=[7])
+        assert rows_in_window(connection, POLLS_KIND, [CHANNEL], window) == {"polls": []}
+        assert stray_rows(connection, POLLS_KIND) == 0
+    assert [row["message_class"] for row in reversed(classes)] == [
+        "setup", "radio", "clip", "bot_notice", "chat", "system", "system",
+    ]  # fmt: skip
+    assert (poll["question"], poll["winner"], poll["total_votes"]) == ("Who wins?", "Leclerc", 9)
+    services.database.close()
+
+
+def _cli(services: Services, folder: Path) -> Cli:
+    url = services.settings.database_url
+    environment = {
+        "INGEST_KINDS": str(FILE),
+        "INGEST_DATA_DIR": str(services.settings.data_dir),
+        **({"INGEST_DATABASE_URL": url.get_secret_value()} if url else {}),
+    }
+    return Cli(folder, environment)

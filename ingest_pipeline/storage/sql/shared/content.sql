@@ -14,7 +14,8 @@ sources AS (
         m.discord_id, m.deleted_at IS NULL AS is_live, m.session_id, m.channel_id, m.author_name, m.author_is_bot,
         m.message_type, m.posted_at, (m.posted_at::DATE - '1970-01-01'::DATE)::INTEGER AS posted_on,
         m.raw_content, m.message_text, m.driver, m.normalizer_version, m.attachments::TEXT AS attachments,
-        m.attachment_count, m.embeds::TEXT AS embeds, m.embed_count, m.parts::TEXT AS parts, d.details::TEXT AS details, d.parts::TEXT AS details_parts,
+        m.attachment_count, m.embeds::TEXT AS embeds, m.embed_count, m.parts::TEXT AS parts,
+        d.details::TEXT AS details, d.parts::TEXT AS details_parts,
         coalesce(s.year, date_part('year', m.posted_at))::INTEGER AS season
     FROM messages AS m
     LEFT JOIN sessions AS s ON s.session_id = m.session_id
