@@ -55,7 +55,12 @@ class Proof:
 
 
 def record_proof(connection: Connection, proof: Proof) -> None:
-    """Record an interval. Those of the channel wholly inside it are replaced by it, others are kept."""
+    """Record an interval.
+
+    Those of the channel wholly inside it are replaced by it. With those that it overlaps or touches, read by
+    the same source, version and policy, it becomes one, read last when it was: a channel that is polled for
+    months has one row for each stretch without a gap. Intervals of history stay as they were begun.
+    """
     # Two readings of a channel at a time would each keep what the other replaces.
     connection.execute("lock_coverage", channel_id=proof.channel_id)
     stated = asdict(proof)
@@ -64,11 +69,15 @@ def record_proof(connection: Connection, proof: Proof) -> None:
     # What an older version or another policy began was read without what is taken now: the rest is its proof.
     if before and before["high"] is not None:
         stated["low"] = before["high"]
+    if proof.source != _HISTORY:
+        asked = ("channel_id", "low", "high", "source", "reader_version", "keeps_media")
+        joined = connection.fetch_one("find_joined", **{name: stated[name] for name in asked}) or {}
+        stated |= {name: value for name, value in joined.items() if value is not None}
     connection.execute(
         "absorb_proofs",
         channel_id=proof.channel_id,
         low=stated["low"],
-        high=proof.high,
+        high=stated["high"],
         source=proof.source,
         first_reader_of_words=_FIRST_READER_OF_WORDS,
     )

@@ -29,9 +29,11 @@ from ingest_pipeline_tests.contract.readings import at
 from ingest_pipeline_tests.contract.waiters import wait_for_waiting_writer
 
 
-def proof(low: int, high: int, *, channel_id: int = 1, correlation_id: str = "c1") -> Proof:
+def proof(
+    low: int, high: int, *, channel_id: int = 1, correlation_id: str = "c1", at_: int | None = None
+) -> Proof:
     """Return a proof of (low, high]."""
-    return Proof(channel_id, low, high, "export", at(high % 1000), correlation_id)
+    return Proof(channel_id, low, high, "export", at((at_ or high) % 1000), correlation_id)
 
 
 def record(database: Database, *found: Proof) -> None:
@@ -94,12 +96,29 @@ def test_proofs_round_trip(database: Database) -> None:
         assert proofs(connection, 2) == []
 
 
-def test_a_wider_proof_replaces_those_inside_it_and_keeps_those_that_overlap(database: Database) -> None:
-    """A growing window leaves one interval, not one for each poll."""
-    record(database, proof(10, 12), proof(10, 15), proof(5, 11), proof(10, 20, correlation_id="c2"))
+def test_polls_that_overlap_or_touch_leave_one_interval(database: Database) -> None:
+    """A channel polled for months has one row for each stretch without a gap, read last when the last was."""
+    record(database, *(proof(10 * number, 10 * number + 15) for number in range(50)), proof(505, 600))
+    record(database, proof(700, 720), proof(610, 700), proof(490, 495, correlation_id="c2"))
     with database.read() as connection:
         found = proofs(connection, 1)
-    assert found == [proof(5, 11), proof(10, 20, correlation_id="c2")]
+        assert gaps(connection, 1, 0, 800) == [(600, 610), (720, 800)]
+    assert found == [
+        replace(proof(0, 600, correlation_id="c2"), observed_at=at(495)),
+        proof(610, 720, at_=700),
+    ]
+
+
+def test_intervals_of_other_readings_stay_beside_a_poll_that_overlaps_them(database: Database) -> None:
+    """Of history, of another version and under another policy: each has read other words."""
+    others = [
+        replace(proof(5, 11), source="history"),
+        replace(proof(6, 11), reader_version=1),
+        replace(proof(7, 11), keeps_media=True),
+    ]
+    record(database, *others, proof(10, 20))
+    with database.read() as connection:
+        assert proofs(connection, 1) == [*others, proof(10, 20)]
 
 
 def test_the_same_interval_proven_again_is_one_proof(database: Database) -> None:
@@ -110,11 +129,12 @@ def test_the_same_interval_proven_again_is_one_proof(database: Database) -> None
         assert proofs(connection, 1) == [proof(10, 20, correlation_id="c2")]
 
 
-def test_a_narrower_proof_is_kept_beside_the_wider_one(database: Database) -> None:
+def test_a_narrower_proof_of_history_is_kept_beside_the_wider_one(database: Database) -> None:
     """In the order of their beginnings, then of their ends."""
-    record(database, proof(10, 20), proof(10, 18), proof(12, 15), proof(5, 40, channel_id=2))
+    found = [replace(proof(10, high), source="history") for high in (18, 20)]
+    record(database, *reversed(found), proof(5, 40, channel_id=2))
     with database.read() as connection:
-        assert proofs(connection, 1) == [proof(10, 18), proof(10, 20), proof(12, 15)]
+        assert proofs(connection, 1) == found
         assert gaps(connection, 1, 0, 30) == [(0, 10), (20, 30)]
 
 

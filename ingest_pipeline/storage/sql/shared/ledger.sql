@@ -28,6 +28,19 @@ WHERE
         OR keeps_media IS DISTINCT FROM $keeps_media::BOOLEAN
     );
 
+-- name: find_joined
+-- The bounds of an interval with those that it overlaps or touches, read by the same source, version and policy.
+SELECT least(min(low), $low::BIGINT) AS low, greatest(max(high), $high::BIGINT) AS high
+FROM coverage
+WHERE
+    channel_id = $channel_id::BIGINT
+    AND low <= $high::BIGINT
+    AND high >= $low::BIGINT
+    AND source = $source::TEXT
+    AND reader_version IS NOT DISTINCT FROM $reader_version::INTEGER
+    AND keeps_media IS NOT DISTINCT FROM $keeps_media::BOOLEAN
+HAVING count(*) > 0;
+
 -- name: insert_proof
 -- Record one interval.
 INSERT INTO coverage (channel_id, low, high, source, observed_at, correlation_id, reader_version, keeps_media)
