@@ -95,7 +95,8 @@ def test_a_tick_reads_what_its_messages_say(monza: Deployment) -> None:
     assert result.success
     steps = [event.step_key for event in result.all_events if event.is_step_success]
     assert steps.index("content") > steps.index("messages")
-    radio, setups, clips, highlights = (monza.materialisations(kind)["monza|T+000m"] for kind in KINDS)
+    described = (monza.materialisations(kind)["monza|T+000m"] for kind in KINDS)
+    radio, setups, clips, highlights, polls, classes = described
     assert radio["dagster/partition_row_count"] == radio["run_created"] == 2
     assert (radio["drivers"], radio["unknown_drivers"], radio["unknown"]) == (1, 1, "- `Senna`: 1")
     assert (setups["dagster/partition_row_count"], setups["tickers"], setups["unparsed_lines"]) == (
@@ -107,6 +108,8 @@ def test_a_tick_reads_what_its_messages_say(monza: Deployment) -> None:
     assert (clips["dagster/partition_row_count"], clips["bytes"]) == (1, 1000)
     assert (highlights["candidates"], highlights["run_withdrawn"]) == (1, 0)
     assert highlights["top"].startswith("- **0.76** `Crash! Red flag!` (keywords ")
+    assert polls["dagster/partition_row_count"] == polls["final"] == 0
+    assert (classes["dagster/partition_row_count"], classes["radio"], classes["clip"]) == (4, 2, 1)
     assert {each["correlation_id"] for each in (radio, setups, clips, highlights)} == {result.run_id}
 
 

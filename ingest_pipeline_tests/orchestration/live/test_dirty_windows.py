@@ -81,6 +81,8 @@ def test_the_content_of_the_windows_is_reported_with_them(deployment: Deployment
         "trade_setups",
         "clips",
         "highlights",
+        "polls",
+        "message_classes",
     ]
     shown = deployment.materialisations("team_radio")["monza|T+000m"]
     assert (shown["source"], shown["dagster/partition_row_count"]) == ("gateway", 0)

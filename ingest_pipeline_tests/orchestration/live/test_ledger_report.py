@@ -34,6 +34,8 @@ BY_WINDOW = (
     "trade_setups",
     "clips",
     "highlights",
+    "polls",
+    "message_classes",
     "clip_files",
 )
 
@@ -162,10 +164,10 @@ def test_a_tick_is_bounded_and_the_next_goes_on(
         backfill_session(deployment.services, session_id)
     monkeypatch.setattr(ledger_report, "MOST_EVENTS", 1)
     first = report(deployment, "")
-    assert (first.events, first.waiting) == (576, 1)
+    assert (first.events, first.waiting) == (720, 1)
     assert shown(deployment)["messages"] == 72
     second = report(deployment, first.cursor)
-    assert (second.events, second.waiting) == (576, 0)
+    assert (second.events, second.waiting) == (720, 0)
 
 
 def test_windows_of_a_live_session_are_reported_when_they_are_over(deployment: Deployment) -> None:
