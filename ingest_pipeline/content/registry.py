@@ -33,12 +33,12 @@ BUILT_IN: tuple[Kind, ...] = (
 )
 ENTRY_POINTS = "ingest_pipeline.kinds"
 _COMMANDS = (
-    "api backfill bot changes channels clip_files database demo doctor export exporter gaps guilds import "
-    "import_history import_messages messages metrics poll_recent_messages prune reread scans seal search "
-    "sessions settings start trace verify_message_counts"
+    "api backfill bot changes channels clip_files database demo doctor events export exporter gaps guilds "
+    "import import_history import_messages journeys mcp messages metrics notify poll_recent_messages prune "
+    "reread scans seal search sessions settings start trace verify_message_counts"
 )
 _ASSETS = "channel_messages normalized_messages raw_export session_manifest session_report users content"
-_PATHS = "docs health install_intents livez openapi page readyz redoc scan_runs schedules status"
+_PATHS = "docs health install_intents kinds live livez openapi page readyz redoc scan_runs schedules status"
 RESERVED = frozenset(f"{_COMMANDS} {_ASSETS} {_PATHS}".split())
 """Names of this project's own commands, paths and assets, which no kind can have."""
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,40}")
