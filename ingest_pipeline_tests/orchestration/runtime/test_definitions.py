@@ -47,6 +47,23 @@ def load(folder: Path, code: str, **environment: str) -> subprocess.CompletedPro
     )
 
 
+CHECKS = [
+    "channels:monitored_channels_can_be_read",
+    "clips:follows_messages",
+    "highlights:follows_messages",
+    "message_classes:follows_messages",
+    "messages:agrees_with_discord",
+    "messages:counts_agree",
+    "messages:discord_ids_are_unique",
+    "messages:ended_windows_are_proven",
+    "messages:rows_belong_to_their_session",
+    "normalized_messages:rows_are_inside_their_window",
+    "polls:follows_messages",
+    "team_radio:follows_messages",
+    "trade_setups:follows_messages",
+]
+
+
 def test_the_code_location_holds_what_it_should_with_nothing_in_the_environment(tmp_path: Path) -> None:
     """Assets, checks, job and sensor are there, no warning is raised and nothing is written."""
     loaded = load(tmp_path, _SNAPSHOT)
@@ -70,21 +87,7 @@ def test_the_code_location_holds_what_it_should_with_nothing_in_the_environment(
             "trade_setups",
             "users",
         ],
-        "checks": [
-            "channels:monitored_channels_can_be_read",
-            "clips:follows_messages",
-            "highlights:follows_messages",
-            "message_classes:follows_messages",
-            "messages:agrees_with_discord",
-            "messages:counts_agree",
-            "messages:discord_ids_are_unique",
-            "messages:ended_windows_are_proven",
-            "messages:rows_belong_to_their_session",
-            "normalized_messages:rows_are_inside_their_window",
-            "polls:follows_messages",
-            "team_radio:follows_messages",
-            "trade_setups:follows_messages",
-        ],
+        "checks": CHECKS,
         "jobs": [
             "catalogue_sync",
             "check_permissions",

@@ -12,16 +12,7 @@ function cellOf(column, value) {
   if (column === "url" && value) return outside(value, "open");
   if (column.endsWith("_bytes") && value) return `${(value / 1e6).toFixed(1)} MB`;
   if (column === "score" && typeof value === "number") return value.toFixed(2);
-  return typeof value === "string" && value.startsWith("[") ? listed(value) : shown(value);
-}
-
-function listed(text) {
-  try {
-    const found = JSON.parse(text);
-    return Array.isArray(found) ? found.map(shown).join("; ") : text;
-  } catch {
-    return text;
-  }
+  return Array.isArray(value) ? value.map(shown).join("; ") : shown(value);
 }
 
 export async function showFound(kind, filters) {
