@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 
 import pytest
 
-from ingest_pipeline.settings import Settings
-from ingest_pipeline.storage.engine.database import Database
-from ingest_pipeline.storage.engine.open import open_database
+from ingest_pipeline.storage.engine.duckdb.engine import DuckDBDatabase
+from ingest_pipeline_tests.conftest import FROM_NOTHING
+from ingest_pipeline_tests.contract.postgres_server import fresh_schema
+
+
+@pytest.fixture(autouse=True)
+def made_from_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A DuckDB file is no copy of one that was migrated before."""
+    monkeypatch.setattr(DuckDBDatabase, "_current", FROM_NOTHING)
 
 
 @pytest.fixture
-def database(settings: Settings) -> Iterator[Database]:
-    """A database that does not exist yet, once for each engine."""
-    opened = open_database(settings)
-    yield opened
-    opened.close()
+def make_postgres(request: pytest.FixtureRequest) -> Callable[[], AbstractContextManager[str]]:
+    """Make an empty schema on the server."""
+    return lambda: fresh_schema(request.getfixturevalue("postgres_url"))

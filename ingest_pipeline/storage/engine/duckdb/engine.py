@@ -80,8 +80,7 @@ class DuckDBDatabase:
     @contextmanager
     def write(self) -> Iterator[Connection]:
         """See `Database`."""
-        self._migrate_once()
-        with self._transaction(read_only=False) as connection:
+        with self._current(read_only=False) as connection:
             yield connection
 
     def run(self, work: Callable[[Connection], Result]) -> Result:
@@ -91,15 +90,7 @@ class DuckDBDatabase:
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """See `Database`."""
-        if not self._path.exists():
-            self.migrate()
-        with self._transaction(read_only=True) as connection:
-            self._is_migrated = self._is_migrated or not migrations.pending(connection)
-            if self._is_migrated:
-                yield connection
-                return
-        self.migrate()
-        with self.read() as connection:
+        with self._current(read_only=True) as connection:
             yield connection
 
     @contextmanager
@@ -146,11 +137,19 @@ class DuckDBDatabase:
     def close(self) -> None:
         """See `Database`; nothing stays open between transactions."""
 
-    def _migrate_once(self) -> None:
-        # The file may have been deleted since: then it is rebuilt, not found without tables.
-        if not (self._is_migrated and self._path.exists()):
-            with self.read():
-                pass
+    @contextmanager
+    def _current(self, *, read_only: bool) -> Iterator[Connection]:
+        while True:
+            # The file may have been deleted since: then it is rebuilt, not found without tables.
+            if not self._path.exists():
+                self.migrate()
+            with self._transaction(read_only=read_only) as connection:
+                # Looked at here, since it is opening the file that takes time.
+                if self._is_migrated or not migrations.pending(connection):
+                    self._is_migrated = True
+                    yield connection
+                    return
+            self.migrate()
 
     @contextmanager
     def _transaction(self, *, read_only: bool) -> Iterator[Connection]:
