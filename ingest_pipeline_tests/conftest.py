@@ -8,19 +8,26 @@ import shutil
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, suppress
+from functools import cache
 from tempfile import TemporaryDirectory
 
 import pytest
+import typer.testing
 from hypothesis import HealthCheck, settings
 
 from ingest_pipeline.redaction import forget
 from ingest_pipeline.storage.engine.database import Connection
 from ingest_pipeline.storage.engine.duckdb.engine import DuckDBDatabase
 from ingest_pipeline_tests.contract.postgres_server import migrated_copies, running_server
+from ingest_pipeline_tests.thoroughness import examples
 
 # A slow moment of the machine is no failure of a property.
-settings.register_profile("suite", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile(
+    "suite", max_examples=examples(40), deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
 settings.load_profile("suite")
+# Typer's runner makes all commands anew for each one that it runs, which takes longer than most of them.
+typer.testing._get_command = cache(typer.testing._get_command)  # type: ignore[attr-defined]
 
 
 def pytest_configure() -> None:

@@ -17,12 +17,13 @@ from ingest_pipeline.errors import BadInput, IngestError
 from ingest_pipeline_tests.acceptance.fuzz import Fuzzer, fresh_services, read_and_split
 from ingest_pipeline_tests.acceptance.fuzz_arguments import ALLOWED, CommandFuzzer
 from ingest_pipeline_tests.acceptance.kill_sweep import ENGINES
+from ingest_pipeline_tests.thoroughness import examples
 
 _REFUSING: list[type[IngestError]] = [BadInput, *BadInput.__subclasses__()]
 REFUSALS = {error.__name__ for error in _REFUSING}
 seeds = st.integers(0, 2**32)
-few = settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture])
-many = settings(few, max_examples=200)
+few = settings(max_examples=examples(4), suppress_health_check=[HealthCheck.function_scoped_fixture])
+many = settings(few, max_examples=examples(50))
 
 
 @pytest.fixture(scope="module", params=ENGINES)
@@ -55,7 +56,7 @@ def test_damaged_exports_are_refused_or_taken_whole(documents: Fuzzer, seed: int
     assert outcome == "imported" or (outcome in REFUSALS and documents.tables() == before)
 
 
-@settings(few, max_examples=20)
+@settings(few, max_examples=examples(10))
 @given(seed=seeds)
 def test_any_arguments_end_with_a_known_exit_code(arguments: CommandFuzzer, seed: int) -> None:
     """Whatever follows the command's name."""

@@ -48,6 +48,7 @@ from ingest_pipeline.storage.messages.sessions import save_sessions
 from ingest_pipeline.storage.runs.events import events_of_message
 from ingest_pipeline.storage.runs.state import set_state
 from ingest_pipeline_tests.contract.waiters import wait_for_waiting_writer
+from ingest_pipeline_tests.thoroughness import examples
 
 START = datetime(2026, 9, 6, 13, 0, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
@@ -438,9 +439,7 @@ def _batches(frames: list[bytes], cuts: list[bool]) -> Iterator[list[bytes]]:
     yield batch
 
 
-@hypothesis_settings(
-    max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@hypothesis_settings(max_examples=examples(5), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(frames=_SPOOLS, cuts=st.lists(st.booleans(), min_size=8, max_size=8), deleted=st.booleans())
 def test_any_events_in_any_order_end_in_what_discord_has(
     services: Services, frames: list[bytes], cuts: list[bool], *, deleted: bool

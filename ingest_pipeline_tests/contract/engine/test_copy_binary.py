@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ingest_pipeline.storage.engine.database import Connection, Database
+from ingest_pipeline_tests.thoroughness import examples
 
 # A text with NUL is no text to PostgreSQL, and a half surrogate pair is not one at all.
 TEXT = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=20)
@@ -37,7 +38,7 @@ ROWS = st.lists(
 
 
 @given(rows=ROWS, skipped=st.integers(0, 2))
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(20), suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_every_kind_of_value_comes_back(
     make_database: Callable[[str], Database],
     copied: list[Database],

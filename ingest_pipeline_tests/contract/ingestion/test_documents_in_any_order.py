@@ -33,6 +33,7 @@ from ingest_pipeline.storage.engine.database import Connection, Database, Result
 from ingest_pipeline.storage.messages.coverage import proofs
 from ingest_pipeline.storage.messages.deletions import Tombstone, tombstone_messages
 from ingest_pipeline_tests.contract.readings import stored_messages, stored_revisions, stored_skipped
+from ingest_pipeline_tests.thoroughness import examples
 
 START = datetime(2026, 5, 3, 13, 0, tzinfo=UTC)
 CHANNEL_ID = 1_101_802_452_224_856_174
@@ -190,7 +191,7 @@ def stored(connection: Connection) -> dict[str, Any]:
     }
 
 
-@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(10), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(history=histories(), batch_rows=st.sampled_from([3, 20_000]))
 def test_overlapping_exports_in_any_order_give_the_same_tables(
     database: Database, history: tuple[list[Reading], list[list[Reading]]], batch_rows: int

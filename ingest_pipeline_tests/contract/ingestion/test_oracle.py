@@ -27,6 +27,7 @@ from ingest_pipeline.storage.engine.database import Connection, Database, Result
 from ingest_pipeline.storage.messages.sessions import save_sessions
 from ingest_pipeline_tests.contract import oracle
 from ingest_pipeline_tests.exports import CHANNEL_ID, REAL, START, as_bytes, export, message
+from ingest_pipeline_tests.thoroughness import examples
 
 NOT_COMPARED = {"content_digest", "created_at", "updated_at", "normalizer_version"}
 JSON_COLUMNS = (
@@ -300,7 +301,10 @@ def files(draw: st.DrawFn) -> list[File]:
     return draw(st.permutations(made + again))
 
 
-@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@settings(
+    max_examples=examples(6),
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 @given(made=files())
 @pytest.mark.usefixtures("known_sessions")
 def test_any_files_in_any_order_become_the_rows_of_the_oracle(

@@ -19,6 +19,7 @@ from ingest_pipeline.storage.messages.deletions import Tombstone, tombstone_mess
 from ingest_pipeline.storage.messages.merge import merge_messages
 from ingest_pipeline.storage.messages.sessions import save_sessions
 from ingest_pipeline_tests.contract.readings import CHANNEL, Reading, at, staged
+from ingest_pipeline_tests.thoroughness import examples
 
 
 class Undone(Exception):
@@ -86,7 +87,7 @@ def test_what_is_rolled_back_is_not_in_the_feed(database: Database) -> None:
     assert changes(database) == []
 
 
-@hypothesis_settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@hypothesis_settings(max_examples=examples(8), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(pages=st.lists(st.integers(1, 7), min_size=1, max_size=5))
 def test_pages_of_any_size_are_the_feed(filled: Database, pages: list[int]) -> None:
     """A reader that stops anywhere resumes without a loss and without a double."""

@@ -27,6 +27,7 @@ from ingest_pipeline.storage.messages.coverage import (
 from ingest_pipeline_tests.contract.messages.test_merge_order import trial
 from ingest_pipeline_tests.contract.readings import at
 from ingest_pipeline_tests.contract.waiters import wait_for_waiting_writer
+from ingest_pipeline_tests.thoroughness import examples
 
 
 def proof(
@@ -174,7 +175,7 @@ bounds = st.tuples(st.integers(0, 30), st.integers(0, 30)).filter(lambda pair: p
 
 
 @settings(
-    max_examples=30,
+    max_examples=examples(12),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )

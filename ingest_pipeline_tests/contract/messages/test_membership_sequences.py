@@ -24,6 +24,7 @@ from ingest_pipeline_tests.contract.readings import (
     staged,
     stored_messages,
 )
+from ingest_pipeline_tests.thoroughness import examples
 
 CHANNELS = (CHANNEL, CHANNEL + 1, CHANNEL + 2)
 THREADS = {CHANNEL + 101: CHANNEL, CHANNEL + 102: CHANNEL + 1}
@@ -128,7 +129,7 @@ def last_sessions(history: Sequence[Step]) -> list[Session]:
 
 
 @settings(
-    max_examples=25,
+    max_examples=examples(10),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )

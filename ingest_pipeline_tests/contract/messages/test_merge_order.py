@@ -30,6 +30,7 @@ from ingest_pipeline_tests.contract.readings import (
     stored_skipped,
     tombstone,
 )
+from ingest_pipeline_tests.thoroughness import examples
 
 # Digests with the edit time that each stands for: two within a millisecond, two without any.
 EDITS = {-3: None, 1: None, 2: None, 3: 5.0002, 4: 5.0007, 5: 9.0}
@@ -97,7 +98,7 @@ def trial(database: Database) -> Iterator[Connection]:
 
 
 @settings(
-    max_examples=30,
+    max_examples=examples(12),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )

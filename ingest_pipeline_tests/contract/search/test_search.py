@@ -34,6 +34,7 @@ from ingest_pipeline.storage.messages.deletions import Tombstone, tombstone_mess
 from ingest_pipeline.storage.messages.sessions import save_sessions
 from ingest_pipeline.storage.search.indexed_texts import NEWEST
 from ingest_pipeline_tests.exports import CHANNEL_ID, START, message, write_export
+from ingest_pipeline_tests.thoroughness import examples
 
 TEXTS = [
     "`Leclerc` Box, box. Pit-stop now",
@@ -144,9 +145,7 @@ def compound(children: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
     )
 
 
-@hypothesis_settings(
-    max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None
-)
+@hypothesis_settings(max_examples=examples(6), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     texts=st.lists(st.lists(WORDS, min_size=1, max_size=6).map(" ".join), min_size=1, max_size=30),
     queries=st.lists(st.recursive(TERMS, compound, max_leaves=6), min_size=20, max_size=20),

@@ -27,6 +27,7 @@ from ingest_pipeline_tests.orchestration.deployments import (
     failures,
     session,
 )
+from ingest_pipeline_tests.thoroughness import examples
 
 # Of the parameter that makes a run of a range one run.
 pytestmark = pytest.mark.filterwarnings("ignore:Parameter `backfill_policy`")
@@ -124,7 +125,7 @@ def test_a_session_that_was_removed_while_the_run_waited_fails_it(season: Deploy
     assert "'baku' of monza|T+000m to baku|T+010m is not a partition" in str(told.description)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(20), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(ends=st.tuples(*[st.integers(0, 2), st.integers(0, 11)] * 2), of_job=st.booleans())
 def test_what_is_read_is_what_dagster_plans_or_the_run_fails(
     season: Deployment, ends: tuple[int, ...], of_job: bool

@@ -18,6 +18,7 @@ from ingest_pipeline.domain.snowflake import created_at, first_id_at
 from ingest_pipeline.domain.window import Window
 from ingest_pipeline.sources.exporter.chat_exporter import ChatExporter, ExportRequest
 from ingest_pipeline.userconfig.session_files import read_sessions
+from ingest_pipeline_tests.thoroughness import examples
 
 START = datetime(2026, 3, 1, 14, 0, tzinfo=UTC)
 SCENE = Scene(START, seed=7, minutes=60, channel_id=CHANNEL_ID)
@@ -42,7 +43,7 @@ def test_the_same_seed_is_the_same_session() -> None:
     assert list(other.messages_visible(AFTERWARDS)) != list(SCENE.messages_visible(AFTERWARDS))
 
 
-@settings(max_examples=30)
+@settings(max_examples=examples(12))
 @given(cuts=st.lists(st.integers(-60_000, 3_700_000), max_size=6), now=st.integers(0, 4_000))
 def test_any_windows_hold_together_what_the_whole_holds(cuts: list[int], now: int) -> None:
     """However the ids are cut, each message is in one window, in order of ids."""

@@ -17,6 +17,7 @@ from ingest_pipeline.landing import slices as slices_module
 from ingest_pipeline.landing.export_reader import read_document, read_export, read_header
 from ingest_pipeline.landing.member_streams import Damage
 from ingest_pipeline_tests.exports import CHANNEL_ID, GUILD_ID, REAL, START, as_bytes, export, message
+from ingest_pipeline_tests.thoroughness import examples
 
 
 def read(document: bytes) -> list[RawMessage | None]:
@@ -191,7 +192,7 @@ def test_raw_elements_are_the_bytes_of_the_document() -> None:
     assert all(element in document for run in runs for element in run)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(80))
 @given(st.binary(max_size=400))
 def test_any_bytes_give_messages_or_a_typed_error(document: bytes) -> None:
     """Never another exception, never a hang."""
@@ -199,7 +200,7 @@ def test_any_bytes_give_messages_or_a_typed_error(document: bytes) -> None:
         read(document)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(80))
 @given(st.lists(st.tuples(st.integers(0, 2**20), st.integers(0, 255)), min_size=1, max_size=4), st.booleans())
 def test_a_damaged_export_gives_messages_or_a_typed_error(
     damage: list[tuple[int, int]], indented: bool

@@ -16,6 +16,7 @@ from ingest_pipeline.reporting import export
 from ingest_pipeline.reporting.export import Heading
 from ingest_pipeline.reporting.formats import ExportFormat
 from ingest_pipeline.storage.messages.queries import EXPORT_SCHEMA
+from ingest_pipeline_tests.thoroughness import examples
 
 TEXTS = st.text(
     st.one_of(st.characters(codec="utf-8"), st.sampled_from('"\\\n\t\x00\x1f\x7f\u2028=+@\U0001f3ce')),
@@ -67,7 +68,7 @@ def shown(name: str, value: Any) -> Any:
     return str(value) if name.endswith(("_id", "_digest")) else value
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=examples(20))
 @given(st.lists(ROWS, max_size=6), st.integers(1, 4))
 def test_json_is_what_each_row_alone_would_be(rows: list[dict[str, Any]], rows_at_once: int) -> None:
     """Whatever texts hold, in one page or in several, and however many rows are put together."""

@@ -21,6 +21,7 @@ from ingest_pipeline_tests.fake_discord import permissions
 from ingest_pipeline_tests.fake_discord.attach import attached
 from ingest_pipeline_tests.fake_discord.faults import Requests
 from ingest_pipeline_tests.fake_discord.server import DiscordServer
+from ingest_pipeline_tests.thoroughness import examples
 
 HISTORY = "history"
 SETTLE = timedelta(seconds=60)
@@ -92,7 +93,7 @@ def assert_adjoining(pages: list[Page], low: int) -> None:
         low = page.high
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(10), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     count=st.integers(0, 230),
     deleted=st.sets(st.integers(0, 229)),

@@ -20,6 +20,7 @@ from ingest_pipeline.domain.extract.trade_setups import (
     parse_setups,
 )
 from ingest_pipeline.errors import BadInput
+from ingest_pipeline_tests.thoroughness import examples
 
 POSTED = datetime(2025, 5, 29, 12, 15, tzinfo=UTC)
 DAY = date(2025, 5, 29)
@@ -553,7 +554,7 @@ def written(text: str) -> Counter[Decimal]:
 
 @given(st.text() | plans)
 @example("\x0c\x1c1\x85🔼")
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(60))
 def test_every_line_of_any_text_ends_up_in_exactly_one_place(content: str) -> None:
     """No text fails; no line that says something is dropped or counted twice."""
     expected = {number for number, line in enumerate(content.split("\n"), start=1) if says(line.strip())}
@@ -561,7 +562,7 @@ def test_every_line_of_any_text_ends_up_in_exactly_one_place(content: str) -> No
 
 
 @given(plans)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(60))
 def test_no_number_is_made_up_and_none_of_a_setup_line_is_lost(content: str) -> None:
     """A setup's level, targets and stop are exactly the numbers of its lines, but for list numbering."""
     source = dict(enumerate(content.split("\n"), start=1))
