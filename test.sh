@@ -15,7 +15,7 @@ for name in $(compgen -e); do
   esac
 done
 
-# Three processes for two cores: much of the time goes into waiting, for daemons, sensors and killed workers.
+# Four processes for two cores: much of the time goes into waiting, for daemons, sensors and killed workers.
 # The tests of a file stay together, since some share a running stack, and files run in their own order,
 # the longest first: sorted by the number of their tests, the longest would come last.
-exec "$venv_python" -m pytest -n 3 --dist loadfile --no-loadscope-reorder --durations=5 "$@" < /dev/null
+exec "$venv_python" -m pytest -n 4 --dist loadfile --no-loadscope-reorder --durations=5 "$@" < /dev/null

@@ -37,6 +37,7 @@ from ingest_pipeline_tests.acceptance.sweeps import (
     Work,
     evenly,
 )
+from ingest_pipeline_tests.thoroughness import examples
 
 RENAME = "pathlib:Path.replace > replace"
 WRITTEN = leaving(_Ingestion._finish)
@@ -61,8 +62,16 @@ STEPS = {
     "all is told to Dagster": leaving(assets.messages),
 }
 # Of each work, evenly spread; `kill_sweep.py` tries as many as one likes.
-KILLS = 6
+KILLS = examples(3)
 COMMITTED = "all is committed and not told to Dagster"
+# Whatever the engine, and so tried on one.
+BEFORE_THE_DATABASE = (
+    "the exporter runs",
+    "the export is complete",
+    "the first document is written and not in place",
+    "the first document is in place",
+    "the landing is written",
+)
 IN_RUNS = (
     "the exporter of a run runs",
     "the landing is not yet told to Dagster",
@@ -101,12 +110,14 @@ def test_a_backfill_killed_at_any_step_is_repaired_by_the_next(
     template: Ground, trials: Callable[[Work], Trials]
 ) -> None:
     """From the running exporter to the commit, among the four documents of the session too."""
-    names = [name for name in STEPS if name not in IN_RUNS]
-    between = [
-        (f"{event} of the third document's rename", Boundary(event=event, place=RENAME, nth=3))
-        for event in ("c_call", "c_return")
-    ]
-    assert_all_mended(trials(BACKFILLING).run(steps(template.engine, *names) + between))
+    elsewhere = (*IN_RUNS, *(BEFORE_THE_DATABASE if template.engine == "postgres" else ()))
+    made = steps(template.engine, *(name for name in STEPS if name not in elsewhere))
+    if template.engine == "duckdb":
+        made += [
+            (f"{event} of the third document's rename", Boundary(event=event, place=RENAME, nth=3))
+            for event in ("c_call", "c_return")
+        ]
+    assert_all_mended(trials(BACKFILLING).run(made))
 
 
 def test_a_tick_killed_at_any_step_is_repaired_by_the_next(
@@ -145,7 +156,7 @@ def test_after_a_kill_a_later_poll_finds_everything(
 ) -> None:
     """Time goes on between the kill and the next poll: nothing of the channel is missing by then."""
     tried = trials(POLLING)
-    assert_all_mended(tried.one_and_time_goes_on(*each) for each in evenly(tried.passed.turns, 2))
+    assert_all_mended(tried.one_and_time_goes_on(*each) for each in evenly(tried.passed.turns, examples(1)))
 
 
 def test_a_poll_killed_while_it_commits_is_repaired_by_the_next(
@@ -153,7 +164,8 @@ def test_a_poll_killed_while_it_commits_is_repaired_by_the_next(
 ) -> None:
     """At any moment from the last statement on: the transaction is there whole, or not at all."""
     tried = trials(POLLING)
-    delays = [milliseconds / 1000 for milliseconds in (0, 2, 5, 11)]
+    # The server finishes or undoes what it was sent; a DuckDB file is written by the process that dies.
+    delays = [each / 1000 for each in ((0, 2, 5, 11) if template.engine == "duckdb" else (0, 5))]
     assert_all_mended(tried.one_in_commit(f"{delay} s", WRITTEN, delay) for delay in delays)
 
 

@@ -37,7 +37,7 @@ from ingest_pipeline_tests.acceptance.sandbox import (
 from ingest_pipeline_tests.acceptance.sweeps import POLLING, Trials
 from ingest_pipeline_tests.acceptance.test_faults import WRITTEN
 
-RUNS = 8
+RUNS = 4
 # Everything in a row but when this database came to hold it: that depends on who is first.
 OF_THE_MERGE = {"created_at", "updated_at", "recorded_at"}
 POLLED = ("poll-recent-messages", "--window-seconds", "86400", "--json")
@@ -66,7 +66,7 @@ def minutes(number: float) -> datetime:
 PARTS = {
     **{
         f"run {number}": Part(
-            minutes(7 + 1.7 * number),
+            minutes(7 + 4 * number),
             (materialise, SESSION_ID, "T+000m", "T+015m"),
             (ingest, *BACKFILLED),
         )
@@ -127,7 +127,7 @@ def serial(empty_ground: Callable[..., Ground]) -> tuple[Tables, list[tuple[int,
 def test_concurrent_processes_give_the_serial_result(
     engine: str, empty_ground: Callable[..., Ground], serial: tuple[Tables, list[tuple[int, int]]]
 ) -> None:
-    """Eight runs, a poller and an import beside a reader, field by field; none fails, none waits too long."""
+    """Four runs, a poller and an import beside a reader, field by field; none fails, none waits too long."""
     ground = empty_ground(engine, INGEST_DATABASE_WAIT_SECONDS="120")
     ground.add_session()
     ground.run(prepare_dagster, SESSION_ID)
