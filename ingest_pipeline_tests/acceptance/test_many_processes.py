@@ -119,7 +119,7 @@ def serial(empty_ground: Callable[..., Ground]) -> tuple[Tables, list[tuple[int,
         names[correlation(ended)] = name
     tables = named(ground.tables(), names)
     assert len(tables["messages"]) > 150
-    assert len(tables["message_revisions"]) > 10
+    assert len(tables["message_revisions"]) > 5
     return tables, proven(ground.tables())
 
 
