@@ -78,7 +78,13 @@ def run_checks(settings: Settings) -> list[Check]:
         checks["bot"] = check_bot
     found = [replace(_run(check, settings), name=name) for name, check in checks.items()]
     # A check without a finding that a user needs prints nothing.
-    more = (check_env_file(), check_variables(), check_data_files(settings), check_certificates())
+    more = (
+        check_notifications(settings),
+        check_env_file(),
+        check_variables(),
+        check_data_files(settings),
+        check_certificates(),
+    )
     return found + [check for check in more if check is not None]
 
 
@@ -197,6 +203,24 @@ def check_channels(settings: Settings) -> Check:
         f"{len(file.channels)} channels with settings of their own, {len(subscribed)} subscribed schedules"
     )
     return Check("channels", State.OK, detail)
+
+
+def check_notifications(settings: Settings) -> Check | None:
+    """Look for wrong rules, and for addresses that are not set or of no known service; nothing is sent."""
+    from ingest_pipeline.notifications.active_rules import load_active_rules
+    from ingest_pipeline.notifications.transport import is_known_address
+
+    try:
+        active = load_active_rules(settings)
+    except IngestError as error:
+        return Check("notifications", State.FAIL, str(error))
+    used = sorted({name for names in active.targets.values() for name in names})
+    unset = [f"INGEST_NOTIFY_{name.upper()}" for name in used if name not in active.addresses]
+    if unset:
+        return Check("notifications", State.WARN, f"rules name {', '.join(unset)}", "set each in .env")
+    wrong = [name for name in used if not is_known_address(active.addresses[name])]
+    remedy = "write a URL of apprise, see docs/notifications.md"
+    return Check("notifications", State.WARN, f"no service: {', '.join(wrong)}", remedy) if wrong else None
 
 
 def check_landing(settings: Settings) -> Check:

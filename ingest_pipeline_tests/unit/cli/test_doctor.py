@@ -178,6 +178,20 @@ def test_wrong_edited_files_are_failures_with_their_lines(cli: Cli) -> None:
         assert said in check["detail"]
 
 
+def test_notification_rules_and_their_addresses_are_judged(cli: Cli) -> None:
+    """Nothing is said of rules that are right; an address is never shown."""
+    settings = cli.folder / "data" / "settings.yaml"
+    settings.write_text("notifications:\n  box: {to: pit_wall, wrods: box}\n", encoding="utf-8")
+    assert "did you mean 'words'" in found(cli, "notifications")["detail"]
+    settings.write_text("notifications:\n  box: {to: pit_wall, words: box}\n", encoding="utf-8")
+    assert "INGEST_NOTIFY_PIT_WALL" in found(cli, "notifications")["detail"]
+    cli.environment["INGEST_NOTIFY_PIT_WALL"] = "nonsense://secret-of-mine"
+    judged = found(cli, "notifications")
+    assert (judged["state"], judged["detail"]) == ("warn", "no service: pit_wall")
+    cli.environment["INGEST_NOTIFY_PIT_WALL"] = "json://127.0.0.1/secret-of-mine"
+    assert "notifications" not in cli("doctor", "--json").stdout
+
+
 def test_what_start_sh_brings_is_only_warned_of(cli: Cli) -> None:
     """A missing Dagster home and no session to come are no failures."""
     (cli.folder / "data" / "dagster" / "dagster.yaml").unlink()
