@@ -16,6 +16,7 @@ function cellOf(column, value) {
 }
 
 export async function showFound(kind, filters) {
+  const description = kind.description.replaceAll("`", "");
   const columns = kind.path === "clips" ? CLIP_COLUMNS : kind.columns;
   const row = (item) => h("tr", {},
     h("td", { class: "time" }, h("a", { href: `#/message/${item.discord_id}`, "data-line": true }, dayTime(item.posted_at, true))),
@@ -25,10 +26,10 @@ export async function showFound(kind, filters) {
     return { lines: page.items.map(row), next: page.next_cursor };
   };
   const first = await load();
-  if (!first.lines.length) return h("section", { class: "card" }, empty(`No ${kind.title.toLowerCase()} here`, kind.description));
+  if (!first.lines.length) return h("section", { class: "card" }, empty(`No ${kind.title.toLowerCase()} here`, description));
   const body = h("tbody");
   const [, button, problem] = paged(body, first, load);
-  return card(kind.title, null, h("p", { class: "muted description" }, kind.description),
+  return card(kind.title, null, h("p", { class: "muted description" }, description),
     h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": `${kind.title}, table` }, h("table", { class: "found" }, h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "Posted"),
       columns.map((each) => h("th", { scope: "col", class: NUMBERS.test(each) ? "number" : "" }, plain(each))))), body)), button, problem);
 }

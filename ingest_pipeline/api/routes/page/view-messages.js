@@ -25,7 +25,7 @@ function toMoment(text) {
 function completenessOf(channels) {
   const open = channels.filter((each) => each.gaps || !each.proven_until);
   if (!channels.length) return "";
-  if (open.length) return `${open.length} of ${channels.length} channels are not proven complete.`;
+  if (open.length) return `Not proven complete: ${open.length} of ${channels.length} ${channels.length === 1 ? "channel" : "channels"}.`;
   return `Proven complete until ${dayTime(channels.map((each) => each.proven_until).sort()[0])}.`;
 }
 
