@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -119,8 +120,8 @@ def test_a_check_with_partitions_is_still_left_planned_by_a_range_run(instance: 
         backfill_policy=dg.BackfillPolicy.single_run(),
         check_specs=[dg.AssetCheckSpec("proven", asset="ours", partitions_def=windows)],
     )
-    def ours() -> dg.MaterializeResult[None]:
-        return dg.MaterializeResult(check_results=[dg.AssetCheckResult(passed=True, check_name="proven")])
+    def ours() -> Iterator[dg.MaterializeResult[None]]:
+        yield dg.MaterializeResult(check_results=[dg.AssetCheckResult(passed=True, check_name="proven")])
 
     job = dg.Definitions(assets=[ours]).resolve_implicit_global_asset_job_def()
     assert job.execute_in_process(
