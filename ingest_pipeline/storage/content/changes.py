@@ -1,4 +1,4 @@
-"""Which messages' content changed, by id."""
+"""Changes of a content table: the messages that got, changed or lost rows, by id."""
 
 from __future__ import annotations
 
