@@ -12,6 +12,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -39,11 +40,10 @@ from ingest_pipeline.errors import IngestError, IntentMissing, TokenRejected, Tr
 from ingest_pipeline.ingestion.gateway_events import CAPTURED
 from ingest_pipeline.ingestion.ingest import new_correlation_id
 from ingest_pipeline.ingestion.services import Services
-from ingest_pipeline.landing.spool import Spool, own_spool
+from ingest_pipeline.landing.spool import SPOOL_FOLDER, Spool, own_spool
 from ingest_pipeline.notifications.notifier import Notifier
 from ingest_pipeline.sources.discord.rest import DiscordRest, open_rest
-
-SPOOL_FOLDER = "gateway"
+from ingest_pipeline.storage.messages.erasures import read_erasures
 
 _logger = logging.getLogger(__name__)
 
@@ -186,7 +186,13 @@ def _build(
             reader.spool, CAPTURED, gateway, ready_timeout_seconds=options.ready_timeout_seconds
         )
 
-    landing = SpoolLanding(reader.spool, services.raw.store, folder, watchlist.has_wanted)
+    landing = SpoolLanding(
+        reader.spool,
+        services.raw.store,
+        folder,
+        watchlist.has_wanted,
+        erasures=partial(read_erasures, services.database),
+    )
     ingester = SpoolIngester(
         services, reader, folder, watchlist, observed, landing=landing, quiet=options.quiet
     )

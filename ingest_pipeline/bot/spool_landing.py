@@ -15,9 +15,11 @@ from contextlib import suppress
 from pathlib import Path
 from threading import Lock, Thread
 
+from ingest_pipeline.domain.erasures import NOTHING_ERASED, Erasures
 from ingest_pipeline.errors import StorageRejected
 from ingest_pipeline.ingestion.gateway_events import raw_readings
 from ingest_pipeline.ingestion.ingest import new_correlation_id
+from ingest_pipeline.landing.erased_readings import kept_readings
 from ingest_pipeline.landing.raw_store import RawStore, write_segment
 from ingest_pipeline.landing.spool import Position, Spool
 
@@ -37,19 +39,27 @@ class SpoolLanding:
         store: The raw store; None to land nothing.
         folder: Where it is noted how far the spool has landed.
         is_monitored: Whether a channel's messages are wanted.
+        erasures: Returns what was erased, which does not land.
 
     Attributes:
         position: How far the spool has landed.
     """
 
     def __init__(
-        self, spool: Spool, store: RawStore | None, folder: Path, is_monitored: Callable[[int], bool]
+        self,
+        spool: Spool,
+        store: RawStore | None,
+        folder: Path,
+        is_monitored: Callable[[int], bool],
+        *,
+        erasures: Callable[[], Erasures] = lambda: NOTHING_ERASED,
     ) -> None:
         """Go on where the note says; without one, at the beginning of what the spool still has."""
         self._spool = spool
         self._store = store
         self._place = folder / _PLACE
         self._is_monitored = is_monitored
+        self._erasures = erasures
         self._turn = Lock()
         self.position = min(_noted(self._place), spool.durable)
 
@@ -103,7 +113,8 @@ class SpoolLanding:
         if position == self.position:
             return False
         correlation_id = new_correlation_id()
-        for channel, readings in raw_readings(records, self._is_monitored).items():
+        kept = kept_readings(self._erasures(), raw_readings(records, self._is_monitored))
+        for channel, readings in kept.items():
             for segment in store.segments({channel: readings}, correlation_id, readings[0].received_at):
                 write_segment(segment)
         self._move_to(position)

@@ -14,6 +14,7 @@ from ingest_pipeline.cli.commands import (
     clips,
     content,
     database,
+    erase,
     events,
     file_import,
     guilds,
@@ -64,6 +65,7 @@ app.command("export")(messages.export)
 app.command("clip-files")(clips.clip_files)
 app.command("search")(search.search)
 app.command("changes")(search.changes)
+app.command("erase")(erase.erase)
 app.command("trace")(operations.trace)
 app.command("events")(events.events)
 app.command("journeys")(events.journeys)

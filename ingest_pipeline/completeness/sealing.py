@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -86,7 +86,8 @@ class SealReport:
                     "sealed_at": manifest.sealed_at.isoformat(),
                     "reason": manifest.reason,
                     "changes": {
-                        kind: [str(each) for each in ids] for kind, ids in asdict(manifest.changes).items()
+                        **{kind: [str(each) for each in ids] for kind, ids in manifest.changes.ids.items()},
+                        "erased": manifest.changes.erased,
                     },
                 }
                 for manifest in self.manifests

@@ -64,7 +64,7 @@ _Decide = Callable[[RawMessage | None, int | None], "tuple[RawMessage, int, date
 
 
 class SkipReason(StrEnum):
-    """Why a message is not taken: the last two by its channel's policy, the others because it has no row.
+    """Why a message is not taken: because it has no row, by its channel's policy, or because it was erased.
 
     Attributes:
         MALFORMED: The element is JSON but no message.
@@ -79,6 +79,7 @@ class SkipReason(StrEnum):
         NO_CONTENT: It carries nothing at all.
         MEDIA_ONLY: It has media and no words, neither of its own nor forwarded nor in embeds, components or
             a poll, and the channel's policy is not to keep such messages.
+        ERASED: It was erased; only the merge knows.
     """
 
     MALFORMED = "malformed"
@@ -90,6 +91,7 @@ class SkipReason(StrEnum):
     FORWARD_NOT_EXPORTED = "forward_not_exported"
     NO_CONTENT = "no_content"
     MEDIA_ONLY = "media_only"
+    ERASED = "erased"
 
 
 @dataclass(frozen=True, slots=True)

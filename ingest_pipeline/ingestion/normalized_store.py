@@ -17,7 +17,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from upath import UPath
 
+from ingest_pipeline.domain.erasures import Erasures, Subject
 from ingest_pipeline.domain.message import type_name
+from ingest_pipeline.domain.normalize import SkipReason
+from ingest_pipeline.domain.profiles import USER
 from ingest_pipeline.domain.window import Window
 from ingest_pipeline.errors import TransientError
 from ingest_pipeline.ingestion.chunks import rebatch
@@ -25,6 +28,7 @@ from ingest_pipeline.ingestion.documents import Document, Provenance, Tally
 from ingest_pipeline.landing.listings import existing_files, files_in
 from ingest_pipeline.landing.stored_files import new_version, open_file, open_root
 from ingest_pipeline.storage.engine.columns import column, repeated
+from ingest_pipeline.storage.messages.erasures import without_erased
 from ingest_pipeline.storage.messages.schema import MERGED_SCHEMA, STAGING_SCHEMA
 
 if TYPE_CHECKING:
@@ -117,6 +121,31 @@ class NormalizedStore:
         names = [f"{key}/{channel_id}.parquet" for key in keys for channel_id in channel_ids]
         return [self._opened(path) for path in existing_files(self.root / session_id, names).values()]
 
+    def erase(self, erasures: Erasures, *, dry_run: bool = False) -> int:
+        """Take the rows of what was erased, and the names of people who were, out of every file.
+
+        Returns:
+            How many rows were deleted.
+
+        Raises:
+            StorageRejected: The store cannot be written.
+            StorageUnavailable: The store does not answer.
+        """
+        erased = 0
+        for path in files_in(self.root, "**/*.parquet"):
+            with open_file(path) as stream, pq.ParquetFile(stream) as file:
+                rows, metadata = file.read(), dict(file.metadata.metadata or {})
+            kept = without_erased(erasures, rows)
+            stated, before = json.loads(metadata[_METADATA]), metadata[_METADATA]
+            _erase_in_tally(stated["tally"], erasures, len(rows) - len(kept))
+            after = json.dumps(stated).encode()
+            if (kept is not rows or after != before) and not dry_run:
+                with new_version(path) as draft, pq.ParquetWriter(draft, kept.schema) as writer:
+                    writer.write_table(kept, _GROUP_ROWS)
+                    writer.add_key_value_metadata({_METADATA: after.decode()})
+            erased += len(rows) - len(kept)
+        return erased
+
     def _present(self, session_id: str, key: str, channel_id: int) -> StoredDocument | None:
         """Return the document that is there; one that cannot be read is as good as none."""
         try:
@@ -147,6 +176,17 @@ class NormalizedStore:
         frame = to_frame(table.sort_by(newest_last))
         # Two documents may hold a message: the parts of a long window, and one of it whole from before.
         return frame.drop_duplicates(["discord_id", "channel_id"], keep="last", ignore_index=True)
+
+
+def _erase_in_tally(tally: dict[str, Any], erasures: Erasures, rows: int) -> None:
+    if rows:
+        tally["rows"] -= rows
+        skipped = tally.setdefault("skipped", {})
+        skipped[SkipReason.ERASED.value] = skipped.get(SkipReason.ERASED.value, 0) + rows
+    profiles = tally.get("profiles", [])
+    erased = erasures.erased_ids(Subject.AUTHOR, {each[1] for each in profiles if each[0] == USER})
+    if erased:
+        tally["profiles"] = [each for each in profiles if each[0] != USER or each[1] not in erased]
 
 
 def read_rows(path: UPath, columns: Sequence[str]) -> pa.Table:

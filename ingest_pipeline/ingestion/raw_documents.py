@@ -20,8 +20,9 @@ from ingest_pipeline.ingestion.gateway_events import CREATION, SOURCE, Events, i
 from ingest_pipeline.ingestion.ingest import IngestReport, OnRowsMerged, ingest_documents
 from ingest_pipeline.ingestion.payload_documents import ObservedMessage, PayloadDocument, correlation_of
 from ingest_pipeline.ingestion.services import Services
+from ingest_pipeline.landing.erased_readings import READ, ChannelRef
 from ingest_pipeline.landing.raw_reading import RawReading
-from ingest_pipeline.landing.raw_store import ABSENT, READ, ChannelRef
+from ingest_pipeline.landing.raw_store import ABSENT
 from ingest_pipeline.landing.spool import Record
 from ingest_pipeline.storage.engine.database import Connection
 from ingest_pipeline.storage.messages.deletions import (

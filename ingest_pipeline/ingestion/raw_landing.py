@@ -17,20 +17,16 @@ from threading import Condition, Event, Thread
 
 import msgspec
 
+from ingest_pipeline.domain.erasures import NOTHING_ERASED
 from ingest_pipeline.domain.message_details import Payload
 from ingest_pipeline.errors import IngestError
 from ingest_pipeline.events import Event as LoggedEvent
 from ingest_pipeline.events import EventType, log_events
+from ingest_pipeline.landing.erased_readings import READ, ChannelRef, kept_readings
 from ingest_pipeline.landing.raw_reading import RawReading
-from ingest_pipeline.landing.raw_store import (
-    ABSENT,
-    READ,
-    ChannelRef,
-    RawStore,
-    Segment,
-    write_segment,
-)
+from ingest_pipeline.landing.raw_store import ABSENT, RawStore, Segment, write_segment
 from ingest_pipeline.storage.engine.database import Database
+from ingest_pipeline.storage.messages.erasures import read_erasures
 from ingest_pipeline.storage.runs.events import publish
 
 MOST_WAITING_BYTES = 64 << 20
@@ -89,6 +85,7 @@ class RawLanding:
         self._changed = Condition()
         self._thread: Thread | None = None
         self._is_failing = False
+        self._erasures = NOTHING_ERASED
 
     def land(self, readings: Mapping[ChannelRef, Sequence[RawReading]], correlation_id: str) -> None:
         """Write a batch, and wait until it is written if the store answers; never an error.
@@ -97,8 +94,10 @@ class RawLanding:
             readings: Those of each channel, in the order they were received.
             correlation_id: The batch's.
         """
-        read = {channel: each for channel, each in readings.items() if each}
-        if self.store is None or not read:
+        if self.store is None or not any(readings.values()):
+            return
+        read = self._without_erased(readings)
+        if not read:
             return
         job = _Waiting(self.store.segments(read, correlation_id, datetime.now(UTC)), correlation_id)
         with self._changed:
@@ -111,6 +110,16 @@ class RawLanding:
             is_failing = self._is_failing
         if not is_failing and not job.written.wait(self._answer_seconds):
             self._note_failure(f"the store does not answer within {self._answer_seconds:g} s", job)
+
+    def _without_erased(
+        self, readings: Mapping[ChannelRef, Sequence[RawReading]]
+    ) -> dict[ChannelRef, list[RawReading]]:
+        try:
+            self._erasures = read_erasures(self._database)
+        except IngestError as error:
+            # The merge will say more.
+            _logger.warning("the list of erasures is not read again: %s", error)
+        return kept_readings(self._erasures, readings)
 
     def _make_room(self) -> None:
         """Give up the oldest of what waits when it is too much; the first is being written."""

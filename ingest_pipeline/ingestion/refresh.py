@@ -25,6 +25,7 @@ from ingest_pipeline.ingestion.services import Services
 from ingest_pipeline.landing.export_header import ExportHeader
 from ingest_pipeline.landing.store import Landed
 from ingest_pipeline.sources.exporter.chat_exporter import ExportRequest
+from ingest_pipeline.storage.messages.erasures import read_erasures
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +147,12 @@ def _refresh(
         with recorded, TemporaryDirectory(prefix="ingest-export-") as folder:
             result = services.exporter.export(request, Path(folder))
             documents = services.landing.land(
-                result.path, session.session_id, run, channel_id, result.started_at
+                result.path,
+                session.session_id,
+                run,
+                channel_id,
+                result.started_at,
+                erasures=read_erasures(services.database),
             )
     except (ExporterFailed, DiscordUnavailable, DiscordRejected, BadInput) as error:
         if progress:

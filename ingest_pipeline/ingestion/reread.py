@@ -30,8 +30,9 @@ from ingest_pipeline.ingestion.ingest import IngestReport, OnRowsMerged, new_cor
 from ingest_pipeline.ingestion.raw_documents import batched_readings, id_of, merge_readings
 from ingest_pipeline.ingestion.refresh import landed_documents
 from ingest_pipeline.ingestion.services import Services
+from ingest_pipeline.landing.erased_readings import ChannelRef
 from ingest_pipeline.landing.raw_reading import RawReading, in_order
-from ingest_pipeline.landing.raw_store import ChannelRef, begins_at, read_file
+from ingest_pipeline.landing.raw_store import begins_at, read_file
 from ingest_pipeline.storage.engine.database import Connection
 from ingest_pipeline.storage.messages.deletions import list_skipped_with_words, skipped_readings
 from ingest_pipeline.storage.messages.membership import threads_of

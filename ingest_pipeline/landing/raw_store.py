@@ -7,7 +7,7 @@ Each is a line of JSON in a file that is compressed with zstd, by guild, channel
 
 A segment's time is that of its first frame, or the time at which answers landed.
 
-A segment is written whole or not at all, and never changed, except where an author is erased. The first line
+A segment is written whole or not at all, and never changed, except where something is erased. The first line
 of a day's file names the segments that it was made of, so a kill before these are deleted doubles nothing.
 """
 
@@ -17,7 +17,7 @@ import io
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from itertools import chain
 from pathlib import Path
@@ -26,18 +26,16 @@ import msgspec
 import pyarrow as pa
 from upath import UPath
 
+from ingest_pipeline.domain.erasures import Erasures
 from ingest_pipeline.errors import BadInput, IngestError
+from ingest_pipeline.landing.erased_readings import ChannelRef, without_erased
 from ingest_pipeline.landing.listings import files_in, subfolders
 from ingest_pipeline.landing.raw_reading import RawReading, decoded_reading, in_order
 from ingest_pipeline.landing.store_errors import is_local, store_errors
 from ingest_pipeline.landing.stored_files import file_exists, file_facts, new_version, open_file
 
-ChannelRef = tuple[int | None, int]
-"""A guild, None for none, and a channel of it."""
 ABSENT = "ABSENT"
 """The event of a message that is gone: Discord was asked for it and did not have it."""
-READ = "MESSAGE"
-"""The event of a message in an answer to a request."""
 
 _SUFFIX = ".jsonl.zst"
 _FRAME_BYTES = 4 << 20
@@ -186,26 +184,25 @@ class RawStore:
                         _delete(path)
         return found
 
-    def erase_author(self, author_id: int) -> int:
-        """Delete what an author wrote, and what others quote of it, from every file.
+    def erase(self, erasures: Erasures, *, dry_run: bool = False) -> int:
+        """Take what was erased, and what others quote of it, out of every file.
+
+        A damaged file stays as it is, which is logged.
 
         Returns:
             How many readings were deleted or changed.
 
         Raises:
-            BadInput: A file is damaged; those before it are done.
             StorageRejected: The store cannot be written.
             StorageUnavailable: The store does not answer.
         """
         erased = 0
         for channel in self.channels():
             for path in self.files(channel):
-                lines = list(_lines(path, with_head=True))
-                kept = [_without(path, line, author_id) for line in lines]
-                changed = sum(before != after for before, after in zip(lines, kept, strict=True))
-                if changed:
-                    _write_lines(path, [line for line in kept if line is not None])
-                erased += changed
+                try:
+                    erased += _erase_in_file(path, channel, erasures, dry_run=dry_run)
+                except BadInput as error:
+                    _logger.error("what was erased may still be in a file of the raw store: %s", error)  # noqa: TRY400
         return erased
 
     def _folder(self, channel: ChannelRef) -> UPath:
@@ -316,22 +313,21 @@ def _delete(path: UPath) -> None:
         path.fs.rm_file(path.path)
 
 
-def _without(path: UPath, line: bytes, author_id: int) -> bytes | None:
-    """Return a line without what an author wrote; None when nothing is left of it."""
-    if str(author_id).encode() not in line or line.startswith(_HEAD):
+def _erase_in_file(path: UPath, channel: ChannelRef, erasures: Erasures, *, dry_run: bool) -> int:
+    lines = list(_lines(path, with_head=True))
+    kept = [_without(path, line, channel, erasures) for line in lines]
+    changed = sum(before is not after for before, after in zip(lines, kept, strict=True))
+    if changed and not dry_run:
+        _write_lines(path, [line for line in kept if line is not None])
+    return changed
+
+
+def _without(path: UPath, line: bytes, channel: ChannelRef, erasures: Erasures) -> bytes | None:
+    """Return a line without what was erased; None when nothing is left of it."""
+    if line.startswith(_HEAD):
         return line
     reading = _decoded(path, line)
-    payload = msgspec.json.decode(reading.payload)
-    if not isinstance(payload, dict):
+    kept = without_erased(erasures, channel, reading)
+    if kept is reading:
         return line
-    if _is_by(payload, author_id):
-        return None
-    if not _is_by(payload.get("referenced_message"), author_id):
-        return line
-    quoting_none = msgspec.Raw(_ENCODER.encode(payload | {"referenced_message": None}))
-    return _ENCODER.encode(replace(reading, payload=quoting_none)) + b"\n"
-
-
-def _is_by(message: object, author_id: int) -> bool:
-    author = message.get("author") if isinstance(message, dict) else None
-    return isinstance(author, dict) and str(author.get("id")) == str(author_id)
+    return None if kept is None else _ENCODER.encode(kept) + b"\n"

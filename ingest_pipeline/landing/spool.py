@@ -30,6 +30,8 @@ from ingest_pipeline.domain.snowflake import DISCORD_EPOCH
 from ingest_pipeline.errors import ConfigurationError, StorageRejected
 
 DAMAGED_FOLDER = "damaged"
+SPOOL_FOLDER = "gateway"
+"""The spool's folder in the data folder."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)

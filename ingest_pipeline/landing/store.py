@@ -27,9 +27,11 @@ from typing import Any, BinaryIO
 import msgspec
 from upath import UPath
 
+from ingest_pipeline.domain.erasures import NOTHING_ERASED, Erasures
 from ingest_pipeline.domain.normalize import parse_timestamp
 from ingest_pipeline.domain.window import Window
 from ingest_pipeline.errors import ExportMismatch, StorageRejected, StorageUnavailable
+from ingest_pipeline.landing.erased_files import ExportEraser
 from ingest_pipeline.landing.export_header import ExportHeader
 from ingest_pipeline.landing.export_reader import read_document, read_header
 from ingest_pipeline.landing.listings import existing_files, subfolders
@@ -47,7 +49,9 @@ class _Stamp(msgspec.Struct):
 
 
 @contextmanager
-def split_export(export: Path, windows: Sequence[Window], read_at: datetime) -> Iterator[list[Path]]:
+def split_export(
+    export: Path, windows: Sequence[Window], read_at: datetime, erasures: Erasures = NOTHING_ERASED
+) -> Iterator[list[Path]]:
     """Write one document for each window into a temporary folder that lasts as long as the context.
 
     A message that no window takes (no readable time, or posted in the millisecond after the last
@@ -57,6 +61,7 @@ def split_export(export: Path, windows: Sequence[Window], read_at: datetime) -> 
         export: A complete export in the exporter's JSON form.
         windows: The windows, in time order.
         read_at: Written into each document: nothing in it was read before.
+        erasures: What was erased is left out.
 
     Yields:
         A file for each window, in order.
@@ -70,14 +75,24 @@ def split_export(export: Path, windows: Sequence[Window], read_at: datetime) -> 
         parts = [_Part(Path(folder) / f"{index}.json") for index in range(len(windows))]
         with export.open("rb") as stream:
             envelope, runs = read_document(stream, export.name)
+            eraser = _eraser(export, erasures)
             for part, window in zip(parts, windows, strict=True):
                 part.begin(envelope, window, read_at)
             for run in runs:
-                for index, elements in groupby(run, partial(_index, starts=starts)):
+                kept = eraser.kept(run) if eraser else run
+                for index, elements in groupby(kept, partial(_index, starts=starts)):
                     parts[index].add(elements)
         for part in parts:
             part.end()
         yield [part.path for part in parts]
+
+
+def _eraser(export: Path, erasures: Erasures) -> ExportEraser | None:
+    if not erasures:
+        return None
+    with export.open("rb") as stream:
+        header = read_header(stream, export.name)
+    return ExportEraser(erasures, header.channel_id, header.parent_id, header.guild_id)
 
 
 def _index(element: bytes, starts: Sequence[datetime]) -> int:
@@ -186,6 +201,8 @@ class LandingStore:
         windows: Sequence[tuple[str, Window]],
         channel_id: int,
         read_at: datetime,
+        *,
+        erasures: Erasures = NOTHING_ERASED,
     ) -> list[Landed]:
         """Split a complete export by window and put each part in the store, unless a newer one is there.
 
@@ -195,6 +212,7 @@ class LandingStore:
             windows: Keys and times of the windows it covers, in order.
             channel_id: The channel it was read from.
             read_at: When the exporter was started, aware UTC: nothing in the export was read before.
+            erasures: What was erased does not land.
 
         Returns:
             One document for each window, also for those without a message.
@@ -208,7 +226,8 @@ class LandingStore:
         documents = [self.document(session_id, key, window, channel_id) for key, window in windows]
         with _store_errors(str(self.root)):
             self._refuse_before(documents, export, read_at)
-            with split_export(export, [document.window for document in documents], read_at) as parts:
+            windows_of = [document.window for document in documents]
+            with split_export(export, windows_of, read_at, erasures) as parts:
                 for document, part in zip(documents, parts, strict=True):
                     self._put(document, part, read_at)
         return documents

@@ -8,7 +8,7 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory, TemporaryFile
@@ -185,6 +185,17 @@ def remove_tree(folder: UPath) -> None:
     with store_errors(folder, "deleted"):
         if folder.exists():
             folder.fs.rm(folder.path, recursive=True)
+
+
+def delete_file(path: UPath) -> None:
+    """Delete a file; one that is not there is not an error.
+
+    Raises:
+        StorageRejected: The store refuses.
+        StorageUnavailable: The store does not answer.
+    """
+    with store_errors(path, "deleted"), suppress(FileNotFoundError):
+        path.fs.rm_file(path.path)
 
 
 def is_file_entry(described: Mapping[str, Any]) -> bool:

@@ -23,7 +23,7 @@ from ingest_pipeline.storage.gateway.refetch_queue import coverage_bounds
 from ingest_pipeline.storage.messages.coverage import gaps
 from ingest_pipeline.storage.search.indexed_texts import NEWEST, SearchIndex
 from ingest_pipeline.storage.search.postgres_index import PostgresIndex
-from ingest_pipeline.storage.search.sqlite_index import SqliteIndex
+from ingest_pipeline.storage.search.sqlite_index import SqliteIndex, search_file
 
 CHANGES_AT_ONCE = 20_000
 _FIRST_LOOK = 200
@@ -130,7 +130,7 @@ class SearchPage:
 def open_index(database: Database) -> SearchIndex:
     """Return a database's search index; nothing is touched yet."""
     if isinstance(database, DuckDBDatabase):
-        return SqliteIndex(database, database.path.with_name(f"{database.path.name}.search"))
+        return SqliteIndex(database, search_file(database.path))
     return PostgresIndex(database)
 
 

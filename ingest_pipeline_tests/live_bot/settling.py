@@ -6,8 +6,8 @@ import time
 from collections.abc import Hashable
 from pathlib import Path
 
-from ingest_pipeline.bot.listener import SPOOL_FOLDER
 from ingest_pipeline.ingestion.services import Services
+from ingest_pipeline.landing.spool import SPOOL_FOLDER
 from ingest_pipeline.storage.engine.database import Database
 from ingest_pipeline.storage.gateway.refetch_queue import count_pending_refetches, list_watched
 from ingest_pipeline.storage.runs.scan_runs import RunStatus, list_runs

@@ -194,6 +194,7 @@ def print_seals(reports: Sequence[SealReport]) -> None:
             "added",
             "removed",
             "changed",
+            "erased",
             "skipped",
             "reason",
         ),
@@ -209,6 +210,7 @@ def print_seals(reports: Sequence[SealReport]) -> None:
                 len(manifest.changes.added),
                 len(manifest.changes.removed),
                 len(manifest.changes.changed),
+                manifest.changes.erased,
                 sum((manifest.skipped or {}).values()),
                 manifest.reason,
             )

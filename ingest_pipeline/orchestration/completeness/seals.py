@@ -85,6 +85,7 @@ def _record(manifest: Manifest) -> dg.TableRecord:
             "added": len(manifest.changes.added),
             "removed": len(manifest.changes.removed),
             "changed": len(manifest.changes.changed),
+            "erased": manifest.changes.erased,
             "skipped": sum((manifest.skipped or {}).values()),
             "first": _message(manifest.first_id),
             "last": _message(manifest.last_id),
@@ -112,6 +113,8 @@ def _changes(manifest: Manifest) -> list[str]:
         if ids:
             shown = ", ".join(map(str, ids[:_LISTED]))
             lines.append(f"- channel {manifest.channel_id}: {len(ids)} {kind}: {shown}{rest}")
+    if changes.erased:
+        lines.append(f"- channel {manifest.channel_id}: {changes.erased} erased")
     return lines
 
 

@@ -5,8 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime
 
+from ingest_pipeline.domain.erasures import Subject
 from ingest_pipeline.domain.profiles import Profile, Profiles, over
 from ingest_pipeline.storage.engine.database import Connection
+from ingest_pipeline.storage.messages.erasures import erasures_in
+
+_USER = "user"
 
 
 def save_profiles(connection: Connection, readings: Iterable[tuple[datetime, Profiles]]) -> int:
@@ -22,9 +26,12 @@ def save_profiles(connection: Connection, readings: Iterable[tuple[datetime, Pro
     for read_at, profiles in sorted(readings, key=lambda reading: reading[0]):
         for key, profile in profiles.items():
             latest[key] = (read_at, over(profile, latest[key][1]) if key in latest else profile)
-    if not latest:
+    erased = erasures_in(connection).erased_ids(
+        Subject.AUTHOR, {entity_id for kind, entity_id in latest if kind == _USER}
+    )
+    keys = sorted(key for key in latest if key[0] != _USER or key[1] not in erased)
+    if not keys:
         return 0
-    keys = sorted(latest)
     kept = [latest[key][1] for key in keys]
     return connection.execute(
         "save_profiles",

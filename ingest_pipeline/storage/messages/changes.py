@@ -33,6 +33,7 @@ class ChangeKind(StrEnum):
         DELETED: It was deleted.
         SESSION: Its session became another.
         CONTENT: What was extracted from it became another.
+        ERASED: It was erased: nothing of it is stored any more but a digest of its id.
     """
 
     CREATED = "created"
@@ -40,6 +41,7 @@ class ChangeKind(StrEnum):
     DELETED = "deleted"
     SESSION = "session"
     CONTENT = "content"
+    ERASED = "erased"
 
 
 @dataclass(frozen=True, slots=True)

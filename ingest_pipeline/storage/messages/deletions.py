@@ -18,12 +18,14 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from ingest_pipeline.domain.erasures import NOTHING_ERASED, Origin
 from ingest_pipeline.domain.message_details import DETAIL_COLUMNS
 from ingest_pipeline.domain.snowflake import created_at
 from ingest_pipeline.domain.window import Window
 from ingest_pipeline.storage.engine.columns import as_flags, as_numpy, counting, positions, repeated
 from ingest_pipeline.storage.engine.database import Connection
 from ingest_pipeline.storage.messages.changes import ChangeKind, record_changes
+from ingest_pipeline.storage.messages.erasures import erasures_in
 from ingest_pipeline.storage.messages.membership import share_sessions
 from ingest_pipeline.storage.messages.schema import STAGING_SCHEMA
 
@@ -207,6 +209,7 @@ def tombstone_messages(connection: Connection, tombstones: Sequence[Tombstone]) 
     Returns:
         How many of the messages were not known to be deleted.
     """
+    tombstones = _of_known(connection, tombstones)
     if not tombstones:
         return 0
     ids = [tombstone.discord_id for tombstone in tombstones]
@@ -225,6 +228,15 @@ def tombstone_messages(connection: Connection, tombstones: Sequence[Tombstone]) 
     connection.execute("mark_deleted", discord_ids=ids)
     record_changes(connection, ChangeKind.DELETED, live, now=datetime.now(UTC))
     return unknown
+
+
+def _of_known(connection: Connection, tombstones: Sequence[Tombstone]) -> Sequence[Tombstone]:
+    """Leave out messages that were erased: nothing of them is stored, nor that they are deleted."""
+    erasures = erasures_in(connection) if tombstones else NOTHING_ERASED
+    erased = erasures.erased(
+        [Origin(each.discord_id, None, each.channel_id, each.guild_id) for each in tombstones]
+    )
+    return [each for each, is_erased in zip(tombstones, erased, strict=True) if not is_erased]
 
 
 def count_in_window(connection: Connection, channel_ids: Sequence[int], window: Window) -> int:

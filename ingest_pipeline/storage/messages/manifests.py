@@ -16,40 +16,17 @@ import pyarrow as pa
 from ingest_pipeline.domain.session import Session
 from ingest_pipeline.storage.engine.columns import column
 from ingest_pipeline.storage.engine.database import Connection
+from ingest_pipeline.storage.messages.manifest_changes import (
+    Changes,
+    Held,
+    Sealed,
+    changes_as_json,
+    changes_from_json,
+    compare,
+    only_rows,
+    rows_of,
+)
 from ingest_pipeline.storage.messages.membership import sessions_at, share_sessions
-
-
-@dataclass(frozen=True, slots=True)
-class Changes:
-    """The changes of a channel since the version before; ids in ascending order.
-
-    Attributes:
-        added: Messages that were not there.
-        removed: Messages that are deleted now.
-        changed: Messages with another content.
-        skipped: Messages that are skipped now and were not, or the other way round, or are skipped for
-            another reason or with another content.
-    """
-
-    added: tuple[int, ...] = ()
-    removed: tuple[int, ...] = ()
-    changed: tuple[int, ...] = ()
-    skipped: tuple[int, ...] = ()
-
-    def __bool__(self) -> bool:
-        """Whether anything is different."""
-        return bool(self.added or self.removed or self.changed or self.skipped)
-
-
-class Sealed(NamedTuple):
-    """A message of a manifest: its content, and why it is skipped, or None for a row."""
-
-    content_digest: int
-    skip_reason: str | None
-
-
-Held = Mapping[int, Sealed]
-"""What a channel of a session holds, by message."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +49,8 @@ class Manifest:
             likewise.
         changes: What is different since the version before.
         reason: Why there is this version: `first sealed`, or what has changed since the one before:
-            `session moved`, `channels changed`, `messages changed`, `skipped messages changed`, joined by
-            commas; None for versions of before reasons were noted.
+            `session moved`, `channels changed`, `messages changed`, `skipped messages changed`, `messages
+            erased`, joined by commas; None for versions of before reasons were noted.
     """
 
     session_id: str
@@ -99,13 +76,19 @@ class SealedVersion(NamedTuple):
 
 
 def write_manifests(
-    connection: Connection, session: Session, *, source: str, now: datetime
+    connection: Connection,
+    session: Session,
+    *,
+    source: str,
+    now: datetime,
+    erased: Mapping[int, int] | None = None,
 ) -> list[Manifest]:
     """Seal a session as it is in the table now.
 
     Args:
         source: How it was read again just before: `history` or `export`.
         now: Time of sealing, aware UTC.
+        erased: How many of its messages, by channel, were erased since and are nowhere any more.
 
     Returns:
         The manifests of its channels: those of a new version, or, when nothing has changed, those of
@@ -117,7 +100,9 @@ def write_manifests(
     current = _current(connection, session)
     before = _sealed(connection, session.session_id)
     changes = {
-        channel_id: _compare(before.get(channel_id, {}), current.get(channel_id, {}))
+        channel_id: compare(
+            before.get(channel_id, {}), current.get(channel_id, {}), (erased or {}).get(channel_id, 0)
+        )
         for channel_id in sorted(current.keys() | before.keys())
     }
     if {manifest.channel_id for manifest in newest} == current.keys() and not any(changes.values()):
@@ -129,7 +114,7 @@ def write_manifests(
             session_id=session.session_id,
             version=version,
             channel_id=channel_id,
-            message_count=len(rows := _rows(held)),
+            message_count=len(rows := rows_of(held)),
             first_id=min(rows, default=None),
             last_id=max(rows, default=None),
             digest=_digest(rows),
@@ -143,7 +128,7 @@ def write_manifests(
         for channel_id, held in current.items()
     ]
     for manifest in manifests:
-        texts = {"changes": _as_json(manifest.changes), "skipped": json.dumps(manifest.skipped)}
+        texts = {"changes": changes_as_json(manifest.changes), "skipped": json.dumps(manifest.skipped)}
         connection.execute("insert_manifest", **{**asdict(manifest), **texts})
     _keep(connection, session.session_id, current)
     return manifests
@@ -161,7 +146,7 @@ def list_manifests(connection: Connection, session_id: str) -> list[Manifest]:
         Manifest(
             **{
                 **row,
-                "changes": _changes(row["changes"]),
+                "changes": changes_from_json(row["changes"]),
                 "skipped": None if row["skipped"] is None else json.loads(row["skipped"]),
             }
         )
@@ -185,15 +170,11 @@ def is_as_sealed(connection: Connection, session: Session) -> bool:
     newest = newest_manifests(connection, session.session_id)
     current = _current(connection, session)
     if any(manifest.skipped is None for manifest in newest):
-        rows = {channel_id: _only_rows(held) for channel_id, held in current.items()}
+        rows = {channel_id: only_rows(held) for channel_id, held in current.items()}
         current = {each: held for each, held in rows.items() if held or each in session.channel_ids}
     before = _sealed(connection, session.session_id)
     channels = {manifest.channel_id for manifest in newest}
     return channels == current.keys() and {key: held for key, held in current.items() if held} == before
-
-
-def _only_rows(held: Held) -> dict[int, Sealed]:
-    return {each: sealed for each, sealed in held.items() if sealed.skip_reason is None}
 
 
 def _current(connection: Connection, session: Session) -> dict[int, dict[int, Sealed]]:
@@ -232,6 +213,8 @@ def _reason(
     channels = {manifest.channel_id for manifest in newest}
     reasons = {"channels changed"} if channels != now else set()
     for channel_id, change in changes.items():
+        if change.erased:
+            reasons.add("messages erased")
         rows = connection.fetch_all("list_stored_since", discord_ids=[*change.added, *change.removed])
         stored = {row["discord_id"]: row for row in rows}
         # What is there as before and is the session's no longer, or was there and is the session's now.
@@ -258,31 +241,10 @@ def _by_channel(table: pa.Table) -> dict[int, dict[int, Sealed]]:
     return found
 
 
-def _rows(held: Held) -> dict[int, int]:
-    """Return the digests of those messages that are rows."""
-    return {each: sealed.content_digest for each, sealed in _only_rows(held).items()}
-
-
-def _compare(before: Held, now: Held) -> Changes:
-    old, new = _rows(before), _rows(now)
-    either = sorted(before.keys() | now.keys())
-    return Changes(
-        added=tuple(sorted(new.keys() - old.keys())),
-        removed=tuple(sorted(old.keys() - new.keys())),
-        changed=tuple(sorted(each for each in new.keys() & old.keys() if new[each] != old[each])),
-        skipped=tuple(each for each in either if _as_skipped(before, each) != _as_skipped(now, each)),
-    )
-
-
 def _reasons(held: Held) -> dict[str, int]:
     """Count the skipped messages by reason."""
     reasons = Counter(each.skip_reason for each in held.values() if each.skip_reason)
     return dict(sorted(reasons.items()))
-
-
-def _as_skipped(held: Held, discord_id: int) -> Sealed | None:
-    sealed = held.get(discord_id)
-    return sealed if sealed and sealed.skip_reason else None
 
 
 def _digest(digests: Mapping[int, int]) -> str:
@@ -296,14 +258,6 @@ def _skipped_digest(held: Held) -> str:
 
 def _sha256(lines: Iterable[str]) -> str:
     return sha256("".join(f"{line}\n" for line in lines).encode()).hexdigest()
-
-
-def _as_json(changes: Changes) -> str:
-    return json.dumps({kind: [str(each) for each in ids] for kind, ids in asdict(changes).items() if ids})
-
-
-def _changes(text: str) -> Changes:
-    return Changes(**{kind: tuple(map(int, ids)) for kind, ids in json.loads(text).items()})
 
 
 def _keep(connection: Connection, session_id: str, current: Mapping[int, Held]) -> None:

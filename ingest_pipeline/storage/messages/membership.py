@@ -23,6 +23,7 @@ from ingest_pipeline.storage.engine.columns import as_numpy, column
 from ingest_pipeline.storage.engine.database import Connection
 from ingest_pipeline.storage.gateway.dirty_windows import WHOLE_SESSION, DirtyWindow, mark_windows_dirty
 from ingest_pipeline.storage.messages.changes import ChangeKind, record_changes
+from ingest_pipeline.storage.messages.erasures import note_erased_threads
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -188,6 +189,7 @@ def keep_parents(connection: Connection, parents: Mapping[int, int], *, now: dat
     connection.execute("lock_sessions")
     new = [row["thread_id"] for row in connection.fetch_all("unknown_parents", **parameters)]
     connection.execute("keep_parents", **parameters)
+    note_erased_threads(connection, {each: parents[each] for each in new}, now=now)
     relink(connection, [ChannelTime(thread_id, *EVER) for thread_id in new], now=now)
 
 

@@ -18,6 +18,7 @@ same function of the set of them:
 A message is *taken* when the policy of its channel took any of its readings. From then on every
 reading of it counts, also those in which the policy would leave it out: an edit that empties a text arrives.
 The readings of messages that were never taken wait in `skipped_messages` (see `skipped_messages.py`).
+Readings of messages that were erased are only counted (see `erasures.py`).
 
 Only `created_at`, `updated_at` and `recorded_at` are times of this database. This needs two
 things of the normalizer: that equal digests mean equal edit times to the millisecond, and that a
@@ -39,6 +40,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from ingest_pipeline.domain.normalize import SkipReason
 from ingest_pipeline.storage.engine.columns import as_numpy, column, repeated
 from ingest_pipeline.storage.engine.database import Connection
 from ingest_pipeline.storage.messages.changes import ChangeKind, record_changes
@@ -50,6 +52,7 @@ from ingest_pipeline.storage.messages.details import (
     decompose,
     merge_details,
 )
+from ingest_pipeline.storage.messages.erasures import erasures_in, without_erased
 from ingest_pipeline.storage.messages.membership import link_merged, sessions_at, share_sessions
 from ingest_pipeline.storage.messages.schema import DECIDING_COLUMNS, STAGING_SCHEMA, staged
 
@@ -102,7 +105,12 @@ def merge_messages(connection: Connection, rows: pa.Table, *, now: datetime) -> 
     Returns:
         What became of each row.
     """
-    counts = _merge(connection, rows, now)
+    # First, so that no erasure begins between the look and the merge.
+    share_sessions(connection)
+    kept = without_erased(erasures_in(connection), rows)
+    counts = _merge(connection, kept, now)
+    if kept is not rows:
+        counts += MergeCounts(skipped=Counter({SkipReason.ERASED.value: len(rows) - len(kept)}))
     record_changes(connection, ChangeKind.CREATED, counts.created_ids, now=now)
     record_changes(connection, ChangeKind.UPDATED, counts.changed_ids - counts.created_ids, now=now)
     return counts

@@ -8,10 +8,12 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
+from ingest_pipeline.domain.erasures import Subject
 from ingest_pipeline.domain.snowflake import first_id_at
 from ingest_pipeline.events import Event, EventChannel, content_event
 from ingest_pipeline.redaction import redacted
 from ingest_pipeline.storage.engine.database import Connection
+from ingest_pipeline.storage.messages.erasures import erasures_in
 
 QUANTILES = (0.5, 0.95, 1.0)
 Place = tuple[datetime, str]
@@ -49,6 +51,7 @@ def publish(connection: Connection, events: Sequence[Event]) -> None:
             committed, not before: it may be undone and tried again.
         events: In the order they happened.
     """
+    events = _of_stored(connection, events)
     if not events:
         return
     connection.execute(
@@ -64,6 +67,13 @@ def publish(connection: Connection, events: Sequence[Event]) -> None:
         datas=[json.dumps(redacted(event.data), default=str) for event in events],
         created_ats=[event.created_at for event in events],
     )
+
+
+def _of_stored(connection: Connection, events: Sequence[Event]) -> Sequence[Event]:
+    """Leave out events about messages that were erased."""
+    ids = {event.message_id for event in events if event.message_id is not None}
+    erased = erasures_in(connection).erased_ids(Subject.MESSAGE, ids) if ids else set()
+    return [event for event in events if event.message_id not in erased] if erased else events
 
 
 def events_of_journey(connection: Connection, correlation_id: str) -> list[Event]:

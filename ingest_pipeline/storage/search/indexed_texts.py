@@ -17,7 +17,7 @@ INDEX_FORM = 1
 NEWEST = 2**63 - 1
 """Above every id."""
 
-_OF_WORDS = {ChangeKind.CREATED, ChangeKind.UPDATED, ChangeKind.DELETED}
+_OF_WORDS = {ChangeKind.CREATED, ChangeKind.UPDATED, ChangeKind.DELETED, ChangeKind.ERASED}
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,12 +29,18 @@ from ingest_pipeline.storage.search.indexed_texts import (
 )
 
 _WAIT_SECONDS = 30.0
+_PURGED_AT_ONCE = 5_000
 
 
 @cache
 def _queries() -> dict[str, str]:
     text = (sql_folder("sqlite") / "search.sql").read_text(encoding="utf-8")
     return {query.name: query.text for query in parse_queries(text)}
+
+
+def search_file(path: Path) -> Path:
+    """Return where the index of a database file is."""
+    return path.with_name(f"{path.name}.search")
 
 
 class SqliteIndex:
@@ -78,6 +84,16 @@ class SqliteIndex:
         """See `SearchIndex`."""
         with self._open() as index, _transaction(index):
             _make(index)
+
+    def purge(self) -> None:
+        """Take in all changes, and leave nothing in the file of what was taken out."""
+        if not self.path.exists():
+            return
+        while self.catch_up(_PURGED_AT_ONCE):
+            pass
+        with self._open() as index:
+            for name in ("overwrite_deleted", "optimize_current", "optimize_earlier", "vacuum_index"):
+                index.execute(_queries()[name])
 
     def find(self, query: Node, *, before: int = NEWEST, limit: int, any_version: bool = False) -> list[int]:
         """See `SearchIndex`."""

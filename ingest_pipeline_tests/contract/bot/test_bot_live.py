@@ -7,9 +7,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from ingest_pipeline.bot.listener import SPOOL_FOLDER
 from ingest_pipeline.domain.session import Session
 from ingest_pipeline.events import EventType
+from ingest_pipeline.landing.spool import SPOOL_FOLDER
 from ingest_pipeline.storage.catalogue.guilds import list_monitored, set_monitor_patterns
 from ingest_pipeline.storage.gateway.dirty_windows import unreported_windows
 from ingest_pipeline.storage.messages.coverage import proven_until

@@ -24,7 +24,8 @@ from ingest_pipeline.events import EventType
 from ingest_pipeline.ingestion import raw_landing
 from ingest_pipeline.ingestion.raw_landing import RawLanding, answers_of
 from ingest_pipeline.ingestion.services import Services, build_services
-from ingest_pipeline.landing.raw_store import ABSENT, READ, begins_at
+from ingest_pipeline.landing.erased_readings import READ
+from ingest_pipeline.landing.raw_store import ABSENT, begins_at
 from ingest_pipeline.landing.spool import Position, Spool
 from ingest_pipeline.settings import Settings
 from ingest_pipeline.storage.engine.database import Database

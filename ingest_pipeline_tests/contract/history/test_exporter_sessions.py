@@ -25,7 +25,7 @@ from ingest_pipeline.storage.catalogue.guilds import set_monitor_patterns
 from ingest_pipeline.storage.engine.database import Database
 from ingest_pipeline.storage.messages.coverage import gaps
 from ingest_pipeline.storage.messages.deletions import list_messages
-from ingest_pipeline.storage.messages.manifests import Changes
+from ingest_pipeline.storage.messages.manifest_changes import Changes
 from ingest_pipeline.storage.messages.sessions import save_sessions
 from ingest_pipeline_tests.archive import Archive
 from ingest_pipeline_tests.fake_discord.server import DiscordServer

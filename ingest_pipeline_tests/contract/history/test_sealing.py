@@ -14,7 +14,8 @@ from ingest_pipeline.domain.session import Session
 from ingest_pipeline.domain.snowflake import created_at
 from ingest_pipeline.errors import SessionInvalid, SessionNotFound
 from ingest_pipeline.history.history_import import import_history
-from ingest_pipeline.storage.messages.manifests import Changes, list_manifests, sealed_versions
+from ingest_pipeline.storage.messages.manifest_changes import Changes
+from ingest_pipeline.storage.messages.manifests import list_manifests, sealed_versions
 from ingest_pipeline.storage.messages.queries import stored_between
 from ingest_pipeline.storage.messages.sessions import save_sessions
 from ingest_pipeline_tests.archive import Archive

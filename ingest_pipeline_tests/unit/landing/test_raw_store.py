@@ -10,6 +10,7 @@ import msgspec
 import pytest
 from upath import UPath
 
+from ingest_pipeline.domain.erasures import ALWAYS, Erasures, Subject, digest_of
 from ingest_pipeline.errors import BadInput
 from ingest_pipeline.landing.raw_reading import RawReading
 from ingest_pipeline.landing.raw_store import RawStore, write_segment
@@ -138,15 +139,30 @@ def test_what_is_past_its_age_is_deleted(store: RawStore) -> None:
 
 def test_an_author_is_erased_from_segments_and_days(store: RawStore) -> None:
     """With what others quote of them; everything else stays as it is."""
-    quoted = {"id": "1", "content": "Box 1", "author": {"id": "5"}}
-    land(store, reading(1), reading(2, author=6), reading(3, author=6, referenced_message=quoted))
+    author = 100_000_000_000_000_005
+    digest = digest_of(b"key", Subject.AUTHOR, author)
+    found = {digest: ALWAYS}
+    erasures = Erasures(
+        (b"key",),
+        frozenset({Subject.AUTHOR}),
+        lambda given: {each: found[each] for each in found.keys() & given},
+    )
+    quoted = {"id": "1", "content": "Box 1", "author": {"id": str(author)}}
+    land(
+        store,
+        reading(1, author=author),
+        reading(2, author=6),
+        reading(3, author=6, referenced_message=quoted),
+    )
     store.compact((NOON + DAY).date())
-    land(store, reading(4), reading(55, author=6), at=NOON + DAY)
-    assert store.erase_author(5) == 3
+    land(store, reading(4, author=author), reading(55, author=6), at=NOON + DAY)
+    assert store.erase(erasures, dry_run=True) == 3
+    assert len(contents(store)) == 5
+    assert store.erase(erasures) == 3
     left = contents(store)
     assert [each["id"] for _, each in left] == ["2", "3", "55"]
     assert left[1][1]["referenced_message"] is None
-    assert store.erase_author(5) == 0
+    assert store.erase(erasures) == 0
 
 
 def test_a_damaged_file_is_named_and_its_day_stays_as_it_is(store: RawStore) -> None:

@@ -128,11 +128,24 @@ class DuckDBDatabase:
             DatabaseBusy: Others have it open for too long.
             DatabaseUnavailable: It cannot be replaced.
         """
+        with self.alone() as deadline:
+            return replace_file(self._path, draft, deadline)
+
+    @contextmanager
+    def alone(self) -> Iterator[float]:
+        """Keep all others from opening this file to write, and new readers too.
+
+        Yields:
+            When to stop waiting for readers that have it open still, as `time.monotonic` counts.
+
+        Raises:
+            DatabaseBusy: Others write it for too long.
+        """
         deadline = time.monotonic() + self._wait_seconds
         turn = partial(self._turnstile.held, deadline, wait_seconds=self._wait_seconds, is_writer=True)
         with self._lock.held(exclusive=True, wait_seconds=self._wait_seconds), turn():
             self._is_migrated = False
-            return replace_file(self._path, draft, deadline)
+            yield deadline
 
     def close(self) -> None:
         """See `Database`; nothing stays open between transactions."""

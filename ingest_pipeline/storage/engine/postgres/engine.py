@@ -134,6 +134,17 @@ class PostgresDatabase:
                 self._pool.close()
                 self._pool = None
 
+    @contextmanager
+    def outside_transactions(self) -> Iterator[Connection]:
+        """Open a connection of its own for what the server does in no transaction, such as VACUUM.
+
+        Raises:
+            ConfigurationError: The user may not do it.
+            DatabaseUnavailable: The database cannot be reached.
+        """
+        with self._translated_errors(), psycopg.connect(**_connection_options(self._url)) as raw:
+            yield PostgresConnection(raw)
+
     def _migrate_once(self) -> None:
         if self._is_migrated:
             return

@@ -17,3 +17,22 @@ PRAGMA disable_checkpoint_on_shutdown; -- noqa: PRS
 -- name: read_whole_table
 -- Read every column of every row.
 SELECT count(*) AS n, bit_xor(hash(t)) AS digest FROM {table} AS t;
+
+-- name: attach_source
+-- Open the file that is copied.
+ATTACH {path} AS source_file (READ_ONLY); -- noqa: PRS
+
+-- name: attach_target
+-- Make the file that it is copied into.
+ATTACH {path} AS target_file; -- noqa: PRS
+
+-- name: copy_whole_file
+-- Copy everything but what is free.
+COPY FROM DATABASE source_file TO target_file; -- noqa: PRS
+
+-- name: list_tables_of_files
+-- Every table of both files.
+SELECT database_name, schema_name, table_name
+FROM duckdb_tables()
+WHERE database_name IN ('source_file', 'target_file')
+ORDER BY database_name, schema_name, table_name;

@@ -106,3 +106,15 @@ COPY {table} ({columns}) FROM STDIN (FORMAT binary); -- noqa: PRS
 -- name: read_version
 -- Which transactions are over: another one with every commit that changes anything.
 SELECT pg_current_snapshot()::TEXT AS version;
+
+-- name: vacuum_table
+-- Write a table anew, without what is free in it, and its statistics, which quote values.
+VACUUM (FULL, ANALYZE) {table}; -- noqa: PRS
+
+-- name: vacuum_statistics
+-- The same for the statistics of the tables themselves.
+VACUUM (FULL) pg_catalog.pg_statistic; -- noqa: PRS
+
+-- name: checkpoint
+-- Write everything to the tables' files, and delete those that were replaced.
+CHECKPOINT; -- noqa: PRS

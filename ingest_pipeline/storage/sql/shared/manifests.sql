@@ -86,3 +86,16 @@ FROM (
         unnest($content_digests::BIGINT[]) AS content_digest,
         unnest($skip_reasons::TEXT[]) AS skip_reason
 ) AS given;
+
+-- name: name_erased_no_more
+-- Take erased messages out of a manifest.
+UPDATE session_manifests
+SET first_id = $first_id::BIGINT, last_id = $last_id::BIGINT, changes = $changes::TEXT
+WHERE session_id = $session_id::TEXT AND version = $version::INTEGER AND channel_id = $channel_id::BIGINT;
+
+-- name: count_sealed_among
+-- How many of some messages each sealed session has, by channel.
+SELECT session_id, channel_id, count(*) AS n
+FROM sealed_messages
+WHERE discord_id IN (SELECT unnest($discord_ids::BIGINT[]))
+GROUP BY session_id, channel_id;

@@ -112,3 +112,19 @@ FROM current_texts
 WHERE current_texts MATCH $query
 ORDER BY rank, rowid DESC
 LIMIT $maximum OFFSET $skipped;
+
+-- name: overwrite_deleted
+-- Write zeros over what is deleted.
+PRAGMA secure_delete = ON;
+
+-- name: optimize_current
+-- Put the parts of the index together: a part keeps the words of messages that were taken out of it.
+INSERT INTO current_texts (current_texts) VALUES ('optimize');
+
+-- name: optimize_earlier
+-- The same for earlier versions.
+INSERT INTO earlier_texts (earlier_texts) VALUES ('optimize');
+
+-- name: vacuum_index
+-- Write the file anew, without what is free in it.
+VACUUM;
