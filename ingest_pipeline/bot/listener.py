@@ -43,7 +43,7 @@ from ingest_pipeline.ingestion.services import Services
 from ingest_pipeline.landing.spool import SPOOL_FOLDER, Spool, own_spool
 from ingest_pipeline.notifications.notifier import Notifier
 from ingest_pipeline.sources.discord.rest import DiscordRest, open_rest
-from ingest_pipeline.storage.messages.erasures import read_erasures
+from ingest_pipeline.storage.erasure_list import read_erasures
 
 _logger = logging.getLogger(__name__)
 

@@ -10,8 +10,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from itertools import zip_longest
 from pathlib import Path
 from threading import Lock, Thread
 
@@ -19,7 +20,9 @@ from ingest_pipeline.domain.erasures import NOTHING_ERASED, Erasures
 from ingest_pipeline.errors import StorageRejected
 from ingest_pipeline.ingestion.gateway_events import raw_readings
 from ingest_pipeline.ingestion.ingest import new_correlation_id
-from ingest_pipeline.landing.erased_readings import kept_readings
+from ingest_pipeline.landing.erased_files import erase_from_spool
+from ingest_pipeline.landing.erased_readings import ChannelRef, kept_readings
+from ingest_pipeline.landing.raw_reading import RawReading
 from ingest_pipeline.landing.raw_store import RawStore, write_segment
 from ingest_pipeline.landing.spool import Position, Spool
 
@@ -113,10 +116,14 @@ class SpoolLanding:
         if position == self.position:
             return False
         correlation_id = new_correlation_id()
-        kept = kept_readings(self._erasures(), raw_readings(records, self._is_monitored))
+        erasures, read = self._erasures(), raw_readings(records, self._is_monitored)
+        kept = kept_readings(erasures, read)
         for channel, readings in kept.items():
             for segment in store.segments({channel: readings}, correlation_id, readings[0].received_at):
                 write_segment(segment)
+        if any(each is not kept_each for each, kept_each in zip_longest(*map(_flat, (read, kept)))):
+            # The segment that is written to may stay for long.
+            erase_from_spool(self._place.parent, erasures)
         self._move_to(position)
         return True
 
@@ -144,6 +151,10 @@ class SpoolLanding:
                 "permissions"
             ) from error
         self.position = position
+
+
+def _flat(readings: Mapping[ChannelRef, Sequence[RawReading]]) -> list[RawReading]:
+    return [each for some in readings.values() for each in some]
 
 
 def _noted(place: Path) -> Position:

@@ -13,12 +13,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from ingest_pipeline.domain.erasures import NOTHING_ERASED, Erasures
 from ingest_pipeline.domain.membership import Claim
 from ingest_pipeline.domain.message_details import NO_DETAILS
 from ingest_pipeline.domain.normalize import SkipReason
 from ingest_pipeline.ingestion.documents import Document, Tally
 from ingest_pipeline.sources.discord.history import Page
 from ingest_pipeline.storage.engine.columns import values_of
+from ingest_pipeline.storage.erasure_list import without_erased
 from ingest_pipeline.storage.messages.queries import StoredVersion
 
 _COMPARED = ("discord_id", "content_digest", "details_digest", "posted_at", "skip_reason")
@@ -159,12 +161,20 @@ class Comparison:
     differences: list[Difference]
 
 
-def fresh_reading(channel_id: int, pages: Sequence[Page], documents: Iterable[Document]) -> FreshReading:
-    """Normalize pages, each given as a document too, the way the merge does."""
+def fresh_reading(
+    channel_id: int,
+    pages: Sequence[Page],
+    documents: Iterable[Document],
+    erasures: Erasures = NOTHING_ERASED,
+) -> FreshReading:
+    """Normalize pages, each given as a document too, the way the merge does: without what was erased."""
     rows: dict[int, FreshRow] = {}
     tally = Tally()
     for page, document in zip(pages, documents, strict=True):
-        for table in document.batches(tally):
+        for read in document.batches(tally):
+            table = without_erased(erasures, read)
+            if table is not read:
+                tally.skipped[SkipReason.ERASED.value] += len(read) - len(table)
             columns = (values_of(table[name]) for name in _COMPARED)
             for discord_id, digest, details, posted_at, reason in zip(*columns, strict=True):
                 if page.low < discord_id <= page.high:

@@ -31,6 +31,7 @@ from ingest_pipeline.sources.discord.history import Page
 from ingest_pipeline.sources.discord.rest import DiscordRest
 from ingest_pipeline.sources.exporter.chat_exporter import ExportRequest, ExportResult
 from ingest_pipeline.storage.engine.database import Connection
+from ingest_pipeline.storage.erasure_list import read_erasures
 from ingest_pipeline.storage.messages.accepted_gaps import accepted_gaps
 from ingest_pipeline.storage.messages.coverage import LastVerification, gaps, note_verification
 from ingest_pipeline.storage.messages.queries import session_claims, shows_starter, stored_between
@@ -149,7 +150,8 @@ def _reading(services: Services, expected: Expectation, result: ExportResult) ->
         provenance=Provenance(None, "export", result.started_at, ""),
     )
     page = Page([{"id": each} for each in ids if each], expected.low, expected.high, result.started_at)
-    return fresh_reading(expected.channel_id, [page], [document])
+    erasures = read_erasures(services.database)
+    return fresh_reading(expected.channel_id, [page], [document], erasures)
 
 
 def _open(path: Path) -> BinaryIO:

@@ -31,6 +31,7 @@ from ingest_pipeline.ingestion.services import Services
 from ingest_pipeline.sources.discord.history import Newest, Page, batched, find_newest, read_history
 from ingest_pipeline.sources.discord.rest import PAGE_LIMIT, DiscordRest, open_rest
 from ingest_pipeline.storage.catalogue.guilds import list_channels
+from ingest_pipeline.storage.erasure_list import read_erasures
 from ingest_pipeline.storage.messages.accepted_gaps import accepted_gaps
 from ingest_pipeline.storage.messages.coverage import gaps
 from ingest_pipeline.storage.messages.queries import (
@@ -179,7 +180,8 @@ class _Job:
             page_document(verdict.channel_id, None, page, policies=policies, correlation_id="")
             for page in pages
         ]
-        reading = await asyncio.to_thread(fresh_reading, verdict.channel_id, pages, documents)
+        erasures = await asyncio.to_thread(read_erasures, self.scanner.services.database)
+        reading = await asyncio.to_thread(fresh_reading, verdict.channel_id, pages, documents, erasures)
         comparison = await asyncio.to_thread(self._look_up, reading)
         if comparison.reasons:
             wait = pages[-1].requested_at + self.grace - datetime.now(UTC)

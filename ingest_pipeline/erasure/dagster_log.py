@@ -75,7 +75,7 @@ def _in_file(path: Path, *, dry_run: bool) -> int:
         for table, column in TABLES.items():
             if not log.execute(queries["has_table"].text, {"table": table}).fetchone():
                 continue
-            names = {"table": quoted(table), "column": quoted(column)}
+            names = {"table": quoted(table), "field": quoted(column)}
             found = log.execute(queries["list_quoting"].statement(names, {})).fetchall()
             for number, entry in found:
                 after = _without_texts(entry)
@@ -97,7 +97,7 @@ def _in_postgres(url: str, *, dry_run: bool) -> int:
         for table, column in TABLES.items():
             if not connection.fetch_one("find_dagster_table", table=table):
                 continue
-            names = {"table": quoted(table), "column": quoted(column)}
+            names = {"table": quoted(table), "field": quoted(column)}
             changed = 0
             for row in connection.fetch_all("list_quoting", names):
                 after = _without_texts(row["entry"])

@@ -40,9 +40,10 @@ from ingest_pipeline.storage.erasure.tables import (
     find_named,
     note_named,
     pending_files,
+    settle_pending,
     sweep_tables,
 )
-from ingest_pipeline.storage.messages.erasures import read_erasures
+from ingest_pipeline.storage.erasure_list import read_erasures
 
 Progress = Callable[[str], None]
 TRANSCRIPTS = "tmp_transcripts_from_discord"
@@ -171,6 +172,8 @@ def _sweep(
     report.places += Counter({"entries of Dagster's log": count})
     report.remarks += remarks
     if not dry_run:
+        # Before: what is noted may name what was erased, too.
+        services.database.run(settle_pending)
         show("free space of the database and the search index")
         report.remarks += purge(services.database)
     return report

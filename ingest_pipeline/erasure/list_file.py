@@ -19,7 +19,9 @@ from ingest_pipeline.errors import ConfigurationError
 from ingest_pipeline.landing.stored_files import new_version
 from ingest_pipeline.settings import Settings
 from ingest_pipeline.storage.engine.database import Connection, Database
-from ingest_pipeline.storage.messages.erasures import (
+from ingest_pipeline.storage.engine.migrations import pending
+from ingest_pipeline.storage.erasure.tables import pending_files
+from ingest_pipeline.storage.erasure_list import (
     Erasure,
     keep_erasures,
     keep_keys,
@@ -94,6 +96,24 @@ def join_list(settings: Settings, connection: Connection) -> int:
         keep_keys(connection, keys, now=datetime.now(UTC))
         keep_erasures(connection, entries)
     return len(entries)
+
+
+def erasure_problem(settings: Settings, database: Database) -> str | None:
+    """Return why something that was erased may be there still; None when nothing is.
+
+    Raises:
+        DatabaseUnavailable: The database cannot be read.
+    """
+    with database.inspect() as connection:
+        if connection is None or pending(connection):
+            return None
+        is_unfinished = pending_files(connection) is not None
+        there = {each.digest for each in list_erasures(connection)}
+    if is_unfinished:
+        return "an erasure was broken off"
+    if any(each.digest not in there for each in read_list(settings)[1]):
+        return "the database does not know all that was erased: it may be a copy of before"
+    return None
 
 
 def _lines(path: Path) -> Iterator[dict[str, Any]]:

@@ -19,7 +19,7 @@ from ingest_pipeline.storage.engine.duckdb.handles import log_path
 from ingest_pipeline.storage.engine.duckdb.rewrite import rewrite_file
 from ingest_pipeline.storage.engine.duckdb.undo import undo_path
 from ingest_pipeline.storage.erasure.free_space import purge
-from ingest_pipeline.storage.erasure.tables import end_pending, join_lists, sweep_tables
+from ingest_pipeline.storage.erasure.tables import end_pending, join_lists, settle_pending, sweep_tables
 
 _MAGIC = b"DUCK"
 _MAGIC_AT = 8
@@ -108,6 +108,7 @@ def sweep_restored(database: Database, join: partial[int]) -> int:
         return 0
     swept = sweep_tables(database)
     if swept.rows:
+        database.run(settle_pending)
         purge(database)
         database.run(end_pending)
     return swept.rows.total()

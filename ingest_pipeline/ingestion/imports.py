@@ -15,6 +15,8 @@ from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
+from upath import UPath
+
 from ingest_pipeline.domain.message import OBSERVED_AT_UNKNOWN
 from ingest_pipeline.domain.normalize import ChannelPolicy
 from ingest_pipeline.domain.session import Session, live_sessions
@@ -34,11 +36,13 @@ from ingest_pipeline.ingestion.overruns import extend_overrunning
 from ingest_pipeline.ingestion.polling import missing_time
 from ingest_pipeline.ingestion.refresh import landed_documents, refresh_landing
 from ingest_pipeline.ingestion.services import Services
+from ingest_pipeline.landing.erased_files import erase_from_export
 from ingest_pipeline.landing.export_header import ExportHeader
 from ingest_pipeline.landing.export_reader import read_header
 from ingest_pipeline.landing.member_streams import Damage
 from ingest_pipeline.sources.exporter.chat_exporter import ExportRequest, ExportResult
 from ingest_pipeline.storage.engine.database import Connection
+from ingest_pipeline.storage.erasure_list import read_erasures
 from ingest_pipeline.storage.messages.sessions import find_session, list_sessions, save_sessions
 
 _logger = logging.getLogger(__name__)
@@ -164,6 +168,8 @@ def import_messages(
 def _export_documents(
     services: Services, session_id: str | None, results: Sequence[ExportResult], correlation_id: str
 ) -> list[ExportDocument]:
+    for result in results:
+        erase_from_export(UPath(result.path), read_erasures(services.database))
     policies = services.read_policies([result.channel_id for result in results])
     return [
         export_document(session_id, result, policies[result.channel_id], correlation_id) for result in results
@@ -227,11 +233,10 @@ def load_session(services: Services, session_id: str) -> Session:
 def _export_files(session_id: str | None, *, keep: bool, keep_unmerged: bool) -> Iterator[list[ExportResult]]:
     """Yield a list for finished exports, whose files are deleted in the end unless they are to be kept."""
     results: list[ExportResult] = []
-    kept = keep
     try:
         yield results
     except BaseException:
-        kept = kept or keep_unmerged
+        keep = keep or keep_unmerged
         for result in results if keep_unmerged else ():
             command = f"import-messages --session-id {session_id} --file" if session_id else "import"
             _logger.warning(
@@ -242,7 +247,7 @@ def _export_files(session_id: str | None, *, keep: bool, keep_unmerged: bool) ->
             )
         raise
     finally:
-        for result in () if kept else results:
+        for result in () if keep else results:
             result.path.unlink(missing_ok=True)
 
 

@@ -8,6 +8,7 @@ metadata, so a file is enough to merge from.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -28,7 +29,7 @@ from ingest_pipeline.ingestion.documents import Document, Provenance, Tally
 from ingest_pipeline.landing.listings import existing_files, files_in
 from ingest_pipeline.landing.stored_files import new_version, open_file, open_root
 from ingest_pipeline.storage.engine.columns import column, repeated
-from ingest_pipeline.storage.messages.erasures import without_erased
+from ingest_pipeline.storage.erasure_list import without_erased
 from ingest_pipeline.storage.messages.schema import MERGED_SCHEMA, STAGING_SCHEMA
 
 if TYPE_CHECKING:
@@ -137,7 +138,7 @@ class NormalizedStore:
                 rows, metadata = file.read(), dict(file.metadata.metadata or {})
             kept = without_erased(erasures, rows)
             stated, before = json.loads(metadata[_METADATA]), metadata[_METADATA]
-            _erase_in_tally(stated["tally"], erasures, len(rows) - len(kept))
+            _erase_in_tally(stated["tally"], erasures, rows, kept)
             after = json.dumps(stated).encode()
             if (kept is not rows or after != before) and not dry_run:
                 with new_version(path) as draft, pq.ParquetWriter(draft, kept.schema) as writer:
@@ -178,13 +179,16 @@ class NormalizedStore:
         return frame.drop_duplicates(["discord_id", "channel_id"], keep="last", ignore_index=True)
 
 
-def _erase_in_tally(tally: dict[str, Any], erasures: Erasures, rows: int) -> None:
-    if rows:
-        tally["rows"] -= rows
-        skipped = tally.setdefault("skipped", {})
-        skipped[SkipReason.ERASED.value] = skipped.get(SkipReason.ERASED.value, 0) + rows
+def _erase_in_tally(tally: dict[str, Any], erasures: Erasures, rows: pa.Table, kept: pa.Table) -> None:
+    count = len(rows) - len(kept)
+    if count:
+        tally["rows"] -= count
+        tally["not_taken"] = dict(Counter(filter(None, kept[_REASON].to_pylist())))
+        tally["skipped"] = Counter(tally.get("skipped", {})) + Counter({SkipReason.ERASED.value: count})
     profiles = tally.get("profiles", [])
     erased = erasures.erased_ids(Subject.AUTHOR, {each[1] for each in profiles if each[0] == USER})
+    # Whoever has written nothing but what was erased is not known by anything else.
+    erased |= {*rows["author_id"].to_pylist()} - {*kept["author_id"].to_pylist()}
     if erased:
         tally["profiles"] = [each for each in profiles if each[0] != USER or each[1] not in erased]
 

@@ -26,7 +26,7 @@ from ingest_pipeline.landing.erased_readings import READ, ChannelRef, kept_readi
 from ingest_pipeline.landing.raw_reading import RawReading
 from ingest_pipeline.landing.raw_store import ABSENT, RawStore, Segment, write_segment
 from ingest_pipeline.storage.engine.database import Database
-from ingest_pipeline.storage.messages.erasures import read_erasures
+from ingest_pipeline.storage.erasure_list import read_erasures
 from ingest_pipeline.storage.runs.events import publish
 
 MOST_WAITING_BYTES = 64 << 20

@@ -23,6 +23,7 @@ from ingest_pipeline.ingestion.ingest import OnRowsMerged
 from ingest_pipeline.ingestion.reread import RereadReport, reread
 from ingest_pipeline.ingestion.services import Services
 from ingest_pipeline.storage.engine.duckdb.engine import DuckDBDatabase
+from ingest_pipeline.storage.engine.duckdb.rewrite import replace_database
 from ingest_pipeline.storage.transfer.backup import Salvaged, salvage
 from ingest_pipeline.userconfig.session_files import sync_sessions_file
 
@@ -101,7 +102,7 @@ def rebuild_database(
             )
         found = _merge_all(drafting, reading(drafting), report_progress)
         report = _report(drafting, found, salvaged, began)
-        replaced = database.replace(draft.path)
+        replaced = replace_database(database, draft.path)
     return replace(report, replaced=str(replaced) if replaced else None, seconds=time.monotonic() - began)
 
 

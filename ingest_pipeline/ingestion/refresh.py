@@ -25,7 +25,7 @@ from ingest_pipeline.ingestion.services import Services
 from ingest_pipeline.landing.export_header import ExportHeader
 from ingest_pipeline.landing.store import Landed
 from ingest_pipeline.sources.exporter.chat_exporter import ExportRequest
-from ingest_pipeline.storage.messages.erasures import read_erasures
+from ingest_pipeline.storage.erasure_list import read_erasures
 
 
 @dataclass(frozen=True, slots=True)

@@ -94,6 +94,8 @@ def erase_from_export(path: UPath, erasures: Erasures, *, dry_run: bool = False)
         StorageRejected: The store refuses.
         StorageUnavailable: The store does not answer.
     """
+    if not erasures:
+        return 0
     try:
         with open_file(path) as stream:
             header = read_header(stream, path.name)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 from urllib.parse import unquote, urlsplit
@@ -13,7 +14,7 @@ import typer
 
 from ingest_pipeline.cli.invocation import JsonOption, begin
 from ingest_pipeline.cli.output import describing, print_json, print_rows
-from ingest_pipeline.errors import ConfigurationError
+from ingest_pipeline.errors import ConfigurationError, IngestError
 from ingest_pipeline.redaction import guard
 
 if TYPE_CHECKING:
@@ -98,6 +99,7 @@ def copy(
             with database.inspect():
                 pass
         report = copy_database(reading, writing, _page_shown(show))
+        _leave_out_erased(writing, settings)
     if report.left_out:
         typer.echo(f"left out, since they are not ingest_pipeline's: {', '.join(report.left_out)}", err=True)
     if as_json:
@@ -143,7 +145,11 @@ def restore(
     with _configured(settings) as database, describing() as show:
         from ingest_pipeline.storage.transfer import backup as backups
 
+        with suppress(IngestError):
+            # A damaged database cannot be asked: the file has what was erased before.
+            _save_list(database, settings)
         saved = backups.restore(database, file, _page_shown(show))
+        _leave_out_erased(database, settings)
     _print_saved(saved, f"restored from {file}", as_json=as_json)
 
 
@@ -163,10 +169,30 @@ def rebuild(context: typer.Context, as_json: JsonOption = False) -> None:
     services = build_services(settings)
     with closing(services.database), describing() as show:
         report = rebuild_database(services, reading_content, show)
+        _leave_out_erased(services.database, settings)
     if as_json:
         print_json(asdict(report))
     else:
         _print_rebuilt(report)
+
+
+def _save_list(database: Database, settings: Settings) -> None:
+    from ingest_pipeline.erasure.list_file import save_list
+
+    with database.inspect() as connection:
+        is_there = connection is not None
+    if is_there:
+        save_list(settings, database)
+
+
+def _leave_out_erased(database: Database, settings: Settings) -> None:
+    """Erase in a database that took the place of another one, or is to, what was erased before."""
+    from ingest_pipeline.erasure.list_file import join_list
+    from ingest_pipeline.erasure.set_aside import sweep_restored
+
+    rows = sweep_restored(database, partial(join_list, settings))
+    if rows:
+        typer.echo(f"{rows:,} rows of messages that were erased before were left out", err=True)
 
 
 def _print_saved(saved: Saved, what: str, *, as_json: bool) -> None:

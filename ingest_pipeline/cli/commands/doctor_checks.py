@@ -7,6 +7,7 @@ import re
 import shutil
 import ssl
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -84,6 +85,7 @@ def run_checks(settings: Settings) -> list[Check]:
         check_variables(),
         check_data_files(settings),
         check_certificates(),
+        check_erasures(settings),
     )
     return found + [check for check in more if check is not None]
 
@@ -308,6 +310,16 @@ def check_data_files(settings: Settings) -> Check | None:
     detail = f"{path} can be read by other users of this machine"
     remedy = f"run `chmod -R go= {path.parent}`, unless they should"
     return Check("data files", State.WARN, detail, remedy)
+
+
+def check_erasures(settings: Settings) -> Check | None:
+    """Check whether everything that was erased is gone; None if it is."""
+    from ingest_pipeline.erasure.list_file import erasure_problem
+    from ingest_pipeline.storage.engine.open import open_database
+
+    with closing(open_database(settings)) as database:
+        problem = erasure_problem(settings, database)
+    return Check("erasures", State.FAIL, problem, "run `ingest erase`") if problem else None
 
 
 def check_certificates() -> Check | None:

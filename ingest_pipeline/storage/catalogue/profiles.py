@@ -8,7 +8,7 @@ from datetime import datetime
 from ingest_pipeline.domain.erasures import Subject
 from ingest_pipeline.domain.profiles import Profile, Profiles, over
 from ingest_pipeline.storage.engine.database import Connection
-from ingest_pipeline.storage.messages.erasures import erasures_in
+from ingest_pipeline.storage.erasure_list import erasures_in
 
 _USER = "user"
 

@@ -19,8 +19,7 @@ from ingest_pipeline.storage.engine.database import Connection, Database
 from ingest_pipeline.storage.engine.migrations import Table, split_tables
 from ingest_pipeline.storage.engine.queries import quoted
 from ingest_pipeline.storage.erasure.manifests import forget_in_manifests
-from ingest_pipeline.storage.messages.changes import ChangeKind, record_changes
-from ingest_pipeline.storage.messages.erasures import (
+from ingest_pipeline.storage.erasure_list import (
     erasures_in,
     keep_erasures,
     keep_keys,
@@ -28,6 +27,7 @@ from ingest_pipeline.storage.messages.erasures import (
     list_erasures,
     note_erased,
 )
+from ingest_pipeline.storage.messages.changes import ChangeKind, record_changes
 from ingest_pipeline.storage.messages.membership import share_sessions
 from ingest_pipeline.storage.runs.state import get_state, set_state
 
@@ -97,6 +97,11 @@ def add_pending(connection: Connection, swept: Swept) -> None:
         "clip_paths": sorted(swept.clip_paths | earlier.clip_paths),
     }
     set_state(connection, _PENDING, json.dumps(stated))
+
+
+def settle_pending(connection: Connection) -> None:
+    """Note that the files are gone, and that there is still free space to be written anew."""
+    set_state(connection, _PENDING, json.dumps({"sessions": [], "clip_paths": []}))
 
 
 def end_pending(connection: Connection) -> None:

@@ -24,8 +24,8 @@ from ingest_pipeline.domain.snowflake import created_at
 from ingest_pipeline.domain.window import Window
 from ingest_pipeline.storage.engine.columns import as_flags, as_numpy, counting, positions, repeated
 from ingest_pipeline.storage.engine.database import Connection
+from ingest_pipeline.storage.erasure_list import erasures_in
 from ingest_pipeline.storage.messages.changes import ChangeKind, record_changes
-from ingest_pipeline.storage.messages.erasures import erasures_in
 from ingest_pipeline.storage.messages.membership import share_sessions
 from ingest_pipeline.storage.messages.schema import STAGING_SCHEMA
 

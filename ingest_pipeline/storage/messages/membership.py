@@ -21,9 +21,9 @@ from ingest_pipeline.domain.membership import Claim, Span, spans_of
 from ingest_pipeline.domain.session import Session
 from ingest_pipeline.storage.engine.columns import as_numpy, column
 from ingest_pipeline.storage.engine.database import Connection
+from ingest_pipeline.storage.erasure_list import note_erased_threads
 from ingest_pipeline.storage.gateway.dirty_windows import WHOLE_SESSION, DirtyWindow, mark_windows_dirty
 from ingest_pipeline.storage.messages.changes import ChangeKind, record_changes
-from ingest_pipeline.storage.messages.erasures import note_erased_threads
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)

@@ -18,7 +18,7 @@ same function of the set of them:
 A message is *taken* when the policy of its channel took any of its readings. From then on every
 reading of it counts, also those in which the policy would leave it out: an edit that empties a text arrives.
 The readings of messages that were never taken wait in `skipped_messages` (see `skipped_messages.py`).
-Readings of messages that were erased are only counted (see `erasures.py`).
+Readings of messages that were erased are only counted (see `storage/erasure_list.py`).
 
 Only `created_at`, `updated_at` and `recorded_at` are times of this database. This needs two
 things of the normalizer: that equal digests mean equal edit times to the millisecond, and that a
@@ -43,6 +43,7 @@ import pyarrow as pa
 from ingest_pipeline.domain.normalize import SkipReason
 from ingest_pipeline.storage.engine.columns import as_numpy, column, repeated
 from ingest_pipeline.storage.engine.database import Connection
+from ingest_pipeline.storage.erasure_list import erasures_in, without_erased
 from ingest_pipeline.storage.messages.changes import ChangeKind, record_changes
 from ingest_pipeline.storage.messages.deletions import admit, release
 from ingest_pipeline.storage.messages.details import (
@@ -52,7 +53,6 @@ from ingest_pipeline.storage.messages.details import (
     decompose,
     merge_details,
 )
-from ingest_pipeline.storage.messages.erasures import erasures_in, without_erased
 from ingest_pipeline.storage.messages.membership import link_merged, sessions_at, share_sessions
 from ingest_pipeline.storage.messages.schema import DECIDING_COLUMNS, STAGING_SCHEMA, staged
 

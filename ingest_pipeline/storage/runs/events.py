@@ -13,7 +13,7 @@ from ingest_pipeline.domain.snowflake import first_id_at
 from ingest_pipeline.events import Event, EventChannel, content_event
 from ingest_pipeline.redaction import redacted
 from ingest_pipeline.storage.engine.database import Connection
-from ingest_pipeline.storage.messages.erasures import erasures_in
+from ingest_pipeline.storage.erasure_list import erasures_in
 
 QUANTILES = (0.5, 0.95, 1.0)
 Place = tuple[datetime, str]

@@ -24,6 +24,7 @@ from ingest_pipeline.storage.engine.database import Connection, Database
 from ingest_pipeline.storage.engine.duckdb.connection import DuckDBConnection
 from ingest_pipeline.storage.engine.duckdb.engine import DuckDBDatabase
 from ingest_pipeline.storage.engine.duckdb.repair import copy_file
+from ingest_pipeline.storage.engine.duckdb.rewrite import replace_database
 from ingest_pipeline.storage.engine.duckdb.undo import sync_folder
 from ingest_pipeline.storage.engine.migrations import Table, list_tables, order_to_fill
 from ingest_pipeline.storage.engine.queries import quoted
@@ -35,6 +36,8 @@ _MESSAGES = "messages"
 # without them it would claim what is not so.
 _WITHOUT_MESSAGES = {
     "channels",
+    "erasure_keys",
+    "erasures",
     "event_totals",
     "events",
     "guild_monitors",
@@ -147,7 +150,7 @@ def restore(database: Database, source: Path, progress: Progress | None = None) 
         draft.migrate()
         draft.run(lambda connection: connection.execute("renew_feed_id"))
         if isinstance(database, DuckDBDatabase):
-            replaced = database.replace(draft.path)
+            replaced = replace_database(database, draft.path)
             return Saved(expected, time.monotonic() - began, replaced)
         copy_database(draft, database, progress)
     return Saved(expected, time.monotonic() - began)

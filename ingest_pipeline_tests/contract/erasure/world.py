@@ -27,7 +27,7 @@ from ingest_pipeline.ingestion.services import Services
 from ingest_pipeline.landing.spool import SPOOL_FOLDER, Position, Spool
 from ingest_pipeline.reporting.report import write_session_report
 from ingest_pipeline.search.search import bring_up_to_date, open_index
-from ingest_pipeline.storage.messages.erasures import read_erasures
+from ingest_pipeline.storage.erasure_list import read_erasures
 from ingest_pipeline.storage.messages.manifests import write_manifests
 from ingest_pipeline.storage.messages.membership import keep_parents
 from ingest_pipeline.storage.messages.sessions import save_sessions

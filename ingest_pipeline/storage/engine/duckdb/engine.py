@@ -30,7 +30,6 @@ from ingest_pipeline.storage.engine.database import (
 from ingest_pipeline.storage.engine.duckdb import repair
 from ingest_pipeline.storage.engine.duckdb.connection import DuckDBConnection
 from ingest_pipeline.storage.engine.duckdb.handles import is_in_use, version_of
-from ingest_pipeline.storage.engine.duckdb.repair import replace_file
 from ingest_pipeline.storage.engine.locks import busy, lock_for, turnstile_for
 
 # Extensions are never fetched from the network: all that is used here is linked into the wheel.
@@ -117,19 +116,6 @@ class DuckDBDatabase:
     def path(self) -> Path:
         """The file."""
         return self._path
-
-    def replace(self, draft: Path) -> Path | None:
-        """Replace this database file, damaged or not, while all other processes wait.
-
-        Returns:
-            Where the file that was there is kept, None when there was none.
-
-        Raises:
-            DatabaseBusy: Others have it open for too long.
-            DatabaseUnavailable: It cannot be replaced.
-        """
-        with self.alone() as deadline:
-            return replace_file(self._path, draft, deadline)
 
     @contextmanager
     def alone(self) -> Iterator[float]:

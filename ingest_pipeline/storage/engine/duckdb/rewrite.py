@@ -1,4 +1,4 @@
-"""A DuckDB file written anew: what was deleted stays in free blocks until these are used again.
+"""A DuckDB file replaced by another, or written anew: what is deleted stays in free blocks for long.
 
 Everything in the file is copied, tables of others too, into a new one that takes its place under the lock of
 writers. Nothing of the old one is kept.
@@ -20,6 +20,20 @@ from ingest_pipeline.storage.engine.duckdb.repair import replace_file
 from ingest_pipeline.storage.engine.queries import quoted
 
 _CONFIGURATION: dict[str, str | bool | int | float | list[str]] = {"threads": 1, "memory_limit": "1GB"}
+
+
+def replace_database(database: DuckDBDatabase, draft: Path) -> Path | None:
+    """Replace a database's file, damaged or not, while all other processes wait.
+
+    Returns:
+        Where the file that was there is kept, None when there was none.
+
+    Raises:
+        DatabaseBusy: Others have it open for too long.
+        DatabaseUnavailable: It cannot be replaced.
+    """
+    with database.alone() as deadline:
+        return replace_file(database.path, draft, deadline)
 
 
 def rewrite_file(database: DuckDBDatabase) -> int:

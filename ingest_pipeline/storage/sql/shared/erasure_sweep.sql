@@ -77,9 +77,9 @@ WHERE
     file_path IS NOT NULL
     AND discord_id IN (SELECT unnest($discord_ids::BIGINT[]))
     AND file_path NOT IN (
-        SELECT file_path
-        FROM clip_files
-        WHERE file_path IS NOT NULL AND discord_id NOT IN (SELECT unnest($discord_ids::BIGINT[]))
+        SELECT others.file_path
+        FROM clip_files AS others
+        WHERE others.file_path IS NOT NULL AND others.discord_id NOT IN (SELECT unnest($discord_ids::BIGINT[]))
     );
 
 -- name: list_user_ids

@@ -8,11 +8,11 @@ SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = $table;
 
 -- name: list_quoting
 -- Entries with text in Markdown.
-SELECT id, {column} AS entry FROM {table} WHERE {column} LIKE '%"md_str"%';
+SELECT id, {field} AS entry FROM {table} WHERE {field} LIKE '%"md_str"%';
 
 -- name: replace_entry
 -- Write an entry again.
-UPDATE {table} SET {column} = $entry WHERE id = $id;
+UPDATE {table} SET {field} = $entry WHERE id = $id;
 
 -- name: vacuum_log
 -- Write the file anew, without what is free in it.
