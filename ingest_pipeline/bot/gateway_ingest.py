@@ -18,6 +18,7 @@ from ingest_pipeline.domain.normalize import ChannelPolicy
 from ingest_pipeline.domain.session import Session
 from ingest_pipeline.events import Event, EventType
 from ingest_pipeline.ingestion.batch_events import message_event
+from ingest_pipeline.ingestion.deleted_words import delete_messages
 from ingest_pipeline.ingestion.documents import Provenance
 from ingest_pipeline.ingestion.gateway_events import SOURCE, Events, interpret, windows_of
 from ingest_pipeline.ingestion.ingest import IngestReport, ingest_documents, new_correlation_id
@@ -32,7 +33,6 @@ from ingest_pipeline.storage.messages.deletions import (
     lock_messages,
     note_activities,
     skipped_among,
-    tombstone_messages,
 )
 from ingest_pipeline.storage.messages.membership import parents_of
 from ingest_pipeline.storage.runs.state import get_state, set_state
@@ -128,7 +128,7 @@ def ingest_spooled(
     def before_merge(connection: Connection) -> None:
         stored.read(connection, services, events)
         # Before the merge: a row that follows its deletion must find the tombstone.
-        tombstone_messages(connection, events.deletions)
+        delete_messages(services, connection, events.deletions)
         queue_refetches(connection, events.partial_updates, latest, quiet)
         _mark_windows(connection, services, events, sessions)
         # A frame that cannot be read may have been any change of its channel.

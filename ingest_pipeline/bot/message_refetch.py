@@ -21,6 +21,7 @@ from ingest_pipeline.domain.session import Session
 from ingest_pipeline.errors import ChannelNotFound, DiscordRejected, IngestError, TokenRejected
 from ingest_pipeline.events import Event
 from ingest_pipeline.history.page_documents import SOURCE
+from ingest_pipeline.ingestion.deleted_words import delete_messages
 from ingest_pipeline.ingestion.documents import Provenance
 from ingest_pipeline.ingestion.gateway_events import windows_of
 from ingest_pipeline.ingestion.ingest import ingest_documents, new_correlation_id
@@ -37,7 +38,7 @@ from ingest_pipeline.storage.gateway.refetch_queue import (
     due_refetches,
     postpone_refetches,
 )
-from ingest_pipeline.storage.messages.deletions import Tombstone, lock_messages, tombstone_messages
+from ingest_pipeline.storage.messages.deletions import Tombstone, lock_messages
 from ingest_pipeline.storage.messages.membership import parents_of
 
 _AT_ONCE = 500
@@ -195,7 +196,7 @@ def _store(
     def before_merge(connection: Connection) -> None:
         policies.update(services.policies(connection, {result.channel_id for result in results}))
         lock_messages(connection, set(chain.from_iterable(result.message_ids for result in results)))
-        tombstone_messages(connection, list(chain.from_iterable(map(_tombstones, results))))
+        delete_messages(services, connection, list(chain.from_iterable(map(_tombstones, results))))
         windows = windows_of(touched, parents_of(connection, touched), sessions, services.grid)
         mark_windows_dirty(connection, windows, now=datetime.now(UTC))
         for result in results:

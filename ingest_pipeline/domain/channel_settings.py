@@ -26,6 +26,7 @@ HIGHLIGHTS = "highlights"
 KNOWN_DRIVERS_ONLY = "known_drivers_only"
 OVERRUN_MINUTES = "overrun_minutes"
 FETCH_CLIPS = "fetch_clips"
+KEEP_DELETED_WORDS = "keep_deleted_words"
 _DEFAULT = "default"
 _FLAGS = {"true": True, "false": False, "yes": True, "no": False, "on": True, "off": False}
 _PLACES = get_args(DriverFrom)
@@ -108,6 +109,11 @@ class EffectiveSettings:
     def fetch_clips(self) -> bool:
         """Whether the channel's clips are fetched as files before their addresses expire."""
         return bool(self.find(FETCH_CLIPS).value)
+
+    @property
+    def keep_deleted_words(self) -> bool:
+        """Whether a message of the channel that is deleted on Discord keeps its words here."""
+        return bool(self.find(KEEP_DELETED_WORDS).value)
 
     @property
     def highlights(self) -> HighlightRule:
@@ -254,6 +260,7 @@ def _settings() -> Iterator[Setting]:
     yield Setting(KNOWN_DRIVERS_ONLY, True, "true or false", _flag)
     yield Setting(OVERRUN_MINUTES, 0, f"whole minutes from 0 to {_MOST_MINUTES}", _minutes)
     yield Setting(FETCH_CLIPS, False, "true or false", _flag)
+    yield Setting(KEEP_DELETED_WORDS, True, "true or false", _flag)
     rule = HighlightRule()
     for name in (item.name for item in fields(rule) if item.init):
         form, read = ("a list of texts", _texts) if name == "keywords" else ("a number from 0", _number)

@@ -1,4 +1,4 @@
-"""What was erased, known by keyed digests alone: whatever comes of it again is not taken.
+"""Erasures, known by keyed digests alone: whatever comes of what was erased is not taken.
 
 An erasure leaves a digest of each message's id, and of the author, channel or guild that it was for. Nobody
 who has the digests without their key can find out whose they are; who has the key can try ids one by one.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -19,9 +19,18 @@ _DIGEST_BYTES = 16
 
 
 class Subject(StrEnum):
-    """What an erasure is of."""
+    """What an erasure is of.
+
+    Attributes:
+        MESSAGE: A message, with the note that it was deleted, if it was.
+        DELETED: A message that was deleted on Discord; the note stays.
+        AUTHOR: All messages of a user.
+        CHANNEL: All messages of a channel or thread.
+        GUILD: All messages of a guild.
+    """
 
     MESSAGE = "message"
+    DELETED = "deleted"
     AUTHOR = "author"
     CHANNEL = "channel"
     GUILD = "guild"
@@ -83,19 +92,26 @@ class Erasures:
             {each for each in column if each} for column in zip(*origins, strict=True)
         )
         messages = self.bounds(Subject.MESSAGE, ids | forwarded)
+        # A forward stays on Discord when what it forwards is deleted there.
+        deleted = self.bounds(Subject.DELETED, ids)
         by_author = self.bounds(Subject.AUTHOR, authors)
         by_channel = self.bounds(Subject.CHANNEL, channels)
         by_guild = self.bounds(Subject.GUILD, guilds)
-        if not (messages or by_author or by_channel or by_guild):
+        if not (messages or deleted or by_author or by_channel or by_guild):
             return [False] * len(origins)
         return [
             each.message_id in messages
+            or each.message_id in deleted
             or each.forwarded_id in messages
             or each.message_id < by_author.get(each.author_id or 0, 0)
             or each.message_id < by_channel.get(each.channel_id or 0, 0)
             or each.message_id < by_guild.get(each.guild_id or 0, 0)
             for each in origins
         ]
+
+    def but_deleted(self) -> Erasures:
+        """Return the erasures that somebody asked for."""
+        return replace(self, subjects=self.subjects - {Subject.DELETED})
 
     def names_any(self, numbers: Iterable[int]) -> bool:
         """Return whether any of some numbers is an erased message, author, channel or guild."""

@@ -135,6 +135,18 @@ def finish(services: Services, *, progress: Progress | None = None) -> ErasureRe
     return report
 
 
+def finish_if_pending(services: Services) -> ErasureReport | None:
+    """Finish what deletions on Discord or a broken erasure have left; None when there is nothing.
+
+    Raises:
+        IngestError: As `erase`.
+    """
+    with services.database.read() as connection:
+        if pending_files(connection) is None:
+            return None
+    return finish(services)
+
+
 def _list_of(named: Named, before_id: int | None) -> Erasures:
     """Return a list with one erasure, for counting."""
     before = {digest_of(_ANY_KEY, Subject.MESSAGE, each): ALWAYS for each in named.message_ids}

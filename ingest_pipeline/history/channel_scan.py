@@ -26,6 +26,7 @@ from ingest_pipeline.errors import ChannelForbidden, ChannelNotFound, IngestErro
 from ingest_pipeline.events import Event
 from ingest_pipeline.history.page_documents import SOURCE, page_document
 from ingest_pipeline.ingestion.batch_events import Batch, record_failure
+from ingest_pipeline.ingestion.deleted_words import delete_messages
 from ingest_pipeline.ingestion.ingest import ingest_documents
 from ingest_pipeline.ingestion.raw_landing import answers_of
 from ingest_pipeline.ingestion.services import Services
@@ -35,7 +36,7 @@ from ingest_pipeline.sources.discord.rest import DiscordRest
 from ingest_pipeline.storage.catalogue.guilds import set_reading_state
 from ingest_pipeline.storage.engine.database import Connection
 from ingest_pipeline.storage.messages.coverage import Proof, record_proof
-from ingest_pipeline.storage.messages.deletions import Tombstone, tombstone_messages
+from ingest_pipeline.storage.messages.deletions import Tombstone
 from ingest_pipeline.storage.messages.queries import live_between, newest_read_before
 from ingest_pipeline.storage.runs.scan_runs import (
     RunStatus,
@@ -248,7 +249,7 @@ async def _store(scanner: Scanner, run: ScanRun, pages: Sequence[Page]) -> None:
 
     def before_merge(connection: Connection) -> None:
         policies.update(scanner.services.policies(connection, [run.channel_id]))
-        tombstone_messages(connection, tombstones)
+        delete_messages(scanner.services, connection, tombstones)
         policy = policies[run.channel_id]
         record_proof(connection, run_proof(run, high, pages[0].requested_at, policy))
         read = sum(len(page.messages) for page in pages)

@@ -15,6 +15,7 @@ import msgspec
 from ingest_pipeline.domain.normalize import ChannelPolicy
 from ingest_pipeline.domain.snowflake import parse_snowflake
 from ingest_pipeline.events import Event
+from ingest_pipeline.ingestion.deleted_words import delete_messages
 from ingest_pipeline.ingestion.documents import Provenance
 from ingest_pipeline.ingestion.gateway_events import CREATION, SOURCE, Events, interpret
 from ingest_pipeline.ingestion.ingest import IngestReport, OnRowsMerged, ingest_documents
@@ -31,7 +32,6 @@ from ingest_pipeline.storage.messages.deletions import (
     known_among,
     lock_messages,
     skipped_among,
-    tombstone_messages,
 )
 
 BATCH_READINGS = 2_000
@@ -114,7 +114,7 @@ def merge_readings(
         known.update(known_among(connection, others))
         skipped.update(skipped_among(connection, others))
         policies.update(services.policies(connection, {each.channel_id for each in documents}))
-        tombstone_messages(connection, gone)
+        delete_messages(services, connection, gone)
 
     def after_merge(connection: Connection) -> Sequence[Event]:
         if on_rows_merged and gone:

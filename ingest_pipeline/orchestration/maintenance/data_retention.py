@@ -7,10 +7,11 @@ from datetime import datetime
 
 import dagster as dg
 
+from ingest_pipeline.erasure.erase import finish_if_pending
 from ingest_pipeline.ingestion.services import Services
 from ingest_pipeline.monitoring.retention import apply_retention, purge_expired_intents
 from ingest_pipeline.orchestration.failures import ingest_errors_as_failures
-from ingest_pipeline.orchestration.metadata import escaped
+from ingest_pipeline.orchestration.metadata import Metadata, escaped
 from ingest_pipeline.orchestration.singleton_jobs import build_single_schedule, single_tags
 from ingest_pipeline.settings import Settings
 
@@ -35,6 +36,7 @@ def delete_old_data(
     """Delete events, raw exports and raw readings past their age."""
     with ingest_errors_as_failures(context):
         done = apply_retention(services, dry_run=config.dry_run)
+        erased = None if config.dry_run else finish_if_pending(services)
     context.log.info(
         "%s %d events, the raw exports of %d sessions, %d refused ones and %d files of raw readings "
         "(%d files, %d bytes); kept %d sessions past their age; put the raw readings of %d days together",
@@ -48,7 +50,7 @@ def delete_old_data(
         len(done.kept),
         done.raw_days,
     )
-    described = {
+    described: Metadata = {
         "dry_run": dg.MetadataValue.bool(done.dry_run),
         "events": dg.MetadataValue.int(done.events),
         "refused_exports": dg.MetadataValue.int(done.quarantined),
@@ -61,6 +63,8 @@ def delete_old_data(
             "\n".join(f"- {escaped(f'{name}: {reason}')}" for name, reason in done.kept.items()) or "none"
         ),
     }
+    if erased is not None:
+        described["erased"] = dg.MetadataValue.json(dict(erased.places))
     context.add_output_metadata(described)
 
 

@@ -35,7 +35,7 @@ _PAGE_ROWS = 50_000
 _AT_ONCE = 20_000
 _ID = "discord_id"
 _NAMED_OTHERWISE = {"events": "message_id", "pending_reads": "message_id"}
-_MESSAGES = "messages"
+_TOMBSTONES = "tombstones"
 _PARTS = {"author": "author_id", "channel": "channel_id", "guild": "guild_id"}
 
 
@@ -195,8 +195,9 @@ def sweep_tables(database: Database, erasures: Erasures | None = None, *, dry_ru
 def _erased_messages(connection: Connection, erasures: Erasures) -> Iterator[int]:
     seen: set[int] = set()
     for table in _tables_of_messages(connection):
+        counted = erasures.but_deleted() if table.name == _TOMBSTONES else erasures
         for origins in _origins(connection, table):
-            for origin, is_erased in zip(origins, erasures.erased(origins), strict=True):
+            for origin, is_erased in zip(origins, counted.erased(origins), strict=True):
                 if is_erased and origin.message_id not in seen:
                     seen.add(origin.message_id)
                     yield origin.message_id
@@ -254,9 +255,11 @@ def erase_messages(connection: Connection, discord_ids: Sequence[int]) -> Swept:
     sealed: dict[str, dict[int, int]] = {}
     for row in connection.fetch_all("count_sealed_among", discord_ids=list(discord_ids)):
         sealed.setdefault(row["session_id"], {})[row["channel_id"]] = row["n"]
+    deleted = erasures_in(connection).erased_ids(Subject.DELETED, discord_ids)
     for table in _tables_of_messages(connection):
         names = {"table": quoted(table.name), "id": _id_column(table)}
-        connection.execute("erase_of_messages", names, discord_ids=list(discord_ids))
+        ids = [each for each in discord_ids if each not in deleted or table.name != _TOMBSTONES]
+        connection.execute("erase_of_messages", names, discord_ids=ids)
     sessions = sorted(swept.sessions)
     if sessions:
         connection.execute("erase_session_rates", session_ids=sessions)

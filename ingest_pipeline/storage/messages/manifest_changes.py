@@ -1,4 +1,4 @@
-"""What a version of a manifest holds, and the changes between two of them."""
+"""The contents of a version of a manifest, and the changes between two of them."""
 
 from __future__ import annotations
 

@@ -105,12 +105,7 @@ def merge_messages(connection: Connection, rows: pa.Table, *, now: datetime) -> 
     Returns:
         What became of each row.
     """
-    # First, so that no erasure begins between the look and the merge.
-    share_sessions(connection)
-    kept = without_erased(erasures_in(connection), rows)
-    counts = _merge(connection, kept, now)
-    if kept is not rows:
-        counts += MergeCounts(skipped=Counter({SkipReason.ERASED.value: len(rows) - len(kept)}))
+    counts = _merge(connection, rows, now)
     record_changes(connection, ChangeKind.CREATED, counts.created_ids, now=now)
     record_changes(connection, ChangeKind.UPDATED, counts.changed_ids - counts.created_ids, now=now)
     return counts
@@ -125,6 +120,10 @@ def _merge(connection: Connection, rows: pa.Table, now: datetime) -> MergeCounts
     # make this one write what is true no more.
     share_sessions(connection)
     connection.execute("lock_staged")
+    kept = without_erased(erasures_in(connection), rows)
+    if kept is not rows:
+        erased = MergeCounts(skipped=Counter({SkipReason.ERASED.value: len(rows) - len(kept)}))
+        return erased + _merge(connection, kept, now)
     changed = merge_details(connection, rows)
     updated = count_changed(connection, changed)
     admission = admit(connection, rows, now=now)

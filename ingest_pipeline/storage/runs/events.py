@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
-from ingest_pipeline.domain.erasures import Subject
+from ingest_pipeline.domain.erasures import NOTHING_ERASED, Subject
 from ingest_pipeline.domain.snowflake import first_id_at
 from ingest_pipeline.events import Event, EventChannel, content_event
 from ingest_pipeline.redaction import redacted
@@ -72,7 +72,8 @@ def publish(connection: Connection, events: Sequence[Event]) -> None:
 def _of_stored(connection: Connection, events: Sequence[Event]) -> Sequence[Event]:
     """Leave out events about messages that were erased."""
     ids = {event.message_id for event in events if event.message_id is not None}
-    erased = erasures_in(connection).erased_ids(Subject.MESSAGE, ids) if ids else set()
+    erasures = erasures_in(connection) if ids else NOTHING_ERASED
+    erased = erasures.erased_ids(Subject.MESSAGE, ids) | erasures.erased_ids(Subject.DELETED, ids)
     return [event for event in events if event.message_id not in erased] if erased else events
 
 

@@ -12,7 +12,7 @@ import dagster as dg
 import pytest
 
 from ingest_pipeline.domain.erasures import Subject
-from ingest_pipeline.erasure.erase import erase, finish
+from ingest_pipeline.erasure.erase import erase, finish, finish_if_pending
 from ingest_pipeline.erasure.list_file import join_list
 from ingest_pipeline.erasure.set_aside import sweep_restored
 from ingest_pipeline.errors import DatabaseBusy
@@ -22,6 +22,7 @@ from ingest_pipeline.storage.engine.database import Database
 from ingest_pipeline.storage.engine.duckdb.engine import DuckDBDatabase
 from ingest_pipeline.storage.messages.changes import ChangeKind, read_changes
 from ingest_pipeline.storage.messages.manifests import list_manifests
+from ingest_pipeline.storage.messages.queries import find_tombstone
 from ingest_pipeline.storage.transfer.backup import restore
 from ingest_pipeline_tests.contract.erasure.world import AUTHOR, SESSION, World, with_the_word
 
@@ -124,6 +125,25 @@ def test_single_messages_channels_and_guilds_are_erased(world: World) -> None:
     assert world.ids() == set()
     assert with_the_word(world) == set()
     assert world.take(world.thread()).skipped == {"erased": 1}
+
+
+def test_a_channel_may_keep_no_words_of_deleted_messages(world: World) -> None:
+    """The deletion itself erases them; the note that there was one stays, and files follow with a sweep."""
+    world.services.settings.settings_file.write_text(
+        "defaults: {keep_deleted_words: false}\n", encoding="utf-8"
+    )
+    first = world.document()["messages"][0]
+    world.spool(world.deletion(int(first["id"])))
+    assert int(first["id"]) not in world.ids()
+    assert world.take(world.document()).skipped == {"erased": 1, "media_only": 1}
+    before = world.content_of_landed()
+    finish_if_pending(world.services)
+    assert finish_if_pending(world.services) is None
+    assert first["id"] in before
+    assert first["id"] not in world.content_of_landed()
+    with world.services.database.read() as connection:
+        assert find_tombstone(connection, int(first["id"]))
+        assert not connection.fetch_all("earlier_texts_of", discord_ids=[int(first["id"])])
 
 
 def test_it_is_refused_while_another_writes(world: World) -> None:

@@ -161,6 +161,15 @@ class World:
             self.frame(21, "quoting", OTHER, referenced_message=quoted, mentions=named),
         ]
 
+    def deletion(self, message_id: int) -> bytes:
+        """Return the event of a deletion."""
+        data = {"id": str(message_id), "channel_id": str(CHANNEL_ID), "guild_id": str(GUILD_ID)}
+        return json.dumps({"op": 0, "s": 1, "t": "MESSAGE_DELETE", "d": data}).encode()
+
+    def content_of_landed(self) -> str:
+        """Return all documents that have landed."""
+        return "".join(path.read_text() for path in (self.data_dir / "landing" / "monza").rglob("*.json"))
+
     def spool(self, *frames: bytes) -> Any:
         """Receive events: spooled, merged, landed in the raw store. The spool keeps them."""
         spool = Spool(self.data_dir / SPOOL_FOLDER)
@@ -236,10 +245,9 @@ def with_the_word(world: World) -> set[str]:
         if path.is_file() and any(each in content for each in wanted for content in _readings(path)):
             found.add(str(path.relative_to(world.data_dir)))
     found |= {str(path.relative_to(world.data_dir)) for path in world.data_dir.rglob(f"*{world.word}*")}
-    for path in _server_files(world):
-        content = path.read_bytes()
+    for name, content in _server_files(world):
         if any(each in content for each in wanted):
-            found.add(f"postgres:{path.parent.name}/{path.name}")
+            found.add(name)
     return found
 
 
@@ -254,15 +262,21 @@ def _readings(path: Path) -> Iterator[bytes]:
         yield str(pq.read_metadata(path).metadata).encode()
 
 
-def _server_files(world: World) -> list[Path]:
+def _server_files(world: World) -> Iterator[tuple[str, bytes]]:
+    """Yield the files of the database on the server, by the names of their tables and indexes."""
     url = world.services.settings.database_url
     if url is None:
-        return []
+        return
     with psycopg.connect(url.get_secret_value()) as connection:
-        folder = connection.execute("SHOW data_directory").fetchone()
-        number = connection.execute(
-            "SELECT oid FROM pg_database WHERE datname = current_database()"
+        found = connection.execute(
+            "SELECT current_setting('data_directory'), oid::TEXT FROM pg_database "
+            "WHERE datname = current_database()"
         ).fetchone()
-    assert folder is not None
-    assert number is not None
-    return sorted(path for path in Path(folder[0], "base", str(number[0])).iterdir() if path.is_file())
+        assert found is not None
+        names: dict[str, str] = dict(
+            connection.execute(
+                "SELECT pg_relation_filenode(oid)::TEXT, relname::TEXT FROM pg_class WHERE relfilenode <> 0"
+            ).fetchall()
+        )
+    for path in sorted(Path(found[0], "base", found[1]).iterdir()):
+        yield names.get(path.name, f"file {path.name} of no table"), path.read_bytes()

@@ -111,6 +111,27 @@ SELECT pg_current_snapshot()::TEXT AS version;
 -- Write a table anew, without what is free in it, and its statistics, which quote values.
 VACUUM (FULL, ANALYZE) {table}; -- noqa: PRS
 
+-- name: can_clear_statistics
+-- Whether the server can forget the statistics of a table (PostgreSQL 18), which ANALYZE leaves when it is empty.
+SELECT to_regproc('pg_catalog.pg_clear_attribute_stats') IS NOT NULL AS can_clear;
+
+-- name: clear_statistics
+-- Forget the statistics of a table's columns.
+SELECT
+    pg_clear_attribute_stats(
+        schemaname => current_schema()::TEXT,
+        relname => c.relname::TEXT,
+        attname => a.attname::TEXT,
+        inherited => FALSE
+    ) AS cleared
+FROM pg_class AS c
+INNER JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+WHERE c.relname = $table_name::TEXT AND c.relnamespace = quote_ident(current_schema())::REGNAMESPACE;
+
+-- name: count_stale_statistics
+-- How many columns of an empty table have statistics from when it was not.
+SELECT count(*) AS n FROM pg_stats WHERE schemaname = current_schema() AND tablename = $table_name::TEXT;
+
 -- name: vacuum_statistics
 -- The same for the statistics of the tables themselves.
 VACUUM (FULL) pg_catalog.pg_statistic; -- noqa: PRS

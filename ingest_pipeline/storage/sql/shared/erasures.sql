@@ -1,7 +1,7 @@
 -- name: list_erased_subjects
 -- What has been erased: messages, authors, channels, guilds; most often nothing.
 SELECT s.subject
-FROM (SELECT unnest(ARRAY['message', 'author', 'channel', 'guild']) AS subject) AS s
+FROM (SELECT unnest(ARRAY['message', 'deleted', 'author', 'channel', 'guild']) AS subject) AS s
 WHERE EXISTS (SELECT 1 FROM erasures AS e WHERE e.subject = s.subject);
 
 -- name: list_erasure_keys

@@ -1,6 +1,6 @@
 -- What was erased, by keyed digests: whatever comes of it again is not taken.
 CREATE TABLE erasures (
-    -- message, author, channel or guild.
+    -- message, author, channel, guild; or deleted: a message that was deleted on Discord.
     subject TEXT NOT NULL,
     -- HMAC-SHA256 of the subject and its id, 32 hexadecimal digits of it.
     digest TEXT NOT NULL,
