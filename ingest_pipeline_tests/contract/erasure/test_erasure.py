@@ -139,8 +139,9 @@ def test_a_channel_may_keep_no_words_of_deleted_messages(world: World) -> None:
     before = world.content_of_landed()
     finish_if_pending(world.services)
     assert finish_if_pending(world.services) is None
-    assert first["id"] in before
-    assert first["id"] not in world.content_of_landed()
+    place = f'"id": "{first["id"]}"'
+    assert place in before
+    assert place not in world.content_of_landed()
     with world.services.database.read() as connection:
         assert find_tombstone(connection, int(first["id"]))
         assert not connection.fetch_all("earlier_texts_of", discord_ids=[int(first["id"])])
