@@ -1,8 +1,8 @@
 """Erasure in the tables: every row of a message that the list of erasures names, in every table.
 
-Tables that are of messages are found in the schema by their column `discord_id`, so those of further kinds of
-content are among them. All that is deleted is deleted by the list alone: a sweep that was broken off is
-finished by the next one, and a database that was restored from a copy is swept in the same way.
+Tables that are of messages are found in the schema by a column `discord_id` or `message_id`, so those of
+further kinds of content are among them. All that is deleted is deleted by the list alone: a sweep that was
+broken off is finished by the next one, and a database that was restored from a copy is swept likewise.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from ingest_pipeline.storage.runs.state import get_state, set_state
 _PAGE_ROWS = 50_000
 _AT_ONCE = 20_000
 _ID = "discord_id"
-_NAMED_OTHERWISE = {"events": "message_id", "pending_reads": "message_id"}
+_OTHER_ID = "message_id"
 _TOMBSTONES = "tombstones"
 _PARTS = {"author": "author_id", "channel": "channel_id", "guild": "guild_id"}
 
@@ -205,11 +205,11 @@ def _erased_messages(connection: Connection, erasures: Erasures) -> Iterator[int
 
 def _tables_of_messages(connection: Connection) -> list[Table]:
     own, _ = split_tables(connection)
-    return [table for table in own if _ID in table.columns or table.name in _NAMED_OTHERWISE]
+    return [table for table in own if table.columns.keys() & {_ID, _OTHER_ID}]
 
 
 def _id_column(table: Table) -> str:
-    return quoted(_NAMED_OTHERWISE.get(table.name, _ID))
+    return quoted(_ID if _ID in table.columns else _OTHER_ID)
 
 
 def _origins(connection: Connection, table: Table) -> Iterator[list[Origin]]:
