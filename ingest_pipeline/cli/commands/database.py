@@ -176,6 +176,34 @@ def rebuild(context: typer.Context, as_json: JsonOption = False) -> None:
         _print_rebuilt(report)
 
 
+@app.command("reader-role")
+def reader_role(
+    context: typer.Context,
+    role: Annotated[str, typer.Argument(metavar="ROLE", help="The role; made if there is none.")],
+    as_json: JsonOption = False,
+) -> None:
+    """Let a role on the PostgreSQL server read all tables, and change nothing.
+
+    A role that is made has no password yet: set one by psql, whose command for it is password.
+    """
+    settings = begin(context, as_json=as_json)
+    with _configured(settings) as database:
+        from ingest_pipeline.storage.engine.postgres.engine import PostgresDatabase
+        from ingest_pipeline.storage.engine.postgres.reader import grant_reading
+
+        if not isinstance(database, PostgresDatabase):
+            raise ConfigurationError(
+                "the database is a DuckDB file, which has no roles: give a reader a copy by "
+                "`ingest database backup`, or set INGEST_DATABASE_URL"
+            )
+        is_new = grant_reading(database, role)
+    if as_json:
+        print_json({"role": role, "created": is_new})
+    else:
+        what = "was made and has no password yet" if is_new else "was there already"
+        typer.echo(f"{role} {what}; it may read the tables")
+
+
 def _save_list(database: Database, settings: Settings) -> None:
     from ingest_pipeline.erasure.list_file import save_list
 

@@ -1,0 +1,2 @@
+-- Nothing to do: DuckDB has no triggers, and one writer, which is this program.
+SELECT 1;
