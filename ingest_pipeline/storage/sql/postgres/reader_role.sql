@@ -33,7 +33,7 @@ REVOKE ALL ON {table} FROM {role};
 
 -- name: begin_reading_only
 -- Let its transactions read only unless they say otherwise; its rights stay the same.
-ALTER ROLE {role} SET default_transaction_read_only = ON;
+ALTER ROLE {role} SET default_transaction_read_only = TRUE;
 
 -- name: set_search_path
 -- Let it find the tables without naming their schema.
