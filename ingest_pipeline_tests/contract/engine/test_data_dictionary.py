@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from datetime import timedelta
+from typing import Any
 from uuid import uuid4
 
 import psycopg
@@ -115,7 +116,7 @@ def test_what_others_write_is_kept_consistent_by_the_server(
     assert before["updated_at"] < START + timedelta(days=1) < after["updated_at"]
 
 
-def _message(database: Database, discord_id: int) -> dict[str, object]:
+def _message(database: Database, discord_id: int) -> dict[str, Any]:
     with database.read() as connection:
         [row] = connection.fetch_all("changed_messages", discord_ids=[discord_id])
     return row
