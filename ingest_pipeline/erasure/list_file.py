@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import closing, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,11 +16,12 @@ from typing import Any
 from upath import UPath
 
 from ingest_pipeline.domain.erasures import Subject
-from ingest_pipeline.errors import ConfigurationError
+from ingest_pipeline.errors import ConfigurationError, DatabaseBusy, DatabaseUnavailable
 from ingest_pipeline.landing.stored_files import new_version
 from ingest_pipeline.settings import Settings
 from ingest_pipeline.storage.engine.database import Connection, Database
 from ingest_pipeline.storage.engine.migrations import pending
+from ingest_pipeline.storage.engine.open import open_database
 from ingest_pipeline.storage.erasure.tables import pending_files
 from ingest_pipeline.storage.erasure_list import (
     Erasure,
@@ -98,12 +100,15 @@ def join_list(settings: Settings, connection: Connection) -> int:
     return len(entries)
 
 
-def erasure_problem(settings: Settings, database: Database) -> str | None:
-    """Return why something that was erased may be there still; None when nothing is.
+def erasure_problem(settings: Settings) -> str | None:
+    """Return why something that was erased may be there still; None when nothing is, or nobody can say."""
+    # A database that cannot be read has a check of its own.
+    with suppress(DatabaseUnavailable, DatabaseBusy), closing(open_database(settings)) as database:
+        return _problem(settings, database)
+    return None
 
-    Raises:
-        DatabaseUnavailable: The database cannot be read.
-    """
+
+def _problem(settings: Settings, database: Database) -> str | None:
     with database.inspect() as connection:
         if connection is None or pending(connection):
             return None

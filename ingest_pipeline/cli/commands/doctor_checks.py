@@ -7,7 +7,6 @@ import re
 import shutil
 import ssl
 from collections.abc import Callable
-from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -16,7 +15,7 @@ from pathlib import Path
 from ingest_pipeline.cli.output import moment_text
 from ingest_pipeline.domain.session import live_sessions, next_session
 from ingest_pipeline.environment import find_env_file, unknown_variables
-from ingest_pipeline.errors import DatabaseBusy, DatabaseUnavailable, IngestError
+from ingest_pipeline.errors import IngestError
 from ingest_pipeline.installation import HOME_FOLDER
 from ingest_pipeline.private_files import is_open_to_others
 from ingest_pipeline.settings import RENAMED_VARIABLES, Settings
@@ -315,12 +314,8 @@ def check_data_files(settings: Settings) -> Check | None:
 def check_erasures(settings: Settings) -> Check | None:
     """Check whether everything that was erased is gone; None if it is."""
     from ingest_pipeline.erasure.list_file import erasure_problem
-    from ingest_pipeline.storage.engine.open import open_database
 
-    problem = None
-    # A database that cannot be read has a check of its own.
-    with suppress(DatabaseUnavailable, DatabaseBusy), closing(open_database(settings)) as database:
-        problem = erasure_problem(settings, database)
+    problem = erasure_problem(settings)
     return Check("erasures", State.FAIL, problem, "run `ingest erase`") if problem else None
 
 
