@@ -339,8 +339,7 @@ def check_certificates() -> Check | None:
 def check_disk(settings: Settings) -> Check:
     """Check the free space of the data folder's disk."""
     folder = settings.data_dir.absolute()
-    while not folder.exists():
-        folder = folder.parent
+    folder = next(each for each in (folder, *folder.parents) if each.exists())
     free = shutil.disk_usage(folder).free
     detail = f"{free / 1e9:.1f} GB free at {folder}"
     remedy = "make room, or set INGEST_DATA_DIR to another disk"
