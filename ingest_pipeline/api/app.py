@@ -28,6 +28,7 @@ from ingest_pipeline.api.routes import (
     scan_runs,
     schedules,
     search,
+    session_changes,
     sessions,
     status,
     traces,
@@ -118,6 +119,7 @@ def _include_routers(app: FastAPI, kinds: Sequence[APIRouter], *, is_reading_gua
     app.include_router(gaps.writing)
     app.include_router(scan_runs.writing)
     app.include_router(schedules.writing)
+    app.include_router(session_changes.writing)
     # Before the intents by id, one of which it would be.
     app.include_router(install_intents.returning)
     app.include_router(install_intents.writing)

@@ -7,7 +7,7 @@ For messages that come one by one, at the gateway. A deletion has its own event;
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -32,6 +32,12 @@ from ingest_pipeline.ingestion.services import Services
 from ingest_pipeline.storage.content.changes import Changes
 from ingest_pipeline.storage.content.rows import rows_of_messages
 from ingest_pipeline.storage.engine.database import Connection
+from ingest_pipeline.storage.messages.sessions import (
+    SessionChanges,
+    list_sessions,
+    remove_session,
+    save_sessions,
+)
 
 
 def extract_windows(
@@ -60,6 +66,38 @@ def extract_windows(
     for span in spans(services, session, keys, now):
         report += extract_window(services.database, session.channel_ids, span, rules, kinds=kinds, now=now)
     return report
+
+
+def keep_session(
+    services: Services,
+    session: Session,
+    now: datetime,
+    check: Callable[[Session | None], None] = lambda _: None,
+) -> SessionChanges:
+    """Store one session, and read the content of the messages that have another session by that.
+
+    Args:
+        check: Raises if the session may not take the place of the stored one with its id.
+        now: The time of the change, aware UTC.
+    """
+
+    def save(connection: Connection) -> SessionChanges:
+        check({each.session_id: each for each in list_sessions(connection)}.get(session.session_id))
+        return save_sessions(connection, [session], now=now)
+
+    changes = services.database.run(save)
+    read_relinked(services)
+    return changes
+
+
+def drop_session(services: Services, session_id: str) -> None:
+    """Remove one session; its messages stay.
+
+    Raises:
+        SessionNotFound: There is none with this id.
+    """
+    services.database.run(lambda connection: remove_session(connection, session_id))
+    read_relinked(services)
 
 
 def any_is_over(

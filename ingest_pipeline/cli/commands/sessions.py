@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -38,8 +39,6 @@ from ingest_pipeline.userconfig.session_rows import SessionRow, build_sessions
 
 if TYPE_CHECKING:
     from ingest_pipeline.settings import Settings
-    from ingest_pipeline.storage.engine.database import Connection
-    from ingest_pipeline.storage.messages.sessions import SessionChanges
 
 app = typer.Typer(
     name="sessions", help="Import, subscribe to, add, list, show and remove sessions.", no_args_is_help=True
@@ -170,17 +169,10 @@ def add_session(
     [session] = build_sessions([row], "sessions add", default_channel_id=default_channel(settings))
     warn_of_long_ones(settings, [session])
     with open_services(settings) as services:
-        from ingest_pipeline.content.sessions import read_relinked
-        from ingest_pipeline.storage.messages.sessions import list_sessions, save_sessions
+        from ingest_pipeline.content.sessions import keep_session
 
-        def save(connection: Connection) -> SessionChanges:
-            stored = {each.session_id: each for each in list_sessions(connection)}
-            if not replace:
-                _refuse_other_values(stored.get(session.session_id), session)
-            return save_sessions(connection, [session], now=datetime.now(UTC))
-
-        changes = services.database.run(save)
-        read_relinked(services)
+        check = (lambda _: None) if replace else partial(_refuse_other_values, session)
+        changes = keep_session(services, session, datetime.now(UTC), check)
     result = "created" if changes.created else "updated" if changes.updated else "unchanged"
     if as_json:
         shown = {"result": result, "session": session_json(session)}
@@ -246,11 +238,9 @@ def remove(context: typer.Context, session_id: SessionArgument, as_json: JsonOpt
     """Remove a session; its messages stay, linked to another session that contains them, or to none."""
     settings = begin(context, as_json=as_json)
     with open_services(settings) as services:
-        from ingest_pipeline.content.sessions import read_relinked
-        from ingest_pipeline.storage.messages.sessions import remove_session
+        from ingest_pipeline.content.sessions import drop_session
 
-        services.database.run(lambda connection: remove_session(connection, session_id))
-        read_relinked(services)
+        drop_session(services, session_id)
     if as_json:
         print_json({"removed": session_id})
     else:
@@ -277,7 +267,7 @@ def _state(session: Session, now: datetime) -> str:
     return "coming" if session.start_time > now else "ended"
 
 
-def _refuse_other_values(stored: Session | None, session: Session) -> None:
+def _refuse_other_values(session: Session, stored: Session | None) -> None:
     if stored is None or stored == session:
         return
     before, after = session_json(stored), session_json(session)
