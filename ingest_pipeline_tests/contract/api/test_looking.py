@@ -153,7 +153,8 @@ def test_events_are_listed_by_what_they_are_about(services: Services, client: ht
 def test_kinds_are_listed_with_what_a_session_holds(client: httpx.Client) -> None:
     """By the paths of their lists."""
     kinds = client.get("/kinds").json()["items"]
-    assert [each["path"] for each in kinds] == ["team-radio", "trade-setups", "clips", "highlights"]
+    paths = ["team-radio", "trade-setups", "clips", "highlights", "polls", "message-classes"]
+    assert [each["path"] for each in kinds] == paths
     for each in client.get("/kinds?session_id=race").json()["items"]:
         page = client.get(f"/{each['path']}?session_id=race").json()
         assert each["messages"] == len({item["discord_id"] for item in page["items"]})

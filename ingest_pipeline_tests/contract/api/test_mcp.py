@@ -31,6 +31,8 @@ TOOLS = {"sessions", "coverage", "search", "messages", "message", "kinds"} | {
     "setups",
     "clips",
     "highlights",
+    "polls",
+    "message_classes",
 }
 
 
