@@ -1,7 +1,8 @@
 -- name: configure_transaction
 -- Make this transaction's settings, and leave the session's to a pooler's other clients.
 -- Times are in UTC and ISO form and floats whole. Only locks have a time limit (`limit_name` is one of newer
--- servers). A batch is merged in memory, a commit is on disk, and a row that a policy hides is an error.
+-- servers). A batch is merged in memory, a commit is on disk, a row that a policy hides is an error, and triggers for
+-- others do nothing.
 SELECT
     set_config('TimeZone', 'UTC', TRUE),
     set_config('DateStyle', 'ISO, MDY', TRUE),
@@ -14,6 +15,7 @@ SELECT
     set_config($limit_name::TEXT, '0', TRUE),
     set_config('work_mem', '32MB', TRUE),
     set_config('row_security', 'off', TRUE),
+    set_config('ingest_pipeline.writes', 'on', TRUE),
     set_config('synchronous_commit', CASE current_setting('synchronous_commit')
         WHEN 'off' THEN 'on' ELSE current_setting('synchronous_commit') END, TRUE);
 

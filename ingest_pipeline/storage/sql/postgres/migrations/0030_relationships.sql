@@ -1,10 +1,12 @@
 -- What the program sees to on both engines holds on PostgreSQL for other writers, too.
 
--- The time of a change by hand. The program sets it itself, and not for what is no change to it, such as when a
--- channel was last active.
+-- The time of a change by hand. The program sets it itself, says so (`configure_transaction`), and not for what is no
+-- change to it, such as when a channel was last active.
 CREATE FUNCTION set_updated_at() RETURNS TRIGGER LANGUAGE plpgsql AS $$
 BEGIN
-    NEW.updated_at = now();
+    IF current_setting('ingest_pipeline.writes', TRUE) IS DISTINCT FROM 'on' THEN
+        NEW.updated_at = now();
+    END IF;
     RETURN NEW;
 END
 $$;
