@@ -83,6 +83,8 @@ from ingest_pipeline import definitions
 from ingest_pipeline.errors import IngestError
 definitions.build_definitions = lambda settings: show(settings) or definitions.dg.Definitions()
 def load():
+    # Those of equal settings are built once.
+    definitions._LATEST.clear()
     try:
         definitions.defs()
     except IngestError as error:

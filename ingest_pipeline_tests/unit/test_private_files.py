@@ -39,7 +39,9 @@ def open_paths(folder: Path) -> list[str]:
 def test_the_commands_write_for_their_user_alone(tmp_path: Path) -> None:
     """The database with its companions, landed files and their folders."""
     cli = Cli(tmp_path)
-    cli.add_session()
+    # A process of its own: what the tests of a process share would make the file otherwise.
+    times = ("--start", "2026-09-06T13:00:00Z", "--end", "2026-09-06T15:00:00Z")
+    assert cli.process("sessions", "add", "race", *times).code == 0
     export = write_export(tmp_path / "export.json", [message(10)])
     imported = cli.process("import-messages", "--session-id", "race", "--file", str(export), "--keep-file")
     assert imported.code == 0, imported

@@ -155,7 +155,12 @@ def test_effective_settings_are_shown_with_their_origin(client: httpx.Client) ->
     everywhere = client.get("/settings").json()
     assert (everywhere["guild_id"], everywhere["channel_id"]) == (None, None)
     first = everywhere["items"][0]
-    assert first == {"key": "keep_media_only", "value": False, "origin": "default"}
+    assert first == {
+        "key": "keep_media_only",
+        "value": False,
+        "origin": "default",
+        "form": "true or false",
+    }
     keywords = next(each for each in everywhere["items"] if each["key"] == "highlights.keywords")
     assert "crash" in keywords["value"]
     of_channel = client.get("/settings", params={"channel_id": CHANNEL}).json()
@@ -171,7 +176,7 @@ def test_coverage_and_gaps_of_a_channel_are_reported(client: httpx.Client) -> No
     assert proof["correlation_id"] == RUN_ID
     gaps = client.get(f"/channels/{CHANNEL}/gaps", params={"since": "2026-09-06T13:00:00Z"}).json()["items"]
     assert [(gap["start"][:19], gap["end"][:19]) for gap in gaps] == [
-        ("2026-09-06T13:04:59", "2026-09-06T13:09:59")
+        ("2026-09-06T13:05:00", "2026-09-06T13:09:59")
     ]
     backwards = {"since": "2026-09-06T13:00:00Z", "until": "2026-09-06T12:00:00Z"}
     assert client.get(f"/channels/{CHANNEL}/gaps", params=backwards).status_code == 422

@@ -167,7 +167,7 @@ def test_a_session_is_sealed_and_sealed_again(
     code, stdout, _ = commands("seal", "--session-id", "monza")
     cells = stdout.splitlines()[1].split("\t")
     assert (code, cells[:4]) == (0, ["monza", "2", str(radio), "119"])
-    assert cells[-5:] == ["0", "1", "0", "0", "messages changed"]
+    assert cells[-6:] == ["0", "1", "0", "0", "0", "messages changed"]
     server.permissions.revoke(radio)
     code, _, stderr = commands("seal", "--session-id", "monza")
     assert code == ExitCode.INCOMPLETE

@@ -286,7 +286,7 @@ def test_the_names_of_reasons_are_those_that_reports_show() -> None:
     """Scripts that count them go by the names."""
     assert [reason.value for reason in SkipReason] == [
         *("malformed", "no_id", "no_timestamp", "bad_timestamp", "outside_window", "thread_starter"),
-        *("forward_not_exported", "no_content", "media_only"),
+        *("forward_not_exported", "no_content", "media_only", "erased"),
     ]
 
 
