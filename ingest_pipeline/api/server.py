@@ -13,7 +13,7 @@ import argparse
 import asyncio
 import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -127,6 +127,27 @@ class BoundedProtocol(H11Protocol):
         self.transport.close()
 
 
+def run_app(app: Callable[..., Any], host: str, port: int) -> None:
+    """Serve an ASGI application until asked to stop (SIGINT, SIGTERM), within the limits of all interfaces.
+
+    Args:
+        host: Address to listen on.
+        port: Port to listen on; it must be free.
+    """
+    uvicorn.run(
+        app,
+        host=host,
+        port=port,
+        http=BoundedProtocol,
+        h11_max_incomplete_event_size=LARGEST_HEAD_BYTES,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        # Streams to open pages and clients have no end of their own.
+        timeout_graceful_shutdown=GRACE_SECONDS,
+    )
+
+
 def serve(settings: Settings, host: str, port: int) -> None:
     """Serve until asked to stop (SIGINT, SIGTERM).
 
@@ -139,18 +160,7 @@ def serve(settings: Settings, host: str, port: int) -> None:
     _take_over_sessions(services)
     app = build_api(services, allowed_hosts=allowed_hosts(host, settings.web_host_names))
     try:
-        uvicorn.run(
-            app,
-            host=host,
-            port=port,
-            http=BoundedProtocol,
-            h11_max_incomplete_event_size=LARGEST_HEAD_BYTES,
-            log_level="warning",
-            access_log=False,
-            server_header=False,
-            # Streams to open pages have no end of their own.
-            timeout_graceful_shutdown=GRACE_SECONDS,
-        )
+        run_app(app, host, port)
     finally:
         services.database.close()
 

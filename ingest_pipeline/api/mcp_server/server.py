@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-import uvicorn
 from fastapi.security import HTTPBearer
 from mcp.server.mcpserver import MCPServer
 from mcp.server.transport_security import TransportSecuritySettings
@@ -18,7 +17,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from ingest_pipeline.api.access import Guard, allowed_hosts, require_token
 from ingest_pipeline.api.mcp_server.tools import add_tools
 from ingest_pipeline.api.problems import MEDIA_TYPE, Refusal, describe
-from ingest_pipeline.api.server import LARGEST_HEAD_BYTES, BoundedProtocol
+from ingest_pipeline.api.server import run_app
 from ingest_pipeline.ingestion.services import Services, build_services
 from ingest_pipeline.settings import Settings
 
@@ -108,15 +107,6 @@ def serve_http(settings: Settings, host: str, port: int) -> None:
     services = build_services(settings)
     app = build_http_app(services, allowed_hosts(host, settings.web_host_names))
     try:
-        uvicorn.run(
-            app,
-            host=host,
-            port=port,
-            http=BoundedProtocol,
-            h11_max_incomplete_event_size=LARGEST_HEAD_BYTES,
-            log_level="warning",
-            access_log=False,
-            server_header=False,
-        )
+        run_app(app, host, port)
     finally:
         services.database.close()
