@@ -1,8 +1,9 @@
 """Scoring of highlights: a batch of messages and every other message whose score they change.
 
-A message changes the score of the one it answers, of those in the same minute of its session and
-channel, and, when it moves the usual rate, of the whole session in that channel. So the table is at any
-time what scoring everything again would make of it.
+A message changes the score of the one it answers and of those in the same minute of its session and channel.
+When it moves the usual rate, what bursts add is written anew, a row for each number of messages of a minute,
+and the messages are flagged whose verdict that changes. So the view `highlights` and the flags are at any
+time what scoring everything again would make of them.
 
 The rate is the number of messages in a minute of UTC, the usual one the median over the minutes from the
 session's start to its latest message, the silent ones too.
@@ -13,11 +14,12 @@ Messages with the same features get one verdict.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import numpy as np
 
-from ingest_pipeline.content.judging import HighlightScorer, Judge, Rates, rule_digest
+from ingest_pipeline.content.judging import HighlightScorer, Judge, Rates, burst_rows, rule_digest
 from ingest_pipeline.storage.content.changes import Changes, unique_ids
 from ingest_pipeline.storage.content.highlights import (
     MinuteHistogram,
@@ -27,22 +29,23 @@ from ingest_pipeline.storage.content.highlights import (
     answered_ids,
     count_minutes,
     find_places,
+    flipped_ids,
     forget_places,
     highlight_features,
     ids_of,
     keep_session_rate,
     mark_highlights,
     neighbour_ids,
-    replace_highlights,
+    replace_bursts,
+    replace_signals,
     session_rates,
-    session_starts,
     stage_messages,
 )
 from ingest_pipeline.storage.engine.columns import as_flags
 from ingest_pipeline.storage.engine.database import Connection
 
 _MINUTE = timedelta(minutes=1)
-# A moved median scores a whole session, which may have millions of messages.
+# Another rule scores a whole session, which may have millions of messages.
 _SCORED_AT_ONCE = 50_000
 
 
@@ -79,30 +82,30 @@ def score_highlights(
     places = find_places(connection, np.setdiff1d(answered, posted).tolist())
     rules = scorers(places.channel_ids)
     digests = {channel_id: rule_digest(rule) for channel_id, rule in rules.items()}
-    rates, shifted = _rates(connection, places, digests)
+    rates = _Rates.of(connection, places, digests)
     targets = [posted, answered, neighbour_ids(connection, places)]
-    if shifted:
-        targets.append(ids_of(connection, shifted))
+    if anew := rates.judged_anew():
+        targets.append(ids_of(connection, anew))
     forget_places(connection)
     wanted = np.setdiff1d(np.concatenate(targets), done)
     if scored is not None:
         scored.update(wanted.tolist())
-    judge = Judge(rules, digests, rates)
+    judge = Judge(rules, digests, rates.now)
     changes = Changes()
     for first in range(0, len(wanted), _SCORED_AT_ONCE):
         stage_messages(connection, wanted[first : first + _SCORED_AT_ONCE])
         changes += _score_staged(connection, judge, now)
-    return changes
+    return changes + rates.keep(connection, rules, now)
 
 
-def usual_rate(counted: MinuteHistogram | None, start: datetime | None) -> float:
+def usual_rate(counted: MinuteHistogram, start: datetime | None) -> float:
     """Return the median number of messages a minute, the silent minutes too.
 
     Args:
-        counted: The minutes with messages; None when there are none.
+        counted: The minutes with messages.
         start: When the session begins, aware UTC; its first message's minute when it is not known.
     """
-    if counted is None:
+    if counted.first is None or counted.last is None:
         return 0.0
     first = counted.first if start is None else min(counted.first, start.replace(second=0, microsecond=0))
     length = (counted.last - first) // _MINUTE + 1
@@ -119,35 +122,77 @@ def _ranked(minutes: Mapping[int, int], rank: int) -> int:
     raise IndexError(rank)
 
 
-def _rates(
-    connection: Connection, places: Places, digests: Mapping[int, str]
-) -> tuple[Rates, set[SessionChannel]]:
-    """Return what is usual, and where that is new: all messages are scored again there."""
-    session_ids = {session_id for session_id, _ in places.pairs}
-    known = session_rates(connection, session_ids) if session_ids else {}
-    histograms = count_minutes(connection, places, known)
-    starts = session_starts(connection, session_ids) if session_ids else {}
-    rates = {
-        (session_id, channel_id): SessionRate(
-            usual_rate(histograms.get((session_id, channel_id)), starts.get(session_id)), digests[channel_id]
-        )
-        for session_id, channel_id in places.pairs
-    }
-    shifted = {pair for pair, rate in rates.items() if known.get(pair) != rate}
-    for pair in sorted(shifted):
-        keep_session_rate(connection, pair, rates[pair])
-    return rates, shifted
+@dataclass(frozen=True, slots=True)
+class _Rates:
+    """What is usual where messages are scored.
+
+    Attributes:
+        before: As it is stored.
+        now: As it is with these messages.
+    """
+
+    before: Rates
+    now: Rates
+
+    @classmethod
+    def of(cls, connection: Connection, places: Places, digests: Mapping[int, str]) -> _Rates:
+        session_ids = {session_id for session_id, _ in places.pairs}
+        known, starts = session_rates(connection, session_ids) if session_ids else ({}, {})
+        before = {pair: known[pair] for pair in places.pairs if pair in known}
+        counted = {pair: rate.histogram for pair, rate in before.items()}
+        now = {
+            (session_id, channel_id): SessionRate(
+                usual_rate(histogram, starts.get(session_id)), digests[channel_id], histogram
+            )
+            for (session_id, channel_id), histogram in count_minutes(connection, places, counted).items()
+        }
+        return cls(before, now)
+
+    def judged_anew(self) -> set[SessionChannel]:
+        """Return where all messages are scored: what was never scored, or by another rule."""
+        return {
+            pair
+            for pair, rate in self.now.items()
+            if pair not in self.before or self.before[pair].rule_digest != rate.rule_digest
+        }
+
+    def keep(
+        self, connection: Connection, rules: Mapping[int, HighlightScorer], now: datetime
+    ) -> Changes:
+        """Write what is new, and the flags of messages whose verdict that changes."""
+        anew = self.judged_anew()
+        changes = Changes()
+        for pair, rate in sorted(self.now.items(), key=lambda each: each[0]):
+            before = self.before.get(pair)
+            if before == rate:
+                continue
+            keep_session_rate(connection, pair, rate, now=now)
+            moved = pair in anew or before is None or before.usual_per_minute != rate.usual_per_minute
+            rates = rate.histogram.minutes.keys()
+            judged = rates if moved else rates - (before.histogram.minutes.keys() if before else set())
+            if moved or judged:
+                rows = burst_rows(rules[pair[1]], pair, rate.usual_per_minute, judged)
+                replace_bursts(connection, pair, rows, None if moved else judged, now)
+            if moved and before is not None and pair not in anew:
+                flipped = flipped_ids(connection, pair, before.usual_per_minute, rate.usual_per_minute)
+                is_candidate = rate.usual_per_minute < before.usual_per_minute
+                mark_highlights(
+                    connection,
+                    candidates=flipped if is_candidate else (),
+                    others=() if is_candidate else flipped,
+                )
+                changes += Changes(changed=tuple(flipped))
+        return changes
 
 
 def _score_staged(connection: Connection, judge: Judge, now: datetime) -> Changes:
     features = highlight_features(connection)
     is_live = as_flags(features["is_live"])
-    wanted = judge.rows(features if is_live.all() else features.filter(features["is_live"]))
-    candidates = unique_ids(wanted, "is_candidate")
+    wanted, candidates = judge.rows(features if is_live.all() else features.filter(features["is_live"]))
     flagged = unique_ids(features, "is_highlight_candidate")
     mark_highlights(
         connection,
         candidates=np.setdiff1d(candidates, flagged, assume_unique=True).tolist(),
         others=np.setdiff1d(flagged, candidates, assume_unique=True).tolist(),
     )
-    return replace_highlights(connection, wanted, now=now)
+    return replace_signals(connection, wanted, now=now)

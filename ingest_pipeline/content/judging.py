@@ -1,9 +1,14 @@
-"""Verdicts of highlights for many messages: one is made for all that have the same features."""
+"""Verdicts of highlights for many messages: one is made for all that have the same features.
+
+A usual rate decides on some messages alone: those whose other signals fall short of the threshold by no more
+than a burst can add. For these the highest usual rate is kept with which they are candidates, so that a new
+one finds those whose verdict it changes.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from hashlib import blake2b
 from typing import Any, Protocol
 
@@ -11,13 +16,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ingest_pipeline.domain.extract.highlights import (
-    HIGHLIGHT_RULE_VERSION,
-    HighlightVerdict,
-    MessageFeatures,
-)
+from ingest_pipeline.domain.extract.highlights import HIGHLIGHT_RULE_VERSION, Signals
 from ingest_pipeline.storage.content.highlights import SessionChannel, SessionRate
-from ingest_pipeline.storage.content.tables import HIGHLIGHTS
+from ingest_pipeline.storage.content.rows import Row
+from ingest_pipeline.storage.content.tables import HIGHLIGHT_SIGNALS
 from ingest_pipeline.storage.engine.columns import as_numpy, column, grouped, positions
 
 Rates = Mapping[SessionChannel, SessionRate]
@@ -39,14 +41,65 @@ class HighlightScorer(Protocol):
         """Return of a text what the verdict depends on, such that texts alike in it are judged alike."""
         ...
 
-    def score(self, features: MessageFeatures) -> HighlightVerdict:
-        """Judge one message."""
+    @property
+    def needed_points(self) -> int:
+        """The thousandths that make a candidate; above 0."""
+        ...
+
+    def signals(self, text: str, reactions: int, replies: int) -> Signals:
+        """Judge what speaks for a message besides a burst."""
+        ...
+
+    def burst(self, rate: float, usual_rate: float) -> Signals:
+        """Judge a minute by its messages and what is usual: 0 up from there, and never more for a higher one."""
         ...
 
 
 def rule_digest(rule: HighlightScorer) -> str:
     """Return a digest of a rule's weights and keywords: eight hexadecimal digits."""
     return blake2b(f"{HIGHLIGHT_RULE_VERSION} {rule!r}".encode(), digest_size=4).hexdigest()
+
+
+def burst_rows(
+    rule: HighlightScorer, pair: SessionChannel, usual_rate: float, rates: Iterable[int]
+) -> list[Row]:
+    """Return what bursts add in a session's channel, as rows of `session_bursts`.
+
+    Args:
+        usual_rate: Messages a minute.
+        rates: The numbers of messages of minutes.
+    """
+    digest, needed = rule_digest(rule), rule.needed_points
+    bursts = ((rate, rule.burst(rate, usual_rate)) for rate in sorted(rates) if rate > usual_rate)
+    return [
+        (*pair, rate, burst.points, needed, _as_json(burst), HIGHLIGHT_RULE_VERSION, digest)
+        for rate, burst in bursts
+        if burst.points
+    ]
+
+
+def flips_at(rule: HighlightScorer, rate: int, missing: int) -> float | None:
+    """Return the highest usual rate with which a minute's burst adds enough.
+
+    A usual rate is a median of whole numbers, so it has halves.
+
+    Args:
+        rate: Messages in the minute.
+        missing: The thousandths that are missing.
+
+    Returns:
+        None when it never decides.
+    """
+    if missing <= 0 or rule.burst(rate, 0).points < missing:
+        return None
+    enough, too_high = 0, 2 * rate
+    while too_high - enough > 1:
+        middle = (enough + too_high) // 2
+        if rule.burst(rate, middle / 2).points >= missing:
+            enough = middle
+        else:
+            too_high = middle
+    return enough / 2
 
 
 class Judge:
@@ -66,17 +119,18 @@ class Judge:
         self._digests = digests
         self._rates = rates
 
-    def rows(self, features: pa.Table) -> pa.Table:
-        """Return the rows of the messages that some signal speaks for, in their order.
+    def rows(self, features: pa.Table) -> tuple[pa.Table, np.ndarray]:
+        """Return the rows of the messages that have any, and which messages are candidates.
 
         Args:
             features: Live messages, as `highlight_features` returns them.
 
         Returns:
-            A table of the columns of `highlights`.
+            A table of the columns of `highlight_signals`, in the order of the messages; and ids, int64,
+            ascending.
         """
         if not len(features):
-            return HIGHLIGHTS.columns.empty_table()
+            return HIGHLIGHT_SIGNALS.columns.empty_table(), np.empty(0, np.int64)
         texts, words = self._words(features)
         names = ("session_id", "channel_id", *_NUMBERS)
         codes = [_codes(features[name]) for name in names[:2]]
@@ -86,7 +140,9 @@ class Judge:
         signals = zip(*(each.to_pylist() for each in alike.itercolumns()), strict=True)
         said = (texts[word] for word in words[firsts].tolist())
         judged = list(map(self._judged, signals, said))
-        return _joined(features["discord_id"], groups, judged)
+        are_candidates = np.array([is_candidate for is_candidate, _ in judged], bool)[groups]
+        ids = as_numpy(features["discord_id"].combine_chunks())
+        return _joined(features["discord_id"], groups, [row for _, row in judged]), ids[are_candidates]
 
     def _words(self, features: pa.Table) -> tuple[list[str], np.ndarray]:
         """Return the different relevant texts, and for each message the position of its own among them."""
@@ -103,15 +159,26 @@ class Judge:
             found[places] = [numbers.setdefault(rule.relevant_text(text), len(numbers)) for text in some]
         return list(numbers), found
 
-    def _judged(self, signals: tuple[Any, ...], text: str) -> tuple[Any, ...] | None:
-        session_id, channel_id, reactions, replies, rate = signals
-        usual = self._rates[session_id, channel_id].usual_per_minute if session_id is not None else None
-        verdict = self._rules[channel_id].score(MessageFeatures(text, reactions, replies, rate, usual))
-        if not verdict.score:
-            return None
-        reasons = json.dumps(verdict.reasons, ensure_ascii=False)
+    def _judged(self, features: tuple[Any, ...], text: str) -> tuple[bool, Row | None]:
+        session_id, channel_id, reactions, replies, rate = features
+        rule = self._rules[channel_id]
+        signals = rule.signals(text, reactions, replies)
+        missing = rule.needed_points - signals.points
+        flip = None if session_id is None else flips_at(rule, rate, missing)
+        is_candidate = missing <= 0
+        if flip is not None:
+            is_candidate = self._rates[session_id, channel_id].usual_per_minute <= flip
+        if not signals.points and flip is None:
+            return is_candidate, None
         digest = self._digests[channel_id]
-        return verdict.score, verdict.is_candidate, reasons, HIGHLIGHT_RULE_VERSION, digest
+        reasons = _as_json(signals)
+        return is_candidate, (
+            session_id, channel_id, signals.points, missing, flip, reasons, HIGHLIGHT_RULE_VERSION, digest
+        )
+
+
+def _as_json(signals: Signals) -> str:
+    return json.dumps(signals.reasons, ensure_ascii=False)
 
 
 def _codes(values: pa.ChunkedArray) -> np.ndarray:
@@ -123,17 +190,17 @@ def _codes(values: pa.ChunkedArray) -> np.ndarray:
     return codes
 
 
-def _joined(ids: pa.ChunkedArray, groups: np.ndarray, judged: Sequence[tuple[Any, ...] | None]) -> pa.Table:
+def _joined(ids: pa.ChunkedArray, groups: np.ndarray, judged: Sequence[Row | None]) -> pa.Table:
     rows_of = np.full(len(judged), -1, np.int64)
     rows = [row for row in judged if row]
     rows_of[[at for at, row in enumerate(judged) if row]] = np.arange(len(rows))
     if not rows:
-        return HIGHLIGHTS.columns.empty_table()
+        return HIGHLIGHT_SIGNALS.columns.empty_table()
     own = rows_of[groups]
     takes = own >= 0
-    fields = list(HIGHLIGHTS.columns)[1:]
+    fields = list(HIGHLIGHT_SIGNALS.columns)[1:]
     arrays = [
         column(values, field.type) for values, field in zip(zip(*rows, strict=True), fields, strict=True)
     ]
     verdicts = pa.table(arrays, schema=pa.schema(fields)).take(positions(own[takes]))
-    return verdicts.add_column(0, HIGHLIGHTS.columns.field(0), ids.take(positions(np.flatnonzero(takes))))
+    return verdicts.add_column(0, HIGHLIGHT_SIGNALS.columns.field(0), ids.take(positions(np.flatnonzero(takes))))

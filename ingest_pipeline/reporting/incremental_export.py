@@ -1,6 +1,7 @@
 """An export that is kept up to date: a Parquet file for each day, and only days with changes written again.
 
-The change feed says which days have changed since the last time. A day's file is written beside the old one
+The change feed says which days have changed since the last time, but for bursts: where the usual rate of a
+session's channel has moved, all its days are written again. A day's file is written beside the old one
 and put in its place, and the position in the feed is noted last: after a kill the same days are written
 again.
 """
@@ -75,12 +76,16 @@ def export_days(database: Database, wanted: MessageFilter, folder: Path, write_f
             # Of a database that was restored all days are written again.
             after = state["position"] if state.get("feed") == feed else 0
             days, position = _changed_days(connection, after)
+            usual, days_of = _usual_rates(connection)
+        known = state.get("usual", {})
+        days.update(*(days_of[place] for place, rate in usual.items() if known.get(place) != rate))
         if not after:
             days |= {
                 date.fromisoformat(each.name.partition("=")[2]) for each in folder.glob(f"{TABLE}/day=*")
             }
         counts = [_write_day(database, wanted, folder, day, write_file) for day in sorted(days)]
-        text = json.dumps({"feed": feed, "position": position, "filter": _filter(wanted)}, indent=1)
+        noted = {"feed": feed, "position": position, "filter": _filter(wanted), "usual": usual}
+        text = json.dumps(noted, indent=1)
         write_file(folder / STATE_FILE, lambda stream: stream.write(text.encode()))
     return DaysReport(
         sum(count > 0 for count in counts), sum(count == 0 for count in counts), sum(counts), position
@@ -94,6 +99,18 @@ def _changed_days(connection: Connection, after: int) -> tuple[set[date], int]:
         days.update(created_at(each.discord_id).date() for each in changes)
         after = changes[-1].position
     return days, after
+
+
+def _usual_rates(connection: Connection) -> tuple[dict[str, str], dict[str, set[date]]]:
+    """Return what is usual in each session's channel, and its days."""
+    usual: dict[str, str] = {}
+    days: dict[str, set[date]] = {}
+    for row in connection.fetch_all("list_session_rates"):
+        place = f"{row['session_id']} {row['channel_id']}"
+        usual[place] = f"{row['usual_per_minute']:g} {row['rule_digest']}"
+        first, last = row["first_minute"].date(), row["last_minute"].date()
+        days[place] = {first + each * _DAY for each in range((last - first).days + 1)}
+    return usual, days
 
 
 def _write_day(

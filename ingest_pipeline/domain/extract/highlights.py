@@ -11,11 +11,14 @@ burst          (rate / usual rate - 1) / (`full_burst` - 1)                `full
 keywords       different keywords / `full_keywords`                        `full_keywords`
 =============  ==========================================================  =========================
 
-A share above 1 counts as 1, below 0 as 0. The rate is messages per minute around the message, the
-usual rate the session's median, taken as at least `quiet_rate` so that two messages in a silent
-session are no burst; without a session there is no burst signal. The message is a candidate when
-the sum reaches `threshold`. Every signal that added something is named in the reasons with its
-numbers, so a verdict can be checked by hand.
+A share above 1 counts as 1, below 0 as 0. What a signal adds is rounded to thousandths. The rate is
+messages per minute around the message, the usual rate the session's median, taken as at least
+`quiet_rate` so that two messages in a silent session are no burst; without a session there is no burst
+signal. The message is a candidate when the sum reaches `threshold`. Every signal that added something is
+named in the reasons with its numbers, so a verdict can be checked by hand.
+
+A burst is the same for all messages of a minute and changes whenever the usual rate does, so it is
+judged apart from the other signals.
 
 With the default weights no signal is enough by itself: many reactions (0.4) need one keyword, or
 a burst, or replies beside them. Weights and keywords are settings; there is no model in it.
@@ -25,13 +28,13 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
 from ingest_pipeline.errors import ConfigurationError
 
-HIGHLIGHT_RULE_VERSION = 1
+HIGHLIGHT_RULE_VERSION = 2
 
 DEFAULT_KEYWORDS = (
     "crash",
@@ -70,6 +73,7 @@ LONG_FOLDS = "[\u00df\u1e9e\ufb00-\ufb06\u0130\u0149\u01f0\u1e96-\u1e9a]"
 """Letters that Python's case folding makes ASCII letters of, and RE2's does not: a pattern's class."""
 # No part of a keyword and no letter: keywords with it between them are found again.
 _BETWEEN = "\x00"
+_ONE = 1000  # points of a score of 1
 _NO_WORD = re.compile(r"[^A-Za-z0-9_]")
 
 
@@ -99,14 +103,27 @@ class HighlightVerdict:
 
     Attributes:
         is_candidate: Whether the score reaches the rule's threshold.
-        score: The weighted sum, rounded to three decimals.
-        reasons: One line per signal that added to the score, largest part first; kept whether or
-            not the message is a candidate.
+        score: The weighted sum, in thousandths.
+        reasons: One line per signal that added to the score, largest part first, a burst last; kept
+            whether or not the message is a candidate.
     """
 
     is_candidate: bool
     score: float
     reasons: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Signals:
+    """What some signals add to a score.
+
+    Attributes:
+        points: Thousandths.
+        reasons: One line for each that adds something, largest part first.
+    """
+
+    points: int = 0
+    reasons: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,8 +189,9 @@ class HighlightRule:
     @property
     def highest_score(self) -> float:
         """The score of a message with every signal in full."""
-        keywords = self.keywords_weight if self.keywords else 0.0
-        return self.reactions_weight + self.replies_weight + self.burst_weight + keywords
+        weights = [self.reactions_weight, self.replies_weight, self.burst_weight]
+        weights += [self.keywords_weight] if self.keywords else []
+        return sum(round(weight * _ONE) for weight in weights) / _ONE
 
     @classmethod
     def from_mapping(cls, obj: object) -> HighlightRule:
@@ -215,60 +233,69 @@ class HighlightRule:
             return ""
         return _BETWEEN.join(sorted({_plain(match[0]) for match in self._found_in(folded)}))
 
+    @property
+    def needed_points(self) -> int:
+        """The thousandths that make a candidate."""
+        points = round(self.threshold * _ONE)
+        return points + 1 if points / _ONE < self.threshold else points
+
     def score(self, features: MessageFeatures) -> HighlightVerdict:
         """Judge one message.
 
         Args:
             features: What is known of the message and of the minutes around it.
         """
-        parts = [
-            part
-            for part in (
-                self._reactions(features),
-                self._replies(features),
-                self._burst(features),
-                self._keywords(features),
-            )
-            if part[0] > 0
-        ]
-        total = round(sum(points for points, _ in parts), 3)
-        parts.sort(key=lambda part: -part[0])
-        reasons = tuple(f"{text} (+{points:.2f})" for points, text in parts)
-        return HighlightVerdict(total >= self.threshold, total, reasons)
+        parts = [self.signals(features.text, features.reaction_count, features.reply_count)]
+        if features.session_median_per_minute is not None:
+            parts.append(self.burst(features.messages_per_minute, features.session_median_per_minute))
+        points = sum(part.points for part in parts)
+        reasons = tuple(reason for part in parts for reason in part.reasons)
+        return HighlightVerdict(points >= self.needed_points, points / _ONE, reasons)
 
-    def _reactions(self, features: MessageFeatures) -> tuple[float, str]:
-        share = _share(features.reaction_count / self.full_reactions)
-        return (
-            self.reactions_weight * share,
-            f"{features.reaction_count} of {self.full_reactions:g} reactions",
+    def signals(self, text: str, reactions: int, replies: int) -> Signals:
+        """Judge what speaks for a message besides a burst."""
+        of_reactions = self.reactions_weight * _share(reactions / self.full_reactions)
+        of_replies = self.replies_weight * _share(replies / self.full_replies)
+        parts = (
+            (of_reactions, f"{reactions} of {self.full_reactions:g} reactions"),
+            (of_replies, f"{replies} of {self.full_replies:g} replies"),
+            self._keywords(text),
         )
+        return _added(parts)
 
-    def _replies(self, features: MessageFeatures) -> tuple[float, str]:
-        share = _share(features.reply_count / self.full_replies)
-        return self.replies_weight * share, f"{features.reply_count} of {self.full_replies:g} replies"
+    def burst(self, rate: float, usual_rate: float) -> Signals:
+        """Judge a minute: what its burst adds to the scores of its messages.
 
-    def _burst(self, features: MessageFeatures) -> tuple[float, str]:
-        if features.session_median_per_minute is None:
-            return 0.0, ""
-        usual = max(features.session_median_per_minute, self.quiet_rate)
-        times = features.messages_per_minute / usual
+        Args:
+            rate: Messages in it.
+            usual_rate: What is usual; the higher, the less it adds.
+        """
+        usual = max(usual_rate, self.quiet_rate)
+        times = rate / usual
         share = _share((times - 1) / (self.full_burst - 1))
-        rate = f"{features.messages_per_minute:g} messages per minute"
-        return self.burst_weight * share, f"{rate}, {times:.1f} times the usual {usual:g}"
+        text = f"{rate:g} messages per minute, {times:.1f} times the usual {usual:g}"
+        return _added([(self.burst_weight * share, text)])
 
     def _found_in(self, folded: str) -> Iterator[re.Match[str]]:
         return self._pattern.finditer(folded) if self._pattern else iter(())
 
-    def _keywords(self, features: MessageFeatures) -> tuple[float, str]:
+    def _keywords(self, text: str) -> tuple[float, str]:
         if self._pattern is None:
             return 0.0, ""
-        hits = {_plain(match[0]) for match in self._found_in(features.text.casefold())}
+        hits = {_plain(match[0]) for match in self._found_in(text.casefold())}
         if not hits:
             return 0.0, ""
         known = zip(self.keywords, self._plain_keywords, strict=True)
         named = [keyword for keyword, plain in known if plain in hits]
         share = _share(len(named) / self.full_keywords)
         return self.keywords_weight * share, "keywords " + ", ".join(repr(keyword) for keyword in named)
+
+
+def _added(parts: Iterable[tuple[float, str]]) -> Signals:
+    counted = [(round(points * _ONE), points, text) for points, text in parts]
+    counted = sorted((each for each in counted if each[0]), key=lambda each: -each[0])
+    reasons = tuple(f"{text} (+{points:.2f})" for _, points, text in counted)
+    return Signals(sum(each[0] for each in counted), reasons)
 
 
 def _share(value: float) -> float:

@@ -1,13 +1,17 @@
-"""The rows of highlights, and the counts that they are scored by, kept as messages come.
+"""What highlights are made of: signals of messages, and bursts of minutes by what is usual.
 
-`session_minutes` has the messages of each minute of a session's channel, so that nothing counts a session
-again: what is scored counts its own minutes again. A channel without a row in `session_rates` has not been
-counted, or not since its messages became others; it is counted whole when it is scored next.
+`session_minutes` has the messages of each minute of a session's channel and `session_rates` how many minutes
+have how many, so that nothing counts a session again: what is scored counts its own minutes again. A channel
+without a row in `session_rates` has not been counted, or not since its messages became others; it is counted
+whole when it is scored next. `session_bursts` has what a burst adds by the messages of a minute: some rows,
+which are all that a new usual rate changes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+import json
+from collections.abc import Collection, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
@@ -15,8 +19,8 @@ import numpy as np
 import pyarrow as pa
 
 from ingest_pipeline.storage.content.changes import Changes, changes_of, unique_ids
-from ingest_pipeline.storage.content.rows import extracted
-from ingest_pipeline.storage.content.tables import HIGHLIGHTS
+from ingest_pipeline.storage.content.rows import Row, as_table, extracted
+from ingest_pipeline.storage.content.tables import HIGHLIGHT_SIGNALS, SESSION_BURSTS
 from ingest_pipeline.storage.engine.columns import as_numpy
 from ingest_pipeline.storage.engine.database import Connection
 from ingest_pipeline.storage.engine.queries import quoted
@@ -27,32 +31,45 @@ _MINUTE = timedelta(minutes=1)
 _NEVER = datetime(1, 1, 1, tzinfo=UTC)
 
 
-@dataclass(frozen=True, slots=True)
-class SessionRate:
-    """The rate that the highlights of a session's channel were scored by as a whole.
-
-    Attributes:
-        usual_per_minute: Messages a minute.
-        rule_digest: The rule that scored them.
-    """
-
-    usual_per_minute: float
-    rule_digest: str
-
-
 @dataclass(slots=True)
 class MinuteHistogram:
     """How many minutes have how many messages; silent minutes are left out.
 
     Attributes:
+        first: The first of them, aware UTC; None when all are silent.
+        last: The last of them, aware UTC; None when all are silent.
         minutes: Number of minutes, by number of messages.
-        first: The first of them, aware UTC.
-        last: The last of them, aware UTC.
     """
 
-    first: datetime
-    last: datetime
+    first: datetime | None = None
+    last: datetime | None = None
     minutes: dict[int, int] = field(default_factory=dict)
+
+    def count(self, minute: datetime, before: int, messages: int) -> bool:
+        """Count a minute again; return whether first and last are certain still."""
+        for number, minutes in ((before, -1), (messages, 1)):
+            if number:
+                self.minutes[number] = self.minutes.get(number, 0) + minutes
+        self.minutes = {number: minutes for number, minutes in self.minutes.items() if minutes}
+        if messages:
+            self.first = min(self.first or minute, minute)
+            self.last = max(self.last or minute, minute)
+        return bool(messages) or minute not in (self.first, self.last)
+
+
+@dataclass(frozen=True, slots=True)
+class SessionRate:
+    """What is usual in a session's channel.
+
+    Attributes:
+        usual_per_minute: Messages a minute.
+        rule_digest: The rule that bursts and signals were judged by.
+        histogram: What it was computed from.
+    """
+
+    usual_per_minute: float
+    rule_digest: str
+    histogram: MinuteHistogram = field(default_factory=MinuteHistogram)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +127,7 @@ def forget_places(connection: Connection) -> None:
 
 
 def count_minutes(
-    connection: Connection, places: Places, counted: Collection[SessionChannel]
+    connection: Connection, places: Places, counted: Mapping[SessionChannel, MinuteHistogram]
 ) -> dict[SessionChannel, MinuteHistogram]:
     """Bring the counts of the places that were found in line with their messages, and return them.
 
@@ -121,34 +138,69 @@ def count_minutes(
     if uncounted:
         connection.execute("forget_session_minutes", **_lists(uncounted))
         connection.execute("count_session_minutes", **_lists(uncounted))
-    if uncounted != places.pairs:
-        connection.execute("recount_session_minutes", since=places.since, until=places.until)
-    histograms: dict[SessionChannel, MinuteHistogram] = {}
-    for row in connection.fetch_all("minute_histograms", **_lists(places.pairs)) if places.pairs else ():
-        pair, first, last = (row["session_id"], row["channel_id"]), row["first_minute"], row["last_minute"]
-        each = histograms.setdefault(pair, MinuteHistogram(first, last))
-        each.first, each.last = min(each.first, first), max(each.last, last)
+    histograms = {pair: deepcopy(counted[pair]) for pair in places.pairs if pair in counted}
+    if histograms:
+        uncounted |= _recount(connection, places, histograms)
+    return histograms | (_histograms(connection, uncounted) if uncounted else {})
+
+
+def _recount(
+    connection: Connection, places: Places, histograms: Mapping[SessionChannel, MinuteHistogram]
+) -> set[SessionChannel]:
+    """Count minutes again; return the pairs whose first or last minute is not known now."""
+    found = connection.fetch_arrow("recount_session_minutes", since=places.since, until=places.until)
+    columns = [each.to_pylist() for each in found.itercolumns()]
+    unsure = set()
+    for session_id, channel_id, second, before, messages in zip(*columns, strict=True):
+        minute = datetime.fromtimestamp(second, UTC)
+        if not histograms[session_id, channel_id].count(minute, before, messages):
+            unsure.add((session_id, channel_id))
+    if len(found):
+        names = ("session_ids", "channel_ids", "minutes", "before", "messages")
+        lists = dict(zip(names, columns, strict=True))
+        del lists["before"]
+        connection.execute("keep_session_minutes", **lists)
+    return unsure
+
+
+def _histograms(
+    connection: Connection, pairs: Collection[SessionChannel]
+) -> dict[SessionChannel, MinuteHistogram]:
+    histograms = {pair: MinuteHistogram() for pair in pairs}
+    for row in connection.fetch_all("minute_histograms", **_lists(pairs)):
+        each = histograms[row["session_id"], row["channel_id"]]
+        each.first = min(each.first or row["first_minute"], row["first_minute"])
+        each.last = max(each.last or row["last_minute"], row["last_minute"])
         each.minutes[row["messages"]] = row["minutes"]
     return histograms
 
 
-def session_starts(connection: Connection, session_ids: Collection[str]) -> dict[str, datetime]:
-    """Return when those sessions begin that are stored."""
-    rows = connection.fetch_all("session_starts", session_ids=sorted(session_ids))
-    return {row["session_id"]: row["start_time"] for row in rows}
+def session_rates(
+    connection: Connection, session_ids: Collection[str]
+) -> tuple[dict[SessionChannel, SessionRate], dict[str, datetime]]:
+    """Return what is usual in the channels of sessions, those never scored left out, and when these begin."""
+    rates: dict[SessionChannel, SessionRate] = {}
+    starts: dict[str, datetime] = {}
+    for row in connection.fetch_all("read_session_rates", session_ids=sorted(session_ids)):
+        if row["start_time"] is not None:
+            starts[row["session_id"]] = row["start_time"]
+        if row["channel_id"] is not None:
+            minutes = {int(messages): count for messages, count in json.loads(row["minutes"]).items()}
+            histogram = MinuteHistogram(row["first_minute"], row["last_minute"], minutes)
+            rates[row["session_id"], row["channel_id"]] = SessionRate(
+                row["usual_per_minute"], row["rule_digest"], histogram
+            )
+    return rates, starts
 
 
-def session_rates(connection: Connection, session_ids: Collection[str]) -> dict[SessionChannel, SessionRate]:
-    """Return the rates that pairs were scored by; those never scored are left out."""
-    rows = connection.fetch_all("read_session_rates", session_ids=sorted(session_ids))
-    return {
-        (row["session_id"], row["channel_id"]): SessionRate(row["usual_per_minute"], row["rule_digest"])
-        for row in rows
-    }
+def keep_session_rate(
+    connection: Connection, pair: SessionChannel, rate: SessionRate, *, now: datetime
+) -> None:
+    """Remember what is usual in a pair.
 
-
-def keep_session_rate(connection: Connection, pair: SessionChannel, rate: SessionRate) -> None:
-    """Remember the rate that a pair is scored by."""
+    Args:
+        now: When, aware UTC.
+    """
     session_id, channel_id = pair
     connection.execute(
         "keep_session_rate",
@@ -156,7 +208,52 @@ def keep_session_rate(connection: Connection, pair: SessionChannel, rate: Sessio
         channel_id=channel_id,
         usual_per_minute=rate.usual_per_minute,
         rule_digest=rate.rule_digest,
+        first_minute=rate.histogram.first,
+        last_minute=rate.histogram.last,
+        minutes=json.dumps(rate.histogram.minutes),
+        now=now,
     )
+
+
+def replace_bursts(
+    connection: Connection, pair: SessionChannel, rows: Sequence[Row], judged: Collection[int] | None, now: datetime
+) -> None:
+    """Replace what bursts add in a pair.
+
+    Args:
+        rows: Of the columns of `session_bursts`.
+        judged: The numbers of messages of a minute that they are of; None for all.
+        now: When, aware UTC.
+    """
+    session_id, channel_id = pair
+    connection.execute(
+        "forget_bursts",
+        session_id=session_id,
+        channel_id=channel_id,
+        any=judged is None,
+        messages=sorted(judged or ()),
+    )
+    if rows:
+        connection.load(SESSION_BURSTS.name, extracted(as_table(SESSION_BURSTS, rows), now))
+
+
+def flipped_ids(connection: Connection, pair: SessionChannel, before: float, usual: float) -> list[int]:
+    """Return the messages that a new usual rate makes candidates, or no longer, ascending.
+
+    Args:
+        before: What was usual before.
+        usual: What is usual now.
+    """
+    session_id, channel_id = pair
+    found = connection.fetch_arrow(
+        "list_flipped",
+        session_id=session_id,
+        channel_id=channel_id,
+        low=min(before, usual),
+        high=max(before, usual),
+        is_candidate=usual < before,
+    )
+    return unique_ids(found).tolist()
 
 
 def neighbour_ids(connection: Connection, places: Places) -> np.ndarray:
@@ -179,25 +276,26 @@ def highlight_features(connection: Connection) -> pa.Table:
     return connection.fetch_arrow("highlight_features")
 
 
-def replace_highlights(connection: Connection, wanted: pa.Table, *, now: datetime) -> Changes:
+def replace_signals(connection: Connection, wanted: pa.Table, *, now: datetime) -> Changes:
     """Make the rows of the staged messages what they should be, writing only what differs.
 
     Args:
-        wanted: All rows that they should have, of the columns of `highlights`.
+        wanted: All rows that they should have, of the columns of `highlight_signals`.
         now: `extracted_at` of rows that are written, aware UTC.
     """
-    stored = connection.fetch_one("any_highlights")
+    table = HIGHLIGHT_SIGNALS.name
+    stored = connection.fetch_one("any_signals")
     if not (stored and stored["any_content"]):
-        connection.load(HIGHLIGHTS.name, extracted(wanted, now))
+        if len(wanted):
+            connection.load(table, extracted(wanted, now))
         return Changes(created=tuple(unique_ids(wanted).tolist()), rows=len(wanted))
-    connection.stage("wanted_highlights", wanted)
-    found = connection.fetch_arrow("differing_highlights")
+    connection.stage_like("wanted_signals", table, wanted)
+    found = connection.fetch_arrow("differing_signals")
     differing, had, have = (unique_ids(found, side) for side in (None, "is_stored", "is_wanted"))
     if len(had):
-        names = {"table": quoted(HIGHLIGHTS.name)}
-        connection.execute("withdraw_content", names, discord_ids=had.tolist())
+        connection.execute("withdraw_content", {"table": quoted(table)}, discord_ids=had.tolist())
     if len(have):
-        connection.execute("insert_highlights", discord_ids=have.tolist(), now=now)
+        connection.execute("insert_signals", discord_ids=have.tolist(), now=now)
     return changes_of(differing, had, have, len(wanted))
 
 

@@ -159,6 +159,41 @@ HIGHLIGHTS = ContentTable(
     ),
     ("reasons",),
 )
+HIGHLIGHT_SIGNALS = ContentTable(
+    "highlight_signals",
+    ("discord_id",),
+    pa.schema(
+        {
+            "discord_id": pa.int64(),
+            "session_id": pa.string(),
+            "channel_id": pa.int64(),
+            "points": pa.int32(),
+            "missing": pa.int32(),
+            "flips_at": pa.float64(),
+            "reasons": pa.string(),
+            "rule_version": pa.int32(),
+            "rule_digest": pa.string(),
+        }
+    ),
+    ("reasons",),
+)
+"""What `highlights`, a view, shows of messages apart from bursts."""
+SESSION_BURSTS = ContentTable(
+    "session_bursts",
+    ("session_id", "channel_id", "messages"),
+    pa.schema(
+        {
+            "session_id": pa.string(),
+            "channel_id": pa.int64(),
+            "messages": pa.int64(),
+            "points": pa.int32(),
+            "needed": pa.int32(),
+            "reasons": pa.string(),
+            "rule_version": pa.int32(),
+            "rule_digest": pa.string(),
+        }
+    ),
+)
 POLLS = ContentTable(
     "polls",
     ("discord_id",),

@@ -114,7 +114,9 @@ def apply_pending(connection: Connection) -> list[str]:
     missing = _missing(connection, applied)
     if missing:
         names = {row["name"] for row in connection.fetch_all("list_names")}
-        taken = names & set().union(*(migration.created_names for migration in missing))
+        known = load_migrations(connection.engine)
+        own = set().union(*(each.created_names for each in known if each.version in applied))
+        taken = (names - own) & set().union(*(migration.created_names for migration in missing))
         if taken:
             raise _foreign(taken)
     connection.execute("create_migrations_table")

@@ -95,7 +95,8 @@ def read_contents(database: Database) -> dict[str, Any]:
 def extracted_anew(connection: Connection) -> dict[str, Any]:
     """Clear the tables of content, extract everything and return what they hold."""
     ids = [id_at(second(number)) for number in range(MESSAGES)]
-    for table in (*TABLES, "session_rates"):
+    stored = {*TABLES, "highlight_signals", "session_bursts", "session_rates"} - {"highlights"}
+    for table in sorted(stored):
         connection.execute("clear_table", {"table": table})
     connection.execute("mark_highlights", discord_ids=ids, is_candidate=False)
     extract_for(connection, ids, RULES, now=at(9000))

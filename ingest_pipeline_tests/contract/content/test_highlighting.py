@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
-import random
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
+from statistics import median
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from ingest_pipeline.content import extraction
 from ingest_pipeline.content.extraction import extract_for
@@ -86,7 +90,7 @@ def test_a_candidate_has_its_score_and_its_reasons(database: Database) -> None:
         "score": 0.52,
         "is_candidate": True,
         "reasons": row["reasons"],
-        "rule_version": 1,
+        "rule_version": 2,
         "rule_digest": rule_digest(HighlightRule()),
     }
     assert json.loads(row["reasons"]) == ["8 of 10 reactions (+0.32)", "keywords 'unbelievable' (+0.20)"]
@@ -154,7 +158,7 @@ def test_a_burst_speaks_for_every_message_of_its_minute(database: Database) -> N
 
 
 def test_only_what_a_message_changes_is_scored(database: Database) -> None:
-    """Those of its minute while the usual rate stays what it was, the whole session when that moves."""
+    """Those of its minute, also when the usual rate moves."""
 
     def touched(connection: Connection, ids: Sequence[int]) -> set[int]:
         scored = set[int]()
@@ -170,7 +174,7 @@ def test_only_what_a_message_changes_is_scored(database: Database) -> None:
         [beside] = merge(connection, said(60 * 5 + 1, "words"))
         assert touched(connection, [beside]) == {later, beside}
         [far] = merge(connection, said(60 * 60, "words"))
-        assert touched(connection, [far]) == {*ids, later, beside, far}
+        assert touched(connection, [far]) == {far}
 
 
 def test_without_a_session_there_is_no_burst(database: Database) -> None:
@@ -192,7 +196,7 @@ def test_the_usual_rate_counts_silent_minutes() -> None:
     assert usual_rate(counts, START + timedelta(seconds=90)) == 4.0
     assert usual_rate(counts, START + timedelta(seconds=0.5)) == 2.0
     assert usual_rate(counts, START + timedelta(hours=1)) == 5.0
-    assert usual_rate(None, START) == 0.0
+    assert usual_rate(MinuteHistogram(), START) == 0.0
 
 
 def test_silence_at_the_start_of_a_session_counts(database: Database) -> None:
@@ -200,7 +204,7 @@ def test_silence_at_the_start_of_a_session_counts(database: Database) -> None:
     with database.write() as connection:
         ids = merge(connection, *(said(60 * minute + second, "x") for minute in (4, 5) for second in (0, 1)))
         score(connection, ids)
-        [rate] = session_rates(connection, {SESSION.session_id}).values()
+        [rate] = session_rates(connection, {SESSION.session_id})[0].values()
     assert rate.usual_per_minute == 0.0
 
 
@@ -216,7 +220,7 @@ def test_reasons_are_kept_as_they_are_written(database: Database) -> None:
 
 def test_a_rule_that_is_what_it_was_has_the_digest_it_had() -> None:
     """Whatever changes it has every session scored again after an upgrade."""
-    assert rule_digest(HighlightRule()) == "dbba463e"
+    assert rule_digest(HighlightRule()) == "d959b6e4"
 
 
 def test_other_weights_score_the_whole_session_again(database: Database) -> None:
@@ -250,66 +254,106 @@ def minutes(connection: Connection) -> dict[tuple[int, datetime], int]:
     return {(row["channel_id"], row["minute"]): row["messages"] for row in rows if row["messages"]}
 
 
-def random_story(seed: int) -> list[Callable[[Connection], list[int]]]:
-    """Return steps of a session: messages, replies, reactions, edits and deletions, at random."""
-    choice = random.Random(seed)  # noqa: S311 - a story, no secret
-    steps: list[Callable[[Connection], list[int]]] = []
+# Few minutes, so that bursts come and the usual rate moves.
+PLACES = st.tuples(st.sampled_from([0, 60, 60, 120, 180]), st.integers(0, 30))
+POSTS = st.tuples(st.just("post"), PLACES, st.sampled_from(["words", LOUD, "puncture"]), st.none() | PLACES)
+STEPS = st.one_of(
+    POSTS,
+    POSTS,
+    st.tuples(st.just("react"), PLACES, st.integers(0, 12)),
+    st.tuples(st.just("delete"), PLACES),
+    st.tuples(st.just("score")),
+)
 
-    def deletion(discord_id: int) -> Callable[[Connection], list[int]]:
-        def work(connection: Connection) -> list[int]:
-            delete(connection, [discord_id])
-            return [discord_id]
 
-        return work
+class Story:
+    """A session's messages, merged step by step, and their scores in plain Python."""
 
-    posted: list[float] = []
+    def __init__(self, connection: Connection, rule: HighlightRule) -> None:
+        self.connection = connection
+        self.rule = rule
+        self.rules = replace(
+            RULES,
+            settings=SettingsFile(
+                defaults={
+                    "highlights.burst_weight": rule.burst_weight,
+                    "highlights.full_burst": rule.full_burst,
+                    "highlights.quiet_rate": rule.quiet_rate,
+                }
+            ),
+        )
+        self.live: dict[int, tuple[float, str, int, int | None]] = {}
+        self.gone: set[int] = set()
+        self.touched: list[int] = []
+        self.reads = 7200
 
-    def step(second: float, read: float, content: str, fields: dict[str, Any]) -> None:
-        steps.append(lambda connection: merge(connection, said(second, content, read=read, **fields)))
-
-    for read in range(7200, 7245):
-        if not posted or choice.random() < 0.7:
-            # Few minutes, so that bursts come and the usual rate moves.
-            second = choice.choice([0, 60, 120, 120, 300, 900]) + len(posted) / 7
-            posted.append(second)
-            to = reply(id_at(choice.choice(posted))) if choice.random() < 0.3 else {}
-            step(second, read, choice.choice(["words", LOUD, "puncture"]), to)
-        elif choice.random() < 0.6:
-            step(choice.choice(posted), read, "what a lap", {"reactions": thumbs(choice.randrange(12))})
+    def take(self, step: tuple[Any, ...]) -> None:
+        """Do one step; one that cannot be is left out."""
+        if step[0] == "score":
+            score(self.connection, self.touched, self.rules)
+            self.touched = []
+            return
+        second = step[1][0] + step[1][1] / 2
+        discord_id = id_at(second)
+        if discord_id in self.gone or (discord_id in self.live) == (step[0] == "post"):
+            return
+        self.touched.append(discord_id)
+        if step[0] == "delete":
+            delete(self.connection, [discord_id])
+            del self.live[discord_id]
+            self.gone.add(discord_id)
+            return
+        if step[0] == "post":
+            answered = None if step[3] is None else id_at(step[3][0] + step[3][1] / 2)
+            self.live[discord_id] = (second, step[2], 0, answered)
         else:
-            gone = id_at(choice.choice(posted))
-            steps.append(deletion(gone))
-    return steps
+            _, text, _, answered = self.live[discord_id]
+            self.live[discord_id] = (second, text, step[2], answered)
+        _, text, reactions, answered = self.live[discord_id]
+        self.reads += 1
+        fields = reply(answered) if answered else {}
+        merge(self.connection, said(second, text, read=self.reads, reactions=thumbs(reactions), **fields))
+
+    def expected(self) -> dict[int, tuple[float, bool, list[str]]]:
+        """Return score, verdict and reasons of each message that some signal speaks for."""
+        counts = Counter(int(second // 60) for second, *_ in self.live.values())
+        usual = median([counts[minute] for minute in range(max(counts, default=0) + 1)])
+        found = {}
+        for discord_id, (second, text, reactions, _) in self.live.items():
+            replies = sum(answered == discord_id for *_, answered in self.live.values())
+            features = MessageFeatures(text, reactions, replies, counts[int(second // 60)], usual)
+            verdict = self.rule.score(features)
+            if verdict.score:
+                found[discord_id] = (verdict.score, verdict.is_candidate, list(verdict.reasons))
+        return found
 
 
-@pytest.mark.parametrize("seed", range(4))
-def test_any_batches_give_what_scoring_everything_again_gives(
-    database: Database, seed: int, monkeypatch: pytest.MonkeyPatch
+@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(
+    steps=st.lists(STEPS, min_size=15, max_size=40),
+    batch=st.sampled_from([1, 3, extraction.BATCH_MESSAGES]),
+    rule=st.sampled_from([HighlightRule(quiet_rate=1), HighlightRule(burst_weight=0.5, full_burst=3, quiet_rate=0.5)]),
+)
+def test_any_batches_give_what_the_rule_gives_for_everything(
+    database: Database, steps: list[tuple[Any, ...]], batch: int, rule: HighlightRule
 ) -> None:
-    """Neighbours, answered messages and the usual rate are taken along exactly, and scored once."""
-    choice = random.Random(seed)  # noqa: S311 - batch sizes
-    batch = choice.choice([1, 2, 3, extraction.BATCH_MESSAGES])
-    monkeypatch.setattr(extraction, "BATCH_MESSAGES", batch)
-    touched: list[int] = []
-    everything: set[int] = set()
-    with database.write() as connection:
-        for step in random_story(seed):
-            touched += step(connection)
-            everything.update(touched)
-            if choice.random() < 0.4:
-                score(connection, touched)
-                touched = []
-        score(connection, touched)
-        batched = contents(connection, "highlights"), flagged(connection)
-        counted = minutes(connection)
-        monkeypatch.undo()
-        connection.execute("clear_table", {"table": "session_rates"})
-        connection.execute("clear_table", {"table": "highlights"})
-        connection.execute("mark_highlights", discord_ids=sorted(everything), is_candidate=False)
-        score(connection, sorted(everything))
-        assert (contents(connection, "highlights"), flagged(connection)) == batched
-        assert batched[0]["highlights"]
-        assert minutes(connection) == counted
+    """Neighbours, answered messages and the usual rate are taken along exactly."""
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        suppress(InterruptedError),
+        database.write() as connection,
+    ):
+        patch.setattr(extraction, "BATCH_MESSAGES", batch)
+        story = Story(connection, rule)
+        for step in [*steps, ("score",)]:
+            story.take(step)
+        rows = contents(connection, "highlights")["highlights"]
+        found = {
+            row["discord_id"]: (row["score"], row["is_candidate"], json.loads(row["reasons"])) for row in rows
+        }
+        assert found == story.expected()
+        assert flagged(connection) == {row["discord_id"] for row in rows if row["is_candidate"]}
+        raise InterruptedError  # The next example begins with nothing.
 
 
 def test_messages_count_where_they_are_now(database: Database) -> None:

@@ -1,16 +1,19 @@
 -- name: recount_session_minutes
--- Count the live messages of those minutes again whose channel was counted before; they are in [since, until).
-INSERT INTO session_minutes (session_id, channel_id, minute, messages)
-SELECT t.session_id, t.channel_id, t.minute, count(m.discord_id)
+-- Those minutes whose channel was counted before and whose live messages are not as many; they are in [since, until).
+SELECT
+    t.session_id, t.channel_id, epoch(t.minute)::BIGINT AS minute, coalesce(any_value(k.messages), 0) AS before,
+    count(m.discord_id) AS messages
 FROM scored_minutes AS t
 INNER JOIN session_rates AS r ON r.session_id = t.session_id AND r.channel_id = t.channel_id
+LEFT JOIN session_minutes AS k
+    ON k.session_id = t.session_id AND k.channel_id = t.channel_id AND k.minute = t.minute
 LEFT JOIN (
     SELECT discord_id, session_id, channel_id, date_trunc('minute', posted_at) AS minute
     FROM live_messages
     WHERE posted_at >= $since::TIMESTAMPTZ AND posted_at < $until::TIMESTAMPTZ
 ) AS m ON m.session_id = t.session_id AND m.channel_id = t.channel_id AND m.minute = t.minute
 GROUP BY ALL
-ON CONFLICT (session_id, channel_id, minute) DO UPDATE SET messages = excluded.messages;
+HAVING count(m.discord_id) <> coalesce(any_value(k.messages), 0);
 
 -- name: list_neighbours
 -- The messages that were posted in these minutes, deleted ones too; they are in [since, until).

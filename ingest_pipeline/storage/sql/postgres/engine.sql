@@ -79,12 +79,6 @@ CREATE TEMPORARY TABLE scored_messages ON COMMIT DROP AS
 SELECT discord_id FROM messages
 WITH NO DATA;
 
--- name: create_wanted_highlights
--- Make the temporary table for rows of highlights as they should be; it goes with the transaction.
-CREATE TEMPORARY TABLE wanted_highlights ON COMMIT DROP AS
-SELECT discord_id, score, is_candidate, reasons, rule_version, rule_digest FROM highlights
-WITH NO DATA;
-
 -- name: create_content_targets
 -- Make the temporary table for the messages that content is extracted of; it goes with the transaction.
 CREATE TEMPORARY TABLE content_targets ON COMMIT DROP AS

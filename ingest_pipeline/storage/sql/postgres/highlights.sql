@@ -1,22 +1,26 @@
 -- name: recount_session_minutes
--- Count the live messages of those minutes again whose channel was counted before; they are in [since, until).
+-- Those minutes whose channel was counted before and whose live messages are not as many; they are in [since, until).
 -- A subquery for each minute: joined, each minute would be compared with every message of its session.
-INSERT INTO session_minutes (session_id, channel_id, minute, messages)
-SELECT
-    t.session_id, t.channel_id, t.minute,
-    (
-        SELECT count(*)
-        FROM live_messages AS m
-        WHERE
-            m.session_id = t.session_id
-            AND m.channel_id = t.channel_id
-            AND m.posted_at >= t.minute
-            AND m.posted_at < t.minute + INTERVAL '1 minute'
-    )
-FROM scored_minutes AS t
-INNER JOIN session_rates AS r ON r.session_id = t.session_id AND r.channel_id = t.channel_id
-WHERE t.minute >= $since::TIMESTAMPTZ AND t.minute < $until::TIMESTAMPTZ
-ON CONFLICT (session_id, channel_id, minute) DO UPDATE SET messages = excluded.messages;
+SELECT session_id, channel_id, extract(EPOCH FROM minute)::BIGINT AS minute, before, messages
+FROM (
+    SELECT
+        t.session_id, t.channel_id, t.minute, coalesce(k.messages, 0) AS before,
+        (
+            SELECT count(*)
+            FROM live_messages AS m
+            WHERE
+                m.session_id = t.session_id
+                AND m.channel_id = t.channel_id
+                AND m.posted_at >= t.minute
+                AND m.posted_at < t.minute + INTERVAL '1 minute'
+        ) AS messages
+    FROM scored_minutes AS t
+    INNER JOIN session_rates AS r ON r.session_id = t.session_id AND r.channel_id = t.channel_id
+    LEFT JOIN session_minutes AS k
+        ON k.session_id = t.session_id AND k.channel_id = t.channel_id AND k.minute = t.minute
+    WHERE t.minute >= $since::TIMESTAMPTZ AND t.minute < $until::TIMESTAMPTZ
+) AS counted
+WHERE before <> messages;
 
 -- name: list_neighbours
 -- The messages that were posted in these minutes, deleted ones too; they are in [since, until).

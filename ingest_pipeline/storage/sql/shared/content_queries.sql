@@ -127,12 +127,17 @@ FROM (
     FROM sessions
     WHERE members_changed_at IS NOT NULL AND session_id IN (SELECT unnest($session_ids::TEXT[]))
     UNION ALL
+    SELECT session_id, max(changed_at) AS changed_at
+    FROM session_rates
+    WHERE session_id IN (SELECT unnest($session_ids::TEXT[]))
+    GROUP BY session_id
+    UNION ALL
     SELECT
         m.session_id,
         max(greatest(m.updated_at, r.extracted_at, h.extracted_at, s.extracted_at, c.extracted_at)) AS changed_at
     FROM messages AS m
     LEFT JOIN radio_messages AS r ON r.discord_id = m.discord_id
-    LEFT JOIN highlights AS h ON h.discord_id = m.discord_id
+    LEFT JOIN highlight_signals AS h ON h.discord_id = m.discord_id
     LEFT JOIN trade_setups AS s ON s.discord_id = m.discord_id
     LEFT JOIN clips AS c ON c.discord_id = m.discord_id
     WHERE m.session_id IN (SELECT unnest($session_ids::TEXT[]))

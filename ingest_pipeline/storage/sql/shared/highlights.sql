@@ -50,22 +50,67 @@ WHERE
     AND messages > 0
 GROUP BY session_id, channel_id, messages;
 
--- name: session_starts
--- When sessions begin.
-SELECT session_id, start_time FROM sessions WHERE session_id IN (SELECT unnest($session_ids::TEXT[]));
+-- name: keep_session_minutes
+-- Write the messages of some minutes, which are given in seconds since 1970.
+INSERT INTO session_minutes (session_id, channel_id, minute, messages)
+SELECT
+    unnest($session_ids::TEXT[]), unnest($channel_ids::BIGINT[]), to_timestamp(unnest($minutes::BIGINT[])),
+    unnest($messages::BIGINT[])
+ON CONFLICT (session_id, channel_id, minute) DO UPDATE SET messages = excluded.messages;
 
 -- name: read_session_rates
--- The rates that the highlights of sessions were scored by.
-SELECT session_id, channel_id, usual_per_minute, rule_digest
+-- When sessions begin, and what is usual in their channels, as far as it is known.
+SELECT
+    p.session_id, s.start_time, r.channel_id, r.usual_per_minute, r.rule_digest, r.first_minute, r.last_minute,
+    r.minutes::TEXT AS minutes
+FROM (SELECT unnest($session_ids::TEXT[]) AS session_id) AS p
+LEFT JOIN sessions AS s ON s.session_id = p.session_id
+LEFT JOIN session_rates AS r ON r.session_id = p.session_id;
+
+-- name: list_session_rates
+-- What is usual in all sessions' channels that have any messages.
+SELECT session_id, channel_id, usual_per_minute, rule_digest, first_minute, last_minute
 FROM session_rates
-WHERE session_id IN (SELECT unnest($session_ids::TEXT[]));
+WHERE first_minute IS NOT NULL
+ORDER BY session_id, channel_id;
 
 -- name: keep_session_rate
--- Remember the rate that the highlights of a session's channel are scored by.
-INSERT INTO session_rates (session_id, channel_id, usual_per_minute, rule_digest)
-VALUES ($session_id::TEXT, $channel_id::BIGINT, $usual_per_minute::DOUBLE PRECISION, $rule_digest::TEXT)
+-- Remember what is usual in a session's channel.
+INSERT INTO session_rates (
+    session_id, channel_id, usual_per_minute, rule_digest, first_minute, last_minute, minutes, changed_at
+)
+VALUES (
+    $session_id::TEXT, $channel_id::BIGINT, $usual_per_minute::DOUBLE PRECISION, $rule_digest::TEXT,
+    $first_minute::TIMESTAMPTZ, $last_minute::TIMESTAMPTZ, $minutes::JSON, $now::TIMESTAMPTZ
+)
 ON CONFLICT (session_id, channel_id) DO UPDATE SET
-    usual_per_minute = excluded.usual_per_minute, rule_digest = excluded.rule_digest;
+    usual_per_minute = excluded.usual_per_minute, rule_digest = excluded.rule_digest,
+    first_minute = excluded.first_minute, last_minute = excluded.last_minute, minutes = excluded.minutes,
+    changed_at = CASE
+        WHEN
+            session_rates.usual_per_minute = excluded.usual_per_minute
+            AND session_rates.rule_digest = excluded.rule_digest
+            THEN session_rates.changed_at
+        ELSE excluded.changed_at
+    END;
+
+-- name: forget_bursts
+-- Forget what bursts add in a session's channel, of minutes with some numbers of messages or with any.
+DELETE FROM session_bursts
+WHERE
+    session_id = $session_id::TEXT AND channel_id = $channel_id::BIGINT
+    AND ($any::BOOLEAN OR messages IN (SELECT unnest($messages::BIGINT[])));
+
+-- name: list_flipped
+-- The messages of a session's channel with a flag other than given that a usual rate in [low, high) decides on.
+SELECT s.discord_id
+FROM highlight_signals AS s
+INNER JOIN live_messages AS m ON m.discord_id = s.discord_id
+WHERE
+    s.session_id = $session_id::TEXT AND s.channel_id = $channel_id::BIGINT
+    AND s.flips_at >= $low::DOUBLE PRECISION AND s.flips_at < $high::DOUBLE PRECISION
+    AND m.is_highlight_candidate <> $is_candidate::BOOLEAN
+ORDER BY s.discord_id;
 
 -- name: list_messages_of_places
 -- The messages of some channels of sessions, deleted ones too.
@@ -94,35 +139,38 @@ LEFT JOIN (
 WHERE m.discord_id IN (SELECT discord_id FROM scored_messages)
 ORDER BY m.discord_id;
 
--- name: any_highlights
+-- name: any_signals
 -- Whether any message being scored has a row.
 SELECT EXISTS(
-    SELECT 1 FROM highlights WHERE discord_id IN (SELECT discord_id FROM scored_messages)
+    SELECT 1 FROM highlight_signals WHERE discord_id IN (SELECT discord_id FROM scored_messages)
 ) AS any_content;
 
--- name: differing_highlights
+-- name: differing_signals
 -- The messages being scored whose row differs from the one that they should have, or is missing or too many.
 SELECT
     coalesce(w.discord_id, h.discord_id) AS discord_id,
     h.discord_id IS NOT NULL AS is_stored,
     w.discord_id IS NOT NULL AS is_wanted
 FROM (
-    SELECT discord_id, score, is_candidate, reasons::TEXT AS reasons, rule_version, rule_digest
-    FROM highlights
-    WHERE discord_id IN (SELECT discord_id FROM scored_messages)
+    SELECT * FROM highlight_signals WHERE discord_id IN (SELECT discord_id FROM scored_messages)
 ) AS h
-FULL JOIN wanted_highlights AS w ON w.discord_id = h.discord_id
+FULL JOIN wanted_signals AS w ON w.discord_id = h.discord_id
 WHERE
     w.discord_id IS NULL OR h.discord_id IS NULL
-    OR w.score <> h.score OR w.is_candidate <> h.is_candidate OR w.reasons::TEXT <> h.reasons
-    OR w.rule_version <> h.rule_version OR w.rule_digest <> h.rule_digest
+    OR w.session_id IS DISTINCT FROM h.session_id OR w.channel_id <> h.channel_id
+    OR w.points <> h.points OR w.missing <> h.missing OR w.flips_at IS DISTINCT FROM h.flips_at
+    OR w.reasons::TEXT <> h.reasons::TEXT OR w.rule_version <> h.rule_version OR w.rule_digest <> h.rule_digest
 ORDER BY 1;
 
--- name: insert_highlights
+-- name: insert_signals
 -- Write the rows that some messages should have.
-INSERT INTO highlights (discord_id, score, is_candidate, reasons, rule_version, rule_digest, extracted_at)
-SELECT discord_id, score, is_candidate, reasons, rule_version, rule_digest, $now::TIMESTAMPTZ
-FROM wanted_highlights
+INSERT INTO highlight_signals (
+    discord_id, session_id, channel_id, points, missing, flips_at, reasons, rule_version, rule_digest, extracted_at
+)
+SELECT
+    discord_id, session_id, channel_id, points, missing, flips_at, reasons, rule_version, rule_digest,
+    $now::TIMESTAMPTZ
+FROM wanted_signals
 WHERE discord_id IN (SELECT unnest($discord_ids::BIGINT[]))
 ORDER BY discord_id;
 

@@ -29,7 +29,7 @@ def test_an_ordinary_message_is_no_highlight_and_has_no_reason() -> None:
 
 
 def test_every_part_of_the_score_is_named_with_its_numbers() -> None:
-    """Largest part first, each with what was counted and what it added."""
+    """Largest part first and a burst last, each with what was counted and what it added."""
     verdict = RULE.score(
         MessageFeatures(
             "Huge CRASH at turn 1, red\nflag!",
@@ -44,8 +44,8 @@ def test_every_part_of_the_score_is_named_with_its_numbers() -> None:
     assert verdict.reasons == (
         "keywords 'crash', 'red flag' (+0.40)",
         "5 of 10 reactions (+0.20)",
-        "20 messages per minute, 2.5 times the usual 8 (+0.10)",
         "2 of 5 replies (+0.08)",
+        "20 messages per minute, 2.5 times the usual 8 (+0.10)",
     )
 
 
