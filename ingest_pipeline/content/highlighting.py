@@ -156,9 +156,7 @@ class _Rates:
             if pair not in self.before or self.before[pair].rule_digest != rate.rule_digest
         }
 
-    def keep(
-        self, connection: Connection, rules: Mapping[int, HighlightScorer], now: datetime
-    ) -> Changes:
+    def keep(self, connection: Connection, rules: Mapping[int, HighlightScorer], now: datetime) -> Changes:
         """Write what is new, and the flags of messages whose verdict that changes."""
         anew = self.judged_anew()
         changes = Changes()

@@ -51,7 +51,7 @@ class HighlightScorer(Protocol):
         ...
 
     def burst(self, rate: float, usual_rate: float) -> Signals:
-        """Judge a minute by its messages and what is usual: 0 up from there, and never more for a higher one."""
+        """Judge a minute by its messages and what is usual; the higher that, the less, and 0 from the rate on."""
         ...
 
 
@@ -173,7 +173,14 @@ class Judge:
         digest = self._digests[channel_id]
         reasons = _as_json(signals)
         return is_candidate, (
-            session_id, channel_id, signals.points, missing, flip, reasons, HIGHLIGHT_RULE_VERSION, digest
+            session_id,
+            channel_id,
+            signals.points,
+            missing,
+            flip,
+            reasons,
+            HIGHLIGHT_RULE_VERSION,
+            digest,
         )
 
 
@@ -203,4 +210,6 @@ def _joined(ids: pa.ChunkedArray, groups: np.ndarray, judged: Sequence[Row | Non
         column(values, field.type) for values, field in zip(zip(*rows, strict=True), fields, strict=True)
     ]
     verdicts = pa.table(arrays, schema=pa.schema(fields)).take(positions(own[takes]))
-    return verdicts.add_column(0, HIGHLIGHT_SIGNALS.columns.field(0), ids.take(positions(np.flatnonzero(takes))))
+    return verdicts.add_column(
+        0, HIGHLIGHT_SIGNALS.columns.field(0), ids.take(positions(np.flatnonzero(takes)))
+    )

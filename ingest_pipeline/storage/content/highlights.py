@@ -216,7 +216,11 @@ def keep_session_rate(
 
 
 def replace_bursts(
-    connection: Connection, pair: SessionChannel, rows: Sequence[Row], judged: Collection[int] | None, now: datetime
+    connection: Connection,
+    pair: SessionChannel,
+    rows: Sequence[Row],
+    judged: Collection[int] | None,
+    now: datetime,
 ) -> None:
     """Replace what bursts add in a pair.
 
@@ -230,7 +234,7 @@ def replace_bursts(
         "forget_bursts",
         session_id=session_id,
         channel_id=channel_id,
-        any=judged is None,
+        every=judged is None,
         messages=sorted(judged or ()),
     )
     if rows:
@@ -253,7 +257,7 @@ def flipped_ids(connection: Connection, pair: SessionChannel, before: float, usu
         high=max(before, usual),
         is_candidate=usual < before,
     )
-    return unique_ids(found).tolist()
+    return list(map(int, unique_ids(found)))
 
 
 def neighbour_ids(connection: Connection, places: Places) -> np.ndarray:

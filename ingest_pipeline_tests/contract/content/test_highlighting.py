@@ -332,7 +332,9 @@ class Story:
 @given(
     steps=st.lists(STEPS, min_size=15, max_size=40),
     batch=st.sampled_from([1, 3, extraction.BATCH_MESSAGES]),
-    rule=st.sampled_from([HighlightRule(quiet_rate=1), HighlightRule(burst_weight=0.5, full_burst=3, quiet_rate=0.5)]),
+    rule=st.sampled_from(
+        [HighlightRule(quiet_rate=1), HighlightRule(burst_weight=0.5, full_burst=3, quiet_rate=0.5)]
+    ),
 )
 def test_any_batches_give_what_the_rule_gives_for_everything(
     database: Database, steps: list[tuple[Any, ...]], batch: int, rule: HighlightRule

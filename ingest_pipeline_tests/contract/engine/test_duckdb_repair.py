@@ -98,7 +98,7 @@ class Write:
 
     @property
     def in_place(self) -> list[int]:
-        """The blocks that are in use and were written over, farther than a writer comes that is killed here."""
+        """The blocks that are in use and were written over, beyond what a killed writer writes here."""
         self.path.write_bytes(self.before)
         return [
             location

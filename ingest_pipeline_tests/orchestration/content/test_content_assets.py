@@ -11,6 +11,7 @@ import pytest
 
 from ingest_pipeline.content.registry import BUILT_IN
 from ingest_pipeline.domain.extract.clips import CLIPS_PARSER_VERSION
+from ingest_pipeline.domain.extract.highlights import HIGHLIGHT_RULE_VERSION
 from ingest_pipeline.domain.extract.team_radio import RADIO_PARSER_VERSION
 from ingest_pipeline.domain.extract.trade_setups import SETUP_PARSER_VERSION
 from ingest_pipeline.orchestration.partitions import RANGE_END, RANGE_START
@@ -205,6 +206,7 @@ def test_the_catalogue_shows_what_each_content_asset_is(deployment: Deployment) 
     graph = deployment.definitions.resolve_asset_graph()
     versions = {
         "clips": CLIPS_PARSER_VERSION,
+        "highlights": HIGHLIGHT_RULE_VERSION,
         "team_radio": RADIO_PARSER_VERSION,
         "trade_setups": SETUP_PARSER_VERSION,
     }

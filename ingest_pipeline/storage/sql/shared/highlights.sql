@@ -99,7 +99,7 @@ ON CONFLICT (session_id, channel_id) DO UPDATE SET
 DELETE FROM session_bursts
 WHERE
     session_id = $session_id::TEXT AND channel_id = $channel_id::BIGINT
-    AND ($any::BOOLEAN OR messages IN (SELECT unnest($messages::BIGINT[])));
+    AND ($every::BOOLEAN OR messages IN (SELECT unnest($messages::BIGINT[])));
 
 -- name: list_flipped
 -- The messages of a session's channel with a flag other than given that a usual rate in [low, high) decides on.
