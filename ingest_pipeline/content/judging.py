@@ -51,7 +51,7 @@ class HighlightScorer(Protocol):
         ...
 
     def burst(self, rate: float, usual_rate: float) -> Signals:
-        """Judge a minute by its messages and what is usual; the higher that, the less, and 0 from the rate on."""
+        """Judge a minute by its messages and what is usual: the higher that, the less, 0 from the rate on."""
         ...
 
 
