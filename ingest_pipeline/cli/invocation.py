@@ -20,6 +20,7 @@ from ingest_pipeline.userconfig.session_rows import parse_channel_id, parse_mome
 if TYPE_CHECKING:
     from ingest_pipeline.ingestion.services import Services
     from ingest_pipeline.settings import Settings
+    from ingest_pipeline.storage.engine.database import Database
 
 _logger = logging.getLogger(__name__)
 
@@ -69,22 +70,42 @@ def open_services(settings: Settings) -> Iterator[Services]:
     A sessions file with errors is warned of and leaves the sessions as they were.
     """
     from ingest_pipeline.ingestion.services import build_services
-    from ingest_pipeline.userconfig.session_files import sync_sessions_file
 
     services = build_services(settings)
-
     try:
-        try:
-            if sync_sessions_file(services.database, settings, datetime.now(UTC)):
-                # Only for a file that has changed: importing it takes longer than some commands.
-                from ingest_pipeline.content.sessions import read_relinked
-
-                read_relinked(services)
-        except BadInput as error:
-            _logger.warning("the sessions file was not imported: %s", error)
+        _take_sessions_over(services.database, settings)
         yield services
     finally:
         services.database.close()
+
+
+@contextmanager
+def open_database(settings: Settings) -> Iterator[Database]:
+    """Do as `open_services` for the database alone: importing the rest takes longer than some commands."""
+    from ingest_pipeline.storage.engine import open as engines
+
+    database = engines.open_database(settings)
+    try:
+        _take_sessions_over(database, settings)
+        yield database
+    finally:
+        database.close()
+
+
+def _take_sessions_over(database: Database, settings: Settings) -> None:
+    from ingest_pipeline.userconfig.session_files import sync_sessions_file
+
+    try:
+        if not sync_sessions_file(database, settings, datetime.now(UTC)):
+            return
+    except BadInput as error:
+        _logger.warning("the sessions file was not imported: %s", error)
+        return
+    # Only for a file that has changed: importing it takes longer than some commands.
+    from ingest_pipeline.content.sessions import read_relinked
+    from ingest_pipeline.ingestion.services import build_services
+
+    read_relinked(build_services(settings))
 
 
 def storable(text: str | None) -> str | None:

@@ -21,9 +21,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ingest_pipeline.content.kind import Batch, Kind, Tables
+from ingest_pipeline.content.kind import Batch, Kind, SettingsOf, Tables
 from ingest_pipeline.content.messages import WORDS, columns_of, with_words
 from ingest_pipeline.content.rules import ContentRules
+from ingest_pipeline.domain.channel_settings import EffectiveSettings
 from ingest_pipeline.domain.window import Window
 from ingest_pipeline.errors import IngestError
 from ingest_pipeline.storage.content.changes import Changes, united
@@ -35,6 +36,7 @@ from ingest_pipeline.storage.content.rows import (
     lock_content,
     replace_content,
     stage_targets,
+    tables_with_rows,
 )
 from ingest_pipeline.storage.content.tables import ContentTable
 from ingest_pipeline.storage.engine.database import Connection, Database
@@ -134,6 +136,7 @@ def extract_for(
     """
     moment = now or datetime.now(UTC)
     wanted = [kind for kind in rules.kinds if kinds is None or kind.name in kinds]
+    settings_of = _each_once(partial(rules.of, connection))
     report = ContentReport(kinds={kind.name: Changes() for kind in wanted})
     everything = len(wanted) == len(rules.kinds)
     register_kinds(connection, _versions(rules.kinds), discord_ids if everything else (), now=moment)
@@ -143,16 +146,27 @@ def extract_for(
     unique = sorted({*discord_ids, *relinked})
     for first in range(0, len(unique), BATCH_MESSAGES):
         batch = unique[first : first + BATCH_MESSAGES]
-        report += _extract(connection, batch, rules, wanted, moment)
+        report += _extract(connection, batch, rules, settings_of, wanted, now=moment)
     # All at once: what is usual in a session moves once, not with each batch.
     for kind in wanted if unique else ():
         if kind.derive:
-            settings_of = partial(rules.of, connection)
             report += ContentReport(kinds={kind.name: kind.derive(connection, unique, settings_of, moment)})
     if relinked:
         forget_relinked(connection, relinked)
     record_changes(connection, ChangeKind.CONTENT, report.changed_ids(), now=moment)
     return report
+
+
+def _each_once(read: SettingsOf) -> SettingsOf:
+    """Return what reads each channel's settings once."""
+    known: dict[int, EffectiveSettings] = {}
+
+    def settings_of(channel_ids: Collection[int]) -> Mapping[int, EffectiveSettings]:
+        if unknown := set(channel_ids) - known.keys():
+            known.update(read(unknown))
+        return {channel_id: known[channel_id] for channel_id in channel_ids}
+
+    return settings_of
 
 
 def _versions(kinds: Collection[Kind]) -> list[KindVersion]:
@@ -218,7 +232,9 @@ def _extract(
     connection: Connection,
     discord_ids: Sequence[int],
     rules: ContentRules,
+    settings_of: SettingsOf,
     kinds: Collection[Kind],
+    *,
     now: datetime,
 ) -> ContentReport:
     stage_targets(connection, discord_ids)
@@ -227,15 +243,14 @@ def _extract(
     channel_ids = set(pc.unique(sources["channel_id"]).to_pylist())
     lock_content(connection, channel_ids)
     live = sources.filter(sources["is_live"])
-    batch = Batch(
-        with_words(live) if WORDS in reads else live, rules.of(connection, channel_ids), rules.drivers
-    )
+    batch = Batch(with_words(live) if WORDS in reads else live, settings_of(channel_ids), rules.drivers)
     done: dict[str, Changes] = {}
     tables: dict[str, Changes] = {}
-    for kind in kinds:
-        if kind.extract:
-            done[kind.name], changes = replace_content(connection, _rows_of(kind, batch), now=now)
-            tables |= changes
+    read = [kind for kind in kinds if kind.extract]
+    stored = tables_with_rows(connection, [table for kind in read for table in kind.tables])
+    for kind in read:
+        done[kind.name], changes = replace_content(connection, _rows_of(kind, batch), stored, now=now)
+        tables |= changes
     return ContentReport(len(sources), done, tables)
 
 

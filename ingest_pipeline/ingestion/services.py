@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TypeVar
 
-import pyarrow as pa
-
 from ingest_pipeline.domain.normalize import ChannelPolicy
 from ingest_pipeline.domain.window import WindowGrid
 from ingest_pipeline.errors import ConfigurationError
@@ -87,11 +85,7 @@ def window_grid(settings: Settings) -> WindowGrid:
 
 
 def build_services(settings: Settings) -> Services:
-    """Build everything; no file is opened and nothing is connected until first use.
-
-    Arrow's memory comes from the system from then on: its own pool keeps tens of megabytes of what was freed.
-    """
-    pa.set_memory_pool(pa.system_memory_pool())
+    """Build everything; no file is opened and nothing is connected until first use."""
     database, landing = open_database(settings), LandingStore(settings.landing_root)
     return Services(
         settings=settings,

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -18,15 +19,18 @@ from ingest_pipeline.domain.mentions import readable
 from ingest_pipeline.domain.session import Session
 from ingest_pipeline.reporting.formats import ExportFormat
 from ingest_pipeline.storage.catalogue.names import names_in
-from ingest_pipeline.storage.engine.columns import as_numpy
+from ingest_pipeline.storage.engine.columns import as_numpy, column, scalar
 from ingest_pipeline.storage.engine.database import Connection
 from ingest_pipeline.storage.messages.queries import EXPORT_SCHEMA, MessageFilter, message_pages
 
 _JSON_COLUMNS = frozenset({"attachments", "embeds", "stickers", "reactions", "highlight_reasons"})
 
 # All values of these rows are texts in memory at once.
-_JSON_ROWS = 2_500
+_JSON_ROWS = 5_000
+# As many times more rows than different texts make it cheaper to look at these alone.
+_FEW = 4
 
+_FORMULA_BYTES = b"=+-@\t\r\n\xef"
 _FORMULA = r"\A[=+\-@\t\r\n\x{FF1D}\x{FF0B}\x{FF0D}\x{FF20}]"
 
 # Without it pandas makes floats of nullable integers, and ids lose digits
@@ -48,6 +52,9 @@ _PANDAS = {
 }
 
 Pages = Iterator[pa.Table]
+
+_NO = scalar(False, pa.bool_())
+_NULL = scalar("null", pa.string())
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,9 +124,9 @@ def _with_names(connection: Connection, page: pa.Table) -> pa.Table:
     return page.set_column(page.schema.get_field_index("message_text"), "message_text", shown)
 
 
-def _replaced(column: pa.Array, places: pa.Array, values: list[str]) -> pa.Array:
+def _replaced(texts: pa.Array, places: pa.Array, values: list[str]) -> pa.Array:
     """Return a column with other values in some places."""
-    return pc.replace_with_mask(column, pc.fill_null(places, False), pa.array(values, pa.string()))
+    return pc.replace_with_mask(texts, pc.fill_null(places, _NO), column(values, pa.string()))
 
 
 def _write_csv(pages: Pages, heading: Heading, stream: BinaryIO) -> None:
@@ -128,16 +135,16 @@ def _write_csv(pages: Pages, heading: Heading, stream: BinaryIO) -> None:
 
     with CSVWriter(stream, pa.schema([(name, _csv_type(name)) for name in EXPORT_SCHEMA.names])) as writer:
         for page in pages:
-            columns = [_csv_column(column.combine_chunks()) for column in page.itercolumns()]
+            columns = [_csv_column(each.combine_chunks()) for each in page.itercolumns()]
             writer.write_table(pa.table(columns, names=page.column_names))
 
 
-def _csv_column(column: pa.Array) -> pa.Array:
-    if pa.types.is_timestamp(column.type):
-        return pc.binary_join_element_wise(_iso_times(column), "Z", "")
-    if pa.types.is_string(column.type):
-        return _without_formulas(column)
-    return column
+def _csv_column(values: pa.Array) -> pa.Array:
+    if pa.types.is_timestamp(values.type):
+        return _joined(_iso_times(values), "Z")
+    if pa.types.is_string(values.type):
+        return _without_formulas(values)
+    return values
 
 
 def without_formulas(rows: pa.Table) -> pa.Table:
@@ -152,9 +159,27 @@ def without_formulas(rows: pa.Table) -> pa.Table:
 def _without_formulas(texts: pa.Array) -> pa.Array:
     # Whoever may write in a channel could otherwise have a formula run in the reader's spreadsheet:
     # https://owasp.org/www-community/attacks/CSV_Injection
-    formulas = pc.match_substring_regex(texts, _FORMULA)
+    formulas = _beginning_like(texts, _FORMULA_BYTES)
+    if formulas is None:
+        return texts
+    formulas = pc.and_(formulas, pc.match_substring_regex(texts, _FORMULA))
     written = texts.filter(formulas).to_pylist()
     return _replaced(texts, formulas, [f"'{text}" for text in written]) if written else texts
+
+
+def _beginning_like(texts: pa.Array, firsts: bytes) -> pa.Array | None:
+    """Return which texts begin with one of some bytes; None when none does."""
+    bounds = pa.Array.from_buffers(pa.int32(), len(texts) + 1, [None, texts.buffers()[1]], 0, texts.offset)
+    offsets, data = as_numpy(bounds), texts.buffers()[2]
+    if data is None or not data.size:
+        return None
+    content = np.frombuffer(data, np.uint8)
+    begins = content[np.minimum(offsets[:-1], len(content) - 1)]
+    found = np.isin(begins, np.frombuffer(firsts, np.uint8)) & (offsets[1:] > offsets[:-1])
+    if not found.any():
+        return None
+    flags = pa.Array.from_buffers(pa.uint8(), len(found), [None, pa.py_buffer(found.view(np.uint8))])
+    return flags.cast(pa.bool_())
 
 
 def _iso_times(times: pa.Array) -> pa.Array:
@@ -194,36 +219,49 @@ def _write_json(pages: Pages, heading: Heading, stream: BinaryIO) -> None:
 
 def _json_rows(page: pa.Table) -> pa.StringArray:
     parts: list[Any] = []
-    for name, column in zip(page.column_names, page.itercolumns(), strict=True):
-        parts += [f'{", " if parts else "{"}"{name}": ', _json_column(name, column.combine_chunks())]
-    return pc.binary_join_element_wise(*parts, "},\n", "")
+    for name, values in zip(page.column_names, page.itercolumns(), strict=True):
+        parts += [f'{", " if parts else "{"}"{name}": ', _json_column(name, values.combine_chunks())]
+    return _joined(*parts, "},\n")
 
 
-def _json_column(name: str, column: pa.Array) -> pa.Array:
+def _joined(*parts: str | pa.Array) -> pa.StringArray:
+    """Return texts joined row by row."""
+    arrays = [scalar(part, pa.string()) if isinstance(part, str) else part for part in parts]
+    return pc.binary_join_element_wise(*arrays, scalar("", pa.string()))
+
+
+def _json_column(name: str, values: pa.Array) -> pa.Array:
     """Return values as JSON has them: 64-bit integers lose digits in many readers, so they become strings."""
-    kind = column.type
+    kind = values.type
     if name in _JSON_COLUMNS:
-        shown = _json_again(column)
+        shown = _json_again(values)
     elif pa.types.is_string(kind):
-        shown = _json_texts(column)
+        shown = _json_texts(values)
     elif pa.types.is_timestamp(kind):
-        times = _iso_times(column)
+        times = _iso_times(values)
         whole = pc.binary_replace_slice(times, 19, 26, "")
         times = pc.if_else(pc.ends_with(times, ".000000"), whole, times)
-        shown = pc.binary_join_element_wise('"', times, '+00:00"', "")
+        shown = _joined('"', times, '+00:00"')
     elif pa.types.is_floating(kind):
-        shown = _each_once(column, json.dumps)
+        shown = _each_once(values, json.dumps)
     else:
-        shown = column.cast(pa.string())
+        shown = values.cast(pa.string())
         if name.endswith(("_id", "_digest")):
-            shown = pc.binary_join_element_wise('"', shown, '"', "")
-    return pc.fill_null(shown, "null")
+            shown = _joined('"', shown, '"')
+    return pc.fill_null(shown, _NULL) if shown.null_count else shown
 
 
 def _json_texts(texts: pa.Array) -> pa.Array:
+    encoded = texts.dictionary_encode()
+    if len(encoded.dictionary) < len(texts) // _FEW:
+        return _json_quoted(encoded.dictionary).take(encoded.indices)
+    return _json_quoted(texts)
+
+
+def _json_quoted(texts: pa.Array) -> pa.Array:
     awkward = pc.match_substring_regex(texts, r'["\\\x00-\x1f]')
     written = texts.filter(awkward).to_pylist()
-    quoted = pc.binary_join_element_wise('"', texts, '"', "")
+    quoted = _joined('"', texts, '"')
     return _replaced(quoted, awkward, [_as_json(text) for text in written]) if written else quoted
 
 
@@ -235,7 +273,7 @@ def _json_again(texts: pa.Array) -> pa.Array:
 def _each_once(values: pa.Array, shown: Callable[[Any], str]) -> pa.Array:
     encoded = values.dictionary_encode()
     distinct = [shown(value) for value in encoded.dictionary.to_pylist()]
-    return pa.array(distinct, pa.string()).take(encoded.indices)
+    return column(distinct, pa.string()).take(encoded.indices)
 
 
 def _as_json(value: Any) -> str:

@@ -24,7 +24,7 @@ from ingest_pipeline.cli.invocation import (
     Since,
     Until,
     begin,
-    open_services,
+    open_database,
     read_author,
     read_bounds,
     read_channel,
@@ -74,13 +74,13 @@ def messages(
         is_limited=limit is not None,
     )
     moment = None if as_of is None else parse_moment(as_of, "--as-of")
-    with open_services(settings) as services:
+    with open_database(settings) as database:
         from ingest_pipeline.domain.mentions import readable
         from ingest_pipeline.storage.catalogue.names import names_in
         from ingest_pipeline.storage.messages.queries import search_messages
         from ingest_pipeline.storage.messages.sessions import find_session
 
-        with services.database.read() as connection:
+        with database.read() as connection:
             if session_id is not None:
                 find_session(connection, session_id)
             rows = search_messages(connection, wanted, limit=limit or _ALL, as_of=moment)[::-1]
@@ -185,12 +185,12 @@ def _export_file(
     kind: ExportFormat,
     output: Path | None,
 ) -> None:
-    with open_services(settings) as services:
+    with open_database(settings) as database:
         from ingest_pipeline.reporting.export import Heading, export_messages, session_heading
         from ingest_pipeline.storage.messages.sessions import find_session
 
         def write(stream: BinaryIO) -> int:
-            with services.database.read() as connection:
+            with database.read() as connection:
                 if session_id is None:
                     heading = Heading(f"Messages of {_described(wanted)}")
                 else:
@@ -261,10 +261,10 @@ def _format_of(output: Path | None) -> ExportFormat:
 
 
 def _export_days(settings: Settings, wanted: MessageFilter, folder: Path) -> None:
-    with open_services(settings) as services:
+    with open_database(settings) as database:
         from ingest_pipeline.reporting.incremental_export import export_days
 
-        done = export_days(services.database, wanted, folder, write_file)
+        done = export_days(database, wanted, folder, write_file)
     typer.echo(
         f"{done.written} days with {done.messages} messages written to {folder}, {done.removed} removed; "
         f"up to change {done.position}",

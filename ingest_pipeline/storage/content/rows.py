@@ -81,6 +81,15 @@ def lock_content(connection: Connection, channel_ids: Iterable[int]) -> None:
     connection.execute("lock_content", channel_ids=sorted(set(channel_ids)))
 
 
+def tables_with_rows(connection: Connection, tables: Collection[ContentTable]) -> frozenset[ContentTable]:
+    """Return in which of some tables the staged messages have rows."""
+    if not tables:
+        return frozenset()
+    parts = ", ".join(table.has_rows for table in tables)
+    found = connection.fetch_one("tables_with_content", {"tables": parts}) or {}
+    return frozenset(table for table in tables if found[table.name])
+
+
 @dataclass(frozen=True, slots=True)
 class TableChanges:
     """Which of the staged messages have other rows in a table than they should.
@@ -95,18 +104,25 @@ class TableChanges:
 
 
 def replace_content(
-    connection: Connection, wanted: Mapping[ContentTable, pa.Table], *, now: datetime
+    connection: Connection,
+    wanted: Mapping[ContentTable, pa.Table],
+    stored: Collection[ContentTable],
+    *,
+    now: datetime,
 ) -> tuple[Changes, dict[str, Changes]]:
     """Make the rows of the staged messages in some tables what they should be, writing only what differs.
 
     Args:
         wanted: All rows that the messages should have, by table.
+        stored: The tables in which they have rows.
         now: `extracted_at` of rows that are written, aware UTC.
 
     Returns:
         The changes as if the tables were one, and those of each table by its name.
     """
-    found = {table: _compare(connection, table, rows) for table, rows in wanted.items()}
+    found = {
+        table: _compare(connection, table, rows, is_stored=table in stored) for table, rows in wanted.items()
+    }
     differing = united(each.differing for each in found.values())
     if not len(differing):
         return Changes(rows=sum(map(len, wanted.values()))), {
@@ -128,9 +144,10 @@ def replace_content(
     return changes_of(differing, united(had.values()), united(have.values()), total), each
 
 
-def _compare(connection: Connection, table: ContentTable, wanted: pa.Table) -> TableChanges:
-    stored = connection.fetch_one("any_content", {"table": quoted(table.name)})
-    if not (stored and stored["any_content"]):
+def _compare(
+    connection: Connection, table: ContentTable, wanted: pa.Table, *, is_stored: bool
+) -> TableChanges:
+    if not is_stored:
         return TableChanges(unique_ids(wanted), any_stored=False)
     connection.stage_like(table.wanted, table.name, wanted)
     found = connection.fetch_arrow("differing_content", {**table.compared, "wanted": quoted(table.wanted)})

@@ -47,6 +47,13 @@ class ContentTable:
         return {"table": quoted(self.name), "columns": ", ".join(columns)}
 
     @property
+    def has_rows(self) -> str:
+        """A column that says whether the staged messages have rows."""
+        name = quoted(self.name)
+        among = "discord_id IN (SELECT discord_id FROM content_targets)"
+        return f"EXISTS(SELECT 1 FROM {name} WHERE {among}) AS {name}"  # noqa: S608 - names of code
+
+    @property
     def wanted(self) -> str:
         """The name of its rows as they should be, while they are staged."""
         return f"wanted_{self.name}"

@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 
 from ingest_pipeline.domain.membership import Claim
 from ingest_pipeline.domain.window import Window
+from ingest_pipeline.storage.engine.columns import as_numpy
 from ingest_pipeline.storage.engine.database import Connection
 from ingest_pipeline.storage.messages.membership import EVER, claims_between
 
@@ -90,7 +91,7 @@ class MessageFilter:
 
 
 def message_pages(
-    connection: Connection, wanted: MessageFilter, page_rows: int = 10_000
+    connection: Connection, wanted: MessageFilter, page_rows: int = 30_000
 ) -> Iterator[pa.Table]:
     """Return live messages, oldest first, as tables of `EXPORT_SCHEMA`.
 
@@ -104,11 +105,19 @@ def message_pages(
         bounds = {name: page[name] for name in _PAGE_BOUNDS}
         end = {"next_posted_at": following["first_posted_at"], "next_id": following["first_id"]}
         rows = connection.fetch_arrow("export_messages", **asdict(wanted), **bounds, **end)
-        rows = rows.take(pc.sort_indices(rows, [("posted_at", "ascending"), ("discord_id", "ascending")]))
+        if not _is_sorted(rows):
+            rows = rows.take(pc.sort_indices(rows, [("posted_at", "ascending"), ("discord_id", "ascending")]))
         ids = {name: page[name] for name in ("lowest_id", "highest_id")}
         for query in ("export_drivers", "export_highlights"):
             rows = _beside(rows, connection.fetch_arrow(query, **ids))
         yield rows.select(EXPORT_SCHEMA.names).cast(EXPORT_SCHEMA)
+
+
+def _is_sorted(rows: pa.Table) -> bool:
+    """Return whether rows are in the order of an export, as they are where they came in the order of time."""
+    times, ids = (as_numpy(rows[name].combine_chunks()) for name in ("posted_at", "discord_id"))
+    later, same = times[1:] > times[:-1], times[1:] == times[:-1]
+    return bool((later | (same & (ids[1:] > ids[:-1]))).all())
 
 
 def _beside(rows: pa.Table, others: pa.Table) -> pa.Table:

@@ -25,3 +25,24 @@ INNER JOIN scored_minutes AS t
         AND t.channel_id = m.channel_id
         AND t.minute = date_trunc('minute', m.posted_at)
 WHERE m.posted_at >= $since::TIMESTAMPTZ AND m.posted_at < $until::TIMESTAMPTZ;
+
+-- name: highlight_features
+-- What the messages being scored are scored by, deleted ones too, by id.
+SELECT
+    m.discord_id, m.session_id, m.channel_id, m.deleted_at IS NULL AS is_live, m.is_highlight_candidate,
+    m.reaction_count, coalesce(replies.n, 0) AS reply_count, coalesce(k.messages, 0) AS messages_per_minute,
+    m.message_text
+FROM messages AS m
+LEFT JOIN session_minutes AS k
+    ON
+        k.session_id = m.session_id
+        AND k.channel_id = m.channel_id
+        AND k.minute = date_trunc('minute', m.posted_at)
+LEFT JOIN (
+    SELECT reference_id, count(*) AS n
+    FROM live_messages
+    WHERE message_type = 'Reply' AND reference_id IN (SELECT discord_id FROM scored_messages)
+    GROUP BY reference_id
+) AS replies ON replies.reference_id = m.discord_id
+WHERE m.discord_id IN (SELECT discord_id FROM scored_messages)
+ORDER BY m.discord_id;

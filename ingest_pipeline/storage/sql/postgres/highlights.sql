@@ -37,3 +37,30 @@ CROSS JOIN LATERAL (
     OFFSET 0
 ) AS m
 WHERE t.minute >= $since::TIMESTAMPTZ AND t.minute < $until::TIMESTAMPTZ;
+
+-- name: highlight_features
+-- What the messages being scored are scored by, deleted ones too, by id.
+-- Subqueries, as a join would read all messages and minutes: how few are scored is not known to the planner.
+SELECT
+    m.discord_id, m.session_id, m.channel_id, m.deleted_at IS NULL AS is_live, m.is_highlight_candidate,
+    m.reaction_count,
+    (
+        SELECT count(*)
+        FROM live_messages AS r
+        WHERE r.reference_id = m.discord_id AND r.message_type = 'Reply'
+    ) AS reply_count,
+    coalesce(
+        (
+            SELECT k.messages
+            FROM session_minutes AS k
+            WHERE
+                k.session_id = m.session_id
+                AND k.channel_id = m.channel_id
+                AND k.minute = date_trunc('minute', m.posted_at)
+        ),
+        0
+    ) AS messages_per_minute,
+    m.message_text
+FROM messages AS m
+WHERE m.discord_id IN (SELECT discord_id FROM scored_messages)
+ORDER BY m.discord_id;

@@ -45,11 +45,9 @@ FROM {table}
 WHERE discord_id IN (SELECT unnest($discord_ids::BIGINT[]))
 ORDER BY {key};
 
--- name: any_content
--- Whether any staged message has rows in a content table.
-SELECT EXISTS(
-    SELECT 1 FROM {table} WHERE discord_id IN (SELECT discord_id FROM content_targets)
-) AS any_content;
+-- name: tables_with_content
+-- For each of some content tables, whether any staged message has rows in it.
+SELECT {tables};
 
 -- name: differing_content
 -- The staged messages whose rows in a content table are not those that they should have.

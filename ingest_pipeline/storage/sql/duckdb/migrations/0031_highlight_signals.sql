@@ -79,7 +79,11 @@ SELECT
 FROM live_messages AS m
 LEFT JOIN highlight_signals AS s ON s.discord_id = m.discord_id
 LEFT JOIN session_minutes AS k
-    ON k.session_id = m.session_id AND k.channel_id = m.channel_id AND k.minute = date_trunc('minute', m.posted_at)
+    ON
+        k.session_id = m.session_id
+        AND k.channel_id = m.channel_id
+        -- `date_trunc` takes eight times as long, for the sake of time zones.
+        AND k.minute = make_timestamptz(epoch_us(m.posted_at) // 60000000 * 60000000)
 LEFT JOIN session_bursts AS b
     ON b.session_id = k.session_id AND b.channel_id = k.channel_id AND b.messages = k.messages
 WHERE s.points > 0 OR b.points > 0;

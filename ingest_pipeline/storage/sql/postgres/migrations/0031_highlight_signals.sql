@@ -6,7 +6,7 @@ DROP TABLE highlights;
 -- What speaks for messages besides a burst.
 CREATE TABLE highlight_signals (
     discord_id BIGINT PRIMARY KEY,
-    session_id TEXT,
+    session_id TEXT COLLATE "C",
     channel_id BIGINT NOT NULL,
     -- Thousandths of a score.
     points INTEGER NOT NULL,
@@ -24,7 +24,7 @@ CREATE TABLE highlight_signals (
 
 -- What a burst adds to the scores of all messages of a minute, by the messages of the minute.
 CREATE TABLE session_bursts (
-    session_id TEXT NOT NULL,
+    session_id TEXT COLLATE "C" NOT NULL,
     channel_id BIGINT NOT NULL,
     messages BIGINT NOT NULL,
     -- Thousandths of a score.
@@ -42,7 +42,7 @@ DROP TABLE session_rates;
 
 -- How many messages a minute are usual in a session's channel: what its bursts are judged by.
 CREATE TABLE session_rates (
-    session_id TEXT NOT NULL,
+    session_id TEXT COLLATE "C" NOT NULL,
     channel_id BIGINT NOT NULL,
     usual_per_minute DOUBLE PRECISION NOT NULL,
     rule_digest TEXT NOT NULL,
@@ -55,6 +55,9 @@ CREATE TABLE session_rates (
     changed_at TIMESTAMPTZ NOT NULL,
     PRIMARY KEY (session_id, channel_id)
 );
+
+-- The collation of `messages`: with another one no index is used where they are joined.
+ALTER TABLE session_minutes ALTER COLUMN session_id TYPE TEXT COLLATE "C";
 
 -- Live messages that some signal of the highlight rule speaks for, candidates or not.
 CREATE VIEW highlights AS
