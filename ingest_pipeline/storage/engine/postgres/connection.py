@@ -16,6 +16,8 @@ from ingest_pipeline.storage.engine.database import Connection, Names
 from ingest_pipeline.storage.engine.queries import load_queries, pyformat, quoted
 
 # A row stands in memory three times on its way.
+# As many fill ten pages and more.
+_FEW_ROWS = 2_000
 _COPIED_ROWS = 2_000
 _ARROW_TYPES = {
     "bool": pa.bool_(),
@@ -78,8 +80,7 @@ class PostgresConnection:
             self.execute("empty_staged", {"table": quoted(table)})
         else:
             self.execute(f"create_{table}")
-        self._staged.add(table)
-        self.load(table, rows)
+        self._fill(table, rows)
 
     def stage_like(self, name: str, table: str, rows: pa.Table) -> None:
         """See `Connection`."""
@@ -88,8 +89,13 @@ class PostgresConnection:
         else:
             columns = ", ".join(map(quoted, rows.column_names))
             self.execute("create_staged", {"name": quoted(name), "table": quoted(table), "columns": columns})
-        self._staged.add(name)
-        self.load(name, rows)
+        self._fill(name, rows)
+
+    def _fill(self, table: str, rows: pa.Table) -> None:
+        self._staged.add(table)
+        self.load(table, rows)
+        if len(rows) < _FEW_ROWS:
+            self.execute("analyze_staged", {"table": quoted(table)})
 
     def load(self, table: str, rows: pa.Table) -> None:
         """See `Connection`."""

@@ -95,6 +95,10 @@ WITH NO DATA;
 -- Make room for the next batch.
 TRUNCATE {table};
 
+-- name: analyze_staged
+-- Let the planner know how few rows a temporary table has: it takes ten pages for granted, and reads whole tables.
+ANALYZE {table};
+
 -- name: load_rows
 -- Take rows for a table from the client.
 COPY {table} ({columns}) FROM STDIN (FORMAT binary); -- noqa: PRS
