@@ -20,7 +20,7 @@ from benchmarks.results import PARTS, machine, save, versions
 
 SECTIONS = {
     "live": ("demo", "idle", "gateway"),
-    "growth": ("merges", "file", "history", "catalogue"),
+    "growth": ("merges", "sessions", "file", "history", "catalogue"),
 }
 _ROUNDS = {"1k": 5, "100k": 3, "1M": 1}
 Records = Iterable[dict[str, Any]]
@@ -58,6 +58,7 @@ def _measure(part: str, options: argparse.Namespace) -> None:
         "idle": _idle,
         "gateway": _gateway,
         "merges": _merges,
+        "sessions": _sessions,
         "file": _file,
         "history": _history,
         "catalogue": _catalogue,
@@ -111,6 +112,7 @@ def _gateway(options: argparse.Namespace) -> Records:
 
     return measure(
         (options.folder / "gateway").absolute(),
+        _template(options),
         burst=options.burst,
         rounds=options.rounds or 3,
         per_second=50.0,
@@ -123,6 +125,12 @@ def _merges(options: argparse.Namespace) -> Records:
     from benchmarks.merge_growth import small_merges
 
     return small_merges(options.folder / "merges", _template(options), options.rows, _say)
+
+
+def _sessions(options: argparse.Namespace) -> Records:
+    from benchmarks.session_growth import sessions
+
+    return sessions(options.folder / "sessions", _template(options), options.lengths, _say)
 
 
 def _file(options: argparse.Namespace) -> Records:
@@ -184,6 +192,9 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--burst", type=int, default=5_000, help="messages of a burst (gateway)")
     parser.add_argument(
         "--rows", nargs="+", type=int, default=[10_000, 1_000_000, 10_000_000], help="rows (growth)"
+    )
+    parser.add_argument(
+        "--lengths", nargs="+", type=int, default=[1_000, 100_000, 1_000_000], help="of sessions (growth)"
     )
     parser.add_argument("--merges", type=int, default=2_000, help="small merges into one file (growth)")
     parser.add_argument("--ticks", type=int, default=120, help="ticks of a live session (growth)")

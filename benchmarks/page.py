@@ -20,6 +20,7 @@ from benchmarks.goals import (
     gateway_goals,
     memory_goals,
     merge_goals,
+    session_goals,
 )
 from benchmarks.inputs import size_name
 from benchmarks.jobs import PROJECT
@@ -49,6 +50,7 @@ def render() -> str:
         *demo_goals(demo),
         *gateway_goals(gateway),
         *merge_goals(_records("merges")),
+        *session_goals(_records("sessions")),
     ]
     found = [document for part in PARTS if (document := load(part))]
     return Template(_TEMPLATE.read_text(encoding="utf-8")).substitute(
@@ -64,7 +66,8 @@ def render() -> str:
         memory=_memory(memory),
         live=_live(demo, _records("idle")),
         gateway=_gateway(gateway),
-        merges=_merges(_records("merges")),
+        merges=_growing(_records("merges"), "rows", "seconds", " rows"),
+        sessions=_growing(_records("sessions"), "messages", "cpu_seconds", " messages"),
         file=_file(_records("file")),
         history=_history(_records("history")),
         catalogue=_catalogue(_records("catalogue")),
@@ -262,18 +265,18 @@ def _gateway(records: Records) -> str:
     return table(("", "events/s", "of the ceiling", "p50 ms", "p99 ms"), rows)
 
 
-def _merges(records: Records) -> str:
-    sizes = sorted({record["rows"] for record in records})
+def _growing(records: Records, size: str, seconds: str, unit: str = "") -> str:
+    sizes = sorted({record[size] for record in records})
     rows = []
     for engine in ("duckdb", "postgres"):
-        times = {each["rows"]: each["seconds"] for each in records if each["engine"] == engine}
+        times = {each[size]: each[seconds] for each in records if each["engine"] == engine}
         if times:
             cells = [
-                f"{median(times[size]) * 1000:.0f} ({min(times[size]) * 1000:.0f})" if size in times else ""
-                for size in sizes
+                f"{median(times[each]) * 1000:.0f} ({min(times[each]) * 1000:.0f})" if each in times else ""
+                for each in sizes
             ]
             rows.append((engine, *cells))
-    return table(("engine", *(f"{size_name(size)} rows" for size in sizes)), rows) if rows else _MISSING
+    return table(("engine", *(f"{size_name(each)}{unit}" for each in sizes)), rows) if rows else _MISSING
 
 
 def _file(records: Records) -> str:

@@ -13,7 +13,19 @@ from pathlib import Path
 from typing import Any
 
 RESULTS = Path(__file__).parent / "results"
-PARTS = ("commands", "bulk", "memory", "demo", "idle", "gateway", "merges", "file", "history", "catalogue")
+PARTS = (
+    "commands",
+    "bulk",
+    "memory",
+    "demo",
+    "idle",
+    "gateway",
+    "merges",
+    "sessions",
+    "file",
+    "history",
+    "catalogue",
+)
 PACKAGES = (
     "ingest_pipeline",
     "duckdb",

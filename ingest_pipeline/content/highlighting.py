@@ -1,9 +1,10 @@
 """Scoring of highlights: a batch of messages and every other message whose score they change.
 
-A message changes the score of the one it answers and of those in the same minute of its session and channel.
-When it moves the usual rate, what bursts add is written anew, a row for each number of messages of a minute,
-and the messages are flagged whose verdict that changes. So the view `highlights` and the flags are at any
-time what scoring everything again would make of them.
+A message changes the score of the one it answers, and the burst of its minute in its session and channel: of
+the others in it those are scored again that a burst may make candidates. When it moves the usual rate, what
+bursts add is written anew, a row for each number of messages of a minute, and the messages are flagged whose
+verdict that changes. So the view `highlights` and the flags are at any time what scoring everything again
+would make of them.
 
 The rate is the number of messages in a minute of UTC, the usual one the median over the minutes from the
 session's start to its latest message, the silent ones too.
@@ -83,7 +84,9 @@ def score_highlights(
     rules = scorers(places.channel_ids)
     digests = {channel_id: rule_digest(rule) for channel_id, rule in rules.items()}
     rates = _Rates.of(connection, places, digests)
-    targets = [posted, answered, neighbour_ids(connection, places)]
+    most = max((rule.most_burst_points for rule in rules.values()), default=0)
+    every = any(rule.needed_points <= most for rule in rules.values())
+    targets = [posted, answered, neighbour_ids(connection, places, most, every=every)]
     if anew := rates.judged_anew():
         targets.append(ids_of(connection, anew))
     forget_places(connection)

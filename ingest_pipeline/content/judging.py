@@ -46,6 +46,11 @@ class HighlightScorer(Protocol):
         """The thousandths that make a candidate; above 0."""
         ...
 
+    @property
+    def most_burst_points(self) -> int:
+        """The most thousandths that a burst adds."""
+        ...
+
     def signals(self, text: str, reactions: int, replies: int) -> Signals:
         """Judge what speaks for a message besides a burst."""
         ...

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import resource
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -66,18 +67,36 @@ def ceiling(events: int, folder: Path) -> Rate:
     return _burst(events, Program(str(folder), count=events), _EMPTY)
 
 
-def sustained(events: int, folder: Path, database_url: str | None) -> Rate:
-    """Post a burst to the bot, and wait until all of it is in the table."""
-    return _burst(events, Program(str(folder), database_url, coverage_read_seconds=1000.0), BOT)
+def sustained(
+    events: int, folder: Path, database_url: str | None, prepare: Callable[[World], None] | None = None
+) -> Rate:
+    """Post a burst to the bot, and wait until all of it is in the table.
+
+    Args:
+        prepare: Called before the bot starts, to fill the table.
+    """
+    return _burst(events, Program(str(folder), database_url, coverage_read_seconds=1000.0), BOT, prepare)
 
 
-def lag(per_second: float, seconds: float, folder: Path, database_url: str | None) -> Lag:
-    """Measure the time from receipt to commit under steady traffic, edits and deletions included."""
+def lag(
+    per_second: float,
+    seconds: float,
+    folder: Path,
+    database_url: str | None,
+    prepare: Callable[[World], None] | None = None,
+) -> Lag:
+    """Measure the time from receipt to commit under steady traffic, edits and deletions included.
+
+    Args:
+        prepare: As for `sustained`.
+    """
     lags = folder / "lags.txt"
     program = Program(str(folder), database_url, coverage_read_seconds=60.0, lags=str(lags))
     with DiscordServer() as server, attached(server):
         world = _world(server, program)
         try:
+            if prepare:
+                prepare(world)
             world.start_bot()
             world.wait_for_bot()
             world.settle(_LIMIT_SECONDS)
@@ -94,11 +113,16 @@ def lag(per_second: float, seconds: float, folder: Path, database_url: str | Non
     return Lag(per_second, len(taken), cuts[49], cuts[98])
 
 
-def _burst(events: int, program: Program, entry_point: str) -> Rate:
+def _burst(
+    events: int, program: Program, entry_point: str, prepare: Callable[[World], None] | None = None
+) -> Rate:
     before = _children_cpu()
     with DiscordServer() as server, attached(server):
         world = _world(server, program)
         try:
+            if prepare:
+                prepare(world)
+            stored = _stored(world) if entry_point == BOT else 0
             world.start_bot(entry_point)
             world.wait_for_bot()
             if entry_point == BOT:
@@ -108,7 +132,7 @@ def _burst(events: int, program: Program, entry_point: str) -> Rate:
             for number in range(events):
                 server.messages.post(channels[number % len(channels)], f"live {number}")
             if entry_point == BOT:
-                _wait_until_stored(world, events)
+                _wait_until_stored(world, stored + events)
                 seconds = time.monotonic() - began
                 world.stop_bot()
             else:

@@ -239,6 +239,11 @@ class HighlightRule:
         points = round(self.threshold * _ONE)
         return points + 1 if points / _ONE < self.threshold else points
 
+    @property
+    def most_burst_points(self) -> int:
+        """The most thousandths that a burst adds."""
+        return round(self.burst_weight * _ONE)
+
     def score(self, features: MessageFeatures) -> HighlightVerdict:
         """Judge one message.
 

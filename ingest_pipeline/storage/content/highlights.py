@@ -260,9 +260,15 @@ def flipped_ids(connection: Connection, pair: SessionChannel, before: float, usu
     return list(map(int, unique_ids(found)))
 
 
-def neighbour_ids(connection: Connection, places: Places) -> np.ndarray:
-    """Return the messages posted in the minutes that were found, deleted ones too, int64."""
-    return _ids(connection.fetch_arrow("list_neighbours", since=places.since, until=places.until))
+def neighbour_ids(connection: Connection, places: Places, most_points: int, *, every: bool) -> np.ndarray:
+    """Return the messages posted in the minutes that were found whose verdict a burst may decide, int64.
+
+    Args:
+        most_points: The most thousandths that a burst adds.
+        every: Whether that makes a candidate of any message.
+    """
+    bounds = {"since": places.since, "until": places.until}
+    return _ids(connection.fetch_arrow("list_neighbours", **bounds, most_points=most_points, every=every))
 
 
 def ids_of(connection: Connection, pairs: Collection[SessionChannel]) -> np.ndarray:

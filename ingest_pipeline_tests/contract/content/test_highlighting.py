@@ -158,7 +158,7 @@ def test_a_burst_speaks_for_every_message_of_its_minute(database: Database) -> N
 
 
 def test_only_what_a_message_changes_is_scored(database: Database) -> None:
-    """Those of its minute, also when the usual rate moves."""
+    """Those of its minute that a burst may decide on, also when the usual rate moves."""
 
     def touched(connection: Connection, ids: Sequence[int]) -> set[int]:
         scored = set[int]()
@@ -169,10 +169,12 @@ def test_only_what_a_message_changes_is_scored(database: Database) -> None:
     with database.write() as connection:
         ids = merge(connection, *(said(60 * minute, "words") for minute in range(5)))
         assert touched(connection, ids) == set(ids)
+        [undecided] = merge(connection, said(60 * 5 + 2, LOUD))
+        assert touched(connection, [undecided]) == {undecided}
         [later] = merge(connection, said(60 * 5, "words"))
-        assert touched(connection, [later]) == {later}
+        assert touched(connection, [later]) == {later, undecided}
         [beside] = merge(connection, said(60 * 5 + 1, "words"))
-        assert touched(connection, [beside]) == {later, beside}
+        assert touched(connection, [beside]) == {beside, undecided}
         [far] = merge(connection, said(60 * 60, "words"))
         assert touched(connection, [far]) == {far}
 

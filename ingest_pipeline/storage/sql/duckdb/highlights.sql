@@ -16,7 +16,7 @@ GROUP BY ALL
 HAVING count(m.discord_id) <> coalesce(any_value(k.messages), 0);
 
 -- name: list_neighbours
--- The messages that were posted in these minutes, deleted ones too; they are in [since, until).
+-- The messages that were posted in these minutes, which are in [since, until), and whose verdict a burst may decide.
 SELECT m.discord_id
 FROM messages AS m
 INNER JOIN scored_minutes AS t
@@ -24,7 +24,10 @@ INNER JOIN scored_minutes AS t
         t.session_id = m.session_id
         AND t.channel_id = m.channel_id
         AND t.minute = date_trunc('minute', m.posted_at)
-WHERE m.posted_at >= $since::TIMESTAMPTZ AND m.posted_at < $until::TIMESTAMPTZ;
+LEFT JOIN highlight_signals AS s ON s.discord_id = m.discord_id
+WHERE
+    m.posted_at >= $since::TIMESTAMPTZ AND m.posted_at < $until::TIMESTAMPTZ
+    AND ($every::BOOLEAN OR s.missing BETWEEN 1 AND $most_points::INTEGER);
 
 -- name: highlight_features
 -- What the messages being scored are scored by, deleted ones too, by id.

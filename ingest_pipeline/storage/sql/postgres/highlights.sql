@@ -23,7 +23,7 @@ FROM (
 WHERE before <> messages;
 
 -- name: list_neighbours
--- The messages that were posted in these minutes, deleted ones too; they are in [since, until).
+-- The messages that were posted in these minutes, which are in [since, until), and whose verdict a burst may decide.
 SELECT m.discord_id
 FROM scored_minutes AS t
 CROSS JOIN LATERAL (
@@ -36,7 +36,10 @@ CROSS JOIN LATERAL (
         AND posted_at < t.minute + INTERVAL '1 minute'
     OFFSET 0
 ) AS m
-WHERE t.minute >= $since::TIMESTAMPTZ AND t.minute < $until::TIMESTAMPTZ;
+LEFT JOIN highlight_signals AS s ON s.discord_id = m.discord_id
+WHERE
+    t.minute >= $since::TIMESTAMPTZ AND t.minute < $until::TIMESTAMPTZ
+    AND ($every::BOOLEAN OR s.missing BETWEEN 1 AND $most_points::INTEGER);
 
 -- name: highlight_features
 -- What the messages being scored are scored by, deleted ones too, by id.
