@@ -34,7 +34,7 @@ from ingest_pipeline.storage.content.highlights import (
     forget_places,
     highlight_features,
     ids_of,
-    keep_session_rate,
+    keep_session_rates,
     mark_highlights,
     neighbour_ids,
     replace_bursts,
@@ -42,6 +42,7 @@ from ingest_pipeline.storage.content.highlights import (
     session_rates,
     stage_messages,
 )
+from ingest_pipeline.storage.content.rows import Row
 from ingest_pipeline.storage.engine.columns import as_flags
 from ingest_pipeline.storage.engine.database import Connection
 
@@ -161,29 +162,34 @@ class _Rates:
 
     def keep(self, connection: Connection, rules: Mapping[int, HighlightScorer], now: datetime) -> Changes:
         """Write what is new, and the flags of messages whose verdict that changes."""
+        changed = {pair: rate for pair, rate in self.now.items() if self.before.get(pair) != rate}
+        if not changed:
+            return Changes()
+        keep_session_rates(connection, changed, now=now)
         anew = self.judged_anew()
-        changes = Changes()
-        for pair, rate in sorted(self.now.items(), key=lambda each: each[0]):
-            before = self.before.get(pair)
-            if before == rate:
-                continue
-            keep_session_rate(connection, pair, rate, now=now)
-            moved = pair in anew or before is None or before.usual_per_minute != rate.usual_per_minute
+        moved = {
+            pair
+            for pair, rate in changed.items()
+            if pair in anew or self.before[pair].usual_per_minute != rate.usual_per_minute
+        }
+        rows: list[Row] = []
+        judged: set[tuple[str, int, int]] = set()
+        for pair, rate in changed.items():
             rates = rate.histogram.minutes.keys()
-            judged = rates if moved else rates - (before.histogram.minutes.keys() if before else set())
-            if moved or judged:
-                rows = burst_rows(rules[pair[1]], pair, rate.usual_per_minute, judged)
-                replace_bursts(connection, pair, rows, None if moved else judged, now)
-            if moved and before is not None and pair not in anew:
-                flipped = flipped_ids(connection, pair, before.usual_per_minute, rate.usual_per_minute)
-                is_candidate = rate.usual_per_minute < before.usual_per_minute
-                mark_highlights(
-                    connection,
-                    candidates=flipped if is_candidate else (),
-                    others=() if is_candidate else flipped,
-                )
-                changes += Changes(changed=tuple(flipped))
-        return changes
+            if pair not in moved:
+                rates -= self.before[pair].histogram.minutes.keys()
+                judged.update((*pair, number) for number in rates)
+            rows += burst_rows(rules[pair[1]], pair, rate.usual_per_minute, rates)
+        replace_bursts(connection, rows, everywhere=moved, judged=judged, now=now)
+        flips = (self._flip(connection, pair) for pair in sorted(moved - anew))
+        return sum(flips, Changes())
+
+    def _flip(self, connection: Connection, pair: SessionChannel) -> Changes:
+        before, usual = self.before[pair].usual_per_minute, self.now[pair].usual_per_minute
+        flipped = flipped_ids(connection, pair, before, usual)
+        candidates, others = (flipped, []) if usual < before else ([], flipped)
+        mark_highlights(connection, candidates=candidates, others=others)
+        return Changes(changed=tuple(flipped))
 
 
 def _score_staged(connection: Connection, judge: Judge, now: datetime) -> Changes:

@@ -193,50 +193,53 @@ def session_rates(
     return rates, starts
 
 
-def keep_session_rate(
-    connection: Connection, pair: SessionChannel, rate: SessionRate, *, now: datetime
+def keep_session_rates(
+    connection: Connection, rates: Mapping[SessionChannel, SessionRate], *, now: datetime
 ) -> None:
-    """Remember what is usual in a pair.
+    """Remember what is usual in some pairs.
 
     Args:
         now: When, aware UTC.
     """
-    session_id, channel_id = pair
+    kept = [rates[pair] for pair in sorted(rates)]
     connection.execute(
-        "keep_session_rate",
-        session_id=session_id,
-        channel_id=channel_id,
-        usual_per_minute=rate.usual_per_minute,
-        rule_digest=rate.rule_digest,
-        first_minute=rate.histogram.first,
-        last_minute=rate.histogram.last,
-        minutes=json.dumps(rate.histogram.minutes),
+        "keep_session_rates",
+        **_lists(rates),
+        usual=[rate.usual_per_minute for rate in kept],
+        digests=[rate.rule_digest for rate in kept],
+        firsts=[_seconds(rate.histogram.first) for rate in kept],
+        lasts=[_seconds(rate.histogram.last) for rate in kept],
+        minutes=[json.dumps(rate.histogram.minutes) for rate in kept],
         now=now,
     )
 
 
+def _seconds(moment: datetime | None) -> int | None:
+    return None if moment is None else int(moment.timestamp())
+
+
 def replace_bursts(
     connection: Connection,
-    pair: SessionChannel,
     rows: Sequence[Row],
-    judged: Collection[int] | None,
+    *,
+    everywhere: Collection[SessionChannel],
+    judged: Collection[tuple[str, int, int]],
     now: datetime,
 ) -> None:
-    """Replace what bursts add in a pair.
+    """Replace what bursts add.
 
     Args:
         rows: Of the columns of `session_bursts`.
-        judged: The numbers of messages of a minute that they are of; None for all.
+        everywhere: The pairs of which they are all.
+        judged: In others, the pairs and numbers of messages of a minute that they are of.
         now: When, aware UTC.
     """
-    session_id, channel_id = pair
-    connection.execute(
-        "forget_bursts",
-        session_id=session_id,
-        channel_id=channel_id,
-        every=judged is None,
-        messages=sorted(judged or ()),
-    )
+    if everywhere:
+        connection.execute("forget_bursts", **_lists(everywhere))
+    if judged:
+        names = ("session_ids", "channel_ids", "messages")
+        columns = map(list, zip(*sorted(judged), strict=True))
+        connection.execute("forget_bursts_of", **dict(zip(names, columns, strict=True)))
     if rows:
         connection.load(SESSION_BURSTS.name, extracted(as_table(SESSION_BURSTS, rows), now))
 

@@ -74,15 +74,15 @@ FROM session_rates
 WHERE first_minute IS NOT NULL
 ORDER BY session_id, channel_id;
 
--- name: keep_session_rate
--- Remember what is usual in a session's channel.
+-- name: keep_session_rates
+-- Remember what is usual in some channels of sessions; first and last minutes are given in seconds since 1970.
 INSERT INTO session_rates (
     session_id, channel_id, usual_per_minute, rule_digest, first_minute, last_minute, minutes, changed_at
 )
-VALUES (
-    $session_id::TEXT, $channel_id::BIGINT, $usual_per_minute::DOUBLE PRECISION, $rule_digest::TEXT,
-    $first_minute::TIMESTAMPTZ, $last_minute::TIMESTAMPTZ, $minutes::JSON, $now::TIMESTAMPTZ
-)
+SELECT
+    unnest($session_ids::TEXT[]), unnest($channel_ids::BIGINT[]), unnest($usual::DOUBLE PRECISION[]),
+    unnest($digests::TEXT[]), to_timestamp(unnest($firsts::BIGINT[])), to_timestamp(unnest($lasts::BIGINT[])),
+    unnest($minutes::TEXT[])::JSON, $now::TIMESTAMPTZ
 ON CONFLICT (session_id, channel_id) DO UPDATE SET
     usual_per_minute = excluded.usual_per_minute, rule_digest = excluded.rule_digest,
     first_minute = excluded.first_minute, last_minute = excluded.last_minute, minutes = excluded.minutes,
@@ -95,11 +95,17 @@ ON CONFLICT (session_id, channel_id) DO UPDATE SET
     END;
 
 -- name: forget_bursts
--- Forget what bursts add in a session's channel, of minutes with some numbers of messages or with any.
+-- Forget what bursts add in some channels of sessions.
+DELETE FROM session_bursts
+WHERE (session_id, channel_id) IN (SELECT unnest($session_ids::TEXT[]), unnest($channel_ids::BIGINT[]));
+
+-- name: forget_bursts_of
+-- Forget what bursts add in some channels of sessions, in minutes of some numbers of messages.
 DELETE FROM session_bursts
 WHERE
-    session_id = $session_id::TEXT AND channel_id = $channel_id::BIGINT
-    AND ($every::BOOLEAN OR messages IN (SELECT unnest($messages::BIGINT[])));
+    (session_id, channel_id, messages) IN (
+        SELECT unnest($session_ids::TEXT[]), unnest($channel_ids::BIGINT[]), unnest($messages::BIGINT[])
+    );
 
 -- name: list_flipped
 -- The messages of a session's channel with a flag other than given that a usual rate in [low, high) decides on.
