@@ -175,7 +175,7 @@ class _Rates:
         rows: list[Row] = []
         judged: set[tuple[str, int, int]] = set()
         for pair, rate in changed.items():
-            rates = rate.histogram.minutes.keys()
+            rates = set(rate.histogram.minutes)
             if pair not in moved:
                 rates -= self.before[pair].histogram.minutes.keys()
                 judged.update((*pair, number) for number in rates)
