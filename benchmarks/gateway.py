@@ -6,6 +6,7 @@ import os
 import tempfile
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
@@ -45,16 +46,13 @@ def measure(
         say: Told what happens.
     """
     folder.mkdir(parents=True, exist_ok=True)
-
-    def prepare(world: World) -> None:
-        fill(world.services, template, _STORED, datetime.now(UTC) - timedelta(days=4), list(world.known))
-
+    prepare = partial(_prepare, template=template)
     with Targets(folder) as targets:
         for number in range(rounds):
             with _place(folder) as place:
                 top = ceiling(burst, Path(place))
             say(f"  discord.py, empty handler: {top.per_second:.0f} events/s")
-            yield {"what": "ceiling", "round": number, "per_second": top.per_second, "cpu": top.cpu_seconds}
+            yield {"what": "ceiling", "round": number, "per_second": top.per_second}
             for engine in ENGINES:
                 url = targets.lasting(f"burst_{number}") if engine == "postgres" else None
                 with _place(folder) as place:
@@ -83,6 +81,10 @@ def measure(
                 "p99_ms": taken.p99_ms,
                 "load": os.getloadavg()[0],
             }
+
+
+def _prepare(world: World, template: pa.Table) -> None:
+    fill(world.services, template, _STORED, datetime.now(UTC) - timedelta(days=4), list(world.known))
 
 
 def _place(folder: Path) -> tempfile.TemporaryDirectory[str]:
