@@ -64,7 +64,6 @@ def measure(
                     "round": number,
                     "per_second": rate.per_second,
                     "share": rate.per_second / top.per_second,
-                    "cpu": rate.cpu_seconds,
                     "load": os.getloadavg()[0],
                 }
         for engine in ENGINES:
