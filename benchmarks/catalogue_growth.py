@@ -13,7 +13,7 @@ from statistics import median
 import dagster as dg
 
 from benchmarks.stack import Stack, running_stack
-from ingest_pipeline.domain.session import Session
+from ingest_pipeline.domain.sessions.session import Session
 from ingest_pipeline.ingestion.services import build_services
 from ingest_pipeline.orchestration.partitions import SESSION_PARTITIONS, partition_key
 from ingest_pipeline.settings import Settings, load_settings

@@ -9,7 +9,7 @@ from urllib.parse import parse_qs, quote, urlsplit
 
 from benchmarks.jobs import Job
 from benchmarks.ours import normalized, read_rows
-from ingest_pipeline.ingestion.chunks import rebatch
+from ingest_pipeline.ingestion.documents.chunks import rebatch
 
 # As many rows as this project merges at a time: dlt does better with them than with small tables.
 _BATCH_ROWS = 20_000

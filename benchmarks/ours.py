@@ -14,14 +14,14 @@ import pyarrow.compute as pc
 from pydantic import SecretStr
 
 from benchmarks.jobs import Job
-from ingest_pipeline.domain.normalize import ChannelPolicy
+from ingest_pipeline.domain.messages.normalize import ChannelPolicy
 from ingest_pipeline.domain.window import Window
-from ingest_pipeline.ingestion.documents import Provenance, Tally
-from ingest_pipeline.ingestion.export_document import ExportDocument
+from ingest_pipeline.ingestion.documents.document import Provenance, Tally
+from ingest_pipeline.ingestion.documents.export import ExportDocument
 from ingest_pipeline.ingestion.imports import merge_documents
 from ingest_pipeline.ingestion.ingest import new_correlation_id
 from ingest_pipeline.ingestion.services import build_services
-from ingest_pipeline.landing.export_reader import read_header
+from ingest_pipeline.landing.exports.reader import read_header
 from ingest_pipeline.settings import Settings, load_settings
 
 _UNDATED = datetime(2026, 1, 1, tzinfo=UTC)

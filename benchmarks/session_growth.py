@@ -21,7 +21,7 @@ from pydantic import SecretStr
 from benchmarks.generate import CHANNEL_ID, START
 from benchmarks.targets import Targets
 from ingest_pipeline.content.sessions import reading_content
-from ingest_pipeline.domain.session import Session
+from ingest_pipeline.domain.sessions.session import Session
 from ingest_pipeline.domain.snowflake import first_id_at
 from ingest_pipeline.ingestion.services import Services, build_services
 from ingest_pipeline.settings import load_settings

@@ -14,7 +14,7 @@ from typing import Any
 
 from ingest_pipeline.environment import load_environment
 from ingest_pipeline.errors import ConfigurationError
-from ingest_pipeline.ingestion.file_reports import FilesReport, ImportScope
+from ingest_pipeline.ingestion.files.reports import FilesReport, ImportScope
 from ingest_pipeline.ingestion.services import Services, build_services
 from ingest_pipeline.monitoring.tracing import Journey, trace
 from ingest_pipeline.settings import Settings
@@ -64,8 +64,8 @@ def ingest_exports(services: Services, files: Sequence[str | Path]) -> FilesRepo
         DatabaseUnavailable: The database cannot be reached.
     """
     from ingest_pipeline.content.sessions import reading_content
-    from ingest_pipeline.ingestion.file_import import import_files
-    from ingest_pipeline.landing.found_files import find_files
+    from ingest_pipeline.ingestion.files.file_import import import_files
+    from ingest_pipeline.landing.files.found_files import find_files
 
     found = find_files([str(file) for file in files])
     return import_files(services, found, ImportScope(), on_rows_merged=reading_content(services))

@@ -17,14 +17,14 @@ import uvicorn
 from ingest_pipeline.api.app import build_api
 from ingest_pipeline.api.server import BoundedProtocol
 from ingest_pipeline.domain.guild import Channel, ChannelAccess, Guild
-from ingest_pipeline.domain.normalize import ChannelPolicy
-from ingest_pipeline.domain.session import Session
+from ingest_pipeline.domain.messages.normalize import ChannelPolicy
+from ingest_pipeline.domain.sessions.session import Session
 from ingest_pipeline.domain.window import Window
-from ingest_pipeline.ingestion.documents import Provenance
-from ingest_pipeline.ingestion.export_document import ExportDocument
+from ingest_pipeline.ingestion.documents.document import Provenance
+from ingest_pipeline.ingestion.documents.export import ExportDocument
 from ingest_pipeline.ingestion.ingest import IngestReport, ingest_documents
 from ingest_pipeline.ingestion.services import Services, build_services
-from ingest_pipeline.landing.export_reader import read_header
+from ingest_pipeline.landing.exports.reader import read_header
 from ingest_pipeline.settings import Settings
 from ingest_pipeline.storage.catalogue.guilds import save_channels, save_guild, set_monitor_patterns
 from ingest_pipeline.storage.engine.database import Connection

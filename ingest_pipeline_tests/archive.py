@@ -14,7 +14,7 @@ from pydantic import SecretStr
 from ingest_pipeline.bot.catch_up import CatchUp
 from ingest_pipeline.bot.watchlist import Watchlist, view_catalogue
 from ingest_pipeline.completeness.gap_repair import refresh_catalogue
-from ingest_pipeline.domain.session import Session
+from ingest_pipeline.domain.sessions.session import Session
 from ingest_pipeline.ingestion.services import Services, build_services
 from ingest_pipeline.settings import Settings
 from ingest_pipeline.sources.discord.rest import DiscordRest, open_rest

@@ -15,24 +15,13 @@ from prometheus_client import CollectorRegistry, ProcessCollector
 from ingest_pipeline.api.access import ANY_HOST, VERSION, Guard, Prefixed, require_reader
 from ingest_pipeline.api.problems import documented, install_handlers, problem_schemas
 from ingest_pipeline.api.reads import Lookups, SharedReads, TtlCache, build_lookups
-from ingest_pipeline.api.routes import (
-    catalogue,
-    content,
-    downloads,
-    gaps,
-    install_intents,
-    live,
-    messages,
-    metrics,
-    page,
-    scan_runs,
-    schedules,
-    search,
-    session_changes,
-    sessions,
-    status,
-    traces,
-)
+from ingest_pipeline.api.routes import page
+from ingest_pipeline.api.routes.catalogue import channels as catalogue
+from ingest_pipeline.api.routes.catalogue import install_intents, scan_runs
+from ingest_pipeline.api.routes.messages import content, downloads, live, messages, search
+from ingest_pipeline.api.routes.operations import metrics, status, traces
+from ingest_pipeline.api.routes.sessions import changes as session_changes
+from ingest_pipeline.api.routes.sessions import gaps, schedules, sessions
 from ingest_pipeline.content.registry import load_kinds
 from ingest_pipeline.ingestion.services import Services
 from ingest_pipeline.monitoring.status import look_up_status, look_up_totals

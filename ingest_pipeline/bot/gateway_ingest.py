@@ -14,15 +14,15 @@ from functools import partial
 
 from ingest_pipeline.content.rules import ContentRules
 from ingest_pipeline.content.sessions import MessageJourney, extract_for_events
-from ingest_pipeline.domain.normalize import ChannelPolicy
-from ingest_pipeline.domain.session import Session
+from ingest_pipeline.domain.messages.normalize import ChannelPolicy
+from ingest_pipeline.domain.sessions.session import Session
 from ingest_pipeline.events import Event, EventType
 from ingest_pipeline.ingestion.batch_events import message_event
 from ingest_pipeline.ingestion.deleted_words import delete_messages
-from ingest_pipeline.ingestion.documents import Provenance
+from ingest_pipeline.ingestion.documents.document import Provenance
+from ingest_pipeline.ingestion.documents.payloads import PayloadDocument, correlation_of
 from ingest_pipeline.ingestion.gateway_events import SOURCE, Events, interpret, windows_of
 from ingest_pipeline.ingestion.ingest import IngestReport, ingest_documents, new_correlation_id
-from ingest_pipeline.ingestion.payload_documents import PayloadDocument, correlation_of
 from ingest_pipeline.ingestion.services import Services
 from ingest_pipeline.landing.spool import Position, Spool
 from ingest_pipeline.storage.engine.database import Connection

@@ -16,16 +16,16 @@ from itertools import chain, groupby
 from ingest_pipeline.content.rules import ContentRules
 from ingest_pipeline.content.sessions import MessageJourney, extract_for_events
 from ingest_pipeline.domain.backoff import Backoff
-from ingest_pipeline.domain.normalize import ChannelPolicy
-from ingest_pipeline.domain.session import Session
+from ingest_pipeline.domain.messages.normalize import ChannelPolicy
+from ingest_pipeline.domain.sessions.session import Session
 from ingest_pipeline.errors import ChannelNotFound, DiscordRejected, IngestError, TokenRejected
 from ingest_pipeline.events import Event
 from ingest_pipeline.history.page_documents import SOURCE
 from ingest_pipeline.ingestion.deleted_words import delete_messages
-from ingest_pipeline.ingestion.documents import Provenance
+from ingest_pipeline.ingestion.documents.document import Provenance
+from ingest_pipeline.ingestion.documents.payloads import ObservedMessage, PayloadDocument, correlation_of
 from ingest_pipeline.ingestion.gateway_events import windows_of
 from ingest_pipeline.ingestion.ingest import ingest_documents, new_correlation_id
-from ingest_pipeline.ingestion.payload_documents import ObservedMessage, PayloadDocument, correlation_of
 from ingest_pipeline.ingestion.raw_landing import answers_of
 from ingest_pipeline.ingestion.services import Services
 from ingest_pipeline.landing.raw_reading import RawReading

@@ -19,7 +19,7 @@ from ingest_pipeline.bot.message_refetch import refetch_due
 from ingest_pipeline.bot.spool_landing import SpoolLanding
 from ingest_pipeline.bot.supervision import GatewayReconnector
 from ingest_pipeline.bot.watchlist import BotCatalogue
-from ingest_pipeline.domain.session import live_sessions
+from ingest_pipeline.domain.sessions.session import live_sessions
 from ingest_pipeline.domain.snowflake import DISCORD_EPOCH
 from ingest_pipeline.errors import IngestError
 from ingest_pipeline.events import EventType, log_events

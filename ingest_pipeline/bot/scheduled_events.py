@@ -31,7 +31,7 @@ async def follow_scheduled_events(services: Services, gateway: GatewayState, pau
 
 
 def _sync(services: Services, guild_ids: set[int]) -> None:
-    from ingest_pipeline.domain.schedule_plan import describe_changes
+    from ingest_pipeline.domain.sessions.schedule_plan import describe_changes
     from ingest_pipeline.userconfig.schedules.sync import sync_schedule
 
     try:

@@ -20,8 +20,8 @@ from ingest_pipeline.domain.erasures import NOTHING_ERASED, Erasures
 from ingest_pipeline.errors import StorageRejected
 from ingest_pipeline.ingestion.gateway_events import raw_readings
 from ingest_pipeline.ingestion.ingest import new_correlation_id
-from ingest_pipeline.landing.erased_files import erase_from_spool
-from ingest_pipeline.landing.erased_readings import ChannelRef, kept_readings
+from ingest_pipeline.landing.erasure.files import erase_from_spool
+from ingest_pipeline.landing.erasure.readings import ChannelRef, kept_readings
 from ingest_pipeline.landing.raw_reading import RawReading
 from ingest_pipeline.landing.raw_store import RawStore, write_segment
 from ingest_pipeline.landing.spool import Position, Spool

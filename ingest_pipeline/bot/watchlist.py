@@ -24,7 +24,7 @@ from ingest_pipeline.bot.heartbeat import (
 )
 from ingest_pipeline.content.sessions import read_relinked
 from ingest_pipeline.domain.guild import Channel, ChannelAccess, monitored_ids
-from ingest_pipeline.domain.session import Session
+from ingest_pipeline.domain.sessions.session import Session
 from ingest_pipeline.errors import BadInput, ChannelForbidden, ChannelNotFound
 from ingest_pipeline.history.catalogue_sync import note_left, save_view
 from ingest_pipeline.ingestion.services import Services

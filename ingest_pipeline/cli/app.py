@@ -8,29 +8,11 @@ from typing import Annotated, Any
 
 import typer
 
-from ingest_pipeline.cli.commands import (
-    bot,
-    channels,
-    clips,
-    content,
-    database,
-    erase,
-    events,
-    file_import,
-    guilds,
-    history,
-    imports,
-    mcp,
-    messages,
-    notify,
-    operations,
-    scans,
-    schedule_commands,
-    search,
-    sessions,
-    settings,
-    stack,
-)
+from ingest_pipeline.cli.commands.catalogue import channels, guilds, scans, settings
+from ingest_pipeline.cli.commands.ingestion import file_import, history, imports
+from ingest_pipeline.cli.commands.messages import clips, content, events, messages, search
+from ingest_pipeline.cli.commands.operations import bot, database, erase, mcp, notify, operations, stack
+from ingest_pipeline.cli.commands.sessions import schedule_commands, sessions
 from ingest_pipeline.cli.invocation import invocation_of
 from ingest_pipeline.cli.output import ReportingGroup
 from ingest_pipeline.errors import ExitCode

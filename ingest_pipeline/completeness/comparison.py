@@ -14,10 +14,10 @@ from datetime import datetime
 from enum import StrEnum
 
 from ingest_pipeline.domain.erasures import NOTHING_ERASED, Erasures
-from ingest_pipeline.domain.membership import Claim
-from ingest_pipeline.domain.message_details import NO_DETAILS
-from ingest_pipeline.domain.normalize import SkipReason
-from ingest_pipeline.ingestion.documents import Document, Tally
+from ingest_pipeline.domain.messages.details import NO_DETAILS
+from ingest_pipeline.domain.messages.normalize import SkipReason
+from ingest_pipeline.domain.sessions.membership import Claim
+from ingest_pipeline.ingestion.documents.document import Document, Tally
 from ingest_pipeline.sources.discord.history import Page
 from ingest_pipeline.storage.engine.columns import values_of
 from ingest_pipeline.storage.erasure_list import without_erased

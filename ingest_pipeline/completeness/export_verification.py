@@ -22,10 +22,10 @@ from ingest_pipeline.completeness.verification import VerifyProgress, verify
 from ingest_pipeline.domain.snowflake import created_at, parse_snowflake
 from ingest_pipeline.domain.window import Window
 from ingest_pipeline.errors import IngestError, TokenRejected
-from ingest_pipeline.ingestion.documents import Provenance
-from ingest_pipeline.ingestion.export_document import ExportDocument
+from ingest_pipeline.ingestion.documents.document import Provenance
+from ingest_pipeline.ingestion.documents.export import ExportDocument
 from ingest_pipeline.ingestion.services import Services, read_by_bot_else_exporter
-from ingest_pipeline.landing.export_reader import read_export
+from ingest_pipeline.landing.exports.reader import read_export
 from ingest_pipeline.settings import Settings
 from ingest_pipeline.sources.discord.history import Page
 from ingest_pipeline.sources.discord.rest import DiscordRest

@@ -16,7 +16,7 @@ from ingest_pipeline.errors import ChannelForbidden, ChannelNotFound
 from ingest_pipeline.history.catalogue_sync import save_view
 from ingest_pipeline.history.channel_scan import DEFAULT_CONCURRENCY, RunProgress, run_scans
 from ingest_pipeline.history.scan_plans import IdRange, queue_ranges
-from ingest_pipeline.ingestion.channel_import import import_months
+from ingest_pipeline.ingestion.channels.by_month import import_months
 from ingest_pipeline.ingestion.imports import backfill_session
 from ingest_pipeline.ingestion.ingest import new_correlation_id
 from ingest_pipeline.ingestion.polling import missing_keys

@@ -15,17 +15,17 @@ from typing import Any
 
 from ingest_pipeline.content.sessions import reading_content
 from ingest_pipeline.domain.backoff import Backoff, RetrySchedule
-from ingest_pipeline.domain.session import Session, live_sessions
+from ingest_pipeline.domain.sessions.session import Session, live_sessions
 from ingest_pipeline.domain.snowflake import parse_snowflake
 from ingest_pipeline.errors import ChannelForbidden, ChannelNotFound, SessionInvalid
 from ingest_pipeline.history.channel_scan import DEFAULT_CONCURRENCY, run_scans
 from ingest_pipeline.history.scan_plans import IdRange, queue_ranges
+from ingest_pipeline.ingestion.channels.threads import read_threads_if_possible
 from ingest_pipeline.ingestion.imports import backfill_session, load_session
 from ingest_pipeline.ingestion.ingest import new_correlation_id
 from ingest_pipeline.ingestion.overruns import overrunning
 from ingest_pipeline.ingestion.polling import missing_time
 from ingest_pipeline.ingestion.services import Services, read_by_bot_else_exporter
-from ingest_pipeline.ingestion.threads import read_threads_if_possible
 from ingest_pipeline.sources.discord.rest import DiscordRest
 from ingest_pipeline.storage.catalogue.guilds import list_channels
 from ingest_pipeline.storage.engine.database import Connection

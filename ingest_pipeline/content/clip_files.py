@@ -24,9 +24,9 @@ from upath import UPath
 from ingest_pipeline.content.kinds.clips import clip_key, stored_clips
 from ingest_pipeline.content.sessions import spans
 from ingest_pipeline.domain.extract.clips import Clip
-from ingest_pipeline.domain.message import RawMessage
-from ingest_pipeline.domain.normalize import ChannelPolicy, build_normalizer
-from ingest_pipeline.domain.session import Session
+from ingest_pipeline.domain.messages.message import RawMessage
+from ingest_pipeline.domain.messages.normalize import ChannelPolicy, build_normalizer
+from ingest_pipeline.domain.sessions.session import Session
 from ingest_pipeline.domain.window import Window
 from ingest_pipeline.errors import (
     BadInput,
@@ -35,7 +35,7 @@ from ingest_pipeline.errors import (
     StorageUnavailable,
 )
 from ingest_pipeline.ingestion.services import Services, read_by_bot_else_exporter
-from ingest_pipeline.landing.export_reader import read_export
+from ingest_pipeline.landing.exports.reader import read_export
 from ingest_pipeline.landing.stored_files import file_exists, open_root, replace_file
 from ingest_pipeline.settings import Settings
 from ingest_pipeline.sources.discord.clip_download import ClipGone, Download, DownloadLimits, download_clip

@@ -8,7 +8,7 @@ import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ingest_pipeline.domain.message_parts import words_of
+from ingest_pipeline.domain.messages.parts import words_of
 from ingest_pipeline.storage.engine.columns import column, scalar
 
 STORED_COLUMNS = (

@@ -22,7 +22,7 @@ from ingest_pipeline.content.extraction import (
 )
 from ingest_pipeline.content.kind import Kind
 from ingest_pipeline.content.rules import ContentRules, CurrentRules
-from ingest_pipeline.domain.session import Session
+from ingest_pipeline.domain.sessions.session import Session
 from ingest_pipeline.domain.window import Window, contiguous
 from ingest_pipeline.events import AnyEventType, Event, EventType, content_event
 from ingest_pipeline.ingestion.batch_events import message_event

@@ -20,7 +20,7 @@ import yaml
 
 from ingest_pipeline.demo.post import GUILD_ID
 from ingest_pipeline.demo.simulated_session import Scene, parse_start
-from ingest_pipeline.domain.session import Session
+from ingest_pipeline.domain.sessions.session import Session
 
 EXECUTABLE = "DiscordChatExporter.Cli"
 _PACKAGE_PARENT = Path(__file__).resolve().parents[2]

@@ -15,8 +15,8 @@ from functools import lru_cache
 from typing import Any, get_args
 
 from ingest_pipeline.domain.extract.highlights import HighlightRule
-from ingest_pipeline.domain.message_words import DriverFrom
-from ingest_pipeline.domain.normalize import ChannelPolicy
+from ingest_pipeline.domain.messages.normalize import ChannelPolicy
+from ingest_pipeline.domain.messages.words import DriverFrom
 from ingest_pipeline.errors import BadInput, ConfigurationError
 
 Value = bool | int | float | str | tuple[str, ...]

@@ -10,9 +10,9 @@ from fnmatch import fnmatchcase
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from ingest_pipeline.domain.search_query import Node, matches
-from ingest_pipeline.domain.search_words import SearchableText
-from ingest_pipeline.domain.session import Session
+from ingest_pipeline.domain.search.query import Node, matches
+from ingest_pipeline.domain.search.words import SearchableText
+from ingest_pipeline.domain.sessions.session import Session
 
 
 class Occasion(StrEnum):

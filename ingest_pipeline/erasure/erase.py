@@ -24,7 +24,7 @@ from ingest_pipeline.erasure.dagster_log import erase_from_dagster
 from ingest_pipeline.erasure.list_file import join_list, save_list
 from ingest_pipeline.erasure.set_aside import erase_from_copies
 from ingest_pipeline.ingestion.services import Services
-from ingest_pipeline.landing.erased_files import (
+from ingest_pipeline.landing.erasure.files import (
     erase_from_export,
     erase_from_quarantine,
     erase_from_spool,

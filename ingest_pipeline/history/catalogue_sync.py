@@ -15,8 +15,8 @@ from typing import Any
 
 from ingest_pipeline.content.sessions import read_relinked
 from ingest_pipeline.domain.guild import Guild
-from ingest_pipeline.domain.message_parts import clean
-from ingest_pipeline.domain.profiles import ROLE, Profile, Profiles
+from ingest_pipeline.domain.messages.parts import clean
+from ingest_pipeline.domain.messages.profiles import ROLE, Profile, Profiles
 from ingest_pipeline.errors import ChannelForbidden, ChannelNotFound
 from ingest_pipeline.ingestion.services import Services
 from ingest_pipeline.sources.discord.discovery import GuildView, guild_from, view_guild

@@ -21,7 +21,7 @@ from typing import TypeVar
 from ingest_pipeline.content.extraction import extract_for
 from ingest_pipeline.content.rules import ContentRules, CurrentRules
 from ingest_pipeline.domain.guild import ChannelAccess
-from ingest_pipeline.domain.normalize import ChannelPolicy
+from ingest_pipeline.domain.messages.normalize import ChannelPolicy
 from ingest_pipeline.errors import ChannelForbidden, ChannelNotFound, IngestError, TokenRejected
 from ingest_pipeline.events import Event
 from ingest_pipeline.history.page_documents import SOURCE, page_document

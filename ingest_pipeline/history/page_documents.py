@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ingest_pipeline.domain.normalize import ChannelPolicy
+from ingest_pipeline.domain.messages.normalize import ChannelPolicy
 from ingest_pipeline.domain.snowflake import parse_snowflake
-from ingest_pipeline.ingestion.documents import Provenance
-from ingest_pipeline.ingestion.payload_documents import ObservedMessage, PayloadDocument
+from ingest_pipeline.ingestion.documents.document import Provenance
+from ingest_pipeline.ingestion.documents.payloads import ObservedMessage, PayloadDocument
 from ingest_pipeline.sources.discord.history import Page
 
 SOURCE = "history"

@@ -14,7 +14,7 @@ from typing import Any
 
 from ingest_pipeline.errors import DatabaseBusy, DatabaseUnavailable, IngestError, TransientError
 from ingest_pipeline.events import AnyEventType, Event, EventType, dagster_run_id, log_events
-from ingest_pipeline.ingestion.documents import Document
+from ingest_pipeline.ingestion.documents.document import Document
 from ingest_pipeline.storage.engine.database import Database
 from ingest_pipeline.storage.runs.events import publish
 

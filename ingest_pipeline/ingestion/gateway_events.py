@@ -19,12 +19,12 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from ingest_pipeline.domain.message_details import Payload
-from ingest_pipeline.domain.session import Session
+from ingest_pipeline.domain.messages.details import Payload
+from ingest_pipeline.domain.sessions.session import Session
 from ingest_pipeline.domain.snowflake import created_at, parse_snowflake
 from ingest_pipeline.domain.window import Window, WindowGrid
-from ingest_pipeline.ingestion.payload_documents import ObservedMessage, correlation_of
-from ingest_pipeline.landing.erased_readings import ChannelRef
+from ingest_pipeline.ingestion.documents.payloads import ObservedMessage, correlation_of
+from ingest_pipeline.landing.erasure.readings import ChannelRef
 from ingest_pipeline.landing.raw_reading import RawReading
 from ingest_pipeline.landing.spool import Record
 from ingest_pipeline.sources.discord.payloads import is_whole

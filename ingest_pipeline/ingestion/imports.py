@@ -17,14 +17,14 @@ from typing import BinaryIO
 
 from upath import UPath
 
-from ingest_pipeline.domain.message import OBSERVED_AT_UNKNOWN
-from ingest_pipeline.domain.normalize import ChannelPolicy
-from ingest_pipeline.domain.session import Session, live_sessions
+from ingest_pipeline.domain.messages.message import OBSERVED_AT_UNKNOWN
+from ingest_pipeline.domain.messages.normalize import ChannelPolicy
+from ingest_pipeline.domain.sessions.session import Session, live_sessions
 from ingest_pipeline.domain.window import Window
 from ingest_pipeline.errors import BadInput, ExportMismatch
 from ingest_pipeline.ingestion.batch_events import failures_recorded
-from ingest_pipeline.ingestion.documents import Document, Provenance
-from ingest_pipeline.ingestion.export_document import ExportDocument
+from ingest_pipeline.ingestion.documents.document import Document, Provenance
+from ingest_pipeline.ingestion.documents.export import ExportDocument
 from ingest_pipeline.ingestion.ingest import (
     IngestReport,
     OnRowsMerged,
@@ -36,10 +36,10 @@ from ingest_pipeline.ingestion.overruns import extend_overrunning
 from ingest_pipeline.ingestion.polling import missing_time
 from ingest_pipeline.ingestion.refresh import landed_documents, refresh_landing
 from ingest_pipeline.ingestion.services import Services
-from ingest_pipeline.landing.erased_files import erase_from_export
-from ingest_pipeline.landing.export_header import ExportHeader
-from ingest_pipeline.landing.export_reader import read_header
-from ingest_pipeline.landing.member_streams import Damage
+from ingest_pipeline.landing.erasure.files import erase_from_export
+from ingest_pipeline.landing.exports.header import ExportHeader
+from ingest_pipeline.landing.exports.reader import read_header
+from ingest_pipeline.landing.files.member_streams import Damage
 from ingest_pipeline.sources.exporter.chat_exporter import ExportRequest, ExportResult
 from ingest_pipeline.storage.engine.database import Connection
 from ingest_pipeline.storage.erasure_list import read_erasures

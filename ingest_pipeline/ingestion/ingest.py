@@ -17,12 +17,12 @@ from typing import Any
 
 import pyarrow as pa
 
-from ingest_pipeline.domain.normalize import SkipReason
+from ingest_pipeline.domain.messages.normalize import SkipReason
 from ingest_pipeline.domain.snowflake import first_id_at
 from ingest_pipeline.events import Event, log_events
 from ingest_pipeline.ingestion.batch_events import Batch, record_failure
-from ingest_pipeline.ingestion.chunks import ChunkSizes, read_in_chunks, rebatch
-from ingest_pipeline.ingestion.documents import Document, Tally
+from ingest_pipeline.ingestion.documents.chunks import ChunkSizes, read_in_chunks, rebatch
+from ingest_pipeline.ingestion.documents.document import Document, Tally
 from ingest_pipeline.storage.catalogue.profiles import save_profiles
 from ingest_pipeline.storage.engine.database import Connection, Database
 from ingest_pipeline.storage.messages.coverage import Proof, record_proof

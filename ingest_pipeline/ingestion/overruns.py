@@ -11,7 +11,7 @@ import logging
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 
-from ingest_pipeline.domain.session import Session
+from ingest_pipeline.domain.sessions.session import Session
 from ingest_pipeline.domain.window import Window
 from ingest_pipeline.errors import ConfigurationError
 from ingest_pipeline.ingestion.polling import ended_within

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from ingest_pipeline.domain.session import Session, live_sessions, next_session
+from ingest_pipeline.domain.sessions.session import Session, live_sessions, next_session
 from ingest_pipeline.domain.snowflake import created_at
 from ingest_pipeline.domain.window import Window, WindowGrid
 from ingest_pipeline.storage.engine.database import Connection

@@ -18,11 +18,11 @@ from threading import Condition, Event, Thread
 import msgspec
 
 from ingest_pipeline.domain.erasures import NOTHING_ERASED
-from ingest_pipeline.domain.message_details import Payload
+from ingest_pipeline.domain.messages.details import Payload
 from ingest_pipeline.errors import IngestError
 from ingest_pipeline.events import Event as LoggedEvent
 from ingest_pipeline.events import EventType, log_events
-from ingest_pipeline.landing.erased_readings import READ, ChannelRef, kept_readings
+from ingest_pipeline.landing.erasure.readings import READ, ChannelRef, kept_readings
 from ingest_pipeline.landing.raw_reading import RawReading
 from ingest_pipeline.landing.raw_store import ABSENT, RawStore, Segment, write_segment
 from ingest_pipeline.storage.engine.database import Database

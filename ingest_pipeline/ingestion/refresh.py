@@ -12,17 +12,17 @@ from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from ingest_pipeline.domain.message import OBSERVED_AT_UNKNOWN
-from ingest_pipeline.domain.normalize import ChannelPolicy
-from ingest_pipeline.domain.session import Session
+from ingest_pipeline.domain.messages.message import OBSERVED_AT_UNKNOWN
+from ingest_pipeline.domain.messages.normalize import ChannelPolicy
+from ingest_pipeline.domain.sessions.session import Session
 from ingest_pipeline.domain.window import Window, contiguous, document_key, window_key
 from ingest_pipeline.errors import BadInput, DiscordRejected, DiscordUnavailable, ExporterFailed, IngestError
 from ingest_pipeline.ingestion.batch_events import failures_recorded
-from ingest_pipeline.ingestion.documents import Provenance
-from ingest_pipeline.ingestion.export_document import ExportDocument
-from ingest_pipeline.ingestion.normalized_store import StoredDocument
+from ingest_pipeline.ingestion.documents.document import Provenance
+from ingest_pipeline.ingestion.documents.export import ExportDocument
+from ingest_pipeline.ingestion.documents.normalized_store import StoredDocument
 from ingest_pipeline.ingestion.services import Services
-from ingest_pipeline.landing.export_header import ExportHeader
+from ingest_pipeline.landing.exports.header import ExportHeader
 from ingest_pipeline.landing.store import Landed
 from ingest_pipeline.sources.exporter.chat_exporter import ExportRequest
 from ingest_pipeline.storage.erasure_list import read_erasures

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TypeVar
 
-from ingest_pipeline.domain.normalize import ChannelPolicy
+from ingest_pipeline.domain.messages.normalize import ChannelPolicy
 from ingest_pipeline.domain.window import WindowGrid
 from ingest_pipeline.errors import ConfigurationError
-from ingest_pipeline.ingestion.normalized_store import NormalizedStore
+from ingest_pipeline.ingestion.documents.normalized_store import NormalizedStore
 from ingest_pipeline.ingestion.raw_landing import RawLanding
 from ingest_pipeline.landing.store import LandingStore
 from ingest_pipeline.settings import Settings

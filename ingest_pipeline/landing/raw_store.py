@@ -28,7 +28,7 @@ from upath import UPath
 
 from ingest_pipeline.domain.erasures import Erasures
 from ingest_pipeline.errors import BadInput, IngestError
-from ingest_pipeline.landing.erased_readings import ChannelRef, without_erased
+from ingest_pipeline.landing.erasure.readings import ChannelRef, without_erased
 from ingest_pipeline.landing.listings import files_in, subfolders
 from ingest_pipeline.landing.raw_reading import RawReading, decoded_reading, in_order
 from ingest_pipeline.landing.store_errors import is_local, store_errors

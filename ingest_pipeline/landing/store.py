@@ -28,12 +28,12 @@ import msgspec
 from upath import UPath
 
 from ingest_pipeline.domain.erasures import NOTHING_ERASED, Erasures
-from ingest_pipeline.domain.normalize import parse_timestamp
+from ingest_pipeline.domain.messages.normalize import parse_timestamp
 from ingest_pipeline.domain.window import Window
 from ingest_pipeline.errors import ExportMismatch, StorageRejected, StorageUnavailable
-from ingest_pipeline.landing.erased_files import ExportEraser
-from ingest_pipeline.landing.export_header import ExportHeader
-from ingest_pipeline.landing.export_reader import read_document, read_header
+from ingest_pipeline.landing.erasure.files import ExportEraser
+from ingest_pipeline.landing.exports.header import ExportHeader
+from ingest_pipeline.landing.exports.reader import read_document, read_header
 from ingest_pipeline.landing.listings import existing_files, subfolders
 from ingest_pipeline.landing.quarantine import quarantine
 from ingest_pipeline.landing.raw_store import RawStore

@@ -12,7 +12,7 @@ from typing import Any
 
 from upath import UPath
 
-from ingest_pipeline.domain.session import Session
+from ingest_pipeline.domain.sessions.session import Session
 from ingest_pipeline.ingestion.services import Services
 from ingest_pipeline.landing.listings import Tree, look_at_tree, subfolders
 from ingest_pipeline.landing.stored_files import remove_tree

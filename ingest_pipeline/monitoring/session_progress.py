@@ -12,7 +12,7 @@ from enum import StrEnum
 from itertools import chain
 from typing import Any
 
-from ingest_pipeline.domain.session import Session
+from ingest_pipeline.domain.sessions.session import Session
 from ingest_pipeline.domain.window import Window, WindowGrid
 from ingest_pipeline.ingestion.polling import missing_time
 from ingest_pipeline.storage.engine.database import Connection

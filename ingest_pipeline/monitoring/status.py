@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from ingest_pipeline.domain.session import Session, live_sessions, next_session
+from ingest_pipeline.domain.sessions.session import Session, live_sessions, next_session
 from ingest_pipeline.events import AnyEventType, Event, EventChannel, EventType
 from ingest_pipeline.ingestion.services import Services
 from ingest_pipeline.monitoring.permissions import UnreadableChannel, unreadable_channels

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from ingest_pipeline.domain.message import OBSERVED_AT_UNKNOWN
+from ingest_pipeline.domain.messages.message import OBSERVED_AT_UNKNOWN
 from ingest_pipeline.domain.snowflake import created_at, parse_snowflake
 from ingest_pipeline.errors import NothingFound
 from ingest_pipeline.events import AnyEventType, Event, EventType, dagster_run_id

@@ -10,7 +10,7 @@ from typing import Any
 
 from ingest_pipeline.content.found import is_known
 from ingest_pipeline.domain.notification import Occasion, Occurrence, Rule
-from ingest_pipeline.domain.session import Session
+from ingest_pipeline.domain.sessions.session import Session
 from ingest_pipeline.domain.snowflake import first_id_at
 from ingest_pipeline.notifications.active_rules import ActiveRules
 from ingest_pipeline.storage.content.rows import rows_of_messages

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from ingest_pipeline.domain.mentions import readable
+from ingest_pipeline.domain.messages.mentions import readable
 from ingest_pipeline.domain.notification import Occasion, Occurrence, Rule
-from ingest_pipeline.domain.session import Session
+from ingest_pipeline.domain.sessions.session import Session
 from ingest_pipeline.notifications.active_rules import ActiveRules
 from ingest_pipeline.notifications.occurrences import content_of
 from ingest_pipeline.storage.catalogue.names import names_in

@@ -13,13 +13,13 @@ from enum import StrEnum
 
 import pyarrow as pa
 
-from ingest_pipeline.domain.session import Session
+from ingest_pipeline.domain.sessions.session import Session
 from ingest_pipeline.domain.window import Window, window_key
 from ingest_pipeline.errors import BadInput
-from ingest_pipeline.ingestion.normalized_store import StoredDocument, read_rows
+from ingest_pipeline.ingestion.documents.normalized_store import StoredDocument, read_rows
 from ingest_pipeline.ingestion.refresh import document_windows
 from ingest_pipeline.ingestion.services import Services
-from ingest_pipeline.landing.export_reader import read_document
+from ingest_pipeline.landing.exports.reader import read_document
 from ingest_pipeline.landing.store import Landed
 from ingest_pipeline.landing.stored_files import file_exists
 from ingest_pipeline.monitoring.retention import is_past_retention

@@ -18,11 +18,11 @@ import dagster as dg
 import pyarrow as pa
 
 from ingest_pipeline.domain.markdown import as_code
-from ingest_pipeline.domain.session import Session
+from ingest_pipeline.domain.sessions.session import Session
 from ingest_pipeline.domain.snowflake import created_at
 from ingest_pipeline.domain.window import Window
+from ingest_pipeline.ingestion.documents.normalized_store import StoredDocument, taken_rows
 from ingest_pipeline.ingestion.ingest import IngestReport
-from ingest_pipeline.ingestion.normalized_store import StoredDocument, taken_rows
 from ingest_pipeline.ingestion.refresh import Exported, session_windows
 from ingest_pipeline.ingestion.services import Services
 from ingest_pipeline.orchestration.audit import count_landed

@@ -19,7 +19,7 @@ from typing import Any, cast
 
 import dagster as dg
 
-from ingest_pipeline.domain.session import Session
+from ingest_pipeline.domain.sessions.session import Session
 from ingest_pipeline.domain.window import WindowGrid, window_key
 from ingest_pipeline.errors import PartitionsInvalid
 from ingest_pipeline.ingestion.services import Services

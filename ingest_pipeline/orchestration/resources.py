@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from ingest_pipeline.errors import PartitionsInvalid
-from ingest_pipeline.ingestion.normalized_store import NormalizedStore
+from ingest_pipeline.ingestion.documents.normalized_store import NormalizedStore
 from ingest_pipeline.ingestion.services import build_services
 from ingest_pipeline.orchestration.failures import as_failure
 from ingest_pipeline.orchestration.partitions import keys_by_session, requested_input_keys

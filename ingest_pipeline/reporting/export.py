@@ -15,8 +15,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ingest_pipeline.domain.mentions import readable
-from ingest_pipeline.domain.session import Session
+from ingest_pipeline.domain.messages.mentions import readable
+from ingest_pipeline.domain.sessions.session import Session
 from ingest_pipeline.reporting.formats import ExportFormat
 from ingest_pipeline.storage.catalogue.names import names_in
 from ingest_pipeline.storage.engine.columns import as_numpy, column, scalar

@@ -13,8 +13,8 @@ from typing import Any
 from ingest_pipeline.content.found import find_content
 from ingest_pipeline.content.kind import Kind
 from ingest_pipeline.domain.channel_settings import EffectiveSettings
-from ingest_pipeline.domain.mentions import Names, readable
-from ingest_pipeline.domain.session import Session
+from ingest_pipeline.domain.messages.mentions import Names, readable
+from ingest_pipeline.domain.sessions.session import Session
 from ingest_pipeline.domain.snowflake import created_at
 from ingest_pipeline.domain.window import Window
 from ingest_pipeline.monitoring.status import bot_status

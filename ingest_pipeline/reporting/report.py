@@ -14,7 +14,7 @@ from typing import Any
 from upath import UPath
 
 from ingest_pipeline.content.registry import load_kinds
-from ingest_pipeline.domain.session import Session
+from ingest_pipeline.domain.sessions.session import Session
 from ingest_pipeline.ingestion.services import Services
 from ingest_pipeline.landing.stored_files import new_version
 from ingest_pipeline.reporting.charts import (

@@ -13,8 +13,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from ingest_pipeline.domain.search_query import Node, parse_query, spans
-from ingest_pipeline.domain.search_words import offsets
+from ingest_pipeline.domain.search.query import Node, parse_query, spans
+from ingest_pipeline.domain.search.words import offsets
 from ingest_pipeline.domain.snowflake import MAX_SNOWFLAKE, created_at
 from ingest_pipeline.errors import StorageUnavailable
 from ingest_pipeline.storage.engine.database import Connection, Database
@@ -177,7 +177,7 @@ def search_messages(
 
     Args:
         database: Where.
-        text: The query; see `domain/search_query.py`.
+        text: The query; see `domain/search/query.py`.
         wanted: The filters.
         before: Only messages with lower ids: the last one of the page before.
         limit: How many at most.

@@ -15,7 +15,7 @@ from typing import Any
 
 from ingest_pipeline.domain.channel_settings import Value, Values, flatten
 from ingest_pipeline.domain.guild import Channel
-from ingest_pipeline.domain.session import Session
+from ingest_pipeline.domain.sessions.session import Session
 from ingest_pipeline.storage.catalogue.guilds import list_channels, save_channels
 from ingest_pipeline.storage.engine.database import Connection, Database
 from ingest_pipeline.storage.messages.sessions import SessionChanges, save_sessions

@@ -27,7 +27,7 @@ import yaml
 
 from ingest_pipeline.domain.channel_settings import unknown_key
 from ingest_pipeline.domain.notification import KIND_ALIASES, Occasion, QuietHours, Rule
-from ingest_pipeline.domain.search_query import parse_query
+from ingest_pipeline.domain.search.query import parse_query
 from ingest_pipeline.errors import BadInput, ConfigurationError
 from ingest_pipeline.userconfig.edited_files import (
     decode_text,

@@ -16,7 +16,7 @@ from pathlib import Path, PurePath
 
 import yaml
 
-from ingest_pipeline.domain.session import Session
+from ingest_pipeline.domain.sessions.session import Session
 from ingest_pipeline.errors import BadInput, SessionInvalid
 from ingest_pipeline.settings import Settings
 from ingest_pipeline.storage.engine.database import Connection, Database

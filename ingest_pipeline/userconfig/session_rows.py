@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from difflib import get_close_matches
 from typing import Any
 
-from ingest_pipeline.domain.session import Session, validate_session_id
+from ingest_pipeline.domain.sessions.session import Session, validate_session_id
 from ingest_pipeline.domain.snowflake import parse_snowflake
 from ingest_pipeline.domain.window import Window, require_utc
 from ingest_pipeline.errors import BadInput, SessionInvalid, WindowInvalid

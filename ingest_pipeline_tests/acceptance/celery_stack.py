@@ -27,7 +27,7 @@ import psycopg
 import yaml
 
 from ingest_pipeline.demo.session import DEMO_TOKEN, Demo, build_demo
-from ingest_pipeline.domain.session import Session
+from ingest_pipeline.domain.sessions.session import Session
 from ingest_pipeline.ingestion.services import window_grid
 from ingest_pipeline.installation import PROJECT_ROOT
 from ingest_pipeline.orchestration.partitions import SESSION_PARTITIONS, range_tags

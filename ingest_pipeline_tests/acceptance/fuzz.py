@@ -30,14 +30,14 @@ from types import FrameType
 
 from pydantic import SecretStr
 
-from ingest_pipeline.domain.session import Session
+from ingest_pipeline.domain.sessions.session import Session
 from ingest_pipeline.domain.window import Window
 from ingest_pipeline.errors import BadInput
 from ingest_pipeline.ingestion.imports import import_messages, merge_documents
 from ingest_pipeline.ingestion.ingest import IngestReport
 from ingest_pipeline.ingestion.refresh import normalize_windows
 from ingest_pipeline.ingestion.services import Services, build_services
-from ingest_pipeline.landing.export_reader import read_export, read_header
+from ingest_pipeline.landing.exports.reader import read_export, read_header
 from ingest_pipeline.landing.store import split_export
 from ingest_pipeline.settings import Settings
 from ingest_pipeline.storage.messages.sessions import save_sessions

@@ -25,7 +25,7 @@ from typing import Any
 import typer
 
 from ingest_pipeline.cli.app import app
-from ingest_pipeline.domain.session import Session
+from ingest_pipeline.domain.sessions.session import Session
 from ingest_pipeline.errors import ExitCode
 from ingest_pipeline.ingestion.services import Services
 from ingest_pipeline.storage.messages.sessions import save_sessions

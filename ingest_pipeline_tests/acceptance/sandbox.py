@@ -20,7 +20,7 @@ from pydantic import SecretStr
 
 from ingest_pipeline.demo.session import install_stand_in
 from ingest_pipeline.demo.simulated_session import Scene
-from ingest_pipeline.domain.session import Session
+from ingest_pipeline.domain.sessions.session import Session
 from ingest_pipeline.domain.snowflake import first_id_at
 from ingest_pipeline.settings import Settings
 from ingest_pipeline.storage.engine.database import Database

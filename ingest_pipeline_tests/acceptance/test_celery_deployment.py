@@ -10,7 +10,7 @@ import pytest
 from pydantic import SecretStr
 
 from ingest_pipeline.demo.session import DEMO_TOKEN
-from ingest_pipeline.domain.session import Session
+from ingest_pipeline.domain.sessions.session import Session
 from ingest_pipeline.ingestion.services import Services, build_services
 from ingest_pipeline.orchestration.build import build_definitions
 from ingest_pipeline.orchestration.partitions import SESSION_PARTITIONS, range_tags

@@ -21,7 +21,7 @@ from statistics import median, quantiles
 import psutil
 
 from ingest_pipeline.demo.simulated_session import Scene
-from ingest_pipeline.domain.session import live_sessions
+from ingest_pipeline.domain.sessions.session import live_sessions
 from ingest_pipeline.domain.snowflake import created_at
 from ingest_pipeline.installation import PROJECT_ROOT
 from ingest_pipeline.settings import Settings, load_settings

@@ -8,11 +8,11 @@ from typing import Any
 
 from ingest_pipeline.content.rules import ContentRules
 from ingest_pipeline.domain.extract.drivers import DriverTable
-from ingest_pipeline.domain.message import Author, RawMessage
-from ingest_pipeline.domain.normalize import ChannelPolicy, build_normalizer
-from ingest_pipeline.domain.session import Session
+from ingest_pipeline.domain.messages.message import Author, RawMessage
+from ingest_pipeline.domain.messages.normalize import ChannelPolicy, build_normalizer
+from ingest_pipeline.domain.sessions.session import Session
 from ingest_pipeline.domain.snowflake import first_id_at
-from ingest_pipeline.ingestion.documents import rows_table
+from ingest_pipeline.ingestion.documents.document import rows_table
 from ingest_pipeline.storage.engine.database import Connection
 from ingest_pipeline.storage.engine.queries import quoted
 from ingest_pipeline.storage.messages.deletions import Tombstone, tombstone_messages

@@ -160,7 +160,7 @@ def hear(settings: Settings, first: int, most: int | None = None) -> None:
     from ingest_pipeline.bot.ingest import SpoolIngester
     from ingest_pipeline.bot.spool_landing import SpoolLanding
     from ingest_pipeline.bot.watchlist import CatalogueView, Watchlist
-    from ingest_pipeline.domain.session import Session
+    from ingest_pipeline.domain.sessions.session import Session
     from ingest_pipeline.ingestion.services import build_services
     from ingest_pipeline.landing.spool import Spool, own_spool
     from ingest_pipeline_tests.contract.bot.test_gateway_ingest import (

@@ -11,9 +11,9 @@ from zlib import crc32
 
 import pyarrow as pa
 
-from ingest_pipeline.domain.message import OBSERVED_AT_UNKNOWN
-from ingest_pipeline.domain.normalize import NORMALIZER_VERSION
-from ingest_pipeline.domain.session import Session
+from ingest_pipeline.domain.messages.message import OBSERVED_AT_UNKNOWN
+from ingest_pipeline.domain.messages.normalize import NORMALIZER_VERSION
+from ingest_pipeline.domain.sessions.session import Session
 from ingest_pipeline.storage.engine.database import Connection
 from ingest_pipeline.storage.messages.deletions import Tombstone
 from ingest_pipeline.storage.messages.schema import STAGING_SCHEMA

@@ -13,7 +13,7 @@ import dagster as dg
 from pydantic import SecretStr
 
 from ingest_pipeline.demo.session import install_stand_in
-from ingest_pipeline.domain.session import Session
+from ingest_pipeline.domain.sessions.session import Session
 from ingest_pipeline.domain.snowflake import first_id_at
 from ingest_pipeline.ingestion.services import Services, build_services
 from ingest_pipeline.orchestration.build import build_definitions

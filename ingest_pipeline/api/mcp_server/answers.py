@@ -9,10 +9,10 @@ from typing import Any
 from pydantic import BaseModel, Field
 
 from ingest_pipeline.api.fields import ShownId, ShownTime
-from ingest_pipeline.api.routes.content import KindModel
-from ingest_pipeline.api.routes.messages import MessageModel
-from ingest_pipeline.api.routes.search import HitModel
-from ingest_pipeline.api.routes.sessions import SessionModel, TimeRangeModel
+from ingest_pipeline.api.routes.messages.content import KindModel
+from ingest_pipeline.api.routes.messages.messages import MessageModel
+from ingest_pipeline.api.routes.messages.search import HitModel
+from ingest_pipeline.api.routes.sessions.sessions import SessionModel, TimeRangeModel
 from ingest_pipeline.domain.snowflake import MAX_SNOWFLAKE, created_at
 from ingest_pipeline.storage.engine.database import Connection
 from ingest_pipeline.storage.gateway.refetch_queue import coverage_bounds

@@ -28,10 +28,10 @@ from ingest_pipeline.api.mcp_server.answers import (
     SessionsAnswer,
     completeness_of,
 )
-from ingest_pipeline.api.routes.content import content_page_model, describe_kind, read_page
-from ingest_pipeline.api.routes.messages import read_messages, shown_messages
-from ingest_pipeline.api.routes.search import shown_page
-from ingest_pipeline.api.routes.sessions import ProgressModel, SessionModel
+from ingest_pipeline.api.routes.messages.content import content_page_model, describe_kind, read_page
+from ingest_pipeline.api.routes.messages.messages import read_messages, shown_messages
+from ingest_pipeline.api.routes.messages.search import shown_page
+from ingest_pipeline.api.routes.sessions.sessions import ProgressModel, SessionModel
 from ingest_pipeline.content.kind import Kind
 from ingest_pipeline.content.registry import load_kinds
 from ingest_pipeline.domain.snowflake import parse_snowflake

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from ingest_pipeline.content.kind import Batch, Found, Kind, Tables
 from ingest_pipeline.domain.extract.clips import CLIPS_PARSER_VERSION, VIDEO_EXTENSIONS, Clip, find_clips
-from ingest_pipeline.domain.message_details import attachment_facts, media_of
+from ingest_pipeline.domain.messages.details import attachment_facts, media_of
 from ingest_pipeline.storage.content.rows import as_table
 from ingest_pipeline.storage.content.tables import CLIPS
 from ingest_pipeline.storage.engine.columns import scalar

@@ -16,8 +16,8 @@ from ingest_pipeline.content.messages import NO, other_parts
 from ingest_pipeline.domain.extract.drivers import DriverTable
 from ingest_pipeline.domain.extract.team_radio import RADIO_PARSER_VERSION
 from ingest_pipeline.domain.markdown import as_code
-from ingest_pipeline.domain.message_words import IN_EMBEDS, DriverFrom, speech_in_embed, speech_in_text
-from ingest_pipeline.domain.normalize import NORMALIZER_VERSION
+from ingest_pipeline.domain.messages.normalize import NORMALIZER_VERSION
+from ingest_pipeline.domain.messages.words import IN_EMBEDS, DriverFrom, speech_in_embed, speech_in_text
 from ingest_pipeline.storage.content.tables import RADIO_MESSAGES
 from ingest_pipeline.storage.engine.columns import as_numpy, column, grouped, positions, repeated, scalar
 

@@ -11,13 +11,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ingest_pipeline.content.kind import Batch, Found, Kind, Tables
-from ingest_pipeline.domain.extract.setup_message import (
+from ingest_pipeline.domain.extract.setups.message import (
     SetupMessage,
     TradeSetup,
     may_plan_trades,
     plans_trades,
 )
-from ingest_pipeline.domain.extract.trade_setups import SETUP_PARSER_VERSION, parse_setups
+from ingest_pipeline.domain.extract.setups.trade_setups import SETUP_PARSER_VERSION, parse_setups
 from ingest_pipeline.domain.markdown import as_code
 from ingest_pipeline.storage.content.rows import Row, as_table
 from ingest_pipeline.storage.content.tables import TICKER_BIASES, TRADE_SETUPS, UNPARSED_LINES

@@ -1,7 +1,7 @@
 """Clips: the videos of a message, and the expiry of their addresses.
 
 Input are the `attachments` and `embeds` of a stored message in the projection of
-`domain/normalize.py`. Fetching a clip's bytes, and reading the message again when the address has
+`domain/messages/normalize.py`. Fetching a clip's bytes, and reading the message again when the address has
 expired, belongs to capture.
 
 What counts as a video:

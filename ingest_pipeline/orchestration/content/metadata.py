@@ -15,7 +15,7 @@ from ingest_pipeline.content.found import rows_in_window
 from ingest_pipeline.content.kind import Found, Kind
 from ingest_pipeline.content.sessions import spans
 from ingest_pipeline.domain.markdown import as_code
-from ingest_pipeline.domain.session import Session
+from ingest_pipeline.domain.sessions.session import Session
 from ingest_pipeline.domain.window import Window
 from ingest_pipeline.ingestion.refresh import session_windows
 from ingest_pipeline.ingestion.services import Services

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 import dagster as dg
 
 from ingest_pipeline.content.registry import load_kinds
-from ingest_pipeline.domain.session import Session, live_sessions
+from ingest_pipeline.domain.sessions.session import Session, live_sessions
 from ingest_pipeline.errors import TransientError
 from ingest_pipeline.ingestion.polling import ended_within, missing_time
 from ingest_pipeline.ingestion.services import Services

@@ -12,7 +12,7 @@ from uuid import uuid4
 
 import dagster as dg
 
-from ingest_pipeline.domain.session import Session
+from ingest_pipeline.domain.sessions.session import Session
 from ingest_pipeline.ingestion.services import Services
 from ingest_pipeline.orchestration.live.runless_events import store_events
 from ingest_pipeline.orchestration.live.session_windows import look_at_session

@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 
-from ingest_pipeline.domain.session import Session
+from ingest_pipeline.domain.sessions.session import Session
 from ingest_pipeline.domain.window import window_key
 from ingest_pipeline.errors import BadInput, TransientError
 from ingest_pipeline.ingestion.overruns import describe_extension, extend_overrunning

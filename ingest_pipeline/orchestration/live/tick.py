@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 from ingest_pipeline.domain.backoff import Backoff
-from ingest_pipeline.domain.session import Session
+from ingest_pipeline.domain.sessions.session import Session
 from ingest_pipeline.domain.window import WindowGrid
 from ingest_pipeline.ingestion.polling import PollPlan, plan_poll
 from ingest_pipeline.settings import Settings

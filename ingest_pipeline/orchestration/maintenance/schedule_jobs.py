@@ -31,7 +31,7 @@ def read_schedules(
     context: dg.OpExecutionContext, config: SyncConfig, services: dg.ResourceParam[Services]
 ) -> None:
     """Take the subscribed schedules over; one that cannot be read fails the run after the others."""
-    from ingest_pipeline.domain.schedule_plan import describe_changes
+    from ingest_pipeline.domain.sessions.schedule_plan import describe_changes
     from ingest_pipeline.userconfig.schedules.sync import sync_schedule
 
     lines: list[str] = []

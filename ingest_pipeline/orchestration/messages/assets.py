@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 import dagster as dg
 
-from ingest_pipeline.domain.session import Session
+from ingest_pipeline.domain.sessions.session import Session
 from ingest_pipeline.ingestion.imports import merge_documents
 from ingest_pipeline.ingestion.polling import missing_by_channel
 from ingest_pipeline.ingestion.refresh import normalize_windows, refresh_landing, stored_documents

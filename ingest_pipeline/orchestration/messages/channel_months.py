@@ -1,6 +1,6 @@
 """The asset of channels that need no session: a partition for each channel and month.
 
-What a month holds is decided in `ingestion/channel_months.py`; the docstring of the asset is its description
+What a month holds is decided in `ingestion/channels/months.py`; the docstring of the asset is its description
 in Dagster's catalogue.
 """
 
@@ -10,7 +10,7 @@ import dagster as dg
 
 from ingest_pipeline.content.sessions import reading_content
 from ingest_pipeline.errors import TransientError
-from ingest_pipeline.ingestion.channel_months import known_months, read_month_key
+from ingest_pipeline.ingestion.channels.months import known_months, read_month_key
 from ingest_pipeline.ingestion.imports import import_messages
 from ingest_pipeline.ingestion.services import Services
 from ingest_pipeline.orchestration.failures import TRANSIENT_RETRIES, ingest_errors_as_failures

@@ -3,14 +3,15 @@
 A message seen live, read from history or exported by DiscordChatExporter becomes the same row. What
 that takes is here: the English texts that the exporter writes for system messages, and its choice of
 nickname (DiscordChatExporter 2.47 source, Message.cs, JsonMessageWriter.cs; Discord's fields:
-https://docs.discord.com/developers/resources/message). Types are named in `domain/message.py`.
+https://docs.discord.com/developers/resources/message). Types are named in `domain/messages/message.py`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from ingest_pipeline.domain.message import (
+from ingest_pipeline.domain.messages.details import Payload, details_of
+from ingest_pipeline.domain.messages.message import (
     Attachment,
     Author,
     DetailedMessage,
@@ -24,7 +25,6 @@ from ingest_pipeline.domain.message import (
     Reference,
     Sticker,
 )
-from ingest_pipeline.domain.message_details import Payload, details_of
 
 _SYSTEM_TEXTS = {
     5: "Changed the channel icon.",

@@ -28,8 +28,8 @@ from ingest_pipeline.errors import (
     IngestError,
     StorageRejected,
 )
-from ingest_pipeline.landing.export_header import ExportHeader
-from ingest_pipeline.landing.export_reader import read_header
+from ingest_pipeline.landing.exports.header import ExportHeader
+from ingest_pipeline.landing.exports.reader import read_header
 from ingest_pipeline.landing.quarantine import quarantine
 from ingest_pipeline.redaction import guard, redact
 from ingest_pipeline.sources.exporter.export_request import ExportRequest, check_export, write_empty_export

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from ingest_pipeline.domain.message import RawMessage
+from ingest_pipeline.domain.messages.message import RawMessage
 from ingest_pipeline.domain.snowflake import DISCORD_EPOCH, created_at, first_id_at, parse_snowflake
 from ingest_pipeline.domain.window import Window
 from ingest_pipeline.errors import ExportMismatch
-from ingest_pipeline.landing.export_header import ExportHeader
-from ingest_pipeline.landing.export_reader import read_export
+from ingest_pipeline.landing.exports.header import ExportHeader
+from ingest_pipeline.landing.exports.reader import read_export
 
 _MILLISECOND = timedelta(milliseconds=1)
 

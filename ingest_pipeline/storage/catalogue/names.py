@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from ingest_pipeline.domain.mentions import Names, mentioned_ids
+from ingest_pipeline.domain.messages.mentions import Names, mentioned_ids
 from ingest_pipeline.domain.snowflake import MAX_SNOWFLAKE
 from ingest_pipeline.storage.engine.database import Connection
 

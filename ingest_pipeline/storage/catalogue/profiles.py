@@ -1,4 +1,4 @@
-"""Profiles in the database, as last read; see `domain/profiles.py`."""
+"""Profiles in the database, as last read; see `domain/messages/profiles.py`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from ingest_pipeline.domain.erasures import Subject
-from ingest_pipeline.domain.profiles import Profile, Profiles, over
+from ingest_pipeline.domain.messages.profiles import Profile, Profiles, over
 from ingest_pipeline.storage.engine.database import Connection
 from ingest_pipeline.storage.erasure_list import erasures_in
 

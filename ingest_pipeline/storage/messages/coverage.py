@@ -13,8 +13,8 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
 
-from ingest_pipeline.domain.normalize import NORMALIZER_VERSION
-from ingest_pipeline.domain.session import Session
+from ingest_pipeline.domain.messages.normalize import NORMALIZER_VERSION
+from ingest_pipeline.domain.sessions.session import Session
 from ingest_pipeline.domain.snowflake import MAX_SNOWFLAKE
 from ingest_pipeline.storage.engine.database import Connection
 from ingest_pipeline.storage.runs.state import get_state, set_state

@@ -19,7 +19,7 @@ import numpy as np
 import pyarrow as pa
 
 from ingest_pipeline.domain.erasures import NOTHING_ERASED, Origin
-from ingest_pipeline.domain.message_details import DETAIL_COLUMNS
+from ingest_pipeline.domain.messages.details import DETAIL_COLUMNS
 from ingest_pipeline.domain.snowflake import created_at
 from ingest_pipeline.domain.window import Window
 from ingest_pipeline.storage.engine.columns import as_flags, as_numpy, counting, positions, repeated

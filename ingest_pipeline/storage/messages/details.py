@@ -1,4 +1,4 @@
-"""Details of messages: what the gateway and REST carry and exports do not (`domain/message_details.py`).
+"""Details of messages: what the gateway and REST carry and exports do not (`domain/messages/details.py`).
 
 A message's content and its details are two registers with versions of their own. A reading of a source that
 does not carry details changes the content alone, so it removes nothing that it cannot know; the details of a
@@ -17,7 +17,7 @@ from datetime import datetime
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ingest_pipeline.domain.message_details import DETAIL_COLUMNS, NO_DETAILS
+from ingest_pipeline.domain.messages.details import DETAIL_COLUMNS, NO_DETAILS
 from ingest_pipeline.storage.engine.database import Connection
 
 _STAGED = ("discord_id", "edited_at", "observed_at", *DETAIL_COLUMNS)

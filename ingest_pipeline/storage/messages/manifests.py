@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import pyarrow as pa
 
-from ingest_pipeline.domain.session import Session
+from ingest_pipeline.domain.sessions.session import Session
 from ingest_pipeline.storage.engine.columns import column
 from ingest_pipeline.storage.engine.database import Connection
 from ingest_pipeline.storage.messages.manifest_changes import (

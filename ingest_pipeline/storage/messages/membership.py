@@ -1,4 +1,4 @@
-"""Stored session membership, kept equal to the function in `domain/membership.py`.
+"""Stored session membership, kept equal to the function in `domain/sessions/membership.py`.
 
 A merge looks its messages' sessions up (`sessions_at`); every change of sessions, or of the parent of a
 thread, has the rows that it concerns written again (`relink`). A merge shares the sessions with other
@@ -17,8 +17,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from ingest_pipeline.domain.membership import Claim, Span, spans_of
-from ingest_pipeline.domain.session import Session
+from ingest_pipeline.domain.sessions.membership import Claim, Span, spans_of
+from ingest_pipeline.domain.sessions.session import Session
 from ingest_pipeline.storage.engine.columns import as_numpy, column
 from ingest_pipeline.storage.engine.database import Connection
 from ingest_pipeline.storage.erasure_list import note_erased_threads

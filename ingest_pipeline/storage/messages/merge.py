@@ -10,7 +10,7 @@ same function of the set of them:
   `source`, then `correlation_id`), so what is read again and again keeps the source and correlation
   that brought it; `first_observed_at` says when that was and `observed_at` when the content was last read;
 - `channel_id` is the lowest seen, of any version: a thread's first message is its parent channel's;
-- `session_id` is the one that `domain/membership.py` gives for the row's channel and time;
+- `session_id` is the one that `domain/sessions/membership.py` gives for the row's channel and time;
 - `deleted_at` is the tombstone's, whether it came before or after;
 - `message_text` and `driver` take in the details of their highest version (see `details.py`);
 - every other content is in `message_revisions`, as first read.
@@ -40,7 +40,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from ingest_pipeline.domain.normalize import SkipReason
+from ingest_pipeline.domain.messages.normalize import SkipReason
 from ingest_pipeline.storage.engine.columns import as_numpy, column, repeated
 from ingest_pipeline.storage.engine.database import Connection
 from ingest_pipeline.storage.erasure_list import erasures_in, without_erased

@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ingest_pipeline.domain.membership import Claim
+from ingest_pipeline.domain.sessions.membership import Claim
 from ingest_pipeline.domain.window import Window
 from ingest_pipeline.storage.engine.columns import as_numpy
 from ingest_pipeline.storage.engine.database import Connection

@@ -1,12 +1,12 @@
-"""Schedules taken over into the stored sessions; `domain/schedule_plan.py` decides what changes."""
+"""Schedules taken over into the stored sessions; `domain/sessions/schedule_plan.py` decides what changes."""
 
 from __future__ import annotations
 
 from collections.abc import Collection
 from datetime import datetime
 
-from ingest_pipeline.domain.schedule import Schedule, Version
-from ingest_pipeline.domain.schedule_plan import Origin, SchedulePlan, plan_changes
+from ingest_pipeline.domain.sessions.schedule import Schedule, Version
+from ingest_pipeline.domain.sessions.schedule_plan import Origin, SchedulePlan, plan_changes
 from ingest_pipeline.storage.engine.database import Connection
 from ingest_pipeline.storage.messages.sessions import SessionChanges, list_sessions, save_sessions
 

@@ -1,13 +1,13 @@
 """The Arrow schema of normalized rows on their way into the table `messages`.
 
-What the columns mean is decided in `domain/normalize.py`; how they are merged in `messages.py`.
+What the columns mean is decided in `domain/messages/normalize.py`; how they are merged in `messages.py`.
 """
 
 from __future__ import annotations
 
 import pyarrow as pa
 
-from ingest_pipeline.domain.message_details import DETAIL_COLUMNS
+from ingest_pipeline.domain.messages.details import DETAIL_COLUMNS
 from ingest_pipeline.storage.engine.columns import counting
 
 _TIME = pa.timestamp("us", tz="UTC")

@@ -1,4 +1,4 @@
-"""Stored sessions; `domain/session.py` decides what makes a session legal."""
+"""Stored sessions; `domain/sessions/session.py` decides what makes a session legal."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 from difflib import get_close_matches
 from itertools import chain
 
-from ingest_pipeline.domain.membership import Overlap, overlaps
-from ingest_pipeline.domain.session import Session
+from ingest_pipeline.domain.sessions.membership import Overlap, overlaps
+from ingest_pipeline.domain.sessions.session import Session
 from ingest_pipeline.errors import SessionNotFound
 from ingest_pipeline.storage.engine.database import Connection
 from ingest_pipeline.storage.messages.membership import ChannelTime, relink, times_of

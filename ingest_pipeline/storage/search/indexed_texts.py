@@ -7,8 +7,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from ingest_pipeline.domain.search_query import Node
-from ingest_pipeline.domain.search_words import SearchableText, searchable
+from ingest_pipeline.domain.search.query import Node
+from ingest_pipeline.domain.search.words import SearchableText, searchable
 from ingest_pipeline.storage.engine.database import Connection
 from ingest_pipeline.storage.messages.changes import ChangeKind, read_changes
 

@@ -1,13 +1,13 @@
 """The search index of a PostgreSQL database: a table of `tsvector` in it, with a GIN index.
 
-The words are cut by `domain/search_words.py` and handed over as lexemes with positions, so the server's own
+The words are cut by `domain/search/words.py` and handed over as lexemes with positions, so the server's own
 parser and dictionaries, which lose words between `<` and `>` and make `-25` of `18-25`, are not used.
 """
 
 from __future__ import annotations
 
-from ingest_pipeline.domain.search_query import Every, Node, Term
-from ingest_pipeline.domain.search_words import SearchableText
+from ingest_pipeline.domain.search.query import Every, Node, Term
+from ingest_pipeline.domain.search.words import SearchableText
 from ingest_pipeline.storage.engine.database import Connection, Database
 from ingest_pipeline.storage.messages.changes import newest_position
 from ingest_pipeline.storage.search.indexed_texts import INDEX_FORM, NEWEST, IndexBatch, next_batch

@@ -13,8 +13,8 @@ from contextlib import closing, contextmanager
 from functools import cache
 from pathlib import Path
 
-from ingest_pipeline.domain.search_query import Every, Node, Term
-from ingest_pipeline.domain.search_words import SearchableText
+from ingest_pipeline.domain.search.query import Every, Node, Term
+from ingest_pipeline.domain.search.words import SearchableText
 from ingest_pipeline.errors import StorageRejected, StorageUnavailable
 from ingest_pipeline.storage.engine.database import Database
 from ingest_pipeline.storage.engine.queries import parse_queries, sql_folder

@@ -5,8 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from ingest_pipeline.domain.schedule import Cancellation, LeftOut, Schedule, ScheduledSession, newest_of
-from ingest_pipeline.domain.session import Session
+from ingest_pipeline.domain.sessions.schedule import (
+    Cancellation,
+    LeftOut,
+    Schedule,
+    ScheduledSession,
+    newest_of,
+)
+from ingest_pipeline.domain.sessions.session import Session
 from ingest_pipeline.errors import SessionInvalid, WindowInvalid
 from ingest_pipeline.userconfig.schedules.calendars import session_id_of
 from ingest_pipeline.userconfig.schedules.options import ScheduleOptions

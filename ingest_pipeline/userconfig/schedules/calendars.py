@@ -9,7 +9,7 @@
 | `SEQUENCE`, then `DTSTAMP` or `LAST-MODIFIED` | how new the event is |
 
 An event that is no session is named with the reason; the others come in. What happens to stored sessions is
-decided in `domain/schedule_plan.py`.
+decided in `domain/sessions/schedule_plan.py`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from datetime import date, datetime
 from hashlib import blake2b
 from typing import TYPE_CHECKING
 
-from ingest_pipeline.domain.schedule import (
+from ingest_pipeline.domain.sessions.schedule import (
     Cancellation,
     LeftOut,
     Schedule,
@@ -31,7 +31,7 @@ from ingest_pipeline.domain.schedule import (
     Version,
     newest_of,
 )
-from ingest_pipeline.domain.session import Session
+from ingest_pipeline.domain.sessions.session import Session
 from ingest_pipeline.errors import BadInput, SessionInvalid
 from ingest_pipeline.userconfig.schedules.calendar_series import LIBRARY_ERRORS, RECURRING, expand
 from ingest_pipeline.userconfig.schedules.calendar_times import bounds, calendar_zone, written_at

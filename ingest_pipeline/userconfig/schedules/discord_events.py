@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from ingest_pipeline.domain.schedule import Schedule
+from ingest_pipeline.domain.sessions.schedule import Schedule
 from ingest_pipeline.errors import BadInput
 from ingest_pipeline.userconfig.schedules.calendars import read_calendar
 from ingest_pipeline.userconfig.schedules.options import ScheduleOptions

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from ingest_pipeline.domain.schedule import Schedule
+from ingest_pipeline.domain.sessions.schedule import Schedule
 from ingest_pipeline.errors import BadInput
 from ingest_pipeline.userconfig.edited_files import decode_text
 from ingest_pipeline.userconfig.schedules.calendars import read_calendar

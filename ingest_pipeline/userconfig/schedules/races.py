@@ -17,7 +17,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
-from ingest_pipeline.domain.schedule import Schedule
+from ingest_pipeline.domain.sessions.schedule import Schedule
 from ingest_pipeline.errors import BadInput, SessionInvalid
 from ingest_pipeline.userconfig.schedules.builder import ScheduleBuilder, with_length
 from ingest_pipeline.userconfig.schedules.options import ScheduleOptions

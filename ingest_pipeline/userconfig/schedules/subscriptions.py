@@ -26,7 +26,7 @@ from zoneinfo import ZoneInfo
 import yaml
 
 from ingest_pipeline.domain.channel_settings import OVERRUN_MINUTES, read_value, unknown_key
-from ingest_pipeline.domain.session import validate_session_id
+from ingest_pipeline.domain.sessions.session import validate_session_id
 from ingest_pipeline.errors import BadInput, ConfigurationError, SessionInvalid
 from ingest_pipeline.redaction import guard
 from ingest_pipeline.sources.schedule_download import web_address

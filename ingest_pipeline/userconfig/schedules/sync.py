@@ -13,8 +13,8 @@ from datetime import datetime, timedelta
 from hashlib import blake2b
 from typing import Any
 
-from ingest_pipeline.domain.schedule import Schedule
-from ingest_pipeline.domain.schedule_plan import SchedulePlan
+from ingest_pipeline.domain.sessions.schedule import Schedule
+from ingest_pipeline.domain.sessions.schedule_plan import SchedulePlan
 from ingest_pipeline.settings import Settings
 from ingest_pipeline.sources.discord.rest import open_rest
 from ingest_pipeline.sources.schedule_download import Validators, download_schedule

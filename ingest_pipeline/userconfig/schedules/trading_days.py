@@ -12,7 +12,7 @@ from difflib import get_close_matches
 from importlib.metadata import version
 from typing import Any
 
-from ingest_pipeline.domain.schedule import LeftOut, Schedule
+from ingest_pipeline.domain.sessions.schedule import LeftOut, Schedule
 from ingest_pipeline.errors import BadInput, ConfigurationError
 from ingest_pipeline.userconfig.schedules.builder import ScheduleBuilder
 from ingest_pipeline.userconfig.schedules.options import ScheduleOptions

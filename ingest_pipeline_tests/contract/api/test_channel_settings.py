@@ -14,7 +14,7 @@ from ingest_pipeline.content.extraction import extract_for
 from ingest_pipeline.demo.session import install_stand_in
 from ingest_pipeline.domain.channel_settings import Value
 from ingest_pipeline.domain.guild import Channel
-from ingest_pipeline.domain.session import Session
+from ingest_pipeline.domain.sessions.session import Session
 from ingest_pipeline.domain.snowflake import first_id_at
 from ingest_pipeline.errors import BadInput, ConfigurationError
 from ingest_pipeline.ingestion.imports import poll_live_session

@@ -15,7 +15,7 @@ import duckdb
 import jsonschema
 import pytest
 
-from ingest_pipeline.api.routes.messages import MessageModel
+from ingest_pipeline.api.routes.messages.messages import MessageModel
 from ingest_pipeline.domain.window import Window
 from ingest_pipeline.feed_readers.changes import _OTHER_COLUMNS, COLUMNS
 from ingest_pipeline.feed_readers.dlt_source import messages

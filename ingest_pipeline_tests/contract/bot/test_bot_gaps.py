@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from ingest_pipeline.bot.supervision import BotEnded
-from ingest_pipeline.domain.session import Session
+from ingest_pipeline.domain.sessions.session import Session
 from ingest_pipeline.errors import ConfigurationError
 from ingest_pipeline.events import EventChannel, EventType
 from ingest_pipeline.storage.catalogue.guilds import list_guilds

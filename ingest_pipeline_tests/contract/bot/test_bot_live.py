@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from ingest_pipeline.domain.session import Session
+from ingest_pipeline.domain.sessions.session import Session
 from ingest_pipeline.events import EventType
 from ingest_pipeline.landing.spool import SPOOL_FOLDER
 from ingest_pipeline.storage.catalogue.guilds import list_monitored, set_monitor_patterns

@@ -21,12 +21,12 @@ from ingest_pipeline.bot.ingest import SpoolIngester
 from ingest_pipeline.bot.spool_landing import SpoolLanding
 from ingest_pipeline.bot.watchlist import CatalogueView, Watchlist
 from ingest_pipeline.domain.guild import Channel
-from ingest_pipeline.domain.session import Session
+from ingest_pipeline.domain.sessions.session import Session
 from ingest_pipeline.domain.snowflake import first_id_at
 from ingest_pipeline.events import EventType
-from ingest_pipeline.ingestion.documents import Provenance, Tally
+from ingest_pipeline.ingestion.documents.document import Provenance, Tally
+from ingest_pipeline.ingestion.documents.payloads import ObservedMessage, PayloadDocument
 from ingest_pipeline.ingestion.ingest import ingest_documents
-from ingest_pipeline.ingestion.payload_documents import ObservedMessage, PayloadDocument
 from ingest_pipeline.ingestion.services import Services, build_services
 from ingest_pipeline.landing.spool import Position, Spool
 from ingest_pipeline.monitoring.tracing import trace

@@ -12,7 +12,7 @@ import pytest
 from pydantic import SecretStr
 
 from ingest_pipeline.domain.backoff import Backoff
-from ingest_pipeline.domain.session import Session
+from ingest_pipeline.domain.sessions.session import Session
 from ingest_pipeline.notifications import delivery
 from ingest_pipeline.notifications.active_rules import load_active_rules
 from ingest_pipeline.notifications.notifier import Notifier

@@ -18,13 +18,13 @@ from ingest_pipeline.bot import spool_landing
 from ingest_pipeline.bot.ingest import SpoolIngester
 from ingest_pipeline.bot.spool_landing import SpoolLanding
 from ingest_pipeline.bot.watchlist import CatalogueView, Watchlist
-from ingest_pipeline.domain.session import Session
+from ingest_pipeline.domain.sessions.session import Session
 from ingest_pipeline.errors import StorageRejected
 from ingest_pipeline.events import EventType
 from ingest_pipeline.ingestion import raw_landing
 from ingest_pipeline.ingestion.raw_landing import RawLanding, answers_of
 from ingest_pipeline.ingestion.services import Services, build_services
-from ingest_pipeline.landing.erased_readings import READ
+from ingest_pipeline.landing.erasure.readings import READ
 from ingest_pipeline.landing.raw_store import ABSENT, begins_at
 from ingest_pipeline.landing.spool import Position, Spool
 from ingest_pipeline.settings import Settings

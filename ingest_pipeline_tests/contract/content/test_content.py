@@ -15,10 +15,10 @@ from ingest_pipeline.content.extraction import ContentReport, extract_for, extra
 from ingest_pipeline.content.registry import BUILT_IN
 from ingest_pipeline.content.rules import ContentRules
 from ingest_pipeline.domain.extract.drivers import DriverTable
+from ingest_pipeline.domain.extract.setups.trade_setups import SETUP_PARSER_VERSION
 from ingest_pipeline.domain.extract.team_radio import RADIO_PARSER_VERSION
-from ingest_pipeline.domain.extract.trade_setups import SETUP_PARSER_VERSION
-from ingest_pipeline.domain.message import Attachment, Author, Embed, Picture
-from ingest_pipeline.domain.message_words import DriverFrom, Speech, speech_in_text
+from ingest_pipeline.domain.messages.message import Attachment, Author, Embed, Picture
+from ingest_pipeline.domain.messages.words import DriverFrom, Speech, speech_in_text
 from ingest_pipeline.domain.window import Window
 from ingest_pipeline.storage.content.changes import Changes
 from ingest_pipeline.storage.engine.database import Connection, Database

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from ingest_pipeline.content.sessions import reading_content
-from ingest_pipeline.domain.session import Session
+from ingest_pipeline.domain.sessions.session import Session
 from ingest_pipeline.ingestion.imports import import_messages
 from ingest_pipeline.ingestion.services import Services, build_services
 from ingest_pipeline.settings import Settings

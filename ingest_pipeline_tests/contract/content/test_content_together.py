@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from ingest_pipeline.content.extraction import extract_for, extract_relinked, extract_window
-from ingest_pipeline.domain.message import Reference
+from ingest_pipeline.domain.messages.message import Reference
 from ingest_pipeline.storage.engine.database import Connection, Database
 from ingest_pipeline.storage.messages.membership import keep_parents, relinked_messages
 from ingest_pipeline.storage.messages.sessions import save_sessions

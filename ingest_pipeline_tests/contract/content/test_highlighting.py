@@ -21,7 +21,7 @@ from ingest_pipeline.content.highlighting import score_highlights, usual_rate
 from ingest_pipeline.content.judging import rule_digest
 from ingest_pipeline.content.rules import ContentRules
 from ingest_pipeline.domain.extract.highlights import HighlightRule, MessageFeatures
-from ingest_pipeline.domain.message import Emoji, RawMessage, Reaction, Reference
+from ingest_pipeline.domain.messages.message import Emoji, RawMessage, Reaction, Reference
 from ingest_pipeline.storage.content.changes import Changes
 from ingest_pipeline.storage.content.highlights import MinuteHistogram, session_rates
 from ingest_pipeline.storage.engine.database import Connection, Database

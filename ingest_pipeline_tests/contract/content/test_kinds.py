@@ -19,7 +19,7 @@ from ingest_pipeline.content.kinds.polls import POLLS_KIND
 from ingest_pipeline.content.registry import BUILT_IN, RESERVED, load_kinds
 from ingest_pipeline.content.rules import ContentRules, load_content_rules
 from ingest_pipeline.content.sessions import MessageJourney, extract_for_events, read_relinked
-from ingest_pipeline.domain.message import Attachment, Author, Embed, EmbedField, Reference, Sticker
+from ingest_pipeline.domain.messages.message import Attachment, Author, Embed, EmbedField, Reference, Sticker
 from ingest_pipeline.domain.window import Window
 from ingest_pipeline.errors import ConfigurationError
 from ingest_pipeline.ingestion.services import Services, build_services

@@ -14,12 +14,12 @@ import pytest
 from ingest_pipeline.content.extraction import extract_for
 from ingest_pipeline.domain.channel_settings import EffectiveSettings, Layer
 from ingest_pipeline.domain.extract.drivers import DriverTable
-from ingest_pipeline.domain.message import Attachment, Author, Embed, Emoji, RawMessage, Reaction
-from ingest_pipeline.domain.normalize import ChannelPolicy, build_normalizer
+from ingest_pipeline.domain.messages.message import Attachment, Author, Embed, Emoji, RawMessage, Reaction
+from ingest_pipeline.domain.messages.normalize import ChannelPolicy, build_normalizer
 from ingest_pipeline.domain.window import Window
 from ingest_pipeline.errors import StorageRejected
 from ingest_pipeline.events import Event, EventType
-from ingest_pipeline.ingestion.documents import Tally, normalized_rows
+from ingest_pipeline.ingestion.documents.document import Tally, normalized_rows
 from ingest_pipeline.ingestion.services import Services, build_services
 from ingest_pipeline.monitoring.session_progress import session_activity
 from ingest_pipeline.reporting.charts import drivers_chart, messages_chart

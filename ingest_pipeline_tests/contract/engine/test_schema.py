@@ -9,7 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from ingest_pipeline.domain.message import MESSAGE_TYPES
+from ingest_pipeline.domain.messages.message import MESSAGE_TYPES
 from ingest_pipeline.errors import ConfigurationError
 from ingest_pipeline.settings import Settings
 from ingest_pipeline.storage.engine import migrations

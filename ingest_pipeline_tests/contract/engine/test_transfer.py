@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from ingest_pipeline.domain.guild import Channel
-from ingest_pipeline.domain.session import Session
+from ingest_pipeline.domain.sessions.session import Session
 from ingest_pipeline.errors import ConfigurationError, CopyDiffers
 from ingest_pipeline.storage.catalogue.guilds import save_channels, set_monitor_patterns
 from ingest_pipeline.storage.engine import migrations

@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 from ingest_pipeline.bot.gateway_ingest import SpoolReader, ingest_spooled
 from ingest_pipeline.bot.spool_landing import SpoolLanding
 from ingest_pipeline.content.sessions import reading_content
-from ingest_pipeline.domain.session import Session
+from ingest_pipeline.domain.sessions.session import Session
 from ingest_pipeline.domain.snowflake import first_id_at
 from ingest_pipeline.domain.window import Window
 from ingest_pipeline.ingestion.imports import import_messages

@@ -16,7 +16,7 @@ from ingest_pipeline.completeness.gap_listing import list_gaps
 from ingest_pipeline.completeness.gap_repair import repair_now
 from ingest_pipeline.completeness.sealing import seal_now
 from ingest_pipeline.demo.session import install_stand_in
-from ingest_pipeline.domain.session import Session
+from ingest_pipeline.domain.sessions.session import Session
 from ingest_pipeline.domain.snowflake import first_id_at
 from ingest_pipeline.errors import ConfigurationError
 from ingest_pipeline.ingestion.services import Services, build_services

@@ -17,7 +17,7 @@ from ingest_pipeline.completeness.gap_listing import (
 )
 from ingest_pipeline.completeness.gap_repair import refresh_catalogue, repair_gaps
 from ingest_pipeline.completeness.verification import verify
-from ingest_pipeline.domain.session import Session
+from ingest_pipeline.domain.sessions.session import Session
 from ingest_pipeline.domain.snowflake import created_at
 from ingest_pipeline.history.history_import import import_history
 from ingest_pipeline.storage.catalogue.guilds import set_monitor_patterns

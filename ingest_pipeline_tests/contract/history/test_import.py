@@ -9,7 +9,7 @@ from uuid import UUID
 import pytest
 
 from ingest_pipeline.domain.guild import ChannelAccess
-from ingest_pipeline.domain.session import Session
+from ingest_pipeline.domain.sessions.session import Session
 from ingest_pipeline.domain.snowflake import created_at
 from ingest_pipeline.errors import ChannelNotFound, TokenRejected
 from ingest_pipeline.events import Event, EventType

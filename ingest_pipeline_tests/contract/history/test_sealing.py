@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from ingest_pipeline.completeness.sealing import SealReport, seal_session, sessions_to_seal
-from ingest_pipeline.domain.session import Session
+from ingest_pipeline.domain.sessions.session import Session
 from ingest_pipeline.domain.snowflake import created_at
 from ingest_pipeline.errors import SessionInvalid, SessionNotFound
 from ingest_pipeline.history.history_import import import_history

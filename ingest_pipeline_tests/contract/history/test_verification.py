@@ -14,7 +14,7 @@ import pytest
 from ingest_pipeline.completeness.expectations import Scope
 from ingest_pipeline.completeness.verdicts import ChannelVerdict, VerificationReport
 from ingest_pipeline.completeness.verification import verify
-from ingest_pipeline.domain.session import Session
+from ingest_pipeline.domain.sessions.session import Session
 from ingest_pipeline.domain.snowflake import created_at
 from ingest_pipeline.errors import TokenRejected
 from ingest_pipeline.history.history_import import import_history

@@ -22,13 +22,13 @@ from hypothesis import strategies as st
 
 from ingest_pipeline.demo.document import ExportWriter
 from ingest_pipeline.demo.simulated_session import Scene
-from ingest_pipeline.domain.normalize import ChannelPolicy
+from ingest_pipeline.domain.messages.normalize import ChannelPolicy
 from ingest_pipeline.domain.snowflake import created_at
 from ingest_pipeline.domain.window import Window
-from ingest_pipeline.ingestion.documents import Provenance
-from ingest_pipeline.ingestion.export_document import ExportDocument
+from ingest_pipeline.ingestion.documents.document import Provenance
+from ingest_pipeline.ingestion.documents.export import ExportDocument
 from ingest_pipeline.ingestion.ingest import ingest_documents
-from ingest_pipeline.landing.export_reader import read_header
+from ingest_pipeline.landing.exports.reader import read_header
 from ingest_pipeline.storage.engine.database import Connection, Database, Result
 from ingest_pipeline.storage.messages.coverage import proofs
 from ingest_pipeline.storage.messages.deletions import Tombstone, tombstone_messages

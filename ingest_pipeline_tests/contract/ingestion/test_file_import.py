@@ -16,14 +16,14 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from ingest_pipeline.domain.session import Session
+from ingest_pipeline.domain.sessions.session import Session
 from ingest_pipeline.errors import BadInput, DatabaseBusy
-from ingest_pipeline.ingestion import file_import
-from ingest_pipeline.ingestion.file_import import import_files
-from ingest_pipeline.ingestion.file_reports import FilesReport, ImportScope, Outcome
+from ingest_pipeline.ingestion.files import file_import
+from ingest_pipeline.ingestion.files.file_import import import_files
+from ingest_pipeline.ingestion.files.reports import FilesReport, ImportScope, Outcome
 from ingest_pipeline.ingestion.imports import merge_documents
 from ingest_pipeline.ingestion.services import Services, build_services
-from ingest_pipeline.landing.found_files import find_files
+from ingest_pipeline.landing.files.found_files import find_files
 from ingest_pipeline.settings import Settings
 from ingest_pipeline.storage.engine.database import Database
 from ingest_pipeline.storage.messages.coverage import proofs

@@ -11,20 +11,20 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from ingest_pipeline.domain.message_details import DETAIL_COLUMNS
-from ingest_pipeline.domain.normalize import ChannelPolicy
+from ingest_pipeline.domain.messages.details import DETAIL_COLUMNS
+from ingest_pipeline.domain.messages.normalize import ChannelPolicy
 from ingest_pipeline.domain.snowflake import first_id_at
 from ingest_pipeline.domain.window import Window
 from ingest_pipeline.errors import BadInput
 from ingest_pipeline.events import Event, EventType
-from ingest_pipeline.ingestion.chunks import ChunkSizes
-from ingest_pipeline.ingestion.documents import Provenance, Tally
-from ingest_pipeline.ingestion.export_document import ExportDocument
+from ingest_pipeline.ingestion.documents.chunks import ChunkSizes
+from ingest_pipeline.ingestion.documents.document import Provenance, Tally
+from ingest_pipeline.ingestion.documents.export import ExportDocument
+from ingest_pipeline.ingestion.documents.normalized_store import NormalizedStore
+from ingest_pipeline.ingestion.documents.payloads import PayloadDocument
 from ingest_pipeline.ingestion.gateway_events import interpret
 from ingest_pipeline.ingestion.ingest import IngestReport, ingest_documents
-from ingest_pipeline.ingestion.normalized_store import NormalizedStore
-from ingest_pipeline.ingestion.payload_documents import PayloadDocument
-from ingest_pipeline.landing.export_reader import read_header
+from ingest_pipeline.landing.exports.reader import read_header
 from ingest_pipeline.landing.spool import Record
 from ingest_pipeline.storage.engine.database import Connection, Database
 from ingest_pipeline.storage.messages.coverage import proofs

@@ -12,9 +12,9 @@ import pytest
 
 from ingest_pipeline.content.extraction import extract_for
 from ingest_pipeline.content.rules import ContentRules
-from ingest_pipeline.domain.message import RawMessage
-from ingest_pipeline.domain.normalize import ChannelPolicy, build_normalizer
-from ingest_pipeline.ingestion.documents import Tally, normalized_rows, rows_table
+from ingest_pipeline.domain.messages.message import RawMessage
+from ingest_pipeline.domain.messages.normalize import ChannelPolicy, build_normalizer
+from ingest_pipeline.ingestion.documents.document import Tally, normalized_rows, rows_table
 from ingest_pipeline.sources.discord.payloads import raw_message
 from ingest_pipeline.storage.engine.database import Database
 from ingest_pipeline.storage.messages.deletions import Tombstone, tombstone_messages

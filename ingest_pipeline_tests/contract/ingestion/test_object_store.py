@@ -12,12 +12,12 @@ from typing import Any
 
 import pytest
 
-from ingest_pipeline.domain.normalize import ChannelPolicy
+from ingest_pipeline.domain.messages.normalize import ChannelPolicy
 from ingest_pipeline.domain.window import Window, WindowGrid
 from ingest_pipeline.errors import BadInput, LandingRefused, LandingUnavailable
-from ingest_pipeline.ingestion.documents import Provenance
-from ingest_pipeline.ingestion.export_document import ExportDocument
-from ingest_pipeline.ingestion.normalized_store import NormalizedStore
+from ingest_pipeline.ingestion.documents.document import Provenance
+from ingest_pipeline.ingestion.documents.export import ExportDocument
+from ingest_pipeline.ingestion.documents.normalized_store import NormalizedStore
 from ingest_pipeline.landing.listings import existing_files, files_in, look_at_tree, subfolders
 from ingest_pipeline.landing.store import Landed, LandingStore
 from ingest_pipeline.landing.stored_files import (

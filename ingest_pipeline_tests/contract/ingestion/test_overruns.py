@@ -8,8 +8,8 @@ from datetime import datetime, timedelta
 import pytest
 
 from ingest_pipeline.completeness.sealing import sessions_to_seal
-from ingest_pipeline.domain.schedule import Schedule, ScheduledSession
-from ingest_pipeline.domain.session import Session
+from ingest_pipeline.domain.sessions.schedule import Schedule, ScheduledSession
+from ingest_pipeline.domain.sessions.session import Session
 from ingest_pipeline.ingestion.overruns import extend_overrunning
 from ingest_pipeline.ingestion.services import Services, build_services
 from ingest_pipeline.settings import Settings

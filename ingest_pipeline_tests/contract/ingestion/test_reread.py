@@ -13,12 +13,12 @@ import pytest
 
 from ingest_pipeline.bot import gateway_ingest
 from ingest_pipeline.content.sessions import reading_content
-from ingest_pipeline.domain.session import Session
+from ingest_pipeline.domain.sessions.session import Session
 from ingest_pipeline.domain.snowflake import first_id_at
 from ingest_pipeline.ingestion.imports import merge_documents
-from ingest_pipeline.ingestion.rebuild import rebuild_database
 from ingest_pipeline.ingestion.refresh import landed_documents
-from ingest_pipeline.ingestion.reread import RereadReport, RereadScope, reread
+from ingest_pipeline.ingestion.rereading.rebuild import rebuild_database
+from ingest_pipeline.ingestion.rereading.reread import RereadReport, RereadScope, reread
 from ingest_pipeline.ingestion.services import Services, build_services
 from ingest_pipeline.settings import Settings
 from ingest_pipeline.storage.engine.database import Database

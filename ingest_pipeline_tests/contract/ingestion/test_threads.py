@@ -11,7 +11,7 @@ import pytest
 
 from ingest_pipeline.completeness.comparison import compare, fresh_reading
 from ingest_pipeline.domain.guild import Channel
-from ingest_pipeline.domain.session import Session
+from ingest_pipeline.domain.sessions.session import Session
 from ingest_pipeline.domain.snowflake import first_id_at
 from ingest_pipeline.domain.window import Window
 from ingest_pipeline.errors import ExportMismatch

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from ingest_pipeline.domain.session import Session
+from ingest_pipeline.domain.sessions.session import Session
 from ingest_pipeline.storage.engine.database import Connection, Database
 from ingest_pipeline.storage.messages.changes import Change, ChangeKind, newest_position, read_changes
 from ingest_pipeline.storage.messages.deletions import Tombstone, tombstone_messages

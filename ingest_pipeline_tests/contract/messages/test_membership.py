@@ -10,8 +10,8 @@ from datetime import timedelta
 import pytest
 
 from ingest_pipeline.domain.guild import Channel
-from ingest_pipeline.domain.membership import Claim, Overlap
-from ingest_pipeline.domain.session import Session
+from ingest_pipeline.domain.sessions.membership import Claim, Overlap
+from ingest_pipeline.domain.sessions.session import Session
 from ingest_pipeline.storage.catalogue.guilds import save_channels
 from ingest_pipeline.storage.content.queries import last_changes
 from ingest_pipeline.storage.engine.database import Database

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ingest_pipeline.domain.session import Session
+from ingest_pipeline.domain.sessions.session import Session
 from ingest_pipeline.errors import SessionNotFound
 from ingest_pipeline.storage.engine.database import Connection, Database
 from ingest_pipeline.storage.messages.membership import count_mislinked, keep_parents

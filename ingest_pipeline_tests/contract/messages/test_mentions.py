@@ -6,7 +6,7 @@ import json
 from io import BytesIO
 
 from ingest_pipeline.domain.guild import Channel
-from ingest_pipeline.domain.mentions import Names
+from ingest_pipeline.domain.messages.mentions import Names
 from ingest_pipeline.reporting.export import export_session
 from ingest_pipeline.reporting.formats import ExportFormat
 from ingest_pipeline.storage.catalogue.guilds import save_channels, sync_users

@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 
 from ingest_pipeline.domain.guild import Channel, Guild
-from ingest_pipeline.domain.mentions import Names, readable
-from ingest_pipeline.domain.normalize import ChannelPolicy
-from ingest_pipeline.domain.profiles import Profile, note_payload
+from ingest_pipeline.domain.messages.mentions import Names, readable
+from ingest_pipeline.domain.messages.normalize import ChannelPolicy
+from ingest_pipeline.domain.messages.profiles import Profile, note_payload
 from ingest_pipeline.history.catalogue_sync import save_view
-from ingest_pipeline.ingestion.documents import Provenance, Tally
+from ingest_pipeline.ingestion.documents.document import Provenance, Tally
+from ingest_pipeline.ingestion.documents.payloads import ObservedMessage, PayloadDocument
 from ingest_pipeline.ingestion.ingest import ingest_documents
-from ingest_pipeline.ingestion.payload_documents import ObservedMessage, PayloadDocument
 from ingest_pipeline.sources.discord.discovery import GuildView
 from ingest_pipeline.storage.catalogue.guilds import list_guilds, save_channels, save_guild
 from ingest_pipeline.storage.catalogue.names import names_in

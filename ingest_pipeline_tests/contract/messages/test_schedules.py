@@ -6,9 +6,9 @@ from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
-from ingest_pipeline.domain.schedule import Schedule, ScheduledSession, Version
-from ingest_pipeline.domain.schedule_plan import SchedulePlan
-from ingest_pipeline.domain.session import Session
+from ingest_pipeline.domain.sessions.schedule import Schedule, ScheduledSession, Version
+from ingest_pipeline.domain.sessions.schedule_plan import SchedulePlan
+from ingest_pipeline.domain.sessions.session import Session
 from ingest_pipeline.ingestion.polling import missing_time
 from ingest_pipeline.storage.engine.database import Database
 from ingest_pipeline.storage.messages.merge import merge_messages

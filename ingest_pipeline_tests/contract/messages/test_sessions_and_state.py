@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from ingest_pipeline.domain.session import Session
+from ingest_pipeline.domain.sessions.session import Session
 from ingest_pipeline.errors import SessionNotFound
 from ingest_pipeline.storage.engine.database import Database
 from ingest_pipeline.storage.messages.deletions import list_messages

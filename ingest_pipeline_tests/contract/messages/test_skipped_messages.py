@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from ingest_pipeline.content.extraction import extract_for
-from ingest_pipeline.domain.message import Attachment, RawMessage
-from ingest_pipeline.domain.normalize import ChannelPolicy, build_normalizer
-from ingest_pipeline.ingestion.documents import rows_table
+from ingest_pipeline.domain.messages.message import Attachment, RawMessage
+from ingest_pipeline.domain.messages.normalize import ChannelPolicy, build_normalizer
+from ingest_pipeline.ingestion.documents.document import rows_table
 from ingest_pipeline.storage.engine.database import Connection, Database
 from ingest_pipeline.storage.messages.deletions import skipped_among, tombstone_messages
 from ingest_pipeline.storage.messages.merge import MergeCounts, merge_messages

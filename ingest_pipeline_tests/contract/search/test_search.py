@@ -15,9 +15,9 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from ingest_pipeline.content.sessions import reading_content
-from ingest_pipeline.domain.search_query import matches, parse_query
-from ingest_pipeline.domain.search_words import searchable
-from ingest_pipeline.domain.session import Session
+from ingest_pipeline.domain.search.query import matches, parse_query
+from ingest_pipeline.domain.search.words import searchable
+from ingest_pipeline.domain.sessions.session import Session
 from ingest_pipeline.errors import BadInput, StorageUnavailable
 from ingest_pipeline.ingestion.imports import import_messages
 from ingest_pipeline.ingestion.services import Services, build_services

@@ -12,8 +12,8 @@ import pytest
 from ingest_pipeline.content.registry import BUILT_IN
 from ingest_pipeline.domain.extract.clips import CLIPS_PARSER_VERSION
 from ingest_pipeline.domain.extract.highlights import HIGHLIGHT_RULE_VERSION
+from ingest_pipeline.domain.extract.setups.trade_setups import SETUP_PARSER_VERSION
 from ingest_pipeline.domain.extract.team_radio import RADIO_PARSER_VERSION
-from ingest_pipeline.domain.extract.trade_setups import SETUP_PARSER_VERSION
 from ingest_pipeline.orchestration.partitions import RANGE_END, RANGE_START
 from ingest_pipeline.storage.content.queries import highlights_in_window, radio_in_window, setups_in_window
 from ingest_pipeline_tests.orchestration.deployments import (

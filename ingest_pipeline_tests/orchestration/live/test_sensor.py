@@ -19,8 +19,8 @@ from dagster._core.remote_origin import (
     RemoteRepositoryOrigin,
 )
 
-from ingest_pipeline.api.routes.status import ReadingModel
-from ingest_pipeline.domain.session import Session
+from ingest_pipeline.api.routes.operations.status import ReadingModel
+from ingest_pipeline.domain.sessions.session import Session
 from ingest_pipeline.ingestion.services import build_services
 from ingest_pipeline.monitoring.status import look_up_status
 from ingest_pipeline.orchestration.build import build_definitions

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest_pipeline.domain.session import Session
+from ingest_pipeline.domain.sessions.session import Session
 from ingest_pipeline.domain.window import Window
 from ingest_pipeline.ingestion.services import build_services
 from ingest_pipeline.orchestration.live.tick import Decision, Failing, RunOutcome, TickState, decide, pause

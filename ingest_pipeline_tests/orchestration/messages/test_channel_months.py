@@ -12,10 +12,10 @@ from ingest_pipeline.completeness.gap_listing import list_gaps
 from ingest_pipeline.completeness.gap_repair import repair_now
 from ingest_pipeline.domain.window import Window
 from ingest_pipeline.errors import PartitionsInvalid
-from ingest_pipeline.ingestion.channel_months import months, read_month_key
-from ingest_pipeline.ingestion.file_import import import_files
-from ingest_pipeline.ingestion.file_reports import ImportScope
-from ingest_pipeline.landing.found_files import find_files
+from ingest_pipeline.ingestion.channels.months import months, read_month_key
+from ingest_pipeline.ingestion.files.file_import import import_files
+from ingest_pipeline.ingestion.files.reports import ImportScope
+from ingest_pipeline.landing.files.found_files import find_files
 from ingest_pipeline.orchestration.messages.channel_months import CHANNEL_MONTHS, build_channel_assets
 from ingest_pipeline.orchestration.resources import build_resources
 from ingest_pipeline.storage.messages.queries import MessageFilter, search_messages

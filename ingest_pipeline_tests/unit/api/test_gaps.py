@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from ingest_pipeline.content.sessions import reading_content
-from ingest_pipeline.ingestion.file_import import import_files
-from ingest_pipeline.ingestion.file_reports import ImportScope
+from ingest_pipeline.ingestion.files.file_import import import_files
+from ingest_pipeline.ingestion.files.reports import ImportScope
 from ingest_pipeline.ingestion.services import build_services
-from ingest_pipeline.landing.found_files import find_files
+from ingest_pipeline.landing.files.found_files import find_files
 from ingest_pipeline_tests.api_worlds import NOW, client_of, filled_client, settings_for, writer
 from ingest_pipeline_tests.exports import CHANNEL_ID, GUILD_ID, START, message, write_export
 

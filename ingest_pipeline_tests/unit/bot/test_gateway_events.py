@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ingest_pipeline.ingestion.documents.payloads import correlation_of
 from ingest_pipeline.ingestion.gateway_events import CAPTURED, Events, interpret
-from ingest_pipeline.ingestion.payload_documents import correlation_of
 from ingest_pipeline.landing.spool import Record
 from ingest_pipeline.storage.gateway.refetch_queue import PartialUpdate
 

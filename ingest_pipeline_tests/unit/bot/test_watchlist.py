@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 from ingest_pipeline.bot.watchlist import CatalogueView, Watchlist
 from ingest_pipeline.domain.guild import Channel
-from ingest_pipeline.domain.session import Session
+from ingest_pipeline.domain.sessions.session import Session
 
 NOW = datetime(2026, 9, 6, 13, tzinfo=UTC)
 GUILD, OTHER = 1, 2

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from ingest_pipeline.cli.commands import doctor_checks
+from ingest_pipeline.cli.commands.operations import doctor_checks
 from ingest_pipeline.demo.session import install_stand_in
 from ingest_pipeline.errors import ExitCode
 from ingest_pipeline.settings import Settings, load_settings

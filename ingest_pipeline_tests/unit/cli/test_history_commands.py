@@ -17,8 +17,9 @@ from rich.console import Console
 from rich.progress import Progress
 from typer.testing import CliRunner
 
-from ingest_pipeline.cli.commands import history, sessions
-from ingest_pipeline.cli.commands.history_output import ChannelBars, importing
+from ingest_pipeline.cli.commands.ingestion import history
+from ingest_pipeline.cli.commands.ingestion.history_output import ChannelBars, importing
+from ingest_pipeline.cli.commands.sessions import sessions
 from ingest_pipeline.cli.output import ReportingGroup
 from ingest_pipeline.errors import ExitCode
 from ingest_pipeline.storage.runs.scan_runs import RunKind, ScanRun

@@ -10,7 +10,7 @@ from datetime import timedelta
 import pytest
 
 from ingest_pipeline.completeness.comparison import Comparison, FreshReading, FreshRow, compare
-from ingest_pipeline.domain.membership import Claim
+from ingest_pipeline.domain.sessions.membership import Claim
 from ingest_pipeline.sources.discord.history import Page
 from ingest_pipeline.storage.messages.queries import StoredVersion
 from ingest_pipeline_tests.exports import START

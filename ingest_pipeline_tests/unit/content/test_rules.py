@@ -10,7 +10,7 @@ import pytest
 from ingest_pipeline.content.rules import ContentRules, load_content_rules
 from ingest_pipeline.domain.channel_settings import EffectiveSettings
 from ingest_pipeline.domain.extract.highlights import HighlightRule
-from ingest_pipeline.domain.extract.trade_setups import parse_setups
+from ingest_pipeline.domain.extract.setups.trade_setups import parse_setups
 from ingest_pipeline.errors import ConfigurationError
 from ingest_pipeline.installation import PROJECT_ROOT
 from ingest_pipeline.settings import Settings

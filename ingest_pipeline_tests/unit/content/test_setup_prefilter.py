@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 
 from ingest_pipeline.content.kinds.trade_setups import TRADE_SETUPS_KIND
-from ingest_pipeline.domain.extract.setup_message import _has_hint
+from ingest_pipeline.domain.extract.setups.message import _has_hint
 
 AROUND = [
     "",

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from ingest_pipeline.demo.session import CHANNEL_ID, build_demo, prepare_demo
 from ingest_pipeline.demo.simulated_session import Scene
-from ingest_pipeline.domain.session import live_sessions
+from ingest_pipeline.domain.sessions.session import live_sessions
 from ingest_pipeline.domain.snowflake import created_at, first_id_at
 from ingest_pipeline.domain.window import Window
 from ingest_pipeline.sources.exporter.chat_exporter import ChatExporter, ExportRequest

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ingest_pipeline.domain.mentions import Names, mentioned_ids, readable
+from ingest_pipeline.domain.messages.mentions import Names, mentioned_ids, readable
 
 NAMES = Names({801: "Charles"}, {11: "team-radio"}, {7: "Stewards"})
 

@@ -8,8 +8,8 @@ import discord
 import msgspec
 import pytest
 
-from ingest_pipeline.domain.message import MESSAGE_TYPES, RawMessage, type_in_digest, type_name
-from ingest_pipeline.domain.normalize import ChannelPolicy, build_normalizer
+from ingest_pipeline.domain.messages.message import MESSAGE_TYPES, RawMessage, type_in_digest, type_name
+from ingest_pipeline.domain.messages.normalize import ChannelPolicy, build_normalizer
 from ingest_pipeline.sources.discord.payloads import raw_message
 from ingest_pipeline_tests.exports import CHANNEL_ID, message
 

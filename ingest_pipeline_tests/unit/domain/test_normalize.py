@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest_pipeline.domain.message import RawMessage
-from ingest_pipeline.domain.normalize import (
+from ingest_pipeline.domain.messages.message import RawMessage
+from ingest_pipeline.domain.messages.normalize import (
     ChannelPolicy,
     SkipReason,
     build_normalizer,

@@ -15,14 +15,14 @@ import pytest
 
 import ingest_pipeline
 from ingest_pipeline.demo.simulated_session import parse_start
-from ingest_pipeline.domain.normalize import ChannelPolicy, parse_timestamp
-from ingest_pipeline.domain.session import Session
+from ingest_pipeline.domain.messages.normalize import ChannelPolicy, parse_timestamp
+from ingest_pipeline.domain.sessions.session import Session
 from ingest_pipeline.domain.snowflake import first_id_at
 from ingest_pipeline.domain.window import WindowGrid
-from ingest_pipeline.ingestion.documents import Provenance, Tally
-from ingest_pipeline.ingestion.export_document import ExportDocument
-from ingest_pipeline.ingestion.payload_documents import ObservedMessage, PayloadDocument
-from ingest_pipeline.landing.export_reader import read_header
+from ingest_pipeline.ingestion.documents.document import Provenance, Tally
+from ingest_pipeline.ingestion.documents.export import ExportDocument
+from ingest_pipeline.ingestion.documents.payloads import ObservedMessage, PayloadDocument
+from ingest_pipeline.landing.exports.reader import read_header
 from ingest_pipeline.landing.store import LandingStore
 from ingest_pipeline.sources.exporter.export_request import ExportRequest, check_export
 from ingest_pipeline_tests.exports import CHANNEL_ID, message, write_export

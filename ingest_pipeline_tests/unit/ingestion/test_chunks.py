@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest_pipeline.ingestion.chunks import ChunkSizes, read_in_chunks, rebatch
+from ingest_pipeline.ingestion.documents.chunks import ChunkSizes, read_in_chunks, rebatch
 from ingest_pipeline.storage.messages.schema import STAGING_SCHEMA
 from ingest_pipeline_tests.exports import START
 

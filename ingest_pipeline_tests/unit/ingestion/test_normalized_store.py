@@ -11,13 +11,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from ingest_pipeline.domain.normalize import ChannelPolicy
+from ingest_pipeline.domain.messages.normalize import ChannelPolicy
 from ingest_pipeline.domain.window import Window
 from ingest_pipeline.errors import TransientError
-from ingest_pipeline.ingestion.documents import Provenance, Tally
-from ingest_pipeline.ingestion.export_document import ExportDocument
-from ingest_pipeline.ingestion.normalized_store import NormalizedStore, StoredDocument
-from ingest_pipeline.landing.export_reader import read_header
+from ingest_pipeline.ingestion.documents.document import Provenance, Tally
+from ingest_pipeline.ingestion.documents.export import ExportDocument
+from ingest_pipeline.ingestion.documents.normalized_store import NormalizedStore, StoredDocument
+from ingest_pipeline.landing.exports.reader import read_header
 from ingest_pipeline.storage.messages.schema import STAGING_SCHEMA
 from ingest_pipeline_tests.exports import START, as_bytes, export, message
 

@@ -15,14 +15,14 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from ingest_pipeline.domain.normalize import ChannelPolicy
+from ingest_pipeline.domain.messages.normalize import ChannelPolicy
 from ingest_pipeline.errors import BadInput, ExportMalformed, ExportTruncated, StorageUnavailable
-from ingest_pipeline.ingestion import export_document
-from ingest_pipeline.ingestion.documents import Provenance, Tally
-from ingest_pipeline.ingestion.export_document import ExportDocument, has_spare_core
-from ingest_pipeline.landing import slices as halves_module
-from ingest_pipeline.landing.export_reader import read_export, read_header
-from ingest_pipeline.landing.slices import Halves, halves_of
+from ingest_pipeline.ingestion.documents import export as export_document
+from ingest_pipeline.ingestion.documents.document import Provenance, Tally
+from ingest_pipeline.ingestion.documents.export import ExportDocument, has_spare_core
+from ingest_pipeline.landing.exports import slices as halves_module
+from ingest_pipeline.landing.exports.reader import read_export, read_header
+from ingest_pipeline.landing.exports.slices import Halves, halves_of
 from ingest_pipeline_tests.exports import REAL, START, as_bytes, export, message, write_export
 
 # Some are no messages, some are skipped, and some would end an element were they not inside one.

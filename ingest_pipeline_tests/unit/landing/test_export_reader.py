@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ingest_pipeline.domain.message import RawMessage
+from ingest_pipeline.domain.messages.message import RawMessage
 from ingest_pipeline.errors import BadInput, ExportMalformed, ExportTruncated
-from ingest_pipeline.landing import slices as slices_module
-from ingest_pipeline.landing.export_reader import read_document, read_export, read_header
-from ingest_pipeline.landing.member_streams import Damage
+from ingest_pipeline.landing.exports import slices as slices_module
+from ingest_pipeline.landing.exports.reader import read_document, read_export, read_header
+from ingest_pipeline.landing.files.member_streams import Damage
 from ingest_pipeline_tests.exports import CHANNEL_ID, GUILD_ID, REAL, START, as_bytes, export, message
 from ingest_pipeline_tests.thoroughness import examples
 

@@ -16,7 +16,7 @@ from benchmarks.jobs import Job
 from benchmarks.memory import repeated
 from benchmarks.ours import merge, normalized, settings_for
 from benchmarks.page import PAGE, render
-from ingest_pipeline.domain.extract.trade_setups import parse_setups
+from ingest_pipeline.domain.extract.setups.trade_setups import parse_setups
 from ingest_pipeline.domain.snowflake import parse_snowflake
 from ingest_pipeline.storage.engine.open import open_database
 

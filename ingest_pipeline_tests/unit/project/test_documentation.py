@@ -12,7 +12,7 @@ import pytest
 import typer
 
 from ingest_pipeline.cli.app import app
-from ingest_pipeline.domain.normalize import ChannelPolicy
+from ingest_pipeline.domain.messages.normalize import ChannelPolicy
 from ingest_pipeline.errors import ExitCode
 from ingest_pipeline.settings import Settings
 from ingest_pipeline.userconfig.session_rows import ALIASES, FIELD_NAMES

@@ -20,7 +20,7 @@ from ingest_pipeline.bot.gateway_ingest import SpoolReader, ingest_spooled
 from ingest_pipeline.bot.gateway_state import GatewayState
 from ingest_pipeline.bot.ingest import SpoolIngester
 from ingest_pipeline.bot.watchlist import Watchlist
-from ingest_pipeline.domain.session import Session
+from ingest_pipeline.domain.sessions.session import Session
 from ingest_pipeline.domain.snowflake import first_id_at
 from ingest_pipeline.ingestion.gateway_events import CAPTURED
 from ingest_pipeline.ingestion.imports import import_messages

@@ -29,7 +29,7 @@ from ingest_pipeline.errors import (
     StorageRejected,
     TokenRejected,
 )
-from ingest_pipeline.landing.export_reader import read_export
+from ingest_pipeline.landing.exports.reader import read_export
 from ingest_pipeline.sources.exporter.chat_exporter import NO_MESSAGES, ChatExporter, ExportRequest
 from ingest_pipeline_tests.exports import message as exported_message
 from ingest_pipeline_tests.exports import write_export

@@ -66,10 +66,10 @@ import sys
 from datetime import UTC, datetime
 import io
 from pgpq import ArrowToPostgresBinaryEncoder
-from ingest_pipeline.landing.export_reader import read_header
-from ingest_pipeline.domain.normalize import ChannelPolicy
-from ingest_pipeline.ingestion.documents import Provenance, Tally
-from ingest_pipeline.ingestion.export_document import ExportDocument
+from ingest_pipeline.landing.exports.reader import read_header
+from ingest_pipeline.domain.messages.normalize import ChannelPolicy
+from ingest_pipeline.ingestion.documents.document import Provenance, Tally
+from ingest_pipeline.ingestion.documents.export import ExportDocument
 from ingest_pipeline_tests.exports import START, as_bytes, export, message
 raw = as_bytes(export([message(1, "text")]))
 provenance = Provenance("monza", "export", START, "journey")

@@ -11,7 +11,7 @@ import pytest
 from pydantic import SecretStr
 
 from ingest_pipeline.domain.notification import QuietHours, Rule
-from ingest_pipeline.domain.search_words import searchable
+from ingest_pipeline.domain.search.words import searchable
 from ingest_pipeline.errors import ConfigurationError
 from ingest_pipeline.notifications.active_rules import load_active_rules
 from ingest_pipeline.notifications.wording import LONGEST_TEXT, Wording, word, word_together

@@ -10,7 +10,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest_pipeline.domain.session import Session
+from ingest_pipeline.domain.sessions.session import Session
 from ingest_pipeline.errors import BadInput, SessionInvalid
 from ingest_pipeline.userconfig.edited_files import MAX_BYTES
 from ingest_pipeline.userconfig.session_files import parse_sessions, read_sessions

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest_pipeline.domain.extract.setup_dates import names_a_day, read_day, without_day
+from ingest_pipeline.domain.extract.setups.dates import names_a_day, read_day, without_day
 
 POSTED = datetime(2025, 5, 28, 23, 30, tzinfo=UTC)
 WRITTEN = (

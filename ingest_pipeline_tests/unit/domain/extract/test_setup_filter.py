@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest_pipeline.domain.extract.setup_chat import is_chat
-from ingest_pipeline.domain.extract.setup_message import may_plan_trades, plans_trades
-from ingest_pipeline.domain.extract.setup_tokens import LEADING_WORDS
-from ingest_pipeline.domain.extract.trade_setups import parse_setups
+from ingest_pipeline.domain.extract.setups.chat import is_chat
+from ingest_pipeline.domain.extract.setups.message import may_plan_trades, plans_trades
+from ingest_pipeline.domain.extract.setups.tokens import LEADING_WORDS
+from ingest_pipeline.domain.extract.setups.trade_setups import parse_setups
 from ingest_pipeline_tests.exports import REAL
 
 NOW = datetime(2025, 5, 29, 12, 0, tzinfo=UTC)

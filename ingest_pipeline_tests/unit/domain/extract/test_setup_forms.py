@@ -10,8 +10,8 @@ from typing import Any
 
 import yaml
 
-from ingest_pipeline.domain.extract.setup_message import Bias, TradeSetup
-from ingest_pipeline.domain.extract.trade_setups import parse_setups
+from ingest_pipeline.domain.extract.setups.message import Bias, TradeSetup
+from ingest_pipeline.domain.extract.setups.trade_setups import parse_setups
 from ingest_pipeline_tests.exports import REAL
 
 POSTED = datetime(2026, 5, 15, 12, 30, tzinfo=UTC)

@@ -6,9 +6,9 @@ from decimal import Decimal
 
 import pytest
 
-from ingest_pipeline.domain.extract.setup_grammar import SetupLine, read_setup
-from ingest_pipeline.domain.extract.setup_tail import Details, Refusal, read_details
-from ingest_pipeline.domain.extract.setup_tokens import clean
+from ingest_pipeline.domain.extract.setups.grammar import SetupLine, read_setup
+from ingest_pipeline.domain.extract.setups.tail import Details, Refusal, read_details
+from ingest_pipeline.domain.extract.setups.tokens import clean
 
 
 def read(line: str) -> SetupLine:

@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest_pipeline.domain.extract import setup_shapes, trade_setups
-from ingest_pipeline.domain.extract.setup_message import SetupMessage
-from ingest_pipeline.domain.extract.setup_shapes import read_alike
-from ingest_pipeline.domain.extract.trade_setups import parse_setups
+from ingest_pipeline.domain.extract.setups import shapes as setup_shapes
+from ingest_pipeline.domain.extract.setups import trade_setups
+from ingest_pipeline.domain.extract.setups.message import SetupMessage
+from ingest_pipeline.domain.extract.setups.shapes import read_alike
+from ingest_pipeline.domain.extract.setups.trade_setups import parse_setups
 
 NOW = datetime(2025, 5, 29, 12, 0, tzinfo=UTC)
 SETUP = "\U0001f53b Aggressive Breakdown Below 141.33 \U0001f53b 139.90, 138.40"

@@ -8,10 +8,10 @@ from decimal import Decimal
 
 import pytest
 
-from ingest_pipeline.domain.extract.setup_bias import bias_text, concerns_market, is_bias, read_stance
-from ingest_pipeline.domain.extract.setup_dates import DayReading, read_day
-from ingest_pipeline.domain.extract.setup_grammar import SetupLine, read_setup
-from ingest_pipeline.domain.extract.setup_headings import (
+from ingest_pipeline.domain.extract.setups.bias import bias_text, concerns_market, is_bias, read_stance
+from ingest_pipeline.domain.extract.setups.dates import DayReading, read_day
+from ingest_pipeline.domain.extract.setups.grammar import SetupLine, read_setup
+from ingest_pipeline.domain.extract.setups.headings import (
     ends_section,
     is_date_line,
     is_divider,
@@ -22,10 +22,10 @@ from ingest_pipeline.domain.extract.setup_headings import (
     ticker_alone,
     ticker_prefix,
 )
-from ingest_pipeline.domain.extract.setup_message import may_plan_trades, plans_trades
-from ingest_pipeline.domain.extract.setup_tail import Refusal
-from ingest_pipeline.domain.extract.setup_tokens import EMOJI, clean, is_symbol, is_target_word, tokenize
-from ingest_pipeline.domain.extract.trade_setups import parse_setups
+from ingest_pipeline.domain.extract.setups.message import may_plan_trades, plans_trades
+from ingest_pipeline.domain.extract.setups.tail import Refusal
+from ingest_pipeline.domain.extract.setups.tokens import EMOJI, clean, is_symbol, is_target_word, tokenize
+from ingest_pipeline.domain.extract.setups.trade_setups import parse_setups
 
 POSTED = datetime(2026, 5, 15, 12, 30, tzinfo=UTC)
 

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from ingest_pipeline.domain.extract.setup_headings import is_blank, is_divider, take_apart
-from ingest_pipeline.domain.extract.setup_tokens import clean, is_mention
-from ingest_pipeline.domain.extract.trade_setups import (
+from ingest_pipeline.domain.extract.setups.headings import is_blank, is_divider, take_apart
+from ingest_pipeline.domain.extract.setups.tokens import clean, is_mention
+from ingest_pipeline.domain.extract.setups.trade_setups import (
     SetupMessage,
     TradeSetup,
     parse_setups,

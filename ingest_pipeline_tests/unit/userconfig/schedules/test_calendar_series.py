@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from ingest_pipeline.domain.schedule import Schedule
+from ingest_pipeline.domain.sessions.schedule import Schedule
 from ingest_pipeline.errors import BadInput
 from ingest_pipeline.userconfig.schedules.calendars import read_calendar
 from ingest_pipeline.userconfig.schedules.options import parse_length, parse_zone

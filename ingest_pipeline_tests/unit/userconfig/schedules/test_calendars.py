@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from ingest_pipeline.domain.session import Session, validate_session_id
+from ingest_pipeline.domain.sessions.session import Session, validate_session_id
 from ingest_pipeline.errors import BadInput
 from ingest_pipeline.userconfig.schedules.calendars import read_calendar, session_id_of
 from ingest_pipeline.userconfig.schedules.options import ScheduleOptions

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest_pipeline.domain.schedule import Schedule
+from ingest_pipeline.domain.sessions.schedule import Schedule
 from ingest_pipeline.errors import BadInput
 from ingest_pipeline.userconfig.schedules.files import read_schedule
 from ingest_pipeline.userconfig.schedules.trading_days import read_trading_days

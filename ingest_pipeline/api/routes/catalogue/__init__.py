@@ -1,0 +1,1 @@
+"""Routes of guilds and channels: the catalogue, installations and scans."""

@@ -1,0 +1,1 @@
+"""Routes of messages and of what was found in them."""

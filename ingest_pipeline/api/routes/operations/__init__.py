@@ -1,0 +1,1 @@
+"""Routes of the service's state, its metrics and journeys."""

@@ -1,0 +1,1 @@
+"""Commands on guilds and channels: their catalogue, settings and scans."""

@@ -1,0 +1,1 @@
+"""Commands that show messages, what was found in them, and events."""

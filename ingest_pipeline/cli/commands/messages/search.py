@@ -1,0 +1,239 @@
+"""Commands that search in messages and follow their changes."""
+
+from __future__ import annotations
+
+import sys
+import time
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ingest_pipeline.cli.commands.messages.messages import message_json
+from ingest_pipeline.cli.invocation import (
+    DriverOption,
+    JsonOption,
+    OfAuthor,
+    OfChannel,
+    OfSession,
+    Since,
+    Until,
+    begin,
+    open_services,
+    read_author,
+    read_bounds,
+    read_channel,
+)
+from ingest_pipeline.cli.output import counting, print_json, print_rows
+from ingest_pipeline.errors import BadInput
+
+if TYPE_CHECKING:
+    from ingest_pipeline.ingestion.services import Services
+    from ingest_pipeline.search.search import Hit, SearchFilter, SearchPage
+
+_FOLLOW_SECONDS = 1.0
+_CHANGES_AT_ONCE = 1000
+
+
+def search(
+    context: typer.Context,
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="WORDS…",
+            help='Words, "phrases", prefix*, AND, OR, NOT, parentheses; put the whole in single quotes.',
+        ),
+    ] = None,
+    *,
+    session_id: OfSession = None,
+    channel: OfChannel = None,
+    author: OfAuthor = None,
+    driver: DriverOption = None,
+    ticker: Annotated[str | None, typer.Option(help="Only messages with a setup of this ticker.")] = None,
+    kind: Annotated[
+        str | None, typer.Option(help="Only radio, setup, clip or highlight.", metavar="KIND")
+    ] = None,
+    has_file: Annotated[bool, typer.Option("--has-file", help="Only messages with an attachment.")] = False,
+    since: Since = None,
+    until: Until = None,
+    best: Annotated[bool, typer.Option("--best", help="The best match first, not the newest.")] = False,
+    revisions: Annotated[
+        bool, typer.Option("--revisions", help="Find messages by what they said before an edit, too.")
+    ] = False,
+    limit: Annotated[int, typer.Option(help="How many at most.", min=1, max=500, metavar="N")] = 50,
+    before: Annotated[
+        str | None, typer.Option(help="The next page: only messages older than this one.", metavar="ID")
+    ] = None,
+    rebuild: Annotated[bool, typer.Option("--rebuild", help="Make the index again first.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Find messages by their words, newest first."""
+    text = " ".join(words or [])
+    if not text and not rebuild:
+        raise typer.BadParameter("say what to search for, or --rebuild")
+    if best and (before or revisions):
+        raise typer.BadParameter("--best goes without --before and --revisions")
+    settings = begin(context, as_json=as_json)
+    wanted = _filter(
+        session_id,
+        channel=channel,
+        author=author,
+        driver=driver,
+        ticker=ticker,
+        kind=kind,
+        bounds=(since, until),
+        has_file=has_file,
+    )
+    below = read_channel(before)
+    with open_services(settings) as services:
+        _bring_up_to_date(services, rebuild=rebuild)
+        if not text:
+            return
+        page = _page(services, text, wanted, below, limit=limit, best=best, revisions=revisions)
+    _print_page(page, text, as_json=as_json)
+
+
+def _bring_up_to_date(services: Services, *, rebuild: bool) -> None:
+    from ingest_pipeline.search.search import bring_up_to_date, open_index
+
+    index = open_index(services.database)
+    if rebuild:
+        index.clear()
+    with counting("changes indexed") as progress:
+        bring_up_to_date(index, progress=progress)
+
+
+def _page(
+    services: Services,
+    text: str,
+    wanted: SearchFilter,
+    below: int | None,
+    *,
+    limit: int,
+    best: bool,
+    revisions: bool,
+) -> SearchPage:
+    from ingest_pipeline.search.search import rank_messages, search_messages
+    from ingest_pipeline.storage.search.indexed_texts import NEWEST
+
+    if best:
+        return rank_messages(services.database, text, wanted, limit=limit)
+    before = NEWEST if below is None else below
+    return search_messages(services.database, text, wanted, before=before, limit=limit, any_version=revisions)
+
+
+def _filter(
+    session_id: str | None,
+    *,
+    channel: str | None,
+    author: str | None,
+    driver: str | None,
+    ticker: str | None,
+    kind: str | None,
+    bounds: tuple[str | None, str | None],
+    has_file: bool,
+) -> SearchFilter:
+    from ingest_pipeline.search.search import MessageKind, SearchFilter
+
+    if kind is not None and kind not in set(MessageKind):
+        raise BadInput(f"--kind {kind!r} is unknown: write {', '.join(MessageKind)}")
+    first, last = read_bounds(*bounds, ("--since", "--until"))
+    return SearchFilter(
+        session_id=session_id,
+        channel_id=read_channel(channel),
+        author_id=None if author is None else read_author(author),
+        driver=driver,
+        ticker=ticker,
+        kind=None if kind is None else MessageKind(kind),
+        since=first,
+        until=last,
+        has_file=has_file,
+    )
+
+
+def _print_page(page: SearchPage, text: str, *, as_json: bool) -> None:
+    if as_json:
+        print_json(
+            {
+                "query": text,
+                "count": len(page.hits),
+                "is_last": page.is_last,
+                "messages": [_hit_json(hit) for hit in page.hits],
+                "completeness": [
+                    {**asdict(each), "channel_id": str(each.channel_id)} for each in page.completeness
+                ],
+            }
+        )
+        return
+    print_rows(
+        ("posted", "id", "channel", "author", "text"),
+        [
+            (
+                hit.row["posted_at"],
+                hit.row["discord_id"],
+                hit.row["channel_id"],
+                hit.row["author_name"],
+                "".join(f"«{part.text}»" if part.is_match else part.text for part in hit.snippet),
+            )
+            for hit in page.hits
+        ],
+    )
+    if not page.is_last and page.hits:
+        typer.echo(f"more: --before {page.hits[-1].row['discord_id']}", err=True)
+    for channel in page.completeness:
+        if channel.proven_until is None:
+            typer.echo(f"channel {channel.channel_id} is not proven complete at any time", err=True)
+        elif channel.gaps:
+            unproven = f"{channel.gaps} ranges that are not proven"
+            typer.echo(f"channel {channel.channel_id} has {unproven}: see `ingest gaps`", err=True)
+
+
+def _hit_json(hit: Hit) -> dict[str, Any]:
+    return {**message_json(hit.row), "snippet": [asdict(part) for part in hit.snippet]}
+
+
+def changes(
+    context: typer.Context,
+    after: Annotated[
+        int,
+        typer.Option(
+            help="The position of the last change that was read before.", min=0, max=2**63 - 1, metavar="N"
+        ),
+    ] = 0,
+    limit: Annotated[
+        int | None, typer.Option(help="How many at most; all by default.", min=1, metavar="N")
+    ] = None,
+    follow: Annotated[
+        bool, typer.Option("--follow", help="Wait for further changes until interrupted.")
+    ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print a JSON object a line, with the message as it stands now.")
+    ] = False,
+) -> None:
+    """Print what happened to messages, in the order in which it can be read."""
+    settings = begin(context, as_json=as_json)
+    with open_services(settings) as services:
+        from ingest_pipeline.storage.messages.changes import changes_with_rows
+
+        if not as_json:
+            typer.echo("position\tchange\tid\trecorded")
+        left = limit
+        while left is None or left > 0:
+            with services.database.read() as connection:
+                some = changes_with_rows(
+                    connection, after=after, limit=min(left or _CHANGES_AT_ONCE, _CHANGES_AT_ONCE)
+                )
+            for change, row in some:
+                if as_json:
+                    told = {**asdict(change), "discord_id": str(change.discord_id)}
+                    print_json({**told, "message": None if row is None else message_json(row)})
+                else:
+                    moment = change.recorded_at.isoformat()
+                    typer.echo(f"{change.position}\t{change.change}\t{change.discord_id}\t{moment}")
+            sys.stdout.flush()
+            after = some[-1][0].position if some else after
+            left = None if left is None else left - len(some)
+            if not some:
+                if not follow:
+                    return
+                time.sleep(_FOLLOW_SECONDS)

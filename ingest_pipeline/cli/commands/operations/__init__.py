@@ -1,0 +1,1 @@
+"""Commands of operation: services, the database, checks, notifications and erasure."""

@@ -1,0 +1,1 @@
+"""Trade setups: from the text of a message to planned trades."""

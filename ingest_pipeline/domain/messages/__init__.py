@@ -1,0 +1,1 @@
+"""Messages: their fields, parts and words, and the row that each becomes."""

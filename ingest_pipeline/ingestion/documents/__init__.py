@@ -1,0 +1,1 @@
+"""Documents of normalized rows, the input of the merge."""

@@ -1,0 +1,1 @@
+"""The import of exports that people have."""

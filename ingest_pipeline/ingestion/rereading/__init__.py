@@ -1,0 +1,1 @@
+"""What has landed, merged again without Discord."""

@@ -1,0 +1,1 @@
+"""Erasure in files: exports, the quarantine, the spool and raw readings."""

@@ -1,0 +1,1 @@
+"""Files that people have: found, recognized, and read out of archives."""
