@@ -1,1 +1,1 @@
-"""What has landed, merged again without Discord."""
+"""Merging of what has landed again, without Discord."""

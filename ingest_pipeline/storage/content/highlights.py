@@ -1,4 +1,4 @@
-"""What highlights are made of: signals of messages, and bursts of minutes by what is usual.
+"""Signals and bursts that highlights are made of: of messages, and of minutes by what is usual.
 
 `session_minutes` has the messages of each minute of a session's channel and `session_rates` how many minutes
 have how many, so that nothing counts a session again: what is scored counts its own minutes again. A channel

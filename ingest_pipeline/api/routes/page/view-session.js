@@ -132,7 +132,8 @@ async function overview(id, progress, signal) {
     card("Messages per minute", note, chart),
     h("div", { class: "columns" },
       card("Last messages", h("a", { href: `${base}/messages` }, "All messages"), list), driversCard(drivers)));
-  requestAnimationFrame(draw);
+  draw();
+  requestAnimationFrame(draw); // its width is known once it is shown
   addEventListener("resize", draw, { signal });
   return view;
 }
