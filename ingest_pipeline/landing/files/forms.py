@@ -1,7 +1,7 @@
 """The forms of files that people have of a channel, recognized by their first bytes and their paths.
 
 Only the exporter's JSON holds every message exactly. The others are named for what they are, with the way to
-the JSON. Reading an export is for `export_reader.py`.
+the JSON. Reading an export is for `landing/exports/reader.py`.
 """
 
 from __future__ import annotations

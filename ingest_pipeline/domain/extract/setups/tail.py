@@ -1,7 +1,7 @@
 """The tail of a setup, after its level: targets, a stop, a note.
 
 Reads token by token and keeps track of whether a list of targets is open: only then may a number
-be taken. Rules and refusals are described in `setup_grammar.py`.
+be taken. Rules and refusals are described in `grammar.py`.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Tokens of a trade-setups line: words, numbers and signs, and their vocabulary.
 
-How they combine into a setup is `setup_grammar.py`. A digit that is not plainly part of a price
+How they combine into a setup is `grammar.py`. A digit that is not plainly part of a price
 (`130s`, `10%`, `9:30`, `141,40`) becomes an `ODD` token, which no rule takes for a number.
 """
 

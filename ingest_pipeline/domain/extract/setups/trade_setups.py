@@ -13,8 +13,8 @@ code blocks and lone mentions say nothing. A line that begins with its ticker (`
 528.8`) counts as what follows the ticker. A line that only adds targets or a stop to the setup right
 above it, and a dash line that goes on with the bias right above it, belong to these (`continued_on`).
 
-How one setup is read, and when it is refused, stands in `setup_grammar.py`; headings in
-`setup_headings.py`, the day in `setup_dates.py`, the stance in `setup_bias.py`.
+How one setup is read, and when it is refused, stands in `grammar.py`; `headings.py`, `dates.py` and
+`bias.py` read headings, the day and the stance.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 
-from ingest_pipeline.domain.extract.setups import bias as setup_bias
-from ingest_pipeline.domain.extract.setups import headings as setup_headings
+from ingest_pipeline.domain.extract.setups import bias as stances
+from ingest_pipeline.domain.extract.setups import headings
 from ingest_pipeline.domain.extract.setups.dates import names_a_day, read_day
 from ingest_pipeline.domain.extract.setups.grammar import (
     SetupLine,
@@ -122,13 +122,13 @@ class _Reader:
             self._setup(number, line, alike[1], under_heading=False)
             return
         text = clean(line)
-        ruled = setup_headings.is_divider(line)
-        if setup_headings.is_blank(line) or is_mention(line) or not (text or ruled):
+        ruled = headings.is_divider(line)
+        if headings.is_blank(line) or is_mention(line) or not (text or ruled):
             self._separate()
         elif ruled:
             self._divide()
         elif "~~" in line:
-            struck = setup_headings.take_apart(clean(line.replace("~~", "")))
+            struck = headings.take_apart(clean(line.replace("~~", "")))
             self._leave(number, line, "is struck through", struck)
         else:
             self._read_text(number, line, text)
@@ -137,7 +137,7 @@ class _Reader:
         self.above = self.above if self.above in {"setup", "targets"} else "blank"
 
     def _read_text(self, number: int, line: str, text: str) -> None:
-        lead = setup_headings.take_apart(text)
+        lead = headings.take_apart(text)
         if not lead.with_symbols:
             self._separate()
         elif self._is_header(lead.text):
@@ -145,17 +145,17 @@ class _Reader:
             self._add_header(line, (number,))
         elif self._completes_header(lead.text):
             self._day_line(number, line)
-        elif ticker := setup_headings.ticker_header(lead.text):
+        elif ticker := headings.ticker_header(lead.text):
             self._section(ticker)
             self._add_header(line, (number,))
-        elif ticker := setup_headings.ticker_alone(lead.text):
+        elif ticker := headings.ticker_alone(lead.text):
             self._section(ticker)
             self.ticker_lines.append(TickerLine(ticker, number))
             self.above = "ticker"
         elif self._goes_on(text):
             self._continue_bias(number, text)
         else:
-            prefix = setup_headings.ticker_prefix(lead)
+            prefix = headings.ticker_prefix(lead)
             if prefix:
                 ticker, lead = prefix
                 self._begin(ticker)
@@ -166,7 +166,7 @@ class _Reader:
             self._section(ticker)
 
     def _read_plan(self, number: int, line: str, lead: Lead) -> None:
-        if setup_bias.is_bias(lead.symbols, lead.text):
+        if stances.is_bias(lead.symbols, lead.text):
             self._bias(number, lead)
             return
         details = self._details(lead)
@@ -196,8 +196,8 @@ class _Reader:
         return read_details(lead.with_symbols, direction)
 
     def _read_setup(self, number: int, line: str, lead: Lead) -> None:
-        tries, symbols = setup_headings.looks_like_setup(lead), lead.symbols
-        sided = tries or setup_headings.names_a_side(lead.text)
+        tries, symbols = headings.looks_like_setup(lead), lead.symbols
+        sided = tries or headings.names_a_side(lead.text)
         setup = read_setup(lead.with_symbols) if sided else Refusal(_CHAT)
         if self.heading and not (isinstance(setup, SetupLine) and names_itself(lead.text)):
             below = read_below(self.heading, lead.symbols, lead.text)
@@ -207,7 +207,7 @@ class _Reader:
         if not tries and self.ticker is None:
             setup = Refusal(_CHAT)
         if isinstance(setup, Refusal):
-            heading = lead if not tries or setup_headings.may_begin_with_ticker(lead) else None
+            heading = lead if not tries or headings.may_begin_with_ticker(lead) else None
             self._leave(number, line, setup.reason if tries else _CHAT, heading)
         elif setup.kind != "rejection" and CROSSES.intersection(symbols):
             self._leave(number, line, f"is crossed out by its emoji, being no rejection but a {setup.kind}")
@@ -224,7 +224,7 @@ class _Reader:
 
     def _leave(self, number: int, line: str, reason: str, heading: Lead | None = None) -> None:
         """Keep a line as unparsed; one that may be a heading ends its section."""
-        if heading is not None and setup_headings.ends_section(heading):
+        if heading is not None and headings.ends_section(heading):
             self._section(None)
         self.unparsed.append(UnparsedLine(line, reason, self.ticker, number))
         self.above, self.heading, self.open_line = "unparsed", "", None
@@ -238,15 +238,15 @@ class _Reader:
     def _is_header(self, text: str) -> bool:
         """Return whether a line is a header; below the first one, or below a ticker, it must name a day."""
         above = bool(self.headers or self.ticker or self.setups)
-        return setup_headings.is_header(text) and (not above or names_a_day(text))
+        return headings.is_header(text) and (not above or names_a_day(text))
 
     def _completes_header(self, text: str) -> bool:
         """Return whether a line is the day of the header above, or the header of the day above."""
         if self.ticker or self.setups:
             return False
         if self.headers and self.headers[-1].trading_day:
-            return setup_headings.heads_date(clean(self.headers[-1].text), text)
-        return setup_headings.is_date_line(text)
+            return headings.heads_date(clean(self.headers[-1].text), text)
+        return headings.is_date_line(text)
 
     def _day_line(self, number: int, line: str) -> None:
         above = self.headers.pop() if self.headers else None
@@ -261,19 +261,19 @@ class _Reader:
         self.above = "header"
 
     def _bias(self, number: int, lead: Lead) -> None:
-        ticker = None if setup_bias.concerns_market(lead.text) else self.ticker
-        text = setup_bias.bias_text(lead.text)
-        self.biases.append(Bias(ticker, self._day(), text, setup_bias.read_stance(text), number))
+        ticker = None if stances.concerns_market(lead.text) else self.ticker
+        text = stances.bias_text(lead.text)
+        self.biases.append(Bias(ticker, self._day(), text, stances.read_stance(text), number))
         self.above, self.heading = "bias", ""
 
     def _goes_on(self, text: str) -> bool:
         """Return whether a line continues the bias above: by its dash, or because that is still empty."""
-        lead = setup_headings.take_apart(text)
+        lead = headings.take_apart(text)
         if self.above != "bias" or lead.symbols or not lead.text:
             return False
         if text.startswith(("\u2013", "\u2014")):
             return True
-        return not self.biases[-1].text and not setup_headings.looks_like_setup(lead)
+        return not self.biases[-1].text and not headings.looks_like_setup(lead)
 
     def _continue_bias(self, number: int, text: str) -> None:
         bias = self.biases[-1]
@@ -281,7 +281,7 @@ class _Reader:
         self.biases[-1] = replace(
             bias,
             text=whole,
-            stance=bias.stance or setup_bias.read_stance(whole),
+            stance=bias.stance or stances.read_stance(whole),
             continued_on=(*bias.continued_on, number),
         )
 
