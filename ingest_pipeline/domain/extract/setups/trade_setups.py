@@ -13,8 +13,7 @@ code blocks and lone mentions say nothing. A line that begins with its ticker (`
 528.8`) counts as what follows the ticker. A line that only adds targets or a stop to the setup right
 above it, and a dash line that goes on with the bias right above it, belong to these (`continued_on`).
 
-How one setup is read, and when it is refused, stands in `grammar.py`; `headings.py`, `dates.py` and
-`bias.py` read headings, the day and the stance.
+`grammar.py` has how a setup is read and when it is refused; `headings.py`, `dates.py` and `bias.py` the rest.
 """
 
 from __future__ import annotations
