@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Installs what is missing and runs the whole test suite. Arguments are passed to pytest:
-#   ./test.sh ingest_pipeline_tests/unit -x
+# Installs what is missing and runs the test suite. Arguments are passed to pytest:
+#   ./test.sh --all                              slow tests as well: whole programs, kills, sweeps
+#   ./test.sh ingest_pipeline_tests/unit -x      one folder, slow tests included
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 

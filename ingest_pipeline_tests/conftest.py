@@ -30,10 +30,29 @@ settings.load_profile("suite")
 typer.testing._get_command = cache(typer.testing._get_command)  # type: ignore[attr-defined]
 
 
-def pytest_configure() -> None:
-    """Handle Ctrl-C in the background too, where shells turn it off for whatever they start."""
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let slow tests be asked for."""
+    parser.addoption("--all", action="store_true", help="run the tests marked slow, and acceptance, as well")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Run slow tests when they are named; handle Ctrl-C in the background, where shells turn it off."""
+    is_selected = config.args_source is pytest.Config.ArgsSource.ARGS or config.option.keyword
+    config.option.all = config.option.all or bool(is_selected or config.option.markexpr)
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what is slow, unless it is asked for."""
+    for item in items:
+        if "acceptance" in item.path.parts:
+            item.add_marker("slow")
+    if config.option.all:
+        return
+    slow = [item for item in items if item.get_closest_marker("slow")]
+    items[:] = [item for item in items if not item.get_closest_marker("slow")]
+    config.hook.pytest_deselected(items=slow)
 
 
 @pytest.fixture(autouse=True)

@@ -160,6 +160,7 @@ def behind(checkout: Path, program: str, folder: Path, files: list[Any]) -> list
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("door", DOORS)
 def test_every_entry_point_takes_the_same_from_an_odd_file(checkout: Path, door: str) -> None:
     """Each variable by one parser, or a refusal that names the line."""
@@ -171,6 +172,7 @@ def test_every_entry_point_takes_the_same_from_an_odd_file(checkout: Path, door:
             assert taken == expected(checkout, name), name
 
 
+@pytest.mark.slow
 def test_start_gives_its_parts_what_the_entry_points_take(checkout: Path, tmp_path: Path) -> None:
     """As environment; nothing of the file is executed on the way, and the parts read no file again."""
     environments = {}

@@ -36,6 +36,7 @@ def open_paths(folder: Path) -> list[str]:
     )
 
 
+@pytest.mark.slow
 def test_the_commands_write_for_their_user_alone(tmp_path: Path) -> None:
     """The database with its companions, landed files and their folders."""
     cli = Cli(tmp_path)
@@ -66,6 +67,7 @@ app(["demo"])
 """
 
 
+@pytest.mark.slow
 def test_the_stack_and_its_parts_write_for_their_user_alone(tmp_path: Path) -> None:
     """The demo, Dagster's home, and what a part makes there; the checkout's own data folder is closed."""
     data = tmp_path / "data"

@@ -81,6 +81,7 @@ def test_what_many_ask_at_once_is_read_once(database: Database, look: Counting) 
     assert look.looks == 2
 
 
+@pytest.mark.slow
 def test_a_commit_is_in_the_next_answer(database: Database, settings: Settings, look: Counting) -> None:
     """Of this process and of others."""
     shared = SharedReads(database)
@@ -122,6 +123,7 @@ def test_an_error_is_reported_and_not_kept(database: Database, look: Counting) -
     assert rows_in(shared.get("rows", look)) == 1
 
 
+@pytest.mark.slow
 def test_answers_are_not_kept_without_bound(database: Database, look: Counting) -> None:
     """The oldest go."""
     shared = SharedReads(database)

@@ -112,6 +112,7 @@ def assert_watched(settings: Settings, stop: Callable[[], None], go_on: Callable
     services.database.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["frozen", "killed"])
 def test_a_postgresql_that_is_gone_is_reported_at_once(tmp_path: Path, how: str) -> None:
     """A server that is frozen keeps its connections and answers nothing; one that is killed refuses."""
@@ -135,6 +136,7 @@ def test_a_postgresql_that_is_gone_is_reported_at_once(tmp_path: Path, how: str)
             assert_watched(settings, lambda: send(signal.SIGKILL), None)
 
 
+@pytest.mark.slow
 def test_a_duckdb_file_that_a_writer_holds_is_reported_at_once(
     make_settings: Callable[[str], Settings],
 ) -> None:

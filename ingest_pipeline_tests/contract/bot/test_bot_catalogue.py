@@ -41,6 +41,7 @@ def follows(bot: RunningBot, archive: Archive, expected: Expected) -> None:
     bot.wait_for(knows, str(expected))
 
 
+@pytest.mark.slow
 def test_channels_and_threads_are_followed(
     archive: Archive, server: DiscordServer, guild: int, radio: int
 ) -> None:
@@ -89,6 +90,7 @@ def test_channels_and_threads_are_followed(
         follows(bot, archive, {post: gone, radio: gone})
 
 
+@pytest.mark.slow
 def test_guilds_are_followed(archive: Archive, server: DiscordServer, guild: int, radio: int) -> None:
     """Joined, renamed, left and joined again; patterns and settings outlast the absence."""
     with RunningBot(archive, replace(QUICK, patterns=("*radio*",))) as bot:
@@ -136,6 +138,7 @@ def test_what_somebody_chose_is_not_replaced_by_the_default(
     assert archive.read(lambda connection: find_guild(connection, asked))["name"] == "Asked"
 
 
+@pytest.mark.slow
 def test_a_changed_setting_holds_from_the_next_batch_on(
     archive: Archive, server: DiscordServer, guild: int, radio: int
 ) -> None:

@@ -40,6 +40,7 @@ def changes(server: DiscordServer, channel: int, ids: list[int]) -> None:
     server.messages.pin(channel, ids[3])
 
 
+@pytest.mark.slow
 def test_an_outage_with_a_new_session_is_made_up_for(
     archive: Archive, server: DiscordServer, guild: int, radio: int
 ) -> None:
@@ -205,6 +206,7 @@ def test_a_deaf_gateway_is_found_out(
     assert archive.differences(server.truth(radio)) == []
 
 
+@pytest.mark.slow
 def test_what_was_spooled_before_a_crash_never_brings_back_what_was_deleted_since(
     archive: Archive, server: DiscordServer, guild: int, radio: int
 ) -> None:
@@ -226,6 +228,7 @@ def test_what_was_spooled_before_a_crash_never_brings_back_what_was_deleted_sinc
     assert archive.differences(server.truth(radio)) == []
 
 
+@pytest.mark.slow
 def test_processing_that_fails_leaves_the_connection_alone_and_loses_nothing(
     archive: Archive, server: DiscordServer, guild: int, radio: int, caplog: pytest.LogCaptureFixture
 ) -> None:

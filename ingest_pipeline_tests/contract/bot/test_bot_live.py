@@ -75,6 +75,7 @@ def test_messages_that_were_never_seen_are_read_when_something_happens_to_them(
     assert archive.read(lambda connection: find_tombstone(connection, old[6])) is not None
 
 
+@pytest.mark.slow
 def test_lost_order_doubled_and_late_events_change_nothing(
     archive: Archive, server: DiscordServer, guild: int, radio: int
 ) -> None:
@@ -182,6 +183,7 @@ def test_monitoring_another_channel_takes_effect_while_the_bot_runs(
     assert archive.differences(server.truth(other)) == []
 
 
+@pytest.mark.slow
 def test_messages_of_a_live_session_are_linked_and_their_windows_touched(
     archive: Archive, server: DiscordServer, guild: int, radio: int
 ) -> None:
@@ -212,6 +214,7 @@ def test_coverage_grows_while_the_bot_is_connected(
         bot.wait_for(is_proven, "a proof of the live message")
 
 
+@pytest.mark.slow
 def test_a_message_has_one_correlation_id_all_along(
     archive: Archive, server: DiscordServer, guild: int, radio: int
 ) -> None:

@@ -42,6 +42,7 @@ def levels(archive: Archive) -> list[tuple[int, Decimal | None]]:
     return [(row["line_number"], row["trigger_price"]) for row in rows]
 
 
+@pytest.mark.slow
 def test_a_plan_is_read_as_it_comes_and_when_edited_and_withdrawn_when_deleted(
     archive: Archive, server: DiscordServer, guild: int, radio: int
 ) -> None:

@@ -439,6 +439,7 @@ def _batches(frames: list[bytes], cuts: list[bool]) -> Iterator[list[bytes]]:
     yield batch
 
 
+@pytest.mark.slow
 @hypothesis_settings(max_examples=examples(5), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(frames=_SPOOLS, cuts=st.lists(st.booleans(), min_size=8, max_size=8), deleted=st.booleans())
 def test_any_events_in_any_order_end_in_what_discord_has(

@@ -70,6 +70,7 @@ def desk(archive: Archive, receiver: Receiver) -> Desk:
     return Desk(replace(archive, services=known), receiver)
 
 
+@pytest.mark.slow
 def test_what_is_heard_is_reported_within_seconds_and_once(
     desk: Desk, server: DiscordServer, guild: int, radio: int, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -180,6 +181,7 @@ def test_beyond_the_limit_of_an_hour_the_rest_comes_together(
     assert [each.wording.title for each in claimed] == ["tyres: 2 notifications"]
 
 
+@pytest.mark.slow
 def test_what_does_not_arrive_is_tried_again_and_what_may_have_arrived_is_not(
     desk: Desk, notifier: Notifier, radio: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -18,6 +18,7 @@ from ingest_pipeline_tests.live_bot.scenarios import everything_at_once
 SMALL = Size(history=300, posts=150, channels=3, seconds=4.0, limit_seconds=100.0)
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("engine", ENGINES)
 def test_nothing_is_missing_double_stale_or_zombie_whatever_goes_wrong(

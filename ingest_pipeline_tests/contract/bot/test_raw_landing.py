@@ -153,6 +153,7 @@ def killed(*_: object, **__: object) -> None:
     raise KeyboardInterrupt
 
 
+@pytest.mark.slow
 def test_kills_at_any_moment_lose_no_frame(settings: Settings, services: Services) -> None:
     """What a bot had received is in the raw store and in the table after it was killed three times."""
     received: list[int] = []
@@ -189,6 +190,7 @@ def test_a_store_that_fails_does_not_stop_the_bot(services: Services, gateway: G
     assert frames_landed(services) == ["Box 0.", "Box 1."]
 
 
+@pytest.mark.slow
 def test_a_running_bot_reports_a_store_that_fails_and_lands_later(
     archive: Archive, server: DiscordServer, guild: int, radio: int
 ) -> None:

@@ -338,6 +338,7 @@ def test_a_stretch_of_time_is_extracted_in_batches(
     assert [row["discord_id"] for row in rows] == [id_at(second) for second in range(8)]
 
 
+@pytest.mark.slow
 def test_content_moves_with_the_database(
     database: Database, make_database: Callable[[str], Database]
 ) -> None:

@@ -64,6 +64,7 @@ def work(database: Database, numbers: list[int], read: float) -> None:
     database.run(batch)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("taken_up_by", ["the next batch", "nobody"])
 def test_content_follows_a_thread_whose_parent_is_learnt_late(database: Database, taken_up_by: str) -> None:
     """What becomes of it is what would have been, had the parent been known, whoever reads content next."""
@@ -103,6 +104,7 @@ def extracted_anew(connection: Connection) -> dict[str, Any]:
     return contents(connection)
 
 
+@pytest.mark.slow
 def test_batches_and_windows_at_once_leave_what_one_after_the_other_would(
     make_database: Callable[[str], Database],
 ) -> None:

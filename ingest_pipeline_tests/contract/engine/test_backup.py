@@ -82,6 +82,7 @@ def test_a_backup_overwrites_nothing(database: Database, tmp_path: Path) -> None
     assert target.read_text() == "mine"
 
 
+@pytest.mark.slow
 def test_backups_are_whole_while_others_write(duckdb_settings: Settings, tmp_path: Path) -> None:
     """Two processes merge all the time; each backup is one moment of theirs."""
     database = open_database(duckdb_settings)
@@ -108,6 +109,7 @@ def test_a_log_that_a_killed_writer_left_is_in_the_backup(duckdb_settings: Setti
     assert len(messages_in(DuckDBDatabase(tmp_path / "backup.duckdb", 5))) == 1
 
 
+@pytest.mark.slow
 def test_a_restored_database_is_that_of_the_backup(
     make_database: Callable[[str], Database], database: Database, tmp_path: Path
 ) -> None:
@@ -126,6 +128,7 @@ def test_a_restored_database_is_that_of_the_backup(
         assert messages_in(DuckDBDatabase(found.replaced, 5)) == expected_messages(LATER, [])
 
 
+@pytest.mark.slow
 def test_a_restore_waits_for_who_has_the_file_open(duckdb_settings: Settings, tmp_path: Path) -> None:
     """A writer ends first, and what it wrote is in the file that is kept."""
     database = open_database(duckdb_settings)
@@ -160,6 +163,7 @@ def test_a_damaged_backup_is_not_restored(duckdb_settings: Settings, tmp_path: P
     assert messages_in(database) == expected_messages(FIRST, [])
 
 
+@pytest.mark.slow
 def test_a_backup_of_a_newer_version_is_refused_by_name(
     database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -206,6 +210,7 @@ def damage_a_column(path: Path, column: str) -> None:
     path.write_bytes(content)
 
 
+@pytest.mark.slow
 def test_a_whole_database_that_is_rebuilt_is_the_same(settings: Settings, database: Database) -> None:
     """What came by the bot is there as well: it could be read."""
     services = deployment(settings, database)
@@ -238,6 +243,7 @@ def test_a_damaged_file_is_rebuilt_from_what_has_landed(duckdb_settings: Setting
     assert Path(report.replaced).exists()
 
 
+@pytest.mark.slow
 def test_a_file_that_cannot_be_opened_at_all_is_rebuilt(duckdb_settings: Settings) -> None:
     """Sessions come from the sessions file then; a session that is in none is reported."""
     database = open_database(duckdb_settings)
@@ -254,6 +260,7 @@ def test_a_file_that_cannot_be_opened_at_all_is_rebuilt(duckdb_settings: Setting
     assert rebuild_database(services, reading_content).messages == 3
 
 
+@pytest.mark.slow
 def test_a_damaged_landed_document_costs_only_itself(duckdb_settings: Settings) -> None:
     """It is named, and the others are merged."""
     database = open_database(duckdb_settings)

@@ -146,6 +146,7 @@ def write(request: pytest.FixtureRequest, tmp_path: Path) -> Write:
     return found
 
 
+@pytest.mark.slow
 def test_a_block_torn_at_any_page_is_put_back_and_nothing_is_lost(write: Write) -> None:
     """Found by a reader or by a writer: the table is that before the merge, which can be done again."""
     copies = undo_path(write.path).read_bytes()
@@ -337,12 +338,14 @@ def test_a_log_with_a_wrong_size_in_it_is_damaged_not_unfinished(tmp_path: Path)
     assert log.read_bytes() == damaged
 
 
+@pytest.mark.slow
 def test_one_wrong_bit_anywhere_never_changes_an_answer() -> None:
     """In any state that a file is found in; more places by `acceptance.wrong_bits`."""
     found = wrong_bits.run(6, seed=2)
     assert {result for outcomes in found.values() for result in outcomes} <= wrong_bits.EXPECTED
 
 
+@pytest.mark.slow
 def test_killed_writers_lose_nothing_that_was_committed() -> None:
     """Killed while they write into the file, above all; more kills by `acceptance.writer_kills`."""
     found = writer_kills.run(6, seed=3)

@@ -58,6 +58,7 @@ def test_threads_that_write_at_once_give_the_serial_result(database: Database) -
         assert stored_revisions(connection) == expected_revisions(readings)
 
 
+@pytest.mark.slow
 def test_processes_that_write_at_once_give_the_serial_result(database: Database, settings: Settings) -> None:
     """Three writers and a reader, all beginning with an empty database that none has migrated."""
     seeds = range(3)

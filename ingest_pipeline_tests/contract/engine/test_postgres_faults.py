@@ -185,6 +185,7 @@ def test_a_server_that_stays_away_is_unavailable(own_server: Any) -> None:
     own_server.ensure_postgres_running()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux drops what arrives, and times what it sent")
 @pytest.mark.parametrize(
     ("preferred", "least", "longest"),

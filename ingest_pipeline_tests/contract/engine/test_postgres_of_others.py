@@ -97,6 +97,7 @@ def merge(connection: Connection, *ids: int) -> MergeCounts:
     )
 
 
+@pytest.mark.slow
 def test_settings_of_a_role_or_database_change_nothing(
     make: Make, make_database: Callable[[str], Database]
 ) -> None:

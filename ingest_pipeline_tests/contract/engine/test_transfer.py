@@ -75,6 +75,7 @@ def digests(database: Database) -> dict[str, tuple[int, str]]:
         }
 
 
+@pytest.mark.slow
 def test_everything_is_copied(pair: tuple[Database, Database]) -> None:
     """Every table, every field, in any direction; the report counts them."""
     source, target = pair
@@ -95,6 +96,7 @@ def test_everything_is_copied(pair: tuple[Database, Database]) -> None:
     assert [rows for table, rows in seen if table == "messages"] == [10, 20, 25]
 
 
+@pytest.mark.slow
 def test_an_interrupted_copy_goes_on_where_it_stopped(pair: tuple[Database, Database]) -> None:
     """Pages that arrived are not copied again."""
     source, target = pair
@@ -112,6 +114,7 @@ def test_an_interrupted_copy_goes_on_where_it_stopped(pair: tuple[Database, Data
     assert digests(target) == digests(source)
 
 
+@pytest.mark.slow
 def test_a_source_that_changed_in_between_is_copied_again(pair: tuple[Database, Database]) -> None:
     """The digest shows it, whatever the position says."""
     source, target = pair
@@ -144,6 +147,7 @@ class _Doubtful:
         return self._database.run(work)
 
 
+@pytest.mark.slow
 def test_a_page_whose_commit_was_in_doubt_is_not_doubled(pair: tuple[Database, Database]) -> None:
     """A connection lost while committing leaves it open whether the page is there."""
     source, target = pair
@@ -151,6 +155,7 @@ def test_a_page_whose_commit_was_in_doubt_is_not_doubled(pair: tuple[Database, D
     assert digests(target) == digests(source)
 
 
+@pytest.mark.slow
 def test_a_target_with_rows_of_its_own_is_refused(pair: tuple[Database, Database]) -> None:
     """Nothing of it is touched; a finished copy counts as such."""
     source, target = pair
@@ -159,6 +164,7 @@ def test_a_target_with_rows_of_its_own_is_refused(pair: tuple[Database, Database
         copy_database(source, target)
 
 
+@pytest.mark.slow
 def test_facts_about_an_empty_target_do_not_stand_in_the_way(pair: tuple[Database, Database]) -> None:
     """They are replaced by the source's."""
     source, target = pair
@@ -203,6 +209,7 @@ def test_a_table_of_the_users_own_is_left_out_and_named(make_database: Callable[
         assert not {table.name for table in list_tables(connection)} & {"keyless", "mine"}
 
 
+@pytest.mark.slow
 def test_keys_of_every_kind_can_be_resumed_from(
     make_database: Callable[[str], Database], monkeypatch: pytest.MonkeyPatch
 ) -> None:

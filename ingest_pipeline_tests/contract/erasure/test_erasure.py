@@ -40,6 +40,7 @@ def world(settings: Settings, database: Database) -> World:
     return made
 
 
+@pytest.mark.slow
 def test_an_author_is_in_no_byte_and_does_not_come_back(world: World) -> None:
     """Out of tables, files, logs, indexes and copies; by no import, event or restored copy again."""
     places = with_the_word(world)
@@ -80,6 +81,7 @@ def _nothing_is_different(world: World) -> None:
     assert "taken out when messages were erased" in event
 
 
+@pytest.mark.slow
 def test_an_erasure_that_was_broken_off_is_finished(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """After a failure between any two steps the list is there, and a run without a name ends it."""
     monkeypatch.setattr("ingest_pipeline.erasure.erase.erase_from_copies", _fail)
@@ -95,6 +97,7 @@ def _fail(*_: object, **__: object) -> None:
     raise RuntimeError("killed here")
 
 
+@pytest.mark.slow
 def test_a_copy_of_before_is_swept_when_it_is_restored(
     world: World, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
@@ -113,6 +116,7 @@ def test_a_copy_of_before_is_swept_when_it_is_restored(
     assert world.word.encode() not in restored.path.read_bytes()
 
 
+@pytest.mark.slow
 def test_single_messages_channels_and_guilds_are_erased(world: World) -> None:
     """A message with what forwards it; a channel with its threads, as far as it was posted before."""
     first = int(world.document()["messages"][0]["id"])
@@ -127,6 +131,7 @@ def test_single_messages_channels_and_guilds_are_erased(world: World) -> None:
     assert world.take(world.thread()).skipped == {"erased": 1}
 
 
+@pytest.mark.slow
 def test_a_channel_may_keep_no_words_of_deleted_messages(world: World) -> None:
     """The deletion itself erases them; the note that there was one stays, and files follow with a sweep."""
     world.services.settings.settings_file.write_text(
@@ -147,6 +152,7 @@ def test_a_channel_may_keep_no_words_of_deleted_messages(world: World) -> None:
         assert not connection.fetch_all("earlier_texts_of", discord_ids=[int(first["id"])])
 
 
+@pytest.mark.slow
 def test_it_is_refused_while_another_writes(world: World) -> None:
     """Clearly, on DuckDB, where there is one writer; what is on the list stays on it."""
     database = world.services.database

@@ -76,6 +76,7 @@ class Life:
             self._server.permissions.grant(channel)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [1, 2])
 def test_the_archive_becomes_exact_again(
     archive: Archive, server: DiscordServer, guild: int, radio: int, seed: int

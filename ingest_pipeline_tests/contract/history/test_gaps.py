@@ -6,6 +6,8 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pytest
+
 from ingest_pipeline.completeness.expectations import Expectation, Scope, expectations
 from ingest_pipeline.completeness.gap_acceptance import accept_gaps, withdraw_acceptances
 from ingest_pipeline.completeness.gap_listing import (
@@ -281,6 +283,7 @@ def test_history_read_without_words_is_read_again_and_is_no_gap(
     assert read_in_part(archive, GapReason.WITHOUT_WORDS) == []
 
 
+@pytest.mark.slow
 def test_what_a_policy_left_out_is_read_again_once_the_channel_keeps_it(
     archive: Archive, server: DiscordServer, guild: int, radio: int
 ) -> None:

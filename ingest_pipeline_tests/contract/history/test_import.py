@@ -99,6 +99,7 @@ def test_an_import_that_cannot_begin_is_a_failed_batch(archive: Archive) -> None
     assert (event.source, event.data["error"]) == (HISTORY, "ChannelNotFound")
 
 
+@pytest.mark.slow
 def test_a_cancelled_reading_ends_at_its_next_batch_and_keeps_what_it_read(
     archive: Archive, server: DiscordServer, guild: int, radio: int
 ) -> None:
@@ -149,6 +150,7 @@ def test_force_reads_everything_again(
     assert report.total_messages == 239
 
 
+@pytest.mark.slow
 def test_permission_lost_in_the_middle_blocks_that_channel_only(
     archive: Archive, server: DiscordServer, guild: int, radio: int
 ) -> None:
@@ -291,6 +293,7 @@ def test_what_arrives_during_the_import_is_left_to_others_and_never_lost_twice(
     assert archive.differences(server.truth(radio)) == []
 
 
+@pytest.mark.slow
 def test_three_imports_at_once_double_nothing(
     archive: Archive, server: DiscordServer, guild: int, radio: int
 ) -> None:

@@ -6,6 +6,8 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import pytest
+
 from ingest_pipeline.history.history_import import import_history
 from ingest_pipeline.storage.messages.coverage import proven_until
 from ingest_pipeline.storage.messages.deletions import table_summary
@@ -36,6 +38,7 @@ def importing(archive: Archive, guild: int) -> Iterator[subprocess.Popen[bytes]]
         process.wait(20)
 
 
+@pytest.mark.slow
 def test_import_survives_repeated_kill(
     archive: Archive, server: DiscordServer, guild: int, radio: int
 ) -> None:

@@ -185,6 +185,7 @@ def test_a_silent_session_is_sealed_too(
     assert sessions_to_seal(archive.services) == []
 
 
+@pytest.mark.slow
 def test_skipped_messages_are_sealed_by_reason(
     archive: Archive, server: DiscordServer, radio: int, ids: list[int], session: Session
 ) -> None:
@@ -240,6 +241,7 @@ def test_a_session_whose_messages_became_others_is_due_however_old_it_is(
     assert sessions_to_seal(archive.services, later) == []
 
 
+@pytest.mark.slow
 def test_sessions_are_due_when_over_and_unsealed_or_changed(
     archive: Archive, server: DiscordServer, guild: int, radio: int, ids: list[int], session: Session
 ) -> None:

@@ -60,6 +60,7 @@ def ingest(database: Database, *documents: Any, batch_rows: int = 20_000) -> Ing
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("batch_rows", [20_000, 100])
 def test_every_message_of_the_real_export_is_accounted_for(database: Database, batch_rows: int) -> None:
     """Rows and skips together are what the file holds, and a second import changes nothing."""
@@ -72,6 +73,7 @@ def test_every_message_of_the_real_export_is_accounted_for(database: Database, b
         assert table_summary(connection)["rows"] == 2297
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("block", [80, 500])
 def test_an_import_of_several_transactions_keeps_all_of_them(database: Database, block: int) -> None:
     """Whether a transaction is one batch or several, and the proofs come with the last of them."""

@@ -130,6 +130,7 @@ EVER = oracle.Session(
 )
 
 
+@pytest.mark.slow
 def test_real_exports_become_the_rows_that_stand_in_them(services: Services, keep_media_only: bool) -> None:
     """2,426 messages of three channels, overlapping, in any order of the files, one of them twice."""
     paths = sorted(REAL.glob("*.json"))

@@ -84,6 +84,7 @@ def changes(report: RereadReport) -> tuple[int, int, int]:
     return report.created, report.updated, report.decided_again
 
 
+@pytest.mark.slow
 def test_what_the_bot_and_history_read_makes_the_same_table_again(
     archive: Archive,
     server: DiscordServer,

@@ -7,6 +7,7 @@ from datetime import datetime
 from itertools import count
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -92,6 +93,7 @@ def dated(reading: Reading) -> Reading:
     return replace(reading, digest=digest, posted=-100, driver=("Norris", "Sainz", None)[digest % 3])
 
 
+@pytest.mark.slow
 @given(READINGS, st.dictionaries(st.integers(1, 3), st.integers(0, 60), max_size=2), st.data())
 @settings(
     max_examples=15,

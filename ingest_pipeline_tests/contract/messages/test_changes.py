@@ -87,6 +87,7 @@ def test_what_is_rolled_back_is_not_in_the_feed(database: Database) -> None:
     assert changes(database) == []
 
 
+@pytest.mark.slow
 @hypothesis_settings(max_examples=examples(8), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(pages=st.lists(st.integers(1, 7), min_size=1, max_size=5))
 def test_pages_of_any_size_are_the_feed(filled: Database, pages: list[int]) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -128,6 +129,7 @@ def last_sessions(history: Sequence[Step]) -> list[Session]:
     return list(held.values())
 
 
+@pytest.mark.slow
 @settings(
     max_examples=examples(10),
     deadline=None,

@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from itertools import pairwise
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -97,6 +98,7 @@ def trial(database: Database) -> Iterator[Connection]:
         raise _Undone
 
 
+@pytest.mark.slow
 @settings(
     max_examples=examples(12),
     deadline=None,

@@ -150,6 +150,7 @@ def test_a_clip_that_cannot_be_had_is_reported_and_tried_again(monza: Deployment
     assert len(stored(monza)) == 2
 
 
+@pytest.mark.slow
 def test_only_listed_hosts_and_files_within_the_limit_are_fetched(
     monza: Deployment, server: FileServer
 ) -> None:
@@ -186,6 +187,7 @@ def test_without_a_token_expired_clips_are_reported_with_the_remedy(
     assert "neither DISCORD_BOT_TOKEN nor DISCORD_OAUTH_TOKEN is set" in told["what"]
 
 
+@pytest.mark.slow
 def test_what_was_fetched_outlives_its_message(monza: Deployment, server: FileServer) -> None:
     """A clip is kept because it may be gone tomorrow."""
     posted = carry(clip(server, "/1/lap.mp4"))

@@ -192,6 +192,7 @@ def test_a_wrong_rule_does_not_fail_a_live_run(monza: Deployment) -> None:
     assert written(monza)["radio"] == 2
 
 
+@pytest.mark.slow
 def test_highlights_fill_the_flag_of_their_messages(monza: Deployment) -> None:
     """The column of `messages` says so; reading them again leaves it."""
     for _ in range(2):
@@ -280,6 +281,7 @@ def test_on_postgresql_the_content_waits_for_no_single_writer(
     assert (node.pools, node.kinds) == (set(), {"postgres", "python"})
 
 
+@pytest.mark.slow
 def test_a_live_run_reports_what_has_changed_until_a_window_is_over(deployment: Deployment) -> None:
     """A kind without news costs a tick nothing; once the window is over, each has told of it."""
     start = datetime.now(UTC) - 2 * MINUTE

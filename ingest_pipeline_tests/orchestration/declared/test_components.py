@@ -96,6 +96,7 @@ def run_dg(folder: Path, *arguments: str, code: int = 0, **environment: str) -> 
     return finished.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_dg_works_in_the_checkout(tmp_path: Path) -> None:
     """It finds the definitions by `[tool.dg]`."""
@@ -105,6 +106,7 @@ def test_dg_works_in_the_checkout(tmp_path: Path) -> None:
     assert "live_session_sensor" in run_dg(PROJECT_ROOT, "list", "defs", INGEST_DATA_DIR=str(tmp_path))
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_a_team_adds_channels_by_dg(tmp_path: Path) -> None:
     """Scaffolded components load; their file as a team writes it gives a sensor and an asset beside ours."""

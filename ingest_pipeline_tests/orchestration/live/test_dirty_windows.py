@@ -104,6 +104,7 @@ def test_windows_of_sessions_that_are_gone_are_dropped(deployment: Deployment) -
     assert told(tick(deployment, result.cursor)) == []
 
 
+@pytest.mark.slow
 def test_the_windows_of_a_session_that_moved_are_reported_the_empty_ones_too(
     tmp_path: Path, instance: dg.DagsterInstance
 ) -> None:
@@ -126,6 +127,7 @@ def test_the_windows_of_a_session_that_moved_are_reported_the_empty_ones_too(
     assert told(tick(deployment, result.cursor)) == []
 
 
+@pytest.mark.slow
 def test_content_follows_a_change_of_sessions_that_nobody_read_it_after(
     tmp_path: Path, instance: dg.DagsterInstance
 ) -> None:

@@ -95,6 +95,7 @@ def gaps_shown(deployment: Deployment) -> dict[str, dict[str, Any]]:
     return found
 
 
+@pytest.mark.slow
 def test_a_session_that_was_sealed_without_a_run_is_green_everywhere(deployment: Deployment) -> None:
     """All 72 windows of every asset, with their counts, those after its end as empty; and its manifest."""
     seal_now(deployment.services, "monza")
@@ -112,6 +113,7 @@ def test_a_session_that_was_sealed_without_a_run_is_green_everywhere(deployment:
     assert deployment.materialisations("team_radio")["monza|T+000m"]["dagster/partition_row_count"] == 5
 
 
+@pytest.mark.slow
 def test_nothing_is_written_while_nothing_changes(deployment: Deployment) -> None:
     """Neither at the next tick nor with a cursor that was reset."""
     seal_now(deployment.services, "monza")
@@ -122,6 +124,7 @@ def test_nothing_is_written_while_nothing_changes(deployment: Deployment) -> Non
     assert (again.events, again.waiting) == (0, 0)
 
 
+@pytest.mark.slow
 def test_what_a_run_has_reported_is_left_to_it(deployment: Deployment) -> None:
     """Only what its run did not cover is added."""
     assert deployment.run("monza|T+000m", "monza|T+010m").success
@@ -132,6 +135,7 @@ def test_what_a_run_has_reported_is_left_to_it(deployment: Deployment) -> None:
     assert "run_received" in deployment.materialisations("messages")["monza|T+005m"]
 
 
+@pytest.mark.slow
 def test_a_gap_stays_missing_and_says_why(deployment: Deployment) -> None:
     """Until it is read: then it is green."""
     proven(deployment, START, START + timedelta(minutes=7))
@@ -155,6 +159,7 @@ def test_what_another_source_read_has_no_export_and_says_so(deployment: Deployme
     assert "no export" in stated["note"]
 
 
+@pytest.mark.slow
 def test_a_tick_is_bounded_and_the_next_goes_on(
     deployment: Deployment, monkeypatch: pytest.MonkeyPatch
 ) -> None:

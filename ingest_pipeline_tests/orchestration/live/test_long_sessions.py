@@ -103,6 +103,7 @@ def land_whole(deployment: Deployment, start: datetime) -> None:
     services.landing.land(export, "monza", [(LAST, window)], CHANNEL_ID, read_at)
 
 
+@pytest.mark.slow
 def test_a_tick_reads_what_is_new_of_a_long_window(le_mans: Deployment, start: datetime) -> None:
     """Not everything since the grid ended, and what is posted meanwhile is there once."""
     backfill(le_mans)
@@ -116,6 +117,7 @@ def test_a_tick_reads_what_is_new_of_a_long_window(le_mans: Deployment, start: d
     assert failing(le_mans) == {}
 
 
+@pytest.mark.slow
 def test_a_backfill_reads_a_long_window_whole(le_mans: Deployment, start: datetime) -> None:
     """With one run of the exporter, and every part is replaced: an edit of hours ago arrives."""
     backfill(le_mans)
@@ -148,6 +150,7 @@ def test_a_hole_in_a_long_window_is_read_from_there(le_mans: Deployment, start: 
     assert len(le_mans.stored()) == HOURS * 60
 
 
+@pytest.mark.slow
 def test_a_document_of_a_whole_long_window_stays_good(le_mans: Deployment, start: datetime) -> None:
     """One from before windows had parts is normalized, merged and checked as what it is."""
     assert le_mans.run("monza|T+000m", "monza|T+050m").success
@@ -162,6 +165,7 @@ def test_a_document_of_a_whole_long_window_stays_good(le_mans: Deployment, start
     assert failing(le_mans) == {}
 
 
+@pytest.mark.slow
 def test_parts_beside_a_document_of_the_whole_window_double_nothing(
     le_mans: Deployment, start: datetime
 ) -> None:
@@ -183,6 +187,7 @@ def test_parts_beside_a_document_of_the_whole_window_double_nothing(
     assert failing(le_mans) == {}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("parts", [0, 1, 7])
 def test_a_run_that_dies_between_two_parts_loses_and_doubles_nothing(
     le_mans: Deployment, start: datetime, monkeypatch: pytest.MonkeyPatch, parts: int

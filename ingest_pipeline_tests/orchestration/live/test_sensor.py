@@ -297,6 +297,7 @@ def test_a_busy_database_is_a_reason_to_skip_and_no_failed_tick(
     assert request_of(deployment.tick())
 
 
+@pytest.mark.slow
 def test_windows_that_are_not_contiguous_are_read_in_one_run(deployment: Deployment) -> None:
     """Which is of the windows between them, too, and reads none of those: each hole is read alone."""
     start = ago(22)
@@ -315,6 +316,7 @@ def test_windows_that_are_not_contiguous_are_read_in_one_run(deployment: Deploym
     assert request_of(deployment.tick()).partition_key == "monza|T+020m"
 
 
+@pytest.mark.slow
 def test_a_channel_that_cannot_be_read_has_no_other_read_again(deployment: Deployment) -> None:
     """It alone is missing from the windows of before, and it alone is asked for there."""
     start, unreadable = ago(22), CHANNEL_ID + 1

@@ -65,6 +65,7 @@ def begin(deployment: Deployment, age: timedelta) -> str:
     return intent.intent_id
 
 
+@pytest.mark.slow
 def test_raw_exports_go_only_of_sessions_that_are_sealed_and_old(deployment: Deployment) -> None:
     """A dry run says what would go; messages stay, and the checks do not miss the files."""
     for name, start in (

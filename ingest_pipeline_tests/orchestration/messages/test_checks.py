@@ -217,6 +217,7 @@ def test_rows_that_another_run_is_still_merging_are_left_to_it(monza: Deployment
     assert audit.findings.problems[Rule.COUNTS] == []
 
 
+@pytest.mark.slow
 def test_two_sessions_may_share_a_message(monza: Deployment) -> None:
     """Sessions that overlap in one channel both hold it; the table has it once."""
     monza.add_sessions(session("sprint", START, minutes=5))
@@ -224,6 +225,7 @@ def test_two_sessions_may_share_a_message(monza: Deployment) -> None:
     assert failing(monza) == {}
 
 
+@pytest.mark.slow
 def test_many_problems_are_counted_and_the_first_are_shown(monza: Deployment) -> None:
     """A catastrophe stays readable."""
     monza.add_sessions(session("baku", START - timedelta(days=7), minutes=150))

@@ -68,11 +68,13 @@ def try_everything(
     return len(operations)
 
 
+@pytest.mark.slow
 def test_no_request_gets_an_answer_that_is_not_announced(schema: Any) -> None:
     """Neither a failure of the server, nor a status, type or shape that the description lacks."""
     assert try_everything(schema, writer(), lambda *_: None, number=examples(4)) >= 20
 
 
+@pytest.mark.slow
 def test_without_a_token_nothing_is_written(schema: Any) -> None:
     """What needs a token answers 401, or 422 to what is no request at all."""
 

@@ -57,6 +57,7 @@ def stopping(process: subprocess.Popen[bytes]) -> Iterator[subprocess.Popen[byte
         process.communicate()
 
 
+@pytest.mark.slow
 def test_the_command_serves_until_it_is_stopped(tmp_path: Path) -> None:
     """What was imported is there to be asked for; the sessions file is taken over; Ctrl-C ends it well."""
     cli = Cli(tmp_path)
@@ -88,6 +89,7 @@ def test_a_taken_port_ends_the_command_with_its_remedy(tmp_path: Path) -> None:
     assert f"--port {port + 1}" in outcome.stderr
 
 
+@pytest.mark.slow
 def test_the_part_of_the_stack_takes_its_settings_from_the_environment_alone(tmp_path: Path) -> None:
     """An .env file where it runs, which might lead to other data, is not read."""
     (tmp_path / ".env").write_text("INGEST_DATABASE_URL=nonsense\n")

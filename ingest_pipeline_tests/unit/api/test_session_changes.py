@@ -6,6 +6,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import httpx
+import pytest
 
 from ingest_pipeline_tests.api_worlds import filled_client, writer
 from ingest_pipeline_tests.exports import CHANNEL_ID, START
@@ -25,6 +26,7 @@ def messages_of(client: httpx.Client, session_id: str) -> set[str]:
     return {each["discord_id"] for each in found["items"]}
 
 
+@pytest.mark.slow
 def test_a_session_is_added_changed_and_removed_and_messages_follow(tmp_path: Path) -> None:
     """The token for changes is needed; what a session loses goes back to the one that contains it."""
     with filled_client(tmp_path) as client:

@@ -72,6 +72,7 @@ def test_the_check_shows_what_the_bot_has_and_lacks(cli: Cli, server: DiscordSer
     assert not server.gateway.connected()
 
 
+@pytest.mark.slow
 def test_the_bot_runs_until_it_is_asked_to_stop(cli: Cli, server: DiscordServer) -> None:
     """SIGTERM ends it in order; what it heard is there."""
     guild = server.guilds.create("Paddock")

@@ -454,6 +454,7 @@ def test_the_sessions_file_is_taken_over_by_the_next_command(cli: Cli) -> None:
     assert cli("sessions", "show", "race", "--json").json["end_time"] == "2026-09-06T16:00:00+00:00"
 
 
+@pytest.mark.slow
 def test_text_of_another_encoding_is_printed_escaped(cli: Cli, export: Path) -> None:
     """A pipe without Unicode gets JSON with escapes, and lines with escapes, but no error."""
     cli.add_session()
@@ -464,6 +465,7 @@ def test_text_of_another_encoding_is_printed_escaped(cli: Cli, export: Path) -> 
     assert "\\U0001f44d" in cli.process("messages", "--session-id", "race").stdout
 
 
+@pytest.mark.slow
 def test_on_a_terminal_rows_are_a_table_and_progress_is_shown(cli: Cli, export: Path) -> None:
     """Content is shown as it is, never as markup or control codes; progress goes to standard error."""
     cli.add_session()

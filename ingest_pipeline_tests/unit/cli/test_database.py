@@ -53,6 +53,7 @@ def test_status_counts_rows(filled: Cli) -> None:
     assert "messages\t3" in lines
 
 
+@pytest.mark.slow
 def test_a_copy_is_the_database_in_another_file(filled: Cli) -> None:
     """Paths and URLs name files alike; the copy serves as the data's home."""
     source = filled.folder / "data" / "ingest.duckdb"
@@ -64,6 +65,7 @@ def test_a_copy_is_the_database_in_another_file(filled: Cli) -> None:
     assert filled("messages", "--session-id", "race", "--json").json["count"] == 3
 
 
+@pytest.mark.slow
 def test_a_copy_into_a_database_with_rows_is_refused(filled: Cli) -> None:
     """Neither another database nor the same one is overwritten."""
     path = "data/ingest.duckdb"
@@ -102,6 +104,7 @@ def test_a_server_that_is_not_there_is_named_at_once_without_a_password(filled: 
     assert not (filled.folder / "copy.duckdb").exists()
 
 
+@pytest.mark.slow
 def test_a_users_own_table_is_left_out_with_a_note(filled: Cli) -> None:
     """Its name is reported on both ways of output; what is ours is copied."""
     file = filled.folder / "data" / "ingest.duckdb"

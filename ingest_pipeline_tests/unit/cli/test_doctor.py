@@ -64,6 +64,7 @@ def test_where_everything_works_the_doctor_is_content(cli: Cli) -> None:
     assert found(cli, "sessions")["detail"] == "1 stored, live: none, next: race at 2098-09-06T13:00:00Z"
 
 
+@pytest.mark.slow
 def test_the_token_is_never_shown(cli: Cli) -> None:
     """Neither a good one nor one of the wrong shape."""
     for token in (TOKEN, "Bot " + TOKEN, f'"{TOKEN}"'):

@@ -201,6 +201,7 @@ def test_the_page_shows_messages_as_they_are_and_needs_nothing_else(cli: Cli) ->
     assert page.addresses == []
 
 
+@pytest.mark.slow
 def test_the_format_may_be_named_and_standard_output_takes_it(cli: Cli) -> None:
     """CSV unless something else is said; Parquet too, when it is redirected."""
     assert exported(cli, "race.txt", "--format", "json").startswith(b"[\n{")

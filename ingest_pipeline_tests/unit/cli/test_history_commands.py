@@ -114,6 +114,7 @@ def test_in_a_pipe_the_results_are_lines_of_cells(commands: Commands, guild: int
     assert commands("gaps") == (0, "", "no gaps\n")
 
 
+@pytest.mark.slow
 def test_what_is_missing_ends_with_ten_until_it_is_fixed(
     commands: Commands, server: DiscordServer, guild: int, radio: int
 ) -> None:

@@ -114,6 +114,7 @@ def test_a_password_of_this_machine_is_sent_to_nobody(
     assert "Authorization" not in server.headers
 
 
+@pytest.mark.slow
 @given(st.text(max_size=60))
 def test_no_address_ends_in_anything_but_an_error_of_ours(text: str) -> None:
     """Whatever it is, it costs its own clip alone."""

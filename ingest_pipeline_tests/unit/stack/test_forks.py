@@ -32,6 +32,7 @@ def wait_for(condition: Callable[[], object], seconds: float = 120) -> None:
         time.sleep(0.01)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not can_fork(), reason="services are forks on Linux alone")
 def test_a_service_is_a_fork_with_a_session_output_and_exit_code_of_its_own(tmp_path: Path) -> None:
     """And goes on, still watched, when the process dies that it is a fork of."""
