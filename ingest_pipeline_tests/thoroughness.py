@@ -1,7 +1,7 @@
 """How often what is tried with many examples is tried: enough for each change, or as for a release.
 
-Every run draws other examples, so that those of many runs add up. `HYPOTHESIS_PROFILE=thorough ./test.sh --all`
-tries ten times as many.
+Every run draws other examples, so that those of many runs add up. With `HYPOTHESIS_PROFILE=thorough`
+`./test.sh --all` tries ten times as many.
 """
 
 from __future__ import annotations
