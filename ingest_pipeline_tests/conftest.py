@@ -67,6 +67,19 @@ def no_logging_of_earlier_commands() -> None:
 
 
 @pytest.fixture(autouse=True)
+def process_as_it_was() -> Iterator[None]:
+    """What a test's commands and libraries set for the whole process does not reach the next test."""
+    handlers = {each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)}
+    umask = os.umask(0o022)
+    os.umask(umask)
+    yield
+    os.umask(umask)
+    for each, handler in handlers.items():
+        if signal.getsignal(each) is not handler:
+            signal.signal(each, handler)
+
+
+@pytest.fixture(autouse=True)
 def no_secrets_of_earlier_tests() -> Iterator[None]:
     """What one test keeps secret is an ordinary word in the next."""
     yield

@@ -28,6 +28,7 @@ def cli(tmp_path: Path) -> Cli:
     cli.environment["INGEST_EXPORTER_PATH"] = str(install_stand_in(tmp_path, world))
     home = tmp_path / "data" / "dagster"
     home.mkdir(parents=True)
+    home.parent.chmod(0o700)
     (home / "dagster.yaml").write_text("telemetry: {enabled: false}\n", encoding="utf-8")
     cli.add_session("race", start="2098-09-06T13:00:00Z", end="2098-09-06T15:00:00Z")
     return cli
