@@ -16,7 +16,7 @@ from benchmarks.processes import Usage
 from benchmarks.stack import Stack, running_stack
 from ingest_pipeline.domain.snowflake import created_at
 from ingest_pipeline.settings import Settings, load_settings
-from ingest_pipeline_tests.acceptance.watch_demo import live_scene, stored_ids
+from ingest_pipeline_tests.acceptance.stacks.watch_demo import live_scene, stored_ids
 
 _SETTLE_SECONDS = 60.0
 

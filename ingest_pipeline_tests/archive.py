@@ -29,7 +29,7 @@ from ingest_pipeline.storage.gateway.refetch_queue import (
 from ingest_pipeline.storage.messages.queries import stored_between
 from ingest_pipeline.storage.runs.scan_runs import ScanRun
 from ingest_pipeline_tests.fake_discord.server import DiscordServer
-from ingest_pipeline_tests.fake_discord.truth import ChannelTruth, MessageTruth
+from ingest_pipeline_tests.fake_discord.state.truth import ChannelTruth, MessageTruth
 
 Result = TypeVar("Result")
 

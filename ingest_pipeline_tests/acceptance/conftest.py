@@ -8,7 +8,7 @@ from functools import cache
 
 import pytest
 
-from ingest_pipeline_tests.acceptance.sandbox import Ground, prepared
+from ingest_pipeline_tests.acceptance.sweeps.sandbox import Ground, prepared
 from ingest_pipeline_tests.contract.postgres_server import fresh_schema
 
 ENGINES = ("duckdb", "postgres")

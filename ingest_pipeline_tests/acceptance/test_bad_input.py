@@ -14,9 +14,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ingest_pipeline.errors import BadInput, IngestError
-from ingest_pipeline_tests.acceptance.fuzz import Fuzzer, fresh_services, read_and_split
-from ingest_pipeline_tests.acceptance.fuzz_arguments import ALLOWED, CommandFuzzer
-from ingest_pipeline_tests.acceptance.kill_sweep import ENGINES
+from ingest_pipeline_tests.acceptance.damage.fuzz import Fuzzer, fresh_services, read_and_split
+from ingest_pipeline_tests.acceptance.damage.fuzz_arguments import ALLOWED, CommandFuzzer
+from ingest_pipeline_tests.acceptance.sweeps.kill_sweep import ENGINES
 from ingest_pipeline_tests.thoroughness import examples
 
 _REFUSING: list[type[IngestError]] = [BadInput, *BadInput.__subclasses__()]

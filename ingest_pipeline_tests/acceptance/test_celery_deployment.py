@@ -17,8 +17,8 @@ from ingest_pipeline.orchestration.partitions import SESSION_PARTITIONS, range_t
 from ingest_pipeline.settings import Settings
 from ingest_pipeline.storage.messages.deletions import list_messages
 from ingest_pipeline.storage.messages.sessions import save_sessions
-from ingest_pipeline_tests.acceptance.broker import running_broker
-from ingest_pipeline_tests.acceptance.celery_stack import GRID, Stack, build_world, running_stack
+from ingest_pipeline_tests.acceptance.stacks.broker import running_broker
+from ingest_pipeline_tests.acceptance.stacks.celery_stack import GRID, Stack, build_world, running_stack
 from ingest_pipeline_tests.contract.object_store import running_object_store
 
 # When and by which journey a row was read and written; everything else must agree.

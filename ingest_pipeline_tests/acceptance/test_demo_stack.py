@@ -21,7 +21,7 @@ import pytest
 from ingest_pipeline.installation import PROJECT_ROOT
 from ingest_pipeline.settings import load_settings
 from ingest_pipeline.stack.forks import FORK_SERVER
-from ingest_pipeline_tests.acceptance.watch_demo import kill_daemon, live_scene, stored_ids
+from ingest_pipeline_tests.acceptance.stacks.watch_demo import kill_daemon, live_scene, stored_ids
 from ingest_pipeline_tests.cli_runs import OURS
 
 WAIT_SECONDS = 180

@@ -21,12 +21,12 @@ from ingest_pipeline.orchestration.partitions import record_windows
 from ingest_pipeline.storage.engine.duckdb.connection import DuckDBConnection
 from ingest_pipeline.storage.engine.postgres.connection import PostgresConnection
 from ingest_pipeline.storage.messages.coverage import record_proof
-from ingest_pipeline_tests.acceptance.actions import ingest
-from ingest_pipeline_tests.acceptance.boundaries import Boundary, Passed, entering, leaving, place_of
-from ingest_pipeline_tests.acceptance.children import Ended
 from ingest_pipeline_tests.acceptance.conftest import ENGINES
-from ingest_pipeline_tests.acceptance.sandbox import POLL, Ground
-from ingest_pipeline_tests.acceptance.sweeps import (
+from ingest_pipeline_tests.acceptance.sweeps.actions import ingest
+from ingest_pipeline_tests.acceptance.sweeps.boundaries import Boundary, Passed, entering, leaving, place_of
+from ingest_pipeline_tests.acceptance.sweeps.children import Ended
+from ingest_pipeline_tests.acceptance.sweeps.sandbox import POLL, Ground
+from ingest_pipeline_tests.acceptance.sweeps.sweeps import (
     AT_ONCE,
     BACKFILLING,
     MATERIALISING,

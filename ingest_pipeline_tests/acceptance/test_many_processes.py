@@ -14,15 +14,15 @@ import pytest
 
 from ingest_pipeline.demo.simulated_session import Scene
 from ingest_pipeline.errors import ExitCode
-from ingest_pipeline_tests.acceptance.actions import (
+from ingest_pipeline_tests.acceptance.conftest import ENGINES
+from ingest_pipeline_tests.acceptance.sweeps.actions import (
     ingest,
     materialise,
     prepare_dagster,
     read_all_the_time,
 )
-from ingest_pipeline_tests.acceptance.children import Child, Ended, stop_all
-from ingest_pipeline_tests.acceptance.conftest import ENGINES
-from ingest_pipeline_tests.acceptance.sandbox import (
+from ingest_pipeline_tests.acceptance.sweeps.children import Child, Ended, stop_all
+from ingest_pipeline_tests.acceptance.sweeps.sandbox import (
     CHANNEL_ID,
     SCENE,
     SESSION_ID,
@@ -34,7 +34,7 @@ from ingest_pipeline_tests.acceptance.sandbox import (
     unlike_the_channel,
     without,
 )
-from ingest_pipeline_tests.acceptance.sweeps import POLLING, Trials
+from ingest_pipeline_tests.acceptance.sweeps.sweeps import POLLING, Trials
 from ingest_pipeline_tests.acceptance.test_faults import WRITTEN
 
 RUNS = 4

@@ -12,7 +12,7 @@ from dagster._core.storage.runs.schema import RunsTable
 from ingest_pipeline.orchestration.maintenance.run_retention import PRUNE_JOB
 from ingest_pipeline.orchestration.partitions import SESSION_PARTITIONS
 from ingest_pipeline.stack.dagster_home import CODE_LOCATION
-from ingest_pipeline_tests.acceptance.dagster_stack import (
+from ingest_pipeline_tests.acceptance.stacks.dagster_stack import (
     NEIGHBOUR,
     REPOSITORY,
     DagsterStack,

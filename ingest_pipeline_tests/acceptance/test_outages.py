@@ -25,11 +25,11 @@ import pytest
 from ingest_pipeline.demo.simulated_session import Scene
 from ingest_pipeline.errors import ExitCode
 from ingest_pipeline.ingestion.ingest import ingest_documents
-from ingest_pipeline_tests.acceptance.actions import ingest, prepare_dagster, tick
-from ingest_pipeline_tests.acceptance.boundaries import entering
-from ingest_pipeline_tests.acceptance.children import Child, Ended, stop_all
-from ingest_pipeline_tests.acceptance.disks import MEGABYTE, Disk, mounted_disk
-from ingest_pipeline_tests.acceptance.sandbox import (
+from ingest_pipeline_tests.acceptance.sweeps.actions import ingest, prepare_dagster, tick
+from ingest_pipeline_tests.acceptance.sweeps.boundaries import entering
+from ingest_pipeline_tests.acceptance.sweeps.children import Child, Ended, stop_all
+from ingest_pipeline_tests.acceptance.sweeps.disks import MEGABYTE, Disk, mounted_disk
+from ingest_pipeline_tests.acceptance.sweeps.sandbox import (
     CHANNEL_ID,
     SCENE,
     SESSION_ID,
@@ -38,7 +38,7 @@ from ingest_pipeline_tests.acceptance.sandbox import (
     prepared,
     unlike_the_channel,
 )
-from ingest_pipeline_tests.acceptance.sweeps import BACKFILLING, MATERIALISING, POLLING, Trials, Work
+from ingest_pipeline_tests.acceptance.sweeps.sweeps import BACKFILLING, MATERIALISING, POLLING, Trials, Work
 from ingest_pipeline_tests.acceptance.test_faults import WRITTEN
 from ingest_pipeline_tests.contract.object_store import running_object_store
 from ingest_pipeline_tests.contract.postgres_server import fresh_schema

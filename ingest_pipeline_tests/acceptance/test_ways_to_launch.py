@@ -11,7 +11,7 @@ import pytest
 
 from ingest_pipeline.content.registry import BUILT_IN
 from ingest_pipeline.orchestration.partitions import RANGE_END, RANGE_START
-from ingest_pipeline_tests.acceptance.dagster_stack import DagsterStack, running_dagster
+from ingest_pipeline_tests.acceptance.stacks.dagster_stack import DagsterStack, running_dagster
 from ingest_pipeline_tests.orchestration.deployments import (
     START,
     TOKEN,

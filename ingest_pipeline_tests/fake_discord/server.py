@@ -44,23 +44,23 @@ from typing import Self
 
 from aiohttp import web
 
-from ingest_pipeline_tests.fake_discord.answers import Answers
-from ingest_pipeline_tests.fake_discord.channel_actions import ChannelActions, ThreadActions
-from ingest_pipeline_tests.fake_discord.dispatcher import Dispatcher
+from ingest_pipeline_tests.fake_discord.actions.channels import ChannelActions, ThreadActions
+from ingest_pipeline_tests.fake_discord.actions.guilds import GuildActions
+from ingest_pipeline_tests.fake_discord.actions.messages import MessageActions
+from ingest_pipeline_tests.fake_discord.actions.permissions import PermissionActions
 from ingest_pipeline_tests.fake_discord.faults import Faults
-from ingest_pipeline_tests.fake_discord.gateway import Gateway
-from ingest_pipeline_tests.fake_discord.guild_actions import GuildActions
-from ingest_pipeline_tests.fake_discord.guild_state import GuildState
-from ingest_pipeline_tests.fake_discord.handshake import Handshake
+from ingest_pipeline_tests.fake_discord.gateway.dispatcher import Dispatcher
+from ingest_pipeline_tests.fake_discord.gateway.gateway import Gateway
+from ingest_pipeline_tests.fake_discord.gateway.handshake import Handshake
 from ingest_pipeline_tests.fake_discord.journal import Journal
-from ingest_pipeline_tests.fake_discord.message_actions import MessageActions
-from ingest_pipeline_tests.fake_discord.oauth import PATH as OAUTH_PATH
-from ingest_pipeline_tests.fake_discord.oauth import OAuth
-from ingest_pipeline_tests.fake_discord.permission_actions import PermissionActions
-from ingest_pipeline_tests.fake_discord.rate_limits import RateLimits
-from ingest_pipeline_tests.fake_discord.rest import PREFIX, Rest
-from ingest_pipeline_tests.fake_discord.snowflakes import ServerClock
-from ingest_pipeline_tests.fake_discord.truth import ChannelTruth, truth, whole_truth
+from ingest_pipeline_tests.fake_discord.rest.answers import Answers
+from ingest_pipeline_tests.fake_discord.rest.oauth import PATH as OAUTH_PATH
+from ingest_pipeline_tests.fake_discord.rest.oauth import OAuth
+from ingest_pipeline_tests.fake_discord.rest.rate_limits import RateLimits
+from ingest_pipeline_tests.fake_discord.rest.rest import PREFIX, Rest
+from ingest_pipeline_tests.fake_discord.state.guild_state import GuildState
+from ingest_pipeline_tests.fake_discord.state.snowflakes import ServerClock
+from ingest_pipeline_tests.fake_discord.state.truth import ChannelTruth, truth, whole_truth
 
 TOKEN = "bot.test.token"
 _HOST = "127.0.0.1"

@@ -14,7 +14,7 @@ from typing import Any
 
 from aiohttp import web
 
-from ingest_pipeline_tests.fake_discord.sessions import Dispatch, Session
+from ingest_pipeline_tests.fake_discord.gateway.sessions import Dispatch, Session
 
 
 class Op:

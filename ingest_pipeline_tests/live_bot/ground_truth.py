@@ -14,7 +14,7 @@ from typing import Any
 
 from ingest_pipeline.ingestion.services import Services
 from ingest_pipeline_tests.fake_discord.server import DiscordServer
-from ingest_pipeline_tests.fake_discord.truth import MessageTruth
+from ingest_pipeline_tests.fake_discord.state.truth import MessageTruth
 
 _EVERYTHING = {"table": "messages", "columns": "*", "key": "discord_id"}
 _MOST_ROWS = 10**7

@@ -7,10 +7,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
 
-from ingest_pipeline_tests.fake_discord import permissions
 from ingest_pipeline_tests.fake_discord.events import MESSAGE_EVENTS
 from ingest_pipeline_tests.fake_discord.faults import Events
 from ingest_pipeline_tests.fake_discord.server import DiscordServer
+from ingest_pipeline_tests.fake_discord.state import permissions
 from ingest_pipeline_tests.fake_discord.transport import Ending
 from ingest_pipeline_tests.live_bot.traffic import Traffic
 from ingest_pipeline_tests.live_bot.world import World

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from random import Random
 
-from ingest_pipeline_tests.fake_discord.guild_state import UnknownEntityError
 from ingest_pipeline_tests.fake_discord.server import DiscordServer
+from ingest_pipeline_tests.fake_discord.state.guild_state import UnknownEntityError
 
 # How often each thing happens, beside every post.
 _CHANCES = {

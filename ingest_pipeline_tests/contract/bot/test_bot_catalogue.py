@@ -22,8 +22,8 @@ from ingest_pipeline.storage.catalogue.guilds import (
 from ingest_pipeline.storage.catalogue.setting_overrides import save_channel_settings, save_guild_settings
 from ingest_pipeline.userconfig.settings_file import default_monitor_patterns
 from ingest_pipeline_tests.archive import Archive
-from ingest_pipeline_tests.fake_discord.model import ChannelKind
 from ingest_pipeline_tests.fake_discord.server import DiscordServer
+from ingest_pipeline_tests.fake_discord.state.model import ChannelKind
 from ingest_pipeline_tests.live_bot.programs import QUICK
 from ingest_pipeline_tests.live_bot.running_bot import RunningBot
 

@@ -17,9 +17,9 @@ from ingest_pipeline.storage.gateway.refetch_queue import list_watched
 from ingest_pipeline.storage.messages.sessions import save_sessions
 from ingest_pipeline.storage.runs.events import latest_events
 from ingest_pipeline_tests.archive import Archive
-from ingest_pipeline_tests.fake_discord import permissions
 from ingest_pipeline_tests.fake_discord.faults import Requests
 from ingest_pipeline_tests.fake_discord.server import DiscordServer
+from ingest_pipeline_tests.fake_discord.state import permissions
 from ingest_pipeline_tests.fake_discord.transport import Ending
 from ingest_pipeline_tests.live_bot.programs import QUICK
 from ingest_pipeline_tests.live_bot.running_bot import RunningBot

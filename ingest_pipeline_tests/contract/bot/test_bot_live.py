@@ -20,8 +20,8 @@ from ingest_pipeline.storage.runs.events import events_of_journey, latest_events
 from ingest_pipeline_tests.archive import Archive
 from ingest_pipeline_tests.fake_discord.events import MESSAGE_EVENTS
 from ingest_pipeline_tests.fake_discord.faults import Events
-from ingest_pipeline_tests.fake_discord.model import ChannelKind
 from ingest_pipeline_tests.fake_discord.server import DiscordServer
+from ingest_pipeline_tests.fake_discord.state.model import ChannelKind
 from ingest_pipeline_tests.live_bot.programs import QUICK
 from ingest_pipeline_tests.live_bot.running_bot import RunningBot
 

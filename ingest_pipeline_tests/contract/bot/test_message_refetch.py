@@ -17,9 +17,9 @@ from ingest_pipeline.storage.gateway.refetch_queue import (
 )
 from ingest_pipeline.storage.messages.queries import find_tombstone
 from ingest_pipeline_tests.archive import Archive
-from ingest_pipeline_tests.fake_discord import permissions
 from ingest_pipeline_tests.fake_discord.faults import Requests
 from ingest_pipeline_tests.fake_discord.server import DiscordServer
+from ingest_pipeline_tests.fake_discord.state import permissions
 
 HISTORY = "history"
 ONE_MESSAGE = "message"

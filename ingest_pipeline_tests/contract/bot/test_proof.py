@@ -1,6 +1,6 @@
 """The proof in small: everything goes wrong at once, and every field of every row is right.
 
-In full: `python -m ingest_pipeline_tests.acceptance.realtime_proof`.
+In full: `python -m ingest_pipeline_tests.acceptance.stacks.realtime_proof`.
 """
 
 from __future__ import annotations

@@ -27,7 +27,7 @@ from ingest_pipeline.storage.engine.duckdb.engine import DuckDBDatabase
 from ingest_pipeline.storage.engine.duckdb.layout import FIRST_BLOCK, Headers, read_blocks, read_headers
 from ingest_pipeline.storage.engine.duckdb.undo import undo_path
 from ingest_pipeline.storage.messages.merge import MergeCounts, merge_messages
-from ingest_pipeline_tests.acceptance import writer_kills, wrong_bits
+from ingest_pipeline_tests.acceptance.damage import writer_kills, wrong_bits
 from ingest_pipeline_tests.contract.processes import finished, start
 from ingest_pipeline_tests.contract.readings import Reading, at, staged, stored_messages
 
@@ -340,14 +340,14 @@ def test_a_log_with_a_wrong_size_in_it_is_damaged_not_unfinished(tmp_path: Path)
 
 @pytest.mark.slow
 def test_one_wrong_bit_anywhere_never_changes_an_answer() -> None:
-    """In any state that a file is found in; more places by `acceptance.wrong_bits`."""
+    """In any state that a file is found in; more places by `acceptance.damage.wrong_bits`."""
     found = wrong_bits.run(6, seed=2)
     assert {result for outcomes in found.values() for result in outcomes} <= wrong_bits.EXPECTED
 
 
 @pytest.mark.slow
 def test_killed_writers_lose_nothing_that_was_committed() -> None:
-    """Killed while they write into the file, above all; more kills by `acceptance.writer_kills`."""
+    """Killed while they write into the file, above all; more kills by `acceptance.damage.writer_kills`."""
     found = writer_kills.run(6, seed=3)
     assert not [result for result in found if result.startswith("LOST")]
 

@@ -14,9 +14,9 @@ from ingest_pipeline.completeness.verification import verify
 from ingest_pipeline.history.history_import import import_history
 from ingest_pipeline.storage.messages.coverage import proofs
 from ingest_pipeline_tests.archive import Archive
-from ingest_pipeline_tests.fake_discord import permissions
 from ingest_pipeline_tests.fake_discord.faults import Requests
 from ingest_pipeline_tests.fake_discord.server import DiscordServer
+from ingest_pipeline_tests.fake_discord.state import permissions
 
 HISTORY = "history"
 EVENTS = 100

@@ -16,10 +16,10 @@ from ingest_pipeline.storage.messages.coverage import gaps, proven_until
 from ingest_pipeline.storage.runs.events import events_of_journey
 from ingest_pipeline.storage.runs.scan_runs import RunKind, RunStatus, ScanRun, list_runs
 from ingest_pipeline_tests.archive import Archive
-from ingest_pipeline_tests.fake_discord import permissions
 from ingest_pipeline_tests.fake_discord.faults import Requests
-from ingest_pipeline_tests.fake_discord.model import ChannelKind
 from ingest_pipeline_tests.fake_discord.server import DiscordServer
+from ingest_pipeline_tests.fake_discord.state import permissions
+from ingest_pipeline_tests.fake_discord.state.model import ChannelKind
 
 HISTORY = "history"
 AGO = timedelta(hours=1)

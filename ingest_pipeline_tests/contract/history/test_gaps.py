@@ -29,9 +29,9 @@ from ingest_pipeline.storage.messages.merge import merge_messages
 from ingest_pipeline.storage.messages.sessions import save_sessions
 from ingest_pipeline_tests.archive import Archive
 from ingest_pipeline_tests.contract.readings import CHANNEL, Reading, at, staged
-from ingest_pipeline_tests.fake_discord import permissions
 from ingest_pipeline_tests.fake_discord.faults import Requests
 from ingest_pipeline_tests.fake_discord.server import DiscordServer
+from ingest_pipeline_tests.fake_discord.state import permissions
 
 HISTORY = "history"
 AGO = timedelta(hours=1)

@@ -28,9 +28,9 @@ from ingest_pipeline.storage.runs.scan_runs import (
     list_runs,
 )
 from ingest_pipeline_tests.archive import Archive
-from ingest_pipeline_tests.fake_discord import permissions
 from ingest_pipeline_tests.fake_discord.faults import Requests
 from ingest_pipeline_tests.fake_discord.server import DiscordServer
+from ingest_pipeline_tests.fake_discord.state import permissions
 
 HISTORY = "history"
 

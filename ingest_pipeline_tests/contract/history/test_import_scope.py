@@ -14,9 +14,9 @@ from ingest_pipeline.storage.catalogue.guilds import list_channels, set_monitor_
 from ingest_pipeline.storage.messages.coverage import proofs
 from ingest_pipeline.storage.runs.scan_runs import RunStatus, find_import
 from ingest_pipeline_tests.archive import Archive
-from ingest_pipeline_tests.fake_discord import permissions
-from ingest_pipeline_tests.fake_discord.model import ChannelKind
 from ingest_pipeline_tests.fake_discord.server import DiscordServer
+from ingest_pipeline_tests.fake_discord.state import permissions
+from ingest_pipeline_tests.fake_discord.state.model import ChannelKind
 
 HISTORY = "history"
 

@@ -19,8 +19,8 @@ from ingest_pipeline.storage.messages.manifests import list_manifests, sealed_ve
 from ingest_pipeline.storage.messages.queries import stored_between
 from ingest_pipeline.storage.messages.sessions import save_sessions
 from ingest_pipeline_tests.archive import Archive
-from ingest_pipeline_tests.fake_discord import permissions
 from ingest_pipeline_tests.fake_discord.server import DiscordServer
+from ingest_pipeline_tests.fake_discord.state import permissions
 
 AGO = timedelta(hours=1)
 

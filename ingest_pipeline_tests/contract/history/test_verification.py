@@ -23,9 +23,9 @@ from ingest_pipeline.storage.engine.database import Connection
 from ingest_pipeline.storage.messages.deletions import Tombstone, tombstone_messages
 from ingest_pipeline.storage.messages.sessions import save_sessions
 from ingest_pipeline_tests.archive import Archive
-from ingest_pipeline_tests.fake_discord import permissions
 from ingest_pipeline_tests.fake_discord.faults import Requests
 from ingest_pipeline_tests.fake_discord.server import DiscordServer
+from ingest_pipeline_tests.fake_discord.state import permissions
 
 HISTORY = "history"
 AGO = timedelta(hours=1)

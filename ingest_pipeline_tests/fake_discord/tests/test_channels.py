@@ -7,11 +7,11 @@ from collections.abc import Iterator
 import discord
 import pytest
 
-from ingest_pipeline_tests.fake_discord import permissions
 from ingest_pipeline_tests.fake_discord.attach import attached
 from ingest_pipeline_tests.fake_discord.listener import listening
-from ingest_pipeline_tests.fake_discord.model import ChannelKind
 from ingest_pipeline_tests.fake_discord.server import DiscordServer
+from ingest_pipeline_tests.fake_discord.state import permissions
+from ingest_pipeline_tests.fake_discord.state.model import ChannelKind
 
 pytestmark = pytest.mark.anyio
 

@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest_pipeline_tests.fake_discord import permissions
 from ingest_pipeline_tests.fake_discord.attach import attached
 from ingest_pipeline_tests.fake_discord.faults import Requests
-from ingest_pipeline_tests.fake_discord.history import page
 from ingest_pipeline_tests.fake_discord.listener import listening
+from ingest_pipeline_tests.fake_discord.rest.history import page
 from ingest_pipeline_tests.fake_discord.server import DiscordServer
+from ingest_pipeline_tests.fake_discord.state import permissions
 
 pytestmark = pytest.mark.anyio
 

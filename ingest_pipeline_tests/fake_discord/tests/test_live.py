@@ -10,11 +10,12 @@ import aiohttp
 import discord
 import pytest
 
-from ingest_pipeline_tests.fake_discord import events, permissions
+from ingest_pipeline_tests.fake_discord import events
 from ingest_pipeline_tests.fake_discord.attach import attached
 from ingest_pipeline_tests.fake_discord.listener import Listener, listening
-from ingest_pipeline_tests.fake_discord.model import ChannelKind
 from ingest_pipeline_tests.fake_discord.server import DiscordServer
+from ingest_pipeline_tests.fake_discord.state import permissions
+from ingest_pipeline_tests.fake_discord.state.model import ChannelKind
 from ingest_pipeline_tests.fake_discord.transport import encoder
 
 pytestmark = pytest.mark.anyio

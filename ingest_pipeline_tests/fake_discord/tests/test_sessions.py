@@ -13,9 +13,9 @@ import discord
 import pytest
 
 from ingest_pipeline_tests.fake_discord.attach import PROJECT_ROOT, attached, command
+from ingest_pipeline_tests.fake_discord.gateway.sessions import Session
 from ingest_pipeline_tests.fake_discord.listener import Listener, listening
 from ingest_pipeline_tests.fake_discord.server import DiscordServer
-from ingest_pipeline_tests.fake_discord.sessions import Session
 from ingest_pipeline_tests.fake_discord.transport import Ending
 
 pytestmark = pytest.mark.anyio

@@ -12,11 +12,11 @@ import pytest
 
 from ingest_pipeline_tests.fake_discord.attach import attached
 from ingest_pipeline_tests.fake_discord.faults import Events
-from ingest_pipeline_tests.fake_discord.guild_state import UnknownEntityError
 from ingest_pipeline_tests.fake_discord.listener import Listener, listening
-from ingest_pipeline_tests.fake_discord.model import ChannelKind
 from ingest_pipeline_tests.fake_discord.server import DiscordServer
-from ingest_pipeline_tests.fake_discord.snowflakes import ServerClock, SnowflakeMint, created_at
+from ingest_pipeline_tests.fake_discord.state.guild_state import UnknownEntityError
+from ingest_pipeline_tests.fake_discord.state.model import ChannelKind
+from ingest_pipeline_tests.fake_discord.state.snowflakes import ServerClock, SnowflakeMint, created_at
 from ingest_pipeline_tests.fake_discord.transport import Ending
 
 pytestmark = pytest.mark.anyio

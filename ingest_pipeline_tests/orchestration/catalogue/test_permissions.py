@@ -16,9 +16,9 @@ from ingest_pipeline.history.history_import import import_history_now
 from ingest_pipeline.monitoring.permissions import unreadable_channels
 from ingest_pipeline.storage.catalogue.guilds import save_channels, save_guild, set_monitor_patterns
 from ingest_pipeline_tests.api_worlds import client_of
-from ingest_pipeline_tests.fake_discord import permissions
 from ingest_pipeline_tests.fake_discord.attach import attached
 from ingest_pipeline_tests.fake_discord.server import DiscordServer
+from ingest_pipeline_tests.fake_discord.state import permissions
 from ingest_pipeline_tests.orchestration.deployments import Deployment, deploy
 
 SCHEDULE = "check_permissions_schedule"

@@ -23,9 +23,9 @@ from ingest_pipeline.cli.commands.sessions import sessions
 from ingest_pipeline.cli.output import ReportingGroup
 from ingest_pipeline.errors import ExitCode
 from ingest_pipeline.storage.runs.scan_runs import RunKind, ScanRun
-from ingest_pipeline_tests.fake_discord import permissions
 from ingest_pipeline_tests.fake_discord.attach import attached
 from ingest_pipeline_tests.fake_discord.server import DiscordServer
+from ingest_pipeline_tests.fake_discord.state import permissions
 
 app = typer.Typer(cls=ReportingGroup, rich_markup_mode=None, pretty_exceptions_enable=False)
 app.command("import-history")(history.import_history)

@@ -28,11 +28,11 @@ from ingest_pipeline.errors import (
 from ingest_pipeline.sources.discord.discovery import reading_state_now, view_guild
 from ingest_pipeline.sources.discord.errors import translated
 from ingest_pipeline.sources.discord.rest import DiscordRest, open_rest
-from ingest_pipeline_tests.fake_discord import permissions
 from ingest_pipeline_tests.fake_discord.attach import attached
 from ingest_pipeline_tests.fake_discord.faults import Requests
-from ingest_pipeline_tests.fake_discord.model import ChannelKind
 from ingest_pipeline_tests.fake_discord.server import DiscordServer
+from ingest_pipeline_tests.fake_discord.state import permissions
+from ingest_pipeline_tests.fake_discord.state.model import ChannelKind
 
 HISTORY = "history"
 

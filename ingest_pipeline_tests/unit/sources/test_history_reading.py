@@ -17,10 +17,10 @@ from ingest_pipeline.domain.snowflake import first_id_at
 from ingest_pipeline.errors import ChannelForbidden, ChannelNotFound, DiscordUnavailable, IngestError
 from ingest_pipeline.sources.discord.history import Page, absent, find_newest, read_history
 from ingest_pipeline.sources.discord.rest import DiscordRest, open_rest
-from ingest_pipeline_tests.fake_discord import permissions
 from ingest_pipeline_tests.fake_discord.attach import attached
 from ingest_pipeline_tests.fake_discord.faults import Requests
 from ingest_pipeline_tests.fake_discord.server import DiscordServer
+from ingest_pipeline_tests.fake_discord.state import permissions
 from ingest_pipeline_tests.thoroughness import examples
 
 HISTORY = "history"

@@ -1,0 +1,1 @@
+"""Processes killed at any step, and what they work on."""

@@ -1,0 +1,1 @@
+"""Actions of people, which the simulated Discord answers to and reports."""

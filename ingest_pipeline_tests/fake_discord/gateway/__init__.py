@@ -1,0 +1,1 @@
+"""The gateway: a WebSocket with sessions, and what is delivered over it."""
