@@ -29,6 +29,7 @@ from ingest_pipeline.storage.engine.database import Connection, Database
 from ingest_pipeline.storage.engine.duckdb import layout
 from ingest_pipeline.storage.engine.duckdb.connection import DuckDBConnection
 from ingest_pipeline.storage.engine.duckdb.engine import DuckDBDatabase
+from ingest_pipeline.storage.engine.duckdb.instances import OpenFile
 from ingest_pipeline.storage.engine.duckdb.repair import Guard
 from ingest_pipeline.storage.engine.duckdb.undo import undo_path
 from ingest_pipeline.storage.engine.migrations import list_tables
@@ -100,8 +101,10 @@ def _without_undo(path: Path) -> None:
 def _stopped(path: Path, abort: str | None) -> None:
     """Stop as a killed process does, between a commit and the end of its checkpoint."""
     rows = staged(Reading(discord_id=each, digest=each % 7) for each in SECOND)
-    guard = Guard(path, duckdb.connect(str(path)), is_writer=True)
+    guard = Guard(path, OpenFile(path, read_only=False, memory_mb=64), is_writer=True)
     guard.save()
+    # So that the commit stays in the log.
+    guard.raw.execute("SET checkpoint_threshold = '16MB'")
     if abort:
         guard.raw.execute(f"SET debug_checkpoint_abort = '{abort}'")
     guard.raw.begin()
@@ -112,7 +115,7 @@ def _stopped(path: Path, abort: str | None) -> None:
             guard.raw.execute("CHECKPOINT")
     killed = path.parent.with_name("killed")
     shutil.copytree(path.parent, killed)
-    guard.close()
+    guard.close(is_clean=False)
     shutil.rmtree(path.parent)
     killed.rename(path.parent)
     assert path.with_name(f"{NAME}.wal").stat().st_size

@@ -10,7 +10,7 @@ import errno
 import re
 import time
 from collections.abc import Callable, Hashable, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -30,16 +30,9 @@ from ingest_pipeline.storage.engine.database import (
 from ingest_pipeline.storage.engine.duckdb import repair
 from ingest_pipeline.storage.engine.duckdb.connection import DuckDBConnection
 from ingest_pipeline.storage.engine.duckdb.handles import is_in_use, version_of
+from ingest_pipeline.storage.engine.duckdb.instances import CONFIGURATION, OpenFile
 from ingest_pipeline.storage.engine.locks import busy, lock_for, turnstile_for
 
-# Extensions are never fetched from the network: all that is used here is linked into the wheel.
-_CONFIGURATION: dict[str, str | bool | int | float | list[str]] = {
-    "autoinstall_known_extensions": False,
-    "autoload_known_extensions": False,
-}
-# A second thread doubles the memory of a merge, not its speed. Closing the file writes the log into it, so
-# that what is large had better not be written into the log first.
-_WRITING: dict[str, str | bool | int | float | list[str]] = {"threads": 1, "checkpoint_threshold": "1MB"}
 # What DuckDB may use it does use, joining row groups for one. Work that needs more is done again with more.
 _LEAST_MEMORY_MB = 64
 _MOST_MEMORY_MB = 5120
@@ -180,8 +173,12 @@ class DuckDBDatabase:
                         raise
                     refused = error
                 else:
-                    with closing(opened):
+                    try:
                         yield opened.raw
+                    except BaseException:
+                        opened.close(is_clean=False)
+                        raise
+                    opened.close()
                     return
             self._restore(deadline)
 
@@ -204,12 +201,12 @@ class DuckDBDatabase:
                 yield
 
     def _open(self, deadline: float, *, read_only: bool) -> repair.Guard:
-        raw = self._connected(deadline, read_only=read_only)
+        file = self._connected(deadline, read_only=read_only)
         try:
-            self._refuse_other_file(DuckDBConnection(raw))
-            guard = repair.Guard(self._path, raw, is_writer=not read_only)
+            self._refuse_other_file(DuckDBConnection(file.raw))
+            guard = repair.Guard(self._path, file, is_writer=not read_only)
         except BaseException:
-            raw.close()
+            file.discard()
             raise
         try:
             guard.save()
@@ -218,16 +215,13 @@ class DuckDBDatabase:
             raise
         return guard
 
-    def _connected(self, deadline: float, *, read_only: bool) -> duckdb.DuckDBPyConnection:
+    def _connected(self, deadline: float, *, read_only: bool) -> OpenFile:
         if not (read_only or self._path.exists()):
             self._make_file()
-        configuration = _CONFIGURATION
-        if not read_only:
-            configuration = configuration | _WRITING | {"memory_limit": f"{self._memory_mb}MB"}
-        connect = partial(self._connect, read_only=read_only, configuration=configuration)
+        connect = partial(self._connect, read_only=read_only)
         try:
             return connect()
-        except (duckdb.IOException, duckdb.ConnectionException) as error:
+        except duckdb.Error as error:
             if not is_in_use(error):
                 raise
             # An attempt costs some 10 ms of computing: one thread of this process tries for all that wait.
@@ -238,14 +232,12 @@ class DuckDBDatabase:
         finally:
             self._lock.trying.release()
 
-    def _connected_in_time(
-        self, connect: Callable[[], duckdb.DuckDBPyConnection], deadline: float
-    ) -> duckdb.DuckDBPyConnection:
+    def _connected_in_time(self, connect: Callable[[], OpenFile], deadline: float) -> OpenFile:
         attempts = 0
         while True:
             try:
                 return connect()
-            except (duckdb.IOException, duckdb.ConnectionException) as error:
+            except duckdb.Error as error:
                 if not is_in_use(error):
                     raise
                 attempts += 1
@@ -254,11 +246,9 @@ class DuckDBDatabase:
                     raise self._busy(error) from error
                 time.sleep(pause)
 
-    def _connect(
-        self, *, read_only: bool, configuration: dict[str, str | bool | int | float | list[str]]
-    ) -> duckdb.DuckDBPyConnection:
+    def _connect(self, *, read_only: bool) -> OpenFile:
         try:
-            return duckdb.connect(str(self._path), read_only=read_only, config=configuration)
+            return OpenFile(self._path, read_only=read_only, memory_mb=self._memory_mb)
         except duckdb.CatalogException as error:
             raise repair.other_file(self._path) from error
 
@@ -281,7 +271,7 @@ class DuckDBDatabase:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             with TemporaryDirectory(prefix=".new-", dir=self._path.parent) as folder:
                 draft = Path(folder) / self._path.name
-                duckdb.connect(str(draft), config=_CONFIGURATION).close()
+                duckdb.connect(str(draft), config=CONFIGURATION).close()
                 with suppress(FileExistsError):
                     self._path.hardlink_to(draft)
         except OSError as error:

@@ -160,6 +160,5 @@ def copy_bytes(file: int, target: BinaryIO) -> None:
 
 def is_in_use(error: duckdb.Error) -> bool:
     """Whether DuckDB refused a file because somebody else has it open."""
-    # The second text is DuckDB's when the file is open in this process, but not by this package.
-    text = str(error)
-    return "Could not set lock on file" in text or "different configuration" in text
+    # The second is DuckDB's error when the file is open in this process, but not by this package.
+    return "Could not set lock on file" in str(error) or isinstance(error, duckdb.ResourceInUseException)

@@ -21,6 +21,7 @@ from ingest_pipeline.errors import DatabaseDamaged, DatabaseUnavailable
 from ingest_pipeline.storage.engine.duckdb import undo
 from ingest_pipeline.storage.engine.duckdb.connection import DuckDBConnection
 from ingest_pipeline.storage.engine.duckdb.handles import check_log, copy_bytes, kept_open, locked, log_path
+from ingest_pipeline.storage.engine.duckdb.instances import OpenFile
 from ingest_pipeline.storage.engine.duckdb.layout import (
     Headers,
     Unreadable,
@@ -60,13 +61,14 @@ class Guard:
 
     Args:
         path: The database file.
-        raw: DuckDB's connection, nothing written yet.
+        opened: The file as DuckDB has it open, nothing written yet.
         is_writer: Whether it is about to write.
     """
 
-    def __init__(self, path: Path, raw: duckdb.DuckDBPyConnection, *, is_writer: bool) -> None:
-        """Take the connection over; `close` lets go of it."""
-        self.raw = raw
+    def __init__(self, path: Path, opened: OpenFile, *, is_writer: bool) -> None:
+        """Take the open file over; `close` lets go of it."""
+        self.raw = opened.raw
+        self._opened = opened
         self._path = path
         self._file = os.open(path, os.O_RDONLY | os.O_CLOEXEC) if is_writer and is_tested() else None
 
@@ -89,9 +91,16 @@ class Guard:
                 "and that files can be made in the folder"
             ) from error
 
-    def close(self) -> None:
-        """Close the database, which writes what was committed into its file."""
-        self.raw.close()
+    def close(self, *, is_clean: bool = True) -> None:
+        """Close the database, which writes what was committed into its file.
+
+        Args:
+            is_clean: Whether nothing went wrong, so that the instance is kept for the next transaction.
+        """
+        if is_clean:
+            self._opened.close()
+        else:
+            self._opened.discard()
         if self._file is not None:
             os.close(self._file)
             self._file = None
@@ -100,7 +109,7 @@ class Guard:
         """Close the database without writing anything."""
         with suppress(duckdb.Error):
             DuckDBConnection(self.raw).execute("leave_log")
-        self.close()
+        self.close(is_clean=False)
 
 
 def may_be_damage(error: Exception) -> bool:

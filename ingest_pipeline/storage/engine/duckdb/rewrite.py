@@ -16,6 +16,7 @@ from ingest_pipeline.errors import CopyDiffers, DatabaseUnavailable
 from ingest_pipeline.storage.engine.duckdb.connection import DuckDBConnection
 from ingest_pipeline.storage.engine.duckdb.engine import DuckDBDatabase
 from ingest_pipeline.storage.engine.duckdb.handles import log_path
+from ingest_pipeline.storage.engine.duckdb.instances import literal
 from ingest_pipeline.storage.engine.duckdb.repair import replace_file
 from ingest_pipeline.storage.engine.queries import quoted
 
@@ -72,8 +73,8 @@ def _copy(path: Path, draft: Path) -> None:
     with closing(duckdb.connect(config=_CONFIGURATION)) as raw:
         connection = DuckDBConnection(raw)
         connection.execute("configure_session")
-        connection.execute("attach_source", {"path": _literal(path)})
-        connection.execute("attach_target", {"path": _literal(draft)})
+        connection.execute("attach_source", {"path": literal(path)})
+        connection.execute("attach_target", {"path": literal(draft)})
         connection.execute("copy_whole_file")
         contents = _contents(connection)
         if contents["source_file"] != contents["target_file"]:
@@ -90,7 +91,3 @@ def _contents(connection: DuckDBConnection) -> dict[str, dict[str, tuple[int, in
         row = connection.fetch_one("read_whole_table", {"table": f"{table['database_name']}.{name}"}) or {}
         found[table["database_name"]][name] = (row["n"], row["digest"] or 0)
     return found
-
-
-def _literal(path: Path) -> str:
-    return "'" + str(path).replace("'", "''") + "'"

@@ -18,6 +18,30 @@ PRAGMA disable_checkpoint_on_shutdown; -- noqa: PRS
 -- Read every column of every row.
 SELECT count(*) AS n, bit_xor(hash(t)) AS digest FROM {table} AS t;
 
+-- name: spill_beside_file
+-- Let what does not fit into memory go to a folder beside the file.
+SET temp_directory = {folder};
+
+-- name: limit_memory
+-- Let DuckDB take this much memory.
+SET memory_limit = {memory};
+
+-- name: attach_to_read
+-- Open the file, to read.
+ATTACH {path} AS ingest (TYPE duckdb, READ_ONLY); -- noqa: PRS
+
+-- name: attach_to_write
+-- Open the file, to write; it is made when it is not there.
+ATTACH {path} AS ingest (TYPE duckdb); -- noqa: PRS
+
+-- name: use_file
+-- Find names in the file.
+USE ingest; -- noqa: PRS
+
+-- name: detach_file
+-- Close the file.
+DETACH ingest; -- noqa: PRS
+
 -- name: attach_source
 -- Open the file that is copied.
 ATTACH {path} AS source_file (READ_ONLY); -- noqa: PRS
