@@ -16,6 +16,9 @@ for name in $(compgen -e); do
   esac
 done
 
+# Compiled modules are kept whatever the shell says: hundreds of processes import the same ones.
+unset PYTHONDONTWRITEBYTECODE
+
 # Four processes for two cores: much of the time goes into waiting, for daemons, sensors and killed workers.
 # The tests of a file stay together, since some share a running stack, and files run in their own order,
 # the longest first: sorted by the number of their tests, the longest would come last.
