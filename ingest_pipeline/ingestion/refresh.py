@@ -21,6 +21,7 @@ from ingest_pipeline.ingestion.batch_events import failures_recorded
 from ingest_pipeline.ingestion.documents.document import Provenance
 from ingest_pipeline.ingestion.documents.export import ExportDocument
 from ingest_pipeline.ingestion.documents.normalized_store import StoredDocument
+from ingest_pipeline.ingestion.ingest import new_correlation_id
 from ingest_pipeline.ingestion.services import Services
 from ingest_pipeline.landing.exports.header import ExportHeader
 from ingest_pipeline.landing.store import Landed
@@ -81,7 +82,7 @@ def refresh_landing(
     services: Services,
     session: Session,
     keys: Sequence[str],
-    correlation_id: str,
+    correlation_id: str | None = None,
     *,
     of_channels: Mapping[int, Collection[str]] | None = None,
     progress: Callable[[str], None] | None = None,
@@ -93,6 +94,7 @@ def refresh_landing(
 
     Args:
         keys: Windows, or parts of them.
+        correlation_id: Of the journey that this begins; one of its own by default.
         of_channels: To which windows and parts, as far as `keys` has them, each channel is limited; every
             channel is read whole when None.
         progress: Called with what is being done.
@@ -105,6 +107,7 @@ def refresh_landing(
         StorageRejected: The landing store cannot be written.
         StorageUnavailable: The landing store does not answer.
     """
+    correlation_id = correlation_id or new_correlation_id()
     parts = {part for key in keys for part in services.grid.parts(key, session.window)}
     exported = [
         _refresh(services, session, channel_id, run, correlation_id=correlation_id, progress=progress)
