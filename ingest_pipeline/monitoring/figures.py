@@ -15,6 +15,7 @@ from ingest_pipeline.storage.messages.coverage import LastVerification, last_ver
 from ingest_pipeline.storage.messages.queries import count_by_channel
 from ingest_pipeline.storage.messages.sessions import list_sessions
 from ingest_pipeline.storage.runs.events import ingested_totals, seconds_to_setup
+from ingest_pipeline.storage.runs.notifications import notification_totals
 
 FAILED = "failed"
 """The result under which batches that were undone are counted."""
@@ -40,6 +41,7 @@ class Figures:
         incomplete: Sessions that ended in the last 30 days and are not proven complete, the last first,
             `MOST_INCOMPLETE` at most.
         verification: The last comparison with Discord, or None.
+        notifications: Notifications of the last 30 days as (rule, state, number).
     """
 
     by_source: Mapping[str, int]
@@ -50,6 +52,7 @@ class Figures:
     to_setup_seconds: Mapping[float, float]
     incomplete: Sequence[SessionProgress]
     verification: LastVerification | None
+    notifications: Sequence[tuple[str, str, int]]
 
 
 def look_up_figures(services: Services, now: datetime) -> Figures:
@@ -77,6 +80,7 @@ def look_up_figures(services: Services, now: datetime) -> Figures:
             to_setup_seconds=seconds_to_setup(connection, since=now - _SETUPS_OF),
             incomplete=_incomplete(connection, services, now),
             verification=last_verification(connection),
+            notifications=notification_totals(connection),
         )
 
 

@@ -7,6 +7,7 @@ was being sent when its process ended is sent again.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -236,6 +237,14 @@ def settle(
         next_at=next_at,
         problem=problem,
     )
+
+
+def notification_totals(connection: Connection) -> list[tuple[str, str, int]]:
+    """Count notifications as (rule, state, number), at all addresses of the rule."""
+    totals: Counter[tuple[str, str]] = Counter()
+    for row in connection.fetch_all("count_notifications"):
+        totals[row["rule"], row["state"]] += row["n"]
+    return [(rule, state, number) for (rule, state), number in sorted(totals.items())]
 
 
 def count_notifications(connection: Connection, rules: Collection[str]) -> list[dict[str, Any]]:

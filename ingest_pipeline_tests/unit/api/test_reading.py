@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import httpx
 import pytest
 
-from ingest_pipeline_tests.api_worlds import RUN_ID, filled_client
+from ingest_pipeline.domain.notification import Occurrence
+from ingest_pipeline.ingestion.services import build_services
+from ingest_pipeline.storage.runs.notifications import queue_occurrences
+from ingest_pipeline_tests.api_worlds import NOW, RUN_ID, client_of, filled_client, settings_for
 from ingest_pipeline_tests.exports import CHANNEL_ID, GUILD_ID, message
 
 CHANNEL = str(CHANNEL_ID)
@@ -212,6 +216,17 @@ def test_metrics_have_the_conventional_names(client: httpx.Client) -> None:
         line.startswith('ingest_api_requests_total{method="GET",route="/sessions/{session_id}",status="200"}')
         for line in lines
     )
+
+
+def test_notifications_are_counted_by_rule_and_state(tmp_path: Path) -> None:
+    """At all addresses of a rule together."""
+    services = build_services(settings_for(tmp_path))
+    occurrences = [Occurrence("pit-stops", f"message {number}", NOW) for number in range(2)]
+    with services.database.write() as connection:
+        queue_occurrences(connection, occurrences, {"pit-stops": ["phone", "desk"]}, now=NOW)
+    with client_of(services) as client:
+        lines = client.get("/metrics").text.splitlines()
+    assert 'ingest_notifications{rule="pit-stops",state="waiting"} 4.0' in lines
 
 
 def test_unknown_paths_and_methods_are_problems_too(client: httpx.Client) -> None:

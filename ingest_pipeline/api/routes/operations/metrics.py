@@ -185,6 +185,14 @@ def _counts(figures: Figures) -> Iterator[Metric]:
     for source in sorted({each[0] for each in figures.ingested} | figures.failed_batches.keys()):
         failed.add_metric([source], figures.failed_batches.get(source, 0))
     yield failed
+    notifications = GaugeMetricFamily(
+        "ingest_notifications",
+        "Notifications of the last 30 days, by what became of them",
+        labels=["rule", "state"],
+    )
+    for rule, state, number in figures.notifications:
+        notifications.add_metric([rule, state], number)
+    yield notifications
     stored = GaugeMetricFamily("ingest_messages_stored", "Live messages in the table", labels=["source"])
     for source, messages in figures.by_source.items():
         stored.add_metric([source], messages)
