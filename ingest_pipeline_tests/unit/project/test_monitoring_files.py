@@ -61,7 +61,6 @@ def test_every_rule_says_what_to_do() -> None:
         assert subject in asked
 
 
-@pytest.mark.slow
 @needs_promtool
 @pytest.mark.parametrize(
     "arguments",
