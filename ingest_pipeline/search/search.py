@@ -87,12 +87,13 @@ class Hit:
 
     Attributes:
         row: Its row, every column of `messages`.
-        snippet: The words around the first match; without one that is marked when only an earlier version of
-            the message matches.
+        snippet: The words around the first match.
+        is_earlier: Whether these are of an earlier version, since the present one has no match.
     """
 
     row: dict[str, Any]
     snippet: tuple[SnippetPart, ...]
+    is_earlier: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,7 +196,7 @@ def search_messages(
     def look(after: int, maximum: int) -> list[int]:
         return index.find(query, before=after, limit=maximum, any_version=any_version)
 
-    return _page(database, query, wanted, _newest_first(look, before), limit)
+    return _page(database, query, wanted, _newest_first(look, before), limit, any_version=any_version)
 
 
 def rank_messages(
@@ -239,7 +240,13 @@ def _best_first(look: Callable[[int, int], list[int]]) -> Iterator[list[int]]:
 
 
 def _page(
-    database: Database, query: Node, wanted: SearchFilter, looks: Iterator[list[int]], limit: int
+    database: Database,
+    query: Node,
+    wanted: SearchFilter,
+    looks: Iterator[list[int]],
+    limit: int,
+    *,
+    any_version: bool = False,
 ) -> SearchPage:
     rows: list[dict[str, Any]] = []
     is_last = True
@@ -252,8 +259,24 @@ def _page(
         rows = rows[:limit]
         channels = {row["channel_id"] for row in rows} if wanted.channel_id is None else {wanted.channel_id}
         completeness = [_completeness(connection, channel_id) for channel_id in sorted(channels)]
-    hits = tuple(Hit(row, snippet(query, row["message_text"])) for row in rows)
-    return SearchPage(hits, is_last, tuple(completeness))
+        hits = [Hit(row, snippet(query, row["message_text"])) for row in rows]
+        if any_version:
+            hits = _with_earlier(connection, query, hits)
+    return SearchPage(tuple(hits), is_last, tuple(completeness))
+
+
+def _with_earlier(connection: Connection, query: Node, hits: Sequence[Hit]) -> list[Hit]:
+    """Return hits, those without a match in their present version with the latest one that has one."""
+    without = [hit.row["discord_id"] for hit in hits if not any(part.is_match for part in hit.snippet)]
+    earlier: dict[int, tuple[SnippetPart, ...]] = {}
+    for version in connection.fetch_all("earlier_texts", discord_ids=without) if without else ():
+        parts = snippet(query, version["message_text"])
+        if any(part.is_match for part in parts):
+            earlier.setdefault(version["discord_id"], parts)
+    return [
+        Hit(hit.row, earlier[found], is_earlier=True) if (found := hit.row["discord_id"]) in earlier else hit
+        for hit in hits
+    ]
 
 
 def _passing(connection: Connection, ids: Sequence[int], wanted: SearchFilter) -> list[dict[str, Any]]:

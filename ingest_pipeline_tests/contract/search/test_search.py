@@ -178,7 +178,10 @@ def test_an_edit_and_a_deletion_are_found_at_once(services: Services, tmp_path: 
     fill(services, tmp_path, ["stay out"], timestampEdited=edited)
     assert found(services, "box") == [second]
     assert found(services, "stay") == [first]
-    assert found(services, "box", any_version=True) == [second, first]
+    later, earlier = search_messages(services.database, "box", SearchFilter(), any_version=True).hits
+    assert (later.row["discord_id"], earlier.row["discord_id"]) == (second, first)
+    assert (later.is_earlier, earlier.is_earlier) == (False, True)
+    assert [(part.text, part.is_match) for part in earlier.snippet] == [("box", True), (" now", False)]
     tombstone = Tombstone(second, CHANNEL_ID, None, START, "gateway", "d")
     services.database.run(lambda c: tombstone_messages(c, [tombstone]))
     assert found(services, "box") == []

@@ -70,6 +70,7 @@ class HitModel(BaseModel):
 
     message: MessageModel
     snippet: list[SnippetPartModel] = Field(description="The words around the first match, in pieces.")
+    is_earlier: bool = Field(description="Whether the snippet is of a version before an edit.")
 
 
 class ChannelCompletenessModel(Shown):
@@ -147,7 +148,11 @@ def shown_page(services: Services, page: SearchPage, *, is_paged: bool) -> Searc
     with services.database.read() as connection:
         messages = shown_messages(connection, [hit.row for hit in page.hits])
     items = [
-        HitModel(message=message, snippet=[SnippetPartModel.model_validate(part) for part in hit.snippet])
+        HitModel(
+            message=message,
+            snippet=[SnippetPartModel.model_validate(part) for part in hit.snippet],
+            is_earlier=hit.is_earlier,
+        )
         for message, hit in zip(messages, page.hits, strict=True)
     ]
     has_next = is_paged and not page.is_last and page.hits

@@ -42,7 +42,7 @@ function extras(message) {
 }
 
 // One line; `snippet` is in pieces, those that match marked.
-export function messageLine(message, { withDay = false, snippet, isNew = false, channel } = {}) {
+export function messageLine(message, { withDay = false, snippet, isEarlier = false, isNew = false, channel } = {}) {
   const text = message.shown_text || message.raw_content;
   const words = snippet
     ? snippet.map((part) => (part.is_match ? h("mark", {}, part.text) : part.text))
@@ -52,7 +52,7 @@ export function messageLine(message, { withDay = false, snippet, isNew = false, 
     h("a", { class: "when", href: `#/message/${message.discord_id}`, "data-line": true, "aria-label": `${moment}, ${whoOf(message)}: open` },
       h("time", { datetime: message.posted_at }, moment)),
     h("span", { class: "who" }, whoOf(message), channel && h("span", { class: "muted in-channel" }, ` in #${channel}`)),
-    h("div", { class: "text" }, words, snippet ? null : extras(message)));
+    h("div", { class: "text" }, isEarlier ? h("span", { class: "muted" }, "Before an edit: ") : null, words, snippet ? null : extras(message)));
 }
 
 export function messageList(label, withDay) {

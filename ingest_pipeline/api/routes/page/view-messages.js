@@ -58,7 +58,7 @@ export async function messagesWithFilters(fixed, { asked, signal, base, names, c
   const isFound = Boolean(wanted.q);
   const note = h("p", { class: "muted", role: "status" });
   const line = isFound
-    ? ({ message, snippet }) => messageLine(message, { withDay: true, snippet, channel: fixed.channel_id ? "" : names.get(message.channel_id) })
+    ? ({ message, snippet, is_earlier: isEarlier }) => messageLine(message, { withDay: true, isEarlier, snippet, channel: fixed.channel_id ? "" : names.get(message.channel_id) })
     : (message) => messageLine(message, { withDay: true });
   let shown = 0;
   const load = async (cursor) => {

@@ -173,7 +173,8 @@ def _print_page(page: SearchPage, text: str, *, as_json: bool) -> None:
                 hit.row["discord_id"],
                 hit.row["channel_id"],
                 hit.row["author_name"],
-                "".join(f"«{part.text}»" if part.is_match else part.text for part in hit.snippet),
+                "(before an edit) " * hit.is_earlier
+                + "".join(f"«{part.text}»" if part.is_match else part.text for part in hit.snippet),
             )
             for hit in page.hits
         ],
@@ -189,7 +190,8 @@ def _print_page(page: SearchPage, text: str, *, as_json: bool) -> None:
 
 
 def _hit_json(hit: Hit) -> dict[str, Any]:
-    return {**message_json(hit.row), "snippet": [asdict(part) for part in hit.snippet]}
+    snippet = [asdict(part) for part in hit.snippet]
+    return {**message_json(hit.row), "snippet": snippet, "is_earlier": hit.is_earlier}
 
 
 def changes(

@@ -23,3 +23,10 @@ WHERE
     )
     AND (NOT $has_file::BOOLEAN OR m.attachment_count > 0)
 ORDER BY m.discord_id DESC;
+
+-- name: earlier_texts
+-- The words of the earlier versions of some messages, each message's latest first.
+SELECT r.discord_id, r.message_text
+FROM message_revisions AS r
+WHERE r.discord_id IN (SELECT unnest($discord_ids::BIGINT[]))
+ORDER BY r.discord_id ASC, coalesce(r.edited_at, r.posted_at) DESC, r.content_digest ASC;
