@@ -9,11 +9,9 @@ from typing import Any
 import dagster as dg
 from pydantic import Field
 
-from ingest_pipeline.content.patterns import read_pattern
 from ingest_pipeline.environment import load_environment
 from ingest_pipeline.orchestration.build import build_definitions
 from ingest_pipeline.orchestration.declared.channel_sensor import build_channel_sensor
-from ingest_pipeline.orchestration.declared.pattern_assets import build_pattern_asset
 from ingest_pipeline.private_files import keep_files_private
 from ingest_pipeline.userconfig.declared_channels import read_declaration
 
@@ -38,14 +36,6 @@ class ChannelModel(dg.Model, dg.Resolvable):
     )
 
 
-class ContentKindModel(dg.Model, dg.Resolvable):
-    """A content kind: an asset with a row for each place of a message that a pattern matches."""
-
-    name: str = Field(description="The asset's name.")
-    pattern: str = Field(description="A regular expression of Python, whose named groups are columns.")
-    description: str = Field("", description="The asset's description.")
-
-
 class _ChannelScaffolder(dg.Scaffolder[Any]):
     """Writes a first file, in which the ids and times are to be replaced."""
 
@@ -63,14 +53,13 @@ class _ChannelScaffolder(dg.Scaffolder[Any]):
                         "end": "2026-09-06T15:30:00Z",
                     }
                 ],
-                "content": [],
             },
         )
 
 
 @dg.scaffold_with(_ChannelScaffolder)
 class IngestChannelComponent(dg.Component, dg.Model, dg.Resolvable):
-    """Channels of one guild with their sessions, settings and content kinds."""
+    """Channels of one guild with their sessions and settings."""
 
     guild_id: int = Field(description="The guild's id.")
     channels: list[ChannelModel] = Field(
@@ -79,27 +68,15 @@ class IngestChannelComponent(dg.Component, dg.Model, dg.Resolvable):
     sessions: list[dict[str, Any]] = Field(
         default_factory=list, description="Sessions, with the fields of sessions.yaml."
     )
-    content: list[ContentKindModel] = Field(
-        default_factory=list, description="Content kinds of the project's own, found in these channels."
-    )
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
-        """Return the sensor that stores what is declared, and the assets of the content kinds.
+        """Return the sensor that stores what is declared.
 
         Raises:
             BadInput: What is declared breaks a rule; the message says where and what to write.
-            ConfigurationError: A content kind is wrong, or a setting of the environment.
+            ConfigurationError: A setting of the environment is wrong.
         """
         settings = load_environment()
         channels = [channel.model_dump() for channel in self.channels]
         declaration = read_declaration(context.path.name, self.guild_id, channels, self.sessions)
-        channel_ids = [channel.channel_id for channel in declaration.channels]
-        return dg.Definitions(
-            assets=[
-                build_pattern_asset(
-                    read_pattern(kind.name, kind.pattern, channel_ids), settings, kind.description
-                )
-                for kind in self.content
-            ],
-            sensors=[build_channel_sensor(declaration, settings)],
-        )
+        return dg.Definitions(sensors=[build_channel_sensor(declaration, settings)])

@@ -60,7 +60,7 @@ class Settings(BaseSettings):
         database_wait_seconds: Longest wait for another process to release the embedded database.
         post_session_hours: How long after its end a session that is not proven complete is still polled.
         batch_rows: Rows merged in one step, which bounds memory.
-        kinds: Python files with further kinds of content, with commas between.
+        kinds: Python and YAML files with further kinds of content, with commas between.
         default_channel_id: The channel of sessions that name none.
         executor: Where a run's steps are executed: in the run's own process, or by Celery workers.
         celery_broker_url: `redis://…` or `amqp://…`, for the Celery executor only.

@@ -1,101 +1,110 @@
-"""Content kinds of a project's own: what a regular expression finds in messages, as Parquet files.
+"""Kinds of content that are a regular expression, written in a YAML file.
 
-A kind of content with a table of its own and rules of its own is in `extraction.py`.
+Each is a `Kind` as any other, with a row for each place of a message's words that the pattern matches.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from pathlib import Path
 
+import msgspec
 import pyarrow as pa
-import pyarrow.parquet as pq
-from upath import UPath
+import pyarrow.compute as pc
+import yaml
 
-from ingest_pipeline.domain.sessions.session import Session
-from ingest_pipeline.domain.window import Window
-from ingest_pipeline.errors import ConfigurationError
-from ingest_pipeline.ingestion.services import Services
-from ingest_pipeline.landing.stored_files import new_version, open_root
-from ingest_pipeline.settings import Settings
-from ingest_pipeline.storage.engine.database import Connection
-from ingest_pipeline.storage.messages.queries import EXPORT_SCHEMA, MessageFilter, message_pages
+from ingest_pipeline.content.kind import Batch, Kind, Tables
+from ingest_pipeline.errors import BadInput, ConfigurationError
+from ingest_pipeline.storage.content.rows import as_table
+from ingest_pipeline.storage.content.tables import ContentTable
+from ingest_pipeline.storage.engine.columns import column
+from ingest_pipeline.userconfig.edited_files import decode_text, read_edited_file, yaml_root
 
-_COLUMNS = ("discord_id", "channel_id", "session_id", "posted_at", "author_name", "message_text")
+_KEY = ("discord_id", "match_number")
+_TAKEN = {*_KEY, "extracted_at"}
 
 
-@dataclass(frozen=True, slots=True)
-class PatternKind:
-    """A kind of content that a regular expression finds.
+class PatternRow(msgspec.Struct, forbid_unknown_fields=True):
+    """A kind as it is written.
 
     Attributes:
-        name: Of the asset, and of the folder of its files.
-        pattern: Its named groups are columns.
-        channel_ids: The channels that are looked at.
+        name: Of the kind and of its table.
+        pattern: A regular expression of Python, whose named groups are columns of text.
+        version: To be raised when the pattern changes, so that stored messages are read again.
+        channels: Ids of the channels that are looked at; all when empty.
+        description: What it is.
     """
 
     name: str
-    pattern: re.Pattern[str]
-    channel_ids: frozenset[int]
-
-    @property
-    def schema(self) -> pa.Schema:
-        """The columns of its rows: those of the message, then the groups as texts (null where one is not)."""
-        own = [EXPORT_SCHEMA.field(name) for name in _COLUMNS]
-        return pa.schema([*own, *((name, pa.string()) for name in self.pattern.groupindex)])
+    pattern: str
+    version: int = 1
+    channels: tuple[int, ...] = ()
+    description: str = ""
 
 
-def read_pattern(name: str, pattern: str, channel_ids: Collection[int]) -> PatternKind:
-    """Return a kind out of what was written.
+def read_pattern_kinds(path: Path) -> list[Kind]:
+    """Return the kinds of a YAML file, a list of mappings with the fields of `PatternRow`.
 
     Raises:
-        ConfigurationError: The name is no name of an asset, or the pattern no regular expression with named
-            groups that are no columns yet.
+        ConfigurationError: The file cannot be read, or what is written breaks a rule; the message names the
+            kind and what to write.
     """
-    if not re.fullmatch(r"[a-z][a-z0-9_]{0,59}", name):
-        raise ConfigurationError(f"{name!r} cannot name a content kind: write small letters, digits and _")
     try:
-        compiled = re.compile(pattern)
-    except re.error as error:
-        raise ConfigurationError(f"the pattern of {name}, {pattern!r}, is wrong: {error}") from None
-    taken = compiled.groupindex.keys() & set(_COLUMNS)
-    if taken or not compiled.groupindex:
-        problem = f"has the group {min(taken)}, which is a column already" if taken else "has no named group"
-        raise ConfigurationError(f"the pattern of {name}, {pattern!r}, {problem}: write (?P<lap>[0-9]+)")
-    return PatternKind(name, compiled, frozenset(channel_ids))
+        text = decode_text(read_edited_file(path), str(path))
+        rows = yaml.safe_load(text) if yaml_root(text, str(path)) else []
+        return [pattern_kind(row) for row in msgspec.convert(rows, list[PatternRow])]
+    except (BadInput, ConfigurationError) as error:
+        raise ConfigurationError(f"{error}: correct it, or take the file out of INGEST_KINDS") from error
+    except msgspec.ValidationError as error:
+        raise ConfigurationError(
+            f"{path} of INGEST_KINDS: {error}. Write a list of kinds, each with name and pattern, and "
+            "version, channels and description if you like"
+        ) from error
 
 
-def save_matches(services: Services, kind: PatternKind, session: Session, key: str, window: Window) -> int:
-    """Find a window's content in its live messages, and replace its file.
-
-    Returns:
-        The number of rows: one for each place that matches.
+def pattern_kind(row: PatternRow) -> Kind:
+    """Return the kind of a pattern.
 
     Raises:
-        DatabaseBusy: Another process held the database for too long.
-        DatabaseUnavailable: The database cannot be reached.
-        StorageRejected: The file cannot be written; it is as it was.
-        StorageUnavailable: The store of files does not answer; the file is as it was, or new.
+        ConfigurationError: It is no regular expression, or has no named groups that can be columns.
     """
-    wanted = MessageFilter(session_id=session.session_id, since=window.start, until=window.end)
-    with services.database.read() as connection:
-        table = pa.Table.from_pylist(list(_matches(connection, kind, wanted)), schema=kind.schema)
-    target = matches_file(services.settings, kind.name, session.session_id, key)
-    with new_version(target) as draft:
-        pq.write_table(table, draft)
-    return int(table.num_rows)
+    try:
+        pattern = re.compile(row.pattern)
+    except re.error as error:
+        raise ConfigurationError(f"the pattern of {row.name}, {row.pattern!r}, is wrong: {error}") from None
+    taken = pattern.groupindex.keys() & _TAKEN
+    if taken or not pattern.groupindex:
+        problem = f"has the group {min(taken)}, which is a column already" if taken else "has no named group"
+        raise ConfigurationError(
+            f"the pattern of {row.name}, {row.pattern!r}, {problem}: write (?P<lap>[0-9]+)"
+        )
+    groups = [pa.field(name, pa.string()) for name in pattern.groupindex]
+    columns = pa.schema([("discord_id", pa.int64()), ("match_number", pa.int32()), *groups])
+    table = ContentTable(row.name, _KEY, columns)
 
+    def extract(batch: Batch) -> Tables:
+        messages = zip(
+            batch.messages["discord_id"].to_pylist(), batch.messages["words"].to_pylist(), strict=True
+        )
+        return {
+            table.name: as_table(
+                table,
+                [
+                    (discord_id, number, *(match[name] for name in pattern.groupindex))
+                    for discord_id, words in messages
+                    for number, match in enumerate(pattern.finditer(words), 1)
+                ],
+            )
+        }
 
-def matches_file(settings: Settings, name: str, session_id: str, key: str) -> UPath:
-    """Return where a window's rows of a kind are."""
-    root = open_root(settings.normalized_root)
-    return root.with_name(root.name.replace("normalized", "matches")) / name / session_id / f"{key}.parquet"
-
-
-def _matches(connection: Connection, kind: PatternKind, wanted: MessageFilter) -> Iterator[dict[str, object]]:
-    for page in message_pages(connection, wanted):
-        for row in page.select(list(_COLUMNS)).to_pylist():
-            if row["channel_id"] in kind.channel_ids:
-                for match in kind.pattern.finditer(row["message_text"] or ""):
-                    yield {**row, **match.groupdict()}
+    channels = column(row.channels, pa.int64())
+    return Kind(
+        name=row.name,
+        version=row.version,
+        description=row.description or f"Places of messages that match `{row.pattern}`.",
+        tables=(table,),
+        reads=("words", "channel_id"),
+        extract=extract,
+        prefilter=(lambda messages: pc.is_in(messages["channel_id"], channels)) if row.channels else None,
+        title=row.name.replace("_", " ").capitalize(),
+    )

@@ -20,6 +20,7 @@ from ingest_pipeline.content.kinds.polls import POLLS_KIND
 from ingest_pipeline.content.kinds.team_radio import TEAM_RADIO
 from ingest_pipeline.content.kinds.trade_setups import TRADE_SETUPS_KIND
 from ingest_pipeline.content.messages import COLUMNS
+from ingest_pipeline.content.patterns import read_pattern_kinds
 from ingest_pipeline.errors import ConfigurationError
 from ingest_pipeline.settings import Settings
 
@@ -77,9 +78,14 @@ def _of_packages() -> Iterator[Kind]:
 
 def _of_files(paths: Iterable[str]) -> Iterator[Kind]:
     for path in paths:
+        if Path(path).suffix in {".yaml", ".yml"}:
+            yield from read_pattern_kinds(Path(path))
+            continue
         spec = spec_from_file_location(f"ingest_kind_{Path(path).stem}", path)
         if spec is None or spec.loader is None:
-            raise ConfigurationError(f"INGEST_KINDS names {path}, which is no Python file: name a .py file")
+            raise ConfigurationError(
+                f"INGEST_KINDS names {path}, which is neither Python nor YAML: name a .py or .yaml file"
+            )
         module = module_from_spec(spec)
         try:
             spec.loader.exec_module(module)

@@ -186,6 +186,58 @@ def test_a_file_that_is_no_kind_is_refused(tmp_path: Path, text: str, problem: s
         assert [kind.name for kind in load_kinds(settings)][-1] == "goals"
 
 
+PITS = r"(?P<driver>[A-Z]{3}) pits on lap (?P<lap>\d+)(?P<tyre> for \w+)?"
+
+
+def pits(folder: Path, pattern: str, *more: str) -> str:
+    """Write a file with a kind that is a pattern, and return its path."""
+    file = folder / "pits.yaml"
+    file.write_text("\n  ".join(["- name: pit_stops", f"pattern: '{pattern}'", *more]), encoding="utf-8")
+    return str(file)
+
+
+def test_a_pattern_in_yaml_is_a_kind(settings: Settings, tmp_path: Path) -> None:
+    """A row for each place that matches, of the channels that are named; extracted as any other."""
+    for channel, expected in ((CHANNEL, ["12", "13", "14"]), (CHANNEL + 1, [])):
+        kinds = pits(tmp_path, PITS, f"version: {channel - CHANNEL + 1}", f"channels: [{channel}]")
+        load_kinds.__globals__["_load"].cache_clear()
+        services = build_services(settings.model_copy(update={"kinds": kinds}))
+        with services.database.write() as connection:
+            text = "NOR pits on lap 12 for hards, PIA pits on lap 13"
+            ids = merge(
+                connection, said(720, text), said(780, "LEC stays out"), said(790, "LEC pits on lap 14")
+            )
+            extract(services, connection, ids)
+            rows = contents(connection, "pit_stops")["pit_stops"]
+        services.database.close()
+        assert [row["lap"] for row in rows] == expected
+        if rows:
+            assert [(row["match_number"], row["driver"], row["tyre"]) for row in rows] == [
+                (1, "NOR", " for hards"),
+                (2, "PIA", None),
+                (1, "LEC", None),
+            ]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "more", "problem"),
+    [
+        ("(?P<lap>[0-9", (), "is wrong"),
+        ("lap [0-9]+", (), "no named group"),
+        ("(?P<discord_id>x)", (), "discord_id, which is a column"),
+        (PITS, ("chanels: [1]",), "chanels"),
+        (PITS, ("version: two",), "version"),
+        (PITS, ("pattern: again", "'"), "YAML"),
+    ],
+)
+def test_a_wrong_pattern_is_refused(
+    tmp_path: Path, pattern: str, more: tuple[str, ...], problem: str
+) -> None:
+    """The message names the kind or the file, and what to write."""
+    with pytest.raises(ConfigurationError, match=problem):
+        load_kinds(Settings(kinds=pits(tmp_path, pattern, *more)))
+
+
 def test_the_page_shows_the_very_file() -> None:
     """The one that is tested here, in at most 60 lines."""
     code = FILE.read_text(encoding="utf-8")

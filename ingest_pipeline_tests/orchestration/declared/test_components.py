@@ -10,28 +10,18 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
-import pyarrow.parquet as pq
 import pytest
 
-from ingest_pipeline.content.patterns import matches_file, read_pattern
-from ingest_pipeline.errors import ConfigurationError
 from ingest_pipeline.installation import PROJECT_ROOT
 from ingest_pipeline.orchestration.declared.channel_sensor import build_channel_sensor
-from ingest_pipeline.orchestration.declared.pattern_assets import build_pattern_asset
-from ingest_pipeline.orchestration.metadata import ROWS
-from ingest_pipeline.orchestration.partitions import RANGE_END, RANGE_START
 from ingest_pipeline.storage.messages.sessions import list_sessions
 from ingest_pipeline.userconfig.declared_channels import read_declaration
 from ingest_pipeline_tests.cli_runs import OURS
 from ingest_pipeline_tests.orchestration.deployments import (
     CHANNEL_ID,
-    START,
     Deployment,
-    message,
-    session,
 )
 
-LAPS = r"(?P<driver>[A-Z]{3}) pits on lap (?P<lap>\d+)(?P<tyre> for \w+)?"
 DEFINITIONS = """
 from pathlib import Path
 import dagster as dg
@@ -40,7 +30,11 @@ import dagster as dg
 def defs():
     return dg.load_from_defs_folder(path_within_project=Path(__file__).parent)
 """
-CHANNEL = r"""
+KINDS = r"""
+- name: pit_stops
+  pattern: 'box on lap (?P<lap>\d+)'
+"""
+CHANNEL = """
 type: ingest_pipeline.components.IngestChannelComponent
 
 attributes:
@@ -55,9 +49,6 @@ attributes:
     - id: 2026-monza-race
       start: 2026-09-06T13:00:00Z
       end: 2026-09-06T15:30:00+02:00
-  content:
-    - name: pit_stops
-      pattern: 'box on lap (?P<lap>\d+)'
 """
 
 
@@ -74,9 +65,10 @@ class Project:
         project = '[project]\nname = "team"\nversion = "1"\n[tool.dg]\ndirectory_type = "project"\n'
         folder.joinpath("pyproject.toml").write_text(f'{project}[tool.dg.project]\nroot_module = "team"\n')
 
-    def dg(self, *arguments: str, code: int = 0) -> str:
+    def dg(self, *arguments: str, code: int = 0, **environment: str) -> str:
         """Run `dg` and return what it writes to both streams."""
-        return run_dg(self.folder, *arguments, code=code, PYTHONPATH=f"{self.folder / 'src'}:{PROJECT_ROOT}")
+        environment["PYTHONPATH"] = f"{self.folder / 'src'}:{PROJECT_ROOT}"
+        return run_dg(self.folder, *arguments, code=code, **environment)
 
 
 def run_dg(folder: Path, *arguments: str, code: int = 0, **environment: str) -> str:
@@ -109,14 +101,16 @@ def test_dg_works_in_the_checkout(tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_a_team_adds_channels_by_dg(tmp_path: Path) -> None:
-    """Scaffolded components load; their file as a team writes it gives a sensor and an asset beside ours."""
+    """Scaffolded components load; files as a team writes them give a sensor and an asset beside ours."""
     project = Project(tmp_path)
+    kinds = tmp_path / "kinds.yaml"
+    kinds.write_text(KINDS)
     for component, name in (("IngestPipelineComponent", "pipeline"), ("IngestChannelComponent", "radio")):
         project.dg("scaffold", "defs", f"ingest_pipeline.components.{component}", name)
     assert "loaded successfully" in project.dg("check", "defs")
     project.defs.joinpath("radio", "defs.yaml").write_text(CHANNEL)
     assert "validated successfully" in project.dg("check", "yaml")
-    listed = project.dg("list", "defs", "--json")
+    listed = project.dg("list", "defs", "--json", INGEST_KINDS=str(kinds))
     found = json.loads(listed[listed.index("{\n") :])
     assets = {each["asset_key"]: each["dependency_keys"] for each in found["assets"]}
     assert assets["pit_stops"] == ["messages"]
@@ -143,64 +137,3 @@ def test_the_sensor_stores_what_is_declared(deployment: Deployment) -> None:
     assert tick(deployment, declaration) == "stored as declared"
     with deployment.services.database.read() as connection:
         assert [each.session_id for each in list_sessions(connection)] == ["monza"]
-
-
-def test_a_content_kind_has_a_row_for_each_match(deployment: Deployment) -> None:
-    """Columns of the message and the groups; by window, of the declared channels, as messages are now."""
-    deployment.add_sessions(session())
-    deployment.post(
-        message(START, "NOR pits on lap 12 for hards, PIA pits on lap 13"),
-        message(START, "LEC stays out", 1),
-        message(START.replace(minute=6), "LEC pits on lap 14", 2),
-    )
-    assert deployment.run("monza|T+000m", "monza|T+010m").success
-    asset = build_pattern_asset(read_pattern("pit_stops", LAPS, [CHANNEL_ID]), deployment.settings, "")
-    definitions = dg.Definitions.merge(deployment.definitions, dg.Definitions(assets=[asset]))
-    result = definitions.resolve_implicit_global_asset_job_def().execute_in_process(
-        instance=deployment.instance,
-        tags={RANGE_START: "monza|T+000m", RANGE_END: "monza|T+010m"},
-        asset_selection=[dg.AssetKey("pit_stops")],
-    )
-    assert result.success
-    told = deployment.materialisations("pit_stops")
-    assert {key: values[ROWS] for key, values in told.items()} == {
-        "monza|T+000m": 2,
-        "monza|T+005m": 1,
-        "monza|T+010m": 0,
-    }
-    rows = pq.read_table(str(matches_file(deployment.settings, "pit_stops", "monza", "T+000m"))).to_pylist()
-    assert [(row["driver"], row["lap"], row["tyre"]) for row in rows] == [
-        ("NOR", "12", " for hards"),
-        ("PIA", "13", None),
-    ]
-    assert {row["posted_at"] for row in rows} == {START}
-
-
-def test_a_content_kind_of_another_channel_finds_nothing(deployment: Deployment) -> None:
-    """Only the channels of its component are looked at."""
-    deployment.add_sessions(session())
-    deployment.post(message(START, "NOR pits on lap 12"))
-    assert deployment.run("monza|T+000m").success
-    asset = build_pattern_asset(read_pattern("pit_stops", LAPS, [CHANNEL_ID + 1]), deployment.settings, "")
-    definitions = dg.Definitions.merge(deployment.definitions, dg.Definitions(assets=[asset]))
-    definitions.resolve_implicit_global_asset_job_def().execute_in_process(
-        instance=deployment.instance,
-        partition_key="monza|T+000m",
-        asset_selection=[dg.AssetKey("pit_stops")],
-    )
-    assert deployment.materialisations("pit_stops")["monza|T+000m"][ROWS] == 0
-
-
-@pytest.mark.parametrize(
-    ("name", "pattern", "said"),
-    [
-        ("Pit Stops", LAPS, "small letters"),
-        ("pit_stops", "(?P<lap>[0-9", "is wrong"),
-        ("pit_stops", "lap [0-9]+", "no named group"),
-        ("pit_stops", "(?P<channel_id>x)", "channel_id, which is a column"),
-    ],
-)
-def test_a_wrong_content_kind_is_refused(name: str, pattern: str, said: str) -> None:
-    """The message names the kind, the pattern and what to write."""
-    with pytest.raises(ConfigurationError, match=said):
-        read_pattern(name, pattern, [CHANNEL_ID])
