@@ -89,18 +89,11 @@ def test_subscribed_schedules_are_read_though_one_cannot_be(cli: Cli, tmp_path: 
 
 def test_trading_days_are_added_by_command(cli: Cli) -> None:
     """A half day is one, and the holiday before it is named."""
-    outcome = cli(
-        "sessions",
-        "trading",
-        "XNYS",
-        "--from",
-        "2026-11-26T00:00:00Z",
-        "--to",
-        "2026-11-28T00:00:00Z",
-        "--json",
-    )
+    outcome = cli("sessions", "trading", "XNYS", "--from", "2026-11-26", "--to", "2026-11-27", "--json")
     assert outcome.json["session_ids"] == ["XNYS-2026-11-27"]
     assert outcome.json["left_out"] == [
         {"where": "2026-11-26", "name": "Thanksgiving", "reason": "the market is closed"}
     ]
+    moments = ("--from", "2026-11-26T00:00:00Z", "--to", "2026-11-28T00:00:00Z")
+    assert cli("sessions", "trading", "XNYS", *moments, "--json").json["unchanged"] == 1
     assert cli("sessions", "show", "XNYS-2026-11-27", "--json").json["session_type"] == "Half day"

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from datetime import UTC, datetime
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -16,7 +17,7 @@ from ingest_pipeline.cli.commands.sessions.schedules import (
     warn_of_long_ones,
     warn_of_plan,
 )
-from ingest_pipeline.cli.invocation import CHANNEL, TIME, JsonOption, begin, open_services, read_channel
+from ingest_pipeline.cli.invocation import CHANNEL, JsonOption, begin, open_services, read_channel
 from ingest_pipeline.cli.output import print_json
 from ingest_pipeline.domain.sessions.schedule_plan import plan_as_dict
 from ingest_pipeline.errors import BadInput, IngestError
@@ -72,8 +73,8 @@ def trading(
     context: typer.Context,
     market: Annotated[str, typer.Argument(metavar="MARKET", help="Its ISO 10383 code, such as XNYS.")],
     *,
-    since: Annotated[str, typer.Option("--from", help="First moment.", metavar=TIME)],
-    until: Annotated[str, typer.Option("--to", help="Moment after the last.", metavar=TIME)],
+    since: Annotated[str, typer.Option("--from", help="First day, or moment.", metavar="DAY")],
+    until: Annotated[str, typer.Option("--to", help="Last day, or the moment after it.", metavar="DAY")],
     channel_id: Annotated[
         str | None,
         typer.Option(help="The sessions' channel; the default channel if absent.", metavar=CHANNEL),
@@ -88,9 +89,22 @@ def trading(
     from ingest_pipeline.userconfig.schedules.trading_days import read_trading_days
 
     settings = begin(context, as_json=as_json)
-    options = schedule_options(settings, channel_id=read_channel(channel_id), since=since, until=until)
+    options = schedule_options(
+        settings,
+        channel_id=read_channel(channel_id),
+        since=_midnight(since, timedelta(0)),
+        until=_midnight(until, timedelta(days=1)),
+    )
     schedule = read_trading_days(market, options)
     apply_schedule(settings, schedule, market, dry_run=dry_run, as_json=as_json)
+
+
+def _midnight(text: str, later: timedelta) -> str:
+    """Return the midnight at which a day begins, or a later one; a moment as it is."""
+    with suppress(ValueError):
+        day = datetime.strptime(text.strip(), "%Y-%m-%d").replace(tzinfo=UTC)
+        return (day + later).isoformat()
+    return text
 
 
 def _chosen(subscriptions: list[Subscription], names: list[str]) -> list[Subscription]:
