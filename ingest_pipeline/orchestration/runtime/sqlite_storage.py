@@ -8,6 +8,7 @@ number of the newest. That was half of what a tick computes, and has no setting.
 
 from collections.abc import Mapping
 from functools import lru_cache, partial
+from multiprocessing.util import Finalize
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +62,8 @@ def _pooling_engine(address: str, connect_args: tuple[tuple[str, Any], ...]) -> 
     engine = sqlalchemy.create_engine(address, pool_size=1, max_overflow=-1, connect_args=dict(connect_args))
     # Dagster disposes of an engine, and so of its connections, after each query.
     vars(engine)["dispose"] = _keep_connections
+    # A run's process ends without closing anything, and its file's log would stay: ten times the file.
+    Finalize(engine, engine.pool.dispose, exitpriority=0)
     return engine
 
 

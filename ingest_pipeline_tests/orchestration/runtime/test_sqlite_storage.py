@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import sqlite3
 from pathlib import Path
 
@@ -54,3 +55,21 @@ def test_runs_open_few_connections_and_what_they_store_is_there_for_others(
         records = again.fetch_materializations(dg.AssetKey("thing"), limit=10).records
     assert len(records) == 2
     assert sqlite_storage._scripts_in.cache_info().misses == read
+
+
+@pytest.mark.usefixtures("_reusing")
+def test_a_runs_file_has_no_log_when_its_process_has_ended(tmp_path: Path) -> None:
+    """SQLite's log would stay at ten times the size of the file, for each run."""
+    with instance_on_disk(tmp_path):
+        pass
+    run = multiprocessing.get_context("fork").Process(target=_materialize, args=(tmp_path,))
+    run.start()
+    run.join()
+    assert run.exitcode == 0
+    runs = [path.name for path in tmp_path.rglob("history/runs/*") if not path.name.startswith("index")]
+    assert [Path(name).suffix for name in runs] == [".db"]
+
+
+def _materialize(folder: Path) -> None:
+    # As with a run of the stack, the process ends with its instance open.
+    dg.materialize([thing], instance=instance_on_disk(folder).__enter__())
