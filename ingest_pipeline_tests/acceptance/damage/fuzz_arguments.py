@@ -190,7 +190,8 @@ class CommandFuzzer:
         before = self._tables()
         with occupied_port() as port, limited():
             # A server that does start would go on for ever: the last port given is the one that counts.
-            outcome = self._cli(*line, *(("--port", str(port)) if "api" in line else ()))
+            serves = not {"api", "mcp"}.isdisjoint(line)
+            outcome = self._cli(*line, *(("--port", str(port)) if serves else ()))
         told = f"{line}: {outcome}"
         assert outcome.code in ALLOWED, told
         assert "--verbose" in line or "Traceback" not in outcome.stderr, told
