@@ -54,7 +54,7 @@ def begin(client: httpx.Client, **wanted: Any) -> dict[str, Any]:
 def follow(server: DiscordServer, link: str) -> httpx.Response:
     """Open the link in a browser that is logged in to Discord, and return what its page answers."""
     discord = server.rest_url.removesuffix("/api/v10")
-    return httpx.get(link.replace("https://discord.com", discord))
+    return httpx.get(link.replace("https://discord.com", discord), timeout=120)
 
 
 def status(client: httpx.Client, begun: dict[str, Any]) -> dict[str, Any]:

@@ -163,7 +163,7 @@ def test_over_http_a_token_and_our_own_name_are_needed(tmp_path: Path) -> None:
 
     with served(services) as url:
         assert asyncio.run(asked(url)) == {"practice", "race", "next"}
-        with httpx.Client(trust_env=False) as http:
+        with httpx.Client(trust_env=False, timeout=120) as http:
             for headers, status in (
                 ({}, 401),
                 ({"Authorization": "Bearer wrong"}, 401),

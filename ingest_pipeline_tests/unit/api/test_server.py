@@ -104,7 +104,10 @@ def test_the_part_of_the_stack_takes_its_settings_from_the_environment_alone(tmp
         wait_until_ready(f"http://127.0.0.1:{port}")
         assert part.is_ready is not None
         assert part.is_ready()
-        assert httpx.get(f"http://127.0.0.1:{port}/status", trust_env=False).json()["engine"] == "duckdb"
+        assert (
+            httpx.get(f"http://127.0.0.1:{port}/status", trust_env=False, timeout=120).json()["engine"]
+            == "duckdb"
+        )
         process.terminate()
         _, stderr = process.communicate(timeout=PATIENCE_SECONDS)
     assert b"Traceback" not in stderr

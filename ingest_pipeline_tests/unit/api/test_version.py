@@ -104,7 +104,7 @@ def test_every_path_works_with_the_version_and_without(tmp_path: Path, prefix: s
     """Under a prefix as well, whether the proxy leaves it in the path or not."""
     services = build_services(settings_for(tmp_path, api_prefix=prefix))
     fill(services)
-    with served(services) as url, httpx.Client(base_url=url) as client:
+    with served(services) as url, httpx.Client(base_url=url, timeout=120) as client:
         paths = ("/sessions", "/v1/sessions", f"{prefix}/v1/sessions", f"{prefix}/sessions")
         answers = [client.get(path).json() for path in paths]
         assert answers[0]["items"]
