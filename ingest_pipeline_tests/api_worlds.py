@@ -60,12 +60,12 @@ def fill(services: Services) -> IngestReport:
         set_monitor_patterns(connection, GUILD_ID, ["*radio*"], now=NOW)
 
     services.database.run(catalogue)
-    said = [
+    text = [
         message(20 * number, f":studio_microphone: `{driver}` Lap {number}.")
         for number, driver in enumerate(["Leclerc", "Norris", "Leclerc", "Hamilton", "Leclerc", "Norris"])
     ]
     window = Window(START, START + timedelta(minutes=5))
-    return ingest_export(services, said, window=window, read_at=START + timedelta(minutes=7))
+    return ingest_export(services, text, window=window, read_at=START + timedelta(minutes=7))
 
 
 def ingest_export(

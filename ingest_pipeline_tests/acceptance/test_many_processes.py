@@ -187,14 +187,14 @@ def test_who_waits_too_long_is_shown_what_to_do(
     with running() as children:
         holder = children["holder"] = POLLING.start_on(ground, replace(WRITTEN, signal_number=signal.SIGSTOP))
         holder.wait_until_stopped()
-        told = [POLLING.on(ground)]
+        reported = [POLLING.on(ground)]
         shown = ground.run(*reading, now=POLLING.now)
         if engine == "duckdb":
-            told.append(shown)
-            assert all("PostgreSQL" in each.stderr for each in told)
+            reported.append(shown)
+            assert all("PostgreSQL" in each.stderr for each in reported)
         else:
             assert shown.code == 0, shown
-        for each in told:
+        for each in reported:
             assert each.code == ExitCode.DATABASE, each
             assert "INGEST_DATABASE_WAIT_SECONDS" in each.stderr
             assert "Traceback" not in each.stderr

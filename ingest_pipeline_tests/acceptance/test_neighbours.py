@@ -99,8 +99,8 @@ def test_what_is_theirs_is_left_alone(dagster: DagsterStack, webhook: Receiver) 
     ours = dagster.launch({}, PRUNE_JOB)
     failing = dagster.launch({}, assets=("raw_export",))
     ended = {run_id: dagster.runs_of(run_id)[0] for run_id in (*theirs, ours, failing)}
-    told = dagster.evaluate("alert_sensor", cursor)
-    assert told.skip_message == "notifications sent: 1; still failing: 1, 1 of them alerted"
+    reported = dagster.evaluate("alert_sensor", cursor)
+    assert reported.skip_message == "notifications sent: 1; still failing: 1, 1 of them alerted"
     (body,) = webhook.bodies
     assert "the run is of no partition" in str(body)
 
@@ -129,8 +129,8 @@ def test_a_run_of_theirs_is_not_waited_for(dagster: DagsterStack) -> None:
         """Theirs."""
 
     dagster.instance.create_run_for_job(of_theirs, status=dg.DagsterRunStatus.STARTED)
-    said = dagster.evaluate("session_seal_sensor").skip_message
-    assert said == "every session that is over is sealed and unchanged"
+    text = dagster.evaluate("session_seal_sensor").skip_message
+    assert text == "every session that is over is sealed and unchanged"
 
 
 def test_pruning_does_not_start_by_itself(dagster: DagsterStack) -> None:

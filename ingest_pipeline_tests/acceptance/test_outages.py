@@ -269,13 +269,13 @@ def test_a_clock_that_steps_back_loses_nothing(ground: Ground) -> None:
 
 def test_a_clock_that_was_ahead_and_is_set_right_loses_nothing(ground: Ground) -> None:
     """As far ahead as `INGEST_SETTLE_SECONDS` allows; until time has caught up, ticks say what is wrong."""
-    told = []
+    reported = []
     for truth, clock in [(8.5, 9.4), (9.0, 9.0), (11.0, 11.0)]:
         ground.show(START + timedelta(minutes=truth))
         ended = ground.start(tick, now=START + timedelta(minutes=clock)).ended()
-        told.append("check this machine's clock" in ended.stdout)
-        assert ended.code == told[-1], ended
-    assert told == [False, True, False]
+        reported.append("check this machine's clock" in ended.stdout)
+        assert ended.code == reported[-1], ended
+    assert reported == [False, True, False]
     assert unlike_the_channel(ground.tables(), START + timedelta(minutes=11), START) == ""
 
 

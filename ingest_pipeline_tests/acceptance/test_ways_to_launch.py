@@ -178,9 +178,9 @@ def test_a_range_without_a_partition_fails(launches: Launches, assets: tuple[str
     """Dagster plans nothing for it and would end it green."""
     first, last = BACKWARDS[assets]
     (run,) = launches.dagster.runs_of(launches.backwards[assets])
-    (said,) = launches.dagster.failures(run).values()
-    assert f"the range {first} to {last} is empty" in said
-    assert RANGE_START in said
+    (text,) = launches.dagster.failures(run).values()
+    assert f"the range {first} to {last} is empty" in text
+    assert RANGE_START in text
     assert launches.dagster.materialised(run) == {}
 
 

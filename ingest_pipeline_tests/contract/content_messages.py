@@ -45,7 +45,7 @@ def id_at(seconds: float, low_bits: int = 0) -> int:
     return first_id_at(at(seconds)) + low_bits
 
 
-def said(
+def posted(
     seconds: float,
     content: str = "words",
     *,

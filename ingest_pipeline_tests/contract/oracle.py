@@ -173,8 +173,8 @@ def _read(document: Row, message: Any, each: Import, *, keep_media_only: bool) -
     edited_ms = row["edited_at"] and row["edited_at"].replace(
         microsecond=row["edited_at"].microsecond // 1000 * 1000
     )
-    told = ("raw_content", "message_text", "message_type", "is_pinned", "reference_id")
-    content = [row[name] for name in told] + [row[name] for name in ("embeds", "stickers", "reactions")]
+    reported = ("raw_content", "message_text", "message_type", "is_pinned", "reference_id")
+    content = [row[name] for name in reported] + [row[name] for name in ("embeds", "stickers", "reactions")]
     content += [[item["id"], item["file_name"], item["size_bytes"]] for item in row["attachments"]]
     return _Reading(
         row,
@@ -191,7 +191,7 @@ def _columns(document: Row, message: Row) -> Row:
     snapshot = message.get("forwardedMessage") or {}
     forwarded = _text(snapshot.get("content")) or ""
     is_passed_on = not content.strip()
-    driver, said = split(forwarded if is_passed_on else content)
+    driver, wording = split(forwarded if is_passed_on else content)
     parts = _parts(message)
     others = _other_words([p for p in parts if not (is_passed_on and p["at"] == "forwarded.content")])
     roles = author.get("roles")
@@ -215,7 +215,7 @@ def _columns(document: Row, message: Row) -> Row:
         "author_nickname": _text(author.get("nickname")),
         "author_is_bot": bool(author.get("isBot")),
         "raw_content": content,
-        "message_text": "\n".join(text for text in (said, others) if text),
+        "message_text": "\n".join(text for text in (wording, others) if text),
         "parts": parts,
         "forwarded": _forward(message) if message.get("forwardedMessage") else None,
         "author_roles": None if roles is None else [_named(role) for role in roles],

@@ -134,21 +134,21 @@ def staged(readings: Iterable[Reading]) -> pa.Table:
 def _staged_details(digest: int | None) -> dict[str, Any]:
     if digest is None:
         return {"details_digest": None}
-    said = f"words {digest}" if digest else ""
+    text = f"words {digest}" if digest else ""
     return {
         "details_digest": digest,
         "details": f'{{"flags": {digest}}}',
-        "details_parts": f'[{{"at": "component.text", "text": "`D{digest}` {said}"}}]',
-        "details_text": f"`D{digest}` {said}" if digest else "",
-        "details_said_text": said,
+        "details_parts": f'[{{"at": "component.text", "text": "`D{digest}` {text}"}}]',
+        "details_text": f"`D{digest}` {text}" if digest else "",
+        "details_said_text": text,
         "details_driver": f"D{digest}" if digest % 2 else None,
     }
 
 
 def _with_details(row: dict[str, Any], mine: Sequence[Reading]) -> dict[str, Any]:
     """Return a row of `messages` with the details that its message must have."""
-    told = [reading for reading in mine if reading.details is not None]
-    newest = max(told, key=lambda reading: reading.details_version).details if told else None
+    reported = [reading for reading in mine if reading.details is not None]
+    newest = max(reported, key=lambda reading: reading.details_version).details if reported else None
     if not newest:
         return row
     staged_details = _staged_details(newest)

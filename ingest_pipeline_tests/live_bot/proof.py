@@ -93,8 +93,8 @@ def prove(
         TimeoutError: It did not settle.
         RuntimeError: An import failed.
     """
-    told = progress or Progress()
-    told.phase = "filling the guild"
+    reported = progress or Progress()
+    reported.phase = "filling the guild"
     began = time.monotonic()
     with DiscordServer() as server, attached(server):
         program = Program(str(folder), database_url, lookback_hours=scenario.lookback_hours)
@@ -103,8 +103,8 @@ def prove(
             server, program, channels=size.channels, messages=size.history, spacing=size.spacing
         )
         try:
-            traffic, settled = _play(world, scenario, size, told)
-            told.phase = "comparing"
+            traffic, settled = _play(world, scenario, size, reported)
+            reported.phase = "comparing"
             differences = compare(server, world.services, world.known)
             journal = server.journal
             return Outcome(
@@ -123,15 +123,15 @@ def prove(
             world.close()
 
 
-def _play(world: World, scenario: Scenario, size: Size, told: Progress) -> tuple[Traffic, float]:
+def _play(world: World, scenario: Scenario, size: Size, reported: Progress) -> tuple[Traffic, float]:
     seconds = max(size.seconds, scenario.seconds)
     traffic = Traffic(world.server, world.known, size.posts, seconds, world.authors)
-    told.phase = "connecting"
+    reported.phase = "connecting"
     world.start_bot()
     if scenario.waits_for_bot:
         world.wait_for_bot()
-    told.phase = "importing"
-    told.posted = lambda: f"{traffic.done['post']:,} of {size.posts:,} posted"
+    reported.phase = "importing"
+    reported.posted = lambda: f"{traffic.done['post']:,} of {size.posts:,} posted"
     traffic.start()
     for number in range(scenario.imports):
         world.start_import(force=number > 0)
@@ -142,7 +142,7 @@ def _play(world: World, scenario: Scenario, size: Size, told: Progress) -> tuple
         # One that lost a channel on the way is taken up again, as people do.
         world.start_import()
         world.finish_imports(size.limit_seconds)
-    told.phase = "settling"
+    reported.phase = "settling"
     return traffic, world.settle(size.limit_seconds)
 
 

@@ -129,8 +129,8 @@ def _mutate(file: str, tests: list[str], arguments: argparse.Namespace) -> dict[
     sys.dont_write_bytecode = True
     began = time.monotonic()
     if (outcome := _tested(file, tests, 900)) != "survived":
-        told = Path("tests.log").read_text(encoding="utf-8", errors="replace")
-        print(f"{told}\nthe tests of {file} fail without any mutant ({outcome})", flush=True)  # noqa: T201
+        reported = Path("tests.log").read_text(encoding="utf-8", errors="replace")
+        print(f"{reported}\nthe tests of {file} fail without any mutant ({outcome})", flush=True)  # noqa: T201
         return {}
     seconds = time.monotonic() - began
     survivors: list[Mutant] = []

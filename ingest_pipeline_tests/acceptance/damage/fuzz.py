@@ -106,9 +106,9 @@ class Fuzzer:
         try:
             return "", self._imported()
         except BadInput as error:
-            told = str(error)
+            reported = str(error)
             name = type(error).__name__
-        assert str(self._file) in told, told
+        assert str(self._file) in reported, reported
         return name, None
 
     def _imported(self) -> IngestReport:
@@ -242,9 +242,9 @@ def _feed_all(feed: Feed, engine: str, options: argparse.Namespace) -> int:
             wrong += 1
             print(f"seed {seed}:\n{traceback.format_exc()}", flush=True)  # noqa: T201
     faulthandler.cancel_dump_traceback_later()
-    told = ", ".join(f"{name}: {number}" for name, number in outcomes.most_common())
+    reported = ", ".join(f"{name}: {number}" for name, number in outcomes.most_common())
     tried = sum(outcomes.values()) + wrong
-    print(f"{engine}: {tried} inputs from seed {options.seed}: {told}; wrong: {wrong}", flush=True)  # noqa: T201
+    print(f"{engine}: {tried} inputs from seed {options.seed}: {reported}; wrong: {wrong}", flush=True)  # noqa: T201
     return wrong
 
 

@@ -192,14 +192,14 @@ class CommandFuzzer:
             # A server that does start would go on for ever: the last port given is the one that counts.
             serves = not {"api", "mcp"}.isdisjoint(line)
             outcome = self._cli(*line, *(("--port", str(port)) if serves else ()))
-        told = f"{line}: {outcome}"
-        assert outcome.code in ALLOWED, told
-        assert "--verbose" in line or "Traceback" not in outcome.stderr, told
+        reported = f"{line}: {outcome}"
+        assert outcome.code in ALLOWED, reported
+        assert "--verbose" in line or "Traceback" not in outcome.stderr, reported
         # Messages stay regardless of their session, with another one or none.
         may_change = outcome.code == 0 and (
             line[0] == "sessions" or not {"import-messages", "import"}.isdisjoint(line)
         )
-        assert may_change or self._tables() == before, told
+        assert may_change or self._tables() == before, reported
         return ExitCode(outcome.code).name.lower()
 
 

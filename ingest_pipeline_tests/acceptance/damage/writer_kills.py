@@ -33,7 +33,7 @@ TABLES = 30
 COLUMNS = ", ".join(f"{number} AS c{number}" for number in range(100))
 
 
-def write(path: Path, first: int, told: Pipe) -> None:
+def write(path: Path, first: int, reported: Pipe) -> None:
     """Merge batches from a number on, and tell the number of each when it is committed."""
     database = DuckDBDatabase(path, 60)
     number = first
@@ -41,7 +41,7 @@ def write(path: Path, first: int, told: Pipe) -> None:
         ids = range(number * ROWS, (number + 1) * ROWS)
         rows = staged(Reading(discord_id=each + 1, digest=each % 7) for each in ids)
         database.run(lambda c, rows=rows: merge_messages(c, rows, now=at(1000)))
-        told.send(number)
+        reported.send(number)
         number += 1
 
 

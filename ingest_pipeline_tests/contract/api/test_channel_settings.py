@@ -30,7 +30,7 @@ from ingest_pipeline.userconfig.effective_settings import (
     find_scope,
 )
 from ingest_pipeline.userconfig.settings_file import SettingsFile, load_settings_file
-from ingest_pipeline_tests.contract.content_messages import RULES, contents, merge, said
+from ingest_pipeline_tests.contract.content_messages import RULES, contents, merge, posted
 from ingest_pipeline_tests.contract.readings import CHANNEL
 
 GUILD, CATEGORY, RADIO, LAP = 7, 5, CHANNEL, CHANNEL + 1
@@ -103,7 +103,7 @@ def test_what_contradicts_itself_is_not_set(catalogue: Database) -> None:
 
 
 @pytest.mark.parametrize(
-    ("stored", "said"),
+    ("stored", "posted"),
     [
         ('{"keep_media": true}', "unknown key 'keep_media': did you mean 'keep_media_only'?"),
         ('{"highlights": {"threshold": "high"}}', "write a number from 0"),
@@ -113,7 +113,7 @@ def test_what_contradicts_itself_is_not_set(catalogue: Database) -> None:
     ],
 )
 def test_what_somebody_wrote_by_hand_is_refused_with_its_place(
-    catalogue: Database, stored: str, said: str
+    catalogue: Database, stored: str, posted: str
 ) -> None:
     """As a wrong file is: messages are not taken by half a setting."""
 
@@ -126,7 +126,7 @@ def test_what_somebody_wrote_by_hand_is_refused_with_its_place(
         catalogue.read() as connection,
     ):
         effective_settings(connection, FILE, [LAP])
-    assert said in str(refused.value)
+    assert posted in str(refused.value)
 
 
 def test_content_is_read_by_the_settings_of_its_channel(catalogue: Database) -> None:
@@ -140,7 +140,7 @@ def test_content_is_read_by_the_settings_of_its_channel(catalogue: Database) -> 
     )
     rules = replace(RULES, settings=FILE)
     with catalogue.write() as connection:
-        ids = merge(connection, said(1, "`Sainz` words"), said(2, "`Leclerc` words", channel_id=LAP))
+        ids = merge(connection, posted(1, "`Sainz` words"), posted(2, "`Leclerc` words", channel_id=LAP))
         extract_for(connection, ids, rules, now=NOW)
         rows = contents(connection)
     assert [row["driver"] for row in rows["radio_messages"]] == ["Pit wall", "Leclerc"]
@@ -152,7 +152,7 @@ def test_a_file_that_contradicts_what_was_set_keeps_no_content_from_being_read(c
     put(catalogue, highlights__threshold=1.1)
     weaker = SettingsFile(defaults={"highlights.reactions_weight": 0, "highlights.threshold": 0.2})
     with catalogue.write() as connection:
-        ids = merge(connection, said(1, "a crash"))
+        ids = merge(connection, posted(1, "a crash"))
         extract_for(connection, ids, replace(RULES, settings=weaker), now=NOW)
         [row] = contents(connection)["highlights"]
     assert (row["is_candidate"], row["score"]) == (True, 0.2)

@@ -98,7 +98,7 @@ def test_two_declarations_do_not_meet(database: Database) -> None:
 
 
 @pytest.mark.parametrize(
-    ("session", "settings", "said"),
+    ("session", "settings", "text"),
     [
         ({**RACE, "end": "noon"}, {}, "radio, session 1, session 'monza': end_time"),
         ({"id": "monza"}, {}, "start_time is missing"),
@@ -106,8 +106,8 @@ def test_two_declarations_do_not_meet(database: Database) -> None:
         (RACE, {"highlights": {"threshold": "high"}}, "highlights.threshold of channel"),
     ],
 )
-def test_a_mistake_is_named_with_its_place(session: dict[str, Any], settings: Any, said: str) -> None:
+def test_a_mistake_is_named_with_its_place(session: dict[str, Any], settings: Any, text: str) -> None:
     """The declaration, the session or the channel, and what is wrong."""
     with pytest.raises((BadInput, SessionInvalid)) as mistake:
         declared(session, **settings)
-    assert said in str(mistake.value)
+    assert text in str(mistake.value)

@@ -174,13 +174,13 @@ def test_batches_that_failed_stay_counted(services: Services) -> None:
 def test_the_time_from_a_message_to_its_setup_is_reported(services: Services) -> None:
     """Of messages posted lately, by quantile; an old message that was read again does not count."""
 
-    def told(posted: Any, seconds: int) -> Event:
+    def reported(posted: Any, seconds: int) -> Event:
         message_id = first_id_at(posted)
         at = posted + seconds * SECOND
         return message_event(EventType.SETUP_CREATED, "j", message_id, channel_id=1, at=at, batch="b")
 
     lately, long_ago = NOW - timedelta(minutes=5), NOW - timedelta(days=2)
-    events = [*(told(lately, seconds) for seconds in (1, 2, 3)), told(long_ago, 2 * 86_400)]
+    events = [*(reported(lately, seconds) for seconds in (1, 2, 3)), reported(long_ago, 2 * 86_400)]
     services.database.run(lambda connection: publish(connection, events))
     with services.database.read() as connection:
         found = seconds_to_setup(connection, since=NOW - timedelta(hours=1))

@@ -41,8 +41,8 @@ def edit(services: Services) -> None:
     window = Window(START, START + timedelta(minutes=5))
     for number, text in enumerate(("edited", "edited again"), start=1):
         edited = (START + timedelta(minutes=6, seconds=number)).isoformat()
-        said = [message(0, text, timestampEdited=edited), message(110, "2026-09-06T13:00:00Z")]
-        ingest_export(services, said, window=window, read_at=NOW + timedelta(seconds=number))
+        messages = [message(0, text, timestampEdited=edited), message(110, "2026-09-06T13:00:00Z")]
+        ingest_export(services, messages, window=window, read_at=NOW + timedelta(seconds=number))
 
 
 def test_the_columns_are_those_of_the_interface() -> None:

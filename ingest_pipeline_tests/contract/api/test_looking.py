@@ -213,14 +213,14 @@ def test_the_stream_sends_the_status_and_what_happens_to_messages(
             assert kind == "status"
             assert status["live"][0]["session"]["session_id"] == "race"
         window = Window(START + timedelta(minutes=5), START + timedelta(minutes=9))
-        said = [message(400, ":studio_microphone: `Sainz` New words.")]
-        ingest_export(services, said, window=window, read_at=NOW, correlation_id="later")
+        messages = [message(400, ":studio_microphone: `Sainz` New words.")]
+        ingest_export(services, messages, window=window, read_at=NOW, correlation_id="later")
         for stream in streams:
             changes = next(data for kind, data in stream if kind == "changes")
             assert (changes["is_complete"], changes["session_ids"]) == (True, ["race"])
             assert changes["counts"]["created"] == 1
             [shown] = changes["messages"]
-            assert (shown["driver"], shown["discord_id"]) == ("Sainz", said[0]["id"])
+            assert (shown["driver"], shown["discord_id"]) == ("Sainz", messages[0]["id"])
             proven = next(data for kind, data in stream if kind == "status")["live"][0]["proven_seconds"]
             assert proven == 540
 

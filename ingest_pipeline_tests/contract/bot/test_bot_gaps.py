@@ -255,8 +255,8 @@ def test_a_stop_stores_what_was_received(
         bot.wait_for(lambda: _spooled(folder) >= 1, "the event in the spool")
         bot.stop()
     assert len(archive.live_ids(radio)) == 1
-    told = archive.read(lambda connection: latest_events(connection, channel=EventChannel.BOT))
-    assert [event.event_type for event in reversed(told)] == [
+    reported = archive.read(lambda connection: latest_events(connection, channel=EventChannel.BOT))
+    assert [event.event_type for event in reversed(reported)] == [
         EventType.BOT_STARTED,
         EventType.BOT_READY,
         EventType.BOT_STOPPED,

@@ -227,14 +227,14 @@ def test_a_message_has_one_correlation_id_all_along(
         server.messages.delete(radio, message)
         bot.settle()
     journey = f"{guild}-{message}"
-    told = archive.read(lambda connection: events_of_journey(connection, journey))
-    assert [event.event_type for event in told] == [
+    reported = archive.read(lambda connection: events_of_journey(connection, journey))
+    assert [event.event_type for event in reported] == [
         EventType.MESSAGE_RECEIVED,
         EventType.MESSAGE_RECEIVED,
         EventType.MESSAGE_DELETED,
     ]
-    assert {event.message_id for event in told} == {message}
-    batches = {event.data["batch"] for event in told[:2]}
+    assert {event.message_id for event in reported} == {message}
+    batches = {event.data["batch"] for event in reported[:2]}
     for batch in batches:
         kinds = [each.event_type for each in archive.read(lambda c, b=batch: events_of_journey(c, b))]
         assert kinds == [EventType.INGESTION_STARTED, EventType.INGESTION_COMPLETED]

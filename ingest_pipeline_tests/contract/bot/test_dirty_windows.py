@@ -28,12 +28,12 @@ def untold(database: Database, ticket: str = "") -> dict[DirtyWindow, datetime]:
         return unreported_windows(connection, ticket)
 
 
-def tell(database: Database, told: str, ticket: str) -> dict[DirtyWindow, datetime]:
+def tell(database: Database, reported: str, ticket: str) -> dict[DirtyWindow, datetime]:
     """Do as a tick does."""
 
     def work(connection: object) -> dict[DirtyWindow, datetime]:
-        windows = unreported_windows(connection, told)  # type: ignore[arg-type]
-        claim_windows(connection, windows, acknowledged=told, delivery_token=ticket)  # type: ignore[arg-type]
+        windows = unreported_windows(connection, reported)  # type: ignore[arg-type]
+        claim_windows(connection, windows, acknowledged=reported, delivery_token=ticket)  # type: ignore[arg-type]
         return windows
 
     return database.run(work)

@@ -23,7 +23,7 @@ ON_ONE_ENGINE = pytest.mark.parametrize("settings", ["postgres"], indirect=True)
 """For what the storage has no part in; the quicker engine."""
 
 
-def told(archive: Archive, message_id: int) -> list[tuple[str, dict[str, Any]]]:
+def reported(archive: Archive, message_id: int) -> list[tuple[str, dict[str, Any]]]:
     """Return what events say of a message's content."""
     found: list[Event] = archive.read(lambda connection: events_of_message(connection, message_id))
     return [
@@ -55,14 +55,14 @@ def test_a_plan_is_read_as_it_comes_and_when_edited_and_withdrawn_when_deleted(
         server.messages.edit(radio, plan, "NVDA\n🔼 Breakout Above 150.10 🔼 152")
         bot.wait_for(lambda: levels(archive) == [(2, Decimal("150.10"))], "the edit")
         bot.settle()
-        assert told(archive, plan) == [
+        assert reported(archive, plan) == [
             ("message.parsed", {"content": ["trade_setups"]}),
             ("setup.created", {"setups": 2, "tickers": {"NVDA": 2}}),
             ("message.parsed", {"content": ["trade_setups"]}),
         ]
         server.messages.delete(radio, plan)
         bot.wait_for(lambda: levels(archive) == [], "the deletion")
-        assert len(told(archive, plan)) == 3
+        assert len(reported(archive, plan)) == 3
     journey = archive.read(lambda connection: trace(connection, str(plan)))
     created = next(stage for stage in journey.stages if stage.name == "setup.created")
     assert created.correlation_id == f"{guild}-{plan}"
@@ -81,14 +81,14 @@ def test_what_comes_without_an_edit_is_read_too(
         bot.settle()
         crash = server.messages.post(radio, "`Leclerc` crash")
         bot.settle()
-        assert told(archive, crash) == [("message.parsed", {"content": ["team_radio"]})]
+        assert reported(archive, crash) == [("message.parsed", {"content": ["team_radio"]})]
         assert crash not in archive.read(flagged)
         for number in range(10):
             server.messages.react(radio, crash, "🔥", user_id=1000 + number)
         bot.wait_for(lambda: crash in archive.read(flagged), "the highlight")
         server.messages.edit(radio, crash, "never mind")
         bot.settle()
-    assert told(archive, crash)[1:] == [("message.parsed", {"withdrawn": ["team_radio"]})]
+    assert reported(archive, crash)[1:] == [("message.parsed", {"withdrawn": ["team_radio"]})]
 
 
 @ON_ONE_ENGINE

@@ -214,10 +214,10 @@ def test_receipts_and_deletions_are_reported_with_their_batch(gateway: Gateway) 
     assert batch is not None
     place = {"channel_id": str(CHANNEL), "batch": batch.report.correlation_id}
     with gateway.services.database.read() as connection:
-        told = [events_of_message(connection, each) for each in (MESSAGE, MESSAGE + 1)]
+        reported = [events_of_message(connection, each) for each in (MESSAGE, MESSAGE + 1)]
     assert [
         [(each.event_type, each.correlation_id, each.source, each.created_at, each.data) for each in events]
-        for events in told
+        for events in reported
     ] == [
         [(EventType.MESSAGE_RECEIVED, f"{GUILD}-{MESSAGE}", "gateway", gateway.now - SECOND, place)],
         [(EventType.MESSAGE_DELETED, f"{GUILD}-{MESSAGE + 1}", "gateway", gateway.now, place)],

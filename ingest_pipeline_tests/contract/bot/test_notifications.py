@@ -92,8 +92,8 @@ def test_what_is_heard_is_reported_once(
     with RunningBot(desk.archive) as bot:
         server.messages.post(radio, "more tyres")
         bot.wait_for(lambda: len(desk.texts) == 3, "what came after the restart")
-    said, link = desk.texts[0].splitlines()
-    assert said == "Box, box. <\u200b@&1> @\u200beveryone"
+    words, link = desk.texts[0].splitlines()
+    assert words == "Box, box. <\u200b@&1> @\u200beveryone"
     assert link == f"https://discord.com/channels/{guild}/{radio}/{first}"
     assert desk.receiver.bodies[0]["title"] == "box_calls: Leclerc in #team-radio"
     assert desk.texts[1:] == ["BOX, BOX, TYRES", "MORE TYRES"]

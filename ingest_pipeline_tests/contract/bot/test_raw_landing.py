@@ -202,14 +202,14 @@ def test_a_running_bot_reports_a_store_that_fails_and_lands_later(
         root.write_text("no folder")
         server.messages.post(radio, "Box, box.")
         bot.wait_for(
-            lambda: any("wait in the spool" in each["message"] for each in told(services)), "an event"
+            lambda: any("wait in the spool" in each["message"] for each in reported(services)), "an event"
         )
         root.unlink()
         bot.wait_for(lambda: bool(landed(services, (guild, radio))), "a landing")
-    assert sum("wait in the spool" in each["message"] for each in told(services)) == 1
+    assert sum("wait in the spool" in each["message"] for each in reported(services)) == 1
 
 
-def told(services: Services) -> list[dict[str, Any]]:
+def reported(services: Services) -> list[dict[str, Any]]:
     """Return what the events of failures say."""
     with services.database.read() as connection:
         events = latest_events(connection, limit=100)
@@ -243,8 +243,8 @@ def test_answers_wait_in_memory_for_a_store_that_fails(services: Services) -> No
         services.raw.land({(GUILD, CHANNEL): answers}, f"c{number}")
 
     land(0)
-    wait_for(lambda: bool(told(services)))
-    [event] = told(services)
+    wait_for(lambda: bool(reported(services)))
+    [event] = reported(services)
     assert "wait in memory" in event["message"]
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(raw_landing, "MOST_WAITING_BYTES", 1_000)

@@ -33,7 +33,7 @@ from ingest_pipeline_tests.contract.content_messages import (
     delete,
     id_at,
     merge,
-    said,
+    posted,
 )
 from ingest_pipeline_tests.contract.readings import CHANNEL, at
 
@@ -56,10 +56,10 @@ def test_team_radio_names_the_driver_as_written_and_as_known(database: Database)
     with database.write() as connection:
         ids = merge(
             connection,
-            said(1, ":studio_microphone: `Leclerc` Box, box."),
-            said(2, "`16` Copy."),
-            said(3, "`Senna` Push."),
-            said(4, "no driver here"),
+            posted(1, ":studio_microphone: `Leclerc` Box, box."),
+            posted(2, "`16` Copy."),
+            posted(3, "`Senna` Push."),
+            posted(4, "no driver here"),
         )
         report = extract(connection, *ids)
         rows = contents(connection, "radio_messages")["radio_messages"]
@@ -89,8 +89,8 @@ def test_the_season_is_the_sessions_or_else_the_year_of_posting(database: Databa
         )
         linked, alone = merge(
             connection,
-            said(1, "`1` Go.", channel_id=CHANNEL + 2),
-            said(2, "`1` Go.", channel_id=CHANNEL + 3),
+            posted(1, "`1` Go.", channel_id=CHANNEL + 2),
+            posted(2, "`1` Go.", channel_id=CHANNEL + 3),
         )
         extract(connection, linked, alone)
         rows = contents(connection, "radio_messages")["radio_messages"]
@@ -101,7 +101,7 @@ def test_the_driver_may_stand_in_the_authors_name(database: Database) -> None:
     """Where the channel's policy says so, as for the row itself."""
     file = SettingsFile(channels={CHANNEL: {"driver_from": "author_name"}})
     with database.write() as connection:
-        ids = merge(connection, said(1, " `Box` box. ", author=Author(id="9", name="Charles Leclerc")))
+        ids = merge(connection, posted(1, " `Box` box. ", author=Author(id="9", name="Charles Leclerc")))
         extract(connection, *ids, rules=replace(RULES, settings=file))
         [row] = contents(connection, "radio_messages")["radio_messages"]
     assert (row["driver"], row["driver_code"], row["radio_text"]) == ("Charles Leclerc", "LEC", "`Box` box.")
@@ -110,7 +110,7 @@ def test_the_driver_may_stand_in_the_authors_name(database: Database) -> None:
 def test_a_plan_becomes_setups_a_bias_and_unparsed_lines(database: Database) -> None:
     """Prices are exact, each row names its line, and what cannot be read keeps its reason."""
     with database.write() as connection:
-        [discord_id] = merge(connection, said(1, PLAN))
+        [discord_id] = merge(connection, posted(1, PLAN))
         report = extract(connection, discord_id)
         found = contents(connection)
     breakdown, bounce = found["trade_setups"]
@@ -154,7 +154,7 @@ def test_a_plan_becomes_setups_a_bias_and_unparsed_lines(database: Database) -> 
 def test_a_header_whose_day_cannot_be_read_is_kept_with_the_reason(database: Database) -> None:
     """The setups below it have no day, and somebody can see why."""
     with database.write() as connection:
-        ids = merge(connection, said(1, "A+ Scalp Trade Setups — Mon May 29\nNVDA\nBreakout above 150"))
+        ids = merge(connection, posted(1, "A+ Scalp Trade Setups — Mon May 29\nNVDA\nBreakout above 150"))
         extract(connection, *ids)
         found = contents(connection)
     assert [row["trading_day"] for row in found["trade_setups"]] == [None]
@@ -167,7 +167,7 @@ def test_chat_leaves_no_unparsed_lines(database: Database) -> None:
     """Only a message that means to plan trades does."""
     texts = ["Box, box.", "what a long stint", "⚠️ yellow flag", "DRS", "~~wrong~~", "one\n---\ntwo"]
     with database.write() as connection:
-        ids = merge(connection, *(said(second, text) for second, text in enumerate(texts)))
+        ids = merge(connection, *(posted(second, text) for second, text in enumerate(texts)))
         extract(connection, *ids)
         found = contents(connection)
     assert found["unparsed_lines"] == found["ticker_biases"] == found["trade_setups"] == []
@@ -176,7 +176,7 @@ def test_chat_leaves_no_unparsed_lines(database: Database) -> None:
 def test_a_setup_without_its_ticker_is_kept_as_unparsed(database: Database) -> None:
     """Nothing else in the message says that it is about setups, but the line does."""
     with database.write() as connection:
-        ids = merge(connection, said(1, "🔻 Breakdown Below 141.33 🔻 139.90"))
+        ids = merge(connection, posted(1, "🔻 Breakdown Below 141.33 🔻 139.90"))
         extract(connection, *ids)
         [line] = contents(connection, "unparsed_lines")["unparsed_lines"]
     assert (line["ticker"], line["reason"]) == (None, "stands under no ticker")
@@ -188,7 +188,7 @@ def test_every_video_is_a_clip_with_its_expiry(database: Database) -> None:
     with database.write() as connection:
         [discord_id] = merge(
             connection,
-            said(
+            posted(
                 1,
                 "",
                 attachments=[
@@ -221,11 +221,11 @@ def test_every_video_is_a_clip_with_its_expiry(database: Database) -> None:
 def test_an_edit_is_read_again(database: Database) -> None:
     """Setups that are gone from the text are gone from the table, also when their lines move."""
     with database.write() as connection:
-        ids = merge(connection, said(1, PLAN))
+        ids = merge(connection, posted(1, PLAN))
         extract(connection, *ids)
         merge(
             connection,
-            said(1, "NVDA\nBreakout above 150", read=7201, timestamp_edited=at(60).isoformat()),
+            posted(1, "NVDA\nBreakout above 150", read=7201, timestamp_edited=at(60).isoformat()),
         )
         report = extract(connection, *ids)
         found = contents(connection)
@@ -239,9 +239,9 @@ def test_an_edit_is_read_again(database: Database) -> None:
 def test_an_edit_into_chat_withdraws_everything(database: Database) -> None:
     """As a deletion does."""
     with database.write() as connection:
-        ids = merge(connection, said(1, PLAN))
+        ids = merge(connection, posted(1, PLAN))
         extract(connection, *ids)
-        merge(connection, said(1, "cancelled", read=7201, timestamp_edited=at(60).isoformat()))
+        merge(connection, posted(1, "cancelled", read=7201, timestamp_edited=at(60).isoformat()))
         assert extract(connection, *ids).tables["trade_setups"] == Changes(withdrawn=tuple(ids))
         assert not any(contents(connection).values())
 
@@ -249,14 +249,14 @@ def test_an_edit_into_chat_withdraws_everything(database: Database) -> None:
 def test_a_deleted_message_says_nothing_any_more(database: Database) -> None:
     """Whether the deletion comes before or after the message."""
     with database.write() as connection:
-        ids = merge(connection, said(1, f"`Leclerc` {PLAN} crash, safety car, red flag", low_bits=1))
+        ids = merge(connection, posted(1, f"`Leclerc` {PLAN} crash, safety car, red flag", low_bits=1))
         extract(connection, *ids)
         assert any(contents(connection).values())
         delete(connection, [*ids, id_at(2)])
         report = extract(connection, *ids)
         assert not any(contents(connection).values())
         assert report.kinds["team_radio"] == Changes(withdrawn=tuple(ids))
-        late = merge(connection, said(2, "`Leclerc` Box."))
+        late = merge(connection, posted(2, "`Leclerc` Box."))
         extract(connection, *late)
         assert not any(contents(connection).values())
 
@@ -269,7 +269,7 @@ def test_extracting_again_writes_nothing(database: Database) -> None:
         return connection.fetch_all("read_first_page", names, maximum=10)
 
     with database.write() as connection:
-        ids = merge(connection, said(1, PLAN), said(2, "`Leclerc` crash, red flag"))
+        ids = merge(connection, posted(1, PLAN), posted(2, "`Leclerc` crash, red flag"))
         extract(connection, *ids)
         before = contents(connection), times(connection)
         report = extract_for(connection, ids, RULES, now=at(9000))
@@ -283,7 +283,7 @@ def test_a_better_table_of_drivers_is_applied_by_extracting_again(database: Data
     """A driver who was unknown gets his row changed; the others stay."""
     entry = {"name": "Ayrton Senna", "code": "SEN", "number": 12, "team": "McLaren"}
     with database.write() as connection:
-        ids = merge(connection, said(1, "`Senna` Push."), said(2, "`Prost` Push."))
+        ids = merge(connection, posted(1, "`Senna` Push."), posted(2, "`Prost` Push."))
         extract(connection, *ids)
         better = replace(RULES, drivers=DriverTable.from_mapping({"drivers": [entry]}))
         report = extract(connection, *ids, rules=better)
@@ -295,20 +295,22 @@ def test_a_better_table_of_drivers_is_applied_by_extracting_again(database: Data
 def test_the_report_shows_what_was_read_out_of_each_message(database: Database) -> None:
     """Once: extracting again tells of nothing, an edit of what is read differently."""
     with database.write() as connection:
-        radio, plan, _ = ids = merge(connection, said(1, "`Leclerc` Box."), said(2, PLAN), said(3, "crash"))
+        radio, plan, _ = ids = merge(
+            connection, posted(1, "`Leclerc` Box."), posted(2, PLAN), posted(3, "crash")
+        )
         assert extract(connection, *ids).parsed(BUILT_IN) == {
             radio: ("team_radio",),
             plan: ("trade_setups",),
         }
         assert extract(connection, *ids).parsed(BUILT_IN) == {}
-        edited = said(1, "`Leclerc` Box, box.", read=7201, timestamp_edited=at(60).isoformat())
+        edited = posted(1, "`Leclerc` Box, box.", read=7201, timestamp_edited=at(60).isoformat())
         assert extract(connection, *merge(connection, edited)).parsed(BUILT_IN) == {radio: ("team_radio",)}
 
 
 def test_one_kind_can_be_extracted_alone(database: Database) -> None:
     """The others are as they were."""
     with database.write() as connection:
-        ids = merge(connection, said(1, "`Leclerc` crash, red flag"))
+        ids = merge(connection, posted(1, "`Leclerc` crash, red flag"))
         report = extract_for(connection, ids, RULES, kinds=["highlights"], now=NOW)
         found = contents(connection)
     assert list(report.kinds) == ["highlights"]
@@ -329,8 +331,8 @@ def test_a_stretch_of_time_is_extracted_in_batches(
     monkeypatch.setattr("ingest_pipeline.content.extraction.BATCH_MESSAGES", 3)
     with database.write() as connection:
         extract(connection)
-        merge(connection, *(said(second, "`Leclerc` Box.") for second in range(8)))
-        merge(connection, said(20, "`Leclerc` late"), said(3, "`Leclerc` x", channel_id=8, low_bits=1))
+        merge(connection, *(posted(second, "`Leclerc` Box.") for second in range(8)))
+        merge(connection, posted(20, "`Leclerc` late"), posted(3, "`Leclerc` x", channel_id=8, low_bits=1))
     report = extract_window(database, [CHANNEL], Window(at(0), at(8)), RULES, now=NOW)
     with database.read() as connection:
         rows = contents(connection, "radio_messages")["radio_messages"]
@@ -345,7 +347,7 @@ def test_content_moves_with_the_database(
     """Prices, days and texts are the same in the other engine."""
     other = make_database("postgres" if database.engine == "duckdb" else "duckdb")
     with database.write() as connection:
-        extract(connection, *merge(connection, said(1, PLAN), said(2, "`Leclerc` crash, red flag")))
+        extract(connection, *merge(connection, posted(1, PLAN), posted(2, "`Leclerc` crash, red flag")))
         before = contents(connection)
     copy_database(database, other)
     with other.read() as connection:
@@ -356,10 +358,10 @@ def test_content_moves_with_the_database(
 def test_a_plan_that_only_loses_its_bias_is_changed_and_not_withdrawn(database: Database) -> None:
     """Setups, biases and unparsed lines are one kind: it is withdrawn when nothing of it is left."""
     with database.write() as connection:
-        ids = merge(connection, said(1, PLAN))
+        ids = merge(connection, posted(1, PLAN))
         extract(connection, *ids)
         setups = "\n".join(PLAN.splitlines()[:5])
-        merge(connection, said(1, setups, read=7201, timestamp_edited=at(60).isoformat()))
+        merge(connection, posted(1, setups, read=7201, timestamp_edited=at(60).isoformat()))
         report = extract(connection, *ids)
     assert report.kinds["trade_setups"] == Changes(changed=tuple(ids), rows=2)
     assert report.tables["trade_setups"] == Changes(rows=2)
@@ -379,7 +381,7 @@ def test_a_parser_that_fails_costs_what_one_message_says(
     monkeypatch.setattr("ingest_pipeline.content.kinds.team_radio.speech_in_text", speech_in)
     with database.write() as connection:
         ids = merge(
-            connection, said(1, "`Leclerc` Box."), said(2, "`16` has `poison`"), said(3, "`16` Copy.")
+            connection, posted(1, "`Leclerc` Box."), posted(2, "`16` has `poison`"), posted(3, "`16` Copy.")
         )
         report = extract(connection, *ids)
     assert report.kinds["team_radio"].created == (ids[0], ids[2])
@@ -391,7 +393,7 @@ def test_a_better_parser_leaves_its_version_in_the_rows_that_are_read_again(
 ) -> None:
     """Also where it reads the same; so what an older one made can be found."""
     with database.write() as connection:
-        ids = merge(connection, said(1, PLAN), said(2, "`Leclerc` Box."))
+        ids = merge(connection, posted(1, PLAN), posted(2, "`Leclerc` Box."))
         extract(connection, *ids)
         monkeypatch.setattr(
             "ingest_pipeline.content.kinds.trade_setups.SETUP_PARSER_VERSION", SETUP_PARSER_VERSION + 1

@@ -28,7 +28,7 @@ def services(settings: Settings) -> Iterator[Services]:
     built.database.close()
 
 
-def told(services: Services, export: Path) -> set[tuple[str, int]]:
+def reported(services: Services, export: Path) -> set[tuple[str, int]]:
     """Import an export and return what is new in the feed."""
     with services.database.read() as connection:
         before = [each.position for each in read_changes(connection)]
@@ -43,9 +43,9 @@ def test_content_that_comes_changes_or_goes_is_a_change(services: Services, tmp_
     radio, moment = message(10, "`Leclerc` Box, box."), START + timedelta(hours=3)
     discord_id = int(radio["id"])
     export = write_export(tmp_path / "export.json", [radio], exportedAt=moment.isoformat())
-    assert told(services, export) == {("created", discord_id), ("content", discord_id)}
-    assert told(services, export) == set()
+    assert reported(services, export) == {("created", discord_id), ("content", discord_id)}
+    assert reported(services, export) == set()
     edited = {**radio, "content": "Box, box.", "timestampEdited": (START + timedelta(hours=1)).isoformat()}
     later = (moment + timedelta(hours=1)).isoformat()
     export = write_export(tmp_path / "export.json", [edited], exportedAt=later)
-    assert told(services, export) == {("updated", discord_id), ("content", discord_id)}
+    assert reported(services, export) == {("updated", discord_id), ("content", discord_id)}

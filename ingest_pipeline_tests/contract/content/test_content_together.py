@@ -25,7 +25,7 @@ from ingest_pipeline_tests.contract.content_messages import (
     flagged,
     id_at,
     merge,
-    said,
+    posted,
 )
 from ingest_pipeline_tests.contract.readings import CHANNEL, at
 
@@ -58,7 +58,9 @@ def work(database: Database, numbers: list[int], read: float) -> None:
                 "reference": Reference(message_id=str(id_at(second(number // 2)))),
             }
             text = PLAN if number % 10 == 0 else f"`Leclerc` crash {read}"
-            ids += merge(connection, said(second(number), text, read=read, **(answer if number % 3 else {})))
+            ids += merge(
+                connection, posted(second(number), text, read=read, **(answer if number % 3 else {}))
+            )
         extract_for(connection, [*ids, *gone], RULES, now=at(9000))
 
     database.run(batch)

@@ -35,7 +35,7 @@ from ingest_pipeline_tests.contract.content_messages import (
     flagged,
     id_at,
     merge,
-    said,
+    posted,
 )
 from ingest_pipeline_tests.contract.readings import CHANNEL, START, at, stored_row
 
@@ -67,7 +67,7 @@ def reply(message_id: int) -> dict[str, Any]:
 
 def loud(seconds: float, **fields: Any) -> tuple[dict[str, Any], RawMessage]:
     """Return a message that is a highlight by its keywords and reactions."""
-    return said(seconds, LOUD, reactions=thumbs(5), **fields)
+    return posted(seconds, LOUD, reactions=thumbs(5), **fields)
 
 
 def scores(connection: Connection) -> dict[int, float]:
@@ -79,7 +79,7 @@ def test_a_candidate_has_its_score_and_its_reasons(database: Database) -> None:
     """Reactions and a keyword together reach the threshold; each says what it added."""
     with database.write() as connection:
         [discord_id, quiet] = merge(
-            connection, said(1, "`Leclerc` Unbelievable!", reactions=thumbs(8)), said(90, "words")
+            connection, posted(1, "`Leclerc` Unbelievable!", reactions=thumbs(8)), posted(90, "words")
         )
         changes = score(connection, [discord_id, quiet])
         [row] = contents(connection, "highlights")["highlights"]
@@ -106,7 +106,7 @@ def test_merging_again_leaves_the_flag(database: Database) -> None:
         merge(connection, loud(1, read=7201))
         merge(connection, loud(1, read=100))
         assert flagged(connection) == {discord_id}
-        edited = said(1, "never mind", read=7202, timestamp_edited=at(60).isoformat())
+        edited = posted(1, "never mind", read=7202, timestamp_edited=at(60).isoformat())
         merge(connection, edited)
         assert flagged(connection) == {discord_id}
         score(connection, [discord_id])
@@ -120,11 +120,11 @@ def test_merging_again_leaves_the_flag(database: Database) -> None:
 def test_a_reply_raises_the_score_of_what_it_answers(database: Database) -> None:
     """Also when the answered message is not in the batch; a deleted reply lowers it again."""
     with database.write() as connection:
-        [answered] = merge(connection, said(1, "`Leclerc` Puncture!", reactions=thumbs(5)))
+        [answered] = merge(connection, posted(1, "`Leclerc` Puncture!", reactions=thumbs(5)))
         score(connection, [answered])
         assert scores(connection) == {answered: 0.4}
         replies = merge(
-            connection, *(said(600 + 60 * each, "no way", **reply(answered)) for each in range(3))
+            connection, *(posted(600 + 60 * each, "no way", **reply(answered)) for each in range(3))
         )
         assert score(connection, replies) == Changes(changed=(answered,), rows=1)
         assert scores(connection) == {answered: 0.52}
@@ -138,8 +138,8 @@ def test_a_reply_raises_the_score_of_what_it_answers(database: Database) -> None
 def test_a_forwarded_message_is_no_reply(database: Database) -> None:
     """It refers to another one without answering it."""
     with database.write() as connection:
-        [first] = merge(connection, said(1, "words"))
-        ids = merge(connection, said(60, "look", reference=Reference(message_id=str(first))))
+        [first] = merge(connection, posted(1, "words"))
+        ids = merge(connection, posted(60, "look", reference=Reference(message_id=str(first))))
         score(connection, [first, *ids])
         assert scores(connection) == {}
 
@@ -147,10 +147,10 @@ def test_a_forwarded_message_is_no_reply(database: Database) -> None:
 def test_a_burst_speaks_for_every_message_of_its_minute(database: Database) -> None:
     """Also for those that came before it was one."""
     with database.write() as connection:
-        first = merge(connection, *(said(60 * minute, "words") for minute in range(10)))
+        first = merge(connection, *(posted(60 * minute, "words") for minute in range(10)))
         score(connection, first)
         assert scores(connection) == {}
-        burst = merge(connection, *(said(60 * 9 + second, "words") for second in range(1, 8)))
+        burst = merge(connection, *(posted(60 * 9 + second, "words") for second in range(1, 8)))
         score(connection, burst)
         assert scores(connection) == dict.fromkeys([first[-1], *burst], 0.2)
         reasons = json.loads(contents(connection, "highlights")["highlights"][0]["reasons"])
@@ -167,15 +167,15 @@ def test_only_what_a_message_changes_is_scored(database: Database) -> None:
         return scored
 
     with database.write() as connection:
-        ids = merge(connection, *(said(60 * minute, "words") for minute in range(5)))
+        ids = merge(connection, *(posted(60 * minute, "words") for minute in range(5)))
         assert touched(connection, ids) == set(ids)
-        [undecided] = merge(connection, said(60 * 5 + 2, LOUD))
+        [undecided] = merge(connection, posted(60 * 5 + 2, LOUD))
         assert touched(connection, [undecided]) == {undecided}
-        [later] = merge(connection, said(60 * 5, "words"))
+        [later] = merge(connection, posted(60 * 5, "words"))
         assert touched(connection, [later]) == {later, undecided}
-        [beside] = merge(connection, said(60 * 5 + 1, "words"))
+        [beside] = merge(connection, posted(60 * 5 + 1, "words"))
         assert touched(connection, [beside]) == {beside, undecided}
-        [far] = merge(connection, said(60 * 60, "words"))
+        [far] = merge(connection, posted(60 * 60, "words"))
         assert touched(connection, [far]) == {far}
 
 
@@ -183,7 +183,7 @@ def test_without_a_session_there_is_no_burst(database: Database) -> None:
     """Nothing says what is usual there."""
     with database.write() as connection:
         ids = merge(
-            connection, *(said(0, "words", channel_id=CHANNEL + 1, low_bits=each) for each in range(40))
+            connection, *(posted(0, "words", channel_id=CHANNEL + 1, low_bits=each) for each in range(40))
         )
         score(connection, ids)
         assert scores(connection) == {}
@@ -204,7 +204,9 @@ def test_the_usual_rate_counts_silent_minutes() -> None:
 def test_silence_at_the_start_of_a_session_counts(database: Database) -> None:
     """Most of its minutes were silent, so few messages are a burst."""
     with database.write() as connection:
-        ids = merge(connection, *(said(60 * minute + second, "x") for minute in (4, 5) for second in (0, 1)))
+        ids = merge(
+            connection, *(posted(60 * minute + second, "x") for minute in (4, 5) for second in (0, 1))
+        )
         score(connection, ids)
         [rate] = session_rates(connection, {SESSION.session_id})[0].values()
     assert rate.usual_per_minute == 0.0
@@ -214,7 +216,7 @@ def test_reasons_are_kept_as_they_are_written(database: Database) -> None:
     """Also in other scripts."""
     rules = {CHANNEL: HighlightRule(keywords=("schön",))}
     with database.write() as connection:
-        ids = merge(connection, said(1, "schön", reactions=thumbs(8)))
+        ids = merge(connection, posted(1, "schön", reactions=thumbs(8)))
         score_highlights(connection, ids, lambda _: rules, now=NOW)
         [row] = contents(connection, "highlights")["highlights"]
     assert "keywords 'schön'" in row["reasons"]
@@ -232,7 +234,7 @@ def test_other_weights_score_the_whole_session_again(database: Database) -> None
         ids = merge(connection, *(loud(60 * minute) for minute in range(3)))
         score(connection, ids)
         assert flagged(connection) == set(ids)
-        later = merge(connection, said(600, "words"))
+        later = merge(connection, posted(600, "words"))
         assert score(connection, later, strict).changed == tuple(ids)
         assert flagged(connection) == set()
         digests = {row["rule_digest"] for row in contents(connection, "highlights")["highlights"]}
@@ -314,7 +316,7 @@ class Story:
         _, text, reactions, answered = self.live[discord_id]
         self.reads += 1
         fields = reply(answered) if answered else {}
-        merge(self.connection, said(second, text, read=self.reads, reactions=thumbs(reactions), **fields))
+        merge(self.connection, posted(second, text, read=self.reads, reactions=thumbs(reactions), **fields))
 
     def expected(self) -> dict[int, tuple[float, bool, list[str]]]:
         """Return score, verdict and reasons of each message that some signal speaks for."""
@@ -366,12 +368,12 @@ def test_messages_count_where_they_are_now(database: Database) -> None:
     session = replace(SESSION, channel_ids=(CHANNEL, thread))
     with database.write() as connection:
         save_sessions(connection, [session], now=NOW)
-        ids = merge(connection, *(said(second, "words", channel_id=thread) for second in (1, 2, 61)))
+        ids = merge(connection, *(posted(second, "words", channel_id=thread) for second in (1, 2, 61)))
         score(connection, ids)
         assert minutes(connection) == {(thread, START): 2, (thread, at(60)): 1}
-        moved = merge(connection, said(1, "words", read=7201))
+        moved = merge(connection, posted(1, "words", read=7201))
         score(connection, moved)
-        [later] = merge(connection, said(62, "words", channel_id=thread))
+        [later] = merge(connection, posted(62, "words", channel_id=thread))
         score(connection, [later])
         assert minutes(connection) == {(CHANNEL, START): 1, (thread, START): 1, (thread, at(60)): 2}
 

@@ -42,7 +42,7 @@ from ingest_pipeline_tests.contract.content_messages import (
     contents,
     delete,
     merge,
-    said,
+    posted,
 )
 from ingest_pipeline_tests.contract.readings import CHANNEL, at
 
@@ -70,7 +70,9 @@ def extract(services: Services, connection: Connection, ids: list[int]) -> list[
 def test_goals_are_told_shown_and_withdrawn(services: Services, tmp_path: Path) -> None:
     """Table, event, command, path and section of the report are made from the one object."""
     with services.database.write() as connection:
-        ids = merge(connection, said(720, FIRST), said(4020, f"{SECOND} what a game"), said(4100, "no goal"))
+        ids = merge(
+            connection, posted(720, FIRST), posted(4020, f"{SECOND} what a game"), posted(4100, "no goal")
+        )
         events = extract(services, connection, ids)
         rows = contents(connection, "goals")["goals"]
     assert [(row["discord_id"], row["scorer"], row["minute"]) for row in rows] == [
@@ -119,7 +121,7 @@ def test_a_newer_version_reads_all_messages_again(
     """Whoever reads content next does so, for messages that nobody names; columns may be others."""
     plain = replace(RULES, kinds=(*BUILT_IN, goals.GOALS))
     with services.database.write() as connection:
-        merge(connection, said(720, FIRST))
+        merge(connection, posted(720, FIRST))
         extract_for(connection, (), plain, now=NOW)
         [before] = contents(connection, "goals")["goals"]
     assert "half" not in before
@@ -149,7 +151,7 @@ def _with_halves(kind: Any) -> Any:
 def test_goals_are_copied_like_the_rest(services: Services, make_database: Callable[[str], Database]) -> None:
     """Into the other engine, which has never heard of the kind."""
     with services.database.write() as connection:
-        ids = merge(connection, said(720, FIRST))
+        ids = merge(connection, posted(720, FIRST))
         extract(services, connection, ids)
     other = make_database("postgres" if services.database.engine == "duckdb" else "duckdb")
     report = copy_database(services.database, other)
@@ -205,7 +207,7 @@ def test_a_pattern_in_yaml_is_a_kind(settings: Settings, tmp_path: Path) -> None
         with services.database.write() as connection:
             text = "NOR pits on lap 12 for hards, PIA pits on lap 13"
             ids = merge(
-                connection, said(720, text), said(780, "LEC stays out"), said(790, "LEC pits on lap 14")
+                connection, posted(720, text), posted(780, "LEC stays out"), posted(790, "LEC pits on lap 14")
             )
             extract(services, connection, ids)
             rows = contents(connection, "pit_stops")["pit_stops"]
@@ -273,7 +275,7 @@ def test_a_kind_of_a_taken_name_says_so(tmp_path: Path) -> None:
 def test_a_files_texts_are_no_formulas(services: Services, tmp_path: Path) -> None:
     """As in an export of messages: whoever writes in a channel could have one run in a spreadsheet."""
     with services.database.write() as connection:
-        ids = merge(connection, said(720, "GOAL! =HYPERLINK(1) 1-0 Chelsea (Saka 12')"))
+        ids = merge(connection, posted(720, "GOAL! =HYPERLINK(1) 1-0 Chelsea (Saka 12')"))
         extract(services, connection, ids)
     services.database.close()
     file = tmp_path / "goals.csv"
@@ -285,7 +287,7 @@ def test_a_files_texts_are_no_formulas(services: Services, tmp_path: Path) -> No
 def test_lists_are_lists_in_json(services: Services, tmp_path: Path) -> None:
     """Targets and reasons are stored as JSON; an answer in JSON holds them, not their text."""
     with services.database.write() as connection:
-        ids = merge(connection, said(720, PLAN), said(780, "red flag, crash"))
+        ids = merge(connection, posted(720, PLAN), posted(780, "red flag, crash"))
         extract(services, connection, ids)
     with client_of(services) as client:
         [setup, *_] = client.get("/trade-setups").json()["items"]
@@ -305,13 +307,13 @@ def test_every_message_has_a_class_and_polls_their_result(services: Services) ->
     with services.database.write() as connection:
         ids = merge(
             connection,
-            said(1, PLAN),
-            said(2, "`Leclerc` Box."),
-            said(3, "", attachments=[Attachment(id="1", url="https://x.example/a.mp4", file_name="a.mp4")]),
-            said(4, "A notice", author=Author(id="8", name="Bot", is_bot=True)),
-            said(5, "hello"),
-            said(6, "", type="GuildMemberJoin", stickers=[Sticker(id="1", name="x")]),
-            said(7, "", type="PollResult", **winner),
+            posted(1, PLAN),
+            posted(2, "`Leclerc` Box."),
+            posted(3, "", attachments=[Attachment(id="1", url="https://x.example/a.mp4", file_name="a.mp4")]),
+            posted(4, "A notice", author=Author(id="8", name="Bot", is_bot=True)),
+            posted(5, "hello"),
+            posted(6, "", type="GuildMemberJoin", stickers=[Sticker(id="1", name="x")]),
+            posted(7, "", type="PollResult", **winner),
         )
         extract(services, connection, ids)
         classes = find_content(connection, MESSAGE_CLASSES_KIND, ContentFilter(9))

@@ -35,7 +35,7 @@ from ingest_pipeline.storage.messages.sessions import save_sessions
 from ingest_pipeline.storage.runs.events import publish
 from ingest_pipeline.storage.runs.state import note_heartbeat
 from ingest_pipeline.userconfig.settings_file import SettingsFile
-from ingest_pipeline_tests.contract.content_messages import PLAN, RULES, SESSION, delete, id_at, merge, said
+from ingest_pipeline_tests.contract.content_messages import PLAN, RULES, SESSION, delete, id_at, merge, posted
 from ingest_pipeline_tests.contract.readings import CHANNEL, Reading, at, staged
 
 LIVE = timedelta(minutes=15)
@@ -49,12 +49,12 @@ def fill(connection: Connection) -> list[int]:
     clip = Attachment(id="2", url="https://cdn.discordapp.com/a/lap.mp4", file_name="lap.mp4")
     ids = merge(
         connection,
-        said(30, "`Leclerc` Box, box.", read=34),
-        said(60, "`LEC` Crash, red flag", read=70, reactions=[Reaction(emoji=Emoji(name="x"), count=9)]),
-        said(61, "`Senna` Push.", read=63),
-        said(120, PLAN, read=7200),
-        said(125, "gone", read=130),
-        said(130, "look", read=131, attachments=[clip], author=Author(id="1", name="Ann")),
+        posted(30, "`Leclerc` Box, box.", read=34),
+        posted(60, "`LEC` Crash, red flag", read=70, reactions=[Reaction(emoji=Emoji(name="x"), count=9)]),
+        posted(61, "`Senna` Push.", read=63),
+        posted(120, PLAN, read=7200),
+        posted(125, "gone", read=130),
+        posted(130, "look", read=131, attachments=[clip], author=Author(id="1", name="Ann")),
     )
     delete(connection, [ids[4]])
     extract_for(connection, ids, RULES, now=OVER)
@@ -142,7 +142,9 @@ def test_words_that_were_cut_are_counted(database: Database) -> None:
     with database.write() as connection:
         save_sessions(connection, [SESSION], now=at(0))
         merge(
-            connection, said(5, "long", embeds=[long]), said(6, "short", embeds=[Embed(title='"at":"cut"')])
+            connection,
+            posted(5, "long", embeds=[long]),
+            posted(6, "short", embeds=[Embed(title='"at":"cut"')]),
         )
         facts = read_facts(connection, SESSION, OVER, live_within=LIVE, settings=DEFAULTS)
     assert facts.cut == 1
@@ -177,7 +179,9 @@ def test_a_driver_of_two_teams_or_none_is_one_known_driver(database: Database) -
     session = replace(SESSION, end_time=at(2 * 86400))
     with database.write() as connection:
         save_sessions(connection, [session], now=at(0))
-        ids = merge(connection, said(5, "`TSU` Box."), said(86400, "`22 TSU` Copy."), said(9, "`Perez` Go."))
+        ids = merge(
+            connection, posted(5, "`TSU` Box."), posted(86400, "`22 TSU` Copy."), posted(9, "`Perez` Go.")
+        )
         extract_for(connection, ids, rules, now=OVER)
         facts = read_facts(connection, session, at(3 * 86400), live_within=LIVE, settings=DEFAULTS)
     assert facts.talks == (Talk("Yuki Tsunoda", None, 2), Talk("Sergio Pérez", None, 1))
@@ -269,8 +273,8 @@ def test_a_report_is_a_page_that_needs_nothing_else_and_its_pictures(services: S
     assert len(page.sources) == len([each for each in page.alternatives if each]) == 3
     assert page.headings[0] == "h1"
     assert set(page.headings[1:]) == {"h2"}
-    for told in ("Crash, red flag", "Charles Leclerc", "Senna", "NVDA", "10 min without proof"):
-        assert told in page.text
+    for reported in ("Crash, red flag", "Charles Leclerc", "Senna", "NVDA", "10 min without proof"):
+        assert reported in page.text
 
 
 def test_a_report_replaces_the_one_before(services: Services) -> None:

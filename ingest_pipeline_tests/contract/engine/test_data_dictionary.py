@@ -19,7 +19,7 @@ from ingest_pipeline.storage.engine.database import Database
 from ingest_pipeline.storage.engine.postgres.engine import PostgresDatabase
 from ingest_pipeline.storage.engine.postgres.reader import grant_reading
 from ingest_pipeline.storage.messages.sessions import remove_session, save_sessions
-from ingest_pipeline_tests.contract.content_messages import SESSION, merge, said
+from ingest_pipeline_tests.contract.content_messages import SESSION, merge, posted
 from ingest_pipeline_tests.contract.readings import START
 from ingest_pipeline_tests.data_dictionary import FOLDER, PAGE, dictionary
 
@@ -35,7 +35,7 @@ def test_each_example_runs(database: Database) -> None:
     """On the engine that it is for."""
     with database.write() as connection:
         save_sessions(connection, [SESSION], now=START)
-        merge(connection, said(1, "`Leclerc` box"))
+        merge(connection, posted(1, "`Leclerc` box"))
     examples = _EXAMPLE.findall((FOLDER / "README.md").read_text(encoding="utf-8"))
     assert len(examples) > 8
     for engine, text in examples:
@@ -92,7 +92,7 @@ def test_a_session_that_goes_leaves_its_messages(database: Database) -> None:
     """Without a session: by the program on both engines."""
     with database.write() as connection:
         save_sessions(connection, [SESSION], now=START)
-        [message] = merge(connection, said(1))
+        [message] = merge(connection, posted(1))
         remove_session(connection, SESSION.session_id, now=START)
     assert _message(database, message)["session_id"] is None
 
@@ -104,7 +104,7 @@ def test_what_others_write_is_kept_consistent_by_the_server(
     assert settings.database_url
     with postgres.write() as connection:
         save_sessions(connection, [SESSION], now=START)
-        [message] = merge(connection, said(1))
+        [message] = merge(connection, posted(1))
     assert _message(postgres, message)["session_id"] == SESSION.session_id
     with psycopg.connect(settings.database_url.get_secret_value(), autocommit=True) as other:
         other.execute("DELETE FROM sessions")

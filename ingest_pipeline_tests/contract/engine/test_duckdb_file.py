@@ -53,10 +53,10 @@ def test_a_file_held_by_another_process_is_busy_after_the_bound(settings: Settin
     process = start("hold", "before", settings=settings)
     assert process.stdout is not None
     assert process.stdout.readline() == "held\n"
-    told = rf"{settings.database_path}.*process {process.pid} .*stop it.*INGEST_DATABASE_URL"
-    with pytest.raises(DatabaseBusy, match=told):
+    reported = rf"{settings.database_path}.*process {process.pid} .*stop it.*INGEST_DATABASE_URL"
+    with pytest.raises(DatabaseBusy, match=reported):
         merge(database, 1)
-    with pytest.raises(DatabaseBusy, match=told), database.read():
+    with pytest.raises(DatabaseBusy, match=reported), database.read():
         pass
     tell(process)
     tell(process)
@@ -205,7 +205,7 @@ def test_a_full_disk_undoes_the_transaction_and_nothing_else(settings: Settings)
     """The error says what to look at, and what was there before is there still."""
     database = open_database(settings)
     merge(database, 1)
-    told = subprocess.run(
+    reported = subprocess.run(
         [sys.executable, "-c", FULL_DISK, str(settings.data_dir)],
         cwd=PROJECT,
         capture_output=True,
@@ -213,7 +213,7 @@ def test_a_full_disk_undoes_the_transaction_and_nothing_else(settings: Settings)
         check=True,
         timeout=120,
     ).stdout
-    assert "Check that the disk has room" in told
+    assert "Check that the disk has room" in reported
     with database.read() as connection:
         assert [row["discord_id"] for row in stored_messages(connection)] == [1]
     assert merge(database, 2) == MergeCounts(created=1)

@@ -150,7 +150,7 @@ def write(request: pytest.FixtureRequest, tmp_path: Path) -> Write:
 def test_a_block_torn_at_any_page_is_put_back_and_nothing_is_lost(write: Write) -> None:
     """Found by a reader or by a writer: the table is that before the merge, which can be done again."""
     copies = undo_path(write.path).read_bytes()
-    told = 0
+    reported = 0
     for location in write.in_place:
         for turn, written in enumerate(range(PAGE, BLOCK, 9 * PAGE)):
             database = write.killed(location, written)
@@ -165,10 +165,10 @@ def test_a_block_torn_at_any_page_is_put_back_and_nothing_is_lost(write: Write) 
             assert merge(database, SECOND) == MergeCounts(created=len(SECOND))
             assert ids_in(database) == [*FIRST, *SECOND]
             assert [kept.read_bytes() for kept in write.aside] == [torn] * is_torn
-            told += is_torn
+            reported += is_torn
             for kept in write.aside:
                 kept.unlink()
-    assert told
+    assert reported
 
 
 def is_refused(path: Path) -> bool:

@@ -131,19 +131,19 @@ def test_a_lock_that_is_held_for_too_long_is_busy(make_settings: Callable[[str],
 
 
 @pytest.mark.parametrize(
-    ("option", "error", "told"),
+    ("option", "error", "reported"),
     [
         ("-cdefault_transaction_read_only=on", DatabaseUnavailable, "read-only transaction"),
         ("-crole=pg_monitor", ConfigurationError, "grant it the rights"),
     ],
 )
 def test_a_database_that_may_not_be_written_is_reported(
-    postgres_url: str, option: str, error: type[Exception], told: str
+    postgres_url: str, option: str, error: type[Exception], reported: str
 ) -> None:
     """A standby, or a user without rights."""
     separator = "&" if "?" in postgres_url else "?"
     database = PostgresDatabase(SecretStr(f"{postgres_url}{separator}options={quote(option)}"), 5)
-    with pytest.raises(error, match=told):
+    with pytest.raises(error, match=reported):
         database.migrate()
     database.close()
 

@@ -71,7 +71,7 @@ class World:
         name = self.word if user_id == AUTHOR else "engineer"
         return {"id": str(user_id), "name": name, "nickname": name, "isBot": False, "roles": []}
 
-    def said(self, after: float, content: str, user_id: int = AUTHOR, **fields: Any) -> dict[str, Any]:
+    def posted(self, after: float, content: str, user_id: int = AUTHOR, **fields: Any) -> dict[str, Any]:
         """Return a message of an export."""
         return message(after, content, author=self.author(user_id), **fields)
 
@@ -87,23 +87,23 @@ class World:
         embed = {"title": word, "url": None, "timestamp": None, "description": word}
         plan = f"A+ Scalp Trade Setups — Sun Sep 6\n\nNVDA\n🔼 Breakout above 12O {word}"
         forwarded = {"content": word, "timestamp": START.isoformat(), "attachments": [], "embeds": []}
-        first = self.said(1, f"`Leclerc` {word} box", attachments=[clip], embeds=[embed])
+        first = self.posted(1, f"`Leclerc` {word} box", attachments=[clip], embeds=[embed])
         reference = {"type": "Forward", "messageId": first["id"], "channelId": str(CHANNEL_ID)}
         return export(
             [
                 first,
-                self.said(2, "plain", OTHER, mentions=[self.author(AUTHOR)]),
-                self.said(3, plan),
-                self.said(4, "", attachments=[clip]),
-                self.said(5, "", OTHER, reference=reference, forwardedMessage=forwarded),
-                self.said(6, "another", OTHER),
+                self.posted(2, "plain", OTHER, mentions=[self.author(AUTHOR)]),
+                self.posted(3, plan),
+                self.posted(4, "", attachments=[clip]),
+                self.posted(5, "", OTHER, reference=reference, forwardedMessage=forwarded),
+                self.posted(6, "another", OTHER),
             ]
         )
 
     def thread(self) -> dict[str, Any]:
         """Return the export of a thread in which the person wrote."""
         place = {"id": str(THREAD), "type": "GuildPublicThread", "categoryId": str(CHANNEL_ID), "name": "pit"}
-        return export([self.said(7, f"thread {self.word}")], channel=place)
+        return export([self.posted(7, f"thread {self.word}")], channel=place)
 
     def write(self, document: dict[str, Any], name: str = "export.json") -> Path:
         """Write an export outside of the data folder."""

@@ -101,9 +101,9 @@ def services(tmp_path: Path, settings: Settings, database: Database, world: Worl
 def test_a_session_is_fixed_with_the_exporter(services: Services) -> None:
     """Without a bot the exporter reads what is missing."""
     assert [gap.session_id for gap in list_gaps(services)] == ["monza"]
-    told: list[str] = []
-    assert repair_now(services, progress=told.append) == []
-    assert any(str(CHANNEL) in step for step in told)
+    reported: list[str] = []
+    assert repair_now(services, progress=reported.append) == []
+    assert any(str(CHANNEL) in step for step in reported)
 
 
 def test_a_session_is_sealed_with_the_exporter(services: Services, world: World) -> None:
@@ -183,12 +183,12 @@ def test_with_both_tokens_the_exporter_verifies_what_the_bot_cannot_read(
     """The bot does not see the session's channel: what it cannot read is no difference then."""
     both = services.settings.model_copy(update={"discord_bot_token": SecretStr(server.token)})
     repair_now(services)
-    told: list[int] = []
+    reported: list[int] = []
     report = verify_by_any_means(
-        replace(services, settings=both), progress=lambda verdict: told.append(verdict.channel_id)
+        replace(services, settings=both), progress=lambda verdict: reported.append(verdict.channel_id)
     )
     assert (report.is_exact, [verdict.source for verdict in report.verdicts]) == (True, ["export"])
-    assert CHANNEL in told
+    assert CHANNEL in reported
     alone = both.model_copy(update={"discord_oauth_token": None})
     assert verify_by_any_means(replace(services, settings=alone)).has_deficit
 

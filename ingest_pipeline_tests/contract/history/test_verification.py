@@ -98,8 +98,8 @@ def test_a_perfect_archive_is_exact(archive: Archive, server: DiscordServer, gui
         radio: (350, 350),
         other: (20, 20),
     }
-    told = report.as_dict()
-    assert (told["exact"], told["on_discord"], told["in_table"]) == (True, 370, 370)
+    reported = report.as_dict()
+    assert (reported["exact"], reported["on_discord"], reported["in_table"]) == (True, 370, 370)
 
 
 def test_each_difference_is_found_with_its_reason(
@@ -341,10 +341,10 @@ def test_a_scope_verifies_only_that(archive: Archive, server: DiscordServer, gui
     server.messages.post(radio, "Box, box.")
     server.messages.post(server.channels.create(guild, "general"), "hello")
     imported(archive, guild)
-    told: list[ChannelVerdict] = []
-    report = verified(archive, Scope(channel_id=radio), progress=told.append)
+    reported: list[ChannelVerdict] = []
+    report = verified(archive, Scope(channel_id=radio), progress=reported.append)
     assert [(verdict.channel_id, verdict.name) for verdict in report.verdicts] == [(radio, "team-radio")]
-    assert told == list(report.verdicts)
+    assert reported == list(report.verdicts)
 
 
 def test_a_refused_token_ends_the_verification(

@@ -414,11 +414,11 @@ def test_a_large_file_is_merged_alone_and_reported_in_bytes(
     write_export(tmp_path / "a-small.json", [message(1)])
     write_export(tmp_path / "b-large.json", [message(second) for second in range(2, 50)])
     found = find_files([str(tmp_path)])
-    told: list[int] = []
-    report = import_files(services, found, ImportScope(), on_progress=lambda done, _: told.append(done))
+    reported: list[int] = []
+    report = import_files(services, found, ImportScope(), on_progress=lambda done, _: reported.append(done))
     assert (report.created, len(rows(database))) == (49, 49)
-    assert told == sorted(told)
-    assert told[-1] == found.size_bytes
+    assert reported == sorted(reported)
+    assert reported[-1] == found.size_bytes
 
 
 @pytest.mark.parametrize(

@@ -273,9 +273,9 @@ def test_a_report_shows_everything_in_json(database: Database) -> None:
         document(as_bytes(export([message(1), silent])), SESSION.end + SETTLE, complete=True),
         document(as_bytes(export([message(61)])), START + timedelta(minutes=5), window=inside),
     )
-    told = report.as_dict()
-    assert told.pop("seconds") == round(report.seconds, 3) > 0
-    assert told == {
+    reported = report.as_dict()
+    assert reported.pop("seconds") == round(report.seconds, 3) > 0
+    assert reported == {
         "session_id": "monza",
         "start": START.isoformat(),
         "end": inside.end.isoformat(),
@@ -296,16 +296,16 @@ def test_a_report_shows_everything_in_json(database: Database) -> None:
 
 def test_progress_is_reported_after_every_batch_of_a_document(database: Database) -> None:
     """How many messages were read so far, in all documents."""
-    told: list[int] = []
+    reported: list[int] = []
     raw = as_bytes(export([message(index) for index in range(3)]))
     ingest_documents(
         database,
         [document(raw), document(as_bytes(export([message(9)])))],
         correlation_id="journey",
         settle=SETTLE,
-        progress=told.append,
+        progress=reported.append,
     )
-    assert told == [3, 4]
+    assert reported == [3, 4]
 
 
 def test_what_is_derived_and_done_after_knows_the_rows(database: Database) -> None:

@@ -292,15 +292,15 @@ def test_a_bots_embed_is_team_radio_where_the_channel_says_so(
     settings = SettingsFile(channels={CHANNEL: {"driver_from": place}})
     link = {"type": 1, "message_id": "7", "channel_id": "8", "guild_id": "9"}
     sent: dict[str, Any] = {"embeds": [embed]}
-    told: dict[str, Any] = {"embeds": [embed]}
+    reported: dict[str, Any] = {"embeds": [embed]}
     if is_forwarded:
         sent = {"message_reference": link, "message_snapshots": [{"message": {**sent, "content": ""}}]}
-        told = {
+        reported = {
             "reference": {"type": "Forward", "messageId": "7", "channelId": "8", "guildId": "9"},
-            "forwardedMessage": {**told, "content": "", "timestamp": "2026-09-06T12:00:00+00:00"},
+            "forwardedMessage": {**reported, "content": "", "timestamp": "2026-09-06T12:00:00+00:00"},
         }
     with database.write() as connection:
-        merge_form(connection, source, sent, told, policy)
+        merge_form(connection, source, sent, reported, policy)
         extract_for(connection, [int(ID)], ContentRules(settings=settings), now=NOW)
         [row] = stored_messages(connection)
         [radio] = contents(connection, "radio_messages")["radio_messages"]

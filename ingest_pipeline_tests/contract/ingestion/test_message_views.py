@@ -96,8 +96,8 @@ def test_a_poll_is_a_row_with_its_votes(database: Database, source: str) -> None
 def test_a_result_joins_its_poll_in_any_order(database: Database, source: str) -> None:
     """It may come from a source that carries no polls, and before the poll."""
     result = TOLD_BY_EXPORT if source == "export" else TOLD_LIVE
-    told = (("gateway", payload(poll=POLL)), (source, result))
-    for order in permutations(told):
+    reported = (("gateway", payload(poll=POLL)), (source, result))
+    for order in permutations(reported):
         for by, message in order:
             read(database, [message], by)
         (row,) = content(database, "polls")

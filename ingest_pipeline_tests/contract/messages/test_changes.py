@@ -46,7 +46,7 @@ def changes(database: Database, after: int = 0, limit: int = 1000) -> list[Chang
         return read_changes(connection, after=after, limit=limit)
 
 
-def told(found: list[Change]) -> Told:
+def reported(found: list[Change]) -> Told:
     """Return what happened to which messages."""
     return [(each.change.value, each.discord_id) for each in found]
 
@@ -60,7 +60,7 @@ def test_each_change_is_in_the_feed_once(database: Database) -> None:
     database.run(lambda c: delete(c, 1, 3))
     database.run(lambda c: delete(c, 1))
     database.run(lambda c: merge(c, Reading(discord_id=3)))
-    assert told(changes(database)) == [
+    assert reported(changes(database)) == [
         *(("created", 1), ("created", 2), ("updated", 2), ("deleted", 1)),
         ("created", 3),
     ]
@@ -72,7 +72,7 @@ def test_a_change_of_session_is_in_the_feed(database: Database) -> None:
     before = changes(database)[-1].position
     session = Session("race", at(0), at(100), (CHANNEL,))
     database.run(lambda c: save_sessions(c, [session], now=at(1000)))
-    assert told(changes(database, before)) == [("session", 1)]
+    assert reported(changes(database, before)) == [("session", 1)]
 
 
 def test_what_is_rolled_back_is_not_in_the_feed(database: Database) -> None:
@@ -132,12 +132,12 @@ def test_writers_that_overlap_lose_no_change(
         for number in (1, 0):
             merge(connections[number], Reading(discord_id=ids[number], posted=number))
         seen = changes(database)
-        assert told(seen) == [("created", 1)]
+        assert reported(seen) == [("created", 1)]
         writers[commits_first].close()
         seen += changes(database, seen[-1].position)
         writers[1 - commits_first].close()
     seen += changes(database, seen[-1].position)
-    assert sorted(told(seen)) == [("created", each) for each in (1, *ids)]
+    assert sorted(reported(seen)) == [("created", each) for each in (1, *ids)]
     assert [each.position for each in seen] == sorted({each.position for each in seen})
     assert seen == changes(database)
 
@@ -157,5 +157,5 @@ def test_a_table_on_a_server_with_lower_transaction_ids_goes_on_above(
         )
     database.migrate()
     database.run(lambda c: merge(c, Reading(discord_id=2)))
-    assert told(changes(database)) == [("created", 1), ("created", 5), ("created", 2)]
+    assert reported(changes(database)) == [("created", 1), ("created", 5), ("created", 2)]
     assert changes(database)[-1].change is ChangeKind.CREATED

@@ -164,8 +164,8 @@ def test_the_lowest_parent_that_was_seen_of_a_thread_is_kept(database: Database)
     """In any order, whatever is known of other threads; the thread's messages follow."""
     save(database, RACE)
     merge(database)
-    for told in ({THREAD: OTHER}, {THREAD: CHANNEL}, {THREAD: OTHER}, {THREAD + 1: OTHER}):
-        database.run(lambda connection, told=told: keep_parents(connection, told, now=NOW))
+    for reported in ({THREAD: OTHER}, {THREAD: CHANNEL}, {THREAD: OTHER}, {THREAD + 1: OTHER}):
+        database.run(lambda connection, reported=reported: keep_parents(connection, reported, now=NOW))
     with database.read() as connection:
         assert parents_of(connection, [THREAD, THREAD + 1, THREAD + 2]) == {
             THREAD: CHANNEL,

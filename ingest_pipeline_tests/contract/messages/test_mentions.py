@@ -13,7 +13,7 @@ from ingest_pipeline.storage.catalogue.guilds import save_channels, sync_users
 from ingest_pipeline.storage.catalogue.names import names_in
 from ingest_pipeline.storage.engine.database import Connection, Database
 from ingest_pipeline.storage.messages.sessions import save_sessions
-from ingest_pipeline_tests.contract.content_messages import SESSION, merge, said
+from ingest_pipeline_tests.contract.content_messages import SESSION, merge, posted
 from ingest_pipeline_tests.contract.readings import CHANNEL, START
 
 CONTENT = f"Listen to <@9> in <#{CHANNEL}>, <@404>"
@@ -22,7 +22,7 @@ CONTENT = f"Listen to <@9> in <#{CHANNEL}>, <@404>"
 def remember(connection: Connection) -> None:
     """Store a message that mentions its author and its channel, and these in the catalogue."""
     save_sessions(connection, [SESSION], now=START)
-    merge(connection, said(1, CONTENT))
+    merge(connection, posted(1, CONTENT))
     sync_users(connection, now=START)
     save_channels(connection, [Channel(CHANNEL, 7, "team-radio")], now=START)
 

@@ -87,23 +87,23 @@ def test_exports_name_users_roles_channels_and_their_guild(database: Database) -
     }
     plain = {"id": "802", "name": "sainz55", "avatarUrl": "https://cdn.discordapp.com/embed/avatars/0.png"}
     local = {"id": "803", "name": "hadjar", "avatarUrl": "race.json_Files/1.png"}
-    told = export([message(1, mentions=[mentioned, plain, local])])
-    told["guild"] |= {"name": "F1", "iconUrl": "https://cdn.discordapp.com/icons/1/x.png?size=512"}
-    told["channel"] |= {
+    reported = export([message(1, mentions=[mentioned, plain, local])])
+    reported["guild"] |= {"name": "F1", "iconUrl": "https://cdn.discordapp.com/icons/1/x.png?size=512"}
+    reported["channel"] |= {
         "id": "12",
         "name": "Lap 1",
         "type": "GuildPublicThread",
         "categoryId": "11",
         "category": "team-radio",
     }
-    report = ingest(database, document(as_bytes(told)))
+    report = ingest(database, document(as_bytes(reported)))
     [tally] = report.tallies
     assert Tally.from_dict(json.loads(json.dumps(tally.as_dict()))).profiles == tally.profiles
     assert readable(TEXT, names(database)) == "@Charles @sainz55 @hadjar in #team-radio and #Lap 1, @Drivers"
     pictures = {number: each.picture_url for number, each in stored(database).items()}
     assert pictures[801] == "https://cdn.discordapp.com/avatars/801/a_abc.gif"
     assert (pictures[802], pictures[803]) == ("", None)
-    guild_id = int(told["guild"]["id"])
+    guild_id = int(reported["guild"]["id"])
     assert stored(database, "guild")[guild_id].picture_url == "https://cdn.discordapp.com/icons/1/x.png"
     database.run(lambda c: save_channels(c, [Channel(12, guild_id, "renamed")], now=START))
     assert names(database).channels[12] == "renamed"
@@ -122,11 +122,11 @@ def test_roles_of_the_bots_guilds_have_names(database: Database) -> None:
 
 def test_a_guild_has_the_address_of_its_icon_and_its_owner(database: Database) -> None:
     """Moving icons too; what Discord says of the bot's own guilds goes before what exports say."""
-    told = {
+    reported = {
         ("guild", number): Profile("old", picture_url="https://cdn.invalid/x.png") for number in (1, 2, 3)
     }
     with database.write() as connection:
-        save_profiles(connection, [(START, told)])
+        save_profiles(connection, [(START, reported)])
         for number, icon in ((1, "a_1b"), (2, "1b"), (3, None)):
             save_guild(connection, Guild(number, str(number), icon, 900 + number, START), now=START)
         guilds = list_guilds(connection)

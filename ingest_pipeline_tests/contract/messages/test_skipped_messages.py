@@ -15,7 +15,7 @@ from ingest_pipeline.ingestion.documents.document import rows_table
 from ingest_pipeline.storage.engine.database import Connection, Database
 from ingest_pipeline.storage.messages.deletions import skipped_among, tombstone_messages
 from ingest_pipeline.storage.messages.merge import MergeCounts, merge_messages
-from ingest_pipeline_tests.contract.content_messages import RULES, contents, id_at, said
+from ingest_pipeline_tests.contract.content_messages import RULES, contents, id_at, posted
 from ingest_pipeline_tests.contract.readings import (
     UNKNOWN,
     Reading,
@@ -151,10 +151,12 @@ def test_an_emptied_message_says_nothing_any_more(database: Database) -> None:
         extract_for(connection, [id_at(60)], RULES, now=at(9000))
 
     with database.write() as connection:
-        read(connection, said(60, ":studio_microphone: `Leclerc` Box, box."))
+        read(connection, posted(60, ":studio_microphone: `Leclerc` Box, box."))
         assert len(contents(connection)["radio_messages"]) == 1
         clip = Attachment(id="1", url="https://x.invalid/a.mp4", file_name="a.mp4", file_size_bytes=1)
-        read(connection, said(60, "", read=7300, timestamp_edited=at(7250).isoformat(), attachments=(clip,)))
+        read(
+            connection, posted(60, "", read=7300, timestamp_edited=at(7250).isoformat(), attachments=(clip,))
+        )
         found = contents(connection)
         assert (found["radio_messages"], len(found["clips"])) == ([], 1)
 

@@ -42,7 +42,7 @@ def sync(deployment: Deployment) -> dg.ExecuteInProcessResult:
     return job.execute_in_process(instance=deployment.instance, raise_on_error=False)
 
 
-def told(result: dg.ExecuteInProcessResult) -> dict[str, dict[str, Any]]:
+def reported(result: dg.ExecuteInProcessResult) -> dict[str, dict[str, Any]]:
     """Return the metadata of what was materialised, by asset."""
     return {
         event.materialization.asset_key.to_user_string(): {
@@ -63,7 +63,7 @@ def test_the_catalogue_follows_discord(bot: Deployment, server: DiscordServer) -
         merge_messages(connection, rows, now=NOW)
     result = sync(bot)
     assert result.success
-    first = told(result)
+    first = reported(result)
     assert set(first) == {"guilds", "channels", "users"}
     assert (first["guilds"]["created"], first["guilds"]["left"]) == (2, 0)
     assert (first["channels"]["created"], first["channels"]["messages"]) == (2, 2)
@@ -75,7 +75,7 @@ def test_the_catalogue_follows_discord(bot: Deployment, server: DiscordServer) -
     server.channels.delete(doomed)
     server.channels.rename(radio, "radio")
     server.guilds.remove(other)
-    second = told(sync(bot))
+    second = reported(sync(bot))
     guilds, channels = second["guilds"], second["channels"]
     assert (guilds["dagster/row_count"], guilds["created"], guilds["left"]) == (2, 0, 1)
     assert (channels["created"], channels["updated"], channels["deleted"]) == (0, 1, 1)
@@ -94,7 +94,7 @@ def test_without_a_bot_guilds_and_channels_are_left_as_they_are(deployment: Depl
         merge_messages(connection, staged([Reading()]), now=NOW)
     result = sync(deployment)
     assert result.success
-    assert set(told(result)) == {"users"}
+    assert set(reported(result)) == {"users"}
     [record] = deployment.instance.fetch_observations(dg.AssetKey("guilds"), limit=5).records
     observation = record.event_log_entry.asset_observation
     assert observation is not None

@@ -87,9 +87,13 @@ def test_a_guild_is_imported_and_the_run_shows_each_channel(
     """Counts, what was left out, and how far it came in its log; a second run reads what came since."""
     result = run(paddock, "import_history", guild_id=str(guild))
     assert result.success
-    told = shown(result)
-    assert (told["complete"], told["messages_read"], told["messages_of_the_guild"]) == (True, 120, 120)
-    [row] = [record.data for record in told["channels"].records]
+    reported = shown(result)
+    assert (reported["complete"], reported["messages_read"], reported["messages_of_the_guild"]) == (
+        True,
+        120,
+        120,
+    )
+    [row] = [record.data for record in reported["channels"].records]
     assert (row["channel"], row["name"], row["status"]) == (str(radio), "team-radio", "completed")
     assert f"channel {radio}: 120 messages read" in capfd.readouterr().err
     forced = shown(run(paddock, "import_history", guild_id=str(guild), channel_ids=[str(radio)], force=True))

@@ -86,9 +86,9 @@ def test_a_lost_permission_is_found_with_what_to_grant(
     [row] = rows(found)
     assert (row["guild"], row["channel"], row["state"]) == ("Paddock", "team-radio", "no_history")
     with client_of(paddock.services, now=None) as client:
-        [told] = client.get("/status").json()["unreadable_channels"]
-    assert (told["channel_id"], told["reading_state"]) == (str(radio), "no_history")
-    assert told["remedy"] == row["what_to_do"]
+        [reported] = client.get("/status").json()["unreadable_channels"]
+    assert (reported["channel_id"], reported["reading_state"]) == (str(radio), "no_history")
+    assert reported["remedy"] == row["what_to_do"]
     server.permissions.grant(radio)
     assert check(paddock, "catalogue_sync").passed
     server.permissions.revoke(radio)

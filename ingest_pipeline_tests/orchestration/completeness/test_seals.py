@@ -57,7 +57,7 @@ def seal(deployment: Deployment, session_id: str = "monza") -> dg.ExecuteInProce
     )
 
 
-def told(deployment: Deployment, session_id: str = "monza") -> dict[str, Any]:
+def reported(deployment: Deployment, session_id: str = "monza") -> dict[str, Any]:
     """Return the metadata of the newest manifest."""
     return deployment.materialisations("session_manifest")[session_id]
 
@@ -68,7 +68,7 @@ def test_a_session_that_is_over_is_sealed_and_sealed_again_when_it_changes(monza
     [request] = asked.run_requests or []
     assert (request.partition_key, request.tags["ingest/session"]) == ("monza", "monza")
     assert seal(monza).success
-    first = told(monza)
+    first = reported(monza)
     assert (first["version"], first["new_version"], first["messages"]) == (1, True, 12)
     assert first["source"].startswith("read again by the exporter")
     [channel] = [record.data for record in first["channels"].records]
@@ -82,7 +82,7 @@ def test_a_session_that_is_over_is_sealed_and_sealed_again_when_it_changes(monza
     [again] = tick(monza, rested.cursor).run_requests or []
     assert again.partition_key == "monza"
     assert seal(monza).success
-    second = told(monza)
+    second = reported(monza)
     assert (second["version"], second["messages"]) == (2, 13)
     assert f"1 added: {late['id']}" in second["what_changed"]
 

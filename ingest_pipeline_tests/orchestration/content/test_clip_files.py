@@ -96,9 +96,9 @@ def test_clips_are_kept_once_under_their_digest(monza: Deployment, server: FileS
     monza.post(carry(clip(server, "/1/lap.mp4"), clip(server, "/3/start.mov")))
     monza.post(carry(clip(server, "/2/copy.MP4"), minute=2))
     assert monza.run("monza|T+000m").success
-    told = fetch(monza, server)
-    assert (told["dagster/partition_row_count"], told["problems"]) == (3, 0)
-    assert told["bytes"] == 2 * len(BYTES) + 7
+    reported = fetch(monza, server)
+    assert (reported["dagster/partition_row_count"], reported["problems"]) == (3, 0)
+    assert reported["bytes"] == 2 * len(BYTES) + 7
     other = hashlib.sha256(b"another").hexdigest()
     assert stored(monza) == {
         f"{DIGEST[:2]}/{DIGEST}.mp4": BYTES,
@@ -141,10 +141,10 @@ def test_a_clip_that_cannot_be_had_is_reported_and_tried_again(monza: Deployment
     )
     assert monza.run("monza|T+000m").success
     replace_world(monza)
-    told = fetch(monza, server)
-    assert (told["dagster/partition_row_count"], told["problems"]) == (1, 1)
-    assert "its message no longer has the clip" in told["what"]
-    assert "hm=" not in told["what"]
+    reported = fetch(monza, server)
+    assert (reported["dagster/partition_row_count"], reported["problems"]) == (1, 1)
+    assert "its message no longer has the clip" in reported["what"]
+    assert "hm=" not in reported["what"]
     replace_world(monza, carry(clip(server, "/1/lap.mp4")))
     assert fetch(monza, server)["dagster/partition_row_count"] == 1
     assert len(stored(monza)) == 2
@@ -158,10 +158,10 @@ def test_only_listed_hosts_and_files_within_the_limit_are_fetched(
     player = {"url": "https://video.invalid/watch", "video": {"url": "https://video.invalid/embed/1"}}
     monza.post(carry(clip(server, "/1/lap.mp4"), embeds=[player]))
     assert monza.run("monza|T+000m").success
-    told = fetch(monza, server, hosts=["cdn.discordapp.com"])
-    assert (told["problems"], server.requests) == (2, [])
-    assert "not on an allowed host and port" in told["what"]
-    assert "it is a player's page, not a file" in told["what"]
+    reported = fetch(monza, server, hosts=["cdn.discordapp.com"])
+    assert (reported["problems"], server.requests) == (2, [])
+    assert "not on an allowed host and port" in reported["what"]
+    assert "it is a player's page, not a file" in reported["what"]
     assert "raise max_megabytes" in fetch(monza, server, max_megabytes=0)["what"]
     assert stored(monza) == {}
 
@@ -183,8 +183,8 @@ def test_without_a_token_expired_clips_are_reported_with_the_remedy(
     with_token.add_sessions(session())
     with_token.post(carry(clip(server, "/1/lap.mp4", "old", days=-1)))
     assert with_token.run("monza|T+000m").success
-    told = fetch(deploy(tmp_path, instance, discord_oauth_token=None), server)
-    assert "neither DISCORD_BOT_TOKEN nor DISCORD_OAUTH_TOKEN is set" in told["what"]
+    reported = fetch(deploy(tmp_path, instance, discord_oauth_token=None), server)
+    assert "neither DISCORD_BOT_TOKEN nor DISCORD_OAUTH_TOKEN is set" in reported["what"]
 
 
 @pytest.mark.slow

@@ -141,8 +141,8 @@ def test_doing_it_again_changes_nothing(monza: Deployment) -> None:
     assert materialise(monza, *KINDS).success
     assert written(monza) == before
     for kind in KINDS:
-        told = monza.materialisations(kind)["monza|T+000m"]
-        assert (told["run_created"], told["run_changed"], told["run_withdrawn"]) == (0, 0, 0)
+        reported = monza.materialisations(kind)["monza|T+000m"]
+        assert (reported["run_created"], reported["run_changed"], reported["run_withdrawn"]) == (0, 0, 0)
 
 
 def test_an_edit_is_read_again_with_the_next_run(monza: Deployment) -> None:
@@ -152,8 +152,8 @@ def test_an_edit_is_read_again_with_the_next_run(monza: Deployment) -> None:
     edited = plan | {"content": "cancelled", "timestampEdited": (START + 4 * MINUTE).isoformat()}
     rewrite(monza, *(edited if each["id"] == plan["id"] else each for each in posted(monza).values()))
     monza.run("monza|T+000m")
-    told = monza.materialisations("trade_setups")["monza|T+000m"]
-    assert (told["dagster/partition_row_count"], told["run_withdrawn"]) == (0, 1)
+    reported = monza.materialisations("trade_setups")["monza|T+000m"]
+    assert (reported["dagster/partition_row_count"], reported["run_withdrawn"]) == (0, 1)
 
 
 def test_a_changed_table_of_drivers_is_applied_by_a_backfill(monza: Deployment) -> None:
@@ -163,8 +163,8 @@ def test_a_changed_table_of_drivers_is_applied_by_a_backfill(monza: Deployment) 
     entry = "{name: Ayrton Senna, code: SEN, number: 12, team: McLaren}"
     monza.settings.data_dir.joinpath("drivers.yaml").write_text(f"drivers: [{entry}]")
     assert materialise(monza, "team_radio").success
-    told = monza.materialisations("team_radio")["monza|T+000m"]
-    assert (told["run_changed"], told["unknown"]) == (3, "- `Leclerc`: 1")
+    reported = monza.materialisations("team_radio")["monza|T+000m"]
+    assert (reported["run_changed"], reported["unknown"]) == (3, "- `Leclerc`: 1")
     assert len(monza.exporter_calls()) == calls
 
 
@@ -230,14 +230,14 @@ def test_a_report_shows_the_session(monza: Deployment) -> None:
     job = monza.definitions.resolve_job_def("session_report_job")
     result = job.execute_in_process(instance=monza.instance, partition_key="monza")
     assert result.success
-    told = monza.materialisations("session_report")["monza"]
+    reported = monza.materialisations("session_report")["monza"]
     folder = monza.settings.data_dir / "reports" / "monza"
-    assert told["page"] == str(folder / "index.html")
-    assert (told["messages"], told["highlights"], told["proven_complete"]) == (4, 1, False)
+    assert reported["page"] == str(folder / "index.html")
+    assert (reported["messages"], reported["highlights"], reported["proven_complete"]) == (4, 1, False)
     for title in ("Messages per minute", "Team radio by driver"):
-        assert f"![{title}](data:image/svg+xml;base64," in told["pictures"]
+        assert f"![{title}](data:image/svg+xml;base64," in reported["pictures"]
     assert {path.name for path in folder.iterdir()} == {"index.html", "messages.svg", "drivers.svg"}
-    assert told["correlation_id"] == result.run_id
+    assert reported["correlation_id"] == result.run_id
 
 
 def report_tick(deployment: Deployment, cursor: str | None = None) -> dg.SensorResult:

@@ -52,7 +52,7 @@ def tick(deployment: Deployment, cursor: str | None = None, *, recorded: bool = 
     return result
 
 
-def told(result: dg.SensorResult) -> list[str | None]:
+def reported(result: dg.SensorResult) -> list[str | None]:
     """Return the partitions of `messages` that a tick tells of."""
     return [event.partition for event in result.asset_events if event.asset_key == dg.AssetKey("messages")]
 
@@ -61,15 +61,15 @@ def test_windows_the_bot_wrote_to_are_materialised(deployment: Deployment) -> No
     """Once each, with how many messages they hold."""
     touch(deployment, "T+000m", "T+005m")
     first = tick(deployment)
-    assert told(first) == ["monza|T+000m", "monza|T+005m"]
+    assert reported(first) == ["monza|T+000m", "monza|T+005m"]
     shown = deployment.materialisations("messages")
     assert shown["monza|T+000m"]["source"] == "gateway"
     assert shown["monza|T+000m"]["dagster/partition_row_count"] == 0
     again = tick(deployment, first.cursor)
-    assert told(again) == []
+    assert reported(again) == []
     assert again.skip_reason is not None
     touch(deployment, "T+005m", at=NOW + timedelta(seconds=1))
-    assert told(tick(deployment, again.cursor)) == ["monza|T+005m"]
+    assert reported(tick(deployment, again.cursor)) == ["monza|T+005m"]
 
 
 def test_the_content_of_the_windows_is_reported_with_them(deployment: Deployment) -> None:
@@ -92,7 +92,7 @@ def test_a_tick_that_was_lost_is_made_up_for(deployment: Deployment) -> None:
     """The daemon died before it recorded anything: its cursor is the old one."""
     touch(deployment, "T+000m")
     tick(deployment, recorded=False)
-    assert told(tick(deployment)) == ["monza|T+000m"]
+    assert reported(tick(deployment)) == ["monza|T+000m"]
 
 
 def test_windows_of_sessions_that_are_gone_are_dropped(deployment: Deployment) -> None:
@@ -100,8 +100,8 @@ def test_windows_of_sessions_that_are_gone_are_dropped(deployment: Deployment) -
     touch(deployment, "T+000m", session_id="removed")
     touch(deployment, "T+999m", "T+000m")
     result = tick(deployment)
-    assert told(result) == ["monza|T+000m"]
-    assert told(tick(deployment, result.cursor)) == []
+    assert reported(result) == ["monza|T+000m"]
+    assert reported(tick(deployment, result.cursor)) == []
 
 
 @pytest.mark.slow
@@ -120,11 +120,11 @@ def test_the_windows_of_a_session_that_moved_are_reported_the_empty_ones_too(
         )
     )
     result = tick(deployment)
-    assert told(result) == ["monza|T+000m", "monza|T+005m", "monza|T+010m"]
+    assert reported(result) == ["monza|T+000m", "monza|T+005m", "monza|T+010m"]
     expected = {"monza|T+000m": 0, "monza|T+005m": 0, "monza|T+010m": 4}
     assert {key: count for key, count in counts(deployment).items() if key in expected} == expected
     assert deployment.materialisations("messages")["monza|T+000m"]["source"] == "sessions"
-    assert told(tick(deployment, result.cursor)) == []
+    assert reported(tick(deployment, result.cursor)) == []
 
 
 @pytest.mark.slow

@@ -108,11 +108,11 @@ def test_a_tick_reads_what_is_new_of_a_long_window(le_mans: Deployment, start: d
     """Not everything since the grid ended, and what is posted meanwhile is there once."""
     backfill(le_mans)
     le_mans.post(message(datetime.now(UTC) - timedelta(seconds=5)))
-    told = tick(le_mans)
+    reported = tick(le_mans)
     assert asked_from(le_mans) >= datetime.now(UTC) - timedelta(minutes=12)
-    assert told["exporter_messages"] == told["rows_read"] <= 12
+    assert reported["exporter_messages"] == reported["rows_read"] <= 12
     assert len(le_mans.stored()) == HOURS * 60 + 1
-    assert "dagster/partition_row_count" not in told
+    assert "dagster/partition_row_count" not in reported
     assert le_mans.materialisations("messages")[f"monza|{LAST}"]["dagster/partition_row_count"] == 126
     assert failing(le_mans) == {}
 

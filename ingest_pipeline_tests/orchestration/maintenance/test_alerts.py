@@ -126,11 +126,11 @@ def test_a_live_session_that_keeps_failing_is_reported_once_and_when_it_is_well(
     assert receiver.bodies == []
     last = alerts.poll("monza", "channel 42: forbidden")
     alerts.tick()
-    [told] = receiver.bodies
-    assert told["title"] == "\N{POLICE CARS REVOLVING LIGHT} session monza"
-    assert told["message"].startswith("ingest_job failed, 2 times in a row since")
-    assert "channel 42: forbidden" in told["message"]
-    assert (told["type"], last[:8] in told["message"]) == ("failure", True)
+    [reported] = receiver.bodies
+    assert reported["title"] == "\N{POLICE CARS REVOLVING LIGHT} session monza"
+    assert reported["message"].startswith("ingest_job failed, 2 times in a row since")
+    assert "channel 42: forbidden" in reported["message"]
+    assert (reported["type"], last[:8] in reported["message"]) == ("failure", True)
     alerts.poll("monza", "channel 42: forbidden")
     alerts.tick()
     assert len(receiver.bodies) == 1
@@ -224,9 +224,12 @@ def test_sessions_do_not_count_for_each_other_and_each_has_one_message(
     alerts.poll("spa", "no")
     alerts.run("no page", "session_report_job", dagster__partition="spa")
     alerts.tick()
-    [told] = receiver.bodies
-    assert told["title"].endswith("session spa")
-    assert [line.split()[0] for line in told["message"].splitlines()] == ["ingest_job", "session_report_job"]
+    [reported] = receiver.bodies
+    assert reported["title"].endswith("session spa")
+    assert [line.split()[0] for line in reported["message"].splitlines()] == [
+        "ingest_job",
+        "session_report_job",
+    ]
 
 
 def test_the_seal_of_a_session_ends_what_failed_to_read_it(alerts: Alerts, receiver: Receiver) -> None:

@@ -104,9 +104,9 @@ def test_runs_in_progress_are_never_deleted(instance: dg.DagsterInstance) -> Non
 def test_a_dry_run_deletes_nothing(instance: dg.DagsterInstance) -> None:
     """It says what it would delete."""
     runs = [read(instance, "T+000m") for _ in range(2)]
-    told = prune_runs(instance, SETTINGS, now=datetime.now(UTC) + timedelta(days=15), dry_run=True)
-    assert told.deleted == (runs[0],)
-    assert told.kept == 1
+    reported = prune_runs(instance, SETTINGS, now=datetime.now(UTC) + timedelta(days=15), dry_run=True)
+    assert reported.deleted == (runs[0],)
+    assert reported.kept == 1
     assert _traces(instance) == set(runs)
 
 

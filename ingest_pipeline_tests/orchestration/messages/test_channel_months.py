@@ -84,8 +84,13 @@ def test_a_month_is_read_by_the_exporter_and_proven(paddock: Deployment) -> None
     )
     assert result.success
     assert len(ids(paddock)) == 3
-    told = paddock.materialisations("channel_messages")[f"{CHANNEL_ID}|2025-09"]
-    assert (told["messages"], told["created"], told["unchanged"], told["is_proven"]) == (3, 2, 1, True)
+    reported = paddock.materialisations("channel_messages")[f"{CHANNEL_ID}|2025-09"]
+    assert (reported["messages"], reported["created"], reported["unchanged"], reported["is_proven"]) == (
+        3,
+        2,
+        1,
+        True,
+    )
     assert list_gaps(paddock.services, Scope(channel_id=CHANNEL_ID)) == []
 
 

@@ -79,7 +79,7 @@ def test_a_run_of_a_jobs_backfill_is_of_its_whole_range(season: Deployment) -> N
 
 
 @pytest.mark.parametrize(
-    ("tags", "said"),
+    ("tags", "text"),
     [
         ({}, "the run is of no partition"),
         (between("monza|T+010m", "baku|T+005m"), "is empty: T+010m comes after T+005m"),
@@ -96,18 +96,19 @@ def test_a_run_of_a_jobs_backfill_is_of_its_whole_range(season: Deployment) -> N
     ],
 )
 def test_tags_that_ask_for_nothing_or_for_two_things_fail_the_run(
-    season: Deployment, tags: dict[str, str], said: str
+    season: Deployment, tags: dict[str, str], text: str
 ) -> None:
     """Once, with how a range is written, and without an exporter call."""
     result = run(season, tags)
     (failure,) = failures(result)
-    told = failure.user_failure_data
-    assert said in told.description
+    reported = failure.user_failure_data
+    assert text in reported.description
     assert (
-        f"for a range with the tags {RANGE_START}, such as monza|T+000m, and {RANGE_END}" in told.description
+        f"for a range with the tags {RANGE_START}, such as monza|T+000m, and {RANGE_END}"
+        in reported.description
     )
-    assert told.metadata["error"].value == "PartitionsInvalid"
-    assert told.metadata["retryable"].value is False
+    assert reported.metadata["error"].value == "PartitionsInvalid"
+    assert reported.metadata["retryable"].value is False
     assert result.retry_attempts_for_node("raw_export") == 0
     assert season.exporter_calls() == []
 
@@ -120,9 +121,9 @@ def test_a_session_that_was_removed_while_the_run_waited_fails_it(season: Deploy
     execute_run(InMemoryJob(job), waiting, season.instance)
     logged = season.instance.all_logs(waiting.run_id, of_type=dg.DagsterEventType.STEP_FAILURE)
     (failure,) = (entry.dagster_event.step_failure_data for entry in logged if entry.dagster_event)
-    told = failure.user_failure_data
-    assert told is not None
-    assert "'baku' of monza|T+000m to baku|T+010m is not a partition" in str(told.description)
+    reported = failure.user_failure_data
+    assert reported is not None
+    assert "'baku' of monza|T+000m to baku|T+010m is not a partition" in str(reported.description)
 
 
 @settings(max_examples=examples(20), suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -111,8 +111,8 @@ def test_what_is_no_request_is_reported_as_a_problem(client: httpx.Client, sent:
     """Like every other error."""
     with connected(client) as connection:
         connection.sendall(sent)
-        told, problem = answer_of(connection)
-    assert (told, problem["status"]) == (status, status)
+        reported, problem = answer_of(connection)
+    assert (reported, problem["status"]) == (status, status)
 
 
 @pytest.mark.parametrize(

@@ -47,9 +47,9 @@ def test_gaps_are_narrowed_by_guild_and_time(tmp_path: Path) -> None:
 def test_clips_are_listed_with_their_files(tmp_path: Path) -> None:
     """By guild and author; more than the limit is announced."""
     video = {"id": "5", "url": "https://example.invalid/lap.mp4", "fileName": "lap.mp4", "fileSizeBytes": 7}
-    said = [message(second, "look", attachments=[video]) for second in (10, 20)]
+    text = [message(second, "look", attachments=[video]) for second in (10, 20)]
     services = build_services(settings_for(tmp_path))
-    found = find_files([str(write_export(tmp_path / "clips.json", said))])
+    found = find_files([str(write_export(tmp_path / "clips.json", text))])
     import_files(services, found, ImportScope(), on_rows_merged=reading_content(services))
     with client_of(services) as client:
         listed = client.get("/clip-files", params={"guild_id": GUILD_ID, "missing": True, "limit": 1}).json()

@@ -117,15 +117,15 @@ def test_the_part_of_the_stack_takes_its_settings_from_the_environment_alone(tmp
 
 def test_a_taken_port_leaves_the_rest_of_the_stack() -> None:
     """One line says why the interface does not run, and how to choose another port."""
-    said: list[str] = []
+    reason: list[str] = []
     with closing(socket.create_server(("127.0.0.1", 0))) as taken:
         port = taken.getsockname()[1]
-        assert start._api_services("127.0.0.1", port, said.append) == []
-    assert len(said) == 1
-    assert "everything else runs" in said[0]
-    assert f"--api-port {port + 1}" in said[0]
-    [part] = start._api_services("127.0.0.1", port, said.append)
-    assert (part.name, len(said)) == ("api", 1)
+        assert start._api_services("127.0.0.1", port, reason.append) == []
+    assert len(reason) == 1
+    assert "everything else runs" in reason[0]
+    assert f"--api-port {port + 1}" in reason[0]
+    [part] = start._api_services("127.0.0.1", port, reason.append)
+    assert (part.name, len(reason)) == ("api", 1)
 
 
 def test_the_banner_names_the_live_page(tmp_path: Path) -> None:
@@ -170,6 +170,6 @@ def test_events_are_logged_as_json_with_json_and_not_in_words(traced: tuple[Cli,
     cli, _ = traced
     arguments = ("import-messages", "--session-id", "race", "--file", str(cli.folder / "export.json"))
     lines = [json.loads(line) for line in cli(*arguments, "--json").stderr.splitlines()]
-    told = [json.loads(line["message"]) for line in lines if line["logger"] == "ingest_pipeline.events"]
-    assert [event["event_type"] for event in told] == ["ingestion.started", "ingestion.completed"]
+    reported = [json.loads(line["message"]) for line in lines if line["logger"] == "ingest_pipeline.events"]
+    assert [event["event_type"] for event in reported] == ["ingestion.started", "ingestion.completed"]
     assert "event_type" not in cli(*arguments).stderr

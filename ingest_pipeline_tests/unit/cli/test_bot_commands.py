@@ -65,10 +65,10 @@ def test_the_check_shows_what_the_bot_has_and_lacks(cli: Cli, server: DiscordSer
     watched = [{"channel_id": str(radio), "name": "team-radio", "reading_state": "readable"}]
     assert [each["watched"] for each in good.json["guilds"]] == [watched]
     server.permissions.revoke(other, permissions.READ_MESSAGE_HISTORY)
-    told = cli("bot", "--check", "--monitor", "*")
-    assert told.code == 10
-    assert "pit-wall\tno_history\t" in told.stdout
-    assert link in told.stderr
+    reported = cli("bot", "--check", "--monitor", "*")
+    assert reported.code == 10
+    assert "pit-wall\tno_history\t" in reported.stdout
+    assert link in reported.stderr
     assert not server.gateway.connected()
 
 
@@ -89,11 +89,11 @@ def test_the_bot_runs_until_it_is_asked_to_stop(cli: Cli, server: DiscordServer)
                 what="the event",
             )
             process.send_signal(signal.SIGTERM)
-            _, said = process.communicate(timeout=120)
+            _, text = process.communicate(timeout=120)
         finally:
             process.kill()
-    assert process.returncode == 0, said
-    assert server.token.encode() not in said
+    assert process.returncode == 0, text
+    assert server.token.encode() not in text
     shown = cli("channels", "list", "--guild", str(guild), "--monitored", "--json").json
     assert [each["name"] for each in shown["channels"]] == ["team-radio"]
     cli.environment["DISCORD_BOT_TOKEN"] = server.token

@@ -226,7 +226,7 @@ def test_everything_in_force_is_shown(cli: Cli) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "text"),
     [
         (
             ("get", "highlights.treshold"),
@@ -246,13 +246,13 @@ def test_everything_in_force_is_shown(cli: Cli) -> None:
     ],
 )
 def test_what_does_not_fit_is_refused_with_the_remedy(
-    cli: Cli, arguments: tuple[str, ...], said: str
+    cli: Cli, arguments: tuple[str, ...], text: str
 ) -> None:
     """And changes nothing."""
     place = () if arguments[0] == "get" else ("--guild", str(GUILD))
     outcome = cli("settings", *arguments, *place)
     assert outcome.code == 5
-    assert said in outcome.stderr
+    assert text in outcome.stderr
     assert cli("guilds", "show", str(GUILD), "--json").json["settings"] == {}
 
 

@@ -271,8 +271,8 @@ def test_a_poll_without_a_live_session_names_the_next_one(cli: Cli) -> None:
     outcome = cli("poll-recent-messages")
     assert outcome.code == 0
     assert "next is later at 2098-09-06T13:00:00Z" in outcome.stdout
-    told = cli("poll-recent-messages", "--json").json
-    assert told == {
+    reported = cli("poll-recent-messages", "--json").json
+    assert reported == {
         "live": False,
         "next_session": {"session_id": "later", "start": "2098-09-06T13:00:00+00:00"},
     }
@@ -460,8 +460,8 @@ def test_text_of_another_encoding_is_printed_escaped(cli: Cli, export: Path) -> 
     cli.add_session()
     cli("import-messages", "--session-id", "race", "--file", str(export))
     cli.environment |= {"PYTHONIOENCODING": "latin-1", "PYTHONUTF8": "0"}
-    told = cli.process("messages", "--session-id", "race", "--json")
-    assert told.json["messages"][2]["message_text"] == "Understood. 👍"
+    reported = cli.process("messages", "--session-id", "race", "--json")
+    assert reported.json["messages"][2]["message_text"] == "Understood. 👍"
     assert "\\U0001f44d" in cli.process("messages", "--session-id", "race").stdout
 
 

@@ -77,18 +77,18 @@ def test_a_copy_into_a_database_with_rows_is_refused(filled: Cli) -> None:
 
 
 @pytest.mark.parametrize(
-    ("source", "said"),
+    ("source", "text"),
     [
         ("none.duckdb", "--from none.duckdb does not exist: check the path"),
         ("mysql://u:geheim@localhost/x", "unknown scheme 'mysql': write postgresql://user@host/database"),
         ("postgresql://[u:geheim@localhost/x", "is not a URL"),
     ],
 )
-def test_what_cannot_be_copied_is_refused_without_its_password(cli: Cli, source: str, said: str) -> None:
+def test_what_cannot_be_copied_is_refused_without_its_password(cli: Cli, source: str, text: str) -> None:
     """A wrong URL is told by its kind only."""
     outcome = cli("database", "copy", "--from", source, "--to", "copy.duckdb")
     assert outcome.code == ExitCode.CONFIGURATION
-    assert said in outcome.stderr
+    assert text in outcome.stderr
     assert "geheim" not in outcome.stderr
 
 

@@ -174,10 +174,10 @@ def test_wrong_edited_files_are_failures_with_their_lines(cli: Cli) -> None:
     (data / "sessions.yaml").write_text("- id: x\n  start: noon\n", encoding="utf-8")
     (data / "settings.yaml").write_text("chanels: {}\n", encoding="utf-8")
     (data / "dagster" / "dagster.yaml").write_text("a: [", encoding="utf-8")
-    for name, said in (("sessions", "line 1"), ("channels", "line 1"), ("dagster home", "is not YAML")):
+    for name, text in (("sessions", "line 1"), ("channels", "line 1"), ("dagster home", "is not YAML")):
         check = found(cli, name)
         assert check["state"] == "fail"
-        assert said in check["detail"]
+        assert text in check["detail"]
 
 
 def test_notification_rules_and_their_addresses_are_judged(cli: Cli) -> None:

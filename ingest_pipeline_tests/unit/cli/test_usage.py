@@ -25,7 +25,7 @@ def cli(tmp_path: Path) -> Cli:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "reason"),
     [
         (["backfill"], "Missing option '--session-id'"),
         (["import-mesages"], "Did you mean 'import-messages'"),
@@ -39,11 +39,11 @@ def cli(tmp_path: Path) -> Cli:
         (["sessions", "frob"], "No such command 'frob'"),
     ],
 )
-def test_wrong_usage_ends_with_two_and_the_usage(cli: Cli, arguments: list[str], said: str) -> None:
+def test_wrong_usage_ends_with_two_and_the_usage(cli: Cli, arguments: list[str], reason: str) -> None:
     """Typer's own errors go to standard error."""
     outcome = cli(*arguments)
     assert (outcome.code, outcome.stdout) == (ExitCode.USAGE, "")
-    assert said in outcome.stderr
+    assert reason in outcome.stderr
     assert outcome.stderr.startswith("Usage: ingest")
 
 
@@ -56,7 +56,7 @@ def test_a_file_that_the_system_refuses_is_named(cli: Cli, command: str) -> None
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "reason"),
     [
         (["--start", "2026-09-06T13:00:00"], "--start 2026-09-06T13:00:00 has no time zone: write it with Z"),
         (["--end", "2026-09-06 13:00:30.5"], "--end 2026-09-06T13:00:30.500000 has no time zone"),
@@ -74,13 +74,13 @@ def test_a_file_that_the_system_refuses_is_named(cli: Cli, command: str) -> None
     ],
 )
 def test_a_wrong_time_or_channel_ends_with_five_and_the_remedy(
-    cli: Cli, arguments: list[str], said: str
+    cli: Cli, arguments: list[str], reason: str
 ) -> None:
     """Bounds and channel are checked before the session is looked for."""
     outcome = cli("import-messages", "--session-id", "race", *arguments)
     assert (outcome.code, outcome.stdout) == (ExitCode.BAD_INPUT, "")
     assert outcome.stderr.startswith("error: ")
-    assert said in outcome.stderr
+    assert reason in outcome.stderr
 
 
 @pytest.mark.parametrize(

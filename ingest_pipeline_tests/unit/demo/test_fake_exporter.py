@@ -168,8 +168,8 @@ def test_bounds_by_id_are_exclusive_and_by_date_half_open(
     tmp_path: Path, bounds: tuple[str, ...], expected: list[str]
 ) -> None:
     """Discord compares ids."""
-    told = [{**written, "content": text} for written, text in zip(FOUR_MESSAGES, "abcd", strict=True)]
-    assert export(tmp_path, *bounds, messages=told).returncode == 0
+    reported = [{**written, "content": text} for written, text in zip(FOUR_MESSAGES, "abcd", strict=True)]
+    assert export(tmp_path, *bounds, messages=reported).returncode == 0
     assert contents(tmp_path) == expected
 
 
@@ -184,10 +184,10 @@ def test_times_are_local_unless_utc_is_asked_for(tmp_path: Path) -> None:
 def test_mentions_become_names_unless_markdown_is_off(tmp_path: Path) -> None:
     """The default rewrites content, even inside backticks."""
     mentioned = {"id": "5", "name": "anna", "nickname": "Anna"}
-    told = [{**message(1, "`<@5>` <@!5> <@6>"), "mentions": [mentioned]}]
-    export(tmp_path, messages=told)
+    reported = [{**message(1, "`<@5>` <@!5> <@6>"), "mentions": [mentioned]}]
+    export(tmp_path, messages=reported)
     assert contents(tmp_path) == ["`@Anna` @Anna @Unknown"]
-    export(tmp_path, "--markdown", "false", messages=told)
+    export(tmp_path, "--markdown", "false", messages=reported)
     assert contents(tmp_path) == ["`<@5>` <@!5> <@6>"]
 
 

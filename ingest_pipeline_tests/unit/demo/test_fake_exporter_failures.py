@@ -148,7 +148,7 @@ def test_one_forbidden_channel_among_several_does_not_fail_the_run(tmp_path: Pat
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "reason"),
     [
         (("export", "-f", "Json"), "-c|--channel"),
         (("export", "-c", "1", "-f", "Json", "--frobnicate"), "Unrecognized option(s):\n--frobnicate"),
@@ -158,10 +158,10 @@ def test_one_forbidden_channel_among_several_does_not_fail_the_run(tmp_path: Pat
     ],
 )
 def test_wrong_usage_is_reported_in_one_line_on_standard_error(
-    tmp_path: Path, arguments: tuple[str, ...], said: str
+    tmp_path: Path, arguments: tuple[str, ...], reason: str
 ) -> None:
     """Exit code 1, no stack trace."""
     done = run_here(write_world(tmp_path), *arguments)
     assert done.returncode == 1
-    assert said in done.stderr
+    assert reason in done.stderr
     assert "ERROR" not in done.stderr

@@ -45,14 +45,14 @@ def exported(kind: str | int, content: str) -> dict[str, Any]:
 
 def sent(kind: int) -> dict[str, Any]:
     """Return the row of the same message as REST and the gateway send it."""
-    told = message()
-    author = told["author"]
+    reported = message()
+    author = reported["author"]
     return row(
         raw_message(
             {
-                "id": told["id"],
+                "id": reported["id"],
                 "type": kind,
-                "timestamp": told["timestamp"],
+                "timestamp": reported["timestamp"],
                 "content": "x",
                 "author": {"id": author["id"], "username": author["name"], "bot": author["isBot"]},
             }

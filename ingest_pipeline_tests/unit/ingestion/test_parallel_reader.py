@@ -198,10 +198,10 @@ def test_damage_is_reported_as_by_one(
     with pytest.raises(BadInput) as expected:
         alone(document, monkeypatch)
     assert type(expected.value) in {ExportMalformed, ExportTruncated}
-    with pytest.raises(type(expected.value)) as told:
+    with pytest.raises(type(expected.value)) as reported:
         read(document)
     assert len(processes) == 1
-    assert str(told.value).split("(")[0] == str(expected.value).split("(")[0]
+    assert str(reported.value).split("(")[0] == str(expected.value).split("(")[0]
 
 
 def test_a_document_that_is_replaced_after_its_header_was_read_is_reported_as_that(

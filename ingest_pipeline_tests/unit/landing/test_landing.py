@@ -126,8 +126,8 @@ def test_an_export_older_than_one_read_in_the_future_is_quarantined(
         land(store, tmp_path, [message(1, "old")], to_come - timedelta(hours=1))
     assert contents(landed)[0] == ["new"]
     (reason,) = store.root.glob("_quarantine/*/reason.json")
-    told = json.loads(reason.read_text())
-    assert told == {
+    reported = json.loads(reason.read_text())
+    assert reported == {
         "file": "export.json",
         "reason": f"an export of {to_come.isoformat()}, in the future, has landed already",
     }

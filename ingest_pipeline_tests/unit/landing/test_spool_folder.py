@@ -32,6 +32,6 @@ def test_a_folder_has_one_owner_at_a_time(tmp_path: Path) -> None:
 def test_a_folder_that_cannot_be_made_is_reported(tmp_path: Path) -> None:
     """With its name."""
     (tmp_path / "file").touch()
-    told = rf"spool {tmp_path}/file/spool cannot be written \(Not a directory\): fix its permissions"
-    with pytest.raises(StorageRejected, match=told), own_spool(tmp_path / "file" / "spool"):
+    reported = rf"spool {tmp_path}/file/spool cannot be written \(Not a directory\): fix its permissions"
+    with pytest.raises(StorageRejected, match=reported), own_spool(tmp_path / "file" / "spool"):
         pass

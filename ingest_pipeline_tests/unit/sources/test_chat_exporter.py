@@ -170,7 +170,7 @@ def test_a_wrong_token_is_refused_and_not_shown(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("changes", "wording"),
     [
         ({"messages": [message(-900), message(900)]}, None),
         ({"messages": []}, "does not contain any messages; an empty file"),
@@ -179,14 +179,14 @@ def test_a_wrong_token_is_refused_and_not_shown(tmp_path: Path) -> None:
     ids=["between messages", "empty channel", "after the last message"],
 )
 def test_a_range_without_messages_is_an_empty_success(
-    tmp_path: Path, changes: dict[str, Any], said: str | None
+    tmp_path: Path, changes: dict[str, Any], wording: str | None
 ) -> None:
     """An empty document is complete, and the result warns that it may mean something else."""
     result = exporter(tmp_path, **changes).export(REQUEST, tmp_path / "out")
     assert json.loads(result.path.read_text())["messages"] == []
     assert result.message_count == 0
     assert result.warnings[-1] == NO_MESSAGES
-    assert said is None or any(said in warning for warning in result.warnings)
+    assert wording is None or any(wording in warning for warning in result.warnings)
 
 
 def test_an_old_exporters_error_for_an_empty_range_is_an_empty_success_too(tmp_path: Path) -> None:

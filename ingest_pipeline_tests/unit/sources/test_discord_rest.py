@@ -193,7 +193,7 @@ class _Answer:
 
 
 @pytest.mark.parametrize(
-    ("status", "said", "kind"),
+    ("status", "text", "kind"),
     [
         (403, "<!DOCTYPE html><title>Attention Required! | Cloudflare</title>", AddressBlocked),
         (429, "<html>error 1015</html>", AddressBlocked),
@@ -203,11 +203,11 @@ class _Answer:
     ],
 )
 def test_a_page_or_an_unverified_account_is_no_matter_of_the_channel(
-    status: int, said: Any, kind: type[IngestError]
+    status: int, text: Any, kind: type[IngestError]
 ) -> None:
     """Discord refuses in JSON; a page comes from what stands before it."""
     answer: Any = _Answer(status)
-    assert type(translated(discord.HTTPException(answer, said), "/channels/1/messages")) is kind
+    assert type(translated(discord.HTTPException(answer, text), "/channels/1/messages")) is kind
 
 
 def test_a_mistake_of_ours_is_not_dressed_up() -> None:

@@ -124,21 +124,21 @@ def finished(
     return FinishedRun(exit_code, stdout, stderr, 61.4, timed_out=timed_out)
 
 
-@pytest.mark.parametrize(("said", "expected"), SAYINGS)
+@pytest.mark.parametrize(("text", "expected"), SAYINGS)
 @pytest.mark.parametrize("exit_code", [0, 1])
 def test_what_is_known_is_quoted_with_its_remedy(
-    said: str, expected: tuple[type[IngestError], str], exit_code: int
+    text: str, expected: tuple[type[IngestError], str], exit_code: int
 ) -> None:
     """The one line that says it, of whatever stands around it."""
-    error = failure_of(finished(f"before\n{said}\nafter", exit_code=exit_code), "channel 1")
+    error = failure_of(finished(f"before\n{text}\nafter", exit_code=exit_code), "channel 1")
     assert (type(error), str(error)) == (
         expected[0],
-        f"channel 1: the exporter says {said!r}: {expected[1]}",
+        f"channel 1: the exporter says {text!r}: {expected[1]}",
     )
 
 
 @pytest.mark.parametrize(
-    "said",
+    "text",
     [
         " ERROR ",
         "Failed to export message 1",
@@ -148,9 +148,9 @@ def test_what_is_known_is_quoted_with_its_remedy(
         f"{REQUEST} bad gateway.",
     ],
 )
-def test_a_failure_that_claims_success_is_a_failure(said: str) -> None:
+def test_a_failure_that_claims_success_is_a_failure(text: str) -> None:
     """Whatever the exit code is."""
-    error = failure_of(finished(stdout=f"1 channel\n{said}\n", exit_code=0), "channel 1")
+    error = failure_of(finished(stdout=f"1 channel\n{text}\n", exit_code=0), "channel 1")
     assert type(error) is ExporterFailed
     assert "ended with exit code 0 and says" in str(error)
 
@@ -162,7 +162,7 @@ def test_words_on_standard_output_and_in_colours_are_understood() -> None:
 
 
 @pytest.mark.parametrize(
-    ("run", "told"),
+    ("run", "reported"),
     [
         (
             finished("ERROR\n  first words  \nSystem.IO.IOException: the disk\nlast"),
@@ -187,10 +187,10 @@ def test_words_on_standard_output_and_in_colours_are_understood() -> None:
         ),
     ],
 )
-def test_what_is_not_known_is_quoted_too(run: FinishedRun, told: str) -> None:
+def test_what_is_not_known_is_quoted_too(run: FinishedRun, reported: str) -> None:
     """The exception if there is one, the first words otherwise, cut where they are long."""
     error = failure_of(run, "channel 1")
-    assert (type(error), str(error)) == (ExporterFailed, f"channel 1: {told}")
+    assert (type(error), str(error)) == (ExporterFailed, f"channel 1: {reported}")
 
 
 def test_a_run_that_took_too_long_is_reported_before_its_words() -> None:

@@ -83,5 +83,5 @@ for table in document.batches(Tally()):
     assert b"text" in encoder.finish()
 print("pandas" in sys.modules)
 """
-    said = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert said.stdout.strip() == "False"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"

@@ -145,7 +145,7 @@ def test_an_unquoted_yaml_time_keeps_its_offset() -> None:
 
 
 @pytest.mark.parametrize(
-    ("fields", "said"),
+    ("fields", "reason"),
     [
         (
             {"start": "2026-09-06T13:00:00"},
@@ -184,11 +184,11 @@ def test_an_unquoted_yaml_time_keeps_its_offset() -> None:
         ),
     ],
 )
-def test_a_wrong_value_is_named_with_line_and_remedy(fields: dict[str, str], said: str) -> None:
+def test_a_wrong_value_is_named_with_line_and_remedy(fields: dict[str, str], reason: str) -> None:
     """Every message says where, what and what to do."""
     message = refusal("# a comment\n" + entry(**fields))
     assert message.startswith("sessions.yaml, line 2")
-    assert said in message
+    assert reason in message
 
 
 def test_all_problems_of_a_file_are_reported_at_once() -> None:
@@ -216,7 +216,7 @@ def test_an_id_given_twice_names_both_places() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "reason"),
     [
         ("session: []", "must have the one top-level key 'sessions' (or be a list); it has 'session'"),
         ("sessions: []\nextra: 1", "it has 'sessions', 'extra'"),
@@ -233,13 +233,13 @@ def test_an_id_given_twice_names_both_places() -> None:
         (b"- id: \xff\n", "is not UTF-8: byte 0xff in line 1. Save the file as UTF-8"),
     ],
 )
-def test_a_document_of_another_shape_is_refused(text: str | bytes, said: str) -> None:
+def test_a_document_of_another_shape_is_refused(text: str | bytes, reason: str) -> None:
     """Structure that cannot be sessions is distinguished from wrong values."""
-    assert said in refusal(text)
+    assert reason in refusal(text)
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "reason"),
     [
         ("", "x.csv is empty: its first line must name the fields"),
         ("\n\n", "x.csv is empty"),
@@ -255,9 +255,9 @@ def test_a_document_of_another_shape_is_refused(text: str | bytes, said: str) ->
         ("id,start,end\n" + "x" * 200_000, "is not CSV"),
     ],
 )
-def test_a_wrong_csv_file_is_refused(text: str, said: str) -> None:
+def test_a_wrong_csv_file_is_refused(text: str, reason: str) -> None:
     """Header and rows are checked, with their lines."""
-    assert said in refusal(text, "x.csv")
+    assert reason in refusal(text, "x.csv")
 
 
 def test_csv_lines_are_counted_over_quoted_line_breaks() -> None:
@@ -283,12 +283,12 @@ def test_an_unreadable_or_huge_file_is_refused(tmp_path: Path) -> None:
     """A wrong path, a folder and a file of another size class are reported with the path."""
     huge = tmp_path / "huge.csv"
     huge.write_bytes(b"x" * (MAX_BYTES + 1))
-    for path, said in (
+    for path, reason in (
         (tmp_path / "none.csv", "cannot be read"),
         (tmp_path, "cannot be read"),
         (huge, "larger"),
     ):
-        with pytest.raises(BadInput, match=said) as caught:
+        with pytest.raises(BadInput, match=reason) as caught:
             read_sessions(path, default_channel_id=1)
         assert str(path) in str(caught.value)
 

@@ -107,7 +107,7 @@ def test_a_changed_file_is_read_again_and_an_unchanged_one_is_not(tmp_path: Path
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "wording"),
     [
         ("chanels: {}", "line 1: unknown key 'chanels': did you mean 'channels'?"),
         ("zzz: {}", "known are default_channel_id, monitor, defaults, channels"),
@@ -143,11 +143,11 @@ def test_a_changed_file_is_read_again_and_an_unchanged_one_is_not(tmp_path: Path
         ("channels: {", "is not YAML"),
     ],
 )
-def test_a_wrong_file_is_refused_with_line_and_remedy(tmp_path: Path, text: str, said: str) -> None:
+def test_a_wrong_file_is_refused_with_line_and_remedy(tmp_path: Path, text: str, wording: str) -> None:
     """Every message says where, what and what to do."""
     with pytest.raises(ConfigurationError) as caught:
         load(tmp_path, text)
-    assert said in str(caught.value)
+    assert wording in str(caught.value)
     assert "settings.yaml" in str(caught.value)
 
 

@@ -171,11 +171,11 @@ def test_any_content_splits_into_trimmed_parts_of_itself(content: str) -> None:
     ),
     st.text(st.characters(exclude_characters=f"`*_~|:{UNSEEN}"), max_size=60),
 )
-def test_a_written_driver_comes_back_and_the_span_goes_once(emoji: str, name: str, said: str) -> None:
+def test_a_written_driver_comes_back_and_the_span_goes_once(emoji: str, name: str, reason: str) -> None:
     """What a radio channel writes is read back: the name as written, its span no longer in the text."""
-    driver, text = split_radio(f"{emoji}`{name}` {said}")
+    driver, text = split_radio(f"{emoji}`{name}` {reason}")
     assert driver == name
-    assert text == said.strip()
+    assert text == reason.strip()
 
 
 @given(st.text(st.characters(exclude_characters="`"), max_size=80))

@@ -137,7 +137,7 @@ def test_an_event_over_the_end_of_summer_time_has_its_real_length() -> None:
 
 
 @pytest.mark.parametrize(
-    ("lines", "said"),
+    ("lines", "reason"),
     [
         (
             ("DTSTART:20260906T130000", TIMES[1]),
@@ -174,11 +174,11 @@ def test_an_event_over_the_end_of_summer_time_has_its_real_length() -> None:
         ((*TIMES, "X-INGEST-YEAR:soon"), "year 'soon' is not a whole number"),
     ],
 )
-def test_a_wrong_event_is_named_with_line_and_remedy(lines: tuple[str, ...], said: str) -> None:
+def test_a_wrong_event_is_named_with_line_and_remedy(lines: tuple[str, ...], reason: str) -> None:
     """An event that is no session is refused with what to do instead, when there is no other."""
     message = refusal(event(*lines))
     assert message.startswith("season.ics, line 4, 'monza-race@example.org': ")
-    assert said in message
+    assert reason in message
 
 
 def test_all_events_are_judged_at_once() -> None:
@@ -194,7 +194,7 @@ def test_all_events_are_judged_at_once() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "reason"),
     [
         ("", "no complete VCALENDAR"),
         ("BEGIN:VCALENDAR\nBEGIN:VEVENT\nUID:a\n", "it is empty or cut off"),
@@ -204,9 +204,9 @@ def test_all_events_are_judged_at_once() -> None:
         (calendar("BEGIN:VTODO", "UID:a", "END:VTODO"), "holds no VEVENT"),
     ],
 )
-def test_a_file_that_is_no_calendar_of_events_is_refused(text: str, said: str) -> None:
+def test_a_file_that_is_no_calendar_of_events_is_refused(text: str, reason: str) -> None:
     """What cannot be sessions is distinguished from wrong events."""
-    with pytest.raises(BadInput, match=said):
+    with pytest.raises(BadInput, match=reason):
         parse(text)
 
 

@@ -167,7 +167,7 @@ def test_a_guild_s_scheduled_events_take_their_own_channel() -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "wording"),
     [
         (b"{", "is not JSON"),
         (b"[]", "holds no sessions: ask for another season"),
@@ -183,9 +183,9 @@ def test_a_guild_s_scheduled_events_take_their_own_channel() -> None:
         ),
     ],
 )
-def test_an_answer_that_is_no_schedule_is_refused_with_what_would_be(content: bytes, said: str) -> None:
+def test_an_answer_that_is_no_schedule_is_refused_with_what_would_be(content: bytes, wording: str) -> None:
     """Whatever a source answers instead of a season ends in one error of bad input."""
-    with pytest.raises(BadInput, match=said):
+    with pytest.raises(BadInput, match=wording):
         read_schedule(content, "season.json", OPTIONS)
 
 
@@ -211,16 +211,16 @@ def test_trading_days_have_regular_hours_half_days_and_holidays() -> None:
 
 
 @pytest.mark.parametrize(
-    ("market", "first", "said"),
+    ("market", "first", "wording"),
     [
         ("xnys", 25, "did you mean XNYS"),
         ("?", 25, "write its ISO 10383 code"),
         ("XNYS", 28, "Give another time range"),
     ],
 )
-def test_trading_days_that_cannot_be_are_refused_with_a_remedy(market: str, first: int, said: str) -> None:
+def test_trading_days_that_cannot_be_are_refused_with_a_remedy(market: str, first: int, wording: str) -> None:
     """An unknown market, or a weekend."""
-    with pytest.raises(BadInput, match=said):
+    with pytest.raises(BadInput, match=wording):
         trading(market, datetime(2026, 11, first, tzinfo=UTC), datetime(2026, 11, 30, tzinfo=UTC))
 
 

@@ -85,7 +85,7 @@ def test_a_file_without_subscriptions_has_none(settings: Settings) -> None:
 
 
 @pytest.mark.parametrize(
-    ("below", "said"),
+    ("below", "reason"),
     [
         ("{}", "schedule 'f1' needs one of url, discord_guild_id and trading, and has none"),
         ("{url: 'file:a.ics', trading: XNYS}", "and has url and trading: keep one"),
@@ -107,12 +107,12 @@ def test_a_file_without_subscriptions_has_none(settings: Settings) -> None:
     ],
 )
 def test_a_mistake_is_reported_with_its_line_and_stops_no_message(
-    settings: Settings, below: str, said: str
+    settings: Settings, below: str, reason: str
 ) -> None:
     """The settings of channels are read all the same."""
     with pytest.raises(ConfigurationError) as caught:
         load(settings, f"schedules:\n  f1: {below}\n")
-    assert said in str(caught.value)
+    assert reason in str(caught.value)
     assert "line 2" in str(caught.value)
     assert "word" not in str(caught.value)
     assert load_settings_file(settings.settings_file).defaults == {}
