@@ -2,8 +2,8 @@
 
 Two ways to find the cuts. In an indented document the white space before the first element ends
 every element too (`<that white space>}` and a comma), because a raw line break cannot occur inside
-a JSON string: one backward search per chunk. Anything else is scanned token by token, which is
-slower and always right.
+a JSON string: one backward search per chunk. Anything else, such as what `jq -c` writes, is scanned
+for quotes, brackets and commas.
 
 Each half is offered as a document of its own. The cut is a comma between two messages, found by
 the white space that ends every element of an indented array; exports that are not indented,
@@ -19,12 +19,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
+import numpy as np
+import numpy.typing as npt
+
 CHUNK_BYTES = 128 * 1024
 SEARCH_BYTES = 8 * 1024 * 1024
 
-# A string without its closing quote matches up to the end of the buffer, with an empty group.
-_TOKEN = re.compile(rb'"(?:[^"\\]++|\\.)*+("?)|[\[\]{},]', re.DOTALL)
-_OPENING, _CLOSING = b"[{", b"]}"
+# Bytes that decide where an element ends: those of an array of 256, by their code.
+_IS_MARK = np.isin(np.arange(256), list(b'"[]{},'))
+_STEP = np.zeros(256, np.int8)
+_STEP[list(b"[{")], _STEP[list(b"]}")] = 1, -1
+_ESCAPED = re.compile(rb'\\["\\]')
+_NONE = np.empty(0, np.int64)
 _WHITE_SPACE = b" \t\r\n"
 _FIRST = re.compile(rb'"messages"\s*:\s*\[(\s*)\{')
 _HEAD_BYTES = 256 * 1024
@@ -37,10 +43,11 @@ HEAD_START_BYTES = 40 * 1024 * 1024
 
 @dataclass(slots=True)
 class _Scan:
-    """The position of the token scanner in the buffer: it never reads a byte twice."""
+    """The state of the scanner at its position in the buffer: it never reads a byte twice."""
 
     position: int = 0
     depth: int = 0
+    is_in_string: bool = False
     cut: int = -1
 
 
@@ -81,35 +88,43 @@ def slices(stream: BinaryIO, buffer: bytes) -> Iterator[tuple[bytes, bool]]:
 
 def _scan(buffer: bytes, scan: _Scan) -> int:
     """Move the scanner to the buffer's end and return the last comma between elements, or -1."""
-    while scan.depth >= 0 and (token := _TOKEN.search(buffer, scan.position)):
-        byte = token[0][:1]
-        if byte == b'"' and not token[1]:
-            scan.position = token.start()
-            break
-        scan.position = token.end()
-        if byte in _OPENING:
-            scan.depth += 1
-        elif byte in _CLOSING:
-            scan.depth -= 1
-        elif byte == b"," and scan.depth == 0:
-            scan.cut = token.start()
+    commas = _commas(buffer, scan)
+    if len(commas):
+        scan.cut = int(commas[-1])
     return scan.cut
+
+
+def _commas(buffer: bytes, scan: _Scan) -> npt.NDArray[np.int64]:
+    """Move the scanner to the buffer's end, or the array's; return the commas between elements it passed."""
+    begin, end = scan.position, len(buffer)
+    if scan.depth < 0 or begin >= end:
+        return _NONE
+    # A backslash at the end belongs to what is not read yet.
+    end -= (end - begin - len(buffer[begin:].rstrip(b"\\"))) % 2
+    marks = _IS_MARK[np.frombuffer(buffer, np.uint8, end - begin, begin)]
+    for escaped in _ESCAPED.finditer(buffer, begin, end):
+        marks[escaped.start() + 1 - begin] = False
+    places = np.flatnonzero(marks)
+    signs = np.frombuffer(buffer, np.uint8)[places + begin]
+    quotes = np.cumsum(signs == ord('"')) + scan.is_in_string
+    steps = np.where(quotes % 2, 0, _STEP[signs])
+    depths = np.cumsum(steps) + scan.depth
+    over = np.flatnonzero(depths < 0)
+    last = int(over[0]) + 1 if len(over) else len(depths)
+    scan.position = end
+    if last:
+        scan.depth, scan.is_in_string = int(depths[last - 1]), bool(quotes[last - 1] % 2)
+    is_cut = (signs[:last] == ord(",")) & (depths[:last] == 0) & (quotes[:last] % 2 == 0)
+    commas: npt.NDArray[np.int64] = places[:last][is_cut] + begin
+    return commas
 
 
 def elements(run: bytes) -> Iterator[bytes]:
     """Yield the elements of a run one by one, however they are laid out."""
-    scan = _Scan()
     start = 0
-    while scan.depth >= 0 and (token := _TOKEN.search(run, scan.position)):
-        scan.position = token.end()
-        byte = token[0][:1]
-        if byte in _OPENING:
-            scan.depth += 1
-        elif byte in _CLOSING:
-            scan.depth -= 1
-        elif byte == b"," and scan.depth == 0:
-            yield run[start : token.start()]
-            start = token.end()
+    for comma in _commas(run, _Scan()).tolist():
+        yield run[start:comma]
+        start = comma + 1
     yield run[start:]
 
 
