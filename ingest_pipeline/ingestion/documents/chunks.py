@@ -1,7 +1,7 @@
 """Rows on their way from documents to the table, in chunks that are each merged in one transaction.
 
-Documents are read to their end before the first row is merged, so a damaged one changes nothing. The first
-chunk waits in memory, the others in a file that has no name and goes with the process.
+Documents are read to their end before the first row is merged, so a damaged one changes nothing. Few rows
+wait in memory, many in a file that has no name and goes with the process.
 """
 
 from __future__ import annotations
@@ -29,10 +29,12 @@ class ChunkSizes:
     Attributes:
         block: Rows written to a file, and read from it, at a time.
         blocks: Blocks in a chunk.
+        held: Blocks that may wait in memory; not more than a chunk.
     """
 
     block: int = 5_000
     blocks: int = 20
+    held: int = 5
 
 
 _SIZES = ChunkSizes()
@@ -64,27 +66,29 @@ def read_in_chunks(
         The rows of each can be read again until the next one is asked for.
     """
     source = blocks_of(tables, sizes)
-    first = list(islice(source, sizes.blocks))
-    second = list(islice(source, 1))
-    if not second:
-        yield iter(()), first
+    held = list(islice(source, min(sizes.held, sizes.blocks)))
+    more = list(islice(source, 1))
+    if not more:
+        yield iter(()), held
         return
     with TemporaryFile(prefix="ingest-rows-") as file:
-        write_rows(file, chain(second, source))
-        second.clear()
+        write_rows(file, _consumed(held, more, source))
         file.seek(0)
         with pa.ipc.open_file(file) as reader:
             blocks = range(reader.num_record_batches)
-            *between, last = (
+            *earlier, last = (
                 _Blocks(reader, blocks[at : at + sizes.blocks]) for at in blocks[:: sizes.blocks]
             )
-            yield _each(first, between), last
+            yield iter(earlier), last
 
 
-def _each(first: list[pa.Table], between: Iterable[Iterable[pa.Table]]) -> Iterator[Iterable[pa.Table]]:
-    yield first
-    first.clear()
-    yield from between
+def _consumed(*sources: Iterable[pa.Table]) -> Iterator[pa.Table]:
+    """Yield what is in lists, which are emptied, and in iterators."""
+    for source in sources:
+        if isinstance(source, list):
+            while source:
+                yield source.pop(0)
+        yield from source
 
 
 def blocks_of(tables: Iterable[pa.Table], sizes: ChunkSizes = _SIZES) -> Iterator[pa.Table]:
