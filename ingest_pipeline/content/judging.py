@@ -20,7 +20,7 @@ from ingest_pipeline.domain.extract.highlights import HIGHLIGHT_RULE_VERSION, Si
 from ingest_pipeline.storage.content.highlights import SessionChannel, SessionRate
 from ingest_pipeline.storage.content.rows import Row
 from ingest_pipeline.storage.content.tables import HIGHLIGHT_SIGNALS
-from ingest_pipeline.storage.engine.columns import as_numpy, column, grouped, positions
+from ingest_pipeline.storage.engine.columns import as_numpy, column, grouped, in_one_piece, positions
 
 Rates = Mapping[SessionChannel, SessionRate]
 _NUMBERS = ("reaction_count", "reply_count", "messages_per_minute")
@@ -135,18 +135,18 @@ class Judge:
             ascending.
         """
         if not len(features):
-            return HIGHLIGHT_SIGNALS.columns.empty_table(), np.empty(0, np.int64)
+            return pa.Table.from_batches([], HIGHLIGHT_SIGNALS.columns), np.empty(0, np.int64)
         texts, words = self._words(features)
         names = ("session_id", "channel_id", *_NUMBERS)
         codes = [_codes(features[name]) for name in names[:2]]
-        codes += [as_numpy(features[name].combine_chunks()).astype(np.int64) for name in _NUMBERS]
+        codes += [as_numpy(features[name]).astype(np.int64) for name in _NUMBERS]
         firsts, groups = grouped([*codes, words])
         alike = features.select(names).take(positions(firsts))
         signals = zip(*(each.to_pylist() for each in alike.itercolumns()), strict=True)
         said = (texts[word] for word in words[firsts].tolist())
         judged = list(map(self._judged, signals, said))
         are_candidates = np.array([is_candidate for is_candidate, _ in judged], bool)[groups]
-        ids = as_numpy(features["discord_id"].combine_chunks())
+        ids = as_numpy(features["discord_id"])
         return _joined(features["discord_id"], groups, [row for _, row in judged]), ids[are_candidates]
 
     def _words(self, features: pa.Table) -> tuple[list[str], np.ndarray]:
@@ -195,7 +195,7 @@ def _as_json(signals: Signals) -> str:
 
 def _codes(values: pa.ChunkedArray) -> np.ndarray:
     """Return a number for each different value, 0 for null."""
-    encoded = values.combine_chunks().dictionary_encode()
+    encoded = in_one_piece(values).dictionary_encode()
     codes = as_numpy(encoded.indices).astype(np.int64) + 1
     if values.null_count:
         codes[as_numpy(pc.indices_nonzero(values.is_null())).astype(np.int64)] = 0
@@ -207,7 +207,7 @@ def _joined(ids: pa.ChunkedArray, groups: np.ndarray, judged: Sequence[Row | Non
     rows = [row for row in judged if row]
     rows_of[[at for at, row in enumerate(judged) if row]] = np.arange(len(rows))
     if not rows:
-        return HIGHLIGHT_SIGNALS.columns.empty_table()
+        return pa.Table.from_batches([], HIGHLIGHT_SIGNALS.columns)
     own = rows_of[groups]
     takes = own >= 0
     fields = list(HIGHLIGHT_SIGNALS.columns)[1:]

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ingest_pipeline.domain.messages.parts import words_of
-from ingest_pipeline.storage.engine.columns import column, scalar
+from ingest_pipeline.storage.engine.columns import column, in_one_piece, scalar
 
 STORED_COLUMNS = (
     "session_id",
@@ -61,7 +61,7 @@ def with_words(messages: pa.Table) -> pa.Table:
         columns = (some[name].to_pylist() for name in _WORDS_OF)
         joined = [_words(*shown) for shown in zip(*columns, strict=True)]
         words = pc.replace_with_mask(
-            words.combine_chunks(), has_parts.combine_chunks(), column(joined, pa.string())
+            in_one_piece(words), in_one_piece(has_parts), column(joined, pa.string())
         )
     return messages.append_column(WORDS, words)
 

@@ -19,7 +19,15 @@ from ingest_pipeline.domain.markdown import as_code
 from ingest_pipeline.domain.messages.normalize import NORMALIZER_VERSION
 from ingest_pipeline.domain.messages.words import IN_EMBEDS, DriverFrom, speech_in_embed, speech_in_text
 from ingest_pipeline.storage.content.tables import RADIO_MESSAGES
-from ingest_pipeline.storage.engine.columns import as_numpy, column, grouped, positions, repeated, scalar
+from ingest_pipeline.storage.engine.columns import (
+    as_numpy,
+    column,
+    grouped,
+    in_one_piece,
+    positions,
+    repeated,
+    scalar,
+)
 
 _SPOKEN_PARTS = frozenset({"forwarded.content", "component.text", "forwarded.component.text"})
 _READ = ("raw_content", "author_name", "parts", "details_parts", "channel_id")
@@ -107,8 +115,8 @@ def _said(
 
 def _known(drivers: DriverTable, names: pa.ChunkedArray, times: pa.Table) -> dict[str, pa.Array]:
     """Return who is meant by names, each at a season and a day since 1970; nulls for nobody known."""
-    encoded = names.combine_chunks().dictionary_encode()
-    keys = [as_numpy(encoded.indices), *(as_numpy(times[name].combine_chunks()) for name in _TIMES)]
+    encoded = in_one_piece(names).dictionary_encode()
+    keys = [as_numpy(encoded.indices), *(as_numpy(times[name]) for name in _TIMES)]
     firsts, meant = grouped([each.astype(np.int64) for each in keys])
     different = zip(*(each[firsts].tolist() for each in keys), strict=True)
     texts = encoded.dictionary.to_pylist()

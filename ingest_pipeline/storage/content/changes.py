@@ -45,8 +45,7 @@ class Changes:
 def unique_ids(rows: pa.Table, where: str | None = None) -> np.ndarray:
     """Return the messages of rows, int64, ascending; where a column is true, if one is named."""
     ids = rows["discord_id"]
-    ids = (ids.filter(rows[where]) if where else ids).combine_chunks()
-    return np.unique(as_numpy(ids)) if len(ids) else np.empty(0, np.int64)
+    return np.unique(as_numpy(ids.filter(rows[where]) if where else ids))
 
 
 def changes_of(differing: np.ndarray, had: np.ndarray, have: np.ndarray, rows: int) -> Changes:

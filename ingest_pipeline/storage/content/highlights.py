@@ -328,4 +328,4 @@ def _lists(pairs: Collection[SessionChannel]) -> dict[str, list[object]]:
 
 
 def _ids(found: pa.Table, name: str = "discord_id") -> np.ndarray:
-    return as_numpy(found[name].combine_chunks()) if len(found) else np.empty(0, np.int64)
+    return as_numpy(found[name]) if len(found) else np.empty(0, np.int64)

@@ -82,13 +82,22 @@ def values_of(values: pa.ChunkedArray) -> list[Any]:
     return [None if moment is None else moment.replace(tzinfo=UTC) for moment in moments]
 
 
-def as_numpy(numbers: pa.Array) -> np.ndarray:
+def in_one_piece(values: pa.ChunkedArray) -> pa.Array:
+    """Return a column's values as one array; of none, `combine_chunks` would import pandas."""
+    return values.combine_chunks() if values.num_chunks else pa.nulls(0, values.type)
+
+
+def as_numpy(numbers: pa.Array | pa.ChunkedArray) -> np.ndarray:
     """Return integers, times as such, or floats where they lie; where one is null, anything.
 
     `to_numpy` would import pandas.
     """
+    if isinstance(numbers, pa.ChunkedArray):
+        numbers = in_one_piece(numbers)
     layout = np.dtype("f8" if pa.types.is_floating(numbers.type) else f"i{numbers.type.bit_width // 8}")
     first = numbers.offset * layout.itemsize
+    if not len(numbers):
+        return np.empty(0, layout)
     return np.frombuffer(numbers.buffers()[1], layout, len(numbers), first)
 
 
@@ -112,7 +121,7 @@ def grouped(columns: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
 
 def as_flags(flags: pa.ChunkedArray) -> np.ndarray:
     """Return booleans without nulls; `to_numpy` would import pandas."""
-    return as_numpy(flags.combine_chunks().cast(pa.int8())).astype(bool)
+    return as_numpy(flags.cast(pa.int8())).astype(bool)
 
 
 def _converted(values: Sequence[Any], kind: pa.DataType) -> pa.Array:

@@ -58,7 +58,7 @@ def admit(connection: Connection, rows: pa.Table, *, now: datetime) -> Admission
     reasons = rows["skip_reason"]
     if reasons.null_count == len(rows):
         return Admission(rows)
-    ids = as_numpy(rows["discord_id"].combine_chunks())
+    ids = as_numpy(rows["discord_id"])
     is_taken = as_flags(reasons.is_null())
     left_out = np.setdiff1d(ids[~is_taken], ids[is_taken])
     if len(left_out):

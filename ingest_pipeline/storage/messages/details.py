@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ingest_pipeline.domain.messages.details import DETAIL_COLUMNS, NO_DETAILS
+from ingest_pipeline.storage.engine.columns import column
 from ingest_pipeline.storage.engine.database import Connection
 
 _STAGED = ("discord_id", "edited_at", "observed_at", *DETAIL_COLUMNS)
@@ -44,7 +45,7 @@ def merge_details(connection: Connection, rows: pa.Table) -> set[int]:
     if pc.any(plain).as_py():
         ids = read["discord_id"].filter(plain).to_pylist()
         found = connection.fetch_all("detailed_among", discord_ids=ids)
-        known = pa.array([row["discord_id"] for row in found], pa.int64())
+        known = column([row["discord_id"] for row in found], pa.int64())
         read = read.filter(pc.or_(pc.invert(plain), pc.is_in(read["discord_id"], value_set=known)))
     if not len(read):
         return set()

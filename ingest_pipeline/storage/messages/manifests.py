@@ -14,7 +14,7 @@ from typing import NamedTuple
 import pyarrow as pa
 
 from ingest_pipeline.domain.sessions.session import Session
-from ingest_pipeline.storage.engine.columns import column
+from ingest_pipeline.storage.engine.columns import column, in_one_piece
 from ingest_pipeline.storage.engine.database import Connection
 from ingest_pipeline.storage.messages.manifest_changes import (
     Changes,
@@ -195,7 +195,7 @@ def _skipped(connection: Connection, session: Session) -> pa.Table:
     ).combine_chunks()
     if not skipped.num_rows:
         return skipped
-    parts = [skipped[name].combine_chunks() for name in ("channel_id", "posted_at")]
+    parts = [in_one_piece(skipped[name]) for name in ("channel_id", "posted_at")]
     owners = sessions_at(connection, *parts).to_pylist()
     mine = [position for position, owner in enumerate(owners) if owner == session.session_id]
     return skipped.take(column(mine, pa.int64()))

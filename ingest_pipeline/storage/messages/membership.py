@@ -19,7 +19,7 @@ import pyarrow as pa
 
 from ingest_pipeline.domain.sessions.membership import Claim, Span, spans_of
 from ingest_pipeline.domain.sessions.session import Session
-from ingest_pipeline.storage.engine.columns import as_numpy, column
+from ingest_pipeline.storage.engine.columns import as_numpy, column, in_one_piece
 from ingest_pipeline.storage.engine.database import Connection
 from ingest_pipeline.storage.erasure_list import note_erased_threads
 from ingest_pipeline.storage.gateway.dirty_windows import WHOLE_SESSION, DirtyWindow, mark_windows_dirty
@@ -80,7 +80,7 @@ def link_merged(connection: Connection, *, now: datetime) -> None:
     merged = connection.fetch_arrow("list_merged").combine_chunks()
     if not merged.num_rows:
         return
-    parts = [merged[name].combine_chunks() for name in ("channel_id", "posted_at")]
+    parts = [in_one_piece(merged[name]) for name in ("channel_id", "posted_at")]
     merged = merged.append_column("owner", sessions_at(connection, *parts))
     # A time that becomes an object imports pandas, once for each process.
     sides = merged.select(["discord_id", "owner", "session_id", "is_moved"])

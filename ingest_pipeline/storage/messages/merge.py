@@ -41,7 +41,7 @@ import numpy as np
 import pyarrow as pa
 
 from ingest_pipeline.domain.messages.normalize import SkipReason
-from ingest_pipeline.storage.engine.columns import as_numpy, column, repeated
+from ingest_pipeline.storage.engine.columns import as_numpy, column, in_one_piece, repeated
 from ingest_pipeline.storage.engine.database import Connection
 from ingest_pipeline.storage.erasure_list import erasures_in, without_erased
 from ingest_pipeline.storage.messages.changes import ChangeKind, record_changes
@@ -206,10 +206,10 @@ def _listed(readings: pa.Table, listed: list[dict[str, Any]]) -> pa.Table:
 
 def _new_messages(connection: Connection, readings: pa.Table, now: datetime) -> pa.Table:
     """Return rows of `messages` for readings of messages that it does not have, in the order of ids."""
-    ids = as_numpy(readings["discord_id"].combine_chunks())
+    ids = as_numpy(readings["discord_id"])
     if (ids[1:] < ids[:-1]).any():
         readings = readings.take(column(np.argsort(ids).tolist(), pa.int32()))
-    channels, times = (readings[name].combine_chunks() for name in ("channel_id", "posted_at"))
+    channels, times = (in_one_piece(readings[name]) for name in ("channel_id", "posted_at"))
     moment = repeated(now, _TIME, len(readings))
     # Highlights are not the merge's: rows begin without.
     flags = readings.schema.get_field_index("is_highlight_candidate")

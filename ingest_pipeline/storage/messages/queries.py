@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from ingest_pipeline.domain.sessions.membership import Claim
 from ingest_pipeline.domain.window import Window
-from ingest_pipeline.storage.engine.columns import as_numpy
+from ingest_pipeline.storage.engine.columns import as_numpy, in_one_piece
 from ingest_pipeline.storage.engine.database import Connection
 from ingest_pipeline.storage.messages.membership import EVER, claims_between
 
@@ -115,14 +115,14 @@ def message_pages(
 
 def _is_sorted(rows: pa.Table) -> bool:
     """Return whether rows are in the order of an export, as they are where they came in the order of time."""
-    times, ids = (as_numpy(rows[name].combine_chunks()) for name in ("posted_at", "discord_id"))
+    times, ids = (as_numpy(rows[name]) for name in ("posted_at", "discord_id"))
     later, same = times[1:] > times[:-1], times[1:] == times[:-1]
     return bool((later | (same & (ids[1:] > ids[:-1]))).all())
 
 
 def _beside(rows: pa.Table, others: pa.Table) -> pa.Table:
     """Return rows with the columns of others that have the same `discord_id`; null where none has."""
-    known = others["discord_id"].combine_chunks()
+    known = in_one_piece(others["discord_id"])
     found = others.drop_columns(["discord_id"]).take(pc.index_in(rows["discord_id"], value_set=known))
     for name in found.column_names:
         rows = rows.append_column(name, found[name])

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -13,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ingest_pipeline.storage.engine.columns import as_rows, column, repeated, scalar
+from ingest_pipeline_tests.exports import as_bytes, export, message
 
 VALUES: list[tuple[pa.DataType, st.SearchStrategy[Any]]] = [
     (pa.string(), st.text(st.characters(exclude_categories=["Cs"]), max_size=6)),
@@ -59,29 +62,31 @@ def test_a_value_is_repeated(value: str | None, length: int) -> None:
     assert scalar(value, pa.string()).as_py() == value
 
 
-def test_storing_messages_loads_no_pandas() -> None:
+def test_storing_messages_loads_no_pandas(tmp_path: Path) -> None:
     """The libraries of frames cost half a second and 50 MB in each process that stores a message."""
+    messages = [
+        message(1, "words"),
+        message(2, "`Leclerc` Box, box."),
+        message(3, "NVDA\nBreakout above 150"),
+    ]
+    (tmp_path / "export.json").write_bytes(as_bytes(export(messages)))
     program = """
 import sys
-from datetime import UTC, datetime
-import io
+from contextlib import suppress
 from pgpq import ArrowToPostgresBinaryEncoder
-from ingest_pipeline.landing.exports.reader import read_header
-from ingest_pipeline.domain.messages.normalize import ChannelPolicy
-from ingest_pipeline.ingestion.documents.document import Provenance, Tally
-from ingest_pipeline.ingestion.documents.export import ExportDocument
-from ingest_pipeline_tests.exports import START, as_bytes, export, message
-raw = as_bytes(export([message(1, "text")]))
-provenance = Provenance("monza", "export", START, "journey")
-header = read_header(io.BytesIO(raw), "test.json")
-document = ExportDocument(lambda: io.BytesIO(raw), "x", header, ChannelPolicy(), None, False, provenance)
-for table in document.batches(Tally()):
-    encoder = ArrowToPostgresBinaryEncoder(table.schema)
-    encoder.write_header()
-    for batch in table.to_batches():
-        encoder.write_batch(batch)
-    assert b"text" in encoder.finish()
+from ingest_pipeline.cli.app import main
+from ingest_pipeline.storage.messages.schema import STAGING_SCHEMA
+ArrowToPostgresBinaryEncoder(STAGING_SCHEMA).write_header()
+with suppress(SystemExit):
+    main()
 print("pandas" in sys.modules)
 """
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "False"
+    done = subprocess.run(
+        [sys.executable, "-c", program, "import", str(tmp_path / "export.json")],
+        env={**os.environ, "INGEST_DATA_DIR": str(tmp_path / "data")},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "created 3" in done.stderr
+    assert done.stdout.splitlines()[-1] == "False"
