@@ -16,6 +16,7 @@ the remedy. Third-party exceptions are translated where they are caught, never r
     │   │   ├── ExportMalformed
     │   │   ├── ExportTruncated
     │   │   ├── ExportMismatch
+    │   │   ├── EmbeddingsMissing
     │   │   └── NothingFound
     │   ├── DiscordRejected
     │   │   ├── TokenRejected
@@ -25,6 +26,7 @@ the remedy. Third-party exceptions are translated where they are caught, never r
     │   │   └── IntentMissing
     │   ├── StorageRejected
     │   │   └── LandingRefused
+    │   ├── EmbeddingsRejected
     │   └── CopyDiffers
     └── TransientError
         ├── ExporterFailed
@@ -35,6 +37,7 @@ the remedy. Third-party exceptions are translated where they are caught, never r
         ├── DatabaseBusy
         ├── DatabaseUnavailable
         │   └── DatabaseDamaged
+        ├── EmbeddingsUnavailable
         └── StorageUnavailable
             └── LandingUnavailable
 """
@@ -141,6 +144,12 @@ class ExportMismatch(BadInput):
     """An export is of another channel, or older than what it would replace."""
 
 
+class EmbeddingsMissing(BadInput):
+    """Semantic search is asked for, and no endpoint is set."""
+
+    exit_code = ExitCode.CONFIGURATION
+
+
 class NothingFound(BadInput):
     """There is nothing with the id that was asked for."""
 
@@ -179,6 +188,12 @@ class StorageRejected(PermanentError):
 
 class LandingRefused(StorageRejected):
     """The object store of `INGEST_LANDING_URL` refuses: the bucket is not there, or not allowed."""
+
+
+class EmbeddingsRejected(PermanentError):
+    """The embeddings endpoint refuses the key, the model or a text, or is none."""
+
+    exit_code = ExitCode.CONFIGURATION
 
 
 class CopyDiffers(PermanentError):
@@ -235,6 +250,12 @@ class DatabaseDamaged(DatabaseUnavailable):
     """The embedded database's file or log is damaged: an operator must check the disk and rebuild it."""
 
     retryable = False
+
+
+class EmbeddingsUnavailable(TransientError):
+    """The embeddings endpoint does not answer, or asks for fewer requests."""
+
+    exit_code = ExitCode.STORAGE
 
 
 class StorageUnavailable(TransientError):

@@ -57,5 +57,7 @@ def _require_levels(text: str) -> str:
 
 Cron = Annotated[str, AfterValidator(_require_cron)]
 PathPrefix = Annotated[str, Field(pattern=r"^(/[A-Za-z0-9._~-]+)*$")]
+# One that messages name: no user and no password are in it.
+PublicAddress = Annotated[str, Field(pattern=r"^https?://[^\s/@]+(/[!-~]*)?$")]
 WebAddress = Annotated[SecretStr, AfterValidator(_require_web_address)]
 Levels = Annotated[str, AfterValidator(_require_levels)]

@@ -21,7 +21,7 @@ from ingest_pipeline.env_file import has_control_character, read_env_file
 from ingest_pipeline.errors import ConfigurationError
 from ingest_pipeline.installation import DEFAULT_DATA_DIR, HOME_FOLDER
 from ingest_pipeline.redaction import guard, guard_address
-from ingest_pipeline.setting_types import Cron, Levels, PathPrefix, PositiveInt, WebAddress
+from ingest_pipeline.setting_types import Cron, Levels, PathPrefix, PositiveInt, PublicAddress, WebAddress
 
 RENAMED_VARIABLES = {
     "INGEST_SWEEP_HOURS": "INGEST_POST_SESSION_HOURS",
@@ -90,6 +90,9 @@ class Settings(BaseSettings):
         api_prefix: What comes before those of the HTTP interface and its page, such as `/radio`.
         alert_webhook_url: Where alerts are sent; without it nowhere.
         notify_addresses: Where notifications are sent, by name: `INGEST_NOTIFY_PIT_WALL` is `pit_wall`.
+        embeddings_url: An OpenAI-compatible endpoint for semantic search; without it there is none.
+        embeddings_model: The model that it is asked for.
+        embeddings_api_key: Its key, if it needs one.
         alert_after_failures: Failures in a row of a live session's polls before an alert is sent.
         log_level: Level of our own loggers.
         log_levels: Levels of components, as `name=level` with commas between; they win over `log_level`.
@@ -150,6 +153,9 @@ class Settings(BaseSettings):
     alert_webhook_url: WebAddress | None = None
     # An alias that is no variable's name: `settings_from` finds the variables.
     notify_addresses: dict[str, SecretStr] = Field(default_factory=dict, validation_alias=NOTIFY_VARIABLES)
+    embeddings_url: PublicAddress | None = None
+    embeddings_model: str | None = None
+    embeddings_api_key: SecretStr | None = None
     alert_after_failures: PositiveInt = 2
     log_level: str = "INFO"
     log_levels: Levels = ""

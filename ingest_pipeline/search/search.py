@@ -24,6 +24,7 @@ from ingest_pipeline.storage.messages.coverage import gaps
 from ingest_pipeline.storage.search.indexed_texts import NEWEST, SearchIndex
 from ingest_pipeline.storage.search.postgres_index import PostgresIndex
 from ingest_pipeline.storage.search.sqlite_index import SqliteIndex, search_file
+from ingest_pipeline.storage.search.vectors import VectorCoverage
 
 CHANGES_AT_ONCE = 20_000
 _FIRST_LOOK = 200
@@ -67,6 +68,10 @@ class SearchFilter:
     until: datetime | None = None
     has_file: bool = False
 
+    def parameters(self) -> dict[str, Any]:
+        """Return the filters as queries take them."""
+        return {**asdict(self), "kind": self.kind.value if self.kind else None}
+
 
 @dataclass(frozen=True, slots=True)
 class SnippetPart:
@@ -89,11 +94,13 @@ class Hit:
         row: Its row, every column of `messages`.
         snippet: The words around the first match.
         is_earlier: Whether these are of an earlier version, since the present one has no match.
+        similarity: How similar its words are to the question, -1 to 1; None where they were not compared.
     """
 
     row: dict[str, Any]
     snippet: tuple[SnippetPart, ...]
     is_earlier: bool = False
+    similarity: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,11 +128,13 @@ class SearchPage:
         hits: The messages, in the order asked for.
         is_last: Whether there are no more.
         completeness: Of the channel that was asked for, else of those that the hits are in.
+        vectors: How many messages could be found by their meaning; None when only words were looked for.
     """
 
     hits: tuple[Hit, ...]
     is_last: bool
     completeness: tuple[ChannelCompleteness, ...]
+    vectors: VectorCoverage | None = None
 
 
 def open_index(database: Database) -> SearchIndex:
@@ -216,11 +225,17 @@ def rank_messages(
     See `search_messages` for the others and for what is raised.
     """
     query = parse_query(text)
-    index = open_index(database)
-    bring_up_to_date(index, seconds=index_seconds)
-    looks = _best_first(lambda seen, maximum: index.rank(query, skip=seen, limit=maximum))
-    page = _page(database, query, wanted, looks, skip + limit)
+    page = _page(database, query, wanted, _best_first(database, query, index_seconds), skip + limit)
     return SearchPage(page.hits[skip:], page.is_last, page.completeness)
+
+
+def best_rows(
+    database: Database, query: Node, wanted: SearchFilter, limit: int, *, index_seconds: float | None = None
+) -> list[dict[str, Any]]:
+    """Return the rows of the best matches; see `rank_messages`."""
+    looks = _best_first(database, query, index_seconds)
+    with database.read() as connection:
+        return _collect(connection, looks, wanted, limit)[:limit]
 
 
 def _newest_first(look: Callable[[int, int], list[int]], before: int) -> Iterator[list[int]]:
@@ -232,9 +247,11 @@ def _newest_first(look: Callable[[int, int], list[int]], before: int) -> Iterato
         before, size = ids[-1], min(size * 4, _LARGEST_LOOK)
 
 
-def _best_first(look: Callable[[int, int], list[int]]) -> Iterator[list[int]]:
+def _best_first(database: Database, query: Node, index_seconds: float | None) -> Iterator[list[int]]:
+    index = open_index(database)
+    bring_up_to_date(index, seconds=index_seconds)
     seen, size = 0, _FIRST_LOOK
-    while ids := look(seen, size):
+    while ids := index.rank(query, skip=seen, limit=size):
         yield ids
         seen, size = seen + len(ids), min(size * 4, _LARGEST_LOOK)
 
@@ -248,21 +265,24 @@ def _page(
     *,
     any_version: bool = False,
 ) -> SearchPage:
-    rows: list[dict[str, Any]] = []
-    is_last = True
     with database.read() as connection:
-        for ids in looks:
-            rows += _passing(connection, ids, wanted)
-            if len(rows) > limit:
-                is_last = False
-                break
-        rows = rows[:limit]
-        channels = {row["channel_id"] for row in rows} if wanted.channel_id is None else {wanted.channel_id}
-        completeness = [_completeness(connection, channel_id) for channel_id in sorted(channels)]
-        hits = [Hit(row, snippet(query, row["message_text"])) for row in rows]
+        rows = _collect(connection, looks, wanted, limit)
+        hits = [Hit(row, snippet(query, row["message_text"])) for row in rows[:limit]]
         if any_version:
             hits = _with_earlier(connection, query, hits)
-    return SearchPage(tuple(hits), is_last, tuple(completeness))
+        return SearchPage(tuple(hits), len(rows) <= limit, completeness_of_hits(connection, hits, wanted))
+
+
+def _collect(
+    connection: Connection, looks: Iterator[list[int]], wanted: SearchFilter, limit: int
+) -> list[dict[str, Any]]:
+    """Return the first rows that pass the filters, more than the limit if there are more."""
+    rows: list[dict[str, Any]] = []
+    for ids in looks:
+        rows += passing(connection, ids, wanted)
+        if len(rows) > limit:
+            break
+    return rows
 
 
 def _with_earlier(connection: Connection, query: Node, hits: Sequence[Hit]) -> list[Hit]:
@@ -279,11 +299,19 @@ def _with_earlier(connection: Connection, query: Node, hits: Sequence[Hit]) -> l
     ]
 
 
-def _passing(connection: Connection, ids: Sequence[int], wanted: SearchFilter) -> list[dict[str, Any]]:
-    kind = wanted.kind.value if wanted.kind else None
-    found = connection.fetch_all("filter_found", discord_ids=list(ids), **{**asdict(wanted), "kind": kind})
+def passing(connection: Connection, ids: Sequence[int], wanted: SearchFilter) -> list[dict[str, Any]]:
+    """Return the rows of those messages that pass the filters, in the order given."""
+    found = connection.fetch_all("filter_found", discord_ids=list(ids), **wanted.parameters())
     order = {discord_id: place for place, discord_id in enumerate(ids)}
     return sorted(found, key=lambda row: order[row["discord_id"]])
+
+
+def completeness_of_hits(
+    connection: Connection, hits: Sequence[Hit], wanted: SearchFilter
+) -> tuple[ChannelCompleteness, ...]:
+    """Return how complete the channel is that was asked for, else those that hits are in."""
+    channels = {hit.row["channel_id"] for hit in hits} if wanted.channel_id is None else {wanted.channel_id}
+    return tuple(_completeness(connection, channel_id) for channel_id in sorted(channels))
 
 
 def _completeness(connection: Connection, channel_id: int) -> ChannelCompleteness:
@@ -295,15 +323,15 @@ def _completeness(connection: Connection, channel_id: int) -> ChannelCompletenes
     return ChannelCompleteness(channel_id, created_at(low), created_at(min(high, MAX_SNOWFLAKE)), len(holes))
 
 
-def snippet(query: Node, text: str) -> tuple[SnippetPart, ...]:
+def snippet(query: Node | None, text: str) -> tuple[SnippetPart, ...]:
     """Cut a text around the first match of a query and mark the matches.
 
     Args:
-        query: What was looked for.
+        query: What was looked for; None for no words.
         text: The text.
     """
     folded, places = offsets(text)
-    found = [(places[start], places[end]) for start, end in spans(query, folded)]
+    found = [(places[start], places[end]) for start, end in spans(query, folded)] if query else []
     first = found[0][0] if found else 0
     start = 0 if first <= _SNIPPET_BEFORE else text.rfind(" ", 0, first - _SNIPPET_BEFORE) + 1
     end = min(len(text), start + _SNIPPET_CHARACTERS)

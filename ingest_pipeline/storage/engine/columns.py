@@ -21,7 +21,7 @@ def column(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
     """Return values as a column; None is null.
 
     Args:
-        values: Text, integers, 64 bit floats, decimals that the type has room for, booleans, dates, or
+        values: Text, bytes, integers, 64 bit floats, decimals that the type has room for, booleans, dates, or
             aware UTC times for a type of microseconds.
         kind: The type for them.
 
@@ -179,6 +179,7 @@ _REPEATED: dict[int, _Repeated] = {
 # What nanoarrow makes of values that it does not take as they are; it reads the same memory as Arrow.
 _STORED: dict[int, tuple[pa.DataType, Callable[[Any, pa.DataType], Any] | None]] = {
     pa.string().id: (pa.string(), None),
+    pa.binary().id: (pa.binary(), None),
     pa.int32().id: (pa.int32(), None),
     pa.int64().id: (pa.int64(), None),
     pa.float64().id: (pa.float64(), None),

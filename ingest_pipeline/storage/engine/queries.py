@@ -7,14 +7,15 @@
 Statements that both engines understand stand in `sql/shared`, others under the same name in
 `sql/duckdb` and `sql/postgres`; what only one engine's own code calls is in its `engine.sql`. The
 form follows procrastinate's `queries.sql`. The few statements that serve every table alike have
-`{name}` places, which only identifiers out of the database's own catalogue may fill.
+`{name}` places, which only identifiers out of the database's own catalogue may fill. A place with the
+name of another statement is filled with that one.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
@@ -91,7 +92,11 @@ def load_queries(engine: str) -> Mapping[str, Query]:
             if query.name in queries:
                 raise ValueError(f"two queries are called {query.name} for {engine}")
             queries[query.name] = query
-    return queries
+    return {name: replace(query, text=_with_others(query.text, queries)) for name, query in queries.items()}
+
+
+def _with_others(text: str, queries: Mapping[str, Query]) -> str:
+    return _PLACE.sub(lambda place: queries[place[1]].text if place[1] in queries else place[0], text)
 
 
 def _parse_folder(folder: Traversable) -> Iterator[Query]:

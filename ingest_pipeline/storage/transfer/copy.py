@@ -52,7 +52,7 @@ def row_lines(rows: pa.Table) -> pa.ChunkedArray:
     """Return each row as one line: equal lines mean equal rows.
 
     Args:
-        rows: Columns of any type that casts to text, and lists of integers.
+        rows: Columns of any type that casts to text, bytes, and lists of integers.
     """
     columns = [pc.fill_null(_as_text(column), _NULL) for column in rows.itercolumns()]
     return pc.binary_join_element_wise(*columns, _TAB)
@@ -62,6 +62,8 @@ def _as_text(column: pa.ChunkedArray) -> pa.ChunkedArray:
     if pa.types.is_list(column.type):
         lists = [None if value is None else _array_text(value) for value in column.to_pylist()]
         return pa.chunked_array([pa.array(lists, pa.string())])
+    if pa.types.is_binary(column.type):
+        return pa.chunked_array([pa.array([value.hex() for value in column.to_pylist()], pa.string())])
     if pa.types.is_timestamp(column.type) and column.type.tz == "UTC":
         # Many times faster than times of a zone, each of which is looked up in the zone's table.
         local = column.cast(pa.timestamp(column.type.unit)).cast(pa.string())

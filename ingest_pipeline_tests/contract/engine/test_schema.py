@@ -30,7 +30,7 @@ from ingest_pipeline.storage.messages.schema import MERGED_SCHEMA
 from ingest_pipeline_tests.contract.conftest import ENGINES
 from ingest_pipeline_tests.contract.readings import Reading, at, staged, stored_messages, stored_revisions
 
-SAME_TYPES = {"varchar": "text", "double precision": "double", "decimal": "numeric"}
+SAME_TYPES = {"varchar": "text", "double precision": "double", "decimal": "numeric", "blob": "bytea"}
 
 
 def names(engine: str) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 
 from ingest_pipeline.domain.guild import Channel
@@ -19,6 +20,7 @@ from ingest_pipeline.storage.messages.deletions import tombstone_messages
 from ingest_pipeline.storage.messages.merge import merge_messages
 from ingest_pipeline.storage.messages.sessions import list_sessions, save_sessions
 from ingest_pipeline.storage.runs.state import get_state, set_state
+from ingest_pipeline.storage.search.vectors import VectorSpace, keep_vectors
 from ingest_pipeline.storage.transfer.copy import copy_database, table_digest
 from ingest_pipeline_tests.contract.readings import (
     CHANNEL,
@@ -60,6 +62,9 @@ def fill(connection: Connection) -> None:
     record_proof(connection, Proof(CHANNEL, 0, 2**62, "export", at(3), "c1"))
     save_channels(connection, [Channel(CHANNEL, 7, "team-radio")], now=at(0))
     set_monitor_patterns(connection, 7, ["*radio*"], now=at(0))
+    vectors = np.array([[0.6, -0.8], [1, 0]])
+    texts = [{"discord_id": each, "text_digest": "d"} for each in (1, 2)]
+    keep_vectors(connection, VectorSpace("m", 2), texts, vectors, now=at(3))
     set_state(connection, "digest", "tab\tback\\slash\nline \\N")
     set_state(connection, "empty", "")
 

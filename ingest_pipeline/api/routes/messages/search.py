@@ -27,7 +27,7 @@ from ingest_pipeline.api.fields import (
 from ingest_pipeline.api.problems import documented
 from ingest_pipeline.api.routes.messages.messages import MessageModel, shown_messages
 from ingest_pipeline.domain.search.query import LONGEST_QUERY
-from ingest_pipeline.errors import TransientError
+from ingest_pipeline.errors import BadInput, TransientError
 from ingest_pipeline.ingestion.services import Services
 from ingest_pipeline.search.search import (
     MessageKind,
@@ -36,6 +36,8 @@ from ingest_pipeline.search.search import (
     rank_messages,
     search_messages,
 )
+from ingest_pipeline.search.semantic import search_by_meaning
+from ingest_pipeline.sources.embeddings import embeddings_endpoint
 from ingest_pipeline.storage.messages.changes import ChangeKind, changes_with_rows, newest_position
 from ingest_pipeline.storage.search.indexed_texts import NEWEST
 
@@ -71,6 +73,9 @@ class HitModel(BaseModel):
     message: MessageModel
     snippet: list[SnippetPartModel] = Field(description="The words around the first match, in pieces.")
     is_earlier: bool = Field(description="Whether the snippet is of a version before an edit.")
+    similarity: float | None = Field(
+        None, description="With semantic=true: how similar the words are to the question, -1 to 1."
+    )
 
 
 class ChannelCompletenessModel(Shown):
@@ -82,14 +87,24 @@ class ChannelCompletenessModel(Shown):
     gaps: int = Field(description="Ranges in between that are not proven.")
 
 
+class VectorCoverageModel(Shown):
+    """How many of the messages that pass the filters can be found by their meaning."""
+
+    messages: int
+    with_vector: int
+
+
 class SearchPageModel(BaseModel):
     """Found messages, and how complete the answer can be."""
 
     items: list[HitModel]
-    next_cursor: str | None = Field(description="For the next page; null on the last one and with best=true.")
+    next_cursor: str | None = Field(
+        description="For the next page; null on the last one, and with best or semantic."
+    )
     completeness: list[ChannelCompletenessModel] = Field(
         description="Of the channel that was asked for, else of those of the messages that were found."
     )
+    vectors: VectorCoverageModel | None = Field(None, description="With semantic=true.")
 
 
 @router.get(
@@ -111,6 +126,9 @@ def search(
     has_file: bool = False,
     revisions: Annotated[bool, Query(description="Find what messages said before an edit, too.")] = False,
     best: Annotated[bool, Query(description="The best match first, not the newest.")] = False,
+    semantic: Annotated[
+        bool, Query(description="Find by meaning, too, the best match first; needs an embeddings endpoint.")
+    ] = False,
     cursor: _Cursor = None,
     limit: PageSize = 50,
 ) -> Response:
@@ -119,6 +137,8 @@ def search(
     Case and accents make no difference. Every message that is in the table when the request arrives is
     searched; `completeness` says what the table may lack.
     """
+    if semantic and (revisions or cursor):
+        raise BadInput("semantic goes without revisions and cursor: leave them out")
     wanted = SearchFilter(
         session_id, channel_id, author_id, driver, ticker, kind, since, until, has_file=has_file
     )
@@ -126,7 +146,10 @@ def search(
 
     def look() -> SearchPageModel:
         database = services.database
-        if best:
+        if semantic:
+            endpoint = embeddings_endpoint(services.settings)
+            page = search_by_meaning(database, endpoint, q, wanted, limit=limit, index_seconds=_INDEX_SECONDS)
+        elif best:
             page = rank_messages(database, q, wanted, limit=limit, index_seconds=_INDEX_SECONDS)
         else:
             page = search_messages(
@@ -138,9 +161,9 @@ def search(
                 any_version=revisions,
                 index_seconds=_INDEX_SECONDS,
             )
-        return shown_page(services, page, is_paged=not best)
+        return shown_page(services, page, is_paged=not (best or semantic))
 
-    return shared.get(("search", q, wanted, before, limit, revisions, best), look)
+    return shared.get(("search", q, wanted, before, limit, revisions, best, semantic), look)
 
 
 def shown_page(services: Services, page: SearchPage, *, is_paged: bool) -> SearchPageModel:
@@ -152,6 +175,7 @@ def shown_page(services: Services, page: SearchPage, *, is_paged: bool) -> Searc
             message=message,
             snippet=[SnippetPartModel.model_validate(part) for part in hit.snippet],
             is_earlier=hit.is_earlier,
+            similarity=hit.similarity,
         )
         for message, hit in zip(messages, page.hits, strict=True)
     ]
@@ -160,6 +184,7 @@ def shown_page(services: Services, page: SearchPage, *, is_paged: bool) -> Searc
         items=items,
         next_cursor=cursor_of(page.hits[-1].row["discord_id"]) if has_next else None,
         completeness=[ChannelCompletenessModel.model_validate(each) for each in page.completeness],
+        vectors=None if page.vectors is None else VectorCoverageModel.model_validate(page.vectors),
     )
 
 

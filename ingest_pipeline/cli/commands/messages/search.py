@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     from ingest_pipeline.ingestion.services import Services
     from ingest_pipeline.search.search import Hit, SearchFilter, SearchPage
 
+_Semantic = Annotated[
+    bool, typer.Option("--semantic", help="Find messages by what they mean, too; the best match first.")
+]
 _FOLLOW_SECONDS = 1.0
 _CHANGES_AT_ONCE = 1000
 
@@ -60,6 +63,7 @@ def search(
     revisions: Annotated[
         bool, typer.Option("--revisions", help="Find messages by what they said before an edit, too.")
     ] = False,
+    semantic: _Semantic = False,
     limit: Annotated[int, typer.Option(help="How many at most.", min=1, max=500, metavar="N")] = 50,
     before: Annotated[
         str | None, typer.Option(help="The next page: only messages older than this one.", metavar="ID")
@@ -68,11 +72,11 @@ def search(
     as_json: JsonOption = False,
 ) -> None:
     """Find messages by their words, newest first."""
-    text = " ".join(words or [])
+    text = " ".join(words or []).strip()
     if not text and not rebuild:
         raise typer.BadParameter("say what to search for, or --rebuild")
-    if best and (before or revisions):
-        raise typer.BadParameter("--best goes without --before and --revisions")
+    if (best or semantic) and (before or revisions):
+        raise typer.BadParameter("--best and --semantic go without --before and --revisions")
     settings = begin(context, as_json=as_json)
     wanted = _filter(
         session_id,
@@ -89,7 +93,10 @@ def search(
         _bring_up_to_date(services, rebuild=rebuild)
         if not text:
             return
-        page = _page(services, text, wanted, below, limit=limit, best=best, revisions=revisions)
+        if semantic:
+            page = _page_by_meaning(services, text, wanted, limit=limit)
+        else:
+            page = _page(services, text, wanted, below, limit=limit, best=best, revisions=revisions)
     _print_page(page, text, as_json=as_json)
 
 
@@ -120,6 +127,36 @@ def _page(
         return rank_messages(services.database, text, wanted, limit=limit)
     before = NEWEST if below is None else below
     return search_messages(services.database, text, wanted, before=before, limit=limit, any_version=revisions)
+
+
+def _page_by_meaning(services: Services, text: str, wanted: SearchFilter, *, limit: int) -> SearchPage:
+    from ingest_pipeline.search.semantic import search_by_meaning
+    from ingest_pipeline.sources.embeddings import embeddings_endpoint
+
+    endpoint = embeddings_endpoint(services.settings)
+    return search_by_meaning(services.database, endpoint, text, wanted, limit=limit)
+
+
+def embed(
+    context: typer.Context,
+    limit: Annotated[
+        int | None, typer.Option(help="How many messages at most; all by default.", min=1, metavar="N")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Make vectors of messages for `ingest search --semantic`, the newest first."""
+    settings = begin(context, as_json=as_json)
+    with open_services(settings) as services, counting("messages embedded") as progress:
+        from ingest_pipeline.search.semantic import embed_messages
+        from ingest_pipeline.sources.embeddings import embeddings_endpoint
+
+        endpoint = embeddings_endpoint(settings)
+        report = embed_messages(services.database, endpoint, limit=limit, progress=progress)
+    if as_json:
+        print_json(asdict(report))
+        return
+    of_all = f"{report.coverage.with_vector} of {report.coverage.messages} messages with words"
+    typer.echo(f"embedded {report.embedded} messages; {of_all} have a vector of {report.dimensions} numbers")
 
 
 def _filter(
@@ -162,13 +199,16 @@ def _print_page(page: SearchPage, text: str, *, as_json: bool) -> None:
                 "completeness": [
                     {**asdict(each), "channel_id": str(each.channel_id)} for each in page.completeness
                 ],
+                **({} if page.vectors is None else {"vectors": asdict(page.vectors)}),
             }
         )
         return
+    by_meaning = page.vectors is not None
     print_rows(
-        ("posted", "id", "channel", "author", "text"),
+        ("similarity",) * by_meaning + ("posted", "id", "channel", "author", "text"),
         [
             (
+                *(("-" if hit.similarity is None else f"{hit.similarity:.2f}",) * by_meaning),
                 hit.row["posted_at"],
                 hit.row["discord_id"],
                 hit.row["channel_id"],
@@ -179,7 +219,12 @@ def _print_page(page: SearchPage, text: str, *, as_json: bool) -> None:
             for hit in page.hits
         ],
     )
-    if not page.is_last and page.hits:
+    if page.vectors is not None:
+        without = page.vectors.messages - page.vectors.with_vector
+        if without:
+            lacking = f"{without} of the {page.vectors.messages} messages in question have no vector"
+            typer.echo(f"{lacking}, and are found by their words only: run `ingest embed`", err=True)
+    elif not page.is_last and page.hits:
         typer.echo(f"more: --before {page.hits[-1].row['discord_id']}", err=True)
     for channel in page.completeness:
         if channel.proven_until is None:
@@ -191,7 +236,8 @@ def _print_page(page: SearchPage, text: str, *, as_json: bool) -> None:
 
 def _hit_json(hit: Hit) -> dict[str, Any]:
     snippet = [asdict(part) for part in hit.snippet]
-    return {**message_json(hit.row), "snippet": snippet, "is_earlier": hit.is_earlier}
+    similarity = {} if hit.similarity is None else {"similarity": round(hit.similarity, 4)}
+    return {**message_json(hit.row), "snippet": snippet, "is_earlier": hit.is_earlier, **similarity}
 
 
 def changes(

@@ -26,6 +26,7 @@ _ARROW_TYPES = {
     "int8": pa.int64(),
     "int8[]": pa.list_(pa.int64()),
     "float8": pa.float64(),
+    "bytea": pa.binary(),
     "date": pa.date32(),
     "timestamptz": pa.timestamp("us", tz="UTC"),
     "text": pa.string(),

@@ -1,10 +1,9 @@
--- name: filter_found
--- Those of some live messages that pass every filter which is not null, newest first.
+-- name: messages_in_scope
+-- Live messages that pass every filter which is not null.
 SELECT m.*
 FROM live_messages AS m
 WHERE
-    m.discord_id IN (SELECT unnest($discord_ids::BIGINT[]))
-    AND ($session_id::TEXT IS NULL OR m.session_id = $session_id::TEXT)
+    ($session_id::TEXT IS NULL OR m.session_id = $session_id::TEXT)
     AND ($channel_id::BIGINT IS NULL OR m.channel_id = $channel_id::BIGINT)
     AND ($author_id::BIGINT IS NULL OR m.author_id = $author_id::BIGINT)
     AND ($driver::TEXT IS NULL OR lower(m.driver) = lower($driver::TEXT))
@@ -21,7 +20,13 @@ WHERE
         OR ($kind::TEXT = 'clip' AND m.discord_id IN (SELECT c.discord_id FROM clips AS c))
         OR ($kind::TEXT = 'highlight' AND m.is_highlight_candidate)
     )
-    AND (NOT $has_file::BOOLEAN OR m.attachment_count > 0)
+    AND (NOT $has_file::BOOLEAN OR m.attachment_count > 0);
+
+-- name: filter_found
+-- Those of some live messages that pass every filter, newest first.
+SELECT m.*
+FROM ({messages_in_scope}) AS m
+WHERE m.discord_id IN (SELECT unnest($discord_ids::BIGINT[]))
 ORDER BY m.discord_id DESC;
 
 -- name: earlier_texts
