@@ -80,8 +80,10 @@ def http_session(
     session.trust_env = False
     # What is hashed and counted are the bytes of the file, not those of a compressed answer.
     session.headers.update({"Accept-Encoding": "identity", **headers})
+    # Without these the certificates of the machine and those of SSL_CERT_FILE would not be known.
+    certificates = ssl.create_default_context()
     for scheme in ("https://", "http://"):
-        session.mount(scheme, _CheckedAdapter(check))
+        session.mount(scheme, _CheckedAdapter(check, certificates))
     return session
 
 
@@ -97,10 +99,9 @@ def received(response: requests.Response) -> Iterator[bytes]:
 class _CheckedAdapter(HTTPAdapter):
     """Looks at each address where it is sent from, so a redirect or another spelling goes around nothing."""
 
-    def __init__(self, check: Callable[[str], object] | None) -> None:
+    def __init__(self, check: Callable[[str], object] | None, certificates: ssl.SSLContext) -> None:
         self._check = check
-        # Without these the certificates of the machine and those of SSL_CERT_FILE would not be known.
-        self._certificates = ssl.create_default_context()
+        self._certificates = certificates
         super().__init__()
 
     def send(self, request: requests.PreparedRequest, *given: Any, **named: Any) -> requests.Response:

@@ -1,7 +1,7 @@
 """Vectors of the words of messages, in the table `message_embeddings`.
 
-They are stored as numbers of 16 bits, which is half the room and as good for an order by similarity. They are
-compared here: on PostgreSQL without an extension this takes a tenth of the time that its own SQL needs.
+A byte for each number keeps similarities within a thousandth or so, in a quarter of the room. They are
+compared here: PostgreSQL without an extension takes several times as long by its own SQL.
 """
 
 from __future__ import annotations
@@ -12,11 +12,12 @@ from datetime import datetime
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from ingest_pipeline.storage.engine.columns import as_flags, as_numpy
 from ingest_pipeline.storage.engine.database import Connection
 
-_STORED = np.dtype("<f2")
+_LARGEST = 127
 _COMPARED_AT_ONCE = 20_000
 
 
@@ -34,7 +35,7 @@ class VectorSpace:
 
     def parameters(self) -> dict[str, Any]:
         """Return how queries name it."""
-        return {"model": self.model, "bytes": self.dimensions * _STORED.itemsize}
+        return {"model": self.model, "bytes": self.dimensions}
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,9 +98,15 @@ def keep_vectors(
         model=space.model,
         discord_ids=ids,
         text_digests=[text["text_digest"] for text in texts],
-        vectors=[vector.tobytes() for vector in vectors.astype(_STORED)],
+        vectors=[vector.tobytes() for vector in _as_bytes(vectors)],
         now=now,
     )
+
+
+def _as_bytes(vectors: np.ndarray) -> np.ndarray:
+    """Return vectors that point the same way, of integers up to `_LARGEST`."""
+    largest = np.abs(vectors).max(axis=1, keepdims=True)
+    return np.asarray(np.rint(vectors / largest * _LARGEST), np.int8)
 
 
 def vector_coverage(connection: Connection, space: VectorSpace, filters: Mapping[str, Any]) -> VectorCoverage:
@@ -121,10 +128,12 @@ def compare(
     found, coverage = _scope(connection, space, filters)
     values = [np.empty(0, np.float32)]
     for first in range(0, len(found), _COMPARED_AT_ONCE):
-        ids = found[first : first + _COMPARED_AT_ONCE].tolist()
-        rows = connection.fetch_all("vectors_of", discord_ids=ids)
-        stored = np.frombuffer(b"".join([row["vector"] for row in rows]), _STORED)
-        values.append(stored.reshape(len(ids), -1).astype(np.float32) @ vector)
+        ids = found[first : first + _COMPARED_AT_ONCE]
+        bounds = {"first": int(ids[-1]), "last": int(ids[0])}
+        page = connection.fetch_arrow("vectors_between", **space.parameters(), **bounds, **filters)
+        stored = np.concatenate([_bytes_of(chunk) for chunk in page["vector"].chunks])
+        numbers = stored.reshape(len(ids), -1).astype(np.float32)
+        values.append(numbers @ vector / np.sqrt(np.einsum("ij,ij->i", numbers, numbers)))
     return Similarities(found, np.concatenate(values), coverage)
 
 
@@ -136,3 +145,9 @@ def _scope(
     ids = as_numpy(rows["discord_id"].combine_chunks())
     found = ids[as_flags(rows["has_vector"])]
     return found, VectorCoverage(len(ids), len(found))
+
+
+def _bytes_of(vectors: pa.Array) -> np.ndarray:
+    """Return the bytes of a column, one value after the other, where they lie."""
+    bounds = np.frombuffer(vectors.buffers()[1], np.int32)[vectors.offset : vectors.offset + len(vectors) + 1]
+    return np.frombuffer(vectors.buffers()[2], np.int8)[bounds[0] : bounds[-1]]

@@ -144,8 +144,10 @@ def test_vectors_are_erased_with_their_messages(
     late = [{"discord_id": each, "text_digest": "of before"} for each in ids[:2]]
     services.database.run(lambda c: keep_vectors(c, SPACE, late, np.ones((2, SPACE.dimensions)), now=START))
     with services.database.read() as connection:
-        rows = connection.fetch_all("vectors_of", discord_ids=ids)
-    assert [row["discord_id"] for row in rows] == ids[:0:-1]
+        names = {"table": "message_embeddings", "columns": "discord_id", "key": "discord_id"}
+        rows = connection.fetch_all("read_first_page", names, maximum=9)
+    assert [row["discord_id"] for row in rows] == ids[1:]
+    assert ask(services, endpoint, "rain").vectors == VectorCoverage(3, 2)
 
 
 def test_texts_that_do_not_fit_are_sent_as_fewer_and_shorter_ones(server: EmbeddingsServer) -> None:

@@ -42,9 +42,15 @@ LEFT JOIN message_embeddings AS e
 WHERE m.message_text <> ''
 ORDER BY m.discord_id DESC;
 
--- name: vectors_of
--- The vectors of some messages, newest first.
-SELECT e.discord_id, e.vector
-FROM message_embeddings AS e
-WHERE e.discord_id IN (SELECT unnest($discord_ids::BIGINT[]))
-ORDER BY e.discord_id DESC;
+-- name: vectors_between
+-- The vectors of the messages that pass every filter and have ids from one to another, newest first.
+SELECT m.discord_id, e.vector
+FROM ({messages_in_scope}) AS m
+INNER JOIN message_embeddings AS e
+    ON
+        e.discord_id = m.discord_id
+        AND e.model = $model::TEXT
+        AND octet_length(e.vector) = $bytes::BIGINT
+        AND e.text_digest = md5(m.message_text)
+WHERE m.discord_id BETWEEN $first::BIGINT AND $last::BIGINT
+ORDER BY m.discord_id DESC;

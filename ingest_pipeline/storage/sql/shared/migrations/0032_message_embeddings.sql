@@ -5,8 +5,8 @@ CREATE TABLE message_embeddings (
     model TEXT NOT NULL,
     -- The MD5 of the message_text that the vector is of.
     text_digest TEXT NOT NULL,
-    -- Numbers of 16 bits, little-endian, of length 1 together. An array of PostgreSQL takes twelve times as long to be
-    -- read or multiplied.
+    -- A signed byte for each number: only the direction counts. An array of PostgreSQL takes twelve times as long to
+    -- be read or multiplied.
     vector BYTEA NOT NULL,
     made_at TIMESTAMPTZ NOT NULL
 );
