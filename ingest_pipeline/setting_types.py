@@ -42,6 +42,17 @@ def _require_web_address(secret: SecretStr) -> SecretStr:
     return secret
 
 
+def _require_public_address(text: str) -> str:
+    """Return a web address that messages may name.
+
+    Raises:
+        ValueError: It is none, or has a user.
+    """
+    if not re.fullmatch(r"https?://[^\s/@]+(/[!-~]*)?", text):
+        raise ValueError("write https://host/path or http://host:port/path, without user and password")
+    return text
+
+
 def _require_levels(text: str) -> str:
     """Return the levels of components, each as `name=level`.
 
@@ -57,7 +68,6 @@ def _require_levels(text: str) -> str:
 
 Cron = Annotated[str, AfterValidator(_require_cron)]
 PathPrefix = Annotated[str, Field(pattern=r"^(/[A-Za-z0-9._~-]+)*$")]
-# One that messages name: no user and no password are in it.
-PublicAddress = Annotated[str, Field(pattern=r"^https?://[^\s/@]+(/[!-~]*)?$")]
+PublicAddress = Annotated[str, AfterValidator(_require_public_address)]
 WebAddress = Annotated[SecretStr, AfterValidator(_require_web_address)]
 Levels = Annotated[str, AfterValidator(_require_levels)]
