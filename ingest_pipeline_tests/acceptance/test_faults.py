@@ -49,7 +49,7 @@ STEPS = {
     "the first document is written and not in place": Boundary(event="c_call", place=RENAME),
     "the first document is in place": Boundary(event="c_return", place=RENAME),
     "the landing is written": leaving(LandingStore.land),
-    "the landing is not yet told to Dagster": entering(record_windows),
+    "the landing is not yet reported to Dagster": entering(record_windows),
     "the normalized files are written": leaving(assets.normalized_messages),
     "the merge begins": entering(ingest_documents),
     "the rows are staged": entering(DuckDBConnection.execute, query="resolve_versions"),
@@ -58,12 +58,12 @@ STEPS = {
     ),
     "the rows are merged and not proven": entering(record_proof),
     "all is written and not committed": WRITTEN,
-    "all is committed and not told to Dagster": leaving(merge_documents),
-    "all is told to Dagster": leaving(assets.messages),
+    "all is committed and not reported to Dagster": leaving(merge_documents),
+    "all is reported to Dagster": leaving(assets.messages),
 }
 # Of each work, evenly spread; `kill_sweep.py` tries as many as one likes.
 KILLS = examples(3)
-COMMITTED = "all is committed and not told to Dagster"
+COMMITTED = "all is committed and not reported to Dagster"
 # Whatever the engine, and so tried on one.
 BEFORE_THE_DATABASE = (
     "the exporter runs",
@@ -74,10 +74,10 @@ BEFORE_THE_DATABASE = (
 )
 IN_RUNS = (
     "the exporter of a run runs",
-    "the landing is not yet told to Dagster",
+    "the landing is not yet reported to Dagster",
     "the normalized files are written",
     COMMITTED,
-    "all is told to Dagster",
+    "all is reported to Dagster",
 )
 
 pytestmark = pytest.mark.timeout(600)

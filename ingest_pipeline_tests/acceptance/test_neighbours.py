@@ -1,4 +1,4 @@
-"""In an instance with another team's code location, nothing of theirs is deleted, told of or waited for."""
+"""In an instance with another team's code location, nothing of theirs is deleted, reported or waited for."""
 
 from __future__ import annotations
 

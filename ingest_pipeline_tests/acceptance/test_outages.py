@@ -52,7 +52,7 @@ POLLED = ("poll-recent-messages",)
 pytestmark = pytest.mark.timeout(600)
 
 
-def assert_told(ended: Ended) -> None:
+def assert_reported(ended: Ended) -> None:
     """It failed, and with an error of this project."""
     assert ended.code in EXPECTED_CODES, ended
     assert "Traceback" not in ended.stderr
@@ -91,7 +91,7 @@ def test_a_full_disk_leaves_the_table_and_is_repaired_by_room(
             ended = work.on(on_disk)
             if ended.code:
                 failed += 1
-                assert_told(ended)
+                assert_reported(ended)
                 assert trials.found_in(on_disk) == "before"
         assert trials.wrong_after(on_disk) == ""
     assert failed > 0
@@ -107,7 +107,7 @@ def test_a_full_folder_for_temporary_files_leaves_the_table(
     ground.copy_of(duckdb_template)
     for room in (20_000, 200_000):
         with disk.filled(but_bytes=room):
-            assert_told(BACKFILLING.on(ground))
+            assert_reported(BACKFILLING.on(ground))
         assert trials.found_in(ground) == "before"
     assert trials.wrong_after(ground) == ""
 
@@ -118,7 +118,7 @@ def test_a_read_only_disk_is_read_from_and_not_written(template: Ground, on_disk
     on_disk.copy_of(template)
     with disk.read_only():
         for work in (BACKFILLING, POLLING):
-            assert_told(work.on(on_disk))
+            assert_reported(work.on(on_disk))
         shown = on_disk.run(ingest, "messages", "--session-id", SESSION_ID, "--limit", "3")
         assert (shown.code, len(shown.stdout.splitlines())) == (0, 1 + 3), shown
         assert trials.found_in(on_disk) == "before"
@@ -172,7 +172,7 @@ def test_a_database_that_goes_away_and_comes_back_is_worked_on_again(
         crash(own_server)
         ended = BACKFILLING.on(ground, INGEST_DATABASE_WAIT_SECONDS="2")
         assert ended.code == ExitCode.DATABASE
-        assert_told(ended)
+        assert_reported(ended)
         own_server.ensure_postgres_running()
         assert trials.found_in(ground) == "before"
         assert trials.wrong_after(ground) == ""
@@ -208,7 +208,7 @@ def test_a_full_disk_of_the_server_leaves_the_table_and_is_repaired_by_room(
         with disk.filled(but_bytes=0):
             ended = BACKFILLING.on(ground)
             assert ended.code == ExitCode.DATABASE, ended
-            assert_told(ended)
+            assert_reported(ended)
             assert trials.found_in(ground) == "before"
         assert trials.wrong_after(ground) == ""
 
@@ -223,7 +223,7 @@ def test_a_landing_store_that_goes_away_and_comes_back_is_landed_in(
         ground.copy_of(duckdb_template)
         ended = BACKFILLING.on(ground, AWS_ENDPOINT_URL="http://127.0.0.1:9", AWS_MAX_ATTEMPTS="1")
         assert ended.code == ExitCode.STORAGE, ended
-        assert_told(ended)
+        assert_reported(ended)
         assert trials.found_in(ground) == "before"
         assert trials.wrong_after(ground) == ""
 

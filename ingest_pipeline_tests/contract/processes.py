@@ -52,7 +52,7 @@ def finished(process: subprocess.Popen[str], timeout: float = 120) -> str:
     return output
 
 
-def tell(process: subprocess.Popen[str]) -> None:
+def resume(process: subprocess.Popen[str]) -> None:
     """Let a process that waits go on."""
     assert process.stdin is not None
     process.stdin.write("go\n")
@@ -111,15 +111,15 @@ def read(rounds: int) -> None:
 
 
 def read_without_pause() -> None:
-    """Say when ready, then read over and over until told to end."""
+    """Say when ready, then read over and over until the input ends."""
     database = open_database(load_settings())
     ended = threading.Event()
 
-    def end_when_told() -> None:
+    def end_when_asked() -> None:
         sys.stdin.readline()
         ended.set()
 
-    threading.Thread(target=end_when_told).start()
+    threading.Thread(target=end_when_asked).start()
     rounds = 0
     while not ended.is_set():
         with database.read() as connection:
@@ -132,7 +132,7 @@ def read_without_pause() -> None:
 
 
 def migrate() -> None:
-    """Say when ready, wait for the word, migrate, and tell what was applied."""
+    """Say when ready, wait for the word, migrate, and print what was applied."""
     database = open_database(load_settings())
     print("ready", flush=True)  # noqa: T201 - the test reads it
     sys.stdin.readline()
@@ -141,7 +141,7 @@ def migrate() -> None:
 
 
 def hold(step: str) -> None:
-    """Merge one message and say so, before or after committing; then wait to be killed or told to go on."""
+    """Merge one message and say so, before or after committing; then wait to be killed or for a line."""
     database = open_database(load_settings())
     with database.write() as connection:
         merge_messages(connection, staged([Reading()]), now=at(1000))

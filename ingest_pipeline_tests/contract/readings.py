@@ -77,7 +77,7 @@ class Reading:
         return (crc32(named.encode()) - crc32(b"100 0 export c1")) % 1000
 
     def row(self) -> dict[str, Any]:
-        """Return the row it becomes, as far as it tells; every column differs between readings distinguished.
+        """Return the row it becomes, as far as it decides it; every column differs between readings.
 
         Were one the same for all, nothing would show that an edit leaves it as it was.
         """

@@ -37,7 +37,7 @@ MESSAGE_EVENTS = frozenset(
         "MESSAGE_REACTION_REMOVE_EMOJI",
     }
 )
-"""What a message can do: the events the delivery faults strike unless told otherwise."""
+"""What a message can do: the events the delivery faults strike unless others are named."""
 
 
 @dataclass(frozen=True, slots=True)

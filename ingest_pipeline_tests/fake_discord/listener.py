@@ -25,7 +25,7 @@ class Listener(discord.Client):
     """
 
     def __init__(self, intents: discord.Intents | None = None, **options: Any) -> None:
-        """Ask for the least intents an archive needs, reactions included, unless told otherwise."""
+        """Ask for the least intents an archive needs, reactions included, unless others are given."""
         chosen = intents or discord.Intents(
             guilds=True, guild_messages=True, guild_reactions=True, message_content=True
         )

@@ -106,7 +106,7 @@ class Connection:
     _poked: bool = False
 
     def poke(self) -> None:
-        """Tell the sender that there is something to send; from any thread, cheap when repeated."""
+        """Wake the sender, as there is something to send; from any thread, cheap when repeated."""
         if not self._poked:
             self._poked = True
             self.loop.call_soon_threadsafe(self.wake.set)

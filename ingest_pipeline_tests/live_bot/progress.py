@@ -1,4 +1,4 @@
-"""Where a long proof is at, told while it runs."""
+"""The progress of a long proof, printed while it runs."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Progress:
     Attributes:
         title: What it is part of.
         phase: What is being done.
-        posted: Tells how far the traffic is.
+        posted: Returns how far the traffic is.
         began: When it began, on the monotonic clock.
     """
 

@@ -51,7 +51,7 @@ class Outcome:
         scenario: Its name.
         differences: The table against the truth.
         verification: What the product's own verification finds: `exact`, or what differs.
-        lookback_hours: How far before a gap the bot was told to read again.
+        lookback_hours: How far before a gap the bot is set to read again.
         happened: What the members did, by name.
         settled_seconds: From the last post until nothing was left to do.
         seconds: In all.
@@ -87,7 +87,7 @@ def prove(
         size: How large.
         folder: An empty folder.
         database_url: An empty PostgreSQL database, or None for DuckDB.
-        progress: Is told what is being done.
+        progress: Shows what is being done.
 
     Raises:
         TimeoutError: It did not settle.

@@ -1,4 +1,4 @@
-"""Put faults into modules of the package, one at a time, and tell which of them no test notices.
+"""Put faults into modules of the package, one at a time, and print which of them no test notices.
 
 A copy of the checkout is mutated, never the checkout itself. One process imports what takes long and starts
 PostgreSQL, a fork of it for each module imports its tests (`targets.toml`), a fork of that for each mutant
@@ -193,7 +193,7 @@ def _run_tests(file: str, tests: list[str]) -> None:
             os.dup2(os.open("tests.log", os.O_WRONLY | os.O_CREAT | os.O_TRUNC), stream)
         forget_dependents_of("storage/engine/queries.py" if file.endswith(".sql") else file)
         code = pytest.main([*_OPTIONS, *_paths(tests)])
-    except BaseException:  # noqa: BLE001 - the log tells
+    except BaseException:  # noqa: BLE001 - the log has it
         traceback.print_exc()
     finally:
         sys.stdout.flush()

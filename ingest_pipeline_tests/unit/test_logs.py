@@ -43,7 +43,7 @@ def test_what_is_no_level_is_refused(monkeypatch: pytest.MonkeyPatch, text: str)
 
 
 def test_warnings_of_discord_py_are_logged(capsys: pytest.CaptureFixture[str]) -> None:
-    """Rate limits and heartbeats; a lost connection, of which an event tells, and voice are left out."""
+    """Rate limits and heartbeats; a lost connection, which has an event, and voice are left out."""
     start_logging(levels(""))
     logging.getLogger("discord.http").warning("We are being rate limited.")
     logging.getLogger("discord.gateway").info("Shard ID None has connected to Gateway.")

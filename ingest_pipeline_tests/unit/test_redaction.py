@@ -114,14 +114,14 @@ def test_what_our_own_messages_say_to_write_stays() -> None:
         assert redact(remedy) == remedy
 
 
-def test_errors_say_no_secret() -> None:
+def test_errors_hold_no_secret() -> None:
     """Whatever they quote."""
     guard("hidden-word")
     assert str(DatabaseUnavailable("at hidden-word")) == "at ***"
     assert str(IngestError()) == ""
 
 
-def test_logs_say_no_secret(caplog: pytest.LogCaptureFixture) -> None:
+def test_logs_hold_no_secret(caplog: pytest.LogCaptureFixture) -> None:
     """Of whichever library, in the message, its arguments or the traceback."""
     guard("hidden-word")
     logger = logging.getLogger("some.library")
@@ -136,7 +136,7 @@ def test_logs_say_no_secret(caplog: pytest.LogCaptureFixture) -> None:
     assert "int() with base 10: '***'" in caplog.text
 
 
-def test_events_say_no_secret(tmp_path: Path) -> None:
+def test_events_hold_no_secret(tmp_path: Path) -> None:
     """Not even deep in their data."""
     guard("hidden-word")
     database = DuckDBDatabase(tmp_path / "x.duckdb", 5)
@@ -148,7 +148,7 @@ def test_events_say_no_secret(tmp_path: Path) -> None:
     assert json.loads(row["data"]) == {"message": "***", "more": [{"deep": "***"}]}
 
 
-def test_notifications_say_no_secret(caplog: pytest.LogCaptureFixture) -> None:
+def test_notifications_hold_no_secret(caplog: pytest.LogCaptureFixture) -> None:
     """Nor does what a library writes about an address say it, in any form."""
     guard("hidden-word")
     address = "json://user:pass-word-9@127.0.0.1:9/a/token-of-the-chat?key=value-of-key"

@@ -7,7 +7,7 @@ A seed names a command line, made from the commands and options that there are. 
 documented exit code other than the unexpected one, without a traceback and within a minute; the
 messages may only have changed after an import that succeeded. Without a token or an exporter, as what
 those bring is fuzzed by `fuzz.py`; and every path is in the command's own folder, since a command does
-what it is told: it would write anywhere that this user may.
+what the arguments name: it would write anywhere that this user may.
 """
 
 from __future__ import annotations

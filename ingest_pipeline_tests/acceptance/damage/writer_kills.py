@@ -34,7 +34,7 @@ COLUMNS = ", ".join(f"{number} AS c{number}" for number in range(100))
 
 
 def write(path: Path, first: int, reported: Pipe) -> None:
-    """Merge batches from a number on, and tell the number of each when it is committed."""
+    """Merge batches from a number on, and print the number of each when it is committed."""
     database = DuckDBDatabase(path, 60)
     number = first
     while True:
@@ -82,7 +82,7 @@ def kill_once(path: Path, done: int, chance: random.Random) -> tuple[str, int]:
     finally:
         writer.kill()
         writer.join()
-    # What it told until its end.
+    # What it printed until its end.
     try:
         while here.poll(0):
             committed = here.recv() + 1

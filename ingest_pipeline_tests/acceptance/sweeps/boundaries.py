@@ -2,7 +2,7 @@
 
 A process counts the boundaries it passes: every entry to and return from a function of the package,
 and every call into C (a write, a rename, a commit) made by the package or by the library modules that
-handle files and processes for it. At the boundary it is told of it sends itself a signal: SIGKILL,
+handle files and processes for it. At the boundary that is named to it it sends itself a signal: SIGKILL,
 or SIGSTOP so that a test can act while it stands there.
 """
 
@@ -83,7 +83,7 @@ class Tracer:
 
     Args:
         boundary: Where to act; one with neither number nor event only counts.
-        report: A file that is told where the process was, or else what it passed.
+        report: A file that gets where the process was, or else what it passed.
     """
 
     def __init__(self, boundary: Boundary, report: Path) -> None:

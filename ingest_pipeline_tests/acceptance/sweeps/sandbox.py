@@ -94,7 +94,7 @@ class Ground:
 
     @property
     def environment(self) -> dict[str, str]:
-        """What processes are told."""
+        """The environment of the processes."""
         return {
             "INGEST_DATA_DIR": str(self.folder / "data"),
             "INGEST_EXPORTER_PATH": str(self.folder / "bin" / "DiscordChatExporter.Cli"),
@@ -107,7 +107,7 @@ class Ground:
         }
 
     def show(self, now: datetime | None, *, fault: str | None = None) -> None:
-        """Let the exporter see the channel as it is at a time, or as time goes by, and fail if told to."""
+        """Let the exporter see the channel as it is at a time, or as time goes by, and fail on request."""
         acts = self.scene
         scene = {"start": acts.start.isoformat(), "seed": acts.seed, "minutes": acts.minutes}
         channel = {"id": str(CHANNEL_ID), "name": "team-radio", "scenes": [scene]}

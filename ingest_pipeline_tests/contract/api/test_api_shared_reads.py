@@ -1,4 +1,4 @@
-"""The HTTP interface reads once for all who ask the same, and never tells what a commit has changed since."""
+"""The HTTP interface reads once for all who ask the same; no answer is older than a commit."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ def events(client: httpx.Client, count: int, **options: Any) -> list[dict[str, A
     return found
 
 
-def test_pages_and_stream_tell_the_same_changes(services: Services) -> None:
+def test_pages_and_stream_have_the_same_changes(services: Services) -> None:
     """In the same order, with messages as they stand now; who reconnects goes on after the last."""
     with client_of(services) as client:
         whole = client.get("/changes?limit=500").json()

@@ -80,7 +80,7 @@ def test_a_change_replaces_what_was_declared(database: Database) -> None:
         assert [each.session_id for each in list_sessions(connection)] == ["monza"]
 
 
-def test_a_channel_that_is_known_keeps_what_discord_says_of_it(database: Database) -> None:
+def test_a_channel_that_is_known_keeps_what_discord_has_of_it(database: Database) -> None:
     """Its name and type are the bot's to know."""
     known = Channel(RADIO, GUILD, "radio-renamed", "news")
     database.run(lambda connection: save_channels(connection, [known], now=NOW))

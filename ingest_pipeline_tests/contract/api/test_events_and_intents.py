@@ -78,7 +78,7 @@ def test_an_event_is_read_as_it_was_written(database: Database) -> None:
 
 
 def test_an_event_undone_with_its_transaction_never_happened(database: Database) -> None:
-    """It is written where what it tells of is written."""
+    """It is written with what it is about."""
 
     def undone(connection: Connection) -> None:
         publish(connection, [Event(EventType.BOT_READY, "x", "bot", NOW)])

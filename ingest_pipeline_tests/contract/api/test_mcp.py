@@ -65,7 +65,7 @@ async def call(client: Client, tool: str, **arguments: Any) -> dict[str, Any]:
     return found
 
 
-def test_every_answer_says_how_complete_it_is(services: Services) -> None:
+def test_every_answer_states_how_complete_it_is(services: Services) -> None:
     """What is proven, until when, and what of it is missing; of nothing found, of all channels."""
 
     async def work(client: Client) -> None:

@@ -1,4 +1,4 @@
-"""Users, as the messages that are stored tell of them."""
+"""Users, as the stored messages show them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The catalogue follows what the gateway tells of guilds, channels and threads while the bot runs."""
+"""The catalogue follows the gateway's events of guilds, channels and threads while the bot runs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Windows that Dagster is to be told of."""
+"""Windows that are to be reported to Dagster."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ def touch(database: Database, at: datetime, *windows: DirtyWindow) -> None:
     database.run(lambda connection: mark_windows_dirty(connection, windows, now=at))
 
 
-def untold(database: Database, ticket: str = "") -> dict[DirtyWindow, datetime]:
-    """Return what is to be told."""
+def unreported(database: Database, ticket: str = "") -> dict[DirtyWindow, datetime]:
+    """Return what is to be reported."""
     with database.read() as connection:
         return unreported_windows(connection, ticket)
 
 
-def tell(database: Database, reported: str, ticket: str) -> dict[DirtyWindow, datetime]:
+def acknowledge(database: Database, reported: str, ticket: str) -> dict[DirtyWindow, datetime]:
     """Do as a tick does."""
 
     def work(connection: object) -> dict[DirtyWindow, datetime]:
@@ -40,27 +40,27 @@ def tell(database: Database, reported: str, ticket: str) -> dict[DirtyWindow, da
 
 
 def test_each_window_is_reported_once(database: Database) -> None:
-    """When the tick before is known to have been recorded, what it told is forgotten."""
+    """When the tick before is known to have been recorded, what it reported is forgotten."""
     touch(database, NOW, FIRST, SECOND, FIRST)
-    assert tell(database, "", "a") == {FIRST: NOW, SECOND: NOW}
-    assert untold(database, "a") == {}
-    assert tell(database, "a", "b") == {}
+    assert acknowledge(database, "", "a") == {FIRST: NOW, SECOND: NOW}
+    assert unreported(database, "a") == {}
+    assert acknowledge(database, "a", "b") == {}
     with database.read() as connection:
         assert connection.fetch_all("list_unreported_windows", ticket="") == []
 
 
 def test_what_a_lost_tick_reported_is_reported_again(database: Database) -> None:
-    """A daemon may die between telling and recording: then its cursor is the old one."""
+    """A daemon may die between reporting and recording: then its cursor is the old one."""
     touch(database, NOW, FIRST)
-    assert tell(database, "", "lost") == {FIRST: NOW}
-    assert tell(database, "", "b") == {FIRST: NOW}
-    assert tell(database, "b", "c") == {}
+    assert acknowledge(database, "", "lost") == {FIRST: NOW}
+    assert acknowledge(database, "", "b") == {FIRST: NOW}
+    assert acknowledge(database, "b", "c") == {}
 
 
 def test_a_window_written_to_since_is_reported_again(database: Database) -> None:
     """Its ticket is gone."""
     touch(database, NOW, FIRST, SECOND)
-    tell(database, "", "a")
+    acknowledge(database, "", "a")
     touch(database, LATER, FIRST)
-    assert tell(database, "a", "b") == {FIRST: LATER}
-    assert untold(database, "b") == {}
+    assert acknowledge(database, "a", "b") == {FIRST: LATER}
+    assert unreported(database, "b") == {}

@@ -1,4 +1,4 @@
-"""What messages say, read the moment the bot hears them, and told as events of their journeys."""
+"""What messages say, read the moment the bot receives them, and reported as events of their journeys."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_a_plan_is_read_as_it_comes_and_when_edited_and_withdrawn_when_deleted(
 ) -> None:
     """Each time in the batch of its event, which is reported under the message's own correlation id."""
     with RunningBot(archive, OPTIONS) as bot:
-        # What the first catch-up reads tells no events of its own.
+        # What the first catch-up reads causes no events of its own.
         bot.settle()
         plan = server.messages.post(radio, PLAN)
         bot.wait_for(lambda: levels(archive) == [(4, Decimal("141.33")), (5, None)], "the plan")
@@ -77,7 +77,7 @@ def test_what_comes_without_an_edit_is_read_too(
 ) -> None:
     """Reactions make a highlight, once the message has been read again."""
     with RunningBot(archive, OPTIONS) as bot:
-        # What the first catch-up reads tells no events of its own.
+        # What the first catch-up reads causes no events of its own.
         bot.settle()
         crash = server.messages.post(radio, "`Leclerc` crash")
         bot.settle()

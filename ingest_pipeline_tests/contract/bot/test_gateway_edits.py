@@ -70,7 +70,7 @@ def test_a_message_that_lost_everything_is_an_empty_row(services: Services) -> N
 def test_a_creation_that_comes_after_a_reading_is_the_older_content(
     services: Services, replayed: bytes
 ) -> None:
-    """With a text it has the message taken, without one it tells nothing new; it never wins."""
+    """With a text it has the message taken, without one it adds nothing; it never wins."""
     gateway = Gateway(services)
     seen: dict[str, Any] = payload("", attachments=[FILE], reactions=[{"emoji": {"name": "x"}, "count": 1}])
     gateway.read_again(seen)

@@ -208,7 +208,7 @@ def test_a_batch_and_its_position_are_one(gateway: Gateway) -> None:
 
 
 def test_receipts_and_deletions_are_reported_with_their_batch(gateway: Gateway) -> None:
-    """Each when its frame was received, in the journey of its own message; nothing else is told of one."""
+    """Each when its frame was received, in the journey of its own message; nothing else is reported."""
     gateway.receive(frame("MESSAGE_CREATE", payload()), deletion(MESSAGE + 1))
     batch = gateway.store()
     assert batch is not None

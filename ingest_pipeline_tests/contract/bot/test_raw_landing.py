@@ -194,7 +194,7 @@ def test_a_store_that_fails_does_not_stop_the_bot(services: Services, gateway: G
 def test_a_running_bot_reports_a_store_that_fails_and_lands_later(
     archive: Archive, server: DiscordServer, guild: int, radio: int
 ) -> None:
-    """An event tells of it once; what was heard meanwhile lands while the bot runs."""
+    """One event reports it; what was received meanwhile lands while the bot runs."""
     services = archive.services
     root = Path(services.landing.raw.root.path)
     root.parent.mkdir(parents=True, exist_ok=True)
@@ -219,7 +219,7 @@ def reported(services: Services) -> list[dict[str, Any]]:
 def test_what_waits_in_the_spool_is_bounded(
     services: Services, gateway: Gateway, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The oldest frames are given up, which the log tells."""
+    """The oldest frames are given up, which the log has it."""
     monkeypatch.setattr(spool_landing, "MOST_WAITING_BYTES", 1_000)
     gateway.reader = replace(gateway.reader, spool=Spool(gateway.folder, segment_bytes=1))
     gateway.landing = gateway.landing_anew()
@@ -233,7 +233,7 @@ def test_what_waits_in_the_spool_is_bounded(
 
 
 def test_answers_wait_in_memory_for_a_store_that_fails(services: Services) -> None:
-    """An event tells of it, the oldest are given up and counted, the others land when the store works."""
+    """An event reports it, the oldest are given up and counted, the others land when the store works."""
     root = Path(services.landing.raw.root.path)
     root.parent.mkdir(parents=True, exist_ok=True)
     root.write_text("no folder")

@@ -246,7 +246,7 @@ def test_an_edit_into_chat_withdraws_everything(database: Database) -> None:
         assert not any(contents(connection).values())
 
 
-def test_a_deleted_message_says_nothing_any_more(database: Database) -> None:
+def test_a_deleted_message_holds_nothing_any_more(database: Database) -> None:
     """Whether the deletion comes before or after the message."""
     with database.write() as connection:
         ids = merge(connection, posted(1, f"`Leclerc` {PLAN} crash, safety car, red flag", low_bits=1))
@@ -293,7 +293,7 @@ def test_a_better_table_of_drivers_is_applied_by_extracting_again(database: Data
 
 
 def test_the_report_shows_what_was_read_out_of_each_message(database: Database) -> None:
-    """Once: extracting again tells of nothing, an edit of what is read differently."""
+    """Once: extracting again reports nothing, an edit what is read differently."""
     with database.write() as connection:
         radio, plan, _ = ids = merge(
             connection, posted(1, "`Leclerc` Box."), posted(2, PLAN), posted(3, "crash")

@@ -67,7 +67,7 @@ def extract(services: Services, connection: Connection, ids: list[int]) -> list[
     return extract_for_events(connection, journeys, (), rules, batch="b1", now=NOW)
 
 
-def test_goals_are_told_shown_and_withdrawn(services: Services, tmp_path: Path) -> None:
+def test_goals_are_reported_shown_and_withdrawn(services: Services, tmp_path: Path) -> None:
     """Table, event, command, path and section of the report are made from the one object."""
     with services.database.write() as connection:
         ids = merge(
@@ -264,7 +264,7 @@ def test_names_of_commands_paths_and_assets_are_refused(services: Services) -> N
     services.database.close()
 
 
-def test_a_kind_of_a_taken_name_says_so(tmp_path: Path) -> None:
+def test_a_kind_of_a_taken_name_is_reported(tmp_path: Path) -> None:
     """Before anything is made of it."""
     file = tmp_path / "kind.py"
     file.write_text(FILE.read_text(encoding="utf-8").replace('name="goals"', 'name="messages"'))

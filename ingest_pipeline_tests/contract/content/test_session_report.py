@@ -83,7 +83,7 @@ def test_the_facts_are_those_of_the_tables(database: Database) -> None:
     assert highlight.url == f"https://discord.com/channels/7/{CHANNEL}/{ids[1]}"
 
 
-def test_messages_of_threads_are_told_beside_the_counts(database: Database) -> None:
+def test_messages_of_threads_are_counted_beside_the_counts(database: Database) -> None:
     """The report counts its channels' own messages, and says how many their threads have."""
     thread = CHANNEL + 100
     with database.write() as connection:
@@ -97,7 +97,7 @@ def test_messages_of_threads_are_told_beside_the_counts(database: Database) -> N
     assert "Stored and not counted here: 1 from threads of the channels." in page
 
 
-def test_the_report_says_when_threads_are_still_to_be_read(database: Database) -> None:
+def test_the_report_states_when_threads_are_still_to_be_read(database: Database) -> None:
     """Without a bot they wait for the seal; a bot that listens hears them."""
     with database.write() as connection:
         fill(connection)
@@ -111,7 +111,7 @@ def test_the_report_says_when_threads_are_still_to_be_read(database: Database) -
     )
 
 
-def test_unknown_drivers_count_where_a_channel_says_so(database: Database) -> None:
+def test_unknown_drivers_count_where_a_channel_is_reported(database: Database) -> None:
     """With `known_drivers_only` off every name in a driver's place is counted, and marked as unknown."""
     all_names = {CHANNEL: EffectiveSettings((Layer("settings.yaml", {"known_drivers_only": False}),))}
     with database.write() as connection:
@@ -168,7 +168,7 @@ def test_one_is_not_written_as_many() -> None:
 
 
 def test_a_driver_of_two_teams_or_none_is_one_known_driver(database: Database) -> None:
-    """A team is told where all of the driver's messages agree on it; without one nobody is unknown."""
+    """A team is named where all of the driver's messages agree on it; without one nobody is unknown."""
     day = SESSION.start_time.date() + timedelta(days=1)
     entries = [
         {"name": "Yuki Tsunoda", "code": "TSU", "number": 22, "team": "Racing Bulls", "to": day},
@@ -255,7 +255,7 @@ class _Page(HTMLParser):
 
 
 def test_a_report_is_a_page_that_needs_nothing_else_and_its_pictures(services: Services) -> None:
-    """Pictures are in the page and beside it, each with words that tell the same; nothing is loaded."""
+    """Pictures are in the page and beside it, each with words for the same; nothing is loaded."""
     report = write_session_report(services, SESSION, OVER)
     folder = services.settings.data_dir / "reports" / "monza"
     assert report.page == folder / "index.html"

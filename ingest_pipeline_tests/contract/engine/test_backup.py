@@ -28,7 +28,7 @@ from ingest_pipeline.storage.messages.deletions import tombstone_messages
 from ingest_pipeline.storage.messages.merge import merge_messages
 from ingest_pipeline.storage.messages.sessions import save_sessions
 from ingest_pipeline.storage.transfer.backup import back_up, restore
-from ingest_pipeline_tests.contract.processes import finished, start, tell
+from ingest_pipeline_tests.contract.processes import finished, resume, start
 from ingest_pipeline_tests.contract.readings import (
     Reading,
     at,
@@ -141,8 +141,8 @@ def test_a_restore_waits_for_who_has_the_file_open(duckdb_settings: Settings, tm
     impatient = DuckDBDatabase(database.path, 1)
     with pytest.raises(DatabaseBusy, match="in use by process"):
         restore(impatient, tmp_path / "backup.duckdb")
-    tell(writer)
-    tell(writer)
+    resume(writer)
+    resume(writer)
     finished(writer)
     restore(database, tmp_path / "backup.duckdb")
     assert messages_in(database) == expected_messages(FIRST, [])

@@ -23,7 +23,7 @@ from ingest_pipeline.storage.engine.duckdb.engine import DuckDBDatabase
 from ingest_pipeline.storage.engine.open import open_database
 from ingest_pipeline.storage.messages.deletions import table_summary
 from ingest_pipeline.storage.messages.merge import MergeCounts, merge_messages
-from ingest_pipeline_tests.contract.processes import PROJECT, finished, start, tell
+from ingest_pipeline_tests.contract.processes import PROJECT, finished, resume, start
 from ingest_pipeline_tests.contract.readings import Reading, at, staged, stored_messages
 
 NOW = at(1000)
@@ -58,8 +58,8 @@ def test_a_file_held_by_another_process_is_busy_after_the_bound(settings: Settin
         merge(database, 1)
     with pytest.raises(DatabaseBusy, match=reported), database.read():
         pass
-    tell(process)
-    tell(process)
+    resume(process)
+    resume(process)
     finished(process)
     assert merge(database, 1, 2) == MergeCounts(created=1, unchanged=1)
 
@@ -74,7 +74,7 @@ def test_work_that_needs_more_memory_is_done_again_with_more(
     assert ids_in(database) == [1, 2]
 
 
-def test_work_beyond_all_memory_says_what_helps(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_work_beyond_all_memory_names_what_helps(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     """The error names memory, not the disk; the table stays as it was."""
     database = open_database(settings)
     merge(database, 1)

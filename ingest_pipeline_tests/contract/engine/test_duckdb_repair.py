@@ -77,7 +77,7 @@ def flip(path: Path, location: int) -> bytes:
 
 
 def refused(database: DuckDBDatabase, match: str) -> None:
-    """Assert that neither reading nor writing is possible, told at the first try."""
+    """Assert that neither reading nor writing is possible, which the first try reports."""
     for use in (lambda: ids_in(database), lambda: merge(database, SECOND)):
         began = time.monotonic()
         with pytest.raises(DatabaseDamaged, match=match):
@@ -321,7 +321,7 @@ def test_a_log_whose_end_was_not_finished_is_read_up_to_there(tmp_path: Path) ->
 
 
 def test_a_log_with_a_wrong_size_in_it_is_damaged_not_unfinished(tmp_path: Path) -> None:
-    """DuckDB would drop the commit without a word; here it is told, and the log is kept."""
+    """DuckDB would drop the commit without a word; here it is reported, and the log is kept."""
     state = wrong_bits.prepare(tmp_path / "state", "with log")
     log = state.folder / "ingest.duckdb.wal"
     whole = log.read_bytes()
@@ -333,7 +333,7 @@ def test_a_log_with_a_wrong_size_in_it_is_damaged_not_unfinished(tmp_path: Path)
     shutil.copytree(state.folder, copy)
     with duckdb.connect(str(copy / state.file.name), read_only=True) as connection:
         (rows,) = connection.execute("SELECT count(*) FROM messages").fetchall()
-    assert rows == (2999,), "DuckDB tells it by itself now: what this module does for it can go"
+    assert rows == (2999,), "DuckDB reports it by itself now: what this module does for it can go"
     refused(DuckDBDatabase(state.file, 5), f"the log at byte {begin}.*ingest database rebuild")
     assert log.read_bytes() == damaged
 

@@ -13,7 +13,7 @@ from ingest_pipeline.storage.engine.migrations import load_migrations
 from ingest_pipeline.storage.engine.open import open_database
 from ingest_pipeline.storage.messages.deletions import tombstone_messages
 from ingest_pipeline.storage.messages.merge import MergeCounts, merge_messages
-from ingest_pipeline_tests.contract.processes import deletions, finished, start, tell, workload
+from ingest_pipeline_tests.contract.processes import deletions, finished, resume, start, workload
 from ingest_pipeline_tests.contract.readings import (
     Reading,
     at,
@@ -76,7 +76,7 @@ def test_processes_that_migrate_at_once_apply_each_migration_once(settings: Sett
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"
     for process in processes:
-        tell(process)
+        resume(process)
     applied = sorted(name for process in processes for name in finished(process).split())
     engine = "postgres" if settings.database_url else "duckdb"
     assert applied == [migration.name for migration in load_migrations(engine)]
@@ -108,7 +108,7 @@ def test_a_deletion_and_a_merge_of_the_same_message_never_pass_each_other(
     with ThreadPoolExecutor(1) as pool:
         deleting = pool.submit(database.run, lambda c: tombstone_messages(c, [tombstone(1, 5)]))
         wait_for_waiting_writer(database, on_another_process=True)
-        tell(process)
+        resume(process)
         assert deleting.result(timeout=120) == 1
     finished(process)
     with database.read() as connection:

@@ -18,7 +18,7 @@ from ingest_pipeline.storage.engine.locks import Turnstile
 from ingest_pipeline.storage.engine.open import open_database
 from ingest_pipeline.storage.messages.deletions import table_summary
 from ingest_pipeline.storage.messages.merge import merge_messages
-from ingest_pipeline_tests.contract.processes import finished, start, tell
+from ingest_pipeline_tests.contract.processes import finished, resume, start
 from ingest_pipeline_tests.contract.readings import Reading, at, staged
 from ingest_pipeline_tests.waiting import wait_until
 
@@ -49,7 +49,7 @@ def test_readers_without_a_pause_do_not_keep_a_writer_out(settings: Settings) ->
         merge(database, 2 + number)
     took = time.monotonic() - began
     for reader in readers:
-        tell(reader)
+        resume(reader)
     assert all(int(finished(reader)) for reader in readers)
     with database.read() as connection:
         assert table_summary(connection)["rows"] == 11
@@ -59,7 +59,7 @@ def test_readers_without_a_pause_do_not_keep_a_writer_out(settings: Settings) ->
 
 @pytest.fixture
 def waiting_writer(settings: Settings) -> Iterator[Callable[[], None]]:
-    """Another process that holds the turn as a writer does that waits, until it is told to go on."""
+    """Another process that holds the turn as a writer does that waits, until it may go on."""
     open_database(settings).migrate()
     with ThreadPoolExecutor(1) as pool:
         held, go = threading.Event(), threading.Event()
@@ -80,7 +80,7 @@ def waiting_writer(settings: Settings) -> Iterator[Callable[[], None]]:
 def test_a_reader_waits_for_a_writer_that_waits(
     settings: Settings, waiting_writer: Callable[[], None]
 ) -> None:
-    """It is let in when the writer is done, and told who it was when that takes too long."""
+    """It is let in when the writer is done, and the error names who it was when that takes too long."""
     database = open_database(settings.model_copy(update={"database_wait_seconds": 1}))
     with (
         pytest.raises(DatabaseBusy, match=rf"was in use by process {os.getpid()} .*for 1 s"),
@@ -102,7 +102,7 @@ def test_a_reader_that_reads_again_does_not_wait_for_a_writer_that_waits_for_it(
         wait_until("the writer's turn", lambda: lock.read_text().startswith(f"{writer.pid} "))
         with database.read() as again:
             assert table_summary(again)["rows"] == 1
-    tell(writer)
+    resume(writer)
     finished(writer)
 
 

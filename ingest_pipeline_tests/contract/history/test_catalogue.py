@@ -88,7 +88,7 @@ def test_a_renamed_channel_keeps_when_it_was_first_seen(database: Database) -> N
 
 
 def test_what_is_not_reported_is_not_forgotten(database: Database) -> None:
-    """A gateway event tells neither the reading state nor, at times, the newest message."""
+    """A gateway event has neither the reading state nor, at times, the newest message."""
     save(database, RADIO)
     save(database, replace(RADIO, name="radio", reading_state=ChannelAccess.UNKNOWN, last_message_id=None))
     assert channels_of(database) == [replace(RADIO, name="radio")]

@@ -197,7 +197,7 @@ def test_a_catch_up_is_reported(archive: Archive, server: DiscordServer, radio: 
     assert archive.rows(radio)[message]["correlation_id"] == run.correlation_id
 
 
-def test_nothing_to_catch_up_on_is_nothing_to_tell(
+def test_nothing_to_catch_up_on_is_nothing_to_report(
     archive: Archive, server: DiscordServer, guild: int
 ) -> None:
     """A category holds no messages."""

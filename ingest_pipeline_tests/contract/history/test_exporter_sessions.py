@@ -135,7 +135,7 @@ def test_threads_are_read_when_a_session_is_sealed_with_the_exporter(
     assert list((services.settings.data_dir / "tmp_transcripts_from_discord").iterdir()) == []
 
 
-def test_an_exporter_that_knows_no_threads_seals_without_them_and_says_so(
+def test_an_exporter_that_knows_no_threads_seals_without_them_and_reports_it(
     services: Services, world: World, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Versions before 2.46 do not take the option for a channel."""

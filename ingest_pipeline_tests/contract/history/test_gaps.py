@@ -136,7 +136,9 @@ def test_each_gap_shows_where_it_lies(
     assert archive.live_ids(radio) == [*ids[:21], *ids[41:61], *ids[81:]]
 
 
-def test_an_import_cut_off_says_so(archive: Archive, server: DiscordServer, guild: int, radio: int) -> None:
+def test_an_import_cut_off_is_reported(
+    archive: Archive, server: DiscordServer, guild: int, radio: int
+) -> None:
     """The rest of it is a gap with that reason, and the repair reads just that."""
     server.messages.bulk_load(radio, 250)
     server.faults.fail(503, Requests(HISTORY, skip=3, times=None))
@@ -149,7 +151,7 @@ def test_an_import_cut_off_says_so(archive: Archive, server: DiscordServer, guil
     assert archive.differences(server.truth(radio)) == []
 
 
-def test_a_gap_the_bot_may_not_read_stays_and_says_why(
+def test_a_gap_the_bot_may_not_read_stays_with_its_reason(
     archive: Archive, server: DiscordServer, guild: int, radio: int
 ) -> None:
     """Without history, out of sight, gone: each is reported, none is attempted in vain."""

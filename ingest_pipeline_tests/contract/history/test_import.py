@@ -134,7 +134,7 @@ def test_importing_again_reads_only_what_is_new(
 def test_force_reads_everything_again(
     archive: Archive, server: DiscordServer, guild: int, radio: int
 ) -> None:
-    """Edits, reactions, pins, previews and deletions that nobody told of are found."""
+    """Edits, reactions, pins, previews and deletions of which no event came are found."""
     ids = server.messages.bulk_load(radio, 250, ends=datetime.now(UTC) - timedelta(hours=1))
     imported(archive, guild)
     server.messages.edit(radio, ids[3], "Box now.")

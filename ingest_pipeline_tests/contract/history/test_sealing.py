@@ -75,7 +75,7 @@ def test_sealing_again_without_a_change_changes_nothing(archive: Archive, sessio
     assert again.manifests == first.manifests
 
 
-def test_a_later_change_makes_a_version_that_says_what_changed(
+def test_a_later_change_makes_a_version_that_names_what_changed(
     archive: Archive, server: DiscordServer, radio: int, ids: list[int], session: Session
 ) -> None:
     """Edited, deleted, and a message that became visible late."""
@@ -230,7 +230,7 @@ def test_a_seal_of_before_skipped_messages_were_sealed_holds_until_the_next(
 def test_a_session_whose_messages_became_others_is_due_however_old_it_is(
     archive: Archive, server: DiscordServer, radio: int, ids: list[int], session: Session
 ) -> None:
-    """A change of sessions changes no row's content, so nothing else would tell."""
+    """A change of sessions changes no row's content, so nothing else would show it."""
     sealed(archive)
     later = datetime.now(UTC) + timedelta(hours=archive.services.settings.post_session_hours + 2)
     assert sessions_to_seal(archive.services, later) == []

@@ -246,7 +246,7 @@ def test_permission_lost_in_the_middle_is_an_error_after_what_was_compared(
     assert not verdict.is_exact
 
 
-def test_a_sample_reads_less_and_says_so(
+def test_a_sample_reads_less_and_reports_it(
     archive: Archive, server: DiscordServer, guild: int, radio: int
 ) -> None:
     """A few pages at random places, each compared exactly."""
@@ -337,7 +337,7 @@ def test_nothing_expected_is_nothing_verified(archive: Archive, server: DiscordS
 
 
 def test_a_scope_verifies_only_that(archive: Archive, server: DiscordServer, guild: int, radio: int) -> None:
-    """One channel of several, with a verdict told as it is reached."""
+    """One channel of several, with each verdict reported as it is reached."""
     server.messages.post(radio, "Box, box.")
     server.messages.post(server.channels.create(guild, "general"), "hello")
     imported(archive, guild)

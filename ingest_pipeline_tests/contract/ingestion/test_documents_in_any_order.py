@@ -157,7 +157,7 @@ def trial(database: Database) -> Iterator[Connection]:
 
 
 def ingest(connection: Connection, batch: Sequence[Reading], batch_rows: int) -> None:
-    """Import some readings and the deletions told with them."""
+    """Import some readings and the deletions reported with them."""
     gone = [tombstone for reading in batch for tombstone in reading.tombstones()]
 
     def before_merge(within: Connection) -> None:

@@ -283,7 +283,7 @@ def test_a_forward_that_an_old_exporter_writes_empty_changes_nothing(database: D
 @pytest.mark.parametrize("source", SOURCES)
 @pytest.mark.parametrize("place", EMBEDS)
 @pytest.mark.parametrize("is_forwarded", [False, True])
-def test_a_bots_embed_is_team_radio_where_the_channel_says_so(
+def test_a_bots_embed_is_team_radio_where_the_channel_is_reported(
     database: Database, source: str, place: str, *, is_forwarded: bool
 ) -> None:
     """The driver and the words are those of the embed: in the message and in its radio row alike."""

@@ -150,7 +150,7 @@ CLIP = FILE | {
 
 
 @pytest.mark.parametrize("order", list(permutations(("gateway", "export"))))
-def test_an_attachment_has_all_that_any_source_says_of_it(database: Database, order: tuple[str, ...]) -> None:
+def test_an_attachment_has_all_that_any_source_has_of_it(database: Database, order: tuple[str, ...]) -> None:
     """A stream clip's facts are Discord's own; an export, which lacks them, takes none away."""
     for hour, source in enumerate(order):
         message = exported(attachments=[EXPORTED_FILE]) if source == "export" else payload(attachments=[CLIP])
@@ -182,7 +182,7 @@ def test_an_attachment_has_all_that_any_source_says_of_it(database: Database, or
     }
 
 
-def test_a_clip_of_a_stream_says_when_it_was_cut(database: Database) -> None:
+def test_a_clip_of_a_stream_states_when_it_was_cut(database: Database) -> None:
     """Also one whose name is no video's: its type is Discord's."""
     read(database, [payload(attachments=[CLIP | {"filename": "clip"}])])
     database.run(lambda connection: extract_for(connection, [int(ID)], ContentRules(), now=NOW))
@@ -226,7 +226,7 @@ def test_voice_spoilers_and_forwarded_files_are_distinguished(database: Database
 
 
 def test_reactions_are_rows_with_their_bursts(database: Database) -> None:
-    """Normal and burst reactions where Discord tells them apart."""
+    """Normal and burst reactions where Discord distinguishes them."""
     reactions = [
         {"emoji": {"id": None, "name": "🔥"}, "count": 5, "count_details": {"normal": 3, "burst": 2}},
         {"emoji": {"id": "77", "name": "pog"}, "count": 1, "count_details": {"normal": 1, "burst": 0}},

@@ -139,7 +139,7 @@ def test_sessions_do_not_go_on_by_default(services: Services) -> None:
         (5, "ahead_days: 9", [past(5)]),
     ],
 )
-def test_a_schedule_says_how_far_its_sessions_may_go_on(
+def test_a_schedule_sets_how_far_its_sessions_may_go_on(
     services: Services, channels: int, schedule: str, ends: list[datetime]
 ) -> None:
     """Its limit, also of none, goes before that of their channels; without one theirs holds."""

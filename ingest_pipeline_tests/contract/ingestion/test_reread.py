@@ -145,7 +145,7 @@ def test_a_kill_between_landing_and_merge_loses_nothing(
 
 
 def test_readings_of_an_earlier_normalizer_are_made_again(services: Services, gateway: Gateway) -> None:
-    """Creations too, which otherwise tell nothing of a known message."""
+    """Creations too, which otherwise add nothing to a known message."""
     gateway.receive(frame("MESSAGE_CREATE", payload(embeds=[{"title": "VER", "description": "Box, box."}])))
     gateway.store()
     gateway.landing.land()

@@ -26,7 +26,7 @@ class Undone(Exception):
     """What ends a transaction."""
 
 
-Told = list[tuple[str, int]]
+Reported = list[tuple[str, int]]
 
 
 def merge(connection: Connection, *readings: Reading, now: datetime | None = None) -> None:
@@ -46,7 +46,7 @@ def changes(database: Database, after: int = 0, limit: int = 1000) -> list[Chang
         return read_changes(connection, after=after, limit=limit)
 
 
-def reported(found: list[Change]) -> Told:
+def reported(found: list[Change]) -> Reported:
     """Return what happened to which messages."""
     return [(each.change.value, each.discord_id) for each in found]
 

@@ -206,7 +206,7 @@ def history(low: int, high: int, version: int | None, correlation_id: str = "run
 
 
 def test_what_history_read_without_words_stays_known(database: Database) -> None:
-    """Until history has read it again: exports carry less, so they do not tell of all words."""
+    """Until history has read it again: exports carry less, so they do not prove all words."""
     record(
         database, history(0, 10, None), history(10, 20, 1, "other"), proof(30, 40), proof(0, 10), proof(0, 50)
     )
@@ -232,7 +232,7 @@ def test_a_reading_that_another_version_began_is_two_proofs(database: Database) 
 
 
 def test_what_was_read_without_media_stays_known(database: Database) -> None:
-    """Until it is read with them: an export tells of what exports left out, history of both."""
+    """Until it is read with them: an export proves what exports left out, history both."""
 
     def read(low: int, high: int, keeps: bool | None, source: str = "history") -> Proof:
         return replace(proof(low, high), source=source, keeps_media=keeps, correlation_id=f"{source} {keeps}")

@@ -42,7 +42,7 @@ class Removal:
 
 @dataclass(frozen=True)
 class Parents:
-    """An export or the catalogue tells the parents of threads."""
+    """An export or the catalogue names the parents of threads."""
 
     thread_ids: tuple[int, ...]
 

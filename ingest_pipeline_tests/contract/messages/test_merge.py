@@ -61,7 +61,7 @@ def test_the_same_reading_again_changes_nothing(database: Database) -> None:
 
 
 def test_only_texts_that_are_to_be_written_travel(database: Database) -> None:
-    """What is there already is told by its id and digest; only what is new or edited is sent."""
+    """What is there already is recognised by its id and digest; only what is new or edited is sent."""
     merge(database, Reading(1), Reading(2))
 
     def sent(connection: Connection) -> list[set[int]]:
@@ -286,7 +286,7 @@ def test_a_tombstone_before_its_message_deletes_it_too(database: Database) -> No
 
 
 def test_the_earliest_deletion_stays(database: Database) -> None:
-    """Told again, later or earlier, a deletion is not new, and its earliest time counts."""
+    """Reported again, later or earlier, a deletion is not new, and its earliest time counts."""
     merge(database, Reading())
     deletions = [tombstone(1, 50), tombstone(1, 40, "d2"), tombstone(2, 1)]
     assert database.run(lambda c: tombstone_messages(c, deletions)) == 2

@@ -45,7 +45,7 @@ journeys = st.sampled_from(["c1", "c2"])
 
 @st.composite
 def readings(draw: st.DrawFn) -> Reading:
-    """Draw a reading whose as-read columns follow from what tells it apart."""
+    """Draw a reading whose as-read columns follow from what distinguishes it."""
     digest = draw(st.sampled_from(sorted(EDITS)))
     observed, correlation_id = draw(st.one_of(seconds, seconds, st.just(UNKNOWN))), draw(journeys)
     source = draw(st.sampled_from(["export", "gateway"]))

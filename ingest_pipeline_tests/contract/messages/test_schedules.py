@@ -140,7 +140,7 @@ def test_a_cancelled_series_cancels_what_is_coming(database: Database) -> None:
 
 
 def test_an_unknown_cancelled_event_makes_no_session(database: Database) -> None:
-    """It is told, and nothing is stored."""
+    """It is reported, and nothing is stored."""
     plan = take(database, read_calendar(calendar("METHOD:CANCEL", event(uid="a")), "a.ics", OPTIONS))
     assert [each.session_id for each in plan.unknown] == ["a"]
     assert stored(database) == {}

@@ -141,7 +141,7 @@ def test_a_skipped_message_was_first_read_with_the_first_of_its_contents(databas
         assert skipped_among(connection, [1, 2, 3, 4]) == {2: at(1)}
 
 
-def test_an_emptied_message_says_nothing_any_more(database: Database) -> None:
+def test_an_emptied_message_holds_nothing_any_more(database: Database) -> None:
     """The rows that were derived from its text go with it."""
 
     def read(connection: Connection, message: tuple[dict[str, Any], RawMessage]) -> None:

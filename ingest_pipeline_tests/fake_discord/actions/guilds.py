@@ -107,7 +107,7 @@ class GuildActions:
             self._publish("GUILD_SCHEDULED_EVENT_DELETE", guild, gone)
 
     def add_member(self, guild_id: int, name: str, *, nick: str | None = None) -> int:
-        """Add a person; return the user id. Bots without the members intent are not told."""
+        """Add a person; return the user id. Bots without the members intent get no event."""
         with self._state.lock:
             person = self._state.add_user(name)
             member = Member(person.id, self._state.clock.now(), nick)

@@ -1,4 +1,4 @@
-"""What people do with messages. Thread-safe; each action changes the truth and tells the gateway at once."""
+"""What people do with messages. Thread-safe; each action changes the truth and is on the gateway at once."""
 
 from __future__ import annotations
 

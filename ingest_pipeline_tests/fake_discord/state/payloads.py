@@ -269,7 +269,7 @@ def guild(record: Guild) -> Payload:
 def guild_create(state: GuildState, record: Guild) -> Payload:
     """Render GUILD_CREATE, without ``unavailable``: present it is "available again", absent it is "joined".
 
-    Bots are told of every channel, hidden ones included, but only of active threads they can see.
+    Bots get events of every channel, hidden ones included, but only of active threads they can see.
     """
     active = [
         thread.id for thread in state.threads_of(record.id) if thread.thread and not thread.thread.archived

@@ -224,7 +224,7 @@ async def test_unknown_things_are_404_and_writing_is_not_served(server: DiscordS
 
 
 async def test_a_bare_token_is_refused(server: DiscordServer) -> None:
-    """Only ``Bot <token>`` is accepted, which is how an exporter tells a bot's token from a user's."""
+    """Only ``Bot <token>`` is accepted, by which an exporter distinguishes a bot's token from a user's."""
     headers = {"Authorization": server.token}
     url = f"{server.rest_url}/users/@me"
     async with aiohttp.ClientSession() as session, session.get(url, headers=headers) as response:

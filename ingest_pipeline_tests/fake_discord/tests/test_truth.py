@@ -1,4 +1,4 @@
-"""The simulated Discord's truth, and the faults that keep its events from telling it."""
+"""The simulated Discord's truth, and the faults that keep its events from showing it."""
 
 from __future__ import annotations
 
@@ -243,7 +243,7 @@ def test_mistakes_in_a_test_are_named() -> None:
             misuse()
 
 
-def test_waiting_in_vain_says_for_what(server: DiscordServer) -> None:
+def test_waiting_in_vain_names_for_what(server: DiscordServer) -> None:
     """The error of a condition that never holds names it."""
     with pytest.raises(TimeoutError, match="a second bot"):
         server.journal.wait_for(lambda: False, seconds=0.05, what="a second bot")

@@ -76,7 +76,7 @@ def rows(found: dg.AssetCheckEvaluation) -> list[Any]:
 def test_a_lost_permission_is_found_with_what_to_grant(
     paddock: Deployment, server: DiscordServer, guild: int, radio: int
 ) -> None:
-    """Asked again by the job, told in the status too, and gone when it is granted again."""
+    """The job asks again; the status shows it too, and it is gone when it is granted again."""
     found = check(paddock)
     assert (found.passed, found.description, found.metadata["monitored"].value) == (True, "1 can be read", 1)
     server.permissions.revoke(radio, permissions.READ_MESSAGE_HISTORY)

@@ -70,7 +70,7 @@ def test_what_agrees_passes_and_what_is_missing_fails_with_a_table_of_it(monza: 
 
 
 def test_what_the_table_has_beyond_an_export_only_warns(monza: Deployment) -> None:
-    """It may be deleted or hidden: the exporter cannot tell."""
+    """It may be deleted or hidden: the exporter cannot distinguish the two."""
     world = json.loads((monza.folder / "world.json").read_text())
     gone = world["channels"][0]["messages"].pop(4)
     (monza.folder / "world.json").write_text(json.dumps(world))

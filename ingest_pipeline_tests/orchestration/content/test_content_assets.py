@@ -91,7 +91,7 @@ def monza(deployment: Deployment) -> Deployment:
 
 
 def test_a_tick_reads_what_its_messages_say(monza: Deployment) -> None:
-    """In the same run, after the messages; each asset tells what the window has and what to look at."""
+    """In the same run, after the messages; each asset shows what the window has and what to look at."""
     result = monza.run("monza|T+000m")
     assert result.success
     steps = [event.step_key for event in result.all_events if event.is_step_success]
@@ -115,7 +115,7 @@ def test_a_tick_reads_what_its_messages_say(monza: Deployment) -> None:
 
 
 def test_a_range_is_described_window_by_window(monza: Deployment) -> None:
-    """Of a window past the end there is nothing to tell; the counts of the run are of the whole."""
+    """Of a window past the end there is nothing to report; the counts of the run are of the whole."""
     assert monza.run("monza|T+000m", "monza|T+015m").success
     radio = monza.materialisations("team_radio")
     counts = [radio[f"monza|T+{minute}m"]["dagster/partition_row_count"] for minute in ("000", "005", "010")]
@@ -283,7 +283,7 @@ def test_on_postgresql_the_content_waits_for_no_single_writer(
 
 @pytest.mark.slow
 def test_a_live_run_reports_what_has_changed_until_a_window_is_over(deployment: Deployment) -> None:
-    """A kind without news costs a tick nothing; once the window is over, each has told of it."""
+    """A kind without news costs a tick nothing; once the window is over, each has reported it."""
     start = datetime.now(UTC) - 2 * MINUTE
     deployment.add_sessions(session("now", start, 60), session("over", start - 60 * MINUTE))
     deployment.post(message(start + MINUTE), message(start - 59 * MINUTE))

@@ -53,7 +53,7 @@ def tick(deployment: Deployment, cursor: str | None = None, *, recorded: bool = 
 
 
 def reported(result: dg.SensorResult) -> list[str | None]:
-    """Return the partitions of `messages` that a tick tells of."""
+    """Return the partitions of `messages` that a tick reports."""
     return [event.partition for event in result.asset_events if event.asset_key == dg.AssetKey("messages")]
 
 
@@ -96,7 +96,7 @@ def test_a_tick_that_was_lost_is_made_up_for(deployment: Deployment) -> None:
 
 
 def test_windows_of_sessions_that_are_gone_are_dropped(deployment: Deployment) -> None:
-    """And do not keep the others from being told."""
+    """They do not keep the others from being reported."""
     touch(deployment, "T+000m", session_id="removed")
     touch(deployment, "T+999m", "T+000m")
     result = tick(deployment)

@@ -136,7 +136,7 @@ def test_what_a_run_has_reported_is_left_to_it(deployment: Deployment) -> None:
 
 
 @pytest.mark.slow
-def test_a_gap_stays_missing_and_says_why(deployment: Deployment) -> None:
+def test_a_gap_stays_missing_with_its_reason(deployment: Deployment) -> None:
     """Until it is read: then it is green."""
     proven(deployment, START, START + timedelta(minutes=7))
     cursor = tick(deployment).cursor
@@ -150,7 +150,7 @@ def test_a_gap_stays_missing_and_says_why(deployment: Deployment) -> None:
     assert shown(deployment)["messages"] == 72
 
 
-def test_what_another_source_read_has_no_export_and_says_so(deployment: Deployment) -> None:
+def test_what_another_source_read_has_no_export_and_reports_it(deployment: Deployment) -> None:
     """A frame of normalized rows would be empty."""
     proven(deployment, START, START + timedelta(minutes=12))
     tick(deployment)

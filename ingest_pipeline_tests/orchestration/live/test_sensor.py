@@ -65,7 +65,7 @@ def reason_of(result: dg.SensorResult) -> str:
 
 
 def store(deployment: Deployment, *sessions: Session) -> None:
-    """Store sessions without telling Dagster."""
+    """Store sessions without registering them with Dagster."""
     with deployment.services.database.write() as connection:
         save_sessions(connection, sessions, now=now())
 

@@ -189,7 +189,7 @@ def test_a_day_is_reported_as_one(ledger: Ledger) -> None:
     assert reason.endswith(" UTC, in 1 d")
 
 
-def test_without_any_session_it_says_how_to_get_one(ledger: Ledger) -> None:
+def test_without_any_session_it_names_how_to_get_one(ledger: Ledger) -> None:
     """A fresh start."""
     assert ledger.decide().skip_reason == (
         "no session is live and none is coming: add one to data/sessions.yaml"
@@ -225,7 +225,7 @@ def test_a_session_that_ended_is_read_until_it_is_proven(ledger: Ledger) -> None
     assert ledger.decide(ended).plan.keys == ()
 
 
-def test_a_failing_session_waits_and_says_why(ledger: Ledger) -> None:
+def test_a_failing_session_waits_with_its_reason(ledger: Ledger) -> None:
     """The pause, the number of failures and the error stand in the reason."""
     live = session("monza", NOW - 12 * MINUTE, 60)
     state = TickState().after([failed(1), failed(2), failed(3)], NOW)

@@ -63,7 +63,7 @@ def instance(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[dg.Dags
 
 @dataclass
 class Alerts:
-    """A deployment that tells of its failures."""
+    """A deployment that sends alerts of its failures."""
 
     deployment: Deployment
     cursor: str | None = None
@@ -334,7 +334,7 @@ def test_a_real_failure_names_what_to_do_and_no_secret(alerts: Alerts, receiver:
 
 @pytest.mark.parametrize("cursor", ["nonsense", '{"streaks": [{"job": "x"}]}', "[]"])
 def test_a_cursor_that_cannot_be_read_is_as_good_as_none(alerts: Alerts, cursor: str) -> None:
-    """Nobody is told of old failures then."""
+    """Old failures cause no alert then."""
     alerts.run("no", "prune_data")
     alerts.cursor = cursor
     assert alerts.tick() == "alerts start now"

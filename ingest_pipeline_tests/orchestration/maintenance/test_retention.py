@@ -111,7 +111,7 @@ def test_a_dry_run_deletes_nothing(instance: dg.DagsterInstance) -> None:
 
 
 @pytest.mark.parametrize("dry_run", [True, False])
-def test_the_nightly_job_says_what_it_did(instance: dg.DagsterInstance, dry_run: bool) -> None:
+def test_the_nightly_job_reports_what_it_did(instance: dg.DagsterInstance, dry_run: bool) -> None:
     """On runs of today it finds nothing to do."""
     read(instance, "T+000m")
     result = (

@@ -35,7 +35,7 @@ def monza(deployment: Deployment) -> Deployment:
 
 
 def test_one_partition_goes_all_the_way(monza: Deployment) -> None:
-    """A window is read, normalized and merged; each asset tells what it did."""
+    """A window is read, normalized and merged; each asset reports what it did."""
     monza.post(message(START + timedelta(seconds=20), content=""))
     result = monza.run("monza|T+000m")
     assert result.success
@@ -187,7 +187,7 @@ def test_a_downstream_asset_is_given_a_frame_of_its_partitions(monza: Deployment
 
 
 def test_rows_are_written_in_one_way_only(monza: Deployment) -> None:
-    """An asset that hands a value to the frames' keeper is told how rows are written."""
+    """An asset that hands a value to the frames' keeper gets an error that shows how rows are written."""
 
     @dg.asset(io_manager_key="normalized_frames")
     def other() -> int:

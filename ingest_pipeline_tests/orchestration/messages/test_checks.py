@@ -69,7 +69,7 @@ def landed(deployment: Deployment, key: str = "T+000m") -> Path:
     return deployment.settings.data_dir / "landing" / "monza" / key / f"{CHANNEL_ID}.json"
 
 
-def test_the_checks_of_a_good_run_pass_and_say_what_they_saw(monza: Deployment) -> None:
+def test_the_checks_of_a_good_run_pass_and_report_what_they_saw(monza: Deployment) -> None:
     """They run in the same run, for its windows only."""
     result = monza.run("monza|T+005m")
     evaluations = result.get_asset_check_evaluations()

@@ -35,7 +35,7 @@ def test_code_is_one_span_of_one_line(text: str) -> None:
     assert len(as_code(text).splitlines()) == 1
 
 
-def test_a_long_list_says_how_much_is_left_out() -> None:
+def test_a_long_list_shows_how_much_is_left_out() -> None:
     """And a short one does not."""
     assert listed(["a", "b", "c"], 2).value == "- a\n- b\n- and 1 more"
     assert listed(["a"], 2).value == "- a"

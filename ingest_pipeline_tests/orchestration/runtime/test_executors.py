@@ -105,7 +105,7 @@ def test_a_run_that_hands_out_several_steps_warns_of_nothing() -> None:
         assert create_task(app).si
 
 
-def test_a_worker_without_a_broker_says_so_and_ends(tmp_path: Path) -> None:
+def test_a_worker_without_a_broker_is_reported_and_ends(tmp_path: Path) -> None:
     """With the exit code of a wrong configuration, and no traceback."""
     ended = subprocess.run(
         [sys.executable, "-m", "ingest_pipeline.orchestration.runtime.celery_worker"],

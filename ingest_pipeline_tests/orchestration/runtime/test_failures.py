@@ -62,7 +62,7 @@ def test_a_failed_run_leaves_landing_and_table_as_they_were(monza: Deployment, f
     assert [event.step_key for event in result.all_events if event.is_step_start] == ["raw_export"]
 
 
-def test_a_permanent_failure_is_not_tried_again_and_says_what_to_do(monza: Deployment) -> None:
+def test_a_permanent_failure_is_not_tried_again_with_its_remedy(monza: Deployment) -> None:
     """Neither the step nor, by its tag, the run is retried; the remedy stands in the metadata."""
     monza.fault("forbidden-channel")
     result = monza.run("monza|T+000m")

@@ -267,7 +267,7 @@ def test_the_page_names_no_absolute_address() -> None:
 
 
 @pytest.mark.parametrize("host", ["::", "192.0.2.1", "example.invalid"])
-def test_an_address_of_the_network_without_a_login_has_to_be_said_twice(host: str) -> None:
+def test_an_address_of_the_network_without_a_login_has_to_be_allowed_twice(host: str) -> None:
     """Whoever reaches it comes in."""
     with pytest.raises(ConfigurationError, match="--without-login"):
         require_login(host, has_login=False, is_accepted=False)

@@ -100,7 +100,7 @@ def test_a_request_that_does_not_come_to_its_end_is_ended(
 def test_a_connection_that_asks_nothing_is_closed(
     client: httpx.Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It is told nothing, as it asked nothing."""
+    """It gets no answer, as it asked nothing."""
     monkeypatch.setattr(BoundedProtocol, "request_seconds", 0.5)
     with connected(client) as connection:
         assert connection.recv(1) == b""

@@ -57,7 +57,7 @@ def words_of(document: str) -> str:
 
 
 def test_the_page_is_made_of_own_files_only(tmp_path: Path) -> None:
-    """Nothing is loaded from elsewhere, the browser is told not to, and every part is there."""
+    """Nothing is loaded from elsewhere, the browser is forbidden to, and every part is there."""
     with filled_client(tmp_path) as client:
         waiting, seen = ["", "docs"], set[str]()
         while waiting:
@@ -140,7 +140,7 @@ def test_coming_and_past_sessions_are_listed(tmp_path: Path) -> None:
 
 
 @needs_browser
-def test_without_any_session_the_page_says_what_to_do(tmp_path: Path) -> None:
+def test_without_any_session_the_page_names_the_remedy(tmp_path: Path) -> None:
     """On an empty database."""
     with served(build_services(settings_for(tmp_path)), NOW) as url:
         document = browse(f"{url}/", tmp_path)

@@ -1,4 +1,4 @@
-"""What the HTTP interface tells: sessions, messages, catalogue, coverage, health, metrics."""
+"""The answers of the HTTP interface: sessions, messages, catalogue, coverage, health, metrics."""
 
 from __future__ import annotations
 

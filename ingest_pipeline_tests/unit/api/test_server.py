@@ -166,7 +166,7 @@ def test_an_unknown_journey_ends_with_five(traced: tuple[Cli, str]) -> None:
 
 
 def test_events_are_logged_as_json_with_json_and_not_in_words(traced: tuple[Cli, str]) -> None:
-    """A command in words tells the same in its own."""
+    """A command in words reports the same in its own."""
     cli, _ = traced
     arguments = ("import-messages", "--session-id", "race", "--file", str(cli.folder / "export.json"))
     lines = [json.loads(line) for line in cli(*arguments, "--json").stderr.splitlines()]

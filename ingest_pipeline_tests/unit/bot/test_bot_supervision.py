@@ -57,7 +57,7 @@ def test_pauses_double_up_to_the_longest_and_begin_again() -> None:
 
 
 class Client:
-    """A connection that does what it is told to."""
+    """A connection that does what a test asks for."""
 
     def __init__(self, connect: Callable[[], asyncio.Future[None]] | None = None) -> None:
         self.is_connected = False

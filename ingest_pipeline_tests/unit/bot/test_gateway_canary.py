@@ -40,7 +40,7 @@ def is_stale(watch: StaleGatewayDetector, heard: dict[int, int], *, after: float
 
 
 def test_what_was_there_before_was_never_to_be_heard_of() -> None:
-    """The first look tells what that is."""
+    """The first look finds what that is."""
     watch, newest = StaleGatewayDetector(10.0), Newest({RADIO: 100})
     look(watch, newest, {})
     look(watch, newest, {})

@@ -190,7 +190,7 @@ def in_force(cli: Cli, key: str, *place: str) -> tuple[object, str]:
 
 
 def test_a_setting_is_looked_up_set_and_taken_back(cli: Cli) -> None:
-    """The nearest place decides, and each value tells where it comes from."""
+    """The nearest place decides, and each value names where it comes from."""
     file = cli.folder / "data" / "settings.yaml"
     file.write_text("defaults: {keep_media_only: true}\nchannels: {10: {driver_from: author_name}}\n")
     guild, channel, thread = ("--guild", str(GUILD)), ("--channel", str(RADIO)), ("--channel", str(LAP))

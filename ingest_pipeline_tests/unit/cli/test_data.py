@@ -85,7 +85,7 @@ def test_importing_again_creates_and_updates_nothing(cli: Cli, export: Path) -> 
 
 
 @pytest.mark.parametrize("order", [("dated", "undated"), ("undated", "dated")])
-def test_an_export_that_does_not_say_when_it_was_read_never_wins(cli: Cli, order: tuple[str, ...]) -> None:
+def test_an_export_that_does_not_state_when_it_was_read_never_wins(cli: Cli, order: tuple[str, ...]) -> None:
     """Whatever the time of the file, which copying changes, and whichever is imported first."""
     cli.add_session()
     same = message(20, "`Leclerc` same")
@@ -299,7 +299,7 @@ def test_a_backfill_reads_the_whole_session(cli: Cli) -> None:
 
 
 def test_exports_are_kept_only_when_asked(cli: Cli) -> None:
-    """The exporter's files go where they are told to, and away afterwards."""
+    """The exporter's files go to the given folder, and away afterwards."""
     write_world(cli)
     add_live_session(cli)
     target = cli.folder / "kept"
@@ -493,7 +493,7 @@ def on_a_terminal(cli: Cli, stream: str, *arguments: str) -> tuple[int, str, str
 
 
 def read_screen(screen: int) -> bytes:
-    """Read what a terminal shows next, nothing at its end (which Linux tells by an error)."""
+    """Read what a terminal shows next, nothing at its end (which Linux reports by an error)."""
     try:
         return os.read(screen, 65536)
     except OSError:

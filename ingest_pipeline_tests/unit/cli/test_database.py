@@ -85,7 +85,7 @@ def test_a_copy_into_a_database_with_rows_is_refused(filled: Cli) -> None:
     ],
 )
 def test_what_cannot_be_copied_is_refused_without_its_password(cli: Cli, source: str, text: str) -> None:
-    """A wrong URL is told by its kind only."""
+    """Of a wrong URL only the kind is named."""
     outcome = cli("database", "copy", "--from", source, "--to", "copy.duckdb")
     assert outcome.code == ExitCode.CONFIGURATION
     assert text in outcome.stderr

@@ -141,7 +141,7 @@ def test_a_bot_is_looked_at_when_it_has_a_token(cli: Cli) -> None:
     assert (bot["state"], bot["detail"]) == ("warn", "DISCORD_BOT_TOKEN is set, and the bot never ran")
 
 
-def test_a_failure_makes_the_exit_code_three_and_says_what_to_do(cli: Cli) -> None:
+def test_a_failure_makes_the_exit_code_three_with_its_remedy(cli: Cli) -> None:
     """The other checks are still made."""
     cli.environment["INGEST_EXPORTER_PATH"] = str(cli.folder / "none")
     outcome = cli("doctor")

@@ -135,7 +135,7 @@ def test_what_is_missing_ends_with_ten_until_it_is_fixed(
 def test_a_channel_that_stops_half_way_ends_with_ten(
     commands: Commands, server: DiscordServer, guild: int, radio: int
 ) -> None:
-    """It is told with its reason; channels that could never be read are reported and no failure."""
+    """It is reported with its reason; channels that could never be read are reported and no failure."""
     hidden = server.channels.create(guild, "hidden")
     server.permissions.revoke(hidden)
     code, _, stderr = commands("import-history", "--guild", str(guild))

@@ -51,7 +51,7 @@ def _sigint_as_before() -> Iterator[None]:
 def test_failures_have_the_exporters_words_exit_code_and_file(
     tmp_path: Path, fault: str, exit_code: int, on_stderr: str, count: int | None
 ) -> None:
-    """A partial file is valid and agrees with itself: only words and exit code tell."""
+    """A partial file is valid and agrees with itself: only words and exit code show it."""
     done = export(tmp_path, environment={"STAND_IN_FAULT": fault})
     assert done.returncode == exit_code
     assert on_stderr in done.stderr
@@ -87,7 +87,7 @@ def test_a_token_is_needed_and_has_to_be_the_right_one(tmp_path: Path) -> None:
 
 
 def test_a_forum_and_an_unknown_channel_cannot_be_exported(tmp_path: Path) -> None:
-    """Told by the world, without any fault."""
+    """The simulated world reports them, without any fault."""
     assert "is a forum" in export(tmp_path, channel={"type": "GuildForum"}).stderr
     assert "failed: not found" in export(tmp_path, channel={"id": "1101802452224856170"}).stderr
 

@@ -91,7 +91,7 @@ def test_nothing_is_seen_before_it_is_posted_or_after_it_is_deleted() -> None:
         assert post.deleted_at is None or not post.is_visible(post.deleted_at)
 
 
-def test_an_edit_changes_the_content_and_says_when() -> None:
+def test_an_edit_changes_the_content_and_its_time() -> None:
     """Until then the message reads as first written."""
     edited = [post for post in SCENE.posts(0, (1 << 63) - 1) if post.edits]
     assert edited

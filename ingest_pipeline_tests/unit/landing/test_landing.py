@@ -119,7 +119,7 @@ def test_an_export_that_was_overtaken_leaves_the_newer_documents(
 def test_an_export_older_than_one_read_in_the_future_is_quarantined(
     store: LandingStore, tmp_path: Path
 ) -> None:
-    """A clock was wrong: the good document stays, and somebody is told."""
+    """A clock was wrong: the good document stays, and a warning is logged."""
     to_come = datetime.now(UTC) + timedelta(hours=1)
     landed = land(store, tmp_path, [message(1, "new")], to_come)
     with pytest.raises(ExportMismatch, match="clock"):
@@ -168,7 +168,7 @@ def test_a_half_written_document_may_be_replaced(store: LandingStore, tmp_path: 
     assert contents(again)[0] == ["again"]
 
 
-def test_a_document_that_does_not_say_when_it_was_read_may_be_replaced(
+def test_a_document_that_does_not_state_when_it_was_read_may_be_replaced(
     store: LandingStore, tmp_path: Path
 ) -> None:
     """As one that a hand has put there."""
@@ -202,7 +202,7 @@ def test_the_header_shows_when_the_document_was_read(store: LandingStore, tmp_pa
     assert landed[0].header().read_at == READ_AT
 
 
-def test_a_store_that_cannot_be_written_says_what_to_do(tmp_path: Path) -> None:
+def test_a_store_that_cannot_be_written_names_the_remedy(tmp_path: Path) -> None:
     """A file stands where the folder should be."""
     (tmp_path / "landing").write_text("")
     with pytest.raises(StorageRejected, match="INGEST_LANDING_URL"):

@@ -21,7 +21,7 @@ CHANNEL = (7, 500)
 
 
 def reading(number: int, at: datetime = NOON, author: int = 5, **more: Any) -> RawReading:
-    """Return a message as the gateway told it."""
+    """Return a message as the gateway sent it."""
     payload = {"id": str(number), "content": f"Box {number}", "author": {"id": str(author)}} | more
     return RawReading(at, "gateway", "MESSAGE_CREATE", msgspec.Raw(msgspec.json.encode(payload)))
 

@@ -22,7 +22,7 @@ def test_the_identity_stays_with_the_folder(tmp_path: Path) -> None:
 
 
 def test_a_folder_has_one_owner_at_a_time(tmp_path: Path) -> None:
-    """The second is told what to do; afterwards it is free again."""
+    """The second gets an error with the remedy; afterwards it is free again."""
     with own_spool(tmp_path), pytest.raises(ConfigurationError, match="INGEST_DATA_DIR"), own_spool(tmp_path):
         pass
     with own_spool(tmp_path):

@@ -87,6 +87,6 @@ def test_percentile_and_spread() -> None:
     assert (spread(values).low, spread(values).median, spread(values).high) == (1.0, 50.5, 100.0)
 
 
-def test_the_page_says_what_the_results_say() -> None:
+def test_the_page_shows_the_results() -> None:
     """It is made of benchmarks/results and never edited by hand."""
     assert render() == PAGE.read_text(encoding="utf-8")

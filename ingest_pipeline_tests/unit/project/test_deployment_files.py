@@ -115,7 +115,7 @@ def test_a_unit_starts_what_exists(unit: Path) -> None:
 
 @pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="takes systemd-analyze")
 @pytest.mark.parametrize("deployment", [CELERY, SINGLE], ids=lambda folder: folder.name)
-def test_systemd_has_nothing_to_say_about_the_units(tmp_path: Path, deployment: Path) -> None:
+def test_systemd_finds_nothing_wrong_with_the_units(tmp_path: Path, deployment: Path) -> None:
     """An unknown key is only a warning to it, and would do nothing."""
     for unit in (deployment / "systemd").iterdir():
         text = unit.read_text().replace("/srv/ingest/.venv/bin", str(Path(sys.executable).parent))

@@ -51,7 +51,7 @@ def test_every_metric_that_is_asked_for_is_there(tmp_path: Path) -> None:
     assert asked - there == set()
 
 
-def test_every_rule_says_what_to_do() -> None:
+def test_every_rule_names_the_remedy() -> None:
     """And how bad it is; all that the issue of a watcher is about has a rule."""
     for rule in rules():
         assert rule["labels"]["severity"] in {"critical", "warning"}  # type: ignore[index]

@@ -93,7 +93,7 @@ def test_the_markdown_carries_the_whole_drawing() -> None:
 
 
 def test_bars_are_of_round_lengths_and_few_enough() -> None:
-    """A race is told by the minute, an archive of years by the week; both say so."""
+    """A race is counted by the minute, an archive of years by the week; both say so."""
     lengths = [timedelta(hours=2), timedelta(hours=7), timedelta(days=3), timedelta(days=575)]
     names = [width_name(bar_width(Window(START, START + length))) for length in lengths]
     assert names == ["minute", "2 minutes", "15 minutes", "7 days"]

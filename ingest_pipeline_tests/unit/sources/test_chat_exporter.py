@@ -77,7 +77,7 @@ FAILURES: list[tuple[str, type[IngestError], str, bool]] = [
 
 
 def test_a_complete_export_is_one_new_file_in_the_directory(tmp_path: Path) -> None:
-    """Success leaves exactly the document, whole, and tells what is in it."""
+    """Success leaves exactly the document, whole, and the result describes it."""
     result = exporter(tmp_path).export(REQUEST, tmp_path / "out")
     with result.path.open("rb") as stream:
         header, batches = read_export(stream, "export")
@@ -250,7 +250,7 @@ def test_the_quarantine_keeps_the_newest_files_only(tmp_path: Path, monkeypatch:
 def test_a_quarantine_that_cannot_be_written_does_not_hide_the_failure(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The damaged file goes, the error stays, and the log tells."""
+    """The damaged file goes, the error stays, and the log has it."""
     (tmp_path / "quarantine").write_text("in the way")
     with pytest.raises(RateLimited):
         exporter(tmp_path, fault="rate-limited").export(REQUEST, tmp_path / "out")

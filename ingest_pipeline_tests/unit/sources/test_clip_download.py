@@ -146,7 +146,7 @@ def test_a_redirect_is_followed_only_to_a_listed_host(
 def test_an_address_that_works_no_longer_is_distinguished(
     server: FileServer, tmp_path: Path, limits: DownloadLimits, status: int
 ) -> None:
-    """It may be had by a fresh one; the signature is not told."""
+    """It may be had by a fresh one; the signature is not shown."""
     server.answers["/lap.mp4"] = status
     with pytest.raises(ClipGone, match=f"answered with {status}") as gone:
         download_clip(f"{server.address}/lap.mp4?ex=1&hm=secret", tmp_path / "clip", limits)

@@ -174,7 +174,7 @@ def test_a_ban_is_not_hammered(server: DiscordServer, radio: int) -> None:
 
 
 def test_a_wait_beyond_what_the_client_accepts_is_a_rate_limit(server: DiscordServer, radio: int) -> None:
-    """A bot may be set not to wait for long; then it is told how long Discord asked for."""
+    """A bot may be set not to wait for long; then the error names how long Discord asked for."""
     server.faults.rate_limit(60, Requests(HISTORY))
 
     async def work(rest: DiscordRest) -> None:

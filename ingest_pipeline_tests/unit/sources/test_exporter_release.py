@@ -105,7 +105,7 @@ def releases() -> Iterator[Releases]:
 
 
 def archive(version: str, script: str | None = None) -> bytes:
-    """Return a ZIP archive with an executable that tells a version."""
+    """Return a ZIP archive with an executable that prints a version."""
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as file:
         file.writestr(EXECUTABLE, script or f"#!/bin/sh\necho v{version}\n")
@@ -311,7 +311,7 @@ def test_a_damaged_record_means_installing_again(tmp_path: Path, releases: Relea
 def test_a_release_without_a_digest_is_refused(
     tmp_path: Path, releases: Releases, version: str | None
 ) -> None:
-    """Nobody could tell what it is, neither now nor later."""
+    """Nobody could find out what it is, neither now nor later."""
     releases.publish("2.47", archive("2.47"), digest=None)
     for refused in (releases.ensure, releases.check):
         with pytest.raises(ConfigurationError, match="has no digest"):
@@ -385,7 +385,7 @@ def test_digests_that_cannot_be_read_stop_an_installation(
         releases.ensure(tmp_path, "2.47")
 
 
-def test_a_check_says_what_would_change_and_changes_nothing(tmp_path: Path, releases: Releases) -> None:
+def test_a_check_reports_what_would_change_and_changes_nothing(tmp_path: Path, releases: Releases) -> None:
     """From nothing to the pinned version, to nothing to do, to the latest."""
     releases.publish("2.47", archive("2.47"))
     seen = releases.check(tmp_path, "2.47")

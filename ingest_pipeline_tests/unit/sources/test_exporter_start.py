@@ -36,20 +36,20 @@ def script(path: Path, text: str, mode: int = 0o755) -> Path:
     return path
 
 
-def test_a_missing_executable_says_how_to_get_one(tmp_path: Path) -> None:
+def test_a_missing_executable_is_reported_with_how_to_get_one(tmp_path: Path) -> None:
     """The path and the command stand in the error."""
     with pytest.raises(ExporterUnavailable, match=r"gone.*run `ingest exporter`"):
         ChatExporter(tmp_path / "gone", None).export(REQUEST, tmp_path / "out")
 
 
-def test_a_file_that_is_not_executable_says_so(tmp_path: Path) -> None:
+def test_a_file_that_is_not_executable_is_reported(tmp_path: Path) -> None:
     """A lost executable bit is the usual cause after unzipping."""
     path = script(tmp_path / "cli", "#!/bin/sh\n", mode=0o644)
     with pytest.raises(ExporterUnavailable, match=r"chmod \+x"):
         ChatExporter(path, None).export(REQUEST, tmp_path / "out")
 
 
-def test_a_program_for_another_processor_says_so(tmp_path: Path) -> None:
+def test_a_program_for_another_processor_is_reported(tmp_path: Path) -> None:
     """The kernel's "Exec format error" is reported in words."""
     path = tmp_path / "cli"
     path.write_bytes(ELF_OF_ANOTHER_PROCESSOR)
@@ -58,7 +58,7 @@ def test_a_program_for_another_processor_says_so(tmp_path: Path) -> None:
         ChatExporter(path, None).version()
 
 
-def test_a_program_without_its_loader_says_so(tmp_path: Path) -> None:
+def test_a_program_without_its_loader_is_reported(tmp_path: Path) -> None:
     """The kernel reports a missing loader as a missing file."""
     path = script(tmp_path / "cli", "#!/lib/ld-of-another-system.so\n")
     with pytest.raises(ExporterUnavailable, match="loader is missing"):

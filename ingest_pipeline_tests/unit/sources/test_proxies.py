@@ -114,7 +114,7 @@ def test_a_proxy_that_refuses_is_named(cli: Cli) -> None:
         ({"HTTPS_PROXY": "http://proxy.test:3128", "NO_PROXY": "example.org"}, "http://proxy.test:3128"),
     ],
 )
-def test_the_environment_says_which_proxy_holds(
+def test_the_environment_decides_which_proxy_holds(
     monkeypatch: pytest.MonkeyPatch, url: str, environment: dict[str, str], expected: str | None
 ) -> None:
     """As for other programs, in either spelling."""

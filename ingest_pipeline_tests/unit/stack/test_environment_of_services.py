@@ -213,7 +213,7 @@ def test_probes_distinguish_an_answer_from_silence(tmp_path: Path) -> None:
     assert not answers_on_socket(tmp_path / "none.sock")
 
 
-def test_the_banner_says_where_everything_is(tmp_path: Path) -> None:
+def test_the_banner_shows_where_everything_is(tmp_path: Path) -> None:
     """Address, data, a query that works, and what the demo shows."""
     deployment = demo_deployment(load_settings(data_dir=tmp_path), {})
     text = banner(deployment, "http://127.0.0.1:3000")

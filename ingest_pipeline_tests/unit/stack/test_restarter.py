@@ -91,7 +91,7 @@ def test_exits_are_described_by_code_or_signal() -> None:
     assert describe_exit(-250) == "signal 250"
 
 
-def test_a_part_that_says_it_is_of_no_use_stays_off(tmp_path: Path) -> None:
+def test_a_part_that_reports_it_is_of_no_use_stays_off(tmp_path: Path) -> None:
     """By its exit code; other codes start it again as ever."""
     starts = Starts(tmp_path)
     part = ServiceSpec("brief", ("/bin/sh", "-c", "exit 3"), final_codes=frozenset({0, 3}))

@@ -272,7 +272,7 @@ def test_a_header_alone_holds_no_sessions() -> None:
 
 
 def test_files_are_read_by_their_suffix(tmp_path: Path) -> None:
-    """The suffix tells the format, in any case; others are refused."""
+    """The suffix decides the format, in any case; others are refused."""
     path = tmp_path / "calendar.YML"
     path.write_text(entry(), encoding="utf-8")
     assert [session.session_id for session in read_sessions(path, default_channel_id=1)] == ["race"]

@@ -41,7 +41,7 @@ def test_without_a_file_nothing_is_reported(tmp_path: Path) -> None:
         assert load(tmp_path, text) == SettingsFile()
 
 
-def test_the_shipped_file_says_the_defaults_and_its_examples_are_right(tmp_path: Path) -> None:
+def test_the_shipped_file_states_the_defaults_and_its_examples_are_right(tmp_path: Path) -> None:
     """What the comments of data/settings.yaml show can be used as it stands."""
     shipped = load_settings_file(SHIPPED)
     assert shipped.defaults == {key: setting.default for key, setting in SETTINGS.items()}

@@ -87,7 +87,7 @@ def test_an_embedded_video_is_a_clip() -> None:
 
 
 def test_a_linked_video_file_is_a_clip_even_without_a_player() -> None:
-    """Exports before version 2.42.3 do not tell the video of an embed."""
+    """Exports before version 2.42.3 do not have the video of an embed."""
     embed = {"url": "https://files.example.org/a/crash%20replay.WEBM?dl=1"}
     assert [clip.file_name for clip in find_clips([], [embed])] == ["crash replay.WEBM"]
 
@@ -173,7 +173,7 @@ def test_the_expiry_is_the_signatures_second(seconds: int) -> None:
     assert expiry(f"https://x.org/a.mp4?is=1&ex={seconds:x}") == datetime.fromtimestamp(seconds, UTC)
 
 
-def test_a_clip_says_of_which_part_it_is() -> None:
+def test_a_clip_names_of_which_part_it_is() -> None:
     """Forwarded ones are counted apart from the message's own, as the parts with words are."""
     picture = attachment(file_name="a.png", content_type="image/png")
     files = [picture, attachment(url="https://x.invalid/1.mp4")]

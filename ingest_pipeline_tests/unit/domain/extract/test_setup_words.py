@@ -103,7 +103,7 @@ def test_every_word_for_how_aggressive() -> None:
     assert setup("breakout 100").aggressiveness is None
 
 
-def test_every_word_that_says_nothing_and_every_one_for_a_zone() -> None:
+def test_every_word_that_means_nothing_and_every_one_for_a_zone() -> None:
     """Fillers are passed over; with a word for a zone two numbers are one."""
     fillers = (
         *("entry", "entries", "trigger", "setup", "trade", "scalp", "level", "levels", "price", "key", "a"),

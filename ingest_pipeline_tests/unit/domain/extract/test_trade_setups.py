@@ -151,7 +151,7 @@ def test_a_setup_carries_everything_a_row_needs() -> None:
         lambda text: text.replace("1) SPY\n🔻", "1) SPY: 🔻"),
     ],
 )
-def test_the_same_plan_in_another_dress_says_the_same(change: object) -> None:
+def test_the_same_plan_in_another_form_means_the_same(change: object) -> None:
     """Line ends, markup, emoji variants, other spellings: the same setups."""
     assert callable(change)
     changed = change(PLAN)
@@ -321,7 +321,7 @@ def test_only_a_line_feed_ends_a_line() -> None:
 @pytest.mark.parametrize(
     "line", ["-----", "——", "━━━", "@everyone", "<@&12> @here", "||@here||", "```", "```md", "_ _", ">"]
 )
-def test_what_says_nothing_is_no_unparsed_line(line: str) -> None:
+def test_what_means_nothing_is_no_unparsed_line(line: str) -> None:
     """Rules, mentions, fences and empty quotes are dropped; a mention among words is not."""
     assert parse(f"SPY\n{line}\nBreakout 590 🔼 595").unparsed == ()
     assert len(parse(f"SPY\n{line} ask @Ann for more of it\nBreakout 590 🔼 595").unparsed) == 1

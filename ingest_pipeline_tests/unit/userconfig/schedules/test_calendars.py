@@ -228,7 +228,7 @@ def test_any_uid_gives_a_legal_id_that_never_changes(uid: str) -> None:
 
 
 def test_uids_that_look_alike_give_different_ids() -> None:
-    """Replaced and cut characters still tell UIDs apart."""
+    """Replaced and cut characters still distinguish UIDs."""
     uids = ["a b", "a/b", "a b ", "{a b}", "y" * 300, "y" * 301]
     assert len({session_id_of(uid) for uid in uids}) == len(uids)
 

@@ -138,7 +138,7 @@ def test_an_unchanged_answer_is_not_sent_again(server: FileServer) -> None:
         (503, TransientError),
     ],
 )
-def test_a_refusal_says_whether_trying_again_helps(
+def test_a_refusal_states_whether_trying_again_helps(
     server: FileServer, status: int, error: type[Exception]
 ) -> None:
     """The message names the host, and never the path, which may be a key."""
