@@ -1,6 +1,6 @@
 """The bot's life as others see it: its heartbeat and what it is doing.
 
-Told apart from its parts, so that a bot that cannot reach Discord, or that Discord refuses, is known of.
+Reported apart from its parts, so that a bot that cannot reach Discord, or that Discord refuses, is noticed.
 """
 
 from __future__ import annotations

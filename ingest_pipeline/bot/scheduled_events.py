@@ -20,7 +20,7 @@ async def follow_scheduled_events(services: Services, gateway: GatewayState, pau
 
     Args:
         services: For the settings and the database.
-        gateway: Tells of changes.
+        gateway: Reports changes.
         pause_seconds: How long a guild that changes is left to change further.
     """
     await gateway.events_rescheduled.wait()

@@ -109,7 +109,7 @@ class GatewayReconnector(Generic[Client]):
         failures: Clients that failed in a row, for the pauses between them.
         client: The present client, or None between two.
         is_replacing: Set to have the present client replaced.
-        report: Told of each connection that was refused or lost.
+        report: Called for each connection that was refused or lost.
     """
 
     make: Callable[[], Client]

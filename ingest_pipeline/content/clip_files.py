@@ -146,7 +146,7 @@ def fetch_clip_files(
 
     Args:
         limits: What may be fetched.
-        progress: Told of each clip.
+        progress: Called for each clip.
 
     Returns:
         What became of each clip tried, in the order of their messages.

@@ -35,7 +35,7 @@ def rows_in_window(connection: Connection, kind: Kind, channel_ids: Sequence[int
 
 
 def is_known(connection: Connection, kind: Kind) -> bool:
-    """Tell whether the database has the kind's tables: others' are made when messages are first read."""
+    """Return whether the database has the kind's tables: others' are made when messages are first read."""
     return kind in BUILT_IN or kind.name in known_versions(connection)
 
 

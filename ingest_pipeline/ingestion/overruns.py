@@ -84,7 +84,7 @@ def _limits(connection: Connection, services: Services, channel_ids: set[int]) -
         file = load_settings_file(services.settings.settings_file, groups=False)
         found = effective_settings(connection, file, channel_ids)
     except ConfigurationError:
-        # Told where the settings are needed for reading; without them nothing is extended.
+        # Given where the settings are needed for reading; without them nothing is extended.
         return {}
     minutes = {channel_id: each.overrun_minutes for channel_id, each in found.items()}
     return {channel_id: timedelta(minutes=each) for channel_id, each in minutes.items() if each}

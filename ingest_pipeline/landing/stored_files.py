@@ -199,7 +199,7 @@ def delete_file(path: UPath) -> None:
 
 
 def is_file_entry(described: Mapping[str, Any]) -> bool:
-    """Tell a file from a folder and from the empty object, with a name like a folder's, that marks one."""
+    """Distinguish a file from a folder, and from the empty object that marks one by a name like it."""
     return described["type"] == "file" and not str(described["name"]).endswith("/")
 
 

@@ -24,7 +24,7 @@ class Failure:
     """Something that failed, or works again.
 
     Attributes:
-        subject: Tells it from every other.
+        subject: Distinguishes it from every other.
         session_id: The session it is about, or None.
         values: What templates may name, as JSON values.
     """

@@ -100,7 +100,7 @@ class Audit:
     """One pass over windows of sessions.
 
     Args:
-        is_underway: Tells of a correlation id whether its import has not ended yet. What another run
+        is_underway: Returns for a correlation id whether its import has not ended yet. What another run
             has normalized meanwhile is left to that run.
         now: The present, aware UTC; the real one by default.
     """

@@ -92,7 +92,7 @@ class ServiceForks:
         """Return how a process ended (negative: by that signal), or None while it runs."""
         self._hear()
         if process not in self._codes and self._is_gone and not is_alive(process):
-            # Nobody is left to tell.
+            # Nobody is left to report it to.
             self._codes[process] = 1
         return self._codes.get(process)
 

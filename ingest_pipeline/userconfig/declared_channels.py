@@ -45,7 +45,7 @@ class Declaration:
     """What one declaration says.
 
     Attributes:
-        name: Tells it from others.
+        name: Distinguishes it from others.
         guild_id: The guild of its channels.
         channels: Its channels, the first of which is that of sessions that name none.
         sessions: Its sessions.
@@ -68,7 +68,7 @@ def read_declaration(
     """Return a declaration out of what was written.
 
     Args:
-        name: Tells it from others, and stands in messages.
+        name: Distinguishes it from others, and stands in messages.
         guild_id: The guild's id.
         channels: `id`, `name` and `settings` of each, the settings as in `settings.yaml`.
         sessions: Fields of each as in `sessions.yaml`.

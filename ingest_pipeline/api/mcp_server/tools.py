@@ -140,7 +140,7 @@ class _Reader:
             return SessionsAnswer(items=items, completeness=completeness_of(connection, channels))
 
     def coverage(self, session_id: Annotated[str, _described("The session's id.")]) -> CoverageAnswer:
-        """Tell how much of a session is proven complete, and which times of it are missing."""
+        """Return how much of a session is proven complete, and which times of it are missing."""
         now = datetime.now(UTC)
         with self._database.read() as connection:
             session = find_session(connection, session_id)

@@ -223,7 +223,7 @@ class HighlightRule:
 
     @property
     def relevant_pattern(self) -> str | None:
-        """A pattern for RE2 that finds something in each text with a keyword; None when it cannot be told."""
+        """A pattern for RE2 that finds something in each text with a keyword; None without one."""
         return self._trace
 
     def relevant_text(self, text: str) -> str:

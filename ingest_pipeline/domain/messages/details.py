@@ -309,5 +309,5 @@ def _bursts(payload: Payload) -> list[dict[str, Any]]:
 
 
 def has_media(values: Mapping[str, Any]) -> bool:
-    """Tell whether details show something: media of components, a poll, or files."""
+    """Return whether details show something: media of components, a poll, or files."""
     return bool(values.get("components") or values.get("poll") or values.get("forwarded"))

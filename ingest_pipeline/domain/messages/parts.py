@@ -237,12 +237,12 @@ def within_limit(parts: list[dict[str, str]]) -> list[dict[str, str]]:
 
 
 def is_cut(parts: str | None) -> bool:
-    """Tell whether a message's parts, as JSON, were cut at `MOST_BYTES`."""
+    """Return whether a message's parts, as JSON, were cut at `MOST_BYTES`."""
     return parts is not None and len(parts) > MOST_BYTES // 4 and _CUT in parts
 
 
 def is_label(at: str) -> bool:
-    """Tell whether a part names something and is no words of the message."""
+    """Return whether a part names something and is no words of the message."""
     return at in {"sticker", "cut", "component.label", "forwarded.component.label"} or at.endswith(
         ".file_name"
     )

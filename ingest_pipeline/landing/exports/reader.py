@@ -45,7 +45,7 @@ def read_export(
     Args:
         stream: The document's bytes, read once from here to the end.
         name: What to call it in errors.
-        before: Tells, when the last message was read, how many of the document are not in the stream.
+        before: Returns, when the last message was read, how many of the document are not in the stream.
         damage: Where to note a fault among the messages, before which they end then; None to raise it.
 
     Returns:

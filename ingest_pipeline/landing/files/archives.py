@@ -102,7 +102,7 @@ def open_source(source: Source, count: Count) -> Iterator[tuple[Iterator[ExportF
     """Open a file on disk.
 
     Args:
-        count: Told of the bytes that are read of it.
+        count: Called with the number of bytes that are read of it.
 
     Yields:
         The files in it, one if it is no archive; and whether it is one.

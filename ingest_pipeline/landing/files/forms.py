@@ -63,7 +63,7 @@ def describe(form: FileForm) -> str:
 
 
 def form_of(head: bytes, path: str) -> FileForm:
-    """Tell what a file is.
+    """Return what a file is.
 
     Args:
         head: Its first `HEAD_BYTES`, or all of it.

@@ -73,7 +73,7 @@ class Alert:
     """A failure, or its end, that is to be reported.
 
     Attributes:
-        subject: Tells it from every other.
+        subject: Distinguishes it from every other.
         session_id: The session it is about, or None.
         values: What the templates of notifications may name, as JSON values.
     """
@@ -206,7 +206,7 @@ def _alert(event: str, session_id: str | None, streaks: Sequence[Streak], lines:
         "session_id": session_id,
         "problems": problems,
     }
-    # A tick is no run: its time tells it from the one before.
+    # A tick is no run: its time distinguishes it from the one before.
     ends = sorted(f"{each.job} {each.run_id} {each.last.isoformat()}" for each in streaks)
     return Alert(f"{event}:{session_id or ''}:{';'.join(ends)}"[:_LONGEST_SUBJECT], session_id, values)
 

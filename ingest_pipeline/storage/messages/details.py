@@ -77,7 +77,7 @@ def decompose(connection: Connection) -> None:
 
 
 def any_details(connection: Connection) -> bool:
-    """Tell whether details of any message are stored."""
+    """Return whether details of any message are stored."""
     found = connection.fetch_one("any_details")
     return bool(found and found["any_details"])
 

@@ -79,7 +79,7 @@ class SearchIndex(Protocol):
 
 
 def feed_id(connection: Connection) -> str:
-    """Return what tells this database's feed from those of others."""
+    """Return what distinguishes this database's feed from those of others."""
     found = connection.fetch_one("read_feed")
     return str(found["feed_id"]) if found else ""
 

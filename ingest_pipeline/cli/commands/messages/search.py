@@ -273,8 +273,8 @@ def changes(
                 )
             for change, row in some:
                 if as_json:
-                    told = {**asdict(change), "discord_id": str(change.discord_id)}
-                    print_json({**told, "message": None if row is None else message_json(row)})
+                    shown = {**asdict(change), "discord_id": str(change.discord_id)}
+                    print_json({**shown, "message": None if row is None else message_json(row)})
                 else:
                     moment = change.recorded_at.isoformat()
                     typer.echo(f"{change.position}\t{change.change}\t{change.discord_id}\t{moment}")

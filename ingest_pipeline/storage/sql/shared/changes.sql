@@ -27,11 +27,11 @@ INNER JOIN live_messages AS m ON m.discord_id = r.discord_id
 WHERE r.discord_id IN (SELECT unnest($discord_ids::BIGINT[]));
 
 -- name: renew_feed_id
--- Tell the feed of a database that was restored from that of the one before it in its place.
+-- Distinguish the feed of a database that was restored from that of the one before it in its place.
 UPDATE change_feeds SET feed_id = gen_random_uuid()::TEXT, indexed_form = NULL, indexed_position = NULL;
 
 -- name: read_feed
--- What tells the feed from others, and where the search index in the database stands.
+-- What distinguishes the feed from others, and where the search index in the database stands.
 SELECT feed_id, indexed_form, indexed_position FROM change_feeds;
 
 -- name: note_indexed

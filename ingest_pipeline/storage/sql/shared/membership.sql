@@ -16,13 +16,13 @@ WHERE parent_id IN (SELECT unnest($channel_ids::BIGINT[]));
 
 -- name: unknown_parents
 -- Which of some threads have no parent yet, or a higher one than the given one.
-SELECT told.thread_id, told.parent_id
+SELECT stated.thread_id, stated.parent_id
 FROM (
     SELECT unnest($thread_ids::BIGINT[]) AS thread_id, unnest($parent_ids::BIGINT[]) AS parent_id
-) AS told
-LEFT JOIN thread_parents AS known ON known.thread_id = told.thread_id
-WHERE known.thread_id IS NULL OR known.parent_id > told.parent_id
-ORDER BY told.thread_id;
+) AS stated
+LEFT JOIN thread_parents AS known ON known.thread_id = stated.thread_id
+WHERE known.thread_id IS NULL OR known.parent_id > stated.parent_id
+ORDER BY stated.thread_id;
 
 -- name: keep_parents
 -- Keep the parents of threads: the lowest known, so that order does not matter.

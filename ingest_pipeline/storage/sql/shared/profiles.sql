@@ -1,5 +1,5 @@
 -- name: save_profiles
--- Keep a reading's profile where it is news. An earlier reading only adds what no later one told.
+-- Keep a reading's profile where it is news. An earlier reading only adds what no later one had.
 INSERT INTO profiles (kind, entity_id, name, display_name, global_name, picture_url, observed_at)
 SELECT g.kind, g.entity_id, g.name, g.display_name, g.global_name, g.picture_url, g.observed_at
 FROM (
