@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field
 from ingest_pipeline.api.fields import ShownId, ShownTime
 from ingest_pipeline.api.routes.messages.content import KindModel
 from ingest_pipeline.api.routes.messages.messages import MessageModel
-from ingest_pipeline.api.routes.messages.search import HitModel
+from ingest_pipeline.api.routes.messages.search import HitModel, VectorCoverageModel
 from ingest_pipeline.api.routes.sessions.sessions import SessionModel, TimeRangeModel
 from ingest_pipeline.domain.snowflake import MAX_SNOWFLAKE, created_at
 from ingest_pipeline.storage.engine.database import Connection
@@ -73,6 +73,7 @@ class HitsAnswer(Answer):
 
     items: list[HitModel]
     next_cursor: str | None = Field(description="For the next page; null on the last one.")
+    vectors: VectorCoverageModel | None = Field(description="With by_meaning: how many were compared.")
 
 
 class MessagesAnswer(Answer):

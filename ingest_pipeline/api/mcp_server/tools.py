@@ -39,7 +39,8 @@ from ingest_pipeline.errors import BadInput, IngestError, NothingFound
 from ingest_pipeline.ingestion.services import Services
 from ingest_pipeline.monitoring.session_progress import session_progress
 from ingest_pipeline.redaction import redact
-from ingest_pipeline.search.search import MessageKind, SearchFilter, rank_messages, search_messages
+from ingest_pipeline.search.orders import SearchOrder, find_messages
+from ingest_pipeline.search.search import MessageKind, SearchFilter
 from ingest_pipeline.storage.content.queries import ContentFilter
 from ingest_pipeline.storage.messages.queries import MessageFilter, find_message
 from ingest_pipeline.storage.messages.sessions import find_session, list_sessions
@@ -163,6 +164,9 @@ class _Reader:
         until: Until = "",
         has_file: Annotated[bool, _described("Only with an attachment.")] = False,
         best_first: Annotated[bool, _described("The best match first, not the newest.")] = False,
+        by_meaning: Annotated[
+            bool, _described("Find by meaning, too, the best match first; without edited_away and cursor.")
+        ] = False,
         edited_away: Annotated[bool, _described("Find what messages said before an edit, too.")] = False,
         cursor: Cursor = "",
         limit: Limit = 20,
@@ -179,23 +183,23 @@ class _Reader:
             _moment(until, "until"),
             has_file=has_file,
         )
-        if best_first:
-            page = rank_messages(self._database, words, wanted, limit=limit, index_seconds=_INDEX_SECONDS)
-        else:
-            page = search_messages(
-                self._database,
-                words,
-                wanted,
-                before=message_of(cursor) if cursor else NEWEST,
-                limit=limit,
-                any_version=edited_away,
-                index_seconds=_INDEX_SECONDS,
-            )
-        shown = shown_page(self._services, page, is_paged=not best_first)
+        order = SearchOrder.of(best=best_first, by_meaning=by_meaning)
+        page = find_messages(
+            self._services,
+            words,
+            wanted,
+            order,
+            before=message_of(cursor) if cursor else NEWEST,
+            limit=limit,
+            any_version=edited_away,
+            index_seconds=_INDEX_SECONDS,
+        )
+        shown = shown_page(self._services, page, is_paged=order is SearchOrder.NEWEST)
         channels = [hit.message.channel_id for hit in shown.items]
         return HitsAnswer(
             items=shown.items,
             next_cursor=shown.next_cursor,
+            vectors=shown.vectors,
             completeness=self._completeness(channel_id, session_id, channels),
         )
 

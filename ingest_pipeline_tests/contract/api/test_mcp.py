@@ -110,6 +110,7 @@ def test_answers_are_those_of_the_http_interface(services: Services) -> None:
     [
         ("search", {"words": "box", "chanel_id": "42"}, "chanel_id"),
         ("search", {"words": "-box"}, "only excludes words"),
+        ("search", {"words": "box", "by_meaning": True}, "INGEST_EMBEDDINGS_URL"),
         ("messages", {"channel_id": "radio"}, "not a Discord id"),
         ("messages", {"since": "yesterday"}, "since"),
         ("coverage", {"session_id": "rice"}, "did you mean 'race'"),

@@ -27,17 +27,10 @@ from ingest_pipeline.api.fields import (
 from ingest_pipeline.api.problems import documented
 from ingest_pipeline.api.routes.messages.messages import MessageModel, shown_messages
 from ingest_pipeline.domain.search.query import LONGEST_QUERY
-from ingest_pipeline.errors import BadInput, TransientError
+from ingest_pipeline.errors import TransientError
 from ingest_pipeline.ingestion.services import Services
-from ingest_pipeline.search.search import (
-    MessageKind,
-    SearchFilter,
-    SearchPage,
-    rank_messages,
-    search_messages,
-)
-from ingest_pipeline.search.semantic import search_by_meaning
-from ingest_pipeline.sources.embeddings import embeddings_endpoint
+from ingest_pipeline.search.orders import SearchOrder, find_messages
+from ingest_pipeline.search.search import MessageKind, SearchFilter, SearchPage
 from ingest_pipeline.storage.messages.changes import ChangeKind, changes_with_rows, newest_position
 from ingest_pipeline.storage.search.indexed_texts import NEWEST
 
@@ -137,33 +130,26 @@ def search(
     Case and accents make no difference. Every message that is in the table when the request arrives is
     searched; `completeness` says what the table may lack.
     """
-    if semantic and (revisions or cursor):
-        raise BadInput("semantic goes without revisions and cursor: leave them out")
     wanted = SearchFilter(
         session_id, channel_id, author_id, driver, ticker, kind, since, until, has_file=has_file
     )
     before = NEWEST if cursor is None else message_of(cursor)
+    order = SearchOrder.of(best=best, by_meaning=semantic)
 
     def look() -> SearchPageModel:
-        database = services.database
-        if semantic:
-            endpoint = embeddings_endpoint(services.settings)
-            page = search_by_meaning(database, endpoint, q, wanted, limit=limit, index_seconds=_INDEX_SECONDS)
-        elif best:
-            page = rank_messages(database, q, wanted, limit=limit, index_seconds=_INDEX_SECONDS)
-        else:
-            page = search_messages(
-                database,
-                q,
-                wanted,
-                before=before,
-                limit=limit,
-                any_version=revisions,
-                index_seconds=_INDEX_SECONDS,
-            )
-        return shown_page(services, page, is_paged=not (best or semantic))
+        page = find_messages(
+            services,
+            q,
+            wanted,
+            order,
+            before=before,
+            limit=limit,
+            any_version=revisions,
+            index_seconds=_INDEX_SECONDS,
+        )
+        return shown_page(services, page, is_paged=order is SearchOrder.NEWEST)
 
-    return shared.get(("search", q, wanted, before, limit, revisions, best, semantic), look)
+    return shared.get(("search", q, wanted, before, limit, revisions, order), look)
 
 
 def shown_page(services: Services, page: SearchPage, *, is_paged: bool) -> SearchPageModel:

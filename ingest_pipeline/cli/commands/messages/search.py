@@ -93,10 +93,7 @@ def search(
         _bring_up_to_date(services, rebuild=rebuild)
         if not text:
             return
-        if semantic:
-            page = _page_by_meaning(services, text, wanted, limit=limit)
-        else:
-            page = _page(services, text, wanted, below, limit=limit, best=best, revisions=revisions)
+        page = _page(services, text, wanted, below, limit, best=best, semantic=semantic, revisions=revisions)
     _print_page(page, text, as_json=as_json)
 
 
@@ -115,26 +112,18 @@ def _page(
     text: str,
     wanted: SearchFilter,
     below: int | None,
-    *,
     limit: int,
+    *,
     best: bool,
+    semantic: bool,
     revisions: bool,
 ) -> SearchPage:
-    from ingest_pipeline.search.search import rank_messages, search_messages
+    from ingest_pipeline.search.orders import SearchOrder, find_messages
     from ingest_pipeline.storage.search.indexed_texts import NEWEST
 
-    if best:
-        return rank_messages(services.database, text, wanted, limit=limit)
+    order = SearchOrder.of(best=best, by_meaning=semantic)
     before = NEWEST if below is None else below
-    return search_messages(services.database, text, wanted, before=before, limit=limit, any_version=revisions)
-
-
-def _page_by_meaning(services: Services, text: str, wanted: SearchFilter, *, limit: int) -> SearchPage:
-    from ingest_pipeline.search.semantic import search_by_meaning
-    from ingest_pipeline.sources.embeddings import embeddings_endpoint
-
-    endpoint = embeddings_endpoint(services.settings)
-    return search_by_meaning(services.database, endpoint, text, wanted, limit=limit)
+    return find_messages(services, text, wanted, order, before=before, limit=limit, any_version=revisions)
 
 
 def embed(
