@@ -23,6 +23,7 @@ from ingest_pipeline.sources.embeddings import EmbeddingsEndpoint, embeddings_en
 from ingest_pipeline.storage.messages.deletions import Tombstone, tombstone_messages
 from ingest_pipeline.storage.search.vectors import VectorCoverage, VectorSpace, keep_vectors
 from ingest_pipeline_tests.api_worlds import client_of
+from ingest_pipeline_tests.cli_runs import Cli
 from ingest_pipeline_tests.contract.search.test_search import fill, opened
 from ingest_pipeline_tests.embeddings_server import KEY, EmbeddingsServer, embeddings_server
 from ingest_pipeline_tests.exports import CHANNEL_ID, START
@@ -202,3 +203,21 @@ def test_the_interface_has_similarities_and_refuses_without_the_setting(
     with client_of(replace(services, settings=off)) as client:
         refused = client.get("/search", params=question)
         assert (refused.status_code, "INGEST_EMBEDDINGS_MODEL" in refused.json()["detail"]) == (422, True)
+
+
+def test_the_commands_report_what_has_no_vector(server: EmbeddingsServer, tmp_path: Path) -> None:
+    """Beside the similarities, and as JSON."""
+    named = {"URL": server.url, "MODEL": "letters", "API_KEY": KEY}
+    ingest = Cli(tmp_path, {f"INGEST_EMBEDDINGS_{name}": value for name, value in named.items()})
+    with opened(Settings(_env_file=None, data_dir=tmp_path / "data")) as services:
+        fill(services, tmp_path, TEXTS)
+    assert ingest("embed", "--limit", "2").stdout.startswith(
+        "embedded 2 messages; 2 of 4 messages with words"
+    )
+    found = ingest("search", "--semantic", "podiums")
+    assert "the podium ceremony" in found.stdout.splitlines()[1]
+    assert "messages without a vector: 2 of 4" in found.stderr
+    assert ingest("embed", "--json").json["coverage"] == {"messages": 4, "with_vector": 4}
+    page = ingest("search", "--semantic", "podiums", "--limit", "1", "--json").json
+    assert (page["vectors"]["with_vector"], page["messages"][0]["similarity"] > 0.5) == (4, True)
+    assert ingest("search", "--semantic", "box", "--before", "1").code == 2

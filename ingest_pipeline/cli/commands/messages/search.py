@@ -211,8 +211,8 @@ def _print_page(page: SearchPage, text: str, *, as_json: bool) -> None:
     if page.vectors is not None:
         without = page.vectors.messages - page.vectors.with_vector
         if without:
-            lacking = f"{without} of the {page.vectors.messages} messages in question have no vector"
-            typer.echo(f"{lacking}, and are found by their words only: run `ingest embed`", err=True)
+            lacking = f"messages without a vector: {without} of {page.vectors.messages}"
+            typer.echo(f"{lacking}, found by their words only: run `ingest embed`", err=True)
     elif not page.is_last and page.hits:
         typer.echo(f"more: --before {page.hits[-1].row['discord_id']}", err=True)
     for channel in page.completeness:
