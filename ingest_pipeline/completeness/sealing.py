@@ -15,6 +15,7 @@ from typing import Any
 
 from ingest_pipeline.content.sessions import reading_content
 from ingest_pipeline.domain.backoff import Backoff, RetrySchedule
+from ingest_pipeline.domain.plurals import counted
 from ingest_pipeline.domain.sessions.session import Session, live_sessions
 from ingest_pipeline.domain.snowflake import parse_snowflake
 from ingest_pipeline.errors import ChannelForbidden, ChannelNotFound, SessionInvalid
@@ -297,6 +298,6 @@ def next_to_seal(services: Services, retries: RetrySchedule, now: datetime) -> N
     kept = retries.retain([each.session_id for each in due])
     ready = next((each for each in due if kept.is_due(each.session_id, now)), None)
     if ready is None:
-        waiting = f"{len(due)} sessions will be tried again later" if due else "no session is due"
+        waiting = f"{counted(len(due), 'session')} will be tried again later" if due else "no session is due"
         return NextSeal(None, waiting, kept)
     return NextSeal(ready, "", kept.record_attempt(ready.session_id, now))

@@ -14,6 +14,7 @@ from typing import Any
 from upath import UPath
 
 from ingest_pipeline.content.registry import load_kinds
+from ingest_pipeline.domain.plurals import counted
 from ingest_pipeline.domain.sessions.session import Session
 from ingest_pipeline.ingestion.services import Services
 from ingest_pipeline.landing.stored_files import new_version
@@ -123,14 +124,14 @@ def _numbers(facts: SessionFacts) -> list[tuple[str, str]]:
 
 def _minutes_section(facts: SessionFacts, picture: str) -> _Section:
     busiest = max(facts.minutes, key=lambda item: item[1], default=None)
-    sentence = _counted(facts.messages, "message")
+    sentence = counted(facts.messages, "message")
     if busiest:
         form = "%Y-%m-%d %H:%M" if spans_days(facts.span) else "%H:%M"
         sentence += f", the busiest minute {busiest[0]:{form}} UTC with {busiest[1]}"
-    unproven = f"{_counted(len(facts.gaps), 'time range')} not " if facts.gaps else ""
+    unproven = f"{counted(len(facts.gaps), 'time range')} not " if facts.gaps else ""
     sentence += f", {unproven}proven complete."
     if facts.cut:
-        sentence += f" Of {_counted(facts.cut, 'message')} the first 64 KiB of words are kept."
+        sentence += f" Of {counted(facts.cut, 'message')} the first 64 KiB of words are kept."
     rows = [(f"{minute:%Y-%m-%d %H:%M}", f"{count:,}") for minute, count in facts.minutes]
     columns = [("minute", ""), ("messages", "number")]
     tables = [_Table("Messages by minute, UTC", columns, rows, "Figures as a table")]
@@ -163,7 +164,7 @@ def _highlights_section(facts: SessionFacts) -> _Section:
     more = facts.candidates - len(facts.highlights)
     return _Section(
         "Highlights",
-        f"And {_counted(more, 'more candidate')}." if more else "",
+        f"And {counted(more, 'more candidate')}." if more else "",
         [_Table("The candidates with the highest scores, and why", columns, rows)],
     )
 
@@ -176,7 +177,7 @@ def _drivers_section(facts: SessionFacts, picture: str | None) -> _Section:
     if picture is None:
         return _Section("Team radio by driver", f"No message names a driver.{left_out}")
     unknown = [talk.driver for talk in facts.talks if not talk.is_known]
-    sentence = f"{_counted(len(facts.talks), 'driver')}, {facts.talks[0].driver} most often."
+    sentence = f"{counted(len(facts.talks), 'driver')}, {facts.talks[0].driver} most often."
     if unknown:
         sentence += f" Grey: not in data/drivers.yaml: {', '.join(unknown)}."
     sentence += left_out
@@ -192,7 +193,7 @@ def _drivers_section(facts: SessionFacts, picture: str | None) -> _Section:
 
 def _setups_section(facts: SessionFacts) -> _Section:
     rows = [(ticker, f"{count:,}") for ticker, count in facts.setups]
-    lines = _counted(facts.unparsed_lines, "line")
+    lines = counted(facts.unparsed_lines, "line")
     left = f"{lines} could not be parsed; the table unparsed_lines has the reasons."
     table = _Table("Planned trades by ticker", [("ticker", ""), ("setups", "number")], rows)
     return _Section("Trade setups", left if facts.unparsed_lines else "", [table])
@@ -207,8 +208,9 @@ def _content_section(found: FoundContent, facts: SessionFacts) -> _Section:
         for at, *values in found.rows
     ]
     columns = [("UTC", "time"), *((name.replace("_", " "), "") for name in found.columns[1:])]
-    counted = "1 message" if found.messages == 1 else f"{found.messages:,} messages"
-    return _Section(found.title, f"{counted}.", [_Table("The newest", columns, rows)])
+    return _Section(
+        found.title, f"{counted(found.messages, 'message')}.", [_Table("The newest", columns, rows)]
+    )
 
 
 def _latency_section(facts: SessionFacts, picture: str | None) -> _Section:
@@ -226,12 +228,8 @@ def _latency_section(facts: SessionFacts, picture: str | None) -> _Section:
         )
     if facts.later:
         verb = "is" if facts.later == 1 else "are"
-        sentence += f" {_counted(facts.later, 'message')} of a later import {verb} left out."
+        sentence += f" {counted(facts.later, 'message')} of a later import {verb} left out."
     return _Section(heading, sentence, picture=picture, alternative="Cumulative chart of delays")
-
-
-def _counted(number: int, noun: str) -> str:
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
 def _moment(moment: datetime) -> str:

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 import dagster as dg
 
 from ingest_pipeline.content.sessions import read_relinked
+from ingest_pipeline.domain.plurals import counted
 from ingest_pipeline.errors import BadInput, ConfigurationError, TransientError
 from ingest_pipeline.ingestion.services import Services
 from ingest_pipeline.settings import Settings
@@ -27,7 +28,9 @@ def build_channel_sensor(declaration: Declaration, settings: Settings) -> dg.Sen
         except (BadInput, ConfigurationError, TransientError) as error:
             context.log.warning("not stored: %s", error)
             return dg.SkipReason(f"not stored: {error}")
-        return dg.SkipReason(f"stored: {changes.created} sessions created, {changes.updated} updated")
+        return dg.SkipReason(
+            f"stored: {counted(changes.created, 'session')} created, {changes.updated} updated"
+        )
 
     return dg.sensor(
         name=f"channel_{declaration.name}_sensor",

@@ -94,7 +94,7 @@ def test_a_session_that_cannot_be_read_fails_and_is_tried_less_and_less_often(mo
     result = seal(monza)
     assert not result.success
     assert failures(result)[0].user_failure_data.metadata["error"].value == "ChannelForbidden"
-    assert reason(tick(monza, asked.cursor)) == "1 sessions will be tried again later"
+    assert reason(tick(monza, asked.cursor)) == "1 session will be tried again later"
     tries = SEAL_RETRIES.read(asked.cursor)
     in_ten = next_to_seal(monza.services, tries, datetime.now(UTC) + timedelta(minutes=10))
     assert in_ten.session is not None

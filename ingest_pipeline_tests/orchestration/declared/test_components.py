@@ -133,7 +133,7 @@ def test_the_sensor_stores_what_is_declared(deployment: Deployment) -> None:
     """Once; the live sensor makes its sessions partitions, as those of the sessions file."""
     race = {"id": "monza", "start": "2025-09-07T13:00:00Z", "end": "2025-09-07T14:00:00Z"}
     declaration = read_declaration("radio", 7, [{"id": CHANNEL_ID}], [race])
-    assert tick(deployment, declaration) == "stored: 1 sessions created, 0 updated"
+    assert tick(deployment, declaration) == "stored: 1 session created, 0 updated"
     assert tick(deployment, declaration) == "stored as declared"
     with deployment.services.database.read() as connection:
         assert [each.session_id for each in list_sessions(connection)] == ["monza"]

@@ -426,7 +426,7 @@ def test_sessions_are_imported_from_files(cli: Cli) -> None:
     }
     assert cli("sessions", "show", "race", "--json").json["channel_ids"] == ["11"]
     again = cli("sessions", "import", str(path), "--channel-id", "11")
-    assert again.stdout == "1 sessions: created 0, updated 0, unchanged 1\n"
+    assert again.stdout == "1 session: created 0, updated 0, unchanged 1\n"
     path.write_text(
         "id,start,end\nfp1,2026-09-06T13:00:00Z,2026-09-06T15:00:00Z\nfp2,x,y\n", encoding="utf-8"
     )

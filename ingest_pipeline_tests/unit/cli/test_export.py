@@ -82,7 +82,7 @@ def test_a_folder_of_days_is_brought_up_to_date(cli: Cli) -> None:
     """Only days with changes are written again; all readers see one table with the day of each row."""
     folder = cli.folder / "days"
     first = cli("export", "--incremental", str(folder))
-    assert first.stderr.startswith("1 days with 3 messages written"), first
+    assert first.stderr.startswith("1 day with 3 messages written"), first
     later = START + timedelta(days=1, seconds=5)
     cli(
         "sessions",
@@ -97,7 +97,7 @@ def test_a_folder_of_days_is_brought_up_to_date(cli: Cli) -> None:
     assert cli("import", str(window)).code == 0
     before = (folder / "messages" / f"day={START.date()}" / "messages.parquet").stat().st_mtime_ns
     second = cli("export", "--incremental", str(folder))
-    assert second.stderr.startswith("1 days with 1 messages written"), second
+    assert second.stderr.startswith("1 day with 1 message written"), second
     assert (folder / "messages" / f"day={START.date()}" / "messages.parquet").stat().st_mtime_ns == before
     assert cli("export", "--incremental", str(folder)).stderr.startswith("0 days with 0 messages")
     days = [str(START.date())] * 3 + [str(later.date())]

@@ -25,7 +25,7 @@ def test_a_calendar_is_imported_and_what_it_leaves_out_is_named(cli: Cli) -> Non
     outcome = cli("sessions", "import", file)
     assert (outcome.code, outcome.stdout) == (
         0,
-        "1 sessions: created 1, updated 0, cancelled 0, unchanged 0, older 0, left out 1\n",
+        "1 session: created 1, updated 0, cancelled 0, unchanged 0, older 0, left out 1\n",
     )
     assert (
         "left out: line 12, 'Race': the event has neither DTEND nor DURATION: --default-length 2h"
@@ -81,7 +81,7 @@ def test_subscribed_schedules_are_read_though_one_cannot_be(cli: Cli, tmp_path: 
     assert season["session_ids"] == ["2026-a-gp"]
     assert cli("sessions", "sync", "season").stdout.splitlines() == [
         "season:",
-        "1 sessions: created 0, updated 0, cancelled 0, unchanged 1, older 0, left out 0",
+        "1 session: created 0, updated 0, cancelled 0, unchanged 1, older 0, left out 0",
     ]
     unknown = cli("sessions", "sync", "saison")
     assert "no schedule is called 'saison': data/settings.yaml has gone, season" in unknown.stderr

@@ -196,4 +196,5 @@ def test_logs_are_json_lines_on_standard_error_with_json(cli: Cli) -> None:
     entries = [json.loads(line) for line in outcome.stderr.splitlines()]
     [warning] = [entry for entry in entries if entry["level"] == "WARNING"]
     assert "longer than INGEST_SESSION_MAX_HOURS (1)" in warning["message"]
+    assert "; 2 would cut it too" in warning["message"]
     assert set(warning) == {"time", "level", "logger", "message"}

@@ -8,6 +8,7 @@ import typer
 
 from ingest_pipeline.cli.invocation import CHANNEL, TIME, JsonOption, begin, open_services, read_bounds
 from ingest_pipeline.cli.output import filling, print_json, print_rows
+from ingest_pipeline.domain.plurals import counted
 from ingest_pipeline.errors import ExitCode
 from ingest_pipeline.userconfig.session_rows import parse_channel_id
 
@@ -90,7 +91,7 @@ def _print(report: FilesReport) -> None:
         ],
     )
     outcomes = ", ".join(f"{count:,} {outcome}" for outcome, count in report.outcomes.items())
-    typer.echo(f"{len(report.files):,} files: {outcomes}, in {report.seconds:.1f} s", err=True)
+    typer.echo(f"{counted(len(report.files), 'file')}: {outcomes}, in {report.seconds:.1f} s", err=True)
     typer.echo(
         f"received {report.received:,} messages: created {report.created:,}, updated {report.updated:,}, "
         f"unchanged {report.unchanged:,}, stale {report.stale:,}, skipped {report.skipped.total():,}",

@@ -31,6 +31,7 @@ from ingest_pipeline.cli.invocation import (
     read_guild,
 )
 from ingest_pipeline.cli.output import cell_text, print_json, print_rows
+from ingest_pipeline.domain.plurals import counted
 from ingest_pipeline.errors import BadInput
 from ingest_pipeline.reporting.formats import ExportFormat
 from ingest_pipeline.userconfig.session_rows import parse_moment
@@ -146,7 +147,7 @@ def export(
     incremental: Annotated[
         Path | None,
         typer.Option(
-            help="Bring a folder of Parquet files, one a day, up to date: only days with changes arewritten.",
+            help="Bring a folder of Parquet files, one a day, up to date: days with changes are written.",
             file_okay=False,
             metavar="DIR",
         ),
@@ -201,7 +202,9 @@ def _export_file(
             _to_stream(sys.stdout.buffer, write)
             return
         count = write_file(output, write)
-    typer.echo(f"{count} messages of {session_id or _described(wanted)} written to {output}", err=True)
+    typer.echo(
+        f"{counted(count, 'message')} of {session_id or _described(wanted)} written to {output}", err=True
+    )
 
 
 def wanted_messages(
@@ -266,7 +269,8 @@ def _export_days(settings: Settings, wanted: MessageFilter, folder: Path) -> Non
 
         done = export_days(database, wanted, folder, write_file)
     typer.echo(
-        f"{done.written} days with {done.messages} messages written to {folder}, {done.removed} removed; "
+        f"{counted(done.written, 'day')} with {counted(done.messages, 'message')} written to {folder}, "
+        f"{done.removed} removed; "
         f"up to change {done.position}",
         err=True,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,6 +12,7 @@ import typer
 
 from ingest_pipeline.cli.invocation import TIME, open_services
 from ingest_pipeline.cli.output import print_json
+from ingest_pipeline.domain.plurals import counted
 
 if TYPE_CHECKING:
     from ingest_pipeline.domain.sessions.schedule import Schedule
@@ -130,7 +132,7 @@ def print_plan(schedule: Schedule, plan: SchedulePlan, *, dry_run: bool) -> None
     for line in describe_changes(plan) if dry_run else ():
         typer.echo(line)
     typer.echo(
-        f"{len(schedule.sessions)} sessions: created {len(plan.of_kind('created'))}, "
+        f"{counted(len(schedule.sessions), 'session')}: created {len(plan.of_kind('created'))}, "
         f"updated {len(plan.of_kind('updated'))}, cancelled {len(plan.of_kind('cancelled'))}, "
         f"unchanged {plan.unchanged}, older {len(plan.older)}, left out {len(schedule.left_out)}"
         + ("; nothing was changed (--dry-run)" if dry_run else "")
@@ -182,9 +184,10 @@ def warn_of_long_ones(settings: Settings, found: Sequence[Session]) -> None:
     long = [session.session_id for session in found if session.end_time - session.start_time > longest]
     if long:
         _logger.warning(
-            "%s longer than INGEST_SESSION_MAX_HOURS (%d): the last window holds the rest",
+            "%s longer than INGEST_SESSION_MAX_HOURS (%d): the last window has the rest; %d would cut it too",
             f"session {long[0]} is" if len(long) == 1 else f"{len(long)} sessions, such as {long[0]}, are",
             settings.session_max_hours,
+            math.ceil(max(session.end_time - session.start_time for session in found) / timedelta(hours=1)),
         )
 
 

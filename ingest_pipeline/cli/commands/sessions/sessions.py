@@ -33,6 +33,7 @@ from ingest_pipeline.cli.invocation import (
     read_channel,
 )
 from ingest_pipeline.cli.output import cell_text, print_json, print_rows
+from ingest_pipeline.domain.plurals import counted
 from ingest_pipeline.domain.sessions.session import Session
 from ingest_pipeline.errors import BadInput, SessionInvalid
 from ingest_pipeline.userconfig.session_rows import SessionRow, build_sessions
@@ -120,7 +121,7 @@ def _import_file(settings: Settings, file: Path, channel_id: int | None, *, as_j
         print_json({**changes_json(changes), "session_ids": [session.session_id for session in found]})
     else:
         typer.echo(
-            f"{len(found)} sessions: created {changes.created}, updated {changes.updated}, "
+            f"{counted(len(found), 'session')}: created {changes.created}, updated {changes.updated}, "
             f"unchanged {changes.unchanged}"
         )
 
