@@ -103,8 +103,8 @@ class EmbeddingsEndpoint:
                 status, body = response.status_code, response.content
         except NETWORK_ERRORS as error:
             raise EmbeddingsUnavailable(
-                f"{self.url} (INGEST_EMBEDDINGS_URL) cannot be reached ({type(error).__name__}): "
-                "start the server, or correct the address"
+                f"{self.url} (INGEST_EMBEDDINGS_URL) does not answer ({type(error).__name__}): "
+                "start the server, correct the address, or try again later"
             ) from error
         self._check(status, body)
         return self._vectors(body, len(texts))
