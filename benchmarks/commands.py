@@ -27,12 +27,15 @@ BASELINE = "01fe234"
 STEPS = {
     "cold": "import",
     "same": "the same file again",
-    "setups": "import of setups, 20 lines each, a fiftieth as many",
-    "csv": "export as CSV",
-    "parquet": "export as Parquet",
-    "json": "export as JSON",
+    "again": "the same file read again (`--again`)",
+    "setups": "import of setups, 20 lines each, a fifth as many",
+    "more": "import of three times as many, a third of them there",
+    "csv": "export of all as CSV",
+    "parquet": "export of all as Parquet",
+    "json": "export of all as JSON",
 }
-_SETUPS = 50
+_SETUPS = 5
+_MORE = 3
 _LINES = 17
 _SESSION = "session"
 
@@ -56,8 +59,8 @@ class Build:
             RuntimeError: The command failed.
         """
         environment = {**os.environ, "INGEST_DATA_DIR": str(folder), "INGEST_DATABASE_URL": url or ""}
-        told = folder / "told.txt"
-        with told.open("wb") as stream:
+        printed = folder / "printed.txt"
+        with printed.open("wb") as stream:
             process = subprocess.Popen(
                 [sys.executable, "-m", "ingest_pipeline.cli.app", *arguments],
                 cwd=self.tree,
@@ -68,7 +71,7 @@ class Build:
             _, status, used = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
         if process.returncode:
-            raise RuntimeError(f"{self.name}: ingest {arguments[0]} failed: {told.read_text()[-2000:]}")
+            raise RuntimeError(f"{self.name}: ingest {arguments[0]} failed: {printed.read_text()[-2000:]}")
         return used.ru_utime + used.ru_stime, used.ru_maxrss * 1024 / 1e6
 
 
@@ -82,12 +85,13 @@ def measure(
         count: Messages in one session.
         rounds: How often everything is measured.
         engines: `duckdb`, `postgres` or both.
-        say: Told what happens.
+        say: Called with what happens.
     """
     folder = folder.absolute()
     sources = {
         "cold": _written(folder / f"mixed-{count}.json", count, None),
         "setups": _written(folder / f"setups-{count // _SETUPS}.json", count // _SETUPS, plan),
+        "more": _written(folder / f"mixed-{count * _MORE}.json", count * _MORE, None),
     }
     builds = [Build("now", PROJECT), _baseline(folder / BASELINE)]
     for engine, number in product(engines, range(rounds)):
@@ -102,7 +106,7 @@ def measure(
             for step in STEPS:
                 for build, place, url in zip(builds, places, urls, strict=True):
                     before = targets.server_cpu()
-                    cpu, peak = build.run(place, url, *_command(step, sources, place))
+                    cpu, peak = build.run(place, url, *_command(step, sources, place, build))
                     cpu += targets.server_cpu() - before
                     say(f"  {engine} {step} {build.name}: {cpu:.1f} CPU s, {peak:.0f} MB")
                     yield {
@@ -117,10 +121,13 @@ def measure(
                     }
 
 
-def _command(step: str, sources: dict[str, Path], folder: Path) -> list[str]:
+def _command(step: str, sources: dict[str, Path], folder: Path, build: Build) -> list[str]:
     if step in {"csv", "parquet", "json"}:
         return ["export", "--session-id", _SESSION, "--output", str(folder / f"messages.{step}")]
-    return ["import-messages", "--session-id", _SESSION, "--file", str(sources.get(step, sources["cold"]))]
+    file = str(sources.get(step, sources["cold"]))
+    if build.name == BASELINE:
+        return ["import-messages", "--session-id", _SESSION, "--file", file]
+    return ["import", file, *(["--again"] if step == "again" else [])]
 
 
 def _session() -> list[str]:

@@ -45,6 +45,8 @@ from ingest_pipeline.storage.messages.deletions import lock_messages
 from ingest_pipeline.storage.messages.membership import forget_relinked, relinked_messages
 
 BATCH_MESSAGES = 20_000
+# A message of 20 lines of setups becomes 20 objects before they are a table.
+_READ_AT_ONCE = 4_000
 _RELINKED_AT_ONCE = 20_000
 
 _logger = logging.getLogger(__name__)
@@ -259,7 +261,11 @@ def _rows_of(kind: Kind, batch: Batch) -> dict[ContentTable, pa.Table]:
     messages = batch.messages
     if kind.prefilter and len(messages):
         messages = messages.filter(kind.prefilter(messages))
-    found = _read(kind, replace(batch, messages=messages)) if len(messages) else []
+    found = [
+        tables
+        for first in range(0, len(messages), _READ_AT_ONCE)
+        for tables in _read(kind, replace(batch, messages=messages.slice(first, _READ_AT_ONCE)))
+    ]
     return {
         table: pa.concat_tables(
             [as_table(table, ()), *(each[table.name] for each in found if table.name in each)]
