@@ -50,6 +50,7 @@ def test_the_columns_are_those_of_the_interface() -> None:
     assert COLUMNS.keys() - _OTHER_COLUMNS.keys() == MessageModel.model_fields.keys()
 
 
+@pytest.mark.slow
 def test_dlt_loads_what_has_changed_since_its_last_run(
     services: Services, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -179,6 +179,7 @@ def test_over_http_a_token_and_our_own_name_are_needed(tmp_path: Path) -> None:
     services.database.close()
 
 
+@pytest.mark.slow
 def test_over_standard_input_the_command_answers(tmp_path: Path) -> None:
     """`ingest mcp`, as assistants start it; nothing but answers is on its output."""
     services = build_services(settings_for(tmp_path))

@@ -78,6 +78,7 @@ def test_catching_up_does_not_wait_for_quiet(
     assert archive.differences(server.truth(radio)) == []
 
 
+@pytest.mark.slow
 @ON_ONE_ENGINE
 @pytest.mark.parametrize("ending", list(Ending))
 def test_every_way_a_connection_ends_is_survived(
@@ -177,6 +178,7 @@ def test_guilds_are_joined_and_left_while_the_bot_runs(
         )
 
 
+@pytest.mark.slow
 @ON_ONE_ENGINE
 @pytest.mark.parametrize("for_good", [False, True], ids=["a connection", "every connection"])
 def test_a_deaf_gateway_is_found_out(

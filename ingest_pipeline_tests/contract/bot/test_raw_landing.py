@@ -113,6 +113,7 @@ def test_frames_of_many_batches_land_in_one_file(services: Services, gateway: Ga
     assert [event for event, _ in landed(services)] == ["MESSAGE_CREATE"] * 3 + ["MESSAGE_DELETE"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("step", ["write_segment", "_move_to", "forget"])
 def test_no_end_of_the_process_loses_a_frame(
     services: Services, gateway: Gateway, monkeypatch: pytest.MonkeyPatch, step: str

@@ -332,6 +332,7 @@ class Story:
         return found
 
 
+@pytest.mark.slow
 @settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(
     steps=st.lists(STEPS, min_size=15, max_size=40),

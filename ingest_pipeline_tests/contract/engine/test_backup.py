@@ -222,6 +222,7 @@ def test_a_whole_database_that_is_rebuilt_is_the_same(settings: Settings, databa
     assert messages_in(services.database) == before
 
 
+@pytest.mark.slow
 def test_a_damaged_file_is_rebuilt_from_what_has_landed(duckdb_settings: Settings) -> None:
     """Messages and their content come back; what came by the bot is reported, and the old file is kept."""
     database = open_database(duckdb_settings)

@@ -31,6 +31,8 @@ from ingest_pipeline_tests.acceptance.damage import writer_kills, wrong_bits
 from ingest_pipeline_tests.contract.processes import finished, start
 from ingest_pipeline_tests.contract.readings import Reading, at, staged, stored_messages
 
+pytestmark = pytest.mark.slow
+
 PAGE = 4096
 BLOCK = 262_144
 FIRST, SECOND = range(1, 50), range(50, 80)

@@ -26,6 +26,8 @@ from ingest_pipeline_tests.contract.readings import (
 )
 from ingest_pipeline_tests.contract.waiters import wait_for_waiting_writer
 
+pytestmark = pytest.mark.slow
+
 
 def assert_serial_result(database: Database, seeds: range) -> None:
     """The tables are what merging everything one by one would have given, field by field."""

@@ -22,6 +22,8 @@ from ingest_pipeline_tests.contract.processes import finished, resume, start
 from ingest_pipeline_tests.contract.readings import Reading, at, staged
 from ingest_pipeline_tests.waiting import wait_until
 
+pytestmark = pytest.mark.slow
+
 READERS = 3
 
 

@@ -170,6 +170,7 @@ def _trial(database: Database) -> Iterator[Connection]:
         raise _Undone
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", CASES)
 def test_three_sources_in_any_order_give_one_row_and_then_rest(database: Database, form: str) -> None:
     """The exporter carries no components, polls or descriptions, and takes none away."""

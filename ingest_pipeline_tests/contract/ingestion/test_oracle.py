@@ -302,6 +302,7 @@ def files(draw: st.DrawFn) -> list[File]:
     return draw(st.permutations(made + again))
 
 
+@pytest.mark.slow
 @settings(
     max_examples=examples(6),
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],

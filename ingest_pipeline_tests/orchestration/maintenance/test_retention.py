@@ -17,6 +17,8 @@ from ingest_pipeline.settings import Settings
 from ingest_pipeline.stack.dagster_home import POSTGRES_VARIABLE, prepare_dagster_home
 from ingest_pipeline_tests.contract.postgres_server import fresh_schema
 
+pytestmark = pytest.mark.slow
+
 SETTINGS = Settings(_env_file=None, retain_runs_days=14, retain_failed_runs_days=90)
 WINDOWS = dg.StaticPartitionsDefinition(["T+000m", "T+005m", "T+010m"])
 RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"

@@ -116,6 +116,7 @@ def test_the_code_location_holds_what_it_should_with_nothing_in_the_environment(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_importing_the_code_location_reads_no_settings(tmp_path: Path) -> None:
     """A wrong setting is reported when the definitions are loaded, by its name, and not at import."""
     code = "import ingest_pipeline.definitions as d; print('imported'); d.defs()"
@@ -132,6 +133,7 @@ def test_a_data_folder_with_its_own_env_file_is_not_mixed_with_the_projects(tmp_
     assert json.loads(loaded.stdout)["sensors"]["live_session_sensor"] == [7, "RUNNING"]
 
 
+@pytest.mark.slow
 def test_loading_needs_no_heavy_library(tmp_path: Path) -> None:
     """A run every 30 seconds pays for each import: pictures and frames import theirs when needed."""
     code = (

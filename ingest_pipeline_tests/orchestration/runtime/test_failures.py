@@ -50,6 +50,7 @@ def files(deployment: Deployment) -> dict[str, bytes]:
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", ["forbidden-channel", "bad-token", "torn", "other-channel"])
 def test_a_failed_run_leaves_landing_and_table_as_they_were(monza: Deployment, fault: str) -> None:
     """Whatever goes wrong, what was good stays good, and the later steps do not run."""

@@ -61,6 +61,7 @@ def test_every_rule_names_the_remedy() -> None:
         assert subject in asked
 
 
+@pytest.mark.slow
 @needs_promtool
 @pytest.mark.parametrize(
     "arguments",

@@ -266,6 +266,7 @@ SPOILED: dict[str, tuple[bytes, dict[str, Any], dict[str, Any], type[Exception]]
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", SPOILED)
 def test_a_failed_update_leaves_the_working_installation(
     tmp_path: Path, releases: Releases, how: str

@@ -64,6 +64,7 @@ def test_rest_goes_through_the_proxy(cli: Cli, proxy: ConnectProxy) -> None:
     assert b"team:radio" not in output + errors
 
 
+@pytest.mark.slow
 def test_the_gateway_goes_through_the_proxy(cli: Cli, server: DiscordServer, proxy: ConnectProxy) -> None:
     """Too, though its address is no https one."""
     process = cli.start("bot")
