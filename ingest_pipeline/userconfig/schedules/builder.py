@@ -68,7 +68,7 @@ class ScheduleBuilder:
 
     def leave_out(self, where: str, name: str, uid: str, reason: str) -> None:
         """Name an entry that is no session."""
-        self.left_out.append(LeftOut(where, name, reason, uid))
+        self.left_out.append(LeftOut(where, name, self.options.remedy(reason), uid))
 
     def build(self, name: str) -> Schedule:
         """Return the schedule.

@@ -223,7 +223,8 @@ class _Reader:
                 self.sessions.append(ScheduledSession(Session(**values), uid, event.version, event.where))
 
     def _leave_out(self, event: _Event, reason: str) -> None:
-        self.left_out.append(LeftOut(event.where, event.name, reason, event.uid or event.where))
+        remedy = self.options.remedy(reason)
+        self.left_out.append(LeftOut(event.where, event.name, remedy, event.uid or event.where))
 
 
 def _newest(events: Iterable[_Event]) -> list[_Event]:

@@ -13,6 +13,17 @@ from ingest_pipeline.userconfig.session_rows import shown
 DEFAULT_REACH = timedelta(days=366)
 """How far before and after the present a recurring event is followed when nobody says."""
 
+OF_A_COMMAND = "file"
+"""The source of a schedule that a command reads; others are subscriptions, by name."""
+
+# Longer ones first.
+_KEYS = {
+    "--default-length 2h": "default_length: 2h",
+    "--assume-zone Europe/Rome": "assume_zone: Europe/Rome",
+    "--assume-zone": "assume_zone",
+    "--tentative": "tentative: true",
+    "--whole-days": "whole_days: true",
+}
 _LENGTH = re.compile(r"(?:(?P<hours>\d{1,3})h)?(?:(?P<minutes>\d{1,4})m(?:in)?)?", re.IGNORECASE)
 
 
@@ -39,8 +50,16 @@ class ScheduleOptions:
     assume_zone: ZoneInfo | None = None
     tentative: bool = False
     whole_days: bool = False
-    source: str = "file"
+    source: str = OF_A_COMMAND
     is_whole: bool = False
+
+    def remedy(self, text: str) -> str:
+        """Return a remedy with the options as they are written for this schedule: a subscription has YAML."""
+        if self.source == OF_A_COMMAND:
+            return text
+        for option, key in _KEYS.items():
+            text = text.replace(option, key)
+        return text
 
 
 def parse_length(text: str, what: str) -> timedelta:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -179,6 +180,24 @@ def test_a_wrong_event_is_named_with_line_and_remedy(lines: tuple[str, ...], rea
     message = refusal(event(*lines))
     assert message.startswith("season.ics, line 4, 'monza-race@example.org': ")
     assert reason in message
+
+
+@pytest.mark.parametrize(
+    ("lines", "remedy"),
+    [
+        (("DTSTART:20260906T130000", TIMES[1]), "assume_zone: Europe/Rome reads such times"),
+        (("DTSTART;VALUE=DATE:20260906", TIMES[1]), "whole_days: true with assume_zone takes it"),
+        ((*TIMES, "STATUS:TENTATIVE"), "tentative: true takes such events"),
+        ((TIMES[0],), "default_length: 2h gives such events an end"),
+    ],
+)
+def test_the_remedies_of_a_subscription_are_keys_of_its_settings(lines: tuple[str, ...], remedy: str) -> None:
+    """An option of a command would not help there."""
+    subscribed = replace(OPTIONS, source="desk")
+    good = event(*TIMES, uid="good")
+    [left_out] = read_calendar(calendar(good, event(*lines)), "season.ics", subscribed).left_out
+    assert remedy in left_out.reason
+    assert "--" not in left_out.reason
 
 
 def test_all_events_are_judged_at_once() -> None:
