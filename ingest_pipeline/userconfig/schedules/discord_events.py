@@ -48,8 +48,9 @@ def read_scheduled_events(events: list[dict[str, Any]], name: str, options: Sche
         return Schedule(options.source, (), is_whole=options.is_whole, may_be_empty=True)
     lines = ["BEGIN:VCALENDAR", "VERSION:2.0", "PRODID:-//Discord//EN"]
     try:
+        is_given = bool(options.default_channel_ids) and not options.own_channels
         for event in events:
-            lines += _lines(event, has_channel=bool(options.default_channel_ids))
+            lines += _lines(event, has_channel=is_given)
     except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
         raise BadInput(f"{name} is not as Discord lists scheduled events ({shown(str(error))})") from error
     return read_calendar("\r\n".join([*lines, "END:VCALENDAR", ""]), name, options)

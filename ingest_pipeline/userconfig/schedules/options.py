@@ -35,6 +35,7 @@ class ScheduleOptions:
         since: From when on recurring events are followed, aware UTC.
         until: Until when, aware UTC, exclusive.
         default_channel_ids: The channels of sessions that name none.
+        own_channels: Whether an event of Discord that has a channel is in that one, whatever the default.
         default_length: The length of an event without an end; None leaves it out.
         assume_zone: The zone of times that name none; None leaves them out.
         tentative: Whether events that are not confirmed are taken.
@@ -46,6 +47,7 @@ class ScheduleOptions:
     since: datetime
     until: datetime
     default_channel_ids: tuple[int, ...] = ()
+    own_channels: bool = False
     default_length: timedelta | None = None
     assume_zone: ZoneInfo | None = None
     tentative: bool = False

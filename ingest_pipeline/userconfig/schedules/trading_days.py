@@ -23,6 +23,9 @@ _logger = logging.getLogger(__name__)
 # Of these markets the library loses sessions at weekends under pandas 3.1 (findings/).
 _LOSING_DAYS = frozenset({"XBOM", "XMOS"})
 
+# The library refuses a single day and a range without a trading day, so more is asked for than is taken.
+_EARLIER = timedelta(days=30)
+
 
 def read_trading_days(market: str, options: ScheduleOptions) -> Schedule:
     """Return a session for each trading day of a market; holidays on weekdays are left out by name.
@@ -40,7 +43,13 @@ def read_trading_days(market: str, options: ScheduleOptions) -> Schedule:
         _logger.warning("%s: with pandas 3.1 its special trading days at weekends are missing", market)
     builder = ScheduleBuilder(options)
     half_days = {f"{day:%Y-%m-%d}" for day in calendar.early_closes}
-    for day, hours in calendar.schedule.iterrows():
+    last = f"{options.until - timedelta(microseconds=1):%Y-%m-%d}"
+    days = calendar.schedule.loc[f"{options.since:%Y-%m-%d}" : last]
+    if days.empty:
+        raise BadInput(
+            f"{market} has no trading day from {options.since:%Y-%m-%d} to {last}: give another time range"
+        )
+    for day, hours in days.iterrows():
         date = f"{day:%Y-%m-%d}"
         values = {
             "start_time": hours["open"].isoformat(),
@@ -72,7 +81,7 @@ def _calendar(market: str, options: ScheduleOptions) -> Any:
             warnings.simplefilter("ignore")
             return exchange_calendars.get_calendar(
                 market,
-                start=f"{options.since:%Y-%m-%d}",
+                start=f"{options.since - _EARLIER:%Y-%m-%d}",
                 end=f"{options.until - timedelta(microseconds=1):%Y-%m-%d}",
             )
     except exchange_calendars.errors.CalendarError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -46,6 +47,8 @@ def test_a_dry_run_lists_the_changes_and_the_next_import_makes_them(cli: Cli) ->
         ),
         "cancelled r5-x (Race 5): the schedule cancels it",
     ]
+    counts = "2 sessions: created 0, updated 1, cancelled 1, unchanged 0, older 0, left out 0"
+    assert dry.stdout.splitlines()[2] == f"{counts}; nothing was changed (--dry-run)"
     done = cli("sessions", "import", str(CALENDARS / "cancelled.ics"), "--json").json
     assert [change["kind"] for change in done["changes"]] == ["updated", "cancelled"]
     assert done["changes"][0]["fields"]["start_time"] == [
@@ -97,3 +100,42 @@ def test_trading_days_are_added_by_command(cli: Cli) -> None:
     moments = ("--from", "2026-11-26T00:00:00Z", "--to", "2026-11-28T00:00:00Z")
     assert cli("sessions", "trading", "XNYS", *moments, "--json").json["unchanged"] == 1
     assert cli("sessions", "show", "XNYS-2026-11-27", "--json").json["session_type"] == "Half day"
+
+
+def test_a_trading_day_is_no_long_session(cli: Cli) -> None:
+    """Hours of an exchange are no reason for a warning, 23 hours are one; a single day is a range."""
+    day = ("--from", "2026-12-01", "--to", "2026-12-01", "--dry-run")
+    london = cli("sessions", "trading", "XLON", *day)
+    assert (london.code, london.stderr) == (0, "")
+    assert "XLON-2026-12-01 (XLON 2026-12-01): 2026-12-01 08:00 to 2026-12-01 16:30 UTC" in london.stdout
+    assert "longer than INGEST_SESSION_MAX_HOURS (6)" in cli("sessions", "trading", "CMES", *day).stderr
+
+
+def test_days_without_trading_are_named_as_they_were_written(cli: Cli) -> None:
+    """Both days stand in the message, in words of this command."""
+    outcome = cli("sessions", "trading", "XNYS", "--from", "2026-12-25", "--to", "2026-12-27")
+    assert outcome.code == ExitCode.BAD_INPUT
+    assert "XNYS has no trading day from 2026-12-25 to 2026-12-27: give another time range" in outcome.stderr
+    reversed_days = cli("sessions", "trading", "XNYS", "--from", "2026-12-21", "--to", "2026-12-01")
+    assert "--to 2026-12-01 is before --from 2026-12-21" in reversed_days.stderr
+    unreadable = cli("sessions", "trading", "XNYS", "--from", "tomorrow", "--to", "2026-12-27")
+    assert "--from 'tomorrow' is not a day: write it such as 2026-12-01" in unreadable.stderr
+
+
+def test_a_scheduled_event_keeps_its_own_channel_unless_one_is_given(cli: Cli, tmp_path: Path) -> None:
+    """The default channel is for events elsewhere."""
+    event = {
+        "id": "1101802452224857000",
+        "channel_id": "1101802452224856175",
+        "name": "Watch along",
+        "scheduled_start_time": "2026-12-06T13:00:00+00:00",
+        "scheduled_end_time": "2026-12-06T15:00:00+00:00",
+        "status": 1,
+    }
+    file = tmp_path / "events.json"
+    file.write_text(json.dumps([event, event | {"id": "1101802452224857001", "channel_id": None}]))
+    command = ("sessions", "import", str(file), "--dry-run", "--json")
+    channels = [each["fields"]["channel_ids"][1] for each in cli(*command).json["changes"]]
+    assert channels == [["1101802452224856175"], ["1101802452224856174"]]
+    given = cli(*command, "--channel-id", "1101802452224856999").json["changes"]
+    assert [each["fields"]["channel_ids"][1] for each in given] == [["1101802452224856999"]] * 2

@@ -89,22 +89,26 @@ def trading(
     from ingest_pipeline.userconfig.schedules.trading_days import read_trading_days
 
     settings = begin(context, as_json=as_json)
+    first, last = _midnight(since, "--from", timedelta(0)), _midnight(until, "--to", timedelta(days=1))
+    if last <= first:
+        raise BadInput(f"--to {until} is before --from {since}: give a later day")
     options = schedule_options(
-        settings,
-        channel_id=read_channel(channel_id),
-        since=_midnight(since, timedelta(0)),
-        until=_midnight(until, timedelta(days=1)),
+        settings, channel_id=read_channel(channel_id), since=first.isoformat(), until=last.isoformat()
     )
     schedule = read_trading_days(market, options)
     apply_schedule(settings, schedule, market, dry_run=dry_run, as_json=as_json)
 
 
-def _midnight(text: str, later: timedelta) -> str:
+def _midnight(text: str, option: str, later: timedelta) -> datetime:
     """Return the midnight at which a day begins, or a later one; a moment as it is."""
+    from ingest_pipeline.userconfig.session_rows import parse_moment, shown
+
     with suppress(ValueError):
-        day = datetime.strptime(text.strip(), "%Y-%m-%d").replace(tzinfo=UTC)
-        return (day + later).isoformat()
-    return text
+        return datetime.strptime(text.strip(), "%Y-%m-%d").replace(tzinfo=UTC) + later
+    try:
+        return parse_moment(text, option)
+    except BadInput as error:
+        raise BadInput(f"{option} {shown(text)} is not a day: write it such as 2026-12-01") from error
 
 
 def _chosen(subscriptions: list[Subscription], names: list[str]) -> list[Subscription]:

@@ -83,6 +83,7 @@ def schedule_options(
         since=first,
         until=last,
         default_channel_ids=() if default is None else (default,),
+        own_channels=channel_id is None,
         default_length=parse_length(default_length, "--default-length") if default_length else None,
         assume_zone=parse_zone(assume_zone, "--assume-zone") if assume_zone else None,
         tentative=tentative,
@@ -131,9 +132,11 @@ def print_plan(schedule: Schedule, plan: SchedulePlan, *, dry_run: bool) -> None
 
     for line in describe_changes(plan) if dry_run else ():
         typer.echo(line)
+    cancelled = plan.of_kind("cancelled")
     typer.echo(
-        f"{counted(len(schedule.sessions), 'session')}: created {len(plan.of_kind('created'))}, "
-        f"updated {len(plan.of_kind('updated'))}, cancelled {len(plan.of_kind('cancelled'))}, "
+        f"{counted(len(schedule.sessions) + len(cancelled), 'session')}: "
+        f"created {len(plan.of_kind('created'))}, "
+        f"updated {len(plan.of_kind('updated'))}, cancelled {len(cancelled)}, "
         f"unchanged {plan.unchanged}, older {len(plan.older)}, left out {len(schedule.left_out)}"
         + ("; nothing was changed (--dry-run)" if dry_run else "")
     )
@@ -179,8 +182,11 @@ def changes_json(changes: SessionChanges) -> dict[str, Any]:
 
 
 def warn_of_long_ones(settings: Settings, found: Sequence[Session]) -> None:
-    """Warn of sessions that are longer than the grid of windows."""
-    longest = timedelta(hours=settings.session_max_hours)
+    """Warn of sessions of which the last window holds more than a third.
+
+    A trading day of 6.5 or 8.5 hours has a rest that is small, and not worth a warning at each import.
+    """
+    longest = timedelta(hours=settings.session_max_hours) * 1.5
     long = [session.session_id for session in found if session.end_time - session.start_time > longest]
     if long:
         _logger.warning(

@@ -215,7 +215,7 @@ def test_trading_days_have_regular_hours_half_days_and_holidays() -> None:
     [
         ("xnys", 25, "did you mean XNYS"),
         ("?", 25, "write its ISO 10383 code"),
-        ("XNYS", 28, "Give another time range"),
+        ("XNYS", 28, "no trading day from 2026-11-28 to 2026-11-29: give another time range"),
     ],
 )
 def test_trading_days_that_cannot_be_are_refused_with_a_remedy(market: str, first: int, wording: str) -> None:
