@@ -147,7 +147,7 @@ async def seal_session(
     ]
     if problems:
         return SealReport(session_id, problems=tuple(problems))
-    return await asyncio.to_thread(_seal, services, session, "history")
+    return await asyncio.to_thread(_seal_if_over, services, session, "history", now or datetime.now(UTC))
 
 
 def seal_from_export(services: Services, session_id: str, now: datetime | None = None) -> SealReport:
@@ -164,7 +164,7 @@ def seal_from_export(services: Services, session_id: str, now: datetime | None =
     session = _settled(services, session_id, now or datetime.now(UTC))
     backfill_session(services, session_id, on_rows_merged=reading_content(services))
     read_threads_if_possible(services, session_id, on_rows_merged=reading_content(services))
-    return _seal(services, session, "export")
+    return _seal_if_over(services, session, "export", now or datetime.now(UTC))
 
 
 def sessions_to_seal(services: Services, now: datetime | None = None) -> list[Session]:
@@ -233,6 +233,16 @@ async def _guilds(
             else:
                 known[channel_id] = parse_snowflake(channel.get("guild_id")) or 0
     return known, problems
+
+
+def _seal_if_over(services: Services, session: Session, source: str, now: datetime) -> SealReport:
+    """Seal a session, unless what was read for it shows that it goes on."""
+    with services.database.read() as connection:
+        going_on = overrunning(connection, services, now)
+    if session.session_id in {each.session_id for each in going_on}:
+        problem = "it goes on: its last minutes have messages, and the next tick or poll extends it"
+        return SealReport(session.session_id, problems=(problem,))
+    return _seal(services, session, source)
 
 
 def _seal(services: Services, session: Session, source: str) -> SealReport:

@@ -145,6 +145,22 @@ def test_a_session_that_is_not_over_or_not_settled_is_not_sealed(archive: Archiv
         sealed(archive, "nowhere")
 
 
+def test_a_session_that_its_own_seal_s_reading_shows_to_go_on_is_not_sealed(
+    archive: Archive, session: Session
+) -> None:
+    """After an outage the seal may be what reads its last minutes; past the limit it is over."""
+    file = archive.services.settings.settings_file
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text("defaults: {overrun_minutes: 60}\n", encoding="utf-8")
+    report = sealed(archive, now=session.end_time + timedelta(minutes=2))
+    assert (report.is_sealed, report.problems) == (
+        False,
+        ("it goes on: its last minutes have messages, and the next tick or poll extends it",),
+    )
+    file.write_text("defaults: {overrun_minutes: 0}  # over\n", encoding="utf-8")
+    assert sealed(archive, now=session.end_time + timedelta(minutes=2)).is_sealed
+
+
 def test_a_channel_that_cannot_be_read_keeps_its_session_from_being_sealed(
     archive: Archive, server: DiscordServer, guild: int, radio: int, ids: list[int], session: Session
 ) -> None:
