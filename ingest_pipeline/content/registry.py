@@ -34,9 +34,9 @@ BUILT_IN: tuple[Kind, ...] = (
 )
 ENTRY_POINTS = "ingest_pipeline.kinds"
 _COMMANDS = (
-    "api backfill bot changes channels clip_files database demo doctor erase events export exporter gaps "
-    "guilds import import_history import_messages journeys mcp messages metrics notify poll_recent_messages "
-    "prune reread scans seal search sessions settings start trace verify_message_counts"
+    "api backfill bot changes channels clip_files database demo doctor embed erase events export exporter "
+    "gaps guilds import import_history import_messages journeys mcp messages metrics notify "
+    "poll_recent_messages prune reread scans seal search sessions settings start trace verify_message_counts"
 )
 _ASSETS = "channel_messages normalized_messages raw_export session_manifest session_report users content"
 _PATHS = "docs health install_intents kinds live livez openapi page readyz redoc scan_runs schedules status"
