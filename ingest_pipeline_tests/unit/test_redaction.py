@@ -76,6 +76,7 @@ SECRETS = {
     "celery_broker_url": f"redis://:{PASSWORD}-3@broker/0",
     "api_token": "api-secret-4",
     "api_read_token": "read-secret-5",
+    "embeddings_api_key": "embeddings-secret-8",
     "alert_webhook_url": "https://discord.example.test/api/webhooks/1/hook-secret-6",
 }
 
