@@ -21,6 +21,17 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 HOSTS = ("discord.com", "gateway.discord.gg")
+_SIGNS_CERTIFICATES = x509.KeyUsage(
+    digital_signature=False,
+    content_commitment=False,
+    key_encipherment=False,
+    data_encipherment=False,
+    key_agreement=False,
+    key_cert_sign=True,
+    crl_sign=True,
+    encipher_only=False,
+    decipher_only=False,
+)
 
 
 class ConnectProxy:
@@ -94,11 +105,16 @@ def _pump(source: socket.socket, target: socket.socket) -> None:
 
 
 def _certificates(folder: Path) -> tuple[Path, Path]:
-    """Write an authority's certificate, and one for the hosts with its key; return both paths."""
+    """Write an authority's certificate, and one for the hosts with its key; return both paths.
+
+    With the extensions of RFC 5280, without which Python 3.13 refuses them.
+    """
     key, name = ec.generate_private_key(ec.SECP256R1()), _name("Authority of the tests")
+    known_by = x509.AuthorityKeyIdentifier.from_issuer_public_key(key.public_key())
     authority = (
         _builder(name, name, key)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .add_extension(_SIGNS_CERTIFICATES, critical=True)
         .sign(key, hashes.SHA256())
     )
     own_key = ec.generate_private_key(ec.SECP256R1())
@@ -106,6 +122,7 @@ def _certificates(folder: Path) -> tuple[Path, Path]:
     own = (
         _builder(_name(HOSTS[0]), name, own_key)
         .add_extension(names, critical=False)
+        .add_extension(known_by, critical=False)
         .sign(key, hashes.SHA256())
     )
     pem = serialization.Encoding.PEM
@@ -133,4 +150,5 @@ def _builder(
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - timedelta(hours=1))
         .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
     )
